@@ -1,0 +1,158 @@
+"""What a run is. One frozen section per subject; unknown keys are refused; null means off or "found out".
+
+Derived numbers (steps, batch counts, the label list) are never stored: they are functions of these values and the data.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+
+class Task(str, Enum):
+    """What is labelled; names the column `{task}_tags` in tables and decides nothing else."""
+
+    NER = "ner"
+    POS = "pos"
+    CHUNK = "chunk"
+    SLOTS = "slots"
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, validate_default=True)
+
+
+class DataConfig(Section):
+    """Where the labelled words are and how to read them."""
+
+    train_file: str | None = Field(None, description="file, folder or package:NAME/PATH to train on")
+    validation_file: str | None = Field(None, description="file, folder or package: reference to choose weights by")
+    test_file: str | None = Field(None, description="file, folder or package: reference to score at the end")
+    dataset_name: str | None = Field(None, description="Hugging Face data set: Hub id or save_to_disk folder")
+    dataset_config_name: str | None = Field(None, description="configuration of that data set")
+    dataset_revision: str | None = Field(None, description="branch, tag or commit of that data set")
+    train_split: str = Field("train", description="name of its split to train on")
+    validation_split: str | None = Field(None, description="name of its dev split; null: validation, dev or valid")
+    test_split: str | None = Field(None, description="name of its test split; null: test, where there is one")
+    format: str = Field("auto", description="file format; auto: found by name and content")
+    text_column_name: str | int | None = Field(None, description="column of words, by name or number from 0")
+    label_column_name: str | int | None = Field(None, description="column of labels, by name or number from 0")
+    separator: str | None = Field(None, description="between columns; null: a tab if the line has one, else blanks")
+    encoding: str = Field("utf-8", description="character encoding of text files; a byte-order mark is dropped")
+    comment_prefix: str | None = Field(None, description="lines that begin with it are comments, such as '# '")
+    header: bool | None = Field(None, description="the first line names the columns; null: found out")
+    offset_unit: Literal["codepoint", "utf16", "byte"] = Field(
+        "codepoint", description="what character offsets of spans count"
+    )
+    offset_end: Literal["exclusive", "inclusive"] | None = Field(
+        None, description="how span ends count; null: as the format does"
+    )
+    span_policy: Literal["fail", "expand", "contract", "drop"] = Field(
+        "fail", description="for character spans that cut words or overlap"
+    )
+    layer: str | int | None = Field(None, description="which layer of nested labels, by name or number from 0")
+    scheme: str = Field("auto", description="auto, IO, IOB1, IOB2, BIOES, BILOU, BMES, BMEOW or none")
+    repair: Literal["none", "conlleval", "discard"] = Field(
+        "none", description="what to do with label sequences that the scheme forbids"
+    )
+    on_error: Literal["stop", "skip"] = Field("stop", description="at a sentence that cannot be read")
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="share of the training sentences cut off by seed when there is no dev split"
+    )
+    max_train_samples: PositiveInt | None = Field(None, description="first so many training sentences only")
+    max_eval_samples: PositiveInt | None = Field(None, description="first so many dev and test sentences only")
+    use_cache: bool = Field(True, description="reuse tokenised data whose content has not changed")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataConfig:
+        if self.dataset_name and self.train_file:
+            raise ValueError("give train_file or dataset_name, not both")
+        return self
+
+
+class ModelConfig(Section):
+    """The encoder to start from."""
+
+    name_or_path: str | None = Field(None, description="Hub id, folder, or package:NAME/PATH of an installed package")
+    revision: str | None = Field(None, description="branch, tag or commit on the Hub")
+    trust_remote_code: bool = Field(False, description="run Python code that comes with the model")
+
+
+class AlignmentConfig(Section):
+    """From labels of words to labels of pieces, and from long sentences to windows."""
+
+    strategy: Literal["first", "all", "all-same"] = Field(
+        "first", description="pieces that carry a label: a word's first; all, B- going on as I-; all, each the same"
+    )
+    max_length: PositiveInt | None = Field(
+        None, description="pieces in a window, special ones included; null: the model's limit, at most 512"
+    )
+    overlap: int = Field(64, ge=0, description="pieces that neighbouring windows of a long sentence share at least")
+    truncate: bool = Field(False, description="keep only the first window of a long sentence; the rest scores as missed")
+    document_context: bool = Field(False, description="fill windows with neighbouring sentences, unscored")
+
+
+class OptimizerConfig(Section):
+    """AdamW with a linear warm-up and decay, as `transformers.create_optimizer` builds it."""
+
+    learning_rate: PositiveFloat = Field(5e-5, description="peak, reached when warm-up ends")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled, per step, times the learning rate")
+    warmup_ratio: float = Field(0.0, ge=0, lt=1, description="share of all steps to warm up in")
+    clip_norm: PositiveFloat | None = Field(1.0, description="global gradient norm; null leaves gradients as they are")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
+    adam_epsilon: PositiveFloat = Field(1e-8, description="added to the root of the second moment")
+
+
+class TrainingConfig(Section):
+    """How long, in what portions and how precisely to train."""
+
+    num_train_epochs: PositiveInt = Field(3, description="passes over the training sentences")
+    per_device_train_batch_size: PositiveInt = Field(16, description="windows a step on each device")
+    gradient_accumulation_steps: PositiveInt = Field(1, description="batches whose gradients make one step")
+    seed: int = Field(42, ge=0, description="of the head, dropout and the order of batches")
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "auto", description="auto: float16 on GPUs that are fast in it, bfloat16 on CPUs that have it, else float32"
+    )
+    patience: PositiveInt | None = Field(None, description="epochs without a better dev score before stopping")
+    logging_steps: PositiveInt = Field(50, description="steps between two lines of training loss")
+    deterministic: bool = Field(False, description="the same bits every time, at some cost in speed")
+
+
+class EvaluationConfig(Section):
+    """How to score."""
+
+    per_device_eval_batch_size: PositiveInt = Field(32, description="windows a forward pass on each device")
+    mode: Literal["conlleval", "strict"] = Field("conlleval", description="reading of invalid label sequences")
+    decoding: Literal["argmax", "viterbi"] = Field("argmax", description="viterbi: only sequences the scheme allows")
+
+
+class HubConfig(Section):
+    """Publishing to the Hugging Face Hub."""
+
+    push: bool = Field(False, description="publish during and after training")
+    model_id: str | None = Field(None, description="NAME or ORG/NAME of the repository")
+    private: bool = Field(False, description="create the repository as a private one")
+    strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = Field(
+        "every_save", description="what is pushed while training goes on"
+    )
+    backend: Literal["http", "git"] = Field("http", description="git: transformers' own PushToHubCallback")
+
+
+class Config(Section):
+    """One run, whole."""
+
+    task: Task = Field(Task.NER, description="ner, pos, chunk or slots: names the label column of tables")
+    output_dir: str | None = Field(None, description="the run's folder")
+    overwrite: bool = Field(False, description="replace a run that is already in that folder")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    hub: HubConfig = HubConfig()

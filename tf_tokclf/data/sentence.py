@@ -1,0 +1,72 @@
+"""What the data is made of: sentences of labelled words that remember where they come from, and spans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tf_tokclf.errors import UserError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A typed run of words; `end` is the first word after it.
+
+    >>> Span(0, 2, "LOC").length
+    2
+    """
+
+    start: int
+    end: int
+    type: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"a span needs 0 <= start < end, not {self.start}, {self.end}")
+
+    @property
+    def length(self) -> int:
+        """Number of words."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a sentence comes from: a file and the line (or, in tables, the row) it begins at, from 1."""
+
+    path: str
+    number: int
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.path}, {self.unit} {self.number}"
+
+    def error(self, problem: str, hint: str | None = None) -> UserError:
+        """A `UserError` that names this place."""
+        return UserError(problem, path=self.path, hint=hint, **{self.unit: self.number})
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words in order, with a label each, or none where the source has no labels.
+
+    text, offsets: the text the words were cut from, and each word's [start, end) in it, in code points;
+    None where the source has words only. document: sentences of one document carry the same name.
+    """
+
+    words: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+    origin: Origin | None = None
+    text: str | None = None
+    offsets: tuple[tuple[int, int], ...] | None = None
+    document: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and len(self.labels) != len(self.words):
+            problem = f"{len(self.words)} words but {len(self.labels)} labels."
+            hint = "Each word needs exactly one label."
+            raise self.origin.error(problem, hint) if self.origin else UserError(problem, hint=hint)
+        if self.offsets is not None and len(self.offsets) != len(self.words):
+            raise ValueError(f"{len(self.words)} words but {len(self.offsets)} offsets")
+
+    def __len__(self) -> int:
+        return len(self.words)

@@ -1,0 +1,87 @@
+"""The names of a run's files, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """A run's folder; this class alone spells the names in it."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration as the user wrote it, options folded in."""
+        return self.root / "config.yaml"
+
+    @property
+    def model(self) -> Path:
+        """The best weights with tokenizer, card and `tf_tokclf.json`: a model folder that stands alone."""
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What `--resume` needs."""
+        return self.root / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        """One JSON line per epoch."""
+        return self.root / "history.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's event files."""
+        return self.root / "logs"
+
+    @property
+    def results(self) -> Path:
+        """Scores per split and how they were made."""
+        return self.root / "results.json"
+
+    @property
+    def report(self) -> Path:
+        """One HTML file to look at."""
+        return self.root / "report.html"
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of the files of predictions."""
+        return self.root / "predictions"
+
+    def predictions_for(self, split: str) -> Path:
+        """Words, gold and predicted labels and scores of one split, a JSON line per sentence."""
+        return self.predictions / f"{split}.jsonl"
+
+
+@contextmanager
+def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open `path` for writing so that it ends up whole or stays as it was: a partial name first, then a rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    if "b" not in mode:
+        options.setdefault("encoding", "utf-8")
+    try:
+        with partial.open(mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON, whole or not at all."""
+    with open_whole(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=2)
+        file.write("\n")
