@@ -1,0 +1,152 @@
+"""From a YAML file, `--set` assignments and plain options to a checked `Config`; every problem in one message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tf_tokclf.config.schema import Config
+from tf_tokclf.config.shipped import shipped_config
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import open_whole
+
+Tree = dict[str, Any]
+
+
+def load_config(
+    path: str | Path | None = None,
+    *,
+    assignments: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Config:
+    """The configuration in the file `path` (or a shipped one of that name), overridden in the order file,
+    `assignments` ("section.key=value", values are YAML), `options` ("section.key" -> value).
+
+    Raises UserError with every problem found.
+    """
+    tree = read_yaml(path) if path is not None else {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment}: no '=' in it.", hint="Write --set section.key=value.")
+        _assign(tree, key.strip(), _yaml_value(assignment, value))
+    for key, value in (options or {}).items():
+        _assign(tree, key, value)
+    return check_config(tree, source=path)
+
+
+def read_yaml(path: str | Path) -> Tree:
+    """The mapping in a YAML file, or in the shipped configuration of that name when there is no such file."""
+    path = Path(path)
+    found = path if path.is_file() else shipped_config(path)
+    if found is None:
+        raise UserError("there is no such configuration file.", path=path, hint="Make one: tf-tokclf init")
+    try:
+        tree = yaml.safe_load(found.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"not UTF-8 text (byte {error.start}).", path=found, hint="Save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise UserError(
+            f"not valid YAML: {problem}.", path=found, line=mark.line + 1 if mark else None, hint="Mend that line."
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", path=found) from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UserError("a configuration is a mapping of sections.", path=found, hint="See tf-tokclf init.")
+    return tree
+
+
+def check_config(tree: Tree, *, source: str | Path | None = None) -> Config:
+    """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problems = [_problem_text(problem) for problem in error.errors()]
+        if len(problems) == 1:
+            raise UserError(problems[0], path=source) from None
+        listing = "".join(f"\n  - {problem}" for problem in problems)
+        raise UserError(f"{len(problems)} problems in the configuration:{listing}", path=source) from None
+
+
+def config_tree(config: Config) -> Tree:
+    """What the user set, as plain values for YAML: fields that were left alone stay out."""
+    return config.model_dump(mode="json", exclude_unset=True)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write what the user set, so that the file reads back to the same configuration."""
+    with open_whole(path) as file:
+        yaml.safe_dump(config_tree(config), file, sort_keys=False, allow_unicode=True)
+
+
+def _yaml_value(assignment: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {assignment}: the value is not valid YAML.", hint="Quote it.") from error
+    return _number(value) if isinstance(value, str) else value
+
+
+def _number(text: str) -> str | float:
+    """YAML 1.1 reads 1e-4 as text; people mean the number.
+
+    >>> _number("1e-4"), _number("tweets")
+    (0.0001, 'tweets')
+    """
+    try:
+        return float(text) if "e" in text.lower() and text[0] in "+-.0123456789" else text
+    except (ValueError, IndexError):
+        return text
+
+
+def _assign(tree: Tree, key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        child = tree.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise UserError(f"--set {key}: {section} is not a section.", hint=_nearest_hint(key))
+        tree = child
+    tree[name] = value
+
+
+def _problem_text(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"there is no setting {where}. {_nearest_hint(where)}".rstrip()
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] == "value_error":
+        return f"{where}: {message}." if where else f"{message}."
+    return f"{where}: {problem['input']!r} is not {message}."
+
+
+def _nearest_hint(where: str) -> str:
+    known = list(setting_names(Config))
+    near = difflib.get_close_matches(where, known, n=1, cutoff=0.5)
+    if not near:
+        leaf = where.rpartition(".")[2]
+        by_leaf = {name.rpartition(".")[2]: name for name in known}
+        near = [by_leaf[match] for match in difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)]
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def setting_names(section: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """The dotted names of all settings below `section`."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        child = _section_of(field.annotation)
+        if child is not None:
+            yield from setting_names(child, f"{prefix}{name}.")
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

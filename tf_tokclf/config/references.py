@@ -1,0 +1,45 @@
+"""References to files: a plain path, or `package:NAME/PATH` for what an installed package carries."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from tf_tokclf.errors import UserError
+
+PACKAGE_PREFIX = "package:"
+
+
+def is_package_reference(reference: str) -> bool:
+    """Whether `reference` names a place inside an installed package."""
+    return reference.startswith(PACKAGE_PREFIX)
+
+
+def resolve_reference(reference: str) -> Path:
+    """The path that `reference` stands for; the package it names is found, not imported.
+
+    >>> resolve_reference("data/train.conll").as_posix()
+    'data/train.conll'
+
+    Raises UserError when the package or the path in it is missing, or the path leaves the package.
+    """
+    if not is_package_reference(reference):
+        return Path(reference).expanduser()
+    name, _, inner = reference.removeprefix(PACKAGE_PREFIX).partition("/")
+    root = _package_root(name)
+    path = (root / inner).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise UserError(f"{reference} leads out of the package.", hint="Give a path below the package's folder.")
+    if not path.exists():
+        raise UserError(f"{reference}: the package {name} has no {inner}.", hint=f"Look into {root}.")
+    return path
+
+
+def _package_root(name: str) -> Path:
+    try:
+        spec = find_spec(name) if name.isidentifier() else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"There is no installed package named {name!r}.", hint=f"Install it: pip install {name}")
+    return Path(next(iter(spec.submodule_search_locations)))
