@@ -90,22 +90,9 @@ def save_config(config: Config, path: Path) -> None:
 
 def _yaml_value(assignment: str, text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"--set {assignment}: the value is not valid YAML.", hint="Quote it.") from error
-    return _number(value) if isinstance(value, str) else value
-
-
-def _number(text: str) -> str | float:
-    """YAML 1.1 reads 1e-4 as text; people mean the number.
-
-    >>> _number("1e-4"), _number("tweets")
-    (0.0001, 'tweets')
-    """
-    try:
-        return float(text) if "e" in text.lower() and text[0] in "+-.0123456789" else text
-    except (ValueError, IndexError):
-        return text
 
 
 def _assign(tree: Tree, key: str, value: Any) -> None:

@@ -93,7 +93,9 @@ class AlignmentConfig(Section):
     )
     overlap: int = Field(64, ge=0, description="pieces that neighbouring windows of a long sentence share at least")
     truncate: bool = Field(False, description="keep only the first window of a long sentence; the rest scores as missed")
-    document_context: bool = Field(False, description="fill windows with neighbouring sentences, unscored")
+    context_sentences: int = Field(
+        0, ge=0, description="neighbouring sentences of the document on each side shown as unscored context"
+    )
 
 
 class OptimizerConfig(Section):

@@ -1,0 +1,244 @@
+"""Sentences to windows of pieces: the rows that training batches and forward passes are made of, cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from tf_tokclf.config.schema import AlignmentConfig
+from tf_tokclf.data.pieces import PieceStore, ranges
+from tf_tokclf.data.schemes import continuation_label
+from tf_tokclf.data.tokenizers import special_pieces, window_limit
+from tf_tokclf.data.windows import check_window, plan_windows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+    from tf_tokclf.data.labels import LabelSet
+    from tf_tokclf.data.splits import Split
+
+log = logging.getLogger(__name__)
+
+UNSCORED = -100
+# Part of the cache's key: raise it when rows of the same input come out differently.
+ENCODING_VERSION = 1
+SENTENCES_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model reads sentences: what prediction has to repeat of training. Stored in `tf_tokclf.json`."""
+
+    strategy: str
+    max_length: int
+    overlap: int
+    truncate: bool = False
+    context_sentences: int = 0
+
+    @classmethod
+    def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: PreTrainedTokenizerFast) -> Reading:
+        """The reading that `alignment` asks for, its open ends filled from the model folder's limits."""
+        from tf_tokclf.errors import UserError
+
+        limit = window_limit(folder, tokenizer)
+        max_length = alignment.max_length or min(limit, 512)
+        if max_length > limit:
+            raise UserError(
+                f"alignment.max_length {max_length} is more than the model reads at once.", hint=f"Give at most {limit}."
+            )
+        overlap_set = "overlap" in alignment.model_fields_set
+        n_special = sum(map(len, special_pieces(tokenizer)))
+        # The default overlap makes room for itself in short windows; one that the user gave has to fit.
+        overlap = alignment.overlap if overlap_set else min(alignment.overlap, max(max_length - n_special, 0) // 4)
+        check_window(max_length, overlap, n_special)
+        return cls(alignment.strategy, max_length, overlap, alignment.truncate, alignment.context_sentences)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Rows over a batch of sentences, ragged columns as one flat array and row starts.
+
+    starts: (rows + 1,). input_ids: (pieces,) int32. word: (pieces,) int32, the word within its sentence that a piece
+    is from, -1 for pieces that this row does not answer for. sentence: (rows,) int64.
+    """
+
+    starts: np.ndarray
+    input_ids: np.ndarray
+    word: np.ndarray
+    sentence: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(rows,) pieces of each row, special ones included."""
+        return np.diff(self.starts)
+
+
+class Encoder:
+    """Makes windows of sentences, and labels of pieces where the sentences have labels."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, reading: Reading) -> None:
+        self.reading = reading
+        self._store = PieceStore(tokenizer)
+        self._before, self._after = special_pieces(tokenizer)
+        self._capacity = check_window(reading.max_length, reading.overlap, len(self._before) + len(self._after))
+
+    def windows(self, sentences: Sequence[Sequence[str]], documents: Sequence[str | None] | None = None) -> Windows:
+        """The windows of a batch of sentences, given as words; documents: a name per sentence, for context."""
+        words = [word for sentence in sentences for word in sentence]
+        n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+        sentence_starts = np.concatenate([[0], np.cumsum(n_words)])
+        pieces = self._store.pieces(words)
+        plan = plan_windows(
+            pieces.n_pieces,
+            sentence_starts,
+            capacity=self._capacity,
+            overlap=self.reading.overlap,
+            truncate=self.reading.truncate,
+            context_sentences=self.reading.context_sentences,
+            documents=None if documents is None else np.array([name or "" for name in documents], dtype=object),
+        )
+        piece_ends = np.concatenate([[0], np.cumsum(pieces.n_pieces)])
+        first_piece = piece_ends[plan.first]
+        shown = np.minimum(piece_ends[plan.last] - first_piece, self._capacity)
+        starts = np.concatenate([[0], np.cumsum(shown + len(self._before) + len(self._after))])
+        ids, word = self._fill(starts, shown)
+        source = ranges(first_piece, shown)
+        target = ranges(starts[:-1] + len(self._before), shown)
+        ids[target] = pieces.ids[source]
+        word_of_piece = np.repeat(np.arange(len(words)), pieces.n_pieces)[source]
+        owned = (word_of_piece >= np.repeat(plan.own_first, shown)) & (word_of_piece < np.repeat(plan.own_last, shown))
+        within = word_of_piece - np.repeat(sentence_starts[plan.sentence], shown)
+        word[target] = np.where(owned, within, -1)
+        return Windows(starts, ids, word, plan.sentence)
+
+    def _fill(self, starts: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows with their special pieces in place."""
+        ids = np.zeros(starts[-1], dtype=np.int32)
+        for i, special in enumerate(self._before):
+            ids[starts[:-1] + i] = special
+        for i, special in enumerate(self._after):
+            ids[starts[:-1] + len(self._before) + shown + i] = special
+        return ids, np.full(starts[-1], -1, dtype=np.int32)
+
+
+def first_piece_mask(word: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(pieces,) bool: True where a piece opens a word that its row answers for.
+
+    >>> first_piece_mask(np.array([-1, 0, 0, 1, -1]), np.array([0, 5])).tolist()
+    [False, True, False, True, False]
+    """
+    before = np.concatenate([[-1], word[:-1]])
+    before[starts[:-1][starts[:-1] < len(word)]] = -1
+    return (word >= 0) & (word != before)
+
+
+def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: LabelSet, strategy: str) -> np.ndarray:
+    """(pieces,) int32 label ids, -100 where nothing is scored.
+
+    sentences: the labels of each sentence's words. first: a word's first piece. all: every piece, a word's later
+    ones with the label that goes on from its first (B- to I- by the scheme). all-same: every piece the same.
+    """
+    id_by_label = labels.id_by_label
+    n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+    offsets = np.concatenate([[0], np.cumsum(n_words)])
+    flat = np.fromiter((id_by_label[label] for s in sentences for label in s), dtype=np.int32, count=int(offsets[-1]))
+    scored = windows.word >= 0
+    row_sentence = np.repeat(windows.sentence, windows.lengths)
+    result = np.full(len(windows.word), UNSCORED, dtype=np.int32)
+    result[scored] = flat[offsets[row_sentence[scored]] + windows.word[scored]]
+    if strategy == "all-same":
+        return result
+    later = scored & ~first_piece_mask(windows.word, windows.starts)
+    if strategy == "first":
+        result[later] = UNSCORED
+    else:
+        # A continuation that is no label of this set cannot be taught.
+        goes_on = [id_by_label.get(continuation_label(name, labels.scheme), UNSCORED) for name in labels.names]
+        result[later] = np.array(goes_on, dtype=np.int32)[result[later]]
+    return result
+
+
+def encode_split(
+    split: Split, labels: LabelSet, tokenizer: PreTrainedTokenizerFast, reading: Reading, *, use_cache: bool = True
+) -> Dataset:
+    """The windows of a split as a data set on disk: input_ids, labels, sentence (its row in the split).
+
+    Reused from the cache when split, labels, tokenizer and reading are the same by content.
+    """
+    from datasets import Dataset
+
+    from tf_tokclf.data.splits import cache_dir
+
+    path = cache_dir() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading)}.arrow"
+    if not (use_cache and path.is_file()):
+        _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading)))
+    else:
+        log.info("tokenised %s split: from the cache", split.name)
+    return Dataset.from_file(str(path))
+
+
+def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterator[pa.RecordBatch]:
+    for start, rows in sentence_batches(split, margin=encoder.reading.context_sentences):
+        windows = encoder.windows(rows["words"], rows["document"])
+        label_ids = piece_labels(windows, rows["labels"], labels, encoder.reading.strategy)
+        inside = (windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"])
+        batch = pa.RecordBatch.from_arrays(
+            [
+                pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(windows.input_ids)),
+                pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(label_ids)),
+                pa.array(windows.sentence + start),
+            ],
+            schema=_SCHEMA,
+        )
+        yield batch if inside.all() else batch.filter(pa.array(inside))
+
+
+_SCHEMA = pa.schema(
+    [("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32())), ("sentence", pa.int64())]
+)
+
+
+def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Runs of sentences as columns, with `margin` sentences more on each side for context.
+
+    Yields the number of the first sentence in the columns, and the columns with `begin` and `end`, the half-open
+    run of those that the batch is about.
+    """
+    n = len(split)
+    for begin in range(0, n, SENTENCES_AT_ONCE):
+        end = min(begin + SENTENCES_AT_ONCE, n)
+        start, stop = max(begin - margin, 0), min(end + margin, n)
+        rows = split.dataset[start:stop]
+        yield start, {**rows, "begin": begin - start, "end": end - start}
+
+
+def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    from tf_tokclf.run_dir import open_whole
+
+    with open_whole(path, "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _fingerprint(split: Split, labels: LabelSet, tokenizer: PreTrainedTokenizerFast, reading: Reading) -> str:
+    parts = [
+        ENCODING_VERSION,
+        split.fingerprint,
+        list(labels.names),
+        labels.scheme.value,
+        tokenizer.backend_tokenizer.to_str(),
+        asdict(reading),
+    ]
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]

@@ -1,0 +1,73 @@
+"""Words to pieces, fast: each distinct word is tokenised once.
+
+A fast tokenizer treats every word of pre-split input on its own (normalising, splitting and merging never look across
+a word border), so a word's pieces do not depend on its neighbours; `tests/data/test_pieces.py` holds that for each
+family of tokenizers. Which word a piece belongs to, `word_ids()` in transformers, is then known by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+# Distinct words kept before the store starts anew, about 200 MB.
+MAX_WORDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces of a run of words. n_pieces: (words,) how many each has. ids: (pieces,) their ids, in order."""
+
+    n_pieces: np.ndarray
+    ids: np.ndarray
+
+
+class PieceStore:
+    """Tokenises words and remembers what it has seen."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._backend = tokenizer.backend_tokenizer
+        self._forget()
+
+    def _forget(self) -> None:
+        self._code_by_word: dict[str, int] = {}
+        self._starts = np.zeros(1, dtype=np.int64)
+        self._ids = np.zeros(0, dtype=np.int32)
+
+    def pieces(self, words: Sequence[str]) -> Pieces:
+        """The pieces of `words`, in order; a word may have none."""
+        if len(self._code_by_word) > MAX_WORDS:
+            self._forget()
+        code_by_word = self._code_by_word
+        new = [word for word in dict.fromkeys(words) if word not in code_by_word]
+        if new:
+            self._learn(new)
+        codes = np.fromiter((code_by_word[word] for word in words), dtype=np.int64, count=len(words))
+        starts = self._starts[codes]
+        n_pieces = self._starts[codes + 1] - starts
+        return Pieces(n_pieces, self._ids[ranges(starts, n_pieces)])
+
+    def _learn(self, words: list[str]) -> None:
+        encodings = self._backend.encode_batch([[word] for word in words], is_pretokenized=True, add_special_tokens=False)
+        new_ids = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, new_ids), dtype=np.int64, count=len(new_ids))
+        self._code_by_word.update(zip(words, range(len(self._code_by_word), len(self._code_by_word) + len(words))))
+        self._starts = np.concatenate([self._starts, self._starts[-1] + np.cumsum(lengths)])
+        flat = np.fromiter((i for ids in new_ids for i in ids), dtype=np.int32, count=int(lengths.sum()))
+        self._ids = np.concatenate([self._ids, flat])
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The numbers from each start on, `lengths` many, one run behind the other.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)

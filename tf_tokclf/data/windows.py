@@ -1,0 +1,153 @@
+"""Windows: runs of words whose pieces fit the model, overlapping where a sentence is longer than that.
+
+Each word is *owned* by exactly one window, the one in which it has most context; other windows that show the word
+leave it unscored. Windows are planned from the numbers of pieces alone and never look at labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_tokclf.errors import UserError
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Arrays of equal length, a window each; words are numbered through the whole batch of sentences.
+
+    sentence: which sentence is scored. first, last: half-open run of words shown. own_first, own_last: half-open run
+    of words that this window answers for.
+    """
+
+    sentence: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    own_first: np.ndarray
+    own_last: np.ndarray
+
+
+def check_window(max_length: int, overlap: int, n_special: int) -> int:
+    """The pieces of words that fit a window. Raises UserError when length and overlap contradict each other."""
+    capacity = max_length - n_special
+    if capacity < 1:
+        raise UserError(
+            f"alignment.max_length {max_length} leaves no room beside {n_special} special pieces.", hint="Raise it."
+        )
+    if overlap >= capacity:
+        raise UserError(
+            f"alignment.overlap {overlap} does not fit windows of {capacity} pieces ({max_length} less {n_special} "
+            f"special ones).",
+            hint=f"Give an overlap below {capacity}, such as {capacity // 4}.",
+        )
+    return capacity
+
+
+def plan_windows(
+    n_pieces: np.ndarray,
+    sentence_starts: np.ndarray,
+    *,
+    capacity: int,
+    overlap: int,
+    truncate: bool = False,
+    context_sentences: int = 0,
+    documents: np.ndarray | None = None,
+) -> WindowPlan:
+    """Windows over a batch of sentences.
+
+    n_pieces: (words,) pieces of each word. sentence_starts: (sentences + 1,) first word of each sentence, and the end.
+    documents: (sentences,) an id per sentence; context never crosses from one document into another.
+    A sentence without words gets no window.
+    """
+    ends = np.concatenate([[0], np.cumsum(n_pieces)])
+    starts, stops = sentence_starts[:-1], sentence_starts[1:]
+    lengths = ends[stops] - ends[starts]
+    fits = (lengths <= capacity) & (stops > starts)
+    whole = np.flatnonzero(fits)
+    first, last = starts[whole].copy(), stops[whole].copy()
+    if context_sentences:
+        _add_context(first, last, whole, sentence_starts, ends, capacity, context_sentences, documents)
+    rows = [np.stack([whole, first, last, starts[whole], stops[whole]])]
+    for sentence in np.flatnonzero(lengths > capacity):
+        begin, end = int(starts[sentence]), int(stops[sentence])
+        runs = split_long(n_pieces[begin:end], capacity=capacity, overlap=overlap)[: 1 if truncate else None]
+        rows.append(np.array([(sentence, *(np.array(run) + begin)) for run in runs]).T)
+    table = np.concatenate(rows, axis=1)
+    table = table[:, np.lexsort((table[3], table[0]))]
+    return WindowPlan(*table)
+
+
+def split_long(n_pieces: np.ndarray, *, capacity: int, overlap: int) -> list[tuple[int, int, int, int]]:
+    """(first, last, own_first, own_last) of the windows of one long sentence, over its own words.
+
+    A word of more pieces than a window holds stands in a window of its own, cut to the pieces that fit.
+
+    >>> split_long(np.ones(10, int), capacity=6, overlap=2)
+    [(0, 6, 0, 5), (4, 10, 5, 10)]
+    """
+    runs = _overlapping_runs(np.minimum(n_pieces, capacity), capacity, overlap)
+    owners = _owners(np.minimum(n_pieces, capacity), runs)
+    return [
+        (first, last, int(np.searchsorted(owners, i, "left")), int(np.searchsorted(owners, i, "right")))
+        for i, (first, last) in enumerate(runs)
+    ]
+
+
+def _overlapping_runs(n_pieces: np.ndarray, capacity: int, overlap: int) -> list[tuple[int, int]]:
+    ends = np.concatenate([[0], np.cumsum(n_pieces)])
+    n_words = len(n_pieces)
+    first, runs = 0, []
+    while True:
+        last = int(np.searchsorted(ends, ends[first] + capacity, "right")) - 1
+        runs.append((first, last))
+        if last >= n_words:
+            return runs
+        # Far enough back for the overlap, yet so that the next word fits too.
+        back = int(np.searchsorted(ends, ends[last] - overlap, "right")) - 1
+        room = int(np.searchsorted(ends, ends[last + 1] - capacity, "left"))
+        first = max(back, room, first + 1)
+
+
+def _owners(n_pieces: np.ndarray, runs: list[tuple[int, int]]) -> np.ndarray:
+    """For each word the window where the nearer of its window's two cut edges is farthest away; sentence ends cut nothing."""
+    ends = np.concatenate([[0], np.cumsum(n_pieces)])
+    n_words = len(n_pieces)
+    best = np.full(n_words, -1)
+    owner = np.zeros(n_words, dtype=int)
+    for i, (first, last) in enumerate(runs):
+        words = np.arange(first, last)
+        left = ends[words] - ends[first] if first else np.full(len(words), ends[-1])
+        right = ends[last] - ends[words + 1] if last < n_words else np.full(len(words), ends[-1])
+        context = np.minimum(left, right)
+        better = context > best[first:last]
+        best[first:last][better] = context[better]
+        owner[first:last][better] = i
+    return np.maximum.accumulate(owner)
+
+
+def _add_context(
+    first: np.ndarray,
+    last: np.ndarray,
+    whole: np.ndarray,
+    sentence_starts: np.ndarray,
+    ends: np.ndarray,
+    capacity: int,
+    context_sentences: int,
+    documents: np.ndarray | None,
+) -> None:
+    """Widen windows in place by whole neighbouring sentences, nearest first and left before right, while they fit."""
+    n_sentences = len(sentence_starts) - 1
+    for i, sentence in enumerate(whole):
+        open_sides = {-1, 1}
+        for step in range(1, context_sentences + 1):
+            for side in sorted(open_sides):
+                neighbour = sentence + side * step
+                inside = 0 <= neighbour < n_sentences
+                if inside and (documents is None or documents[neighbour] == documents[sentence]):
+                    begin = min(first[i], sentence_starts[neighbour])
+                    end = max(last[i], sentence_starts[neighbour + 1])
+                    if ends[end] - ends[begin] <= capacity:
+                        first[i], last[i] = begin, end
+                        continue
+                open_sides.discard(side)

@@ -1,0 +1,79 @@
+"""Which arithmetic a run computes in, why, and switching Keras to it. The head and the loss are float32 always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_tokclf.model.backend import keras, tf
+
+# float16 matrix units came with compute capability 7.0 (Volta).
+FIRST_FAST_FLOAT16 = (7, 0)
+# Longformer's float16 attention gives nan; DeBERTa v1 raises on mixed types in training.
+NO_MIXED_PRECISION = {"deberta": "DeBERTa v1 cannot mix types", "longformer": "Longformer gives nan in float16"}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A Keras policy name and the reason it was chosen."""
+
+    policy: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.policy} ({self.reason})"
+
+
+def choose_precision(requested: str, *, model_type: str = "") -> Precision:
+    """The precision for `requested` ("auto" or a policy name) on this machine's devices and for this architecture."""
+    if requested == "float32":
+        return Precision(requested, "asked for")
+    if model_type in NO_MIXED_PRECISION:
+        return Precision("float32", NO_MIXED_PRECISION[model_type])
+    if requested != "auto":
+        return Precision(requested, "asked for")
+    gpus = tf.config.list_physical_devices("GPU")
+    return _for_gpus(gpus) if gpus else _for_cpu()
+
+
+def _for_gpus(gpus: list) -> Precision:
+    capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
+    slowest = min(capabilities)
+    shown = ".".join(map(str, slowest))
+    if slowest >= FIRST_FAST_FLOAT16:
+        return Precision("mixed_float16", f"GPU of compute capability {shown}")
+    return Precision("float32", f"GPU of compute capability {shown}, below 7.0")
+
+
+def _for_cpu() -> Precision:
+    flags = _cpu_flags()
+    fast = next((flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags), None)
+    if fast:
+        return Precision("mixed_bfloat16", f"the CPU has {fast}")
+    return Precision("float32", "no GPU, and the CPU has no bfloat16")
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+
+
+@contextmanager
+def precision_policy(policy: str) -> Iterator[None]:
+    """Build Keras layers under `policy` inside the block; the policy before it comes back afterwards."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def float32_head(model: keras.Model) -> None:
+    """Make the classification layer of a transformers model compute and answer in float32."""
+    model.classifier._set_dtype_policy(keras.mixed_precision.Policy("float32"))
