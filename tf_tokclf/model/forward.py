@@ -1,0 +1,87 @@
+"""One traced forward pass: padded pieces in, log-probabilities of chosen pieces out, whatever the batch's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_tokclf.data.encoding import Windows, first_piece_mask
+from tf_tokclf.data.pieces import ranges
+from tf_tokclf.model.backend import keras, tf
+
+# Few distinct widths: the math library prepares each shape once.
+WIDTH_MULTIPLE = 8
+
+
+def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor]:
+    """A function of input_ids (rows, width) int32, lengths (rows,) int32 and positions (pieces, 2) int32.
+
+    It returns the log-probabilities (pieces, labels) float32 of the pieces at those (row, column) positions.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None, 2), tf.int32),
+        ]
+    )
+    def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
+        logits = model(input_ids=input_ids, attention_mask=mask, training=False).logits
+        return tf.nn.log_softmax(tf.cast(tf.gather_nd(logits, positions), tf.float32))
+
+    return forward
+
+
+@dataclass(frozen=True)
+class WordScores:
+    """The words that some rows answer for. sentence, word: (words,) which. log_probabilities: (words, labels) float32."""
+
+    sentence: np.ndarray
+    word: np.ndarray
+    log_probabilities: np.ndarray
+
+
+def score_windows(
+    forward: Callable, windows: Windows, *, batch_size: int, pad_id: int, aggregation: str = "first"
+) -> Iterator[WordScores]:
+    """Run `windows` in batches of similar length, longest first so that too little memory shows at once.
+
+    aggregation: which of a word's pieces speak for it: "first", "average" of their probabilities, or "max", the
+    piece that is surest.
+    """
+    order = np.argsort(-windows.lengths, kind="stable")
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        yield _score_batch(forward, windows, rows, pad_id, aggregation)
+
+
+def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: int, aggregation: str) -> WordScores:
+    lengths = windows.lengths[rows]
+    width = -(-int(lengths.max()) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
+    source = ranges(windows.starts[rows], lengths)
+    row = np.repeat(np.arange(len(rows)), lengths)
+    column = ranges(np.zeros(len(rows), dtype=np.int64), lengths)
+    input_ids = np.full((len(rows), width), pad_id, dtype=np.int32)
+    input_ids[row, column] = windows.input_ids[source]
+    word = windows.word[source]
+    firsts = first_piece_mask(word, np.concatenate([[0], np.cumsum(lengths)]))
+    chosen = firsts if aggregation == "first" else word >= 0
+    positions = np.stack([row[chosen], column[chosen]], axis=1).astype(np.int32)
+    scores = forward(input_ids, lengths.astype(np.int32), positions).numpy()
+    if aggregation != "first" and len(scores):
+        scores = _aggregate(scores, np.flatnonzero(firsts[chosen]), aggregation)
+    return WordScores(windows.sentence[rows][row[firsts]], word[firsts], scores)
+
+
+def _aggregate(log_probabilities: np.ndarray, starts: np.ndarray, aggregation: str) -> np.ndarray:
+    """Rows of pieces to rows of words; a word's pieces begin at each of `starts`."""
+    if aggregation == "average":
+        counts = np.diff(np.concatenate([starts, [len(log_probabilities)]]))
+        return np.log(np.add.reduceat(np.exp(log_probabilities), starts) / counts[:, None])
+    surest = log_probabilities.max(axis=1)
+    ends = np.concatenate([starts[1:], [len(surest)]])
+    return log_probabilities[[start + int(surest[start:end].argmax()) for start, end in zip(starts, ends)]]

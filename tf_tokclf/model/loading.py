@@ -1,0 +1,159 @@
+"""Classifiers from model folders: a new head on an encoder, or a classifier as it was saved."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tf_tokclf.data.model_folders import model_config
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
+from tf_tokclf.model.precision import Precision, float32_head, precision_policy
+
+log = logging.getLogger(__name__)
+
+# What encoders and classifiers may lack without harm: a pooler is no part of token classification.
+HARMLESS_MISSING = re.compile(r"(^|[./])(classifier|pooler|position_ids)([./]|$)")
+
+
+def new_classifier(
+    folder: Path, names: Sequence[str], *, precision: Precision, trust_remote_code: bool = False
+) -> keras.Model:
+    """The encoder in `folder` under a head for the labels `names`.
+
+    Where the folder already holds a token classifier, the rows of its head go over by label name, whatever their order.
+    The head's new rows come from Keras' random state: seed it first.
+    """
+    config = _auto_config(folder, trust_remote_code)
+    labels = {"num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    is_classifier = any(name.endswith("ForTokenClassification") for name in config.architectures or [])
+    with precision_policy(precision.policy):
+        if not is_classifier:
+            model = _from_pretrained(folder, trust_remote_code, **labels)
+        else:
+            model = _with_mapped_head(folder, config, labels, trust_remote_code)
+    float32_head(model)
+    check_head(model, names)
+    return model
+
+
+def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bool = False) -> keras.Model:
+    """The token classifier in `folder` with its own labels. Raises UserError when it holds no such model."""
+    config = _auto_config(folder, trust_remote_code)
+    if not any(name.endswith("ForTokenClassification") for name in config.architectures or []):
+        raise UserError(
+            f"{folder} holds {', '.join(config.architectures or ['no architecture'])}, no token classifier.",
+            hint="Train one first: tf-tokclf fit.",
+        )
+    with precision_policy(precision.policy):
+        model = _from_pretrained(folder, trust_remote_code)
+    float32_head(model)
+    check_head(model, list(config.id2label.values()))
+    return model
+
+
+def saved_labels(folder: Path) -> list[str]:
+    """The label names of the classifier in `folder`, in the order of its head. Raises UserError when ids have gaps."""
+    id2label = model_config(folder).get("id2label") or {}
+    names = [id2label.get(str(i)) for i in range(len(id2label))]
+    if not names or None in names:
+        raise UserError("id2label does not number its labels from 0 on.", path=folder / "config.json", hint="Mend it.")
+    return names
+
+
+def check_head(model: keras.Model, names: Sequence[str]) -> None:
+    """Raise UserError unless the head gives one logit per label."""
+    width = int(model.classifier.kernel.shape[-1])
+    if width != len(names):
+        raise UserError(
+            f"the head gives {width} logits for {len(names)} labels.", hint="The model's config.json is not its own."
+        )
+
+
+def _auto_config(folder: Path, trust_remote_code: bool) -> Any:
+    try:
+        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (ValueError, KeyError, OSError, json.JSONDecodeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise UserError(f"the model's configuration cannot be used: {first_line}", path=folder / "config.json") from error
+
+
+def _from_pretrained(folder: Path, trust_remote_code: bool, **options: Any) -> keras.Model:
+    try:
+        with quiet_stderr(quiet=not VERBOSE):
+            model, info = transformers.TFAutoModelForTokenClassification.from_pretrained(
+                folder, trust_remote_code=trust_remote_code, output_loading_info=True, **options
+            )
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        raise _cannot_load(folder, error) from error
+    except Exception as error:
+        # safetensors' own class, which no public name leads to
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise UserError(f"the weights are damaged: {error}.", path=folder, hint="Fetch or save them again.") from error
+    _check_missing(folder, info["missing_keys"], model)
+    return model
+
+
+def _cannot_load(folder: Path, error: Exception) -> UserError:
+    if "Unrecognized configuration class" in str(error):
+        kind = model_config(folder).get("model_type", "this kind")
+        return UserError(
+            f"{folder}: transformers has no TensorFlow token classifier of type {kind}.",
+            hint="Choose a BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet, CamemBERT ... encoder.",
+        )
+    return UserError(f"{folder}: the model cannot be loaded: {str(error).strip().splitlines()[0]}")
+
+
+def _check_missing(folder: Path, missing: Sequence[str], model: keras.Model) -> None:
+    lacking = [name for name in missing if not HARMLESS_MISSING.search(name)]
+    if not lacking:
+        return
+    n_weights = len(model.weights)
+    if len(lacking) > n_weights // 2:
+        raise UserError(
+            f"{folder}: {len(lacking)} of the model's {n_weights} weights are not in its file, {lacking[0]} among them.",
+            hint="config.json and weights do not belong together.",
+        )
+    log.warning("%s: %d weights are not in its file and start at random: %s", folder, len(lacking), ", ".join(lacking[:3]))
+
+
+def _with_mapped_head(folder: Path, config: Any, labels: dict[str, Any], trust_remote_code: bool) -> keras.Model:
+    old = _from_pretrained(folder, trust_remote_code)
+    old_ids = {name: i for i, name in config.id2label.items()}
+    names = list(labels["id2label"].values())
+    if [config.id2label.get(i) for i in range(len(config.id2label))] == names:
+        return old
+    for key, value in labels.items():
+        setattr(config, key, value)
+    new = type(old)(config)
+    new.build_in_name_scope()
+    by_name = {_plain_name(weight): weight for weight in old.weights}
+    head = {id(weight) for weight in new.classifier.weights}
+    for weight in new.weights:
+        if id(weight) not in head:
+            weight.assign(by_name[_plain_name(weight)])
+    kept = [(i, old_ids[name]) for i, name in enumerate(names) if name in old_ids]
+    for mine, theirs in zip(new.classifier.weights, old.classifier.weights):
+        values, source = mine.numpy(), theirs.numpy()
+        for i, j in kept:
+            values[..., i] = source[..., j]
+        mine.assign(values)
+    log.info("head: %d of %d labels go on from the model's own, by name", len(kept), len(names))
+    return new
+
+
+def _plain_name(weight: Any) -> str:
+    """A weight's name without its model's own, which Keras numbers."""
+    return re.sub(r"^[^/]+/", "", weight.name)
+
+
+def n_parameters(model: keras.Model) -> int:
+    """How many numbers training changes."""
+    return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
