@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from tf_tokclf.config.schema import AlignmentConfig
 from tf_tokclf.data.pieces import PieceStore, ranges
-from tf_tokclf.data.schemes import continuation_label
 from tf_tokclf.data.tokenizers import special_pieces, window_limit
 from tf_tokclf.data.windows import check_window, plan_windows
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import open_whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,8 +48,6 @@ class Reading:
     @classmethod
     def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: PreTrainedTokenizerFast) -> Reading:
         """The reading that `alignment` asks for, its open ends filled from the model folder's limits."""
-        from tf_tokclf.errors import UserError
-
         limit = window_limit(folder, tokenizer)
         max_length = alignment.max_length or min(limit, 512)
         if max_length > limit:
@@ -164,9 +163,7 @@ def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: L
     if strategy == "first":
         result[later] = UNSCORED
     else:
-        # A continuation that is no label of this set cannot be taught.
-        goes_on = [id_by_label.get(continuation_label(name, labels.scheme), UNSCORED) for name in labels.names]
-        result[later] = np.array(goes_on, dtype=np.int32)[result[later]]
+        result[later] = np.array(labels.continuation_ids, dtype=np.int32)[result[later]]
     return result
 
 
@@ -225,8 +222,6 @@ def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Ma
 
 
 def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
-    from tf_tokclf.run_dir import open_whole
-
     with open_whole(path, "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as writer:
         for batch in batches:
             writer.write_batch(batch)

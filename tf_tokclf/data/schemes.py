@@ -552,3 +552,14 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> Detection:
     for labels in sequences:
         detector.add(labels)
     return detector.result()
+
+
+def scheme_of_names(names: Iterable[str]) -> Scheme:
+    """The scheme that a model's label names are in, for models that say nothing else: the first whose prefixes they use.
+
+    >>> print(scheme_of_names(["O", "B-LOC", "I-LOC"]), scheme_of_names(["NOUN", "VERB"]))
+    IOB2 none
+    """
+    prefixes = {split_label(name)[0] for name in names if name != OUTSIDE_LABEL}
+    fitting = (scheme for scheme, rules in RULES.items() if prefixes and prefixes <= rules.prefixes)
+    return next(fitting, Scheme.NONE)

@@ -1,0 +1,80 @@
+"""`tf_tokclf.json`: what stands beside a model's weights so that prediction repeats training's reading of sentences."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_tokclf.config.schema import AlignmentConfig
+from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import Scheme, scheme_of_names
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+FILE_NAME = "tf_tokclf.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """How a classifier reads sentences and what its labels mean.
+
+    word_splitting: how raw text becomes words (a name of `data.word_splitting`). base_model: the reference of the
+    encoder it was trained from. temperature: divides the logits before scores are made of them.
+    """
+
+    reading: Reading
+    labels: LabelSet
+    word_splitting: str = "default"
+    task: str | None = None
+    base_model: str | None = None
+    temperature: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `tf_tokclf.json`; the label names stand in config.json."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "reading": asdict(self.reading),
+            "scheme": self.labels.scheme.value,
+            "fallback_label": self.labels.fallback,
+            "word_splitting": self.word_splitting,
+            "task": self.task,
+            "base_model": self.base_model,
+            "temperature": self.temperature,
+        }
+
+    def with_temperature(self, temperature: float) -> ModelInfo:
+        """The same with other scores."""
+        return replace(self, temperature=temperature)
+
+
+def write_model_info(folder: Path, info: ModelInfo) -> None:
+    """Write `tf_tokclf.json` into a model folder, whole or not at all."""
+    write_json(folder / FILE_NAME, info.to_json())
+
+
+def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokenizerFast) -> ModelInfo:
+    """What `tf_tokclf.json` says; for a classifier trained elsewhere, our defaults and the scheme of its label names."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return ModelInfo(Reading.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names)))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format_version"] > FORMAT_VERSION:
+            raise UserError("written by a later version of tf-tokclf.", path=path, hint="pip install -U tf-tokclf")
+        return ModelInfo(
+            reading=Reading(**values["reading"]),
+            labels=LabelSet(tuple(names), Scheme(values["scheme"]), values["fallback_label"]),
+            word_splitting=values["word_splitting"],
+            task=values["task"],
+            base_model=values["base_model"],
+            temperature=float(values["temperature"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot be read: {error!r}.", path=path, hint="Save or fetch the model again.") from error

@@ -1,0 +1,64 @@
+"""A model folder that stands alone: weights, configuration, tokenizer and `tf_tokclf.json`, replaced as a whole."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_tokclf.data.model_info import ModelInfo, write_model_info
+from tf_tokclf.errors import JobError
+from tf_tokclf.model.backend import keras
+from tf_tokclf.model.loading import load_classifier
+from tf_tokclf.model.portable_weights import portable_weights, save_portable_weights
+from tf_tokclf.model.precision import Precision
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+WEIGHTS = "model.safetensors"
+
+
+def save_model_folder(
+    model: keras.Model, tokenizer: PreTrainedTokenizerFast, info: ModelInfo, folder: Path, *, card: str | None = None
+) -> None:
+    """Write the classifier to `folder`, which is replaced as a whole once everything is on disk."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        _save_config(model, partial)
+        save_portable_weights(model, partial / WEIGHTS)
+        tokenizer.save_pretrained(partial)
+        write_model_info(partial, info)
+        if card is not None:
+            (partial / "README.md").write_text(card, encoding="utf-8")
+        replace_folder(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`; at every moment one of the two is whole on disk."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_saved(model: keras.Model, folder: Path) -> None:
+    """Load `folder` afresh and compare every weight with `model`'s. Raises JobError at the first that differs."""
+    loaded = portable_weights(load_classifier(folder, precision=Precision("float32", "as saved")))
+    for name, array in portable_weights(model).items():
+        if name not in loaded or not np.array_equal(array, loaded[name]):
+            raise JobError(f"{folder}: the weight {name} does not read back as it was written; do not use this folder.")
+
+
+def _save_config(model: keras.Model, folder: Path) -> None:
+    config = model.config
+    config.architectures = [type(model).__name__.removeprefix("TF")]
+    config.save_pretrained(folder)
