@@ -1,0 +1,37 @@
+"""Scores laid out as the official conlleval.pl prints them, for scripts and tables made for it."""
+
+from __future__ import annotations
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.scoring.counts import Counts
+from tf_tokclf.scoring.scores import Scores
+
+
+def conlleval_text(scores: Scores) -> str:
+    """The script's own output, to the last character; always in its reading of invalid sequences."""
+    if not scores.has_spans:
+        raise UserError(
+            "conlleval scores spans, but these labels have no scheme.",
+            hint="Use --format table or --format json.",
+        )
+    scores = scores.in_mode("conlleval")
+    overall = scores.overall
+    lines = [
+        f"processed {scores.n_words} tokens with {overall.gold} phrases; "
+        f"found: {overall.predicted} phrases; correct: {overall.correct}."
+    ]
+    if scores.n_words:
+        lines.append(f"accuracy: {_percent(scores.token_accuracy)}%; {_ratios(overall)}")
+    lines += [f"{name:>17}: {_ratios(counts)}  {counts.predicted}" for name, counts in scores.by_type.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _ratios(counts: Counts) -> str:
+    precision, recall = counts.precision, counts.recall
+    # The script's own order of operations, so that ties round as they do there.
+    f1 = 2 * (100 * precision) * (100 * recall) / (100 * precision + 100 * recall) if counts.correct else 0.0
+    return f"precision: {_percent(precision)}%; recall: {_percent(recall)}%; FB1: {f1:6.2f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:6.2f}"

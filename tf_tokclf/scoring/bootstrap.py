@@ -1,0 +1,138 @@
+"""How sure a score is: resampling of sentences, done on counts alone.
+
+Sentences with the same counts are interchangeable, so how often each *kind* of sentence is drawn is one
+multinomial number: ten thousand samples cost as much for a hundred thousand sentences as for a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_tokclf.scoring.counts import CountTable
+
+N_SAMPLES = 10_000
+LEVEL = 0.95
+OVERALL = ""  # the key of all types together, beside the names of types
+
+Interval = tuple[float, float]
+
+_DRAWS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Difference:
+    """F1 of A and B on the same sentences, the interval of B minus A, and how often chance gives as much.
+
+    p_value: two-sided, from a paired permutation test: which of the two gave which output is shuffled
+    sentence by sentence. For a system and itself it is exactly 1.
+    """
+
+    a: float
+    b: float
+    interval: Interval
+    p_value: float
+
+    @property
+    def difference(self) -> float:
+        """B minus A."""
+        return self.b - self.a
+
+
+def f1_intervals(
+    table: CountTable, *, n_samples: int = N_SAMPLES, seed: int = 0, level: float = LEVEL
+) -> dict[str, Interval]:
+    """Percentile interval of F1 by type, and by "" for all types together, from resampled sentences."""
+    types = list(table.by_type)
+    samples = _resample(_with_overall(table.per_sentence(types)), n_samples, seed)
+    low, high = _percentiles(_f1(samples), level)
+    return dict(zip([*types, OVERALL], zip(low.tolist(), high.tolist())))
+
+
+def compare(
+    a: Sequence[CountTable],
+    b: Sequence[CountTable],
+    *,
+    n_samples: int = N_SAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[str, Difference]:
+    """Differences by type, and by "" overall, between two systems of one or more runs (seeds) each.
+
+    Counts of a system's runs are averaged sentence by sentence first; so the test is about sentences, and
+    the spread over seeds is to be looked at beside it.
+    """
+    types = sorted({name for table in (*a, *b) for name in table.by_type})
+    means = [
+        np.mean([_with_overall(table.per_sentence(types)) for table in tables], axis=0) for tables in (a, b)
+    ]
+    counts = np.stack(means, axis=1)  # (sentences, 2, types + 1, 3)
+    observed = _f1(counts.sum(axis=0))
+    samples = _f1(_resample(counts, n_samples, seed))
+    low, high = _percentiles(samples[:, 1] - samples[:, 0], level)
+    p_values = _permutation_p_values(counts, observed, n_samples, seed)
+    return {
+        name: Difference(
+            a=float(observed[0, i]),
+            b=float(observed[1, i]),
+            interval=(float(low[i]), float(high[i])),
+            p_value=float(p_values[i]),
+        )
+        for i, name in enumerate([*types, OVERALL])
+    }
+
+
+def _with_overall(counts: np.ndarray) -> np.ndarray:
+    """(sentences, types, 3) -> (sentences, types + 1, 3), the last being the sum over types."""
+    return np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)
+
+
+def _f1(counts: np.ndarray) -> np.ndarray:
+    """(..., 3) correct, predicted, gold -> (...)."""
+    total = counts[..., 1] + counts[..., 2]
+    return np.divide(2 * counts[..., 0], total, out=np.zeros(total.shape), where=total > 0)
+
+
+def _percentiles(values: np.ndarray, level: float) -> np.ndarray:
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+
+
+def _resample(counts: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+    """Sums over sentences drawn with replacement. counts: (sentences, ...). Returns (samples, ...)."""
+    n_sentences = len(counts)
+    shape = counts.shape[1:]
+    if not n_sentences:
+        return np.zeros((n_samples, *shape))
+    kinds, n_of_kind = _kinds(counts)
+    rng = np.random.default_rng(seed)
+    share = n_of_kind / n_sentences
+    at_once = max(1, _DRAWS_AT_ONCE // len(kinds))
+    parts = []
+    for start in range(0, n_samples, at_once):
+        draws = rng.multinomial(n_sentences, share, size=min(at_once, n_samples - start))
+        parts.append(draws.astype(np.float64) @ kinds)
+    return np.concatenate(parts).reshape(n_samples, *shape)
+
+
+def _permutation_p_values(counts: np.ndarray, observed: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+    """counts: (sentences, 2, types, 3). observed: (2, types). Returns (types,)."""
+    shape = counts.shape[2:]
+    gap = counts[:, 1] - counts[:, 0]
+    moved, n_of_kind = _kinds(gap[gap.any(axis=(1, 2))])
+    rng = np.random.default_rng((seed, 1))
+    n_swapped = rng.binomial(n_of_kind, 0.5, size=(n_samples, len(moved)))
+    shift = (n_swapped @ moved).reshape(n_samples, *shape)
+    a, b = counts.sum(axis=0)
+    shuffled = np.abs(_f1(b - shift) - _f1(a + shift))
+    # Sums of the same numbers in another order may differ in the last bit.
+    as_large = shuffled >= np.abs(observed[1] - observed[0]) - 1e-12
+    return (1 + as_large.sum(axis=0)) / (1 + n_samples)
+
+
+def _kinds(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different rows as (kinds, numbers in a row) float64, and how many sentences are of each kind."""
+    rows = counts.reshape(len(counts), -1)
+    kinds, n_of_kind = np.unique(rows, axis=0, return_counts=True)
+    return kinds.astype(np.float64), n_of_kind

@@ -1,0 +1,99 @@
+"""Which gold span a predicted one is held against when their boundaries or types differ.
+
+Spans of one side never overlap each other, so the pairs that overlap can be put in an order in which both
+sides only move forward. The best one-to-one matching is then a walk over that order: exact, and independent
+of how the spans are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_tokclf.scoring.counts import Counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanArrays:
+    """Spans in text order as columns. start, end: positions in one long line of words. type: numbers."""
+
+    start: np.ndarray
+    end: np.ndarray
+    type: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def keep(self, mask: np.ndarray) -> SpanArrays:
+        """Those where `mask` is true."""
+        return SpanArrays(self.start[mask], self.end[mask], self.type[mask])
+
+
+def overlapping_pairs(gold: SpanArrays, predicted: SpanArrays) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of gold and predicted spans that share a word, both rising."""
+    first = np.searchsorted(predicted.end, gold.start, side="right")
+    last = np.searchsorted(predicted.start, gold.end, side="left")
+    n_pairs = np.maximum(last - first, 0)
+    of_gold = np.repeat(np.arange(len(gold)), n_pairs)
+    position = np.arange(n_pairs.sum()) - np.repeat(np.cumsum(n_pairs) - n_pairs, n_pairs)
+    return of_gold, np.repeat(first, n_pairs) + position
+
+
+def best_matching(pairs: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
+    """Indices into `pairs` of a one-to-one matching with the greatest total weight.
+
+    pairs: as `overlapping_pairs` orders them. Among equals the earlier pairs are taken.
+
+    >>> best_matching([(0, 0), (0, 1), (1, 1)], [1, 3, 1])
+    [1]
+    >>> best_matching([(0, 0), (0, 1), (1, 1)], [2, 3, 2])
+    [0, 2]
+    """
+    best = [0]
+    before: list[int] = []  # how many earlier pairs share neither side with this one
+    first_of_gold: dict[int, int] = {}
+    first_of_predicted: dict[int, int] = {}
+    for i, ((gold, predicted), weight) in enumerate(zip(pairs, weights)):
+        before.append(min(first_of_gold.setdefault(gold, i), first_of_predicted.setdefault(predicted, i)))
+        best.append(max(best[i], best[before[i]] + weight))
+    chosen = []
+    i = len(pairs)
+    while i:
+        if best[i] > best[i - 1]:
+            chosen.append(i - 1)
+            i = before[i - 1]
+        else:
+            i -= 1
+    return chosen[::-1]
+
+
+def lenient_counts(gold: SpanArrays, predicted: SpanArrays) -> dict[str, Counts]:
+    """Three readings that forgive something; each gold and predicted span is used once.
+
+    boundary: both ends right, whatever the type. type: the right type and at least one word shared.
+    partial: both ends right counts 1, a shared word 1/2, whatever the type (SemEval-2013's partial match).
+    """
+    totals = {"predicted": len(predicted), "gold": len(gold)}
+    of_gold, of_predicted = overlapping_pairs(gold, predicted)
+    same_bounds = (gold.start[of_gold] == predicted.start[of_predicted]) & (
+        gold.end[of_gold] == predicted.end[of_predicted]
+    )
+    same_type = gold.type[of_gold] == predicted.type[of_predicted]
+    n_bounds = int(same_bounds.sum())
+    # A pair with the same bounds can overlap nothing else, so it stands for itself in each matching.
+    n_type = int((same_bounds & same_type).sum()) + _n_matched(
+        of_gold, of_predicted, ~same_bounds & same_type
+    )
+    n_shared = _n_matched(of_gold, of_predicted, ~same_bounds)
+    return {
+        "partial": Counts(correct=n_bounds + n_shared / 2, **totals),
+        "boundary": Counts(correct=n_bounds, **totals),
+        "type": Counts(correct=n_type, **totals),
+    }
+
+
+def _n_matched(of_gold: np.ndarray, of_predicted: np.ndarray, mask: np.ndarray) -> int:
+    pairs = list(zip(of_gold[mask].tolist(), of_predicted[mask].tolist()))
+    return len(best_matching(pairs, [1] * len(pairs)))

@@ -1,0 +1,299 @@
+"""Gold and predicted labels in, scores out; one pass, and only counts per sentence are kept."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any, Literal
+
+import numpy as np
+
+from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, span_table
+from tf_tokclf.errors import UserError
+from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
+from tf_tokclf.scoring.matching import SpanArrays, lenient_counts
+
+Mode = Literal["conlleval", "strict"]
+MODES: tuple[Mode, ...] = ("conlleval", "strict")
+
+# Bare prefixes (`B`, `I`) spell spans without a type; this is what seqeval calls it.
+_NO_TYPE = "_"
+
+# Words scored at once: large enough for numpy, small enough to keep memory flat.
+_WORDS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of one set, and how they were made.
+
+    mode: the reading of invalid label sequences that the scores are by; the other one's stand beside it.
+    tables: counts per sentence in each mode. Without a scheme the one table, "words", counts labels of words.
+    lenient: partial, boundary and type counts (`matching.lenient_counts`), over all types.
+    surface: per type, unique surface forms (WNUT-17's second measure); None where no words were given.
+    facts: whatever else belongs beside a score, such as words the model never saw.
+    """
+
+    scheme: Scheme
+    mode: Mode
+    tables: Mapping[str, CountTable]
+    n_words: int
+    n_right_words: int
+    n_inside_words: int
+    n_right_inside_words: int
+    lenient: Mapping[str, Counts] = field(default_factory=dict)
+    surface: Mapping[str, Counts] | None = None
+    facts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether spans were scored, or, without a scheme, labels of words."""
+        return self.scheme is not Scheme.NONE
+
+    @property
+    def table(self) -> CountTable:
+        """Counts per sentence that the scores are sums of."""
+        return self.tables[self.mode if self.has_spans else "words"]
+
+    @property
+    def n_sentences(self) -> int:
+        """Number of sentences."""
+        return self.table.n_sentences
+
+    @property
+    def by_type(self) -> dict[str, Counts]:
+        """Counts of each type (without a scheme: each label), sorted by name."""
+        return self.table.by_type
+
+    @property
+    def overall(self) -> Counts:
+        """Micro: all types together."""
+        return self.table.overall
+
+    @property
+    def macro(self) -> Average:
+        """Mean over types, each the same."""
+        return average(self.by_type.values(), weighted=False)
+
+    @property
+    def weighted(self) -> Average:
+        """Mean over types, each as often as it is in gold."""
+        return average(self.by_type.values(), weighted=True)
+
+    @property
+    def token_accuracy(self) -> float:
+        """Share of words with the right label."""
+        return self.n_right_words / self.n_words if self.n_words else 0.0
+
+    @property
+    def token_accuracy_without_o(self) -> float | None:
+        """The same among words whose gold label is not O; None without a scheme."""
+        if not self.has_spans:
+            return None
+        return self.n_right_inside_words / self.n_inside_words if self.n_inside_words else 0.0
+
+    def in_mode(self, mode: Mode) -> Scores:
+        """The same counts, read in `mode`."""
+        return replace(self, mode=mode)
+
+    def with_facts(self, **facts: int) -> Scores:
+        """With more counts beside the scores, such as `n_unseen_words` and `n_repaired_labels`."""
+        return replace(self, facts={**self.facts, **facts})
+
+    def to_json(self) -> dict[str, Any]:
+        """What results.json holds; keys stay the same from version to version."""
+        result: dict[str, Any] = {
+            "scheme": self.scheme.value,
+            "mode": self.mode if self.has_spans else None,
+            "unit": "span" if self.has_spans else "word",
+            "overall": numbers(self.overall),
+            "macro": numbers(self.macro),
+            "weighted": numbers(self.weighted),
+            "by_type": {name: numbers(counts) for name, counts in self.by_type.items()},
+            "token_accuracy": self.token_accuracy,
+            "token_accuracy_without_o": self.token_accuracy_without_o,
+            "n_sentences": self.n_sentences,
+            "n_words": self.n_words,
+            **self.facts,
+        }
+        if self.has_spans:
+            result["modes"] = {mode: numbers(self.tables[mode].overall) for mode in MODES}
+            result["lenient"] = {name: numbers(counts) for name, counts in self.lenient.items()}
+        if self.surface is not None:
+            result["surface_forms"] = {
+                "overall": numbers(sum(self.surface.values(), Counts())),
+                "by_type": {name: numbers(counts) for name, counts in self.surface.items()},
+            }
+        return result
+
+
+def numbers(scored: Counts | Average) -> dict[str, float]:
+    """Precision, recall, F1 and support; with the counts behind them where there are any."""
+    result: dict[str, float] = {
+        name: getattr(scored, name) for name in ("precision", "recall", "f1", "support")
+    }
+    if isinstance(scored, Counts):
+        result |= {"correct": scored.correct, "predicted": scored.predicted}
+    return result
+
+
+def score_sentences(
+    pairs: Iterable[tuple[Sequence[str], Sequence[str]]], scheme: Scheme, *, mode: Mode = "conlleval"
+) -> Scores:
+    """Score pairs of gold and predicted labels, sentence by sentence; a span never crosses a sentence's end.
+
+    >>> score_sentences([(["B-PER", "O"], ["B-PER", "B-LOC"])], Scheme.IOB2).overall
+    Counts(correct=1, predicted=2, gold=1)
+    """
+    scorer = Scorer(scheme, mode=mode)
+    for gold, predicted in pairs:
+        scorer.add(gold, predicted)
+    return scorer.scores()
+
+
+class Scorer:
+    """Adds up counts while sentences go by; `scores()` may be asked at any time."""
+
+    def __init__(self, scheme: Scheme, *, mode: Mode = "conlleval") -> None:
+        self.scheme = scheme
+        self.mode = mode
+        self._n_sentences = 0
+        self._label_ids: dict[str, int] = _Numbering()
+        self._type_ids: dict[str, int] = _Numbering()
+        self._rows: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
+        self._words = np.zeros(4, np.int64)
+        self._lenient: dict[str, Counts] = {}
+        self._surface: list[set[tuple[int, tuple[str, ...]]]] | None = None
+        self._forget_buffer()
+
+    def add(self, gold: Sequence[str], predicted: Sequence[str], words: Sequence[str] | None = None) -> None:
+        """Count one sentence. words: for surface forms, of every sentence or of none."""
+        if len(gold) != len(predicted):
+            raise UserError(
+                f"Sentence {self._n_sentences + len(self._gold) + 1} has {len(gold)} gold labels"
+                f" but {len(predicted)} predicted ones.",
+                hint="Score predictions of the very same words.",
+            )
+        self._gold.append(gold)
+        self._predicted.append(predicted)
+        if words is not None:
+            self._sentences.append(words)
+        self._n_buffered += len(gold)
+        if self._n_buffered >= _WORDS_AT_ONCE:
+            self._count_buffer()
+
+    def scores(self) -> Scores:
+        """Scores of everything added so far."""
+        if self._gold:
+            self._count_buffer()
+        kinds = MODES if self.scheme is not Scheme.NONE else ("words",)
+        return Scores(
+            scheme=self.scheme,
+            mode=self.mode,
+            tables={kind: self._table(kind) for kind in kinds},
+            n_words=int(self._words[0]),
+            n_right_words=int(self._words[1]),
+            n_inside_words=int(self._words[2]),
+            n_right_inside_words=int(self._words[3]),
+            lenient=self._lenient,
+            surface=None if self._surface is None else self._surface_counts(self._surface),
+        )
+
+    def _forget_buffer(self) -> None:
+        self._gold: list[Sequence[str]] = []
+        self._predicted: list[Sequence[str]] = []
+        self._sentences: list[Sequence[str]] = []
+        self._n_buffered = 0
+
+    def _count_buffer(self) -> None:
+        gold_labels, predicted_labels = (
+            np.fromiter(
+                map(self._label_ids.__getitem__, chain.from_iterable(side)), np.int64, self._n_buffered
+            )
+            for side in (self._gold, self._predicted)
+        )
+        right = gold_labels == predicted_labels
+        inside = gold_labels != self._label_ids[OUTSIDE_LABEL]
+        self._words += [len(right), right.sum(), inside.sum(), (right & inside).sum()]
+        lengths = np.fromiter(map(len, self._gold), np.int64, len(self._gold))
+        if self.scheme is Scheme.NONE:
+            self._count_words(gold_labels, predicted_labels, right, lengths)
+        else:
+            for mode in MODES:
+                self._count_spans(mode, gold_labels, predicted_labels, lengths)
+        self._n_sentences += len(self._gold)
+        self._forget_buffer()
+
+    def _count_words(
+        self, gold: np.ndarray, predicted: np.ndarray, right: np.ndarray, lengths: np.ndarray
+    ) -> None:
+        n_types = len(self._label_ids)
+        sentence = np.repeat(np.arange(len(lengths)), lengths)
+        gold, predicted = sentence * n_types + gold, sentence * n_types + predicted
+        self._keep("words", *tally([gold[right], predicted, gold], n_types))
+
+    def _count_spans(
+        self, mode: Mode, gold_labels: np.ndarray, predicted_labels: np.ndarray, lengths: np.ndarray
+    ) -> None:
+        starts = np.cumsum(lengths) - lengths
+        gold, predicted = (self._spans(labels, starts, mode) for labels in (gold_labels, predicted_labels))
+        n_types = len(self._type_ids)
+
+        def sentence_and_type(spans: SpanArrays) -> np.ndarray:
+            return (np.searchsorted(starts, spans.start, side="right") - 1) * n_types + spans.type
+
+        # Spans of one side never overlap: a start and an end name at most one, a third number makes it typed.
+        size = self._n_buffered + 1
+        gold_keys, predicted_keys = (
+            (spans.start * size + spans.end) * n_types + spans.type for spans in (gold, predicted)
+        )
+        correct = gold.keep(np.isin(gold_keys, predicted_keys))
+        kinds = [sentence_and_type(spans) for spans in (correct, predicted, gold)]
+        self._keep(mode, *tally(kinds, n_types))
+        if mode == self.mode:
+            for name, counts in lenient_counts(gold, predicted).items():
+                self._lenient[name] = self._lenient.get(name, Counts()) + counts
+            if self._sentences:
+                self._add_surface_forms(correct, predicted, gold)
+
+    def _keep(self, kind: str, sentence: np.ndarray, type_: np.ndarray, counts: np.ndarray) -> None:
+        self._rows[kind].append((sentence + self._n_sentences, type_, counts))
+
+    def _spans(self, labels: np.ndarray, starts: np.ndarray, mode: Mode) -> SpanArrays:
+        table = span_table(labels, starts, list(self._label_ids), self.scheme, mode == "strict")
+        type_ids = np.array([self._type_ids[name or _NO_TYPE] for name in table.types], np.int64)
+        return SpanArrays(table.starts, table.ends, type_ids[table.type_ids])
+
+    def _add_surface_forms(self, *kinds: SpanArrays) -> None:
+        words = list(chain.from_iterable(self._sentences))
+        self._surface = self._surface or [set() for _ in kinds]
+        for forms, spans in zip(self._surface, kinds):
+            columns = (column.tolist() for column in (spans.start, spans.end, spans.type))
+            forms.update((type_, tuple(words[start:end])) for start, end, type_ in zip(*columns))
+
+    def _surface_counts(self, surface: Sequence[set[tuple[int, tuple[str, ...]]]]) -> dict[str, Counts]:
+        names = list(self._type_ids)
+        counts = np.zeros((len(names), 3), np.int64)
+        for kind, forms in enumerate(surface):
+            for type_, _ in forms:
+                counts[type_, kind] += 1
+        return {name: Counts(*row) for name, row in sorted(zip(names, counts.tolist())) if any(row)}
+
+    def _table(self, kind: str) -> CountTable:
+        rows = self._rows[kind]
+        names = self._label_ids if kind == "words" else self._type_ids
+        sentence, type_ = (
+            np.concatenate([row[i] for row in rows]) if rows else np.zeros(0, np.int64) for i in (0, 1)
+        )
+        counts = np.concatenate([row[2] for row in rows]) if rows else np.zeros((0, 3), np.int32)
+        return CountTable(tuple(names), self._n_sentences, sentence, type_, counts)
+
+
+class _Numbering(dict[str, int]):
+    """Gives each new name the next number."""
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = len(self)
+        return number
