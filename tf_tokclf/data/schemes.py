@@ -526,18 +526,21 @@ class SchemeDetector:
 
 def _no_scheme_reason(counts: Counter[str]) -> str:
     shown = ", ".join(label for label, _ in counts.most_common(3)) + (", ..." if len(counts) > 3 else "")
-    return f"the labels ({len(counts)} besides O: {shown}) have no prefixes such as B- and I-"
+    return f"labels such as {shown} have no prefix like B- or I-"
 
 
 def _scheme_reason(best: Scheme, prefixes: Mapping[str, int], broken: Mapping[Scheme, int]) -> str:
     seen = ", ".join(
         f"{p}- {n:,} times" if p else f"no prefix {n:,} times" for p, n in sorted(prefixes.items())
     )
-    verdict = f"{broken[best]:,} places break {best}" if broken[best] else f"no place breaks {best}"
+    verdict = f"no place breaks {best}"
+    if broken[best]:
+        verdict = f"{broken[best]:,} {'place breaks' if broken[best] == 1 else 'places break'} {best}"
     if best is Scheme.IO:
         return f"{seen}; {verdict}, and IOB1 reads it alike, since no B- parts touching spans of one type"
-    rivals = [s for s in (Scheme.IOB2, Scheme.IOB1, Scheme.BIOES) if s is not best]
-    return f"{seen}; {verdict}; " + ", ".join(f"{s} would be broken {broken[s]:,} times" for s in rivals)
+    rivals = [scheme for scheme in RULES if scheme is not best and RULES[scheme].prefixes >= prefixes.keys()]
+    rival = min(rivals, key=lambda scheme: broken[scheme], default=None)
+    return f"{seen}; {verdict}" + (f", {broken[rival]:,} would break {rival}" if rival else "")
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> Detection:

@@ -1,0 +1,54 @@
+"""Label sets: the order of ids, and what stands for words the model never sees."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import Scheme
+
+
+def test_labels_of_all_splits_are_ordered_by_type_with_o_first():
+    counts = {"train": Counter({"I-PER": 1, "B-PER": 2, "O": 9}), "test": Counter({"B-LOC": 1})}
+    assert LabelSet.of(counts, Scheme.IOB2).names == ("O", "B-LOC", "B-PER", "I-PER")
+
+
+def test_the_order_of_a_class_label_is_kept_and_new_labels_come_last():
+    labels = LabelSet.of({"train": Counter({"B-X": 1, "B-NEW": 1})}, Scheme.IOB2, names=["B-X", "I-X", "O"])
+    assert labels.names == ("B-X", "I-X", "O", "B-NEW")
+
+
+def test_case_twins_stay_two_labels():
+    labels = LabelSet.of({"train": Counter({"B-per": 1, "B-PER": 1})}, Scheme.IOB2)
+    assert labels.types == ("PER", "per")
+
+
+def test_without_a_scheme_the_most_frequent_label_stands_for_unseen_words():
+    labels = LabelSet.of({"train": Counter({"NOUN": 3, "ADJ": 1})}, Scheme.NONE)
+    assert (labels.names, labels.outside, labels.fallback) == (("ADJ", "NOUN"), None, "NOUN")
+
+
+def test_spans_have_an_outside_even_if_no_word_is_outside():
+    labels = LabelSet.of({"train": Counter({"B-NP": 1})}, Scheme.IOB2)
+    assert (labels.names, labels.outside, labels.fallback) == (("O", "B-NP"), "O", "O")
+
+
+def test_ids_and_names_map_both_ways():
+    labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+    assert labels.id2label == {0: "O", 1: "B-X", 2: "I-X"}
+    assert labels.label2id == {"O": 0, "B-X": 1, "I-X": 2}
+    assert len(labels) == 3
+
+
+def test_later_pieces_keep_their_label_where_the_set_has_no_inside():
+    labels = LabelSet(("O", "B-X", "I-X", "B-Y"), Scheme.IOB2)
+    assert labels.continuation_ids == (0, 2, 2, 3)
+
+
+def test_a_label_set_without_labels_or_with_twins_is_refused():
+    with pytest.raises(ValueError, match="must be there and differ"):
+        LabelSet((), Scheme.IOB2)
+    with pytest.raises(ValueError, match="must be there and differ"):
+        LabelSet(("O", "O"), Scheme.IOB2)
