@@ -83,6 +83,15 @@ class Windows:
         """(rows,) pieces of each row, special ones included."""
         return np.diff(self.starts)
 
+    def rows(self, keep: np.ndarray) -> Windows:
+        """The rows where `keep` (rows,) is True."""
+        if keep.all():
+            return self
+        lengths = self.lengths[keep]
+        pieces = ranges(self.starts[:-1][keep], lengths)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return Windows(starts, self.input_ids[pieces], self.word[pieces], self.sentence[keep])
+
 
 class Encoder:
     """Makes windows of sentences, and labels of pieces where the sentences have labels."""
@@ -189,9 +198,9 @@ def encode_split(
 def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterator[pa.RecordBatch]:
     for start, rows in sentence_batches(split, margin=encoder.reading.context_sentences):
         windows = encoder.windows(rows["words"], rows["document"])
+        windows = windows.rows((windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"]))
         label_ids = piece_labels(windows, rows["labels"], labels, encoder.reading.strategy)
-        inside = (windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"])
-        batch = pa.RecordBatch.from_arrays(
+        yield pa.RecordBatch.from_arrays(
             [
                 pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(windows.input_ids)),
                 pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(label_ids)),
@@ -199,7 +208,6 @@ def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterat
             ],
             schema=_SCHEMA,
         )
-        yield batch if inside.all() else batch.filter(pa.array(inside))
 
 
 _SCHEMA = pa.schema(
