@@ -41,6 +41,15 @@ class DataConfig(Section):
     format: str = Field("auto", description="file format; auto: found by name and content")
     text_column_name: str | int | None = Field(None, description="column of words, by name or number from 0")
     label_column_name: str | int | None = Field(None, description="column of labels, by name or number from 0")
+    sentence_column_name: str | int | None = Field(
+        None, description="column that says which sentence a row's word belongs to, in tables of a word a row"
+    )
+    label_names: tuple[str, ...] | None = Field(
+        None, description="names of label ids in order, where the data has ids without names"
+    )
+    word_splitting: Literal["words", "whitespace", "characters"] = Field(
+        "words", description="how raw text falls into words; words: runs of letters and digits, each other sign alone"
+    )
     separator: str | None = Field(None, description="between columns; null: a tab if the line has one, else blanks")
     encoding: str = Field("utf-8", description="character encoding of text files; a byte-order mark is dropped")
     comment_prefix: str | None = Field(None, description="lines that begin with it are comments, such as '# '")

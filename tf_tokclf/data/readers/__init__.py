@@ -1,0 +1,1 @@
+"""Files of labelled words in every common format, read as sentences."""

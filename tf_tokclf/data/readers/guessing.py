@@ -1,0 +1,49 @@
+"""Guesses from names and values: which column holds words, which one labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from tf_tokclf.config.schema import Task
+
+WORD_NAMES = ("tokens", "words", "token", "word", "form", "text", "sentence", "utterance", "input")
+LABEL_WORDS = re.compile(r"\btags?\b|_tags?\b|labels?|ner\b|\bne-|pos\b|chunk|\biob|\bbio|slots?\b|entit", re.IGNORECASE)
+
+_LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
+_TAG = re.compile(r"(?:O|_|[BIESLUMW]-.+)\Z")
+
+
+def label_names_for(task: Task) -> tuple[str, ...]:
+    """Names a label column may have, the likeliest first: `{task}_tags` before the general ones."""
+    own = tuple(f"{task.value}{ending}" for ending in ("_tags", "_tag", "_labels", "_label", ""))
+    also = {Task.POS: ("upos", "xpos"), Task.CHUNK: ("chunks",), Task.SLOTS: ("slot",)}.get(task, ())
+    return tuple(dict.fromkeys((*own, *also, *_LABEL_NAMES)))
+
+
+def guess_named_column(names: Sequence[str], wanted: Iterable[str]) -> int | None:
+    """The number of the column that has the first of the wanted names, in whatever case.
+
+    >>> guess_named_column(["id", "Tokens", "ner_tags"], ["words", "tokens"])
+    1
+    """
+    lowered = [name.strip().lower() for name in names]
+    return next((lowered.index(name) for name in wanted if name in lowered), None)
+
+
+def looks_like_tags(values: Collection[str]) -> bool:
+    """Whether values are labels of spans: O, or a prefix and a type.
+
+    >>> looks_like_tags({"O", "B-PER"}), looks_like_tags({"NOUN", "VERB"})
+    (True, False)
+    """
+    return bool(values) and values != {"_"} and all(_TAG.match(value) for value in values)
+
+
+def types_in(values: Iterable[str]) -> set[str]:
+    """The types in labels of spans.
+
+    >>> sorted(types_in({"O", "B-PER", "I-LOC"}))
+    ['LOC', 'PER']
+    """
+    return {value[2:] for value in values if value[1:2] == "-"}

@@ -1,0 +1,121 @@
+"""JSON records: a file of a record a line, or one JSON list of records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_SAMPLED_RECORDS = 50
+
+
+@dataclass(frozen=True)
+class JsonReader:
+    """A file of JSON records."""
+
+    path: Path
+    options: DataConfig
+    layout: Layout
+    notes: tuple[str, ...]
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return self.layout.label_names
+
+    def content_key(self) -> str:
+        return hash_files([self.path])
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        return read_records(json_records(self.path, self.options.encoding, problems), self.layout, problems)
+
+
+def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
+    """Find out which fields of a file's records hold words and labels."""
+    records = json_records(path, data.encoding, Problems(skip=data.on_error == "skip"))
+    sample = [record for _, record in islice(records, _SAMPLED_RECORDS)]
+    if not sample:
+        raise UserError("holds no records.", path=path, hint="A JSON object a line was expected.")
+    names = list(dict.fromkeys(name for record in sample for name in record))
+    layout = choose_layout(names, sample, data, task, path=str(path))
+    options = data.model_copy(
+        update={"format": "jsonl", "text_column_name": layout.word, "label_column_name": layout.label}
+    )
+    return JsonReader(path, options, layout, (layout.note(),))
+
+
+def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:
+    """The records of a file with their places, lazily where the file has a record a line."""
+    lines = read_lines(path, encoding)
+    number, opening = 0, ""
+    for number, opening in enumerate(lines, 1):
+        if not opening.isspace():
+            break
+    if not opening or opening.isspace():
+        return
+    if _is_whole(opening):
+        yield from _records_in_lines(path, encoding, problems, number, opening, lines)
+    else:
+        yield from _records_in_document(path, opening + "".join(lines), encoding)
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a first line is a record by itself, and not the start of a list of records."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return line.lstrip()[:1] == "{" and line.strip() != "{"
+    return isinstance(value, dict) and not isinstance(value.get("data"), list)
+
+
+def _records_in_lines(
+    path: Path, encoding: str, problems: Problems, number: int, line: str, lines: Iterator[str]
+) -> Iterator[tuple[Origin, Record]]:
+    while line:
+        if not line.isspace():
+            try:
+                yield Origin(str(path), number), _record(line, path, number, encoding)
+            except UserError as error:
+                problems.report(error)
+        number, line = number + 1, next(lines, "")
+
+
+def _record(line: str, path: Path, number: int, encoding: str) -> Record:
+    if error := undecoded(line, path, number, encoding):
+        raise error
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        shown = line.strip()[:60]
+        hint = "A JSON object a line was expected."
+        raise UserError(f"is no JSON ({error}): {shown!r}.", path=path, line=number, hint=hint) from error
+    return _mapping(value, Origin(str(path), number))
+
+
+def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple[Origin, Record]]:
+    for number, line in enumerate(text.split("\n"), 1) if not text.isascii() else ():
+        if error := undecoded(line, path, number, encoding):
+            raise error
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there.") from error
+    if isinstance(value, dict):
+        value = value["data"] if isinstance(value.get("data"), list) else [value]
+    for row, item in enumerate(value, 1):
+        origin = Origin(str(path), row, "row")
+        yield origin, _mapping(item, origin)
+
+
+def _mapping(value: Any, origin: Origin) -> Record:
+    if isinstance(value, dict):
+        return value
+    raise origin.error(f"is no JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")

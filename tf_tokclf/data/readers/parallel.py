@@ -1,0 +1,74 @@
+"""Parallel files: words of a sentence on a line of `seq.in`, their labels on the same line of `seq.out`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+WORDS_FILE = "seq.in"
+LABELS_FILE = "seq.out"
+
+
+@dataclass(frozen=True)
+class ParallelReader:
+    """A pair of files; `labels_path` is None where only words are there."""
+
+    words_path: Path
+    labels_path: Path | None
+    options: DataConfig
+    notes: tuple[str, ...] = ()
+    label_names: tuple[str, ...] | None = None
+
+    def content_key(self) -> str:
+        return hash_files([self.words_path] + ([self.labels_path] if self.labels_path else []))
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        encoding = self.options.encoding
+        words_lines = read_lines(self.words_path, encoding)
+        labels_lines = read_lines(self.labels_path, encoding) if self.labels_path else None
+        pairs = zip_longest(words_lines, labels_lines) if labels_lines else ((line, None) for line in words_lines)
+        for number, (words_line, labels_line) in enumerate(pairs, 1):
+            try:
+                sentence = self._sentence(number, words_line, labels_line)
+            except UserError as error:
+                problems.report(error)
+            else:
+                if sentence:
+                    yield sentence
+
+    def _sentence(self, number: int, words_line: str | None, labels_line: str | None) -> Sentence | None:
+        origin = Origin(str(self.words_path), number)
+        words = _fields(words_line, self.words_path, number, self.options.encoding)
+        if self.labels_path is None:
+            return Sentence(words, None, origin) if words else None
+        labels = _fields(labels_line, self.labels_path, number, self.options.encoding)
+        if len(words) != len(labels):
+            problem = f"{len(words)} words, but {len(labels)} labels in {self.labels_path.name}."
+            raise origin.error(problem, "Each word needs exactly one label, on the same line.")
+        return Sentence(words, labels, origin) if words else None
+
+
+def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
+    """The pair of files that `path`, a folder or the file of words, stands for."""
+    words_path = path / WORDS_FILE if path.is_dir() else path
+    labels_path: Path | None = words_path.with_name(words_path.name.removesuffix(".in") + ".out")
+    require_file(words_path)
+    if labels_path == words_path or not (labels_path and labels_path.exists()):
+        labels_path = None
+    notes = (f"words from {words_path.name}, labels from {labels_path.name}",) if labels_path else ()
+    return ParallelReader(words_path, labels_path, data.model_copy(update={"format": "parallel"}), notes)
+
+
+def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[str, ...]:
+    if line is None:
+        return ()
+    if error := undecoded(line, path, number, encoding):
+        raise error
+    return tuple(field for field in line.rstrip("\r\n").replace("\t", " ").split(" ") if field)

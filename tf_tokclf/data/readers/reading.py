@@ -1,0 +1,129 @@
+"""What all readers share: the protocol, lines of text with checked bytes, and what happens at a bad sentence."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.errors import UserError
+
+STDIN = Path("-")
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_BYTES_OF_A_READ = 1 << 20
+_LISTED_AT_MOST = 1000
+
+
+@dataclass
+class Problems:
+    """What to do at a sentence that cannot be read: stop there, or leave it out, count it and go on."""
+
+    skip: bool = False
+    n_skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    def report(self, error: UserError) -> None:
+        """Raise `error`, or note it where unreadable sentences are left out."""
+        if not self.skip:
+            raise error
+        self.n_skipped += 1
+        if len(self.skipped) < _LISTED_AT_MOST:
+            self.skipped.append(str(error))
+
+
+class Reader(Protocol):
+    """One source of sentences, with everything about it found out.
+
+    options: the user's options with each detection filled in, fit for the run's other files of the same format.
+    notes: what was found out, for the log. label_names: all labels in the source's own order, where it declares them.
+    """
+
+    @property
+    def options(self) -> DataConfig: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None: ...
+
+    def content_key(self) -> str:
+        """A hash that changes when what would be read changes."""
+        ...
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        """The sentences in order, read lazily."""
+        ...
+
+
+def require_file(path: Path) -> Path:
+    """`path`, if it is a file that can be opened."""
+    if path == STDIN:
+        return path
+    if path.is_dir():
+        raise UserError("is a folder, and a file was expected.", path=path, hint="Name a file in it.")
+    if not path.exists():
+        near = sorted(p.name for p in path.parent.glob("*"))[:8] if path.parent.is_dir() else []
+        hint = f"Beside it are: {', '.join(near)}." if near else "Check the path."
+        raise UserError("there is no such file.", path=path, hint=hint)
+    return path
+
+
+def hash_files(paths: Iterable[Path]) -> str:
+    """A hash of the contents of files."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        with require_file(path).open("rb") as file:
+            while block := file.read(_BYTES_OF_A_READ):
+                digest.update(block)
+        digest.update(b"\0end of file\0")
+    return digest.hexdigest()
+
+
+def read_lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of a text file with their ends; only a line feed ends a line. A byte-order mark is dropped.
+
+    Bytes that are wrong in the encoding come as lone surrogates: `undecoded` finds them, so that the line is known.
+    """
+    codec = _codec(encoding, path)
+    errors = "surrogateescape"
+    try:
+        if path == STDIN:
+            sys.stdin.reconfigure(encoding=codec, errors=errors, newline="\n")  # type: ignore[union-attr]
+            yield from sys.stdin
+        else:
+            with require_file(path).open(encoding=codec, errors=errors, newline="\n") as file:
+                yield from file
+    except UnicodeError as error:
+        raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+
+
+def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:
+    """The error to report when `line` holds a byte that is wrong in the encoding."""
+    if line.isascii() or not (bad := _UNDECODED.search(line)):
+        return None
+    byte = ord(bad.group()) - 0xDC00
+    shown = _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", line.strip())[:60]
+    hint = "The file seems to be UTF-16: name that encoding." if byte in (0xFF, 0xFE) and number == 1 else (
+        "Name the file's encoding (latin-1, cp1252 ...), or mend the line."
+    )
+    return UserError(f"byte 0x{byte:02x} is not {encoding} in {shown!r}.", path=path, line=number, hint=hint)
+
+
+def _codec(encoding: str, path: Path) -> str:
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError as error:
+        hint = "Python knows utf-8, utf-16, latin-1, cp1252 and others."
+        raise UserError(f"there is no encoding named {encoding!r}.", path=path, hint=hint) from error
+    return "utf-8-sig" if name == "utf-8" else name

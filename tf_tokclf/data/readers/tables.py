@@ -1,0 +1,201 @@
+"""Arrow tables, from Parquet files or Hugging Face data sets: whole columns at a time where they are lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
+from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
+from tf_tokclf.data.readers.records import Layout, Record, Shape, choose_layout, read_records
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_SAMPLED_ROWS = 50
+
+Batches = Callable[[], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """A table whose batches `open_batches` yields anew at each call; `place` names it in messages."""
+
+    place: str
+    open_batches: Batches
+    key: Callable[[], str]
+    options: DataConfig
+    layout: Layout
+    notes: tuple[str, ...]
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return self.layout.label_names
+
+    def content_key(self) -> str:
+        return self.key()
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        for batch in self.batches(problems):
+            yield from sentences_of(batch)
+
+    def batches(self, problems: Problems) -> Iterator[pa.RecordBatch]:
+        """The sentences as batches of `SCHEMA`."""
+        if self.layout.shape is not Shape.SENTENCE:
+            yield from batches_of(read_records(self._records(), self.layout, problems))
+            return
+        row = 1
+        for batch in self.open_batches():
+            if _is_columnar(batch.schema, self.layout):
+                yield self._columnar(batch, row, problems)
+            else:
+                yield from batches_of(read_records(_rows(batch, self.place, row), self.layout, problems))
+            row += batch.num_rows
+
+    def _records(self) -> Iterator[tuple[Origin, Record]]:
+        row = 1
+        for batch in self.open_batches():
+            yield from _rows(batch, self.place, row)
+            row += batch.num_rows
+
+    def _columnar(self, batch: pa.RecordBatch, first_row: int, problems: Problems) -> pa.RecordBatch:
+        n = batch.num_rows
+        words = _string_lists(batch.column(self.layout.word))
+        labels = pa.nulls(n, pa.list_(pa.string()))
+        good = _filled(words)
+        if self.layout.label is not None:
+            raw = _compact(batch.column(self.layout.label))
+            labels, known = _named_labels(raw, self.layout.label_names)
+            good &= known & _filled(labels) & (_lengths(words) == _lengths(labels))
+        for row in np.flatnonzero(~good).tolist():
+            record = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+            origin = Origin(self.place, first_row + row, "row")
+            list(read_records(iter([(origin, record)]), self.layout, problems))
+        columns: dict[str, Any] = {
+            "words": words,
+            "labels": labels,
+            "path": pa.repeat(pa.scalar(self.place), n),
+            "number": pa.array(np.arange(first_row, first_row + n)),
+            "unit": pa.repeat(pa.scalar("row"), n),
+        }
+        arrays = [columns[field.name] if field.name in columns else pa.nulls(n, field.type) for field in SCHEMA]
+        whole = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+        return whole if good.all() else whole.filter(pa.array(good))
+
+
+def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
+    """Find out which columns of a Parquet file hold words and labels."""
+    import pyarrow.parquet as pq
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            with pq.ParquetFile(require_file(path)) as file:
+                yield from file.iter_batches(batch_size=SENTENCES_PER_BATCH)
+        except pa.ArrowInvalid as error:
+            raise UserError(f"is no Parquet file: {error}.", path=path, hint="Check what wrote it.") from error
+
+    return open_table(str(path), batches, lambda: hash_files([path]), data.model_copy(update={"format": "parquet"}), task)
+
+
+def open_table(
+    place: str,
+    batches: Batches,
+    key: Callable[[], str],
+    data: DataConfig,
+    task: Task,
+    label_names: dict[str, tuple[str, ...]] | None = None,
+) -> TableReader:
+    """Find out which columns of a table hold words and labels; the features that Hugging Face's libraries write into
+    a schema name the labels, unless `label_names` does."""
+    first = next(batches(), None)
+    if first is None or not first.num_rows:
+        raise UserError("holds no rows.", path=place, hint="Choose another split or file.")
+    sample = [record for _, record in islice(_rows(first.slice(0, _SAMPLED_ROWS), place, 1), _SAMPLED_ROWS)]
+    declared = label_names if label_names is not None else class_labels_in(first.schema)
+    layout = choose_layout(first.schema.names, sample, data, task, path=place, label_names=declared)
+    options = data.model_copy(update={"text_column_name": layout.word, "label_column_name": layout.label})
+    return TableReader(place, batches, key, options, layout, (layout.note(),))
+
+
+def class_labels_in(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Label names by column that a schema's metadata carries, as `datasets` writes it."""
+    written = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(written).get("info", {}).get("features", {}) if written else {}
+    found = {}
+    for column, feature in features.items():
+        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
+        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel":
+            found[column] = tuple(inner["names"])
+    return found
+
+
+def _rows(batch: pa.RecordBatch, place: str, first_row: int) -> Iterator[tuple[Origin, Record]]:
+    for row, record in enumerate(batch.to_pylist(), first_row):
+        yield Origin(place, row, "row"), record
+
+
+def _is_columnar(schema: pa.Schema, layout: Layout) -> bool:
+    def is_list(name: str, *tests: Callable[[pa.DataType], bool]) -> bool:
+        type = schema.field(name).type
+        listed = pa.types.is_list(type) or pa.types.is_large_list(type)
+        return listed and any(test(type.value_type) for test in tests)
+
+    strings = (pa.types.is_string, pa.types.is_large_string)
+    label_tests = (pa.types.is_integer, *strings)
+    return is_list(layout.word, *strings) and (layout.label is None or is_list(layout.label, *label_tests))
+
+
+def _compact(column: pa.Array) -> pa.ListArray:
+    """A list array whose values begin at its first row and hold nothing but its rows'."""
+    type = pa.list_(column.type.value_type)
+    column = column.cast(type) if column.type != type else column
+    bounds = np.concatenate([[0], np.cumsum(_lengths(column))]).astype(np.int32)
+    mask = column.is_null() if column.null_count else None
+    return pa.ListArray.from_arrays(pa.array(bounds), column.flatten(), mask=mask)
+
+
+def _string_lists(column: pa.Array) -> pa.ListArray:
+    lists = _compact(column)
+    return _with_values(lists, lists.values.cast(pa.string()))
+
+
+def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
+    mask = lists.is_null() if lists.null_count else None
+    return pa.ListArray.from_arrays(lists.offsets, values, mask=mask)
+
+
+def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[pa.ListArray, np.ndarray]:
+    """Labels by name, and for each row whether all its ids have a name."""
+    values = lists.values
+    all_known = np.ones(len(lists), bool)
+    if pa.types.is_integer(values.type) and names is not None:
+        ids = values.fill_null(-1).to_numpy(zero_copy_only=False)
+        wrong = (ids < 0) | (ids >= len(names))
+        all_known = ~_any_in_row(lists, wrong)
+        values = pa.array(names).take(pa.array(np.where(wrong, 0, ids)))
+    return _with_values(lists, values.cast(pa.string())), all_known
+
+
+def _filled(lists: pa.ListArray) -> np.ndarray:
+    """For each row whether it is there and none of its values is missing or empty."""
+    lengths = pc.binary_length(lists.values).fill_null(0).to_numpy(zero_copy_only=False)
+    there = lists.is_valid().to_numpy(zero_copy_only=False)
+    return there & ~_any_in_row(lists, lengths == 0)
+
+
+def _any_in_row(lists: pa.ListArray, flags: np.ndarray) -> np.ndarray:
+    totals = np.concatenate([[0], np.cumsum(flags)])
+    bounds = lists.offsets.to_numpy()
+    return totals[bounds[1:]] > totals[bounds[:-1]]
+
+
+def _lengths(lists: pa.Array) -> np.ndarray:
+    return lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)

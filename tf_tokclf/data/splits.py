@@ -1,0 +1,446 @@
+"""The splits of a run: read once, kept as Arrow on disk by content, checked against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.arrow import SCHEMA, batches_of, sentences_of
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.readers.detection import detect_format, open_reader
+from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.errors import UserError
+from tf_tokclf.version import __version__
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("train", "validation", "test")
+
+_CACHE_FORMAT = 1  # counted up whenever reading changes what it yields
+_STALE_AFTER_S = 24 * 3600
+_OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "test": ("test",)}
+_NOT_READING = {
+    "train_file", "validation_file", "test_file", "dataset_name", "train_split", "validation_split", "test_split",
+    "repair", "validation_fraction", "max_train_samples", "max_eval_samples", "use_cache",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sentences of one split, on disk. fingerprint: a hash of the content. notes: what was found out in reading."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    n_words: int
+    n_skipped: int
+    skipped: tuple[str, ...]
+    notes: tuple[str, ...]
+    label_names: tuple[str, ...] | None
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The sentences as a memory-mapped Arrow table of `arrow.SCHEMA`."""
+        with pa.memory_map(str(self.folder / "data.arrow")) as source:
+            return pa.ipc.open_stream(source).read_all()
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The sentences as a memory-mapped Hugging Face data set."""
+        from datasets import Dataset
+
+        dataset = Dataset.from_file(str(self.folder / "data.arrow"))
+        dataset._fingerprint = self.fingerprint
+        return dataset
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __iter__(self) -> Iterator[Sentence]:
+        for batch in self.table.to_batches():
+            yield from sentences_of(batch)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each sentence has labels."""
+        return self.table.column("labels").null_count == 0
+
+    def label_sequences(self) -> Iterator[Sequence[str]]:
+        """The labels of each sentence that has them, several times faster than by sentence."""
+        for chunk in self.table.column("labels").chunks:
+            values, bounds = chunk.values.to_pylist(), chunk.offsets.to_pylist()
+            for start, end, there in zip(bounds, bounds[1:], chunk.is_valid().to_pylist()):
+                if there:
+                    yield values[start:end]
+
+    def label_counts(self) -> Counter[str]:
+        """How many words carry each label."""
+        counts: Counter[str] = Counter()
+        for chunk in self.table.column("labels").chunks:
+            for pair in pc.value_counts(chunk.flatten()).to_pylist():
+                counts[pair["values"]] += pair["counts"]
+        return counts
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a run with the scheme and labels they share.
+
+    detection: why it is that scheme; None where it was given. repairs: changed sentences per split.
+    """
+
+    train: Split | None
+    validation: Split | None
+    test: Split | None
+    scheme: Scheme
+    labels: LabelSet
+    detection: Detection | None
+    repairs: Mapping[str, int]
+    notes: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Split]:
+        return (split for split in (self.train, self.validation, self.test) if split)
+
+    def __getitem__(self, name: str) -> Split:
+        found = {split.name: split for split in self}
+        if name not in found:
+            raise UserError(f"there is no split {name!r}.", hint=f"There are {', '.join(found) or 'none'}.")
+        return found[name]
+
+
+def load_splits(
+    data: DataConfig, *, task: Task, seed: int, required: Iterable[str] = ("train",), cut_validation: bool = True
+) -> Splits:
+    """Read all splits that the configuration names. Without a validation split one is cut off the training
+    sentences by `seed`, unless `cut_validation` is off."""
+    found = {name: _read(name, reader, data, task) for name, reader in _readers(data, task, tuple(required)).items()}
+    notes = [f"{name}: {note}" for name, split in found.items() for note in split.notes]
+    for name, split in found.items():
+        if split.n_skipped:
+            notes.append(f"{name}: {split.n_skipped} sentences left out, the first: {split.skipped[0]}")
+    if cut_validation and "train" in found and "validation" not in found:
+        found["train"], found["validation"] = _cut(found["train"], data, seed)
+        notes.append(
+            f"no validation split: {len(found['validation'])} of {len(found['train']) + len(found['validation'])} "
+            f"training sentences cut off by seed {seed}"
+        )
+    for name, split in found.items():
+        limit = data.max_train_samples if name == "train" else data.max_eval_samples
+        if limit is not None and limit < len(split):
+            found[name] = _derive(split, f"first {limit}", _first(limit), data)
+            notes.append(f"{name}: the first {limit} of {len(split)} sentences")
+    splits = _checked(found, data, notes)
+    for note in splits.notes:
+        logger.info(note)
+    return splits
+
+
+def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
+    """The sentences of one file in any format, read lazily."""
+    problems = Problems(skip=data.on_error == "skip")
+    reader = open_reader(resolve_reference(str(path)), data, task)
+    for note in reader.notes:
+        logger.info("%s: %s", path, note)
+    yield from reader.sentences(problems)
+    if problems.n_skipped:
+        logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
+
+
+def cache_folder() -> Path:
+    """Where splits are kept: TF_TOKCLF_CACHE, else tf-tokclf in XDG_CACHE_HOME or ~/.cache."""
+    if chosen := os.environ.get("TF_TOKCLF_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf-tokclf"
+
+
+def _readers(data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[str, Reader]:
+    if data.dataset_name:
+        return _dataset_readers(data.dataset_name, data, task, required)
+    files = {name: getattr(data, f"{name}_file") for name in NAMES}
+    for name in required:
+        if not files.get(name):
+            raise UserError(f"there is no {name} split.", hint=f"Name its file with --{name}-file.")
+    return _file_readers({name: resolve_reference(file) for name, file in files.items() if file}, data, task)
+
+
+def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> dict[str, Reader]:
+    """Readers of the files; columns found out in the first are the others' too, where the format is the same."""
+    readers: dict[str, Reader] = {}
+    first: Reader | None = None
+    for name, path in paths.items():
+        same = first and data.format == "auto" and detect_format(path, data.encoding) == first.options.format
+        options = first.options if first and (same or data.format != "auto") else data
+        readers[name] = open_reader(path, options.model_copy(update={"header": data.header}), task)
+        first = first or readers[name]
+    return readers
+
+
+def _dataset_readers(name: str, data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[str, Reader]:
+    from tf_tokclf.data.readers.hf import is_saved_dataset, load_from_hub, load_saved, open_dataset
+
+    folder = resolve_reference(name)
+    if folder.is_dir():
+        if not is_saved_dataset(folder):
+            return _file_readers(_split_files(folder, data, required), data, task)
+        parts = load_saved(folder)
+    else:
+        parts = load_from_hub(name, data.dataset_config_name, data.dataset_revision)
+    chosen = _split_names(name, list(parts), data, required)
+    readers: dict[str, Reader] = {}
+    options = data
+    for split, part in chosen.items():
+        readers[split] = open_dataset(parts[part], f"{name} [{part}]", options, task)
+        options = readers[split].options
+    return readers
+
+
+def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...]) -> dict[str, Path]:
+    """The files or folders in a folder that are named after splits: train.conll, dev/, wnut17train.conll."""
+    entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
+    names = {}
+    for entry in entries:
+        for name in ("train", "validation", "devel", "dev", "valid", "val", "test"):
+            if name in entry.stem.lower():
+                if name in names:
+                    problem = f"has two files for {name}: {names[name].name} and {entry.name}."
+                    raise UserError(problem, path=folder, hint="Name the files one by one.")
+                names[name] = entry
+                break
+    chosen = _split_names(str(folder), list(names), data, required)
+    return {split: names[part] for split, part in chosen.items()}
+
+
+def _split_names(
+    place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...]
+) -> dict[str, str]:
+    """Which of the names that are there is each split."""
+    chosen = {}
+    for name in NAMES:
+        asked = getattr(data, f"{name}_split")
+        default = name == "train" and asked == "train"
+        found = next((other for other in ([asked] if asked else _OTHER_NAMES[name]) if other in there), None)
+        if found:
+            chosen[name] = found
+        elif name in required or (asked and not default):
+            raise UserError(
+                f"there is no split {asked or name!r}.", path=place, hint=f"It has {', '.join(there) or 'no splits'}."
+            )
+    return chosen
+
+
+def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
+    options = reader.options.model_dump_json(exclude=_NOT_READING)
+    fingerprint = _hash(reader.content_key(), options, task.value, getattr(reader, "place", getattr(reader, "path", "")))
+    problems = Problems(skip=data.on_error == "skip")
+    batches = getattr(reader, "batches", None)
+
+    def source() -> Iterator[pa.RecordBatch]:
+        return batches(problems) if batches else batches_of(reader.sentences(problems))
+
+    def about() -> dict[str, Any]:
+        return {
+            "n_skipped": problems.n_skipped,
+            "skipped": problems.skipped,
+            "notes": reader.notes,
+            "label_names": reader.label_names,
+        }
+
+    split = _stored(name, fingerprint, source, about, use_cache=data.use_cache)
+    if not len(split):
+        raise UserError(f"the {name} split holds no sentences.", hint="Check its file and how it is read.")
+    return split
+
+
+def _stored(
+    name: str,
+    fingerprint: str,
+    source: Callable[[], Iterable[pa.RecordBatch]],
+    about: Callable[[], Mapping[str, Any]],
+    *,
+    use_cache: bool,
+) -> Split:
+    """The split with this fingerprint, written first where it is not there yet: whole or not at all, and unharmed by
+    another run that writes the same."""
+    folder = cache_folder() / "splits" / fingerprint
+    if not (use_cache and folder.is_dir()):
+        partial = folder.with_name(f"{fingerprint}.{uuid.uuid4().hex}.partial")
+        try:
+            partial.mkdir(parents=True)
+            _remove_stale(folder.parent)
+            n_words = _write(partial / "data.arrow", source())
+            (partial / "about.json").write_text(json.dumps({"n_words": n_words, **about()}), encoding="utf-8")
+            _put(partial, folder)
+        except OSError as error:
+            hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to."
+            raise UserError(f"cannot be written: {error.strerror}.", path=folder.parent, hint=hint) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    known = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return Split(
+        name=name,
+        folder=folder,
+        fingerprint=fingerprint,
+        n_words=known["n_words"],
+        n_skipped=known["n_skipped"],
+        skipped=tuple(known["skipped"]),
+        notes=tuple(known["notes"]),
+        label_names=known["label_names"] and tuple(known["label_names"]),
+    )
+
+
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
+    n_words = 0
+    with path.open("wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            n_words += len(batch.column("words").flatten())
+    return n_words
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Give a whole folder its name. Readers of one that was there before keep what they have mapped."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        old = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
+        folder.rename(old)
+        partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_stale(root: Path) -> None:
+    """Remove what runs that were killed left behind."""
+    for folder in root.glob("*.partial"):
+        if time.time() - folder.stat().st_mtime > _STALE_AFTER_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _derive(
+    split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], data: DataConfig
+) -> Split:
+    """The split with each batch changed; `what` names the change in the fingerprint."""
+
+    def source() -> Iterator[pa.RecordBatch]:
+        first = 0
+        for batch in split.table.to_batches():
+            changed = change(batch, first)
+            first += batch.num_rows
+            if changed.num_rows:
+                yield changed
+
+    def about() -> Mapping[str, Any]:
+        return {
+            "n_skipped": split.n_skipped,
+            "skipped": split.skipped,
+            "notes": split.notes,
+            "label_names": split.label_names,
+        }
+
+    return _stored(split.name, _hash(split.fingerprint, what), source, about, use_cache=data.use_cache)
+
+
+def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:
+    return lambda batch, first: batch.slice(0, max(0, limit - first))
+
+
+def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
+    """Training and validation sentences, each in their old order."""
+    n = len(train)
+    if n < 2:
+        raise UserError("one training sentence cannot be cut in two.", hint="Name a validation file.")
+    n_validation = min(max(1, round(n * data.validation_fraction)), n - 1)
+    chosen = np.zeros(n, bool)
+    chosen[np.random.default_rng(seed).permutation(n)[:n_validation]] = True
+    what = f"cut {data.validation_fraction} by seed {seed}"
+
+    def part(mask: np.ndarray, name: str) -> Split:
+        def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+            return batch.filter(pa.array(mask[first : first + batch.num_rows]))
+
+        return replace(_derive(train, f"{what}: {name}", change, data), name=name)
+
+    return part(~chosen, "train"), part(chosen, "validation")
+
+
+def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Splits:
+    for name, split in found.items():
+        if not split.has_labels:
+            problem = f"the {name} split has sentences without labels."
+            raise UserError(problem, hint="Name the column of labels with --label-column-name.")
+    scheme, detection = _scheme(found, data)
+    if detection:
+        notes.append(str(detection))
+    repairs = {}
+    if data.repair != "none":
+        for name, split in found.items():
+            found[name], repairs[name] = _repaired(split, scheme, data)
+            notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
+    counts = {name: split.label_counts() for name, split in found.items()}
+    for name in found:
+        if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
+            n = sum(counts[name][label] for label in unseen)
+            notes.append(f"{name}: {n} words have labels that training never sees: {', '.join(unseen)}")
+    names = next((split.label_names for split in found.values() if split.label_names), None)
+    return Splits(
+        train=found.get("train"),
+        validation=found.get("validation"),
+        test=found.get("test"),
+        scheme=scheme,
+        labels=LabelSet.of(counts, scheme, names=names),
+        detection=detection,
+        repairs=repairs,
+        notes=tuple(notes),
+    )
+
+
+def _scheme(found: Mapping[str, Split], data: DataConfig) -> tuple[Scheme, Detection | None]:
+    if data.scheme != "auto":
+        names = {scheme.value.lower(): scheme for scheme in Scheme}
+        if data.scheme.lower() not in names:
+            known = ", ".join(scheme.value for scheme in Scheme)
+            raise UserError(f"there is no label scheme {data.scheme!r}.", hint=f"Known are auto, {known}.")
+        return names[data.scheme.lower()], None
+    detection = detect_scheme(labels for split in found.values() for labels in split.label_sequences())
+    return detection.scheme, detection
+
+
+def _repaired(split: Split, scheme: Scheme, data: DataConfig) -> tuple[Split, int]:
+    """The split with every label sequence made valid, and how many sentences that changed."""
+
+    def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        sentences = (
+            replace(sentence, labels=tuple(repair_labels(sentence.labels or (), scheme, data.repair)))
+            for sentence in sentences_of(batch)
+        )
+        return next(batches_of(sentences))
+
+    repaired = _derive(split, f"repaired as {scheme.value} by {data.repair}", change, data)
+    changed = sum(old != new for old, new in zip(split.label_sequences(), repaired.label_sequences()))
+    return repaired, changed
+
+
+def _hash(*parts: object) -> str:
+    text = "\0".join([__version__, str(_CACHE_FORMAT), *map(str, parts)])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
