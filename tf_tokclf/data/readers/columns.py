@@ -131,7 +131,7 @@ class _Reading:
             if line.isspace():
                 if words or error:
                     yield from self._sentence(words, labels, first, error)
-                    words, labels, error = [], [], None
+                    words, labels, first, error = [], [], 0, None
                 continue
             if comment and line.startswith(comment):
                 continue
@@ -140,15 +140,17 @@ class _Reading:
                 continue
             fields = split(line.rstrip("\r\n"))
             if len(fields) != width or (has_index and fields[0] == "#"):
-                if not self._is_head_line(line):
+                if self._is_head_line(line):
+                    continue
+                if len(fields) < width or any(fields[width:]):
+                    first = first or number
                     error = error or self._ragged(fields, number)
-                continue
+                    continue
             text = fields[word]
             tag = fields[label] if label is not None else "O"
             if not text or not tag or not line.isascii():
                 error = error or self._broken(line, text, tag, number)
-            if not words:
-                first = number
+            first = first or number
             words.append(text)
             labels.append("O" if underscore_is_outside and tag == "_" else tag)
         if words or error:
