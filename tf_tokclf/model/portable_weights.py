@@ -13,6 +13,7 @@ import numpy as np
 from safetensors.numpy import save_file
 from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
+from tf_tokclf.errors import JobError
 from tf_tokclf.model.backend import keras
 
 
@@ -20,10 +21,13 @@ def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
     """The weights of a transformers TF model by PyTorch name, in PyTorch's layout."""
     rename = getattr(model, "tf_to_pt_weight_rename", lambda name: (name,))
     arrays: dict[str, np.ndarray] = {}
-    for weight in model.trainable_weights + model.non_trainable_weights:
+    weights = model.trainable_weights + model.non_trainable_weights
+    for weight in weights:
         name, transpose = convert_tf_weight_name_to_pt_weight_name(weight.name, tf_weight_shape=weight.shape)
         array = apply_transpose(transpose, weight.numpy(), pt_to_tf=False)
         arrays[rename(name)[0]] = np.ascontiguousarray(array)
+    if len(arrays) != len(weights):
+        raise JobError(f"{type(model).__name__}: two of its weights have one name in PyTorch; it cannot be saved.")
     return arrays
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.errors import JobError
@@ -50,10 +51,10 @@ def replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def check_saved(model: keras.Model, folder: Path) -> None:
-    """Load `folder` afresh and compare every weight with `model`'s. Raises JobError at the first that differs."""
+def check_saved(folder: Path) -> None:
+    """Load `folder` afresh and compare every weight with the file's. Raises JobError at the first that differs."""
     loaded = portable_weights(load_classifier(folder, precision=Precision("float32", "as saved")))
-    for name, array in portable_weights(model).items():
+    for name, array in load_file(folder / WEIGHTS).items():
         if name not in loaded or not np.array_equal(array, loaded[name]):
             raise JobError(f"{folder}: the weight {name} does not read back as it was written; do not use this folder.")
 

@@ -1,0 +1,162 @@
+"""Batches of windows of similar length, in an order that is a function of (seed, epoch) alone.
+
+Windows are grouped by width; each width has its own `Dataset.to_tf_dataset` with a collator that always pads to that
+width, so shapes are never guessed, and `choose_from_datasets` mixes the widths in our order. All batches of an epoch
+are full but the last of the widest group: what is left over in one width moves up into the next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_tokclf.data.encoding import UNSCORED
+from tf_tokclf.model.backend import tf, transformers
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+# More widths pad less and cost more: the math library prepares each shape once, some 0.2 s a width on two cores.
+MAX_WIDTHS = 12
+MAX_PADDING = 0.06
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """One epoch. rows: the windows of each batch. widths: (batches,) what each batch is padded to."""
+
+    rows: list[np.ndarray]
+    widths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rest: slice) -> BatchPlan:
+        return BatchPlan(self.rows[rest], self.widths[rest])
+
+
+class TrainingBatches:
+    """The batches of every epoch over encoded windows (columns input_ids and labels)."""
+
+    def __init__(
+        self, windows: Dataset, tokenizer: PreTrainedTokenizerFast, *, batch_size: int, seed: int
+    ) -> None:
+        self.windows = windows
+        self.batch_size = batch_size
+        self.seed = seed
+        self._tokenizer = tokenizer
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(windows,) pieces of each window."""
+        from pyarrow import compute
+
+        column = self.windows.data.column("input_ids")
+        return np.concatenate([compute.list_value_length(chunk).to_numpy() for chunk in column.chunks])
+
+    @cached_property
+    def widths(self) -> np.ndarray:
+        """The few widths that windows are padded to, rising."""
+        return bucket_widths(self.lengths)
+
+    def __len__(self) -> int:
+        """Batches in an epoch, the same in each."""
+        return -(-len(self.windows) // self.batch_size)
+
+    def plan(self, epoch: int) -> BatchPlan:
+        """Which windows stand in which batch of `epoch` (from 0), and the batches' order."""
+        chance = np.random.default_rng((self.seed, epoch))
+        shuffled = chance.permutation(len(self.lengths))
+        bucket = np.searchsorted(self.widths, self.lengths[shuffled])
+        batches: list[tuple[int, np.ndarray]] = []
+        left_over = np.zeros(0, dtype=np.int64)
+        for i, width in enumerate(self.widths):
+            rows = np.concatenate([left_over, shuffled[bucket == i]])
+            n_full = len(rows) // self.batch_size * self.batch_size
+            batches += [(width, batch) for batch in rows[:n_full].reshape(-1, self.batch_size)]
+            left_over = rows[n_full:]
+        if len(left_over):
+            batches.append((int(self.lengths[left_over].max()), left_over))
+        order = chance.permutation(len(batches))
+        return BatchPlan([batches[i][1] for i in order], np.array([batches[i][0] for i in order]))
+
+    def dataset(self, plan: BatchPlan) -> tf.data.Dataset:
+        """Batches of input_ids, attention_mask and labels, (batch_size, width) int each, in the order of `plan`."""
+        widths = np.unique(plan.widths)
+        random_state = random.getstate()
+        parts = [self._one_width(plan, int(width)) for width in widths]
+        # to_tf_dataset draws from Python's random numbers; the caller's stay as they were.
+        random.setstate(random_state)
+        choices = tf.data.Dataset.from_tensor_slices(np.searchsorted(widths, plan.widths).astype(np.int64))
+        joined = tf.data.Dataset.choose_from_datasets(parts, choices, stop_on_empty_dataset=False)
+        return joined.apply(tf.data.experimental.assert_cardinality(len(plan))).prefetch(tf.data.AUTOTUNE)
+
+    def _one_width(self, plan: BatchPlan, width: int) -> tf.data.Dataset:
+        batches = [rows for rows, w in zip(plan.rows, plan.widths) if w == width]
+        collator = FixedWidthCollator(self._tokenizer, width)
+        part = self.windows.select(np.concatenate(batches)).to_tf_dataset(
+            columns=["input_ids", "attention_mask", "labels"],
+            batch_size=self.batch_size,
+            shuffle=False,
+            collate_fn=collator,
+            drop_remainder=False,
+            prefetch=False,
+            # The collator's shapes do not depend on the rows, so one look tells them.
+            num_test_batches=1,
+        )
+        spec = tf.TensorSpec((None, None), tf.int64)
+        return part.map(lambda batch: {name: tf.ensure_shape(batch[name], spec.shape) for name in sorted(batch)})
+
+
+class FixedWidthCollator:
+    """transformers' collator for token classification, always to one width."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, width: int) -> None:
+        self._collator = transformers.DataCollatorForTokenClassification(
+            tokenizer,
+            padding="max_length",
+            max_length=width,
+            label_pad_token_id=UNSCORED,
+            return_tensors="np",
+        )
+
+    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+        """(rows, width) int64 input_ids, attention_mask and labels."""
+        rows = [{"input_ids": list(row["input_ids"]), "labels": list(row["labels"])} for row in features]
+        batch = self._collator(rows)
+        return {name: np.asarray(batch[name], dtype=np.int64) for name in ("input_ids", "attention_mask", "labels")}
+
+
+def bucket_widths(lengths: np.ndarray, *, max_widths: int = MAX_WIDTHS, max_padding: float = MAX_PADDING) -> np.ndarray:
+    """The fewest widths, at most `max_widths`, that keep padding within `max_padding` of all pieces; rising.
+
+    The widths of least padding for each number of widths, by dynamic programming over the histogram of lengths.
+
+    >>> bucket_widths(np.array([5, 5, 5, 40]))
+    array([ 5, 40])
+    """
+    values, counts = np.unique(lengths, return_counts=True)
+    n = len(values)
+    rows = np.concatenate([[0], np.cumsum(counts)])
+    pieces = np.concatenate([[0], np.cumsum(values * counts)])
+    # padding[i, j]: pieces added when lengths i..j-1 are padded to the longest of them.
+    padding = (rows[None, 1:] - rows[:-1, None]) * values[None, :] - (pieces[None, 1:] - pieces[:-1, None])
+    padding = np.where(np.arange(n)[:, None] <= np.arange(n)[None, :], padding, np.iinfo(np.int64).max // 4)
+    least = padding[0]
+    cuts: list[np.ndarray] = []
+    while least[-1] > max_padding * (pieces[-1] + least[-1]) and len(cuts) + 1 < min(max_widths, n):
+        totals = np.concatenate([[0], least[:-1]])[:, None] + padding
+        cuts.append(totals.argmin(axis=0))
+        least = totals.min(axis=0)
+    ends = [n - 1]
+    for cut in reversed(cuts):
+        if cut[ends[-1]] == 0:
+            break
+        ends.append(int(cut[ends[-1]]) - 1)
+    return values[ends[::-1]]

@@ -1,0 +1,81 @@
+"""One update of the weights, traced once for all shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.training.loss import summed_loss
+from tf_tokclf.training.optimizer import clipped
+
+Batch = Mapping[str, tf.Tensor]
+
+_BATCH = {name: tf.TensorSpec((None, None), tf.int64) for name in ("attention_mask", "input_ids", "labels")}
+_COUNT = tf.TensorSpec((), tf.float32)
+
+
+class TrainingStep:
+    """Updates `model` by the mean loss over the labelled pieces of one batch, or of several that make one step.
+
+    The mean is over all batches of the step, so that accumulating gives what one large batch would.
+    """
+
+    def __init__(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, *, clip_norm: float | None
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self._clip_norm = clip_norm
+        self._scales_loss = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
+        self._accumulators: list[tf.Variable] = []
+        self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT])
+        self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT])
+        self._finish = tf.function(self._update_by_sum, input_signature=[])
+
+    def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
+        """Update by `batches` together; returns their mean loss, a float32 scalar."""
+        counts = [tf.math.count_nonzero(batch["labels"] >= 0, dtype=tf.float32) for batch in batches]
+        n_labelled = tf.add_n(counts)
+        if len(batches) == 1:
+            return self._update(batches[0], n_labelled)
+        if not self._accumulators:
+            self._accumulators = [tf.Variable(tf.zeros_like(w), trainable=False) for w in self._weights]
+        losses = [self._add(batch, n_labelled) for batch in batches]
+        self._finish()
+        return tf.add_n(losses)
+
+    @property
+    def _weights(self) -> list[tf.Variable]:
+        return self.model.trainable_variables
+
+    def _update_by_one(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
+        loss, gradients = self._gradients(batch, n_labelled)
+        self._apply(gradients)
+        return loss
+
+    def _add_gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
+        loss, gradients = self._gradients(batch, n_labelled)
+        for accumulator, gradient in zip(self._accumulators, gradients):
+            if gradient is not None:
+                accumulator.assign_add(tf.convert_to_tensor(gradient))
+        return loss
+
+    def _update_by_sum(self) -> None:
+        self._apply([accumulator.read_value() for accumulator in self._accumulators])
+        for accumulator in self._accumulators:
+            accumulator.assign(tf.zeros_like(accumulator))
+
+    def _gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tuple[tf.Tensor, list]:
+        with tf.GradientTape() as tape:
+            logits = self.model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], training=True
+            ).logits
+            loss = tf.math.divide_no_nan(summed_loss(batch["labels"], logits)[0], n_labelled)
+            scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
+        gradients = tape.gradient(scaled, self._weights)
+        return loss, self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients
+
+    def _apply(self, gradients: list) -> None:
+        pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
+        dense = clipped([gradient for gradient, _ in pairs], self._clip_norm)
+        self.optimizer.apply_gradients(zip(dense, [weight for _, weight in pairs]))
