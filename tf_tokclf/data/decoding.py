@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import transition_mask
+
+# (labels,), (labels, labels), (labels,) bool: what may begin, what may follow what, what may end.
+Mask = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+# A forbidden step costs more than any sequence of allowed ones, yet less than infinity: where the labels
+# leave no allowed sequence at all, the one with the fewest forbidden steps is found.
+_FORBIDDEN = -1e9
+_LEAST_LOG_PROBABILITY = -1e3
+_SENTENCES_AT_ONCE = 256
 
 
 def decode(
@@ -12,13 +24,67 @@ def decode(
 ) -> np.ndarray:
     """(words,) the label id of each word.
 
-    log_probabilities: (words, labels), nan in the rows of words that no model saw: they get the fallback label.
-    sentence_starts: (sentences + 1,) first word of each sentence, and the end. decoding: "argmax".
+    log_probabilities: (words, labels), nan in the rows of words that no model saw, which get the fallback label.
+    sentence_starts: (sentences + 1,) first word of each sentence, and the end. decoding: "argmax" for each
+    word's best label, "viterbi" for each sentence's best sequence that the scheme allows.
     """
     unseen = np.isnan(log_probabilities[:, 0]) if len(log_probabilities) else np.zeros(0, bool)
-    ids = np.where(unseen, labels.id_by_label[labels.fallback], _argmax(log_probabilities, unseen))
-    return ids.astype(np.int64)
+    fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)
+    fallback[labels.id_by_label[labels.fallback]] = 0.0
+    scores = np.where(unseen[:, None], fallback, log_probabilities)
+    if decoding == "argmax":
+        return scores.argmax(axis=1).astype(np.int64)
+    if decoding != "viterbi":
+        raise ValueError(f"decoding is argmax or viterbi, not {decoding!r}")
+    sentences = np.split(scores, sentence_starts[1:-1])
+    paths = viterbi_batch(sentences, transition_mask(labels.names, labels.scheme))
+    return np.concatenate([np.zeros(0, np.int64), *paths])
 
 
-def _argmax(log_probabilities: np.ndarray, unseen: np.ndarray) -> np.ndarray:
-    return np.where(unseen[:, None], 0.0, log_probabilities).argmax(axis=1)
+def viterbi(log_probabilities: np.ndarray, mask: Mask) -> np.ndarray:
+    """Label ids (words,) of the best allowed sequence. log_probabilities: (words, labels).
+
+    mask: as `schemes.transition_mask` gives it. Among equals the smaller ids are taken.
+
+    >>> from tf_tokclf.data.schemes import Scheme
+    >>> mask = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
+    >>> viterbi(np.log([[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]), mask).tolist()
+    [1, 2]
+    """
+    return viterbi_batch([log_probabilities], mask)[0]
+
+
+def viterbi_batch(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
+    """`viterbi` of many sentences, those of similar length together. Paths in the order of the sentences."""
+    paths: list[np.ndarray] = [np.zeros(0, np.int64)] * len(sentences)
+    by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
+    for start in range(0, len(by_length), _SENTENCES_AT_ONCE):
+        group = by_length[start : start + _SENTENCES_AT_ONCE]
+        for i, path in zip(group, _viterbi_group([sentences[i] for i in group], mask)):
+            paths[i] = path
+    return paths
+
+
+def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
+    lengths = np.array([len(one) for one in sentences])
+    n_words, n_labels = int(lengths.max()), sentences[0].shape[1]
+    start, transitions, end = (np.where(allowed, 0.0, _FORBIDDEN) for allowed in mask)
+    steps = np.zeros((n_words, len(sentences), n_labels))
+    for i, one in enumerate(sentences):
+        steps[: len(one), i] = np.maximum(one, _LEAST_LOG_PROBABILITY)
+
+    best = steps[:1].sum(axis=0) + start
+    came_from = np.empty((n_words, len(sentences), n_labels), np.int32)
+    for word in range(1, n_words):
+        routes = best[:, :, None] + transitions
+        # Sentences that have ended stand still.
+        going_on = (word < lengths)[:, None]
+        came_from[word] = np.where(going_on, routes.argmax(axis=1), np.arange(n_labels))
+        best = np.where(going_on, routes.max(axis=1) + steps[word], best)
+
+    paths = np.empty((n_words, len(sentences)), np.int64)
+    label = (best + end).argmax(axis=1)
+    for word in range(n_words - 1, -1, -1):
+        paths[word] = label
+        label = came_from[word, np.arange(len(sentences)), label] if word else label
+    return [paths[:length, i] for i, length in enumerate(lengths.tolist())]

@@ -6,6 +6,7 @@ multinomial number: ten thousand samples cost as much for a hundred thousand sen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,6 +134,6 @@ def _permutation_p_values(counts: np.ndarray, observed: np.ndarray, n_samples: i
 
 def _kinds(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Different rows as (kinds, numbers in a row) float64, and how many sentences are of each kind."""
-    rows = counts.reshape(len(counts), -1)
+    rows = counts.reshape(len(counts), math.prod(counts.shape[1:]))
     kinds, n_of_kind = np.unique(rows, axis=0, return_counts=True)
     return kinds.astype(np.float64), n_of_kind

@@ -1,0 +1,93 @@
+"""Viterbi against every sequence there is."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from tf_tokclf.data.decoding import decode, viterbi, viterbi_batch
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import RULES, Scheme, label_for, transition_mask, violations
+
+SPAN_SCHEMES = list(RULES)
+
+
+def labels_in(scheme: Scheme) -> list[str]:
+    return ["O", *(label_for(letter, t) for letter in RULES[scheme].letters.values() for t in ("X", "Y"))]
+
+
+def best_by_trying_all(log_probabilities: np.ndarray, labels: list[str], scheme: Scheme) -> float:
+    n_words = len(log_probabilities)
+    return max(
+        sum(log_probabilities[range(n_words), list(ids)])
+        for ids in product(range(len(labels)), repeat=n_words)
+        if not violations([labels[i] for i in ids], scheme)
+    )
+
+
+@pytest.mark.parametrize("scheme", SPAN_SCHEMES)
+def test_finds_the_best_sequence_that_the_scheme_allows(scheme):
+    labels = labels_in(scheme)
+    mask = transition_mask(labels, scheme)
+    rng = np.random.default_rng(7)
+    for n_words in (1, 2, 3):
+        for _ in range(5):
+            scores = np.log(rng.dirichlet(np.full(len(labels), 0.5), size=n_words))
+            ids = viterbi(scores, mask)
+            assert not violations([labels[i] for i in ids], scheme)
+            assert scores[range(n_words), ids].sum() == pytest.approx(
+                best_by_trying_all(scores, labels, scheme)
+            )
+
+
+def test_a_batch_gives_what_each_sentence_gives_alone():
+    labels = labels_in(Scheme.BIOES)
+    mask = transition_mask(labels, Scheme.BIOES)
+    rng = np.random.default_rng(3)
+    sentences = [np.log(rng.dirichlet(np.ones(len(labels)), size=n)) for n in (4, 1, 0, 7, 2)]
+    batch = viterbi_batch(sentences, mask)
+    assert [len(ids) for ids in batch] == [4, 1, 0, 7, 2]
+    for ids, alone in zip(batch, sentences):
+        assert (ids == viterbi(alone, mask)).all()
+
+
+def test_keeps_an_argmax_that_is_allowed():
+    labels = labels_in(Scheme.IOB2)
+    scores = np.log(np.full((3, len(labels)), 0.02))
+    best = [labels.index(x) for x in ("B-X", "I-X", "B-Y")]
+    scores[range(3), best] = np.log(0.9)
+    assert viterbi(scores, transition_mask(labels, Scheme.IOB2)).tolist() == best
+
+
+def test_without_a_scheme_it_is_argmax():
+    scores = np.log(np.random.default_rng(0).dirichlet(np.ones(4), size=9))
+    assert (viterbi(scores, transition_mask(list("abcd"), Scheme.NONE)) == scores.argmax(axis=1)).all()
+
+
+def test_probabilities_of_zero_and_labels_that_leave_no_way_still_give_a_label_each():
+    with np.errstate(divide="ignore"):
+        scores = np.log(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert len(viterbi(scores, transition_mask(["I-X", "I-Y"], Scheme.IOB2))) == 2
+
+
+def test_no_sentences():
+    assert viterbi_batch([], transition_mask(["O"], Scheme.IO)) == []
+
+
+@pytest.mark.parametrize("decoding", ["argmax", "viterbi"])
+def test_words_that_no_model_saw_are_outside(decoding):
+    labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+    scores = np.log(np.array([[0.1, 0.8, 0.1], [np.nan] * 3, [0.2, 0.2, 0.6], [0.2, 0.1, 0.7]]))
+    ids = decode(scores, np.array([0, 3, 4]), labels, decoding=decoding)
+    assert ids.tolist() == {"argmax": [1, 0, 2, 2], "viterbi": [1, 0, 0, 0]}[decoding]
+
+
+@pytest.mark.parametrize("decoding", ["argmax", "viterbi"])
+def test_empty_sentences_and_no_words_decode_to_nothing(decoding):
+    labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+    assert decode(np.zeros((0, 3)), np.array([0]), labels, decoding=decoding).tolist() == []
+    assert decode(np.zeros((0, 3)), np.array([0, 0, 0]), labels, decoding=decoding).tolist() == []
+    scores = np.log(np.array([[0.1, 0.8, 0.1]]))
+    assert decode(scores, np.array([0, 0, 1, 1]), labels, decoding=decoding).tolist() == [1]
