@@ -162,12 +162,11 @@ def test_cut_connections_are_seen_by_the_client(hub, api, cut):
 
 
 def test_faults_come_as_ordered(hub, api):
-    hub.create("tester/model")
-    hub.fault("GET", "/api/models/tester/model", status=503, skip=1)
-    api.repo_info("tester/model")
+    hub.fault("POST", "/repos/create", status=503, skip=1)
+    api.create_repo("one")
     with pytest.raises(HfHubHTTPError):
-        api.repo_info("tester/model")
-    api.repo_info("tester/model")
+        api.create_repo("two")
+    api.create_repo("two")
 
 
 def test_comes_back_on_its_port(hub, api):

@@ -1,0 +1,127 @@
+"""Every failure of the Hub is one message that says what to do; requests end; failed reads are repeated."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+
+from tests.local_hub import TOKEN, LocalHub
+from tf_tokclf.data.hub_errors import hub_errors
+from tf_tokclf.errors import JobError, UserError
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    with LocalHub(tmp_path / "hub") as hub:
+        hub.use_here(monkeypatch, tmp_path / "home")
+        hub.create("tester/m").commit({"config.json": b"{}"})
+        yield hub
+
+
+def download(name: str = "tester/m", **options):
+    with hub_errors(f"model {name}"):
+        return snapshot_download(name, **options)
+
+
+def message_of(kind: type[Exception], **options) -> str:
+    with pytest.raises(kind) as raised:
+        download(**options)
+    return str(raised.value)
+
+
+def test_missing_model(hub):
+    message = message_of(UserError, name="tester/absent")
+    assert message.startswith("model tester/absent is not on the Hub, or not for you to see. Check the name")
+
+
+def test_missing_revision(hub):
+    assert "no such revision" in message_of(UserError, revision="nowhere")
+
+
+def test_private_model_without_token(hub, monkeypatch):
+    hub.create("tester/private", private=True)
+    monkeypatch.delenv("HF_TOKEN")
+    assert "hf auth login" in message_of(UserError, name="tester/private")
+
+
+def test_private_model_with_token(hub):
+    hub.create("tester/private", private=True).commit({"config.json": b"{}"})
+    assert download("tester/private")
+
+
+def test_gated_model(hub):
+    hub.create("owner/gated", gated=True).commit({"config.json": b"{}"})
+    message = message_of(UserError, name="owner/gated")
+    assert "is gated" in message
+    assert "Ask for access" in message
+
+
+def test_wrong_token_is_not_shown(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong")
+    message = message_of(UserError)
+    assert "does not accept your token" in message
+    assert "hf_wrong" not in message
+
+
+def test_name_that_is_none(hub):
+    assert "NAME or ORG/NAME" in message_of(UserError, name="a/b/c")
+
+
+def test_no_network(hub):
+    hub.stop()
+    assert "cannot be reached" in message_of(JobError)
+
+
+def test_what_is_in_the_cache_works_without_network(hub):
+    before = download()
+    hub.stop()
+    assert download() == before
+
+
+def test_offline_mode(hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "offline mode is on" in message_of(UserError)
+
+
+def test_stalled_hub(hub, monkeypatch):
+    monkeypatch.setenv("TF_TOKCLF_HUB_TIMEOUT_S", "0.2")
+    hub.fault("GET", "/api/models", delay_s=3, times=None)
+    began = time.monotonic()
+    assert "does not answer in time" in message_of(JobError)
+    assert time.monotonic() - began < 2
+
+
+def test_read_is_repeated_after_the_time_asked_for(hub):
+    hub.fault("GET", "/api/models", status=429, headers={"Retry-After": "1"})
+    began = time.monotonic()
+    assert download()
+    assert time.monotonic() - began >= 1
+
+
+def test_lasting_429(hub):
+    hub.fault("GET", "/api/models", status=429, headers={"Retry-After": "0"}, times=None)
+    assert "429" in message_of(JobError)
+
+
+def test_503(hub):
+    hub.fault("POST", "/repos/create", status=503)
+    with pytest.raises(JobError, match=r"a problem of its own \(503\)"), hub_errors("model tester/new"):
+        HfApi().create_repo("tester/new")
+
+
+def test_missing_file(hub):
+    with pytest.raises(UserError, match="lacks a file"), hub_errors("model tester/m"):
+        hf_hub_download("tester/m", "absent.json")
+
+
+def test_right_to_write_is_missing(hub):
+    hub.roles[TOKEN] = "read"
+    with pytest.raises(UserError, match="your token lacks the right"), hub_errors("model tester/new"):
+        HfApi().create_repo("tester/new")
+
+
+def test_other_errors_stay_as_they_are(hub):
+    with pytest.raises(ZeroDivisionError), hub_errors("model tester/m"):
+        print(1 / 0)
