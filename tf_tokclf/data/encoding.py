@@ -67,13 +67,15 @@ class Windows:
     """Rows over a batch of sentences, ragged columns as one flat array and row starts.
 
     starts: (rows + 1,). input_ids: (pieces,) int32. word: (pieces,) int32, the word within its sentence that a piece
-    is from, -1 for pieces that this row does not answer for. sentence: (rows,) int64.
+    is from, -1 for pieces that this row does not answer for. sentence: (rows,) int64. n_pieces: (words,) how many
+    pieces each word of the batch has.
     """
 
     starts: np.ndarray
     input_ids: np.ndarray
     word: np.ndarray
     sentence: np.ndarray
+    n_pieces: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sentence)
@@ -90,7 +92,7 @@ class Windows:
         lengths = self.lengths[keep]
         pieces = ranges(self.starts[:-1][keep], lengths)
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        return Windows(starts, self.input_ids[pieces], self.word[pieces], self.sentence[keep])
+        return Windows(starts, self.input_ids[pieces], self.word[pieces], self.sentence[keep], self.n_pieces)
 
 
 class Encoder:
@@ -129,7 +131,7 @@ class Encoder:
         owned = (word_of_piece >= np.repeat(plan.own_first, shown)) & (word_of_piece < np.repeat(plan.own_last, shown))
         within = word_of_piece - np.repeat(sentence_starts[plan.sentence], shown)
         word[target] = np.where(owned, within, -1)
-        return Windows(starts, ids, word, plan.sentence)
+        return Windows(starts, ids, word, plan.sentence, pieces.n_pieces)
 
     def _fill(self, starts: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows with their special pieces in place."""
@@ -185,9 +187,9 @@ def encode_split(
     """
     from datasets import Dataset
 
-    from tf_tokclf.data.splits import cache_dir
+    from tf_tokclf.data.splits import cache_folder
 
-    path = cache_dir() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading)}.arrow"
+    path = cache_folder() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading)}.arrow"
     if not (use_cache and path.is_file()):
         _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading)))
     else:

@@ -34,15 +34,16 @@ LOOK_AHEAD_WORDS = 32_768
 class TaggedSentence:
     """A sentence with a predicted label for each word.
 
-    scores: the probability of each word's label, nan where the model never saw the word. n_unseen: how many those are
-    (words without a piece, or past the limit under `truncate`). log_probabilities: (words, labels) float32, a view
+    scores: the probability of each word's label, nan where the model never saw the word: one of the n_empty that have
+    no piece, or of the n_truncated past the limit under `truncate`. log_probabilities: (words, labels) float32, a view
     that is good until the next sentence is asked for.
     """
 
     sentence: Sentence
     labels: tuple[str, ...]
     scores: tuple[float, ...]
-    n_unseen: int
+    n_empty: int
+    n_truncated: int
     log_probabilities: np.ndarray
     label_set: LabelSet
 
@@ -133,16 +134,21 @@ class Tagger:
         ids = decode(scores[inside], offsets[begin : end + 1] - offsets[begin], self.labels, decoding=self.decoding)
         for i, sentence in enumerate(sentences[begin:end], begin):
             words = slice(offsets[i], offsets[i + 1])
-            yield self._tagged(sentence, ids[offsets[i] - offsets[begin] : offsets[i + 1] - offsets[begin]], scores[words])
+            own_ids = ids[words.start - offsets[begin] : words.stop - offsets[begin]]
+            yield self._tagged(sentence, own_ids, scores[words], windows.n_pieces[words])
 
-    def _tagged(self, sentence: Sentence, ids: np.ndarray, log_probabilities: np.ndarray) -> TaggedSentence:
+    def _tagged(
+        self, sentence: Sentence, ids: np.ndarray, log_probabilities: np.ndarray, n_pieces: np.ndarray
+    ) -> TaggedSentence:
         names = self.labels.names
+        n_empty = int((n_pieces == 0).sum())
         chosen = np.exp(log_probabilities[np.arange(len(ids)), ids])
         return TaggedSentence(
             sentence=sentence,
             labels=tuple(names[i] for i in ids),
             scores=tuple(chosen.tolist()),
-            n_unseen=int(np.isnan(chosen).sum()),
+            n_empty=n_empty,
+            n_truncated=int(np.isnan(chosen).sum()) - n_empty,
             log_probabilities=log_probabilities,
             label_set=self.labels,
         )

@@ -1,0 +1,117 @@
+"""Everything a run does before its first step: data, tokenizer, windows, precision and schedule, found out and shown."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_tokclf.config.schema import Config
+from tf_tokclf.data.encoding import Reading, encode_split
+from tf_tokclf.data.model_folders import local_model_folder, model_config
+from tf_tokclf.data.model_info import ModelInfo
+from tf_tokclf.data.splits import Splits, load_splits
+from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.precision import Precision, choose_precision
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.batches import TrainingBatches
+from tf_tokclf.training.optimizer import Schedule
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a configuration comes to on this data and this machine."""
+
+    config: Config
+    run: RunDir
+    splits: Splits
+    encoder_folder: Path
+    tokenizer: PreTrainedTokenizerFast
+    info: ModelInfo
+    batches: TrainingBatches
+    schedule: Schedule
+    precision: Precision
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in an epoch; the last one may be of fewer batches."""
+        return -(-len(self.batches) // self.config.training.gradient_accumulation_steps)
+
+
+def plan_run(config: Config) -> RunPlan:
+    """Read and check everything that `config` names. Raises UserError before anything is written."""
+    _check_complete(config)
+    run = RunDir(Path(config.output_dir or "."))
+    splits = load_splits(config.data, task=config.task, seed=config.training.seed)
+    name = config.model.name_or_path or ""
+    folder = local_model_folder(name, revision=config.model.revision)
+    tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
+    reading = Reading.of(config.alignment, folder, tokenizer)
+    info = ModelInfo(reading, splits.labels, task=config.task.value, base_model=name)
+    assert splits.train is not None  # load_splits requires it
+    windows = encode_split(splits.train, splits.labels, tokenizer, reading, use_cache=config.data.use_cache)
+    training = config.training
+    batches = TrainingBatches(
+        windows, tokenizer, batch_size=training.per_device_train_batch_size, seed=training.seed
+    )
+    if not len(batches):
+        raise UserError("the training sentences hold no words.", hint="Check the train file and how it is read.")
+    n_steps = -(-len(batches) // training.gradient_accumulation_steps) * training.num_train_epochs
+    precision = choose_precision(training.precision, model_type=model_config(folder).get("model_type", ""))
+    schedule = Schedule.of(config.optimizer, n_steps)
+    return RunPlan(config, run, splits, folder, tokenizer, info, batches, schedule, precision)
+
+
+def _check_complete(config: Config) -> None:
+    problems = []
+    if not (config.data.train_file or config.data.dataset_name):
+        problems.append("there is no training data: give --train-file or --dataset-name.")
+    if not config.model.name_or_path:
+        problems.append("there is no encoder: give --model-name-or-path (a Hub id, a folder or package:NAME/PATH).")
+    if not config.output_dir:
+        problems.append("there is no place for the run: give --output-dir.")
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
+    """The plan as names and values, for people."""
+    training, optimizer = plan.config.training, plan.config.optimizer
+    labels = plan.info.labels
+    reading = plan.info.reading
+    sizes = [f"{split.name} {len(split):,} sentences, {split.n_words:,} words" for split in plan.splits]
+    n_windows = len(plan.batches.windows)
+    batch = f"{training.per_device_train_batch_size} windows"
+    if training.gradient_accumulation_steps > 1:
+        batch += f" x {training.gradient_accumulation_steps} batches a step"
+    rate = f"{optimizer.learning_rate:g}, "
+    rate += f"warm-up over {plan.schedule.n_warmup_steps} steps, " if plan.schedule.n_warmup_steps else "no warm-up, "
+    rate += "linear decay to 0"
+    clip = f"gradient norm at most {optimizer.clip_norm:g}" if optimizer.clip_norm else "gradients not clipped"
+    return [
+        ("task", plan.config.task.value),
+        ("encoder", plan.config.model.name_or_path or ""),
+        *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
+        ("labels", f"{len(labels)} in scheme {labels.scheme.value}: {_shortened(labels.names)}"),
+        ("alignment", f"{reading.strategy} piece(s) of a word carry its label"),
+        ("windows", f"{n_windows:,} of at most {reading.max_length} pieces, overlapping by {reading.overlap}"),
+        ("batches", f"{batch}, padded to {len(plan.batches.widths)} widths"),
+        ("steps", f"{plan.steps_per_epoch:,} x {training.num_train_epochs} epochs = {plan.schedule.n_steps:,}"),
+        ("learning rate", rate),
+        ("weight decay", f"{optimizer.weight_decay:g}, {clip}"),
+        ("precision", str(plan.precision)),
+        ("seed", str(training.seed)),
+        ("output", str(plan.run.root)),
+    ]
+
+
+def _shortened(names: tuple[str, ...], limit: int = 60) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= limit else text[:limit].rpartition(", ")[0] + ", ..."
