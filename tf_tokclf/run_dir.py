@@ -57,6 +57,20 @@ class RunDir:
         """The folder of the files of predictions."""
         return self.root / "predictions"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that a run writes."""
+        return (
+            self.config,
+            self.model,
+            self.checkpoints,
+            self.history,
+            self.logs,
+            self.results,
+            self.predictions,
+            self.report,
+        )
+
     def predictions_for(self, split: str) -> Path:
         """Words, gold and predicted labels and scores of one split, a JSON line per sentence."""
         return self.predictions / f"{split}.jsonl"

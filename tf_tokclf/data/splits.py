@@ -79,7 +79,11 @@ class Split:
         return self.table.num_rows
 
     def __iter__(self) -> Iterator[Sentence]:
-        for batch in self.table.to_batches():
+        return self.slice(0)
+
+    def slice(self, start: int, length: int | None = None) -> Iterator[Sentence]:
+        """The sentences from number `start` (from 0) on, at most `length` of them."""
+        for batch in self.table.slice(start, length).to_batches():
             yield from sentences_of(batch)
 
     @property

@@ -1,0 +1,83 @@
+"""The terminal: data on stdout, everything else on stderr, colour and moving bars only where a person looks."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from functools import cache
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+# C0 and C1 control characters but tab and line feed, which could command a terminal.
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+@cache
+def stderr_console() -> Console:
+    """Where messages, progress and tables about a run go."""
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+@cache
+def stdout_console() -> Console:
+    """Where a command's result goes."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+
+
+def plain_text(text: str) -> str:
+    """`text` without characters that could command a terminal.
+
+    >>> plain_text("a\\x1b[2Jb")
+    'a�[2Jb'
+    """
+    return text.translate(_CONTROLS)
+
+
+def key_value_table(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    """Names and values in two columns."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(plain_text(value)))
+    return table
+
+
+class TerminalHandler(logging.Handler):
+    """Log records as lines on stderr that do not tear a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record: plain below WARNING, named from there on."""
+        try:
+            text = Text(plain_text(self.format(record)))
+            if record.levelno >= logging.WARNING:
+                style = "bold yellow" if record.levelno == logging.WARNING else "bold red"
+                text = Text.assemble((f"{record.levelname.capitalize()}: ", style), text)
+            stderr_console().print(text)
+        except Exception:
+            self.handleError(record)
+
+
+def set_up_logging(*, verbose: bool = False, quiet: bool = False) -> None:
+    """Show our own messages on stderr: from INFO on, from WARNING on if `quiet`, everything of everybody if `verbose`."""
+    ours = logging.getLogger("tf_tokclf")
+    ours.handlers[:] = [TerminalHandler()]
+    ours.propagate = False
+    ours.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(7.31), duration(75), duration(3700)
+    ('7.3 s', '1 min 15 s', '1 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

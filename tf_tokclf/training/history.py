@@ -1,0 +1,62 @@
+"""`history.jsonl`: a line per epoch, and what is best so far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.run_dir import open_whole
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch, numbered from 1. Losses are means over labelled pieces (train) and words (dev)."""
+
+    epoch: int
+    train_loss: float
+    dev_loss: float
+    dev_precision: float
+    dev_recall: float
+    dev_f1: float
+    dev_token_accuracy: float
+    learning_rate: float
+    train_seconds: float
+    dev_seconds: float
+    words_per_second: float
+
+    def logs(self) -> dict[str, float]:
+        """The same by the names Keras callbacks know."""
+        return {
+            "loss": self.train_loss,
+            "val_loss": self.dev_loss,
+            "val_precision": self.dev_precision,
+            "val_recall": self.dev_recall,
+            "val_f1": self.dev_f1,
+            "val_accuracy": self.dev_token_accuracy,
+        }
+
+
+def best_epoch(records: Iterable[EpochRecord]) -> EpochRecord:
+    """The record of the highest dev F1, the earliest of equal ones."""
+    return max(records, key=lambda record: (record.dev_f1, -record.epoch))
+
+
+def epochs_since_best(records: list[EpochRecord]) -> int:
+    """How many epochs in a row have not been better than the best."""
+    return records[-1].epoch - best_epoch(records).epoch
+
+
+def write_history(path: Path, records: Iterable[EpochRecord]) -> None:
+    """Write all epochs so far, whole or not at all."""
+    with open_whole(path) as file:
+        for record in records:
+            file.write(json.dumps(asdict(record)) + "\n")
+
+
+def read_history(path: Path) -> list[EpochRecord]:
+    """The epochs in a history file."""
+    lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [EpochRecord(**line) for line in lines]
