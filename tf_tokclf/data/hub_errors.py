@@ -16,8 +16,8 @@ _LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
 def hub_errors(subject: str) -> Iterator[None]:
     """Around calls of huggingface_hub, datasets, transformers about `subject` (such as "model ORG/NAME").
 
-    Their requests get a time limit, and what they raise over the Hub becomes a UserError, where the user has to
-    change something (name, revision, token, rights, offline mode), else a JobError.
+    Their requests get a time limit, and what they raise over the Hub becomes a UserError, where the user
+    has to change something (name, revision, token, rights, offline mode), else a JobError.
     """
     bound_requests()
     try:
@@ -72,6 +72,10 @@ def explain(error: Exception, subject: str) -> UserError | JobError | None:
             else _LOGIN[0].lower() + _LOGIN[1:]
         )
         return user_error(f"{subject} is not on the Hub, or not for you to see.", hint)
+    if status == 400 and isinstance(error, ValueError):
+        # Only a card is checked for what it says.
+        text = " ".join(str(error).split())
+        return user_error(f"{subject}: {text}.", "Mend the metadata at the top of README.md or its template.")
     if status == 403:
         said = _server_message(error)
         return user_error(

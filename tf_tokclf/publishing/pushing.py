@@ -1,0 +1,242 @@
+"""A folder to the Hub, over HTTP: known to have arrived, or an error that says so."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of
+from tf_tokclf.data.hub_http import LONGEST_RETRY_AFTER_S, redact
+from tf_tokclf.errors import JobError, UserError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to go on with a Hub that fails: tries in all, and the waits between them, which double."""
+
+    tries: int = 5
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 30.0
+
+    def wait_s(self, n_failed: int, asked: float | None = None) -> float:
+        """Seconds to wait after so many failed tries; what the Hub asks for goes first, up to a limit.
+
+        >>> [Patience().wait_s(n) for n in (1, 2, 9)], Patience().wait_s(1, asked=7)
+        ([1.0, 2.0, 30.0], 7)
+        """
+        if asked is not None:
+            return min(asked, LONGEST_RETRY_AFTER_S)
+        return min(self.first_wait_s * 2 ** (n_failed - 1), self.longest_wait_s)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What is on the Hub now. changed: False when all of it was there before and no commit was made."""
+
+    repo_id: str
+    commit: str
+    url: str
+    changed: bool
+
+
+@dataclass
+class HubRepository:
+    """A repository that exists and that we may write to.
+
+    token: kept in memory only; None means HF_TOKEN or the stored login.
+    head: the commit that our last push left.
+    """
+
+    repo_id: str
+    revision: str = "main"
+    token: str | None = None
+    head: str | None = None
+
+    @classmethod
+    def prepare(
+        cls,
+        repo_id: str,
+        *,
+        token: str | None = None,
+        private: bool = False,
+        revision: str | None = None,
+        patience: Patience = Patience(tries=3),
+    ) -> HubRepository:
+        """Create the repository (and branch) where it does not exist; make sure that we may write to it.
+
+        Raises UserError for a bad name or token, a missing right, or a public repository where a private one
+        was asked for; JobError when the Hub cannot be reached. Nothing is uploaded yet.
+        """
+        from huggingface_hub import HfApi, constants
+
+        if constants.HF_HUB_OFFLINE:
+            raise UserError(
+                "offline mode is on (HF_HUB_OFFLINE), so nothing can be pushed.",
+                hint="Unset it, or push when there is a network: tf-tokclf push RUN",
+            )
+        api = HfApi(token=token)
+
+        def prepare() -> HubRepository:
+            name = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            if private and not api.repo_info(name).private:
+                raise UserError(
+                    f"model {name} is public, but a private one was asked for.",
+                    hint="Make it private in its settings on the Hub, or push without --hub-private-repo.",
+                )
+            if revision and revision != "main":
+                api.create_branch(name, branch=revision, exist_ok=True)
+            _check_right_to_write(api, name, revision or "main")
+            return cls(name, revision or "main", token, api.repo_info(name, revision=revision).sha)
+
+        return _patiently(prepare, repo_id, patience)
+
+    def push(
+        self,
+        folder: Path,
+        *,
+        message: str = "Upload token classifier",
+        path_in_repo: str = "",
+        patience: Patience = Patience(),
+    ) -> Pushed:
+        """Make the repository hold the files of `folder` as they are, and read their hashes back.
+
+        Nothing is committed when it holds them already. Hidden and partial files stay at home. A failure of
+        the network or the Hub is met with new tries; what was uploaded before is not sent again. Raises
+        JobError when they are used up, UserError when trying again is of no use.
+        """
+        return _patiently(lambda: self._push_once(folder, path_in_repo, message), self.repo_id, patience)
+
+    def _push_once(self, folder: Path, path_in_repo: str, message: str) -> Pushed:
+        from huggingface_hub import CommitOperationAdd, HfApi, constants
+
+        api = HfApi(token=self.token)
+        prefix = f"{path_in_repo}/" if path_in_repo else ""
+        files = {prefix + path.relative_to(folder).as_posix(): path for path in files_to_push(folder)}
+        head = api.repo_info(self.repo_id, revision=self.revision).sha
+        changed = bool(_differing(files, self._published(api, head)))
+        if changed:
+            if self.head not in (None, head):
+                log.warning("Hub: commit %.8s of somebody else lies below this push.", head)
+            head = api.create_commit(
+                self.repo_id,
+                [CommitOperationAdd(name, path) for name, path in files.items()],
+                commit_message=message,
+                revision=self.revision,
+                # A commit of ours that arrives late must not land on a newer one.
+                parent_commit=head,
+            ).oid
+            differing = _differing(files, self._published(api, head))
+            if differing:
+                names = ", ".join(differing)
+                raise JobError(
+                    f"model {self.repo_id}, commit {head}: read back, {names} differ from {folder}."
+                )
+        self.head = head
+        return Pushed(self.repo_id, head, f"{constants.ENDPOINT}/{self.repo_id}/tree/{head}", changed)
+
+    def _published(self, api: Any, commit: str) -> dict[str, Any]:
+        tree = api.list_repo_tree(self.repo_id, recursive=True, revision=commit)
+        return {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
+
+
+def push_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    token: str | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    message: str = "Upload token classifier",
+    patience: Patience = Patience(),
+) -> Pushed:
+    """Publish the files of `folder` in the model repository `repo_id` and make sure that they arrived.
+
+    The repository is created where it does not exist. The Hub is the one that HF_ENDPOINT names; without a
+    token, HF_TOKEN or the stored login is used. Doing it again with nothing new makes no commit.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError("there is no such folder.", path=folder, hint="Give a run or a model folder.")
+    if not files_to_push(folder):
+        raise UserError("there is nothing to push in it.", path=folder, hint="Give a run or a model folder.")
+    repository = HubRepository.prepare(
+        repo_id, token=token, private=private, revision=revision, patience=patience
+    )
+    return repository.push(folder, message=message, patience=patience)
+
+
+def files_to_push(folder: Path) -> list[Path]:
+    """The files of a folder in order, without hidden ones and those still being written."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".partial")
+    return sorted(
+        path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _differing(files: dict[str, Path], published: dict[str, Any]) -> list[str]:
+    """Names of the files that the Hub lacks or has with another content."""
+    return [name for name, path in files.items() if not _is_same(path, published.get(name))]
+
+
+def _is_same(path: Path, entry: Any) -> bool:
+    size = path.stat().st_size
+    if entry is None or entry.size != size:
+        return False
+    if entry.lfs:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest() == entry.lfs.sha256
+    return hashlib.sha1(b"blob %d\0" % size + path.read_bytes()).hexdigest() == entry.blob_id
+
+
+def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
+    """Do `action`, again and again as long as what went wrong may pass."""
+    subject = f"model {repo_id}"
+    with hub_errors(subject):
+        for n_failed in range(1, patience.tries):
+            try:
+                return action()
+            except Exception as error:
+                if not _may_pass(error):
+                    raise
+                wait_s = patience.wait_s(n_failed, retry_after_s(error))
+                reason = explain(error, subject) or redact(str(error))
+                log.info(
+                    "Hub: try %d of %d failed, next in %.0f s: %s", n_failed, patience.tries, wait_s, reason
+                )
+                time.sleep(wait_s)
+        return action()
+
+
+def _check_right_to_write(api: Any, repo_id: str, revision: str) -> None:
+    """Ask for an upload: creating what exists succeeds with a token that may only read."""
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    answer = get_session().post(
+        f"{api.endpoint}/api/models/{repo_id}/preupload/{revision.replace('/', '%2F')}",
+        json={"files": [{"path": "config.json", "sample": "", "size": 0}]},
+        headers=build_hf_headers(token=api.token),
+    )
+    hf_raise_for_status(answer)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try can succeed: connection, time limit, 408, 412 (a newer commit), 429, 5xx."""
+    import requests
+
+    if any("Error while uploading" in str(one) for one in causes(error) if isinstance(one, RuntimeError)):
+        return True
+    status = status_of(error)
+    if status is not None:
+        return status in (408, 412, 429) or status >= 500
+    return any(isinstance(one, (requests.ConnectionError, requests.Timeout)) for one in causes(error))
