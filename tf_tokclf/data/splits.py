@@ -135,11 +135,19 @@ class Splits:
 
 
 def load_splits(
-    data: DataConfig, *, task: Task, seed: int, required: Iterable[str] = ("train",), cut_validation: bool = True
+    data: DataConfig,
+    *,
+    task: Task,
+    seed: int,
+    required: Iterable[str] = ("train",),
+    cut_validation: bool = True,
 ) -> Splits:
     """Read all splits that the configuration names. Without a validation split one is cut off the training
     sentences by `seed`, unless `cut_validation` is off."""
-    found = {name: _read(name, reader, data, task) for name, reader in _readers(data, task, tuple(required)).items()}
+    found = {
+        name: _read(name, reader, data, task)
+        for name, reader in _readers(data, task, tuple(required)).items()
+    }
     notes = [f"{name}: {note}" for name, split in found.items() for note in split.notes]
     for name, split in found.items():
         if split.n_skipped:
@@ -168,8 +176,12 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
     for note in reader.notes:
         logger.info("%s: %s", path, note)
     yield from reader.sentences(problems)
+    for change in problems.changes():
+        logger.warning("%s: %s", path, change)
     if problems.n_skipped:
-        logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
+        logger.warning(
+            "%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped)
+        )
 
 
 def cache_folder() -> Path:
@@ -192,12 +204,14 @@ def _readers(data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[st
 def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> dict[str, Reader]:
     """Readers of the files; columns found out in the first are the others' too, where the format is the same."""
     readers: dict[str, Reader] = {}
-    first: Reader | None = None
+    formats = {
+        name: data.format if data.format != "auto" else detect_format(path, data.encoding)
+        for name, path in paths.items()
+    }
     for name, path in paths.items():
-        same = first and data.format == "auto" and detect_format(path, data.encoding) == first.options.format
-        options = first.options if first and (same or data.format != "auto") else data
-        readers[name] = open_reader(path, options.model_copy(update={"header": data.header}), task)
-        first = first or readers[name]
+        alike = next((readers[other] for other in readers if formats[other] == formats[name]), None)
+        options = alike.options.model_copy(update={"header": data.header}) if alike else data
+        readers[name] = open_reader(path, options, task)
     return readers
 
 
@@ -249,16 +263,20 @@ def _split_names(
             chosen[name] = found
         elif name in required or (asked and not default):
             raise UserError(
-                f"there is no split {asked or name!r}.", path=place, hint=f"It has {', '.join(there) or 'no splits'}."
+                f"there is no split {asked or name!r}.",
+                path=place,
+                hint=f"It has {', '.join(there) or 'no splits'}.",
             )
     return chosen
 
 
 def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     options = reader.options.model_dump_json(exclude=_NOT_READING)
-    fingerprint = _hash(reader.content_key(), options, task.value, getattr(reader, "place", getattr(reader, "path", "")))
+    fingerprint = _hash(
+        reader.content_key(), options, task.value, getattr(reader, "place", getattr(reader, "path", ""))
+    )
     problems = Problems(skip=data.on_error == "skip")
-    batches = getattr(reader, "batches", None)
+    batches = getattr(reader, "batches", None)  # tables give whole batches at once
 
     def source() -> Iterator[pa.RecordBatch]:
         return batches(problems) if batches else batches_of(reader.sentences(problems))
@@ -267,7 +285,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
         return {
             "n_skipped": problems.n_skipped,
             "skipped": problems.skipped,
-            "notes": reader.notes,
+            "notes": [*reader.notes, *problems.changes()],
             "label_names": reader.label_names,
         }
 
@@ -403,7 +421,11 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
             notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
-        if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
+        if (
+            name != "train"
+            and "train" in found
+            and (unseen := sorted(counts[name].keys() - counts["train"].keys()))
+        ):
             n = sum(counts[name][label] for label in unseen)
             notes.append(f"{name}: {n} words have labels that training never sees: {', '.join(unseen)}")
     names = next((split.label_names for split in found.values() if split.label_names), None)

@@ -10,7 +10,13 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.guessing import LABEL_WORDS, WORD_NAMES, guess_named_column, looks_like_tags, types_in
+from tf_tokclf.data.readers.guessing import (
+    LABEL_WORDS,
+    WORD_NAMES,
+    guess_named_column,
+    looks_like_tags,
+    types_in,
+)
 from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -62,7 +68,9 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     blocks = _blocks(lines[1:] if header else lines, split)
     rows = [row for block in blocks for row in block]
     if not rows:
-        raise UserError("holds no words.", path=path, hint="A word a line was expected, its label in a column.")
+        raise UserError(
+            "holds no words.", path=path, hint="A word a line was expected, its label in a column."
+        )
     width = len(header) if header else Counter(len(row) for row in rows).most_common(1)[0][0]
     rows = [row for row in rows if len(row) == width]
     has_index = _has_index(blocks, width)
@@ -91,12 +99,23 @@ def splitter(separator: str | None) -> Split:
     >>> splitter(None)("New York\\tB-LOC"), splitter(None)("York  I-LOC ")
     (['New York', 'B-LOC'], ['York', 'I-LOC'])
     """
-    separator = _NAMED_SEPARATORS.get(separator, separator) if separator else None
+    separator = separator_named(separator)
     if separator is None:
-        return lambda line: line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
+        return lambda line: (
+            line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
+        )
     if separator == " ":
         return lambda line: [field for field in line.split(" ") if field]
     return lambda line: line.split(separator)
+
+
+def separator_named(separator: str | None) -> str | None:
+    """A separator as written in a file, where options may name it.
+
+    >>> separator_named("tab")
+    '\\t'
+    """
+    return _NAMED_SEPARATORS.get(separator, separator) if separator else None
 
 
 def is_metadata(line: str) -> bool:
@@ -156,7 +175,9 @@ class _Reading:
         if words or error:
             yield from self._sentence(words, labels, first, error)
 
-    def _sentence(self, words: list[str], labels: list[str], first: int, error: UserError | None) -> Iterator[Sentence]:
+    def _sentence(
+        self, words: list[str], labels: list[str], first: int, error: UserError | None
+    ) -> Iterator[Sentence]:
         if error:
             self.problems.report(error)
             return
@@ -181,14 +202,19 @@ class _Reading:
         hint = "Mend the line, or name the separator, or a comment prefix if it is a comment."
         columns = "column" if width == 1 else "columns"
         return UserError(
-            f"{len(fields)} where {width} {columns} were expected: {shown!r}.", path=self.path, line=number, hint=hint
+            f"{len(fields)} where {width} {columns} were expected: {shown!r}.",
+            path=self.path,
+            line=number,
+            hint=hint,
         )
 
     def _broken(self, line: str, word: str, tag: str, number: int) -> UserError | None:
         if not word or not tag:
             what = "label" if word else "word"
             hint = f"Fill in the {what}, or choose another column."
-            return UserError(f"the {what} is empty in {line.strip()!r}.", path=self.path, line=number, hint=hint)
+            return UserError(
+                f"the {what} is empty in {line.strip()!r}.", path=self.path, line=number, hint=hint
+            )
         return undecoded(line, self.reader.path, number, self.reader.options.encoding)
 
 
@@ -216,7 +242,9 @@ def _has_index(blocks: list[list[list[str]]], width: int) -> bool:
     """Whether the first column counts the words of each sentence, as in GermEval 2014."""
     if width < 3:
         return False
-    seen = [[row[0] for row in block if len(row) == width and row[0] != "#"] for block in blocks[:-1] or blocks]
+    seen = [
+        [row[0] for row in block if len(row) == width and row[0] != "#"] for block in blocks[:-1] or blocks
+    ]
     return all(column == [str(i) for i in range(1, len(column) + 1)] for column in seen) and any(seen)
 
 
@@ -242,7 +270,9 @@ def _choose(
     if data.label_column_name is not None:
         label = _numbered(data.label_column_name, header, width, path)
     else:
-        label = _guess_label(values, [i for i in tags if i != word], word, has_index, header, data, task, path)
+        label = _guess_label(
+            values, [i for i in tags if i != word], word, has_index, header, data, task, path
+        )
     if width > 2 or word != 0:
         shown = "none" if label is None else _shown(header, label)
         notes.append(f"{width} columns: words in {_shown(header, word)}, labels in {shown}")
@@ -266,7 +296,9 @@ def _guess_label(
         return None
     if isinstance(data.layer, int):
         if not 0 <= data.layer < len(tags):
-            raise UserError(f"there is no layer {data.layer}.", path=path, hint=f"It has {len(tags)}, from 0.")
+            raise UserError(
+                f"there is no layer {data.layer}.", path=path, hint=f"It has {len(tags)}, from 0."
+            )
         return tags[data.layer]
     plain = [i for i in others if i not in tags and values[i] != {"_"}]
     if task is Task.POS and plain:
@@ -287,7 +319,9 @@ def _numbered(column: str | int, header: list[str] | None, width: int, path: Pat
     if isinstance(column, str) and header and column in header:
         return header.index(column)
     if isinstance(column, str) and not column.lstrip("-").isdigit():
-        known = f"Its columns are {', '.join(header)}." if header else f"It has no header: give 0 to {width - 1}."
+        known = (
+            f"Its columns are {', '.join(header)}." if header else f"It has no header: give 0 to {width - 1}."
+        )
         raise UserError(f"there is no column {column!r}.", path=path, hint=known)
     number = int(column)
     if not -width <= number < width:

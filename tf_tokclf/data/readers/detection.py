@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -17,15 +18,25 @@ _FORMAT_BY_SUFFIX = {
     ".jsonlines": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".csv": "csv",
+    ".conllu": "conllu",
+    ".spacy": "docbin",
+    ".ann": "brat",
 }
+_TEXT_SUFFIXES = {".conll", ".tsv", ".txt", ".iob", ".bio", ".iob2", ".conll03", ".tags", *_FORMAT_BY_SUFFIX}
 _SNIFFED_LINES = 40
+_CONLLU_LINE = re.compile(r"\d+(?:[-.]\d+)?\t[^\t]+(?:\t[^\t]*){4}\t(?:\d+|_)(?:\t[^\t]*){3}$")
 
 
 def open_reader(path: Path, data: DataConfig, task: Task) -> Reader:
     """The reader for a file or folder, its format found out unless the options name it."""
     format = data.format if data.format != "auto" else detect_format(path, data.encoding)
     if format not in _OPENERS:
-        raise UserError(f"there is no format {format!r}.", path=path, hint=f"Known are {', '.join(_OPENERS)}.")
+        raise UserError(
+            f"there is no format {format!r}.", path=path, hint=f"Known are {', '.join(_OPENERS)}."
+        )
+    if path.is_dir() and format not in _WHOLE_FOLDERS:
+        return _open_folder(path, data, task)
     return _OPENERS[format](path, data, task)
 
 
@@ -50,17 +61,23 @@ def _format_of_folder(path: Path) -> str:
         return "parallel"
     if is_saved_dataset(path):
         return "hf"
-    hint = "Name a file in it, or the folder of a format that is one: seq.in and seq.out, or a saved data set."
-    raise UserError("is a folder of no known format.", path=path, hint=hint)
+    if any(path.rglob("*.ann")):
+        return "brat"
+    return "folder"
 
 
 def _format_by_content(path: Path, encoding: str) -> str:
     with require_file(path).open("rb") as file:
         if file.read(4) == b"PAR1":
             return "parquet"
-    lines = (line for line in read_lines(path, encoding) if not line.isspace())
-    first = next(islice(lines, _SNIFFED_LINES), "").lstrip()
-    return "jsonl" if first[:1] == "{" and _is_json(first) else "conll"
+    lines = [line for line in islice(read_lines(path, encoding), _SNIFFED_LINES) if not line.isspace()]
+    first = lines[0].lstrip() if lines else ""
+    if first[:1] in "{[" and first and _is_json(first):
+        return "jsonl"
+    words = [line for line in lines if not line.startswith("#")]
+    if words and all(_CONLLU_LINE.match(line.rstrip("\r\n")) for line in words):
+        return "conllu"
+    return "conll"
 
 
 def _is_json(line: str) -> bool:
@@ -69,6 +86,37 @@ def _is_json(line: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _files_in(folder: Path) -> list[Path]:
+    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in _TEXT_SUFFIXES and p.is_file()]
+    named = [p for p in files if not p.name.startswith((".", "README", "LICENSE"))]
+    if not named:
+        there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        raise UserError(
+            "is a folder of no known format.", path=folder, hint=f"Name a file in it; it holds {there}."
+        )
+    suffixes = sorted({p.suffix.lower() for p in named})
+    if len(suffixes) > 1:
+        raise UserError(
+            f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them."
+        )
+    stems = [p.stem.lower() for p in named]
+    if any("train" in stem for stem in stems) and any("test" in stem or "dev" in stem for stem in stems):
+        hint = "Give the folder as the data set's name (--dataset-name), or name the files one by one."
+        raise UserError(f"holds several splits: {', '.join(p.name for p in named)}.", path=folder, hint=hint)
+    return named
+
+
+def _open_folder(path: Path, data: DataConfig, task: Task) -> Reader:
+    from tf_tokclf.data.readers.folders import FolderReader
+
+    files = _files_in(path)
+    inner = data.model_copy(update={"format": "auto" if data.format == "folder" else data.format})
+    first = open_reader(files[0], inner, task)
+    options = first.options.model_copy(update={"header": data.header})
+    readers = (first, *(open_reader(file, options, task) for file in files[1:]))
+    return FolderReader(path, readers, tuple(file.stem for file in files))
 
 
 def _open_conll(path: Path, data: DataConfig, task: Task) -> Reader:
@@ -105,10 +153,53 @@ def _open_hf(path: Path, data: DataConfig, task: Task) -> Reader:
     return open_dataset(next(iter(splits.values())), str(path), data, task)
 
 
+def _open_csv(path: Path, data: DataConfig, task: Task) -> Reader:
+    from tf_tokclf.data.readers.csv_rows import open_csv
+
+    return open_csv(path, data, task)
+
+
+def _open_conllu(path: Path, data: DataConfig, task: Task) -> Reader:
+    from tf_tokclf.data.readers.conllu import open_conllu
+
+    return open_conllu(path, data, task)
+
+
+def _open_brat(path: Path, data: DataConfig, task: Task) -> Reader:
+    from tf_tokclf.data.readers.brat import open_brat
+
+    return open_brat(path, data)
+
+
+def _open_docbin(path: Path, data: DataConfig, task: Task) -> Reader:
+    from tf_tokclf.data.readers.docbin import open_docbin
+
+    return open_docbin(path, data, task)
+
+
+def _open_lines(path: Path, data: DataConfig, task: Task) -> Reader:
+    from tf_tokclf.data.readers.lines import open_lines
+
+    return open_lines(path, data)
+
+
+# Each opener imports its reader when called: most runs need one of them.
 _OPENERS: dict[str, Callable[[Path, DataConfig, Task], Reader]] = {
     "conll": _open_conll,
+    "conllu": _open_conllu,
     "parallel": _open_parallel,
     "jsonl": _open_jsonl,
+    "spacy": _open_jsonl,
+    "prodigy": _open_jsonl,
+    "doccano": _open_jsonl,
+    "label-studio": _open_jsonl,
+    "dataturks": _open_jsonl,
+    "brat": _open_brat,
+    "csv": _open_csv,
     "parquet": _open_parquet,
     "hf": _open_hf,
+    "docbin": _open_docbin,
+    "text": _open_lines,
+    "folder": _open_folder,
 }
+_WHOLE_FOLDERS = ("parallel", "brat", "hf", "folder")

@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from tf_tokclf.config.schema import Task
 
 WORD_NAMES = ("tokens", "words", "token", "word", "form", "text", "sentence", "utterance", "input")
-LABEL_WORDS = re.compile(r"\btags?\b|_tags?\b|labels?|ner\b|\bne-|pos\b|chunk|\biob|\bbio|slots?\b|entit", re.IGNORECASE)
+LABEL_WORDS = re.compile(
+    r"\btags?\b|_tags?\b|labels?|ner\b|\bne-|pos\b|chunk|\biob|\bbio|slots?\b|entit", re.IGNORECASE
+)
 
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
 _TAG = re.compile(r"(?:O|_|[BIESLUMW]-.+)\Z")

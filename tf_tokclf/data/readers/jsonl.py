@@ -47,7 +47,11 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
     names = list(dict.fromkeys(name for record in sample for name in record))
     layout = choose_layout(names, sample, data, task, path=str(path))
     options = data.model_copy(
-        update={"format": "jsonl", "text_column_name": layout.word, "label_column_name": layout.label}
+        update={
+            "format": layout.dialect or "jsonl",
+            "text_column_name": layout.word,
+            "label_column_name": layout.label,
+        }
     )
     return JsonReader(path, options, layout, (layout.note(),))
 
@@ -73,7 +77,19 @@ def _is_whole(line: str) -> bool:
         value = json.loads(line)
     except ValueError:
         return line.lstrip()[:1] == "{" and line.strip() != "{"
+    if _is_pair(value):
+        return True
     return isinstance(value, dict) and not isinstance(value.get("data"), list)
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether a value is spaCy's pair of a text and what is said about it."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], dict)
+    )
 
 
 def _records_in_lines(
@@ -107,7 +123,9 @@ def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there.") from error
+        raise UserError(
+            f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there."
+        ) from error
     if isinstance(value, dict):
         value = value["data"] if isinstance(value.get("data"), list) else [value]
     for row, item in enumerate(value, 1):
@@ -118,4 +136,6 @@ def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple
 def _mapping(value: Any, origin: Origin) -> Record:
     if isinstance(value, dict):
         return value
+    if _is_pair(value):
+        return {"text": value[0], **value[1]}
     raise origin.error(f"is no JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")

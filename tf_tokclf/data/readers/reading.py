@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +25,15 @@ _LISTED_AT_MOST = 1000
 
 @dataclass
 class Problems:
-    """What to do at a sentence that cannot be read: stop there, or leave it out, count it and go on."""
+    """What to do at a sentence that cannot be read: stop there, or leave it out, count it and go on.
+
+    counts: what else was changed or left out in reading, such as spans that cut words.
+    """
 
     skip: bool = False
     n_skipped: int = 0
     skipped: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def report(self, error: UserError) -> None:
         """Raise `error`, or note it where unreadable sentences are left out."""
@@ -37,6 +42,10 @@ class Problems:
         self.n_skipped += 1
         if len(self.skipped) < _LISTED_AT_MOST:
             self.skipped.append(str(error))
+
+    def changes(self) -> list[str]:
+        """What was changed or left out, a line a kind."""
+        return [f"{n} {what}" for what, n in sorted(self.counts.items())]
 
 
 class Reader(Protocol):
@@ -105,7 +114,9 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+        raise UserError(
+            f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions."
+        ) from error
 
 
 def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:
@@ -114,8 +125,10 @@ def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | 
         return None
     byte = ord(bad.group()) - 0xDC00
     shown = _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", line.strip())[:60]
-    hint = "The file seems to be UTF-16: name that encoding." if byte in (0xFF, 0xFE) and number == 1 else (
-        "Name the file's encoding (latin-1, cp1252 ...), or mend the line."
+    hint = (
+        "The file seems to be UTF-16: name that encoding."
+        if byte in (0xFF, 0xFE) and number == 1
+        else ("Name the file's encoding (latin-1, cp1252 ...), or mend the line.")
     )
     return UserError(f"byte 0x{byte:02x} is not {encoding} in {shown!r}.", path=path, line=number, hint=hint)
 

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import ast
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.dialects import DIALECTS, char_spans_in, detect_dialect, fields_of, normalised
 from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, label_names_for
 from tf_tokclf.data.readers.reading import Problems
+from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
 Record = Mapping[str, Any]
 
-_SENTENCE_NAMES = ("sentence #", "sentence_id", "sentence_idx", "sent_id", "sentence id", "sentence", "sentence_number")
+_SENTENCE_NAMES = (
+    "sentence #",
+    "sentence_id",
+    "sentence_idx",
+    "sent_id",
+    "sentence id",
+    "sentence",
+    "sentence_number",
+)
 
 
 class Shape(Enum):
@@ -25,22 +36,35 @@ class Shape(Enum):
 
     SENTENCE = "a sentence a row"
     WORD = "a word a row"
+    TEXT = "a text a row"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of records that are read. `label` is None where there are words only."""
+    """The fields of records that are read. `label` is None where there are words only.
+
+    word, label: of a text, the fields of the text itself and of its spans, as `dialect` writes them.
+    """
 
     shape: Shape
     word: str
     label: str | None
     sentence: str | None = None
     label_names: tuple[str, ...] | None = None
+    dialect: str | None = None
+    texts: TextReading | None = None
 
     def note(self) -> str:
         """What was found out, in a line."""
+        if self.texts:
+            spans = f"spans in {self.label!r}" if self.label else "no spans"
+            written = f" ({self.dialect})" if self.dialect else ""
+            return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.texts.note()}"
         labels = f"labels in {self.label!r}" if self.label else "no labels"
-        return f"{self.shape.value}, words in {self.word!r}, {labels}"
+        borders = f", sentences by {self.sentence!r}" if self.sentence else ""
+        if self.shape is Shape.WORD and not self.sentence:
+            borders = ", an empty row ends a sentence"
+        return f"{self.shape.value}, words in {self.word!r}, {labels}{borders}"
 
 
 def choose_layout(
@@ -53,17 +77,28 @@ def choose_layout(
     label_names: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Layout:
     """The layout of records with the fields `names`; `label_names` are those that fields declare themselves."""
-    word = _named(data.text_column_name, names, path) or _guess(names, WORD_NAMES)
+    word = _named(data.text_column_name, names, path)
+    label = _named(data.label_column_name, names, path)
+    dialect = data.format if data.format in DIALECTS else None
+    if dialect is None and (word is None or label is None or _holds_spans(label, sample)):
+        dialect = detect_dialect(sample)
+    label_guess = _guess([name if name != word else "" for name in names], label_names_for(task))
+    if dialect and (data.format in DIALECTS or label or not _holds_lists(word, label_guess, names, sample)):
+        text, spans = fields_of(names, dialect)
+        texts = TextReading.of(data, inclusive_end=DIALECTS[dialect].inclusive_end)
+        return Layout(Shape.TEXT, word or text, label or spans, dialect=dialect, texts=texts)
+    word = word or _guess(names, WORD_NAMES)
     if word is None:
         raise _no_column("words", names, path, "--text-column-name", WORD_NAMES)
-    label = _named(data.label_column_name, names, path)
-    if label is None:
-        label = _guess([name if name != word else "" for name in names], label_names_for(task))
+    label = label or _guess([name if name != word else "" for name in names], label_names_for(task))
+    if label is None and _is_text(word, sample):
+        return Layout(Shape.TEXT, word, None, texts=TextReading.of(data))
     declared = (label_names or {}).get(label or "")
     sentence = _named(data.sentence_column_name, names, path)
-    if sentence is None and _holds_single_words(word, label, sample):
-        sentence = _guess([name if name != word else "" for name in names], _SENTENCE_NAMES)
-    shape = Shape.WORD if sentence else Shape.SENTENCE
+    single = _holds_single_words(word, label, sample)
+    if sentence is None and single:
+        sentence = _guess([name if name not in (word, label) else "" for name in names], _SENTENCE_NAMES)
+    shape = Shape.WORD if sentence or single else Shape.SENTENCE
     return Layout(shape, word, label, sentence, declared or data.label_names)
 
 
@@ -76,22 +111,76 @@ def read_records(
         return
     for origin, record in records:
         try:
-            yield sentence_from(record, layout, origin)
+            sentence = sentence_from(record, layout, origin, problems.counts)
         except UserError as error:
             problems.report(error)
+        else:
+            if sentence:
+                yield sentence
 
 
-def sentence_from(record: Record, layout: Layout, origin: Origin) -> Sentence:
-    """The sentence in a record with lists of words and labels."""
+def sentence_from(record: Record, layout: Layout, origin: Origin, counts: Counter[str]) -> Sentence | None:
+    """The sentence in a record, or None where annotators turned the record down, which is added to `counts`."""
+    if layout.texts:
+        return _sentence_of_text(record, layout, layout.texts, origin, counts)
     words = _texts(_list_in(record, layout.word, origin), layout.word, origin)
+    document = record.get("document")
+    document = document if isinstance(document, str) else None
     if layout.label is None:
-        return Sentence(words, None, origin)
+        return Sentence(words, None, origin, document=document)
     values = _list_in(record, layout.label, origin)
     labels = tuple(label_of(value, layout.label_names, origin) for value in values)
     if len(words) != len(labels):
         problem = f"{len(words)} words in {layout.word!r}, but {len(labels)} labels in {layout.label!r}."
         raise origin.error(problem, "Each word needs exactly one label.")
-    return Sentence(words, labels, origin)
+    return Sentence(words, labels, origin, document=document)
+
+
+def _sentence_of_text(
+    record: Record, layout: Layout, texts: TextReading, origin: Origin, counts: Counter[str]
+) -> Sentence | None:
+    found = normalised(record, layout.dialect) if layout.dialect else record
+    if found is None:
+        counts["records left out: not accepted by their annotators"] += 1
+        return None
+    text = found.get(layout.word)
+    if not isinstance(text, str):
+        raise origin.error(f"there is no text in {layout.word!r}.", f"It has {', '.join(map(str, found))}.")
+    spans = None
+    if layout.label is not None:
+        value = found.get(layout.label)
+        spans = char_spans_in(
+            parse_list(value, layout.label, origin) if isinstance(value, str) else value, origin
+        )
+    document = record.get("document")
+    return texts.sentence(
+        text,
+        spans,
+        origin,
+        counts,
+        offsets=_token_offsets(found.get("tokens"), text, origin),
+        document=document if isinstance(document, str) else None,
+    )
+
+
+def _token_offsets(tokens: Any, text: str, origin: Origin) -> tuple[tuple[int, int], ...] | None:
+    """The places of words that a record brings along, as Prodigy's do."""
+    if not isinstance(tokens, list) or not all(
+        isinstance(t, Mapping) and {"start", "end"} <= t.keys() for t in tokens
+    ):
+        return None
+    for token in tokens:
+        there = text[token["start"] : token["end"]]
+        if not there or token.get("text", there) != there:
+            problem = (
+                f"the token {token.get('text')!r} is not at {token['start']} to {token['end']}: {there!r} is."
+            )
+            raise origin.error(problem, "Leave the tokens out, or mend them.")
+    return tuple(
+        (token["start"], token["end"])
+        for token in tokens
+        if not text[token["start"] : token["end"]].isspace()
+    )
 
 
 def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
@@ -107,11 +196,15 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
     if names is None:
         return str(value)
     if not 0 <= value < len(names):
-        raise origin.error(f"there is no label with id {value}.", f"There are {len(names)} labels, from id 0.")
+        raise origin.error(
+            f"there is no label with id {value}.", f"There are {len(names)} labels, from id 0."
+        )
     return names[value]
 
 
-def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems) -> Iterator[Sentence]:
+def _read_words(
+    records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems
+) -> Iterator[Sentence]:
     words: list[str] = []
     labels: list[str] = []
     start: Origin | None = None
@@ -119,9 +212,12 @@ def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, proble
     error: UserError | None = None
     for origin, record in records:
         key = record.get(layout.sentence or "")
-        if key not in (None, "") and key != current and start:
+        empty = not any(value not in (None, "") for value in record.values())
+        if start and (empty or (key not in (None, "") and key != current)):
             yield from _gathered(words, labels, start, error, layout, problems)
             words, labels, start, error = [], [], None, None
+        if empty:
+            continue
         current = current if key in (None, "") else key
         start = start or origin
         try:
@@ -135,7 +231,12 @@ def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, proble
 
 
 def _gathered(
-    words: list[str], labels: list[str], start: Origin, error: UserError | None, layout: Layout, problems: Problems
+    words: list[str],
+    labels: list[str],
+    start: Origin,
+    error: UserError | None,
+    layout: Layout,
+    problems: Problems,
 ) -> Iterator[Sentence]:
     if error:
         problems.report(error)
@@ -143,11 +244,34 @@ def _gathered(
     yield Sentence(tuple(words), tuple(labels) if layout.label else None, start)
 
 
+def _holds_lists(word: str | None, label: str | None, names: Sequence[str], sample: Sequence[Record]) -> bool:
+    """Whether records have lists of words and labels, whatever texts and spans they have besides."""
+    word = word or _guess(names, WORD_NAMES)
+    return label is not None and any(
+        _is_list(record.get(word), str) and _is_list(record.get(label), str, int) for record in sample if word
+    )
+
+
+def _holds_spans(label: str, sample: Sequence[Record]) -> bool:
+    return any(_is_list(record.get(label), list, tuple, dict) for record in sample)
+
+
+def _is_list(value: Any, *types: type) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, types) for item in value)
+
+
+def _is_text(word: str, sample: Sequence[Record]) -> bool:
+    values = [record.get(word) for record in sample if record.get(word)]
+    return any(isinstance(v, str) and " " in v.strip() and not _is_list_text(v) for v in values)
+
+
 def _holds_single_words(word: str, label: str | None, sample: Sequence[Record]) -> bool:
     values = [record.get(word) for record in sample] + [record.get(label) for record in sample if label]
     texts = [value for value in values if value is not None]
     return bool(texts) and all(
-        isinstance(value, int) or (isinstance(value, str) and not _is_list_text(value)) for value in texts
+        isinstance(value, int)
+        or (isinstance(value, str) and not _is_list_text(value) and " " not in value.strip())
+        for value in texts
     )
 
 
@@ -159,7 +283,9 @@ def _list_in(record: Record, name: str, origin: Origin) -> Sequence[Any]:
         return parse_list(value, name, origin)
     if isinstance(value, (list, tuple)):
         return value
-    raise origin.error(f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")
+    raise origin.error(
+        f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected."
+    )
 
 
 def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
@@ -189,7 +315,9 @@ def _glued(value: Sequence[Any], text: str) -> bool:
 
 def _numpy_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
     try:
-        tree = ast.parse(text.replace("' '", "', '").replace("\" '", "\", '").replace("' \"", "', \""), mode="eval")
+        tree = ast.parse(
+            text.replace("' '", "', '").replace("\" '", "\", '").replace("' \"", "', \""), mode="eval"
+        )
         return list(ast.literal_eval(tree))
     except (ValueError, SyntaxError) as error:
         hint = "Write it as a JSON list, or as words between blanks."
@@ -205,7 +333,9 @@ def _text(value: Any, name: str, origin: Origin) -> str:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    raise origin.error(f"a word in {name!r} is {'empty' if value in ('', None) else repr(value)}.", "Fill it in.")
+    raise origin.error(
+        f"a word in {name!r} is {'empty' if value in ('', None) else repr(value)}.", "Fill it in."
+    )
 
 
 def _named(column: str | int | None, names: Sequence[str], path: str) -> str | None:
@@ -225,4 +355,6 @@ def _guess(names: Sequence[str], wanted: Sequence[str]) -> str | None:
 
 def _no_column(what: str, names: Sequence[str], path: str, option: str, tried: Sequence[str]) -> UserError:
     problem = f"no column of {what} among {', '.join(names)}."
-    return UserError(problem, path=path, hint=f"Name it with {option}; {', '.join(tried[:4])} ... are found alone.")
+    return UserError(
+        problem, path=path, hint=f"Name it with {option}; {', '.join(tried[:4])} ... are found alone."
+    )

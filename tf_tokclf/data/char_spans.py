@@ -1,0 +1,231 @@
+"""Spans of characters to spans of words and back, with a policy for spans that do not fit the words."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
+
+from tf_tokclf.data.sentence import Origin, Span
+from tf_tokclf.errors import UserError
+
+Offsets = Sequence[tuple[int, int]]
+
+_UNITS = ("codepoint", "utf16", "byte")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CharSpan:
+    """A typed piece of a text, text[start:end] in code points. surface: what the source says stands there."""
+
+    start: int
+    end: int
+    type: str
+    surface: str | None = None
+
+
+@dataclass(frozen=True)
+class SpanRules:
+    """How spans of characters are read.
+
+    policy: for spans that cut words, overlap or have white space at their ends. `fail` stops, `drop` leaves them out,
+    `expand` takes the words they touch, `contract` the words they hold whole; of overlapping spans these three keep the
+    longest, the first among equals. layer: of nested spans take that layer alone, 0 the outermost, and call none an error.
+    unit, inclusive_end: how the source counts.
+    """
+
+    policy: str = "fail"
+    layer: int | None = None
+    unit: str = "codepoint"
+    inclusive_end: bool = False
+
+    def word_spans(
+        self, spans: Iterable[CharSpan], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
+    ) -> list[Span]:
+        """Spans of the words at `offsets`, in order and apart; what the policy had to do is added to `counts`."""
+        exact = in_codepoints(spans, text, unit=self.unit, inclusive_end=self.inclusive_end, origin=origin)
+        fitted = []
+        for span in exact:
+            if span.surface is not None and not _same_text(text[span.start : span.end], span.surface):
+                self._refuse(self._surface_error(span, text, origin), drop=self.policy == "drop")
+                counts["spans dropped: the text there is another"] += 1
+                continue
+            if found := self._fit(span, text, offsets, origin, counts):
+                fitted.append(found)
+        return self._one_layer(fitted, text, offsets, origin, counts)
+
+    def _fit(
+        self, span: CharSpan, text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
+    ) -> Span | None:
+        start, end = _trimmed(span, text)
+        # Words stand in order, so the touched ones are a run between two places found by bisection.
+        touched = range(
+            bisect_right(offsets, start, key=itemgetter(1)), bisect_left(offsets, end, key=itemgetter(0))
+        )
+        whole = range(
+            bisect_left(offsets, start, key=itemgetter(0)), bisect_right(offsets, end, key=itemgetter(1))
+        )
+        cuts = not touched or (offsets[touched[0]][0], offsets[touched[-1]][1]) != (start, end)
+        if not cuts and (start, end) == (span.start, span.end):
+            return Span(touched[0], touched[-1] + 1, span.type)
+        self._refuse(self._misfit_error(span, text, offsets, touched, origin), drop=self.policy != "fail")
+        kept = touched if self.policy == "expand" else whole
+        if not kept or self.policy == "drop":
+            counts["spans dropped: they cut words or hold none"] += 1
+            return None
+        if cuts:
+            counts[f"spans {self.policy}ed to whole words"] += 1
+        else:
+            counts["spans without the white space at their ends"] += 1
+        return Span(kept[0], kept[-1] + 1, span.type)
+
+    def _one_layer(
+        self, spans: list[Span], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
+    ) -> list[Span]:
+        unique = list(dict.fromkeys(spans))
+        if repeated := len(spans) - len(unique):
+            counts["spans given twice"] += repeated
+        layers = nested_layers(unique)
+        if self.layer is not None:
+            return layers[self.layer] if self.layer < len(layers) else []
+        if len(layers) > 1:
+            self._refuse(
+                _overlap_error(layers[1][0], layers[0], text, offsets, origin), drop=self.policy != "fail"
+            )
+            counts["spans dropped: they overlap longer ones"] += sum(map(len, layers[1:]))
+        return layers[0] if layers else []
+
+    @staticmethod
+    def _refuse(error: UserError, *, drop: bool) -> None:
+        if not drop:
+            raise error
+
+    def _misfit_error(
+        self, span: CharSpan, text: str, offsets: Offsets, touched: Sequence[int], origin: Origin
+    ) -> UserError:
+        shown = f"{span.type} {text[span.start : span.end]!r} ({span.start} to {span.end})"
+        hint = "Choose span_policy expand, contract or drop, or mend it."
+        if not touched:
+            return origin.error(f"the span {shown} holds no word.", hint)
+        words = " ".join(text[slice(*offsets[i])] for i in touched)
+        if _trimmed(span, text) != (span.start, span.end):
+            return origin.error(f"the span {shown} has white space at its ends.", hint)
+        return origin.error(f"the span {shown} cuts the words {words!r}.", hint)
+
+    def _surface_error(self, span: CharSpan, text: str, origin: Origin) -> UserError:
+        there = text[span.start : span.end]
+        problem = f"the span {span.type} is said to be {span.surface!r}, but {there!r} is at {span.start} to {span.end}."
+        return origin.error(
+            problem, _unit_hint(span, text) or "Check the offsets, or choose span_policy drop."
+        )
+
+
+def in_codepoints(
+    spans: Iterable[CharSpan], text: str, *, unit: str, inclusive_end: bool, origin: Origin
+) -> list[CharSpan]:
+    """The spans with offsets in code points and exclusive ends, in order; offsets outside of the text are an error."""
+    place = (
+        None
+        if unit == "codepoint" or text.isascii()
+        else {at: i for i, at in enumerate(_positions(text, unit))}
+    )
+    found = []
+    for span in spans:
+        start, end = span.start, span.end + inclusive_end
+        if place is not None:
+            start, end = place.get(start, -1), place.get(end, -1)
+        if not 0 <= start < end <= len(text):
+            problem = f"the span {span.type} from {span.start} to {span.end} is none of a text of {len(text)} characters."
+            raise origin.error(
+                problem, "Check the offsets, their unit, and whether their ends are inclusive."
+            )
+        found.append(CharSpan(start, end, span.type, span.surface))
+    return sorted(found, key=lambda span: (span.start, -span.end))
+
+
+def in_unit(offset: int, text: str, unit: str) -> int:
+    """An offset in code points, counted in another unit.
+
+    >>> in_unit(1, "😀!", "utf16"), in_unit(1, "😀!", "byte")
+    (2, 4)
+    """
+    if unit == "codepoint":
+        return offset
+    return len(text[:offset].encode("utf-16-le")) // 2 if unit == "utf16" else len(text[:offset].encode())
+
+
+def char_spans(spans: Iterable[Span], text: str, offsets: Offsets) -> list[CharSpan]:
+    """The pieces of text that spans of words stand for.
+
+    >>> char_spans([Span(0, 2, "LOC")], "New York!", [(0, 3), (4, 8), (8, 9)])
+    [CharSpan(start=0, end=8, type='LOC', surface='New York')]
+    """
+    found = []
+    for span in spans:
+        start, end = offsets[span.start][0], offsets[span.end - 1][1]
+        found.append(CharSpan(start, end, span.type, text[start:end]))
+    return found
+
+
+def nested_layers(spans: Iterable[Span]) -> list[list[Span]]:
+    """Spans dealt out so that none overlap in a layer: the longest first, each to the first layer with room.
+
+    >>> nested_layers([Span(0, 1, "ORG"), Span(0, 3, "LOC"), Span(4, 5, "PER")])
+    [[Span(start=0, end=3, type='LOC'), Span(start=4, end=5, type='PER')], [Span(start=0, end=1, type='ORG')]]
+    """
+    layers: list[list[Span]] = []
+    for span in sorted(spans, key=lambda span: (-span.length, span.start)):
+        free = (
+            layer
+            for layer in layers
+            if all(span.end <= other.start or other.end <= span.start for other in layer)
+        )
+        layer = next(free, None)
+        if layer is None:
+            layers.append([span])
+        else:
+            layer.append(span)
+    return [sorted(layer) for layer in layers]
+
+
+def _positions(text: str, unit: str) -> list[int]:
+    """Where each code point begins, and the text ends, counted in `unit`."""
+    sizes = (
+        (1 + (char > "\uffff") for char in text) if unit == "utf16" else (len(char.encode()) for char in text)
+    )
+    return [0, *accumulate(sizes)]
+
+
+def _trimmed(span: CharSpan, text: str) -> tuple[int, int]:
+    covered = text[span.start : span.end]
+    start = span.start + len(covered) - len(covered.lstrip())
+    return start, max(start, span.end - len(covered) + len(covered.rstrip()))
+
+
+def _same_text(there: str, said: str) -> bool:
+    """Equal but for white space, since some formats write a line's end in a span as a blank."""
+    return there == said or there.split() == said.split()
+
+
+def _overlap_error(
+    span: Span, kept: Sequence[Span], text: str, offsets: Offsets, origin: Origin
+) -> UserError:
+    other = next(other for other in kept if span.start < other.end and other.start < span.end)
+    one, two = (f"{c.type} {c.surface!r}" for c in char_spans([span, other], text, offsets))
+    hint = "Choose a layer (0 is the outermost), or a span_policy that keeps the longest: drop, expand, contract."
+    return origin.error(f"the spans {one} and {two} overlap.", hint)
+
+
+def _unit_hint(span: CharSpan, text: str) -> str | None:
+    """What other way of counting would bring a span's text where it is said to be."""
+    for unit in _UNITS:
+        positions = {at: i for i, at in enumerate(_positions(text, unit))}
+        for inclusive in (0, 1):
+            start, end = positions.get(span.start), positions.get(span.end + inclusive)
+            if start is not None and end is not None and text[start:end] == span.surface:
+                ends = "inclusive" if inclusive else "exclusive"
+                return f"It fits with offset_unit {unit} and offset_end {ends}."
+    return None

@@ -1,0 +1,137 @@
+"""brat's stand-off files: a text in NAME.txt, its spans of characters in NAME.ann; a line of text is a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.char_spans import CharSpan, in_codepoints
+from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_TEXT_SPAN = re.compile(r"(T\S*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?\Z")
+
+
+@dataclass(frozen=True)
+class BratReader:
+    """A folder of documents, or one."""
+
+    path: Path
+    texts: tuple[Path, ...]
+    options: DataConfig
+    reading: TextReading
+    notes: tuple[str, ...]
+    label_names: tuple[str, ...] | None = None
+
+    def content_key(self) -> str:
+        return hash_files(
+            file for text in self.texts for file in (text, text.with_suffix(".ann")) if file.exists()
+        )
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        for path in self.texts:
+            try:
+                yield from self._document(path, problems)
+            except UserError as error:
+                problems.report(error)
+
+    def _document(self, path: Path, problems: Problems) -> Iterator[Sentence]:
+        encoding = self.options.encoding
+        text = "".join(_checked_lines(path, encoding))
+        spans, discontinuous = _spans(path.with_suffix(".ann"), encoding)
+        if discontinuous:
+            problems.counts["spans in several pieces taken from their first to their last character"] += (
+                discontinuous
+            )
+        rules = self.reading.rules
+        origin = Origin(str(path), 1)
+        exact = in_codepoints(spans, text, unit=rules.unit, inclusive_end=rules.inclusive_end, origin=origin)
+        per_line = TextReading.of(
+            self.options.model_copy(update={"offset_unit": "codepoint", "offset_end": "exclusive"})
+        )
+        line = 1
+        for start, end, inside in _pieces(text, exact, problems):
+            shifted = [CharSpan(s.start - start, s.end - start, s.type, s.surface) for s in inside]
+            place = Origin(str(path), line)
+            line += text.count("\n", start, end)
+            try:
+                yield per_line.sentence(text[start:end], shifted, place, problems.counts, document=path.stem)
+            except UserError as error:
+                problems.report(error)
+
+
+def open_brat(path: Path, data: DataConfig) -> BratReader:
+    """The documents in a folder, or the one that `path`, a text or its annotations, belongs to."""
+    if path.is_dir():
+        texts = tuple(sorted(ann.with_suffix(".txt") for ann in path.rglob("*.ann")))
+    else:
+        texts = (path.with_suffix(".txt"),)
+    for text in texts:
+        require_file(text)
+    if not texts:
+        raise UserError(
+            "holds no .ann files.", path=path, hint="brat writes NAME.txt and NAME.ann for each document."
+        )
+    reading = TextReading.of(data)
+    options = data.model_copy(update={"format": "brat"})
+    documents = "1 document" if len(texts) == 1 else f"{len(texts)} documents"
+    return BratReader(path, texts, options, reading, (f"{documents}, a line a sentence; {reading.note()}",))
+
+
+def _pieces(
+    text: str, spans: list[CharSpan], problems: Problems
+) -> Iterator[tuple[int, int, list[CharSpan]]]:
+    """The lines of a text with their spans, in order. Empty lines stay with the line before, so that nothing of the text
+    is lost, and so does a line that a span reaches into."""
+    rest = iter([*spans, None])
+    span = next(rest)
+    start, inside, reach = 0, list[CharSpan](), 0
+    for found in re.finditer(r"[^\n]*\n\s*|[^\n]+\Z", text):
+        end = found.end()
+        while span is not None and span.start < end:
+            inside.append(span)
+            reach = max(reach, span.end)
+            span = next(rest)
+        if reach > end:
+            problems.counts["lines joined to the next, since a span goes on there"] += 1
+            continue
+        yield start, end, inside
+        start, inside = end, []
+    if inside:
+        yield start, len(text), inside
+
+
+def _spans(path: Path, encoding: str) -> tuple[list[CharSpan], int]:
+    """The text-bound annotations of a file, and how many of them are discontinuous."""
+    if not path.exists():
+        raise UserError(
+            "there is no such file.",
+            path=path,
+            hint="Each text needs its annotations, if only an empty file.",
+        )
+    spans, discontinuous = [], 0
+    for number, line in enumerate(_checked_lines(path, encoding), 1):
+        line = line.rstrip("\r\n")
+        if not line.startswith("T"):
+            continue
+        match = _TEXT_SPAN.match(line)
+        if not match:
+            hint = "T1<TAB>TYPE START END<TAB>TEXT was expected."
+            raise UserError(f"is no annotation: {line[:60]!r}.", path=path, line=number, hint=hint)
+        places = [int(place) for place in re.split("[ ;]", match[3])]
+        in_pieces = ";" in match[3]
+        discontinuous += in_pieces
+        spans.append(CharSpan(places[0], places[-1], match[2], None if in_pieces else match[4]))
+    return spans, discontinuous
+
+
+def _checked_lines(path: Path, encoding: str) -> Iterator[str]:
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        if error := undecoded(line, path, number, encoding):
+            raise error
+        yield line

@@ -1,0 +1,166 @@
+"""CoNLL-U, parsed by the library conllu: the label is UPOS, XPOS or any other field, or a key in FEATS or MISC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.guessing import looks_like_tags
+from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+if TYPE_CHECKING:
+    from conllu.models import TokenList
+
+FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_SAMPLED_SENTENCES = 200
+_SPAN_KEYS = ("ner", "entity", "ne", "bio")
+
+
+@dataclass(frozen=True)
+class ConlluReader:
+    """A CoNLL-U file. label: a field, or `misc.KEY` or `feats.KEY`."""
+
+    path: Path
+    options: DataConfig
+    word: str
+    label: str
+    missing: str
+    notes: tuple[str, ...]
+    label_names: tuple[str, ...] | None = None
+
+    def content_key(self) -> str:
+        return hash_files([self.path])
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        document = None
+        for origin, tokens in parsed_sentences(self.path, self.options.encoding, problems):
+            document = tokens.metadata.get("newdoc id", document)
+            yield self._sentence(tokens, origin, document, problems)
+
+    def _sentence(
+        self, tokens: TokenList, origin: Origin, document: str | None, problems: Problems
+    ) -> Sentence:
+        words = [token for token in tokens if isinstance(token["id"], int)]
+        if others := len(tokens) - len(words):
+            problems.counts["multi-word ranges and empty nodes left out"] += others
+        labels = tuple(value_of(token, self.label) or self.missing for token in words)
+        forms = tuple(value_of(token, self.word) or "_" for token in words)
+        text = tokens.metadata.get("text")
+        offsets = _offsets(forms, text) if text else None
+        return Sentence(
+            forms, labels, origin, text=text if offsets else None, offsets=offsets, document=document
+        )
+
+
+def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
+    """Find out which field holds the labels."""
+    keys: dict[str, set[str]] = {}
+    n = 0
+    for n, (_, tokens) in enumerate(parsed_sentences(path, data.encoding, Problems(skip=True)), 1):
+        for token in tokens:
+            for key, value in (token.get("misc") or {}).items():
+                keys.setdefault(key, set()).add(value)
+        if n == _SAMPLED_SENTENCES:
+            break
+    if not n:
+        raise UserError(
+            "holds no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected."
+        )
+    label = _field(data.label_column_name, path) or _guess(keys, task)
+    key = label.partition(".")[2]
+    is_tags = bool(key) and looks_like_tags(keys.get(key, set()) - {None})
+    word = _field(data.text_column_name, path) or "form"
+    options = data.model_copy(
+        update={"format": "conllu", "label_column_name": label, "text_column_name": word}
+    )
+    notes = (f"words in {word.upper()}, labels in {label.upper() if '.' not in label else label}",)
+    return ConlluReader(path, options, word, label, "O" if is_tags else "_", notes)
+
+
+def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, TokenList]]:
+    """The sentences of a file as the library parses them, with their first lines' numbers."""
+    import conllu
+
+    for first, lines in _blocks(path, encoding):
+        origin = Origin(str(path), first)
+        try:
+            for number, line in enumerate(lines, first):
+                _check(line, path, number, encoding)
+            parsed = conllu.parse("".join(lines), fields=FIELDS)
+        except UserError as error:
+            problems.report(error)
+        except conllu.exceptions.ParseException as error:
+            problems.report(origin.error(f"is no CoNLL-U: {error}.", "Mend the sentence that begins there."))
+        else:
+            for tokens in parsed:
+                yield origin, tokens
+
+
+def value_of(token: Mapping[str, Any], field: str) -> str:
+    """The text of a field, or of a key in it, such as `misc.NER`; empty where there is none."""
+    name, _, key = field.partition(".")
+    value = token.get(name)
+    if key:
+        value = (value or {}).get(key)
+    if isinstance(value, Mapping):
+        return "|".join(f"{k}={v}" for k, v in value.items())
+    return "" if value is None else str(value)
+
+
+def _blocks(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
+    first, lines = 1, list[str]()
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        if not line.isspace():
+            lines.append(line.rstrip("\r\n") + "\n")
+        elif lines:
+            yield first, lines
+            lines = []
+        if line.isspace():
+            first = number + 1
+    if lines:
+        yield first, lines
+
+
+def _check(line: str, path: Path, number: int, encoding: str) -> None:
+    if error := undecoded(line, path, number, encoding):
+        raise error
+    if not line.startswith("#") and (n := line.count("\t") + 1) != len(FIELDS):
+        hint = "CoNLL-U has ten columns between tabs; for other columns choose the format conll."
+        raise UserError(f"{n} columns where {len(FIELDS)} were expected.", path=path, line=number, hint=hint)
+
+
+def _field(column: str | int | None, path: Path) -> str | None:
+    if column is None:
+        return None
+    if isinstance(column, int) and 0 <= column < len(FIELDS):
+        return FIELDS[column]
+    name, dot, key = str(column).partition(".")
+    if name.lower() not in FIELDS or (dot and name.lower() not in ("feats", "misc", "deps")):
+        hint = f"Its fields are {', '.join(FIELDS)}; keys are written misc.KEY or feats.KEY."
+        raise UserError(f"there is no field {column!r}.", path=path, hint=hint)
+    return name.lower() + dot + key
+
+
+def _guess(keys: Mapping[str, set[str]], task: Task) -> str:
+    if task is Task.POS:
+        return "upos"
+    spans = [k for k, v in keys.items() if k.lower() in _SPAN_KEYS and looks_like_tags({x for x in v if x})]
+    return f"misc.{spans[0]}" if spans else "upos"
+
+
+def _offsets(forms: tuple[str, ...], text: str) -> tuple[tuple[int, int], ...] | None:
+    """Where the words stand in the text, or None where one does not, as in multi-word ranges."""
+    found, at = [], 0
+    for form in forms:
+        at += len(text[at:]) - len(text[at:].lstrip())
+        if not text.startswith(form, at):
+            return None
+        found.append((at, at + len(form)))
+        at += len(form)
+    return tuple(found)

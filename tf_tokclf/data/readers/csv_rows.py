@@ -1,0 +1,115 @@
+"""CSV: a word a row, or a sentence a row with its words and labels as lists."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.columns import separator_named
+from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_SAMPLED_ROWS = 200
+_SEPARATORS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True)
+class CsvReader:
+    """A CSV file; `names` are those of its header, or numbers where it has none."""
+
+    path: Path
+    options: DataConfig
+    layout: Layout
+    names: tuple[str, ...]
+    separator: str
+    notes: tuple[str, ...]
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return self.layout.label_names
+
+    def content_key(self) -> str:
+        return hash_files([self.path])
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        rows = csv_rows(self.path, self.options, self.names, self.separator, problems)
+        return read_records(rows, self.layout, problems)
+
+
+def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
+    """Find out the separator of a CSV file and which columns hold words and labels."""
+    first = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
+    if not first:
+        raise UserError("holds no rows.", path=path, hint="A header and rows were expected.")
+    separator = separator_named(data.separator) or max(_SEPARATORS, key=first.count)
+    fields = next(csv.reader([first], delimiter=separator))
+    has_header = data.header is not False
+    names = (
+        tuple(field.strip() for field in fields) if has_header else tuple(str(i) for i in range(len(fields)))
+    )
+    options = data.model_copy(update={"format": "csv", "header": has_header})
+    skipping = Problems(skip=True)
+    sample = [
+        record for _, record in islice(csv_rows(path, options, names, separator, skipping), _SAMPLED_ROWS)
+    ]
+    options = _named_columns(options, names)
+    layout = choose_layout(names, [record for record in sample if record], options, task, path=str(path))
+    options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": layout.label})
+    return CsvReader(path, options, layout, names, separator, (layout.note(),))
+
+
+def csv_rows(
+    path: Path, data: DataConfig, names: tuple[str, ...], separator: str, problems: Problems
+) -> Iterator[tuple[Origin, Record]]:
+    """The rows as records with their lines; an empty row is an empty record."""
+    bad: dict[int, UserError] = {}
+
+    def checked() -> Iterator[str]:
+        for number, line in enumerate(read_lines(path, data.encoding), 1):
+            if error := undecoded(line, path, number, data.encoding):
+                bad[number] = error
+            yield line
+
+    rows = csv.reader(checked(), delimiter=separator)
+    to_skip = data.header is not False
+    end = 0
+    while True:
+        try:
+            fields = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = UserError(
+                f"is no CSV: {error}.", path=path, line=rows.line_num, hint="Check its quotes."
+            )
+            problems.report(problem)
+            continue
+        start, end = end + 1, rows.line_num
+        origin = Origin(str(path), start)
+        if not any(fields):
+            yield origin, {}
+        elif to_skip:
+            to_skip = False
+        elif broken := next((bad.pop(n) for n in range(start, end + 1) if n in bad), None):
+            problems.report(broken)
+        elif len(fields) != len(names):
+            hint = "Quote fields that hold the separator, or name the separator."
+            problems.report(origin.error(f"{len(fields)} fields where {len(names)} were expected.", hint))
+        else:
+            yield origin, dict(zip(names, fields))
+
+
+def _named_columns(data: DataConfig, names: tuple[str, ...]) -> DataConfig:
+    """Without a header, columns that are given by number have their number as name."""
+    wanted = {
+        field: str(value)
+        for field in ("text_column_name", "label_column_name", "sentence_column_name")
+        if isinstance(value := getattr(data, field), int) and str(value) in names
+    }
+    return data.model_copy(update=wanted)

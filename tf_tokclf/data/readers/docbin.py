@@ -1,0 +1,106 @@
+"""spaCy's DocBin files, where spaCy is installed: entities, a span group, or parts of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Span
+
+
+@dataclass(frozen=True)
+class DocBinReader:
+    """A file of documents. group: a span group's name, or None for the entities; field: of tokens, for parts of speech."""
+
+    path: Path
+    options: DataConfig
+    reading: TextReading
+    group: str | None
+    field: str | None
+    notes: tuple[str, ...]
+    label_names: tuple[str, ...] | None = None
+
+    def content_key(self) -> str:
+        return hash_files([self.path])
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        for row, doc in enumerate(_docs(self.path), 1):
+            origin = Origin(str(self.path), row, "row")
+            pieces = list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]]
+            for piece in pieces:
+                try:
+                    yield self._sentence(doc, piece, origin, f"{self.path.stem}#{row}", problems)
+                except UserError as error:
+                    problems.report(error)
+
+    def _sentence(self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems) -> Sentence:
+        words = [token for token in piece if not token.is_space]
+        start = piece.start_char
+        text = doc.text[start : piece.end_char]
+        offsets = [(token.idx - start, token.idx - start + len(token)) for token in words]
+        if self.field:
+            labels = tuple(getattr(token, self.field) or "_" for token in words)
+            forms = tuple(token.text for token in words)
+            return Sentence(forms, labels, origin, text=text, offsets=tuple(offsets), document=document)
+        found = doc.spans.get(self.group, ()) if self.group else doc.ents
+        spans = [
+            CharSpan(span.start_char - start, span.end_char - start, span.label_)
+            for span in found
+            if piece.start <= span.start < piece.end
+        ]
+        return self.reading.sentence(text, spans, origin, problems.counts, offsets=offsets, document=document)
+
+
+def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
+    """Find out what the documents hold."""
+    require_file(path)
+    first = next(_docs(path), None)
+    if first is None:
+        raise UserError("holds no documents.", path=path, hint="Check what wrote it.")
+    group = data.layer if isinstance(data.layer, str) else None
+    if group and group not in first.spans:
+        known = f"Its span groups are {', '.join(first.spans)}." if first.spans else "It has entities only."
+        raise UserError(f"there is no span group {group!r}.", path=path, hint=known)
+    field = None
+    if task is Task.POS:
+        field = "tag_" if str(data.label_column_name).lower() in ("xpos", "tag", "tag_") else "pos_"
+    numbered = data.model_copy(update={"layer": None if group else data.layer, "offset_unit": "codepoint"})
+    reading = TextReading.of(numbered.model_copy(update={"offset_end": "exclusive"}))
+    options = data.model_copy(update={"format": "docbin"})
+    what = (
+        f"labels in {field}" if field else f"spans in group {group!r}" if group else "spans in the entities"
+    )
+    note = f"spaCy's words, without those of white space; {what}"
+    return DocBinReader(path, options, reading, group, field, (note,))
+
+
+def spacy_module() -> Any:
+    """The package spacy, which is no dependency."""
+    try:
+        import spacy
+    except ImportError as error:
+        raise UserError(
+            "spaCy is not installed.", hint="Install it (pip install spacy), or choose JSON."
+        ) from error
+    return spacy
+
+
+def _docs(path: Path) -> Iterator[Doc]:
+    spacy = spacy_module()
+    from spacy.tokens import DocBin
+
+    try:
+        bin = DocBin().from_disk(path)
+    except ValueError as error:
+        raise UserError(f"is no DocBin: {error}.", path=path, hint="Check what wrote it.") from error
+    yield from bin.get_docs(spacy.blank("xx").vocab)

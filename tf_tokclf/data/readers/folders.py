@@ -1,0 +1,40 @@
+"""A folder of files of one format: each file is a document, one after the other by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.sentence import Sentence
+
+
+@dataclass(frozen=True)
+class FolderReader:
+    """The readers of a folder's files, in order."""
+
+    path: Path
+    readers: tuple[Reader, ...]
+    names: tuple[str, ...]
+
+    @property
+    def options(self) -> DataConfig:
+        return self.readers[0].options
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"{len(self.readers)} files, each a document", *self.readers[0].notes)
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return self.readers[0].label_names
+
+    def content_key(self) -> str:
+        return " ".join(f"{name} {reader.content_key()}" for name, reader in zip(self.names, self.readers))
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        for name, reader in zip(self.names, self.readers):
+            for sentence in reader.sentences(problems):
+                yield sentence if sentence.document else replace(sentence, document=name)

@@ -1,0 +1,46 @@
+"""Raw text into words with their exact places. Training and prediction have to use the same rule: it is saved with
+the model."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tf_tokclf.errors import UserError
+
+if TYPE_CHECKING:
+    from regex import Pattern
+
+DEFAULT_RULE = "words"
+
+# Scripts that write no blanks between words: there each character is a word, with the marks that belong to it.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_PATTERNS = {
+    "words": rf"[{_UNSPACED}][\p{{M}}\u200c\u200d]*|(?:(?![{_UNSPACED}])[\p{{L}}\p{{M}}\p{{N}}_\u00ad\u200c\u200d])+|\S",
+    "whitespace": r"\S+",
+    "characters": r"\S\p{M}*",
+}
+
+
+def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], ...]:
+    """The [start, end) of each word of `text`, in code points.
+
+    words: runs of letters, marks, digits and `_`; every other sign stands alone, and so does each character of scripts
+    without blanks (Chinese, Japanese, Thai ...). whitespace: what stands between white space. characters: each one.
+
+    >>> text = "Don't go to 東京!"
+    >>> [text[start:end] for start, end in split_words(text)]
+    ['Don', "'", 't', 'go', 'to', '東', '京', '!']
+    """
+    return tuple(match.span() for match in _pattern(rule).finditer(text))
+
+
+@cache
+def _pattern(rule: str) -> Pattern[str]:
+    import regex
+
+    if rule not in _PATTERNS:
+        raise UserError(
+            f"there is no rule {rule!r} to split words by.", hint=f"Known are {', '.join(_PATTERNS)}."
+        )
+    return regex.compile(_PATTERNS[rule])
