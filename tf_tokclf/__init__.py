@@ -1,0 +1,34 @@
+"""tf-tokclf: from labelled words to a token classifier that people can trust and use.
+
+>>> from tf_tokclf import Config, fit, evaluate, load   # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tf_tokclf.version import __version__
+
+if TYPE_CHECKING:
+    from tf_tokclf.config.loading import load_config
+    from tf_tokclf.config.schema import Config
+    from tf_tokclf.inference.api import evaluate, load
+    from tf_tokclf.training.fitting import fit
+
+# Loaded when first asked for: TensorFlow takes seconds, and much of the package does without it.
+_HOMES = {
+    "Config": "tf_tokclf.config.schema",
+    "load_config": "tf_tokclf.config.loading",
+    "fit": "tf_tokclf.training.fitting",
+    "evaluate": "tf_tokclf.inference.api",
+    "load": "tf_tokclf.inference.api",
+}
+
+__all__ = ["Config", "__version__", "evaluate", "fit", "load", "load_config"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

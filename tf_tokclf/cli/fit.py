@@ -1,0 +1,97 @@
+"""tf-tokclf fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tf_tokclf.cli.options import TwinCommand, logging_options, setting_options
+
+INT, FLOAT = {"type": int}, {"type": float}
+
+
+def choice(*values: str) -> dict[str, Any]:
+    """click's arguments for one of `values`."""
+    return {"type": click.Choice(values)}
+
+
+SETTINGS = (
+    ("--task", "task", {**choice("ner", "pos", "chunk", "slots"), "help": "Names the label column {task}_tags."}),
+    ("--train-file", "data.train_file", {"help": "File to train on, in any format that inspect shows."}),
+    ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch by."}),
+    ("--test-file", "data.test_file", {"help": "File to score at the end."}),
+    ("--dataset-name", "data.dataset_name", {"help": "Hugging Face data set: Hub id or save_to_disk folder."}),
+    ("--dataset-config-name", "data.dataset_config_name", {"help": "Configuration of that data set."}),
+    ("--text-column-name", "data.text_column_name", {"help": "Column of words."}),
+    ("--label-column-name", "data.label_column_name", {"help": "Column of labels."}),
+    ("--max-train-samples", "data.max_train_samples", {**INT, "help": "First so many training sentences only."}),
+    ("--max-eval-samples", "data.max_eval_samples", {**INT, "help": "First so many dev and test sentences only."}),
+    ("--overwrite-cache", "data.use_cache", {"flag_value": False, "help": "Read and tokenise anew."}),
+    ("--model-name-or-path", "model.name_or_path", {"help": "Encoder: Hub id, folder or package:NAME/PATH."}),
+    ("--model-revision", "model.revision", {"help": "Branch, tag or commit on the Hub."}),
+    ("--trust-remote-code", "model.trust_remote_code", {"flag_value": True, "help": "Run code that comes with it."}),
+    ("--max-length/--max-seq-length", "alignment.max_length", {**INT, "help": "Pieces in a window."}),
+    ("--overlap", "alignment.overlap", {**INT, "help": "Pieces that neighbouring windows share."}),
+    ("--alignment", "alignment.strategy", {**choice("first", "all", "all-same"), "help": "Pieces with a label."}),
+    ("--label-all-tokens", "alignment.strategy", {"flag_value": "all-same", "help": "The same as all-same."}),
+    ("--output-dir", "output_dir", {"help": "The run's folder."}),
+    ("--force/--overwrite-output-dir", "overwrite", {"flag_value": True, "help": "Replace the run in that folder."}),
+    ("--num-train-epochs", "training.num_train_epochs", {**INT, "help": "Passes over the training sentences."}),
+    ("--per-device-train-batch-size", "training.per_device_train_batch_size", {**INT, "help": "Windows a batch."}),
+    ("--gradient-accumulation-steps", "training.gradient_accumulation_steps", {**INT, "help": "Batches a step."}),
+    ("--per-device-eval-batch-size", "evaluation.per_device_eval_batch_size", {**INT, "help": "The same in scoring."}),
+    ("--learning-rate", "optimizer.learning_rate", {**FLOAT, "help": "Peak, reached when warm-up ends."}),
+    ("--weight-decay", "optimizer.weight_decay", {**FLOAT, "help": "Decoupled weight decay."}),
+    ("--warmup-ratio", "optimizer.warmup_ratio", {**FLOAT, "help": "Share of the steps to warm up in."}),
+    ("--max-grad-norm", "optimizer.clip_norm", {**FLOAT, "help": "Global gradient norm."}),
+    ("--patience", "training.patience", {**INT, "help": "Epochs without a better dev F1 before stopping."}),
+    ("--logging-steps", "training.logging_steps", {**INT, "help": "Steps between two lines of loss."}),
+    ("--seed", "training.seed", {**INT, "help": "Of the head, dropout and the order of batches."}),
+    (
+        "--precision",
+        "training.precision",
+        {**choice("auto", "float32", "mixed_float16", "mixed_bfloat16"), "help": "What to compute in."},
+    ),
+    ("--fp16", "training.precision", {"flag_value": "mixed_float16", "help": "The same as mixed_float16."}),
+    ("--bf16", "training.precision", {"flag_value": "mixed_bfloat16", "help": "The same as mixed_bfloat16."}),
+    ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
+)
+
+
+@click.command("fit", cls=TwinCommand)
+@click.argument("config", required=False)
+@setting_options(*SETTINGS)
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
+@logging_options
+@click.pass_context
+def fit_command(ctx: click.Context, config: str | None, assignments: tuple[str, ...], dry_run: bool) -> None:
+    """Train a token classifier, score it and save it.
+
+    CONFIG is a YAML file, or the name of one that comes with tf-tokclf. Options win over --set, which wins over CONFIG.
+
+    \b
+    tf-tokclf fit configs/quickstart.yaml
+    tf-tokclf fit --train-file a.conll --validation-file b.conll \\
+        --model-name-or-path distilbert-base-cased --output-dir runs/mine
+    """
+    from tf_tokclf.config.loading import load_config
+
+    settings = load_config(config, assignments=assignments, options=ctx.obj.get("settings"))
+
+    from tf_tokclf.report.tables import scores_table
+    from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
+    from tf_tokclf.training.fitting import train
+    from tf_tokclf.training.plan import plan_rows, plan_run
+
+    plan = plan_run(settings)
+    (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
+    if dry_run:
+        return
+    result = train(plan)
+    out = stdout_console()
+    for name, evaluation in result.evaluations.items():
+        out.print(f"\n{name}", style="bold")
+        out.print(scores_table(evaluation.scores))
+    out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)

@@ -1,0 +1,90 @@
+"""The `tf-tokclf` command: its sub-commands by name, loaded when called, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.version import __version__
+
+# name -> (module, attribute, short help). The help stands here so that `--help` imports no command.
+COMMANDS = {
+    "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
+    "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
+    "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        return getattr(import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, _, help_) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does, with the nearest name for one that is unknown."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]}?"
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the user has to change ends in one message and exit code 2, a failed job in 1."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            _stop(str(error), code=2)
+        except JobError as error:
+            _stop(str(error), code=1)
+        except BrokenPipeError:
+            # The reader of our output has gone: not an error, and Python's own flush at exit must not fail on it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+def _stop(message: str, *, code: int) -> NoReturn:
+    from tf_tokclf.report.terminal import plain_text
+
+    click.echo(f"Error: {plain_text(message)}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tf-tokclf")
+def cli() -> None:
+    """From labelled words to a token classifier: named entities, parts of speech, chunks, slots.
+
+    \b
+    tf-tokclf fit --train-file train.conll --validation-file dev.conll \\
+        --model-name-or-path distilbert-base-cased --output-dir runs/mine
+    tf-tokclf evaluate runs/mine --file test.conll
+    echo "Ada Lovelace lived in London" | tf-tokclf predict runs/mine
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="tf-tokclf")

@@ -1,0 +1,87 @@
+"""Options that several commands share, and the underscore twins of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class TwinCommand(click.Command):
+    """A command whose `--long-options` may be written `--long_options`, as run_ner.py spells them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, with the underscores of known options read as hyphens."""
+        known = {name for parameter in self.params for name in parameter.opts + parameter.secondary_opts}
+        return super().parse_args(ctx, [_hyphenated(arg, known) for arg in args])
+
+
+def _hyphenated(arg: str, known: set[str]) -> str:
+    """`arg` with hyphens in its option name, where that makes it a known one.
+
+    >>> _hyphenated("--train_file=a_b.conll", {"--train-file"})
+    '--train-file=a_b.conll'
+    """
+    name, equals, value = arg.partition("=")
+    hyphenated = name.replace("_", "-")
+    return f"{hyphenated}{equals}{value}" if hyphenated in known else arg
+
+
+def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--verbose and --quiet, carried out before anything else is imported."""
+
+    def set_up(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        chosen = ctx.ensure_object(dict)
+        chosen[parameter.name] = value
+        from tf_tokclf.report.terminal import set_up_logging
+
+        set_up_logging(verbose=chosen.get("verbose", False), quiet=chosen.get("quiet", False))
+
+    for option in (
+        click.option(
+            "--quiet", "-q", is_flag=True, is_eager=True, expose_value=False, callback=set_up, help="Warnings only."
+        ),
+        click.option(
+            "--verbose",
+            "-v",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=set_up,
+            help="Everything, the libraries' own messages too.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def setting_options(*options: tuple[str, str, dict[str, Any]]) -> Decorator:
+    """Options that stand for settings: (option names separated by '/', the setting's dotted name, click's arguments).
+
+    The command gets the given ones together, as `settings`: dotted name -> value.
+    """
+
+    def collect(ctx: click.Context, parameter: SettingOption, value: Any) -> None:
+        if value is not None:
+            ctx.ensure_object(dict).setdefault("settings", {})[parameter.setting] = value
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for names, setting, arguments in reversed(options):
+            function = click.option(
+                *names.split("/"), cls=SettingOption, setting=setting, expose_value=False, callback=collect, **arguments
+            )(function)
+        return function
+
+    return decorate
+
+
+class SettingOption(click.Option):
+    """An option that knows which setting it stands for."""
+
+    def __init__(self, *args: Any, setting: str, **arguments: Any) -> None:
+        arguments.setdefault("default", None)
+        super().__init__(*args, **arguments)
+        self.setting = setting

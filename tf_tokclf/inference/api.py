@@ -1,0 +1,69 @@
+"""The same jobs as the commands', as functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.splits import Split, load_splits
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.evaluating import Evaluation, evaluate_sentences
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.run_dir import RunDir
+
+
+def load(reference: str | Path, *, revision: str | None = None, precision: str = "float32") -> Tagger:
+    """The classifier in a run, a model folder, on the Hub, or in an installed package (package:NAME/PATH)."""
+    return Tagger.load(reference, revision=revision, precision=precision)
+
+
+def evaluate(
+    reference: str | Path,
+    *,
+    split: str = "test",
+    data: DataConfig | None = None,
+    mode: Literal["conlleval", "strict"] = "conlleval",
+    decoding: Literal["argmax", "viterbi"] = "argmax",
+    batch_size: int = 32,
+    precision: str = "float32",
+    revision: str | None = None,
+    predictions: Path | None = None,
+) -> Evaluation:
+    """Score a model on labelled data, word by word.
+
+    reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. predictions:
+    a file to write words, labels and scores to.
+    """
+    labelled, scheme = labelled_split(reference, split, data)
+    tagger = Tagger.load(
+        reference, revision=revision, precision=precision, batch_size=batch_size, decoding=decoding
+    )
+    return evaluate_sentences(tagger, labelled, mode=mode, scheme=scheme, predictions=predictions)
+
+
+def labelled_split(reference: str | Path, split: str, data: DataConfig | None) -> tuple[Split, Scheme]:
+    """The sentences to score on and the scheme of their labels."""
+    task, seed = Task.NER, 42
+    if data is None:
+        run = run_of(reference)
+        if run is None:
+            raise UserError(
+                f"{reference} is no run, so it does not say what to score on.", hint="Name a file with --file."
+            )
+        config = load_config(run.config)
+        data, task, seed = config.data, config.task, config.training.seed
+    splits = load_splits(data, task=task, seed=seed, required=(split,), cut_validation=split != "test")
+    return splits[split], splits.scheme
+
+
+def run_of(reference: str | Path) -> RunDir | None:
+    """The run that `reference` names, by its folder or its model folder; None for models without a run."""
+    for folder in (Path(reference), Path(reference).parent):
+        run = RunDir(folder)
+        if run.config.is_file() and (run.model / "config.json").is_file() and Path(reference) in (folder, run.model):
+            return run
+    return None
+
