@@ -128,7 +128,7 @@ class FixedWidthCollator:
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         """(rows, width) int64 input_ids, attention_mask and labels."""
-        rows = [{"input_ids": list(row["input_ids"]), "labels": list(row["labels"])} for row in features]
+        rows = [{name: row[name].tolist() for name in ("input_ids", "labels")} for row in features]
         batch = self._collator(rows)
         return {name: np.asarray(batch[name], dtype=np.int64) for name in ("input_ids", "attention_mask", "labels")}
 
