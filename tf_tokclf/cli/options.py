@@ -85,3 +85,42 @@ class SettingOption(click.Option):
         arguments.setdefault("default", None)
         super().__init__(*args, **arguments)
         self.setting = setting
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
+    for option in (
+        click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub."),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
+            default="float32",
+            show_default=True,
+            help="What to compute in.",
+        ),
+        click.option(
+            "--per-device-eval-batch-size",
+            "batch_size",
+            type=click.IntRange(min=1),
+            default=32,
+            show_default=True,
+            help="Windows a forward pass.",
+        ),
+        click.option(
+            "--decoding",
+            type=click.Choice(["argmax", "viterbi"]),
+            default="argmax",
+            show_default=True,
+            help="viterbi: only label sequences that the scheme allows.",
+        ),
+        click.option(
+            "--aggregation",
+            type=click.Choice(["first", "average", "max"]),
+            default="first",
+            show_default=True,
+            help="Which of a word's pieces speak for it.",
+        ),
+        click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+    ):
+        function = option(function)
+    return function

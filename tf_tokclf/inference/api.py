@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import DataConfig, Task
@@ -15,9 +15,12 @@ from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.run_dir import RunDir
 
 
-def load(reference: str | Path, *, revision: str | None = None, precision: str = "float32") -> Tagger:
-    """The classifier in a run, a model folder, on the Hub, or in an installed package (package:NAME/PATH)."""
-    return Tagger.load(reference, revision=revision, precision=precision)
+def load(reference: str | Path, **options: Any) -> Tagger:
+    """The classifier in a run, a model folder, on the Hub, or in an installed package (package:NAME/PATH).
+
+    options: those of `Tagger.load`.
+    """
+    return Tagger.load(reference, **options)
 
 
 def evaluate(
@@ -26,22 +29,16 @@ def evaluate(
     split: str = "test",
     data: DataConfig | None = None,
     mode: Literal["conlleval", "strict"] = "conlleval",
-    decoding: Literal["argmax", "viterbi"] = "argmax",
-    batch_size: int = 32,
-    precision: str = "float32",
-    revision: str | None = None,
     predictions: Path | None = None,
+    **options: Any,
 ) -> Evaluation:
     """Score a model on labelled data, word by word.
 
     reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. predictions:
-    a file to write words, labels and scores to.
+    a file to write words, labels and scores to. options: those of `Tagger.load`.
     """
     labelled, scheme = labelled_split(reference, split, data)
-    tagger = Tagger.load(
-        reference, revision=revision, precision=precision, batch_size=batch_size, decoding=decoding
-    )
-    return evaluate_sentences(tagger, labelled, mode=mode, scheme=scheme, predictions=predictions)
+    return evaluate_sentences(Tagger.load(reference, **options), labelled, mode=mode, scheme=scheme, predictions=predictions)
 
 
 def labelled_split(reference: str | Path, split: str, data: DataConfig | None) -> tuple[Split, Scheme]:

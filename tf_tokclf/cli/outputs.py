@@ -1,0 +1,17 @@
+"""What all commands that write a file check first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tf_tokclf.errors import UserError
+
+
+def check_output(output: Path | None, *, force: bool) -> None:
+    """Raise UserError where writing `output` would replace a file unasked, or cannot work."""
+    if output is None:
+        return
+    if output.exists() and not force:
+        raise UserError("the file exists.", path=output, hint="Choose another name, or replace it with --force.")
+    if not output.parent.is_dir():
+        raise UserError("there is no such folder to write in.", path=output.parent, hint="Make it first.")
