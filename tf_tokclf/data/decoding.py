@@ -24,7 +24,8 @@ def decode(
 ) -> np.ndarray:
     """(words,) the label id of each word.
 
-    log_probabilities: (words, labels), nan in the rows of words that no model saw, which get the fallback label.
+    log_probabilities: (words, labels), nan in the rows of words that no model saw, which get the fallback
+    label.
     sentence_starts: (sentences + 1,) first word of each sentence, and the end. decoding: "argmax" for each
     word's best label, "viterbi" for each sentence's best sequence that the scheme allows.
     """

@@ -13,9 +13,11 @@ from tf_tokclf.scoring.scores import Scores
 
 # What a fact beside the scores is called; others are shown by their own name.
 _FACTS = {
-    "n_unseen_words": "words the model never saw, scored as predicted",
-    "n_truncated_words": "words past the limit, scored as missed",
+    "n_unseen_words": "words that the model never saw",
+    "n_truncated_words": "words past the model's limit, which it never saw",
+    "n_empty_words": "words that became no piece, which the model never saw",
     "n_repaired_labels": "labels repaired before scoring",
+    "n_repaired_sentences": "sentences repaired before scoring",
     "n_unseen_labels": "words whose gold label the model does not know",
 }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_tokclf.data.sentence import Span
 from tf_tokclf.scoring.counts import Counts
 
 
@@ -97,3 +98,47 @@ def lenient_counts(gold: SpanArrays, predicted: SpanArrays) -> dict[str, Counts]
 def _n_matched(of_gold: np.ndarray, of_predicted: np.ndarray, mask: np.ndarray) -> int:
     pairs = list(zip(of_gold[mask].tolist(), of_predicted[mask].tolist()))
     return len(best_matching(pairs, [1] * len(pairs)))
+
+
+Pair = tuple[Span | None, Span | None]
+
+
+def align_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
+    """Each gold and each predicted span of a sentence once, beside the one it is held against, or None.
+
+    Of all one-to-one matchings of spans that share a word it is the one with most equal bounds, then most
+    equal types, then most pairs, then most shared words. In text order.
+
+    >>> align_spans([Span(0, 2, "X"), Span(4, 5, "Y")], [Span(1, 2, "X")])
+    [(Span(start=0, end=2, type='X'), Span(start=1, end=2, type='X')), (Span(start=4, end=5, type='Y'), None)]
+    """
+    gold, predicted = sorted(gold), sorted(predicted)
+    pairs = _overlaps(gold, predicted)
+    n = min(len(gold), len(predicted)) + 1
+    n_words = sum(span.length for span in gold) + 1
+
+    def weight(a: Span, b: Span) -> int:
+        same_bounds = (a.start, a.end) == (b.start, b.end)
+        shared = min(a.end, b.end) - max(a.start, b.start)
+        return ((same_bounds * n + (a.type == b.type)) * n + 1) * n_words + shared
+
+    weights = [weight(gold[i], predicted[j]) for i, j in pairs]
+    chosen = [pairs[k] for k in best_matching(pairs, weights)]
+    matched_gold, matched_predicted = {i for i, _ in chosen}, {j for _, j in chosen}
+    aligned: list[Pair] = [(gold[i], predicted[j]) for i, j in chosen]
+    aligned += [(span, None) for i, span in enumerate(gold) if i not in matched_gold]
+    aligned += [(None, span) for j, span in enumerate(predicted) if j not in matched_predicted]
+    return sorted(aligned, key=lambda pair: min(span for span in pair if span))
+
+
+def _overlaps(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[int, int]]:
+    pairs = []
+    i = j = 0
+    while i < len(gold) and j < len(predicted):
+        if gold[i].start < predicted[j].end and predicted[j].start < gold[i].end:
+            pairs.append((i, j))
+        if gold[i].end < predicted[j].end:
+            i += 1
+        else:
+            j += 1
+    return pairs

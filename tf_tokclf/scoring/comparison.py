@@ -1,0 +1,210 @@
+"""Two or more systems on the same sentences: who is better, by how much, how surely, and where."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
+from tf_tokclf.scoring.predictions import Prediction, gold_of, read_predictions, scheme_of, score_predictions
+from tf_tokclf.scoring.scores import Mode, Scores
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run of a system: a file of predictions, and of gold labels where it has none itself."""
+
+    path: Path
+    gold: Path | None
+    data: DataConfig
+
+    def predictions(self) -> Iterator[Prediction]:
+        """What it predicted, read anew each time."""
+        return read_predictions(self.path, self.gold, data=self.data)
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A system's runs (seeds) with their scores."""
+
+    name: str
+    sources: tuple[Source, ...]
+    scores: tuple[Scores, ...]
+
+    def f1(self, type_: str | None = None) -> list[float]:
+        """F1 of each run, of one type or of all."""
+        return [
+            (s.by_type[type_].f1 if type_ in s.by_type else 0.0) if type_ else s.overall.f1
+            for s in self.scores
+        ]
+
+    @property
+    def right(self) -> np.ndarray:
+        """(runs, sentences) bool: nothing missed and nothing spurious."""
+        counts = np.stack([s.table.per_sentence().sum(axis=1) for s in self.scores])
+        return (counts == counts[..., :1]).all(axis=-1)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems, and each later one's differences from the first: by type, and by "" overall."""
+
+    systems: tuple[System, ...]
+    differences: tuple[dict[str, Difference], ...]
+
+    def split_sentences(self, other: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers from 0 of the sentences that each run of one side gets right and each of the other wrong:
+        the first system's wins, then those of system `other`."""
+        a, b = self.systems[0].right, self.systems[other].right
+        a_alone, b_alone = a.all(axis=0) & ~b.any(axis=0), b.all(axis=0) & ~a.any(axis=0)
+        return np.flatnonzero(a_alone), np.flatnonzero(b_alone)
+
+    def examples(self, other: int, numbers: Iterable[int]) -> list[tuple[Prediction, Prediction]]:
+        """These sentences as the first run of the first system and of system `other` labelled them."""
+        wanted = set(np.asarray(list(numbers)).tolist())
+        sides = (self.systems[i].sources[0].predictions() for i in (0, other))
+        return [pair for number, pair in enumerate(zip(*sides)) if number in wanted]
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores, differences and the numbers (from 1) of sentences that only one side gets right."""
+        return {
+            "systems": [
+                {
+                    "name": system.name,
+                    "runs": [str(source.path) for source in system.sources],
+                    "f1": _spread(system.f1()),
+                    "by_type": {name: _spread(system.f1(name)) for name in system.scores[0].by_type},
+                    "scores": [scores.to_json() for scores in system.scores],
+                }
+                for system in self.systems
+            ],
+            "differences": [self._difference_json(i, each) for i, each in enumerate(self.differences, 1)],
+        }
+
+    def _difference_json(self, other: int, differences: dict[str, Difference]) -> dict[str, Any]:
+        first_alone, other_alone = self.split_sentences(other)
+
+        def numbers(one: Difference) -> dict[str, Any]:
+            return {
+                "f1": [one.a, one.b],
+                "difference": one.difference,
+                "interval": one.interval,
+                "p": one.p_value,
+            }
+
+        return {
+            "systems": [self.systems[0].name, self.systems[other].name],
+            "overall": numbers(differences[""]),
+            "by_type": {name: numbers(one) for name, one in differences.items() if name},
+            "right_in_first_only": (first_alone + 1).tolist(),
+            "right_in_other_only": (other_alone + 1).tolist(),
+        }
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "standard_deviation": deviation, "runs": list(values)}
+
+
+def compare_systems(
+    names: Sequence[str],
+    *,
+    split: str = "test",
+    gold: Path | None = None,
+    data: DataConfig | None = None,
+    mode: Mode = "conlleval",
+    n_samples: int = N_SAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two or more systems, the first being what the others are held against.
+
+    names: each a run, a folder of runs, a file of predictions, or NAME=PATH,PATH,... of any of them. Several
+    runs are one system's seeds. split: whose predictions to take from runs. gold: for files without any.
+    """
+    if len(names) < 2:
+        raise UserError(
+            "There is nothing to compare with.", hint="Give at least two runs or files of predictions."
+        )
+    data = data or DataConfig()
+    named = [_named_sources(name, split, gold, data) for name in names]
+    scheme = scheme_of(named[0][1][0].predictions, data)
+    _check_same_gold([source for _, sources in named for source in sources])
+    systems = tuple(_system(name, sources, scheme, mode) for name, sources in _with_own_names(named, names))
+    tables = [[scores.table for scores in system.scores] for system in systems]
+    differences = (compare(tables[0], other, n_samples=n_samples, seed=seed) for other in tables[1:])
+    return Comparison(systems, tuple(differences))
+
+
+Named = tuple[str, tuple[Source, ...]]
+
+
+def _named_sources(text: str, split: str, gold: Path | None, data: DataConfig) -> Named:
+    name, equals, paths = text.partition("=")
+    if Path(text).exists() or not equals:
+        name, paths = Path(text).name or str(Path(text).resolve().name), text
+    places = [paths] if Path(paths).exists() else paths.split(",")
+    files = [file for place in places for file in _prediction_files(Path(place), split)]
+    return name, tuple(Source(file, gold, data) for file in files)
+
+
+def _prediction_files(place: Path, split: str) -> list[Path]:
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise UserError("is neither a run nor a file of predictions.", path=place, hint="Check the path.")
+    runs = [place, *sorted(folder for folder in place.iterdir() if folder.is_dir())]
+    files = [RunDir(folder).predictions_for(split) for folder in runs]
+    found = [file for file in files if file.is_file()]
+    if not found:
+        raise UserError(
+            f"holds no predictions for {split}.",
+            path=place,
+            hint="Choose another --split, or write them with `tf-tokclf evaluate`.",
+        )
+    return found[:1] if found[0] == files[0] else found
+
+
+def _with_own_names(named: Sequence[Named], texts: Sequence[str]) -> Iterator[Named]:
+    names = [name for name, _ in named]
+    for (name, sources), text in zip(named, texts):
+        yield (name if names.count(name) == 1 else text), sources
+
+
+def _system(name: str, sources: tuple[Source, ...], scheme: Scheme, mode: Mode) -> System:
+    score = partial(score_predictions, scheme=scheme, mode=mode)
+    return System(name, sources, tuple(score(source.predictions) for source in sources))
+
+
+def _check_same_gold(sources: Sequence[Source]) -> None:
+    first, *others = sources
+    reference = _gold_hashes(first)
+    for other in others:
+        hashes = _gold_hashes(other)
+        if len(hashes) != len(reference):
+            raise UserError(
+                f"has {len(hashes)} sentences, {first.path} has {len(reference)}.",
+                path=other.path,
+                hint="Compare systems on the very same sentences.",
+            )
+        differing = np.flatnonzero(hashes != reference)
+        if len(differing):
+            raise UserError(
+                f"{len(differing)} sentences have other gold labels than {first.path}, the first is number"
+                f" {differing[0] + 1}.",
+                path=other.path,
+                hint="Compare systems on the very same sentences.",
+            )
+
+
+def _gold_hashes(source: Source) -> np.ndarray:
+    return np.fromiter((hash(tuple(gold_of(one))) for one in source.predictions()), np.int64)

@@ -1,0 +1,240 @@
+"""Files of predictions: our own JSON lines, or anybody's labelled words beside a file of gold labels."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.detection import detect_format
+from tf_tokclf.data.readers.reading import read_lines
+from tf_tokclf.data.schemes import Scheme, detect_scheme
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import open_whole
+from tf_tokclf.scoring.scores import Mode, Scorer, Scores
+
+logger = logging.getLogger(__name__)
+
+Probabilities = tuple[float | None, ...]
+
+
+_COLUMNS = ("words", "predicted", "gold", "scores", "gold_scores", "positions")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A sentence as a system labelled it, with gold where that is known.
+
+    scores, gold_scores: the probability of each word's predicted and gold label, None for words the model
+    never saw. positions: where in its window a word stood, in pieces from 0. Each is None where nobody told.
+    """
+
+    words: tuple[str, ...]
+    predicted: tuple[str, ...]
+    gold: tuple[str, ...] | None = None
+    scores: Probabilities | None = None
+    gold_scores: Probabilities | None = None
+    positions: tuple[int | None, ...] | None = None
+    origin: Origin | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of a predictions file."""
+        record: dict[str, Any] = {"words": self.words, "gold": self.gold, "predicted": self.predicted}
+        for name in ("scores", "gold_scores"):
+            values = getattr(self, name)
+            record[name] = None if values is None else [_rounded(value) for value in values]
+        record["positions"] = self.positions
+        if self.origin:
+            record["origin"] = {
+                "path": self.origin.path,
+                "number": self.origin.number,
+                "unit": self.origin.unit,
+            }
+        return {name: value for name, value in record.items() if value is not None}
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None or math.isnan(probability) else round(probability, 6)
+
+
+def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
+    """Write them as JSON lines, whole or not at all."""
+    with open_whole(path) as file:
+        for prediction in predictions:
+            file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+
+
+def read_predictions(
+    path: str | Path, gold: str | Path | None = None, *, data: DataConfig | None = None
+) -> Iterator[Prediction]:
+    """Predictions with their gold labels, lazily.
+
+    path: our JSON lines, or a file of any format that data may have; of columns, the last one holds the
+    predicted labels. gold: a file of the same sentences; without it the predictions have their own: `gold` in
+    JSON lines, the last column but one in columns, as conlleval wants them.
+    data: how both files are read.
+    """
+    data = data or DataConfig()
+    path = Path(path)
+    if _is_ours(path, data):
+        predictions = _read_ours(path, data)
+        return predictions if gold is None else _beside_gold(predictions, gold, path, data)
+    if gold is not None:
+        return _beside_gold(map(_unscored, _read_column(path, data, -1)), gold, path, data)
+    if _format(path, data) != "conll" or _n_columns(path, data) < 3:
+        raise UserError(
+            "holds predicted labels only.",
+            path=path,
+            hint="Name a file of gold labels with --gold, or give columns of words, gold, predicted.",
+        )
+    pairs = zip(_read_column(path, data, -2), _read_column(path, data, -1))
+    return (replace(_unscored(predicted), gold=gold.labels) for gold, predicted in pairs)
+
+
+def score_file(
+    path: str | Path,
+    gold: str | Path | None = None,
+    *,
+    data: DataConfig | None = None,
+    mode: Mode = "conlleval",
+) -> Scores:
+    """Scores of a file of predictions, by the scheme of its gold labels unless `data` names one."""
+    data = data or DataConfig()
+
+    def predictions() -> Iterator[Prediction]:
+        return read_predictions(path, gold, data=data)
+
+    return score_predictions(predictions, scheme_of(predictions, data), mode=mode)
+
+
+def score_predictions(
+    predictions: Callable[[], Iterable[Prediction]], scheme: Scheme, *, mode: Mode = "conlleval"
+) -> Scores:
+    """Scores of predictions that know their gold labels."""
+    scorer = Scorer(scheme, mode=mode)
+    n_unseen: int | None = None
+    for prediction in predictions():
+        scorer.add(gold_of(prediction), prediction.predicted, prediction.words)
+        if prediction.scores is not None:
+            n_unseen = (n_unseen or 0) + prediction.scores.count(None)
+    scores = scorer.scores()
+    return scores if n_unseen is None else scores.with_facts(n_unseen_words=n_unseen)
+
+
+def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig) -> Scheme:
+    """The scheme that `data` names, or that of all gold labels."""
+    if data.scheme != "auto":
+        return Scheme(data.scheme)
+    detection = detect_scheme(gold_of(prediction) for prediction in predictions())
+    logger.info("Scheme %s", detection)
+    return detection.scheme
+
+
+def gold_of(prediction: Prediction) -> Sequence[str]:
+    """Its gold labels; that there are none is the user's mistake."""
+    if prediction.gold is None:
+        problem, hint = "The predictions have no gold labels.", "Name a file of gold labels with --gold."
+        raise prediction.origin.error(problem, hint) if prediction.origin else UserError(problem, hint=hint)
+    return prediction.gold
+
+
+def _beside_gold(
+    predictions: Iterable[Prediction], gold: str | Path, path: Path, data: DataConfig
+) -> Iterator[Prediction]:
+    """Each prediction with the gold labels of its sentence; words may differ, which is said, lengths not."""
+    n_other_words, first = 0, ""
+    for number, (prediction, sentence) in enumerate(zip_longest(predictions, read_sentences(gold, data)), 1):
+        if prediction is None or sentence is None:
+            fewer, more = (path, gold) if prediction is None else (gold, path)
+            raise UserError(
+                f"ends after {number - 1} sentences, but {more} goes on.",
+                path=fewer,
+                hint="Score predictions of the very same sentences.",
+            )
+        if sentence.labels is None:
+            raise UserError("holds words without labels.", path=gold, hint="Name its column of labels.")
+        if len(prediction.words) != len(sentence.words):
+            problem = f"{len(prediction.words)} words, but {len(sentence)} in {sentence.origin}."
+            raise (prediction.origin or Origin(str(path), number, "row")).error(
+                problem, "Score predictions of the very same words."
+            )
+        if prediction.words != sentence.words:
+            n_other_words += sum(a != b for a, b in zip(prediction.words, sentence.words))
+            first = first or str(sentence.origin)
+        yield replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
+    if n_other_words:
+        logger.warning(
+            "%s: %d words differ from those of the gold file, first at %s", path, n_other_words, first
+        )
+
+
+def _unscored(sentence: Sentence) -> Prediction:
+    return Prediction(words=sentence.words, predicted=sentence.labels or (), origin=sentence.origin)
+
+
+def _read_column(path: Path, data: DataConfig, column: int) -> Iterator[Sentence]:
+    """Sentences labelled by a column, counted from the end; other formats know their place themselves."""
+    if _format(path, data) == "conll":
+        data = data.model_copy(update={"label_column_name": column})
+    return read_sentences(path, data)
+
+
+def _format(path: Path, data: DataConfig) -> str:
+    return detect_format(path, data.encoding)
+
+
+def _n_columns(path: Path, data: DataConfig) -> int:
+    from tf_tokclf.data.readers.columns import splitter
+
+    lines = (line.rstrip("\r\n") for line in read_lines(path, data.encoding))
+    first = next((line for line in lines if line.strip() and not line.startswith("-DOCSTART-")), "")
+    return len(splitter(data.separator)(first))
+
+
+def _is_ours(path: Path, data: DataConfig) -> bool:
+    if _format(path, data) != "jsonl":
+        return False
+    first = next(iter(read_lines(path, data.encoding)), "")
+    try:
+        record = json.loads(first)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and {"words", "predicted"} <= record.keys()
+
+
+def _read_ours(path: Path, data: DataConfig) -> Iterator[Prediction]:
+    for number, line in enumerate(read_lines(path, data.encoding), 1):
+        if not line.isspace():
+            yield _from_line(line, path, number)
+
+
+def _from_line(line: str, path: Path, number: int) -> Prediction:
+    hint = "Each line is a JSON object with words, predicted and, to be scored, gold."
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"is no JSON ({error}).", path=path, line=number, hint=hint) from error
+    if not isinstance(record, dict) or not {"words", "predicted"} <= record.keys():
+        raise UserError("has no words or no predicted labels.", path=path, line=number, hint=hint)
+    n_words = len(record["words"])
+    columns: dict[str, Any] = {}
+    for name in _COLUMNS:
+        column = record.get(name)
+        columns[name] = None if column is None else tuple(column)
+        if column is not None and len(column) != n_words:
+            raise UserError(f"{n_words} words but {len(column)} {name}.", path=path, line=number, hint=hint)
+    origin = record.get("origin")
+    place = (
+        Origin(origin["path"], origin["number"], origin.get("unit", "line"))
+        if origin
+        else Origin(str(path), number)
+    )
+    return Prediction(origin=place, **columns)
