@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -161,12 +161,20 @@ def load_splits(
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
-            found[name] = _derive(split, f"first {limit}", _first(limit), data)
+            found[name] = _derive(split, f"first {limit}", _first(limit), data.use_cache)
             notes.append(f"{name}: the first {limit} of {len(split)} sentences")
     splits = _checked(found, data, notes)
     for note in splits.notes:
         logger.info(note)
     return splits
+
+
+def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: str | None = None) -> Split:
+    """One file or folder, or the split `part` of a data set, as it stands. What was found out is in its notes."""
+    if part is None:
+        return _read("data", open_reader(resolve_reference(source), data, task), data, task)
+    chosen = data.model_copy(update={"train_split": part, "validation_split": None, "test_split": None})
+    return _read("data", _dataset_readers(source, chosen, task, ("train",))["train"], data, task)
 
 
 def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
@@ -237,7 +245,7 @@ def _dataset_readers(name: str, data: DataConfig, task: Task, required: tuple[st
 def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...]) -> dict[str, Path]:
     """The files or folders in a folder that are named after splits: train.conll, dev/, wnut17train.conll."""
     entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
-    names = {}
+    names: dict[str, Path] = {}
     for entry in entries:
         for name in ("train", "validation", "devel", "dev", "valid", "val", "test"):
             if name in entry.stem.lower():
@@ -360,7 +368,7 @@ def _remove_stale(root: Path) -> None:
 
 
 def _derive(
-    split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], data: DataConfig
+    split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], use_cache: bool
 ) -> Split:
     """The split with each batch changed; `what` names the change in the fingerprint."""
 
@@ -380,7 +388,7 @@ def _derive(
             "label_names": split.label_names,
         }
 
-    return _stored(split.name, _hash(split.fingerprint, what), source, about, use_cache=data.use_cache)
+    return _stored(split.name, _hash(split.fingerprint, what), source, about, use_cache=use_cache)
 
 
 def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:
@@ -401,7 +409,7 @@ def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
         def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
             return batch.filter(pa.array(mask[first : first + batch.num_rows]))
 
-        return replace(_derive(train, f"{what}: {name}", change, data), name=name)
+        return replace(_derive(train, f"{what}: {name}", change, data.use_cache), name=name)
 
     return part(~chosen, "train"), part(chosen, "validation")
 
@@ -411,13 +419,13 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels."
             raise UserError(problem, hint="Name the column of labels with --label-column-name.")
-    scheme, detection = _scheme(found, data)
+    scheme, detection = scheme_of(found.values(), data)
     if detection:
         notes.append(str(detection))
     repairs = {}
     if data.repair != "none":
         for name, split in found.items():
-            found[name], repairs[name] = _repaired(split, scheme, data)
+            found[name], repairs[name] = _repaired(split, scheme, data.repair, data.use_cache)
             notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
@@ -441,28 +449,32 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
     )
 
 
-def _scheme(found: Mapping[str, Split], data: DataConfig) -> tuple[Scheme, Detection | None]:
+def scheme_of(splits: Iterable[Split], data: DataConfig) -> tuple[Scheme, Detection | None]:
+    """The scheme that the options name, or that the labels of all splits show."""
     if data.scheme != "auto":
-        names = {scheme.value.lower(): scheme for scheme in Scheme}
-        if data.scheme.lower() not in names:
+        try:
+            return Scheme(data.scheme), None
+        except ValueError as error:
             known = ", ".join(scheme.value for scheme in Scheme)
-            raise UserError(f"there is no label scheme {data.scheme!r}.", hint=f"Known are auto, {known}.")
-        return names[data.scheme.lower()], None
-    detection = detect_scheme(labels for split in found.values() for labels in split.label_sequences())
+            hint = f"Known are auto, {known}."
+            raise UserError(f"there is no label scheme {data.scheme!r}.", hint=hint) from error
+    detection = detect_scheme(labels for split in splits for labels in split.label_sequences())
     return detection.scheme, detection
 
 
-def _repaired(split: Split, scheme: Scheme, data: DataConfig) -> tuple[Split, int]:
+def _repaired(
+    split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], use_cache: bool
+) -> tuple[Split, int]:
     """The split with every label sequence made valid, and how many sentences that changed."""
 
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         sentences = (
-            replace(sentence, labels=tuple(repair_labels(sentence.labels or (), scheme, data.repair)))
+            replace(sentence, labels=tuple(repair_labels(sentence.labels or (), scheme, method)))
             for sentence in sentences_of(batch)
         )
         return next(batches_of(sentences))
 
-    repaired = _derive(split, f"repaired as {scheme.value} by {data.repair}", change, data)
+    repaired = _derive(split, f"repaired as {scheme.value} by {method}", change, use_cache)
     changed = sum(old != new for old, new in zip(split.label_sequences(), repaired.label_sequences()))
     return repaired, changed
 

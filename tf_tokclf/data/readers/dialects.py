@@ -42,8 +42,8 @@ def detect_dialect(sample: Sequence[Record]) -> str | None:
         return "label-studio"
     for name, dialect in DIALECTS.items():
         text = next((field for field in dialect.text if field in names), None)
-        for field in dialect.spans if text else ():
-            if any(isinstance(r.get(text), str) and _is_spans(r.get(field)) for r in sample):
+        for field in dialect.spans:
+            if text and any(isinstance(r.get(text), str) and _is_spans(r.get(field)) for r in sample):
                 return name
     return None
 

@@ -59,11 +59,8 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
 def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:
     """The records of a file with their places, lazily where the file has a record a line."""
     lines = read_lines(path, encoding)
-    number, opening = 0, ""
-    for number, opening in enumerate(lines, 1):
-        if not opening.isspace():
-            break
-    if not opening or opening.isspace():
+    number, opening = next(((n, line) for n, line in enumerate(lines, 1) if not line.isspace()), (0, ""))
+    if not opening:
         return
     if _is_whole(opening):
         yield from _records_in_lines(path, encoding, problems, number, opening, lines)

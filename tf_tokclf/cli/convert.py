@@ -1,0 +1,125 @@
+"""`tf-tokclf convert`: between file formats and label schemes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+_SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"], case_sensitive=False)
+
+
+@click.command("convert")
+@click.argument("source", metavar="IN")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--from", "format", default="auto", show_default=True, help="Format of IN, when it is not found out."
+)
+@click.option("--to", "to_format", help="Format of OUT, when its name does not tell it.")
+@click.option("--split", "part", help="IN is a data set (Hub id or folder): the split of it to read.")
+@click.option("--dataset-config-name", help="Configuration of that data set.")
+@click.option("--scheme", default="auto", show_default=True, help="Label scheme of IN, or none.")
+@click.option("--to-scheme", type=_SCHEMES, help="Label scheme of OUT.  [default: the scheme of IN]")
+@click.option(
+    "--repair",
+    type=click.Choice(["none", "conlleval", "discard"]),
+    default="none",
+    show_default=True,
+    help="What to do with label sequences that the scheme forbids.",
+)
+@click.option("--task", type=click.Choice(["ner", "pos", "chunk", "slots"]), default="ner", show_default=True)
+@click.option("--text-column-name", help="Column of words, by name or number from 0.")
+@click.option("--label-column-name", help="Column of labels, by name or number from 0.")
+@click.option("--sentence-column-name", help="Column that says which sentence a row's word belongs to.")
+@click.option("--layer", help="Layer of nested labels, by name or number from 0 (the outermost).")
+@click.option("--separator", help="Between the columns of IN: tab, blank or a sign.")
+@click.option("--to-separator", default="tab", show_default=True, help="Between the columns of OUT.")
+@click.option(
+    "--encoding", default="utf-8", show_default=True, help="Character encoding of IN. OUT is UTF-8."
+)
+@click.option("--comment-prefix", help="Lines of IN that begin with it are comments.")
+@click.option("--header/--no-header", default=None, help="The first line of IN names the columns, or not.")
+@click.option(
+    "--span-policy",
+    type=click.Choice(["fail", "expand", "contract", "drop"]),
+    default="fail",
+    show_default=True,
+    help="For character spans that cut words or overlap.",
+)
+@click.option(
+    "--offset-unit",
+    type=click.Choice(["codepoint", "utf16", "byte"]),
+    default="codepoint",
+    show_default=True,
+    help="What the character offsets of IN count.",
+)
+@click.option(
+    "--offset-end", type=click.Choice(["exclusive", "inclusive"]), help="How span ends of IN count."
+)
+@click.option(
+    "--to-offset-unit",
+    type=click.Choice(["codepoint", "utf16", "byte"]),
+    default="codepoint",
+    show_default=True,
+    help="What the character offsets of OUT count.",
+)
+@click.option(
+    "--word-splitting",
+    type=click.Choice(["words", "whitespace", "characters"]),
+    default="words",
+    show_default=True,
+    help="How raw text falls into words.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="At a sentence that cannot be read.",
+)
+@click.option("--force", is_flag=True, help="Replace OUT when it is there already.")
+def convert_command(
+    source: str,
+    out: Path,
+    to_format: str | None,
+    part: str | None,
+    to_scheme: str | None,
+    task: str,
+    to_separator: str,
+    to_offset_unit: str,
+    force: bool,
+    **reading: Any,
+) -> None:
+    """Convert IN, a file, folder or data set of labelled words, to OUT; `-` is standard output.
+
+    \b
+    tf-tokclf convert train.conll train.jsonl
+    tf-tokclf convert --to-scheme BIOES train.conll train.bioes.conll
+    tf-tokclf convert --to brat --repair conlleval train.conll brat/
+    """
+    from tf_tokclf.config.schema import DataConfig, Task
+    from tf_tokclf.data.converting import convert
+    from tf_tokclf.data.readers.columns import separator_named
+    from tf_tokclf.data.schemes import Scheme
+
+    numbered = ("text_column_name", "label_column_name", "sentence_column_name", "layer")
+    reading |= {name: _number(reading[name]) for name in numbered}
+    done = convert(
+        source,
+        out,
+        DataConfig(**reading),
+        task=Task(task),
+        part=part,
+        to_format=to_format,
+        to_scheme=Scheme(to_scheme) if to_scheme else None,
+        separator=separator_named(to_separator) or "\t",
+        offset_unit=to_offset_unit,
+        force=force,
+    )
+    for line in [*done.notes, *done.summary()]:
+        click.echo(line, err=True)
+
+
+def _number(value: str | None) -> str | int | None:
+    return int(value) if value is not None and value.lstrip("-").isdigit() else value

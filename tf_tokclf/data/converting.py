@@ -1,0 +1,156 @@
+"""From one format and label scheme to another, with counts of everything that was not carried over as it stood."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import (
+    RULES,
+    Scheme,
+    convert_labels,
+    label_for,
+    repair_labels,
+    spans_of,
+    split_label,
+    violations,
+)
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.splits import Split, load_split, scheme_of
+from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, write_sentences
+from tf_tokclf.errors import UserError
+
+SPAN_FORMATS = {"spacy", "prodigy", "doccano", "dataturks", "label-studio", "brat", "docbin"}
+
+
+@dataclass
+class Conversion:
+    """What a conversion did. source, target: schemes; None where the data has no labels."""
+
+    format: str
+    source: Scheme | None
+    target: Scheme | None
+    notes: tuple[str, ...]
+    n_skipped: int
+    skipped: tuple[str, ...]
+    n_sentences: int = 0
+    n_words: int = 0
+    n_spans: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> list[str]:
+        """What was done, in lines: sizes, scheme, what was left out or changed."""
+        schemes = [scheme.value for scheme in (self.source, self.target) if scheme]
+        scheme = " to ".join(dict.fromkeys(schemes)) or "no labels"
+        lines = [f"{self.n_sentences:,} sentences, {self.n_words:,} words, {self.n_spans:,} spans ({scheme})"]
+        lines += [f"{n:,} {what}" for what, n in sorted(self.counts.items())]
+        if self.n_skipped:
+            lines += [f"{self.n_skipped:,} sentences left out, which could not be read:", *self.skipped]
+        return lines
+
+
+def convert(
+    source: str,
+    out: Path,
+    data: DataConfig,
+    *,
+    task: Task = Task.NER,
+    part: str | None = None,
+    to_format: str | None = None,
+    to_scheme: Scheme | None = None,
+    separator: str = "\t",
+    offset_unit: str = "codepoint",
+    force: bool = False,
+) -> Conversion:
+    """Read `source`, a file, a folder, or the split `part` of a data set, and write it to `out`, whole or not at all.
+
+    Label sequences that their scheme forbids stop a conversion that has to understand them, unless the options say how
+    to repair them.
+    """
+    format = output_format(out, to_format or ("conll" if out == STDOUT else None))
+    if out != STDOUT:
+        check_free(out, force=force)
+    split = load_split(source, data, task=task, part=part)
+    scheme = scheme_of([split], data)[0] if split.has_labels else None
+    if to_scheme is not None and scheme in (None, Scheme.NONE):
+        raise UserError("The labels spell no spans.", path=source, hint="Leave --to-scheme out.")
+    target = to_scheme or scheme
+    done = Conversion(format, scheme, target, split.notes, split.n_skipped, split.skipped)
+    must_understand = target is not scheme or format in SPAN_FORMATS
+    sentences = _converted(split, data, done, must_understand=must_understand)
+    writing = Writing(task, target, _label_names(split, scheme, target), separator, offset_unit)
+    write_sentences(sentences, out, format, writing, force=force)
+    return done
+
+
+def _converted(
+    split: Split, data: DataConfig, done: Conversion, *, must_understand: bool
+) -> Iterator[Sentence]:
+    for sentence in split:
+        labels = sentence.labels
+        if labels is not None and done.source not in (None, Scheme.NONE):
+            labels = _repaired(sentence, labels, data, done, must_understand=must_understand)
+            if labels is None:
+                continue
+            labels = _in_target(labels, done)
+        done.n_sentences += 1
+        done.n_words += len(sentence)
+        yield replace(sentence, labels=labels)
+
+
+def _repaired(
+    sentence: Sentence, labels: tuple[str, ...], data: DataConfig, done: Conversion, *, must_understand: bool
+) -> tuple[str, ...] | None:
+    """Labels that keep to their scheme; None where the sentence is to be left out."""
+    scheme = _known(done.source)
+    found = violations(labels, scheme)
+    if not found:
+        return labels
+    done.counts[f"sentences that break {scheme.value}"] += 1
+    if data.repair != "none":
+        done.counts[f"sentences repaired ({data.repair})"] += 1
+        return tuple(repair_labels(labels, scheme, data.repair))
+    if not must_understand:
+        return labels
+    if data.on_error == "skip":
+        done.counts["sentences left out, since they break their scheme"] += 1
+        return None
+    first = found[0]
+    hint = "Pass --repair conlleval to read them as conlleval does, or --repair discard to drop such spans."
+    problem = f"word {first.position + 1} ({sentence.words[first.position]!r}): {first.message}"
+    raise sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)
+
+
+def _in_target(labels: tuple[str, ...], done: Conversion) -> tuple[str, ...]:
+    source, target = _known(done.source), _known(done.target)
+    spans = spans_of(labels, source)
+    done.n_spans += len(spans)
+    if source is target:
+        return labels
+    converted = convert_labels(labels, source, target)
+    if lost := len(spans) - len(spans_of(converted, target)):
+        done.counts[f"spans merged with the one before, which {target.value} cannot tell apart"] += lost
+    return tuple(converted)
+
+
+def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
+    """Every label that may be written: those that are there, and those that a conversion or repair may make of them."""
+    if source is None or target is None:
+        return ()
+    counts = split.label_counts()
+    if target is not Scheme.NONE:
+        types = {type for _, type in map(split_label, counts) if type}
+        made = Counter(label_for(prefix, type) for type in types for prefix in RULES[target].prefixes)
+        counts = made + counts if source is target else made
+    names = split.label_names if source is target else None
+    return LabelSet.of({"data": counts}, target, names=names).names
+
+
+def _known(scheme: Scheme | None) -> Scheme:
+    assert scheme is not None
+    return scheme

@@ -1,0 +1,1 @@
+"""Sentences written in the formats that are read."""

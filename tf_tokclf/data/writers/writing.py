@@ -1,0 +1,95 @@
+"""Sentences to a file or folder of any format, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.writers.file_formats import PATH_WRITERS, ToPath
+from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.writers.text_formats import LINE_WRITERS
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import open_whole
+
+STDOUT = Path("-")
+
+
+def write_sentences(
+    sentences: Iterable[Sentence], out: Path, format: str, writing: Writing, *, force: bool = False
+) -> None:
+    """Write `sentences` to `out`, or to standard output when it is `-`.
+
+    Raises UserError for a format that is not known, and for what is there already, unless `force` is on.
+    """
+    lines, to_path = LINE_WRITERS.get(format), PATH_WRITERS.get(format)
+    if out == STDOUT:
+        if lines is None:
+            raise UserError(
+                f"the format {format} is no stream of text.", hint="Name a file or folder to write to."
+            )
+        for line in lines(sentences, writing):
+            sys.stdout.write(line)
+        return
+    check_free(out, force=force)
+    if lines is not None:
+        with open_whole(out, newline="") as file:
+            file.writelines(lines(sentences, writing))
+    elif to_path is not None:
+        _write_whole(sentences, out, to_path, writing)
+
+
+def check_free(out: Path, *, force: bool) -> None:
+    """Raise UserError when `out` is there already and may not be replaced."""
+    if out.exists() and not force:
+        raise UserError("is there already.", path=out, hint="Pass --force to replace it.")
+
+
+def output_format(out: Path, format: str | None) -> str:
+    """The format to write, by name or by the ending of the output's name.
+
+    >>> output_format(Path("a/train.conllu"), None)
+    'conllu'
+    """
+    known = sorted([*LINE_WRITERS, *PATH_WRITERS])
+    if format is None:
+        format = _FORMAT_BY_SUFFIX.get(out.suffix.lower())
+        if format is None:
+            raise UserError(
+                f"the name {out} tells no format.", hint=f"Name one with --to: {', '.join(known)}."
+            )
+    if format not in known:
+        raise UserError(f"no format {format!r} is written.", hint=f"Known are {', '.join(known)}.")
+    return format
+
+
+def _write_whole(sentences: Iterable[Sentence], out: Path, write: ToPath, writing: Writing) -> None:
+    """A file or folder that something else writes: beside its place first, then moved there."""
+    partial = out.with_name(f"{out.name}.{uuid.uuid4().hex}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write(sentences, partial, writing)
+        if out.is_dir():
+            shutil.rmtree(out)
+        partial.rename(out)
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        partial.unlink(missing_ok=True)
+
+
+_FORMAT_BY_SUFFIX = {
+    ".conll": "conll",
+    ".tsv": "conll",
+    ".iob": "conll",
+    ".bio": "conll",
+    ".conllu": "conllu",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".txt": "text",
+    ".parquet": "parquet",
+    ".spacy": "docbin",
+}
