@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tf_tokclf.cli.options import TwinCommand, logging_options
+
+log = logging.getLogger(__name__)
+
 _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"], case_sensitive=False)
 
 
-@click.command("convert")
+@click.command("convert", cls=TwinCommand)
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
@@ -79,6 +84,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     help="At a sentence that cannot be read.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT when it is there already.")
+@logging_options
 def convert_command(
     source: str,
     out: Path,
@@ -118,7 +124,7 @@ def convert_command(
         force=force,
     )
     for line in [*done.notes, *done.summary()]:
-        click.echo(line, err=True)
+        log.info(line)
 
 
 def _number(value: str | None) -> str | int | None:

@@ -16,6 +16,7 @@ from tf_tokclf.version import __version__
 COMMANDS = {
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
+    "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
 }
 

@@ -18,7 +18,7 @@ from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.text_formats import text_of
+from tf_tokclf.data.writers.text_formats import error_at, text_of
 
 ToPath = Callable[[Iterable[Sentence], Path, Writing], None]
 
@@ -33,11 +33,8 @@ def write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing
         for sentence in sentences:
             broken = next((word for word in sentence.words if set(word) & set(" \t\r\n")), None)
             if broken is not None or sentence.labels is None:
-                problem = f"the word {broken!r} has a blank in it." if broken else "has no labels."
-                place = sentence.origin and str(sentence.origin)
-                raise UserError(
-                    problem, path=place, hint="Choose jsonl, which holds any word, labelled or not."
-                )
+                problem = f"the word {broken!r} has a blank in it." if broken else "it has no labels."
+                raise error_at(sentence, problem, "Choose jsonl, which holds any word, labelled or not.")
             words_file.write(" ".join(sentence.words) + "\n")
             labels_file.write(" ".join(sentence.labels) + "\n")
 
