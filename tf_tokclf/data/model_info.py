@@ -11,6 +11,7 @@ from tf_tokclf.config.schema import AlignmentConfig
 from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme, scheme_of_names
+from tf_tokclf.data.word_splitting import DEFAULT_RULE
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import write_json
 
@@ -31,7 +32,7 @@ class ModelInfo:
 
     reading: Reading
     labels: LabelSet
-    word_splitting: str = "default"
+    word_splitting: str = DEFAULT_RULE
     task: str | None = None
     base_model: str | None = None
     temperature: float = 1.0

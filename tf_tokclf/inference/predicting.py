@@ -22,6 +22,7 @@ STDIN = "-"
 
 def predict(tagger: Tagger, source: str, data: DataConfig) -> Iterator[TaggedSentence]:
     """Label every sentence of a file, or of stdin where `source` is "-", in order."""
+    data = data.model_copy(update={"word_splitting": tagger.info.word_splitting})
     with seekable(source, data) as path:
         yield from tagger.tag(read_sentences(path, data))
 

@@ -54,7 +54,13 @@ def plan_run(config: Config) -> RunPlan:
     folder = local_model_folder(name, revision=config.model.revision)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     reading = Reading.of(config.alignment, folder, tokenizer)
-    info = ModelInfo(reading, splits.labels, task=config.task.value, base_model=name)
+    info = ModelInfo(
+        reading,
+        splits.labels,
+        word_splitting=config.data.word_splitting,
+        task=config.task.value,
+        base_model=name,
+    )
     assert splits.train is not None  # load_splits requires it
     windows = encode_split(splits.train, splits.labels, tokenizer, reading, use_cache=config.data.use_cache)
     training = config.training
