@@ -14,6 +14,7 @@ from tf_tokclf.version import __version__
 
 # name -> (module, attribute, short help). The help stands here so that `--help` imports no command.
 COMMANDS = {
+    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show what is in the data, and what is wrong with it."),
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),

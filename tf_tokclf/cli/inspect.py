@@ -1,0 +1,110 @@
+"""tf-tokclf inspect."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tf_tokclf.cli.fit import SETTINGS
+from tf_tokclf.cli.options import TwinCommand, logging_options, setting_options
+
+if TYPE_CHECKING:
+    from tf_tokclf.config.schema import Config
+    from tf_tokclf.data.inspection import Tokenization
+
+_OF_DATA = ("task", "data.", "model.", "alignment.max_length", "alignment.overlap")
+
+
+@click.command("inspect", cls=TwinCommand)
+@click.argument("source", required=False)
+@setting_options(*(setting for setting in SETTINGS if setting[1].startswith(_OF_DATA)))
+@click.option(
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it."
+)
+@click.option("--examples", "n_examples", type=click.IntRange(min=0), default=3, help="Sentences to show.")
+@click.option("--seed", type=click.IntRange(min=0), default=42, help="Which sentences are drawn.")
+@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when there is an error among the problems.")
+@logging_options
+@click.pass_context
+def inspect_command(
+    ctx: click.Context,
+    source: str | None,
+    assignments: tuple[str, ...],
+    n_examples: int,
+    seed: int,
+    as_json: bool,
+    strict: bool,
+) -> None:
+    """Show what is in labelled data, and what is wrong with it.
+
+    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). Name a model to see pieces and
+    windows too.
+
+    \b
+    tf-tokclf inspect train.conll
+    tf-tokclf inspect configs/wnut17.yaml --strict
+    tf-tokclf inspect --train-file a.conll --test-file b.conll --model-name-or-path bert-base-cased
+    """
+    config = _config(source, assignments, (ctx.obj or {}).get("settings", {}))
+
+    from tf_tokclf.data.checks import Level
+    from tf_tokclf.data.inspection import inspect_splits
+    from tf_tokclf.data.splits import load_splits
+
+    splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
+    inspection = inspect_splits(splits, tokenization=_tokenization(config), n_examples=n_examples, seed=seed)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(inspection.to_json(), indent=2))
+    else:
+        from tf_tokclf.report.inspection import inspection_report
+        from tf_tokclf.report.terminal import stdout_console
+
+        console = stdout_console()
+        console.print(inspection_report(inspection, width=console.width))
+    if strict and inspection.count(Level.ERROR):
+        sys.exit(1)
+
+
+def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str, Any]) -> Config:
+    from tf_tokclf.config.loading import load_config
+    from tf_tokclf.config.references import resolve_reference
+    from tf_tokclf.config.shipped import shipped_config
+    from tf_tokclf.errors import UserError
+
+    if source is None:
+        config = load_config(assignments=assignments, options=settings)
+        data = config.data
+        if not (data.train_file or data.validation_file or data.test_file or data.dataset_name):
+            hint = "Name a file, a folder, a Hub id or a configuration."
+            raise UserError("there is nothing to inspect.", hint=hint)
+        return config
+    path = Path(resolve_reference(source))
+    if source.endswith((".yaml", ".yml")) or (not path.exists() and shipped_config(Path(source))):
+        return load_config(source, assignments=assignments, options=settings)
+    key = "data.train_file" if path.is_file() or _is_one_split(path) else "data.dataset_name"
+    return load_config(assignments=assignments, options={key: source, **settings})
+
+
+def _is_one_split(folder: Path) -> bool:
+    """A folder whose entries are not named after splits, such as seq.in and seq.out."""
+    return folder.is_dir() and not any("train" in entry.stem.lower() for entry in folder.iterdir())
+
+
+def _tokenization(config: Config) -> Tokenization | None:
+    if config.model.name_or_path is None:
+        return None
+    from tf_tokclf.data.encoding import Reading
+    from tf_tokclf.data.inspection import Tokenization
+    from tf_tokclf.data.model_folders import local_model_folder
+    from tf_tokclf.data.tokenizers import load_tokenizer
+
+    name = config.model.name_or_path
+    folder = local_model_folder(name, revision=config.model.revision, weights=False)
+    tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
+    return Tokenization(name, tokenizer, Reading.of(config.alignment, folder, tokenizer))

@@ -1,0 +1,92 @@
+"""Everything that `inspect` says about data: numbers, problems, random examples."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_tokclf.data.checks import Example, Inspected, Level, Problem, find_problems
+from tf_tokclf.data.coding import code_split
+from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.splits import Splits
+from tf_tokclf.data.statistics import SplitStatistics, piece_statistics, split_statistics
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Tokenization:
+    """How to read the data as pieces: a tokenizer, its model's windows, and the model's name."""
+
+    model: str
+    tokenizer: PreTrainedTokenizerFast
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The findings. scheme: as detected, with the reason. examples: drawn from the first split by `seed`."""
+
+    scheme: str
+    labels: LabelSet
+    splits: tuple[SplitStatistics, ...]
+    problems: tuple[Problem, ...]
+    examples: tuple[Example, ...]
+    notes: tuple[str, ...]
+    seed: int
+    model: str | None = None
+    window: int | None = None
+    overlap: int | None = None
+
+    def count(self, level: Level) -> int:
+        """How many problems are of that level."""
+        return sum(problem.level is level for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain values with stable keys."""
+        tree = asdict(self, dict_factory=_plain_dict)
+        tree["labels"] = {"names": list(self.labels.names), "scheme": str(self.labels.scheme)}
+        tree["n_problems"] = {level.value: self.count(level) for level in Level}
+        for split, statistics in zip(tree["splits"], self.splits):
+            split["n_spans"] = statistics.n_spans
+            if statistics.pieces:
+                split["pieces"]["per_word"] = statistics.pieces.per_word(statistics.n_words)
+                split["pieces"]["unknown_rate"] = statistics.pieces.unknown_rate
+        return tree
+
+
+def inspect_splits(
+    splits: Splits, *, tokenization: Tokenization | None = None, n_examples: int = 3, seed: int = 42
+) -> Inspection:
+    """Count, check and draw examples. Holds about 10 bytes a word, and no sentence but those it shows."""
+    there = tuple(splits)
+    coded = tuple(code_split(split, splits.labels) for split in there)
+    pieces = [
+        piece_statistics(split, tokenization.tokenizer, tokenization.reading) if tokenization else None
+        for split in there
+    ]
+    statistics = tuple(split_statistics(c, splits.labels, pieces=p) for c, p in zip(coded, pieces))
+    data = Inspected(there, coded, statistics, splits.labels)
+    n_drawn = min(n_examples, coded[0].n_sentences)
+    drawn = np.random.default_rng(seed).choice(coded[0].n_sentences, n_drawn, replace=False)
+    return Inspection(
+        scheme=str(splits.detection or f"{splits.scheme}: as given"),
+        labels=splits.labels,
+        splits=statistics,
+        problems=tuple(find_problems(data)),
+        examples=tuple(data.example(0, row) for row in sorted(drawn.tolist())),
+        notes=splits.notes,
+        seed=seed,
+        model=tokenization.model if tokenization else None,
+        window=tokenization.reading.max_length if tokenization else None,
+        overlap=tokenization.reading.overlap if tokenization else None,
+    )
+
+
+def _plain_dict(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value.value if isinstance(value, Enum) else value for key, value in items}

@@ -1,0 +1,215 @@
+"""An inspection for a terminal: tables, examples with labels under their words, problems."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tf_tokclf.data.checks import Example, Level, Problem
+from tf_tokclf.data.inspection import Inspection
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, split_label
+from tf_tokclf.data.statistics import Lengths, SplitStatistics
+from tf_tokclf.report.terminal import plain_text
+
+# Readable on dark and light ground, and told apart without red and green alone.
+_COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+_LEVEL_STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bold cyan"}
+_MAX_ROWS = 40
+_MAX_WORDS = 80
+_BAR_WIDTH = 20
+
+
+def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableType:
+    """The whole report; `width` is how many cells the examples may take."""
+    parts: list[RenderableType] = [
+        _heading("Data"),
+        Text(plain_text(f"scheme {inspection.scheme}")),
+        _sizes(inspection.splits, inspection.labels),
+        _heading("Labels" if inspection.labels.scheme is Scheme.NONE else "Spans"),
+        _counts(inspection.splits, inspection.labels),
+        *_span_lengths(inspection.splits),
+        _heading("Words in a sentence"),
+        _histogram({split.name: split.lengths for split in inspection.splits}),
+        *_pieces(inspection),
+    ]
+    if inspection.examples:
+        parts.append(_heading(f"Examples (seed {inspection.seed})"))
+        for example in inspection.examples:
+            parts += [Text(visible(example.place), style="dim")]
+            parts += labelled_lines(example, inspection.labels, width, indent=2)
+    parts += [_heading("Problems"), *_problems(inspection, width), _verdict(inspection)]
+    return Group(*parts)
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with what cannot be seen, or could command a terminal, written as its number.
+
+    >>> visible("a\\u200bb\\x1b[2J")
+    'a<200B>b<1B>[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or _joins(c) else f"<{ord(c):02X}>" for c in text)
+
+
+def _joins(character: str) -> bool:
+    return character in "\u200c\u200d" or unicodedata.category(character).startswith("M")
+
+
+def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: int = 0) -> Iterator[Text]:
+    """Words with their labels below, aligned by the cells they take, broken into lines of `width` cells.
+
+    Words in no span have nothing below them, and a line without labels has no line below it.
+    """
+    colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(labels.types)}
+    columns = []
+    for word, label in zip(example.words[:_MAX_WORDS], example.labels):
+        type_ = label if labels.scheme is Scheme.NONE else split_label(label)[1]
+        below = "" if label == OUTSIDE_LABEL else visible(label)
+        columns.append((visible(word) or "<>", below, colours.get(type_, "")))
+    upper, lower = Text(" " * indent), Text(" " * indent)
+    for above, below, style in columns:
+        cells = min(max(cell_len(above), cell_len(below)), width - indent)
+        if upper.cell_len > indent and upper.cell_len + cells > width:
+            yield from _filled(upper, lower)
+            upper, lower = Text(" " * indent), Text(" " * indent)
+        upper.append(set_cell_size(above, cells) + " ", style)
+        lower.append(set_cell_size(below, cells) + " ", style)
+    yield from _filled(upper, lower)
+    if len(example.words) > _MAX_WORDS:
+        yield Text(f"{' ' * indent}... and {len(example.words) - _MAX_WORDS:,} more words", style="dim")
+
+
+def _filled(*lines: Text) -> Iterator[Text]:
+    for line in lines:
+        line.rstrip()
+        if line.plain:
+            yield line
+
+
+def _heading(text: str) -> RenderableType:
+    return Text(f"\n{text}", style="bold underline")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(columns[0], overflow="fold", max_width=32)
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _sizes(splits: Sequence[SplitStatistics], labels: LabelSet) -> Table:
+    spans = labels.scheme is not Scheme.NONE
+    table = _table(
+        "split", "sentences", "distinct", "words", "distinct", *(("spans", "words in spans") * spans)
+    )
+    for split in splits:
+        row = [split.n_sentences, split.n_distinct_sentences, split.n_words, split.n_distinct_words]
+        cells = [f"{n:,}" for n in row]
+        if spans:
+            n_inside = sum(length * n for length, n in split.span_lengths.items())
+            cells += [f"{split.n_spans:,}", _percent(n_inside, split.n_words)]
+        table.add_row(Text(visible(split.name)), *cells)
+    return table
+
+
+def _counts(splits: Sequence[SplitStatistics], labels: LabelSet) -> RenderableType:
+    columns = [split.labels if labels.scheme is Scheme.NONE else split.spans for split in splits]
+    table = _table("label" if labels.scheme is Scheme.NONE else "type", *(split.name for split in splits))
+    total = {name: sum(column.get(name, 0) for column in columns) for column in columns for name in column}
+    ranked = sorted(total, key=lambda name: -total[name])
+    for name in ranked[:_MAX_ROWS]:
+        table.add_row(Text(visible(name)), *(f"{column.get(name, 0):,}" for column in columns))
+    more = len(ranked) - _MAX_ROWS
+    return Group(table, Text(f"... and {more} more, in --json", style="dim")) if more > 0 else table
+
+
+def _span_lengths(splits: Sequence[SplitStatistics]) -> Iterator[RenderableType]:
+    lengths: dict[int, int] = {}
+    for split in splits:
+        for length, n in split.span_lengths.items():
+            lengths[length] = lengths.get(length, 0) + n
+    total = sum(lengths.values())
+    if total:
+        short = ", ".join(f"{n} {_percent(lengths.get(n, 0), total)}" for n in (1, 2, 3))
+        yield Text(f"words in a span: {short}; longest {max(lengths)}")
+
+
+def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
+    """Counts of each split in each bin, and a bar for all splits together."""
+    table = _table("length", *lengths, "")
+    table.columns[-1].justify = "left"
+    bins = sorted({(low, high) for one in lengths.values() for low, high, _ in one.histogram})
+    counts = {name: {(low, high): n for low, high, n in one.histogram} for name, one in lengths.items()}
+    total = {bin_: sum(count.get(bin_, 0) for count in counts.values()) for bin_ in bins}
+    for low, high in bins:
+        n_cells = -(-_BAR_WIDTH * total[low, high] // max(total.values()))
+        cells = [f"{counts[name].get((low, high), 0):,}" for name in lengths]
+        table.add_row(f"{low} to {high}", *cells, Text("█" * n_cells, style="blue"))
+    for name, value in (("mean", "mean"), ("median", "median"), ("95 % up to", "percentile_95")):
+        table.add_row(
+            Text(name, style="dim"), *(f"{getattr(one, value):.1f}" for one in lengths.values()), ""
+        )
+    table.add_row(Text("longest", style="dim"), *(f"{one.longest:,}" for one in lengths.values()), "")
+    return table
+
+
+def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
+    yield _heading("Pieces and windows")
+    if inspection.model is None:
+        yield Text("left out: name a model with --model-name-or-path to see them")
+        return
+    yield Text(
+        f"{visible(inspection.model)}, windows of {inspection.window} pieces that share {inspection.overlap}"
+    )
+    table = _table("split", "pieces", "a word", "unknown", "no piece", "long", "windows")
+    for split in inspection.splits:
+        if split.pieces:
+            table.add_row(
+                Text(visible(split.name)),
+                f"{split.pieces.n_pieces:,}",
+                f"{split.pieces.per_word(split.n_words):.2f}",
+                _percent(split.pieces.n_unknown, split.pieces.n_pieces),
+                f"{split.pieces.n_words_without:,}",
+                f"{split.pieces.n_long:,}",
+                f"{split.pieces.n_windows:,}",
+            )
+    yield table
+    yield Text("no piece: words that become none; long: sentences of more than one window", style="dim")
+    yield _heading("Pieces in a sentence")
+    yield _histogram({split.name: split.pieces.lengths for split in inspection.splits if split.pieces})
+
+
+def _problems(inspection: Inspection, width: int) -> Iterator[RenderableType]:
+    if not inspection.problems:
+        yield Text("none found")
+    for problem in inspection.problems:
+        yield _problem_text(problem)
+        for example in problem.examples:
+            yield Text(f"  {visible(example.place)}", style="dim")
+            yield from labelled_lines(example, inspection.labels, width, indent=4)
+
+
+def _problem_text(problem: Problem) -> Text:
+    return Text.assemble(
+        (problem.level.value, _LEVEL_STYLES[problem.level]),
+        f" {visible(problem.message)}",
+        (f" {visible(problem.hint)}" if problem.hint else "", "italic"),
+        (f" [{problem.kind.value}]", "dim"),
+    )
+
+
+def _verdict(inspection: Inspection) -> Text:
+    counts = ((inspection.count(level), level.value) for level in Level)
+    return Text("\n" + ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for n, name in counts), style="bold")
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
