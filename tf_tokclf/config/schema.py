@@ -142,6 +142,18 @@ class EvaluationConfig(Section):
     decoding: Literal["argmax", "viterbi"] = Field("argmax", description="viterbi: only sequences the scheme allows")
 
 
+class CardConfig(Section):
+    """What the model card says that a run cannot know."""
+
+    license: str | None = Field(None, description="licence of the model, by its name on the Hub: mit, cc-by-4.0 ...")
+    language: tuple[str, ...] = Field((), description="languages by code: en, de ...")
+    tags: tuple[str, ...] = Field((), description="more tags for searching the Hub")
+    dataset_license: str | None = Field(None, description="licence of the data; null: as the data set's own card says")
+    examples: tuple[str, ...] = Field((), description="sentences for the model page's widget")
+    sections: dict[str, str] = Field({}, description="more sections: heading and Markdown text")
+    template: str | None = Field(None, description="Jinja file that replaces or extends model_card.md.jinja")
+
+
 class HubConfig(Section):
     """Publishing to the Hugging Face Hub."""
 
@@ -152,6 +164,8 @@ class HubConfig(Section):
         "every_save", description="what is pushed while training goes on"
     )
     backend: Literal["http", "git"] = Field("http", description="git: transformers' own PushToHubCallback")
+    revision: str | None = Field(None, description="branch to push to, made where it does not exist")
+    card: CardConfig = CardConfig()
 
 
 class Config(Section):

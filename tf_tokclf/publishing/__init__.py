@@ -1,2 +1,24 @@
-# Before any module here can import transformers or TensorFlow by itself: Keras 2, and a quiet start.
-import tf_tokclf.model.backend  # noqa: F401
+"""The Hub: publish folders and trainings, and know that they arrived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tf_tokclf.publishing.callback import PushToHubCallback
+    from tf_tokclf.publishing.pushing import push_folder
+
+__all__ = ["PushToHubCallback", "push_folder"]
+
+
+def __getattr__(name: str) -> Any:
+    """The callback loads TensorFlow, pushing a folder does not: import what is asked for."""
+    if name == "PushToHubCallback":
+        from tf_tokclf.publishing.callback import PushToHubCallback
+
+        return PushToHubCallback
+    if name == "push_folder":
+        from tf_tokclf.publishing.pushing import push_folder
+
+        return push_folder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,16 +4,61 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokclf.publishing.pushing import HubRepository, Patience
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed
 
 log = logging.getLogger(__name__)
 
 # A later epoch brings the next chance anyhow.
 PATIENCE_IN_TRAINING = Patience(tries=3)
+LONGEST_WAIT_AT_THE_END_S = 900.0
+
+
+class Publisher:
+    """Publishes the states of one training: snapshots on the way, and at the end what has to arrive.
+
+    keep_all: every snapshot is pushed, in order; otherwise the newest one that waits replaces older ones.
+    """
+
+    def __init__(self, repository: HubRepository, *, keep_all: bool = False) -> None:
+        self.repository = repository
+        self._pusher = BackgroundPusher(repository, keep_all=keep_all)
+        # Removed with all that is left in it when the process ends, however training did.
+        self._work = tempfile.TemporaryDirectory(prefix="tf-tokclf-push-", ignore_cleanup_errors=True)
+        self._n_snapshots = 0
+
+    def offer(self, fill: Callable[[Path], object], message: str) -> None:
+        """Let `fill` write a snapshot and push it in the background. A full disk stops no training."""
+        self._n_snapshots += 1
+        folder = Path(self._work.name) / str(self._n_snapshots)
+        try:
+            folder.mkdir()
+            fill(folder)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            log.warning("Hub: no snapshot, training goes on. %s: %s", message, error)
+            return
+        self._pusher.offer(Snapshot(folder, message))
+
+    def finish(self, folder: Path, message: str, *, command: str) -> Pushed:
+        """Push the finished model and read it back. JobError names the command that finishes the job."""
+        if not self._pusher.close(LONGEST_WAIT_AT_THE_END_S):
+            log.warning("Hub: an earlier push still runs; the last one goes ahead.")
+        try:
+            pushed = self.repository.push(folder, message=message, patience=PATIENCE)
+        except (JobError, UserError) as error:
+            state = f"The model is complete in {folder} but not on the Hub."
+            raise JobError(f"{error} {state} This finishes the job: {command}") from error
+        finally:
+            self._work.cleanup()
+        log.info("Hub: %s, read back file by file", pushed.url)
+        return pushed
 
 
 @dataclass(frozen=True)
@@ -22,7 +67,6 @@ class Snapshot:
 
     folder: Path
     message: str
-    path_in_repo: str = ""
 
     def remove(self) -> None:
         """Forget it."""
@@ -44,7 +88,6 @@ class BackgroundPusher:
         self._running = False
         self._closed = False
         self._thread: threading.Thread | None = None
-        self.failures: list[str] = []
 
     def offer(self, snapshot: Snapshot) -> None:
         """Push `snapshot` when it is its turn; returns at once."""
@@ -93,13 +136,9 @@ class BackgroundPusher:
     def _push(self, snapshot: Snapshot) -> None:
         try:
             pushed = self._repository.push(
-                snapshot.folder,
-                message=snapshot.message,
-                path_in_repo=snapshot.path_in_repo,
-                patience=PATIENCE_IN_TRAINING,
+                snapshot.folder, message=snapshot.message, patience=PATIENCE_IN_TRAINING
             )
             log.info("Hub: %s is at %s", snapshot.message, pushed.url)
         # Whatever it is, training goes on: the last push, which nobody may miss, raises.
         except Exception as error:
-            self.failures.append(f"{snapshot.message}: {error}")
             log.warning("Hub: not pushed, training goes on. %s: %s", snapshot.message, error)

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of
@@ -35,6 +35,11 @@ class Patience:
         if asked is not None:
             return min(asked, LONGEST_RETRY_AFTER_S)
         return min(self.first_wait_s * 2 ** (n_failed - 1), self.longest_wait_s)
+
+
+PATIENCE = Patience()
+# Before training somebody sits there and waits.
+PATIENCE_AT_START = Patience(tries=3)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class HubRepository:
         token: str | None = None,
         private: bool = False,
         revision: str | None = None,
-        patience: Patience = Patience(tries=3),
+        patience: Patience = PATIENCE_AT_START,
     ) -> HubRepository:
         """Create the repository (and branch) where it does not exist; make sure that we may write to it.
 
@@ -103,8 +108,7 @@ class HubRepository:
         folder: Path,
         *,
         message: str = "Upload token classifier",
-        path_in_repo: str = "",
-        patience: Patience = Patience(),
+        patience: Patience = PATIENCE,
     ) -> Pushed:
         """Make the repository hold the files of `folder` as they are, and read their hashes back.
 
@@ -112,22 +116,26 @@ class HubRepository:
         the network or the Hub is met with new tries; what was uploaded before is not sent again. Raises
         JobError when they are used up, UserError when trying again is of no use.
         """
-        return _patiently(lambda: self._push_once(folder, path_in_repo, message), self.repo_id, patience)
+        return _patiently(lambda: self._push_once(folder, message), self.repo_id, patience)
 
-    def _push_once(self, folder: Path, path_in_repo: str, message: str) -> Pushed:
-        from huggingface_hub import CommitOperationAdd, HfApi, constants
+    def _push_once(self, folder: Path, message: str) -> Pushed:
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 
         api = HfApi(token=self.token)
-        prefix = f"{path_in_repo}/" if path_in_repo else ""
-        files = {prefix + path.relative_to(folder).as_posix(): path for path in files_to_push(folder)}
-        head = api.repo_info(self.repo_id, revision=self.revision).sha
-        changed = bool(_differing(files, self._published(api, head)))
+        files = {path.relative_to(folder).as_posix(): path for path in files_to_push(folder)}
+        head = str(api.repo_info(self.repo_id, revision=self.revision).sha)
+        published = self._published(api, head)
+        leftover = _leftover(files, published)
+        changed = bool(leftover or _differing(files, published))
         if changed:
             if self.head not in (None, head):
                 log.warning("Hub: commit %.8s of somebody else lies below this push.", head)
             head = api.create_commit(
                 self.repo_id,
-                [CommitOperationAdd(name, path) for name, path in files.items()],
+                [
+                    *(CommitOperationAdd(name, path) for name, path in files.items()),
+                    *(CommitOperationDelete(name) for name in leftover),
+                ],
                 commit_message=message,
                 revision=self.revision,
                 # A commit of ours that arrives late must not land on a newer one.
@@ -155,7 +163,7 @@ def push_folder(
     private: bool = False,
     revision: str | None = None,
     message: str = "Upload token classifier",
-    patience: Patience = Patience(),
+    patience: Patience = PATIENCE,
 ) -> Pushed:
     """Publish the files of `folder` in the model repository `repo_id` and make sure that they arrived.
 
@@ -184,6 +192,12 @@ def files_to_push(folder: Path) -> list[Path]:
 def _differing(files: dict[str, Path], published: dict[str, Any]) -> list[str]:
     """Names of the files that the Hub lacks or has with another content."""
     return [name for name, path in files.items() if not _is_same(path, published.get(name))]
+
+
+def _leftover(files: dict[str, Path], published: dict[str, Any]) -> list[str]:
+    """Published files beside ours in a sub-folder: an older checkpoint's. The top is only added to."""
+    folders = {PurePosixPath(name).parent for name in files} - {PurePosixPath()}
+    return [name for name in published if name not in files and PurePosixPath(name).parent in folders]
 
 
 def _is_same(path: Path, entry: Any) -> bool:

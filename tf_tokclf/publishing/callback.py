@@ -1,0 +1,173 @@
+"""`PushToHubCallback` for Keras: transformers' callback of that name, over HTTP, which loses nothing."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import keras
+from tf_tokclf.model.portable_weights import save_portable_weights
+from tf_tokclf.publishing.background import Publisher
+from tf_tokclf.publishing.card import CardArguments, keras_card
+from tf_tokclf.publishing.pushing import HubRepository
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints", "best")
+
+
+class PushToHubCallback(keras.callbacks.Callback):
+    """Saves the model in `output_dir` and keeps a repository on the Hub in step with it.
+
+    The arguments are those of `transformers.PushToHubCallback`, which this one replaces:
+
+        callback = PushToHubCallback("my-model", tokenizer=tokenizer, hub_model_id="me/my-model")
+        model.fit(train_set, callbacks=[callback])
+
+    The repository is created, and the right to write to it checked, before training. Each epoch's state is
+    saved, and pushed in the background; training never waits for the Hub nor breaks because of it. At the end
+    the model is saved first, then pushed and read back; if that fails, JobError names the command to finish.
+
+    save_strategy, save_steps: "epoch", "steps" (every so many), or "no" (at the end only).
+    checkpoint: also push what `model.load_repo_checkpoint` goes on from.
+    private, revision: of the repository; hub_token is kept in memory only.
+    strategy: "end" pushes at the end only; "every_save" each save, where the newest replaces one that waits;
+    "checkpoint" the same with the latest checkpoint; "all_checkpoints" every one of them; "best" a save that
+    is better than all before it by `monitor`, and leaves the best in `output_dir`.
+    save: writes a model into a folder instead of `save_portable_model`.
+    card: language, license, tags, finetuned_from, dataset ... for the card.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        save_strategy: str = "epoch",
+        save_steps: int | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        hub_model_id: str | None = None,
+        hub_token: str | None = None,
+        checkpoint: bool = False,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        strategy: str | None = None,
+        monitor: str = "val_loss",
+        save: Callable[[keras.Model, Path], object] | None = None,
+        **card: Any,
+    ) -> None:
+        super().__init__()
+        self.save_strategy = str(getattr(save_strategy, "value", save_strategy)).lower()
+        self.strategy = strategy or ("checkpoint" if checkpoint else "every_save")
+        self._check_arguments(save_steps, checkpoint, card)
+        self.output_dir = Path(output_dir)
+        self.save_steps = save_steps
+        self.tokenizer = tokenizer
+        self.monitor = monitor
+        self._save = save or (lambda model, folder: save_portable_model(model, folder, tokenizer))
+        self._card_arguments = CardArguments(**card)
+        repository = HubRepository.prepare(
+            hub_model_id or self.output_dir.absolute().name,
+            token=hub_token,
+            private=private,
+            revision=revision,
+        )
+        self.hub_model_id = repository.repo_id
+        self._publisher = Publisher(repository, keep_all=self.strategy == "all_checkpoints")
+        self._history: list[dict[str, float]] = []
+        self._best: float | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begin the card's history."""
+        self._history = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save and push after every so many steps."""
+        if self.save_strategy == "steps" and self.save_steps and (batch + 1) % self.save_steps == 0:
+            self._save_and_push(f"Training in progress, step {batch + 1}", len(self._history), logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save and push after the epoch."""
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        self._history.append({"epoch": epoch + 1, **values})
+        if self.save_strategy == "epoch":
+            self._save_and_push(f"Training in progress, epoch {epoch + 1}", epoch, values)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Save the model, then push it and make sure that it arrived."""
+        if self.strategy != "best" or self._best is None:
+            self._save_here(self.output_dir)
+        else:
+            self._write_card(self.output_dir)
+        repository = self._publisher.repository
+        command = ["tf-tokclf", "push", str(self.output_dir), "--hub-model-id", self.hub_model_id]
+        command += [] if repository.revision == "main" else ["--revision", repository.revision]
+        self._publisher.finish(self.output_dir, "End of training", command=shlex.join(command))
+
+    def _save_and_push(self, message: str, epoch: int, logs: dict[str, float]) -> None:
+        if self.strategy == "end" or (self.strategy == "best" and not self._is_best(logs)):
+            return
+
+        def fill(folder: Path) -> None:
+            self._save_here(folder)
+            shutil.copytree(folder, self.output_dir, dirs_exist_ok=True)
+            if self.strategy in ("checkpoint", "all_checkpoints"):
+                name = "checkpoint" if self.strategy == "checkpoint" else f"checkpoints/epoch-{epoch + 1}"
+                (folder / name).parent.mkdir(exist_ok=True)
+                self.model._save_checkpoint(str(folder / name), epoch)
+
+        self._publisher.offer(fill, message)
+
+    def _save_here(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._save(self.model, folder)
+        self._write_card(folder)
+
+    def _write_card(self, folder: Path) -> None:
+        card = keras_card(self.model, self.hub_model_id, self._history, self._card_arguments)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+    def _is_best(self, logs: dict[str, float]) -> bool:
+        value = logs.get(self.monitor)
+        if value is None:
+            known = ", ".join(logs) or "nothing"
+            raise UserError(
+                f"there is no {self.monitor!r} to choose the best by.", hint=f"Known is: {known}."
+            )
+        value = -value if self.monitor.endswith("loss") else value
+        if self._best is not None and value <= self._best:
+            return False
+        self._best = value
+        return True
+
+    def _check_arguments(self, save_steps: int | None, checkpoint: bool, card: dict[str, Any]) -> None:
+        if self.save_strategy not in ("no", "epoch", "steps"):
+            raise UserError(f"save_strategy is {self.save_strategy!r}.", hint="Choose no, epoch or steps.")
+        if self.save_strategy == "steps" and (not isinstance(save_steps, int) or save_steps <= 0):
+            raise UserError("save_strategy is 'steps' without save_steps.", hint="Give a positive number.")
+        if self.strategy not in STRATEGIES:
+            raise UserError(f"strategy is {self.strategy!r}.", hint=f"Choose one of {', '.join(STRATEGIES)}.")
+        if self.save_strategy != "epoch" and (checkpoint or "checkpoint" in self.strategy):
+            raise UserError(
+                "checkpoints are only saved after epochs.", hint="Leave save_strategy at 'epoch'."
+            )
+        unknown = sorted(set(card) - set(inspect.signature(CardArguments).parameters))
+        if unknown:
+            raise TypeError(f"PushToHubCallback got an unexpected keyword argument {unknown[0]!r}")
+
+
+def save_portable_model(
+    model: keras.Model, folder: Path, tokenizer: PreTrainedTokenizerBase | None = None
+) -> None:
+    """Write a transformers TF model so that TensorFlow and PyTorch classes load it, with its tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.architectures = [type(model).__name__.removeprefix("TF")]
+    model.config.save_pretrained(folder)
+    save_portable_weights(model, folder / "model.safetensors")
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
