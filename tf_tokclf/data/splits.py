@@ -49,9 +49,13 @@ _NOT_READING = {
 
 @dataclass(frozen=True)
 class Split:
-    """Sentences of one split, on disk. fingerprint: a hash of the content. notes: what was found out in reading."""
+    """Sentences of one split, on disk.
+
+    place: the source's name. fingerprint: a hash of the content. notes: what was found out in reading.
+    """
 
     name: str
+    place: str
     folder: Path
     fingerprint: str
     n_words: int
@@ -280,9 +284,7 @@ def _split_names(
 
 def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     options = reader.options.model_dump_json(exclude=_NOT_READING)
-    fingerprint = _hash(
-        reader.content_key(), options, task.value, getattr(reader, "place", getattr(reader, "path", ""))
-    )
+    fingerprint = _hash(reader.content_key(), options, task.value, reader.place)
     problems = Problems(skip=data.on_error == "skip")
     batches = getattr(reader, "batches", None)  # tables give whole batches at once
 
@@ -295,11 +297,16 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
             "skipped": problems.skipped,
             "notes": [*reader.notes, *problems.changes()],
             "label_names": reader.label_names,
+            "place": reader.place,
         }
 
     split = _stored(name, fingerprint, source, about, use_cache=data.use_cache)
     if not len(split):
-        raise UserError(f"the {name} split holds no sentences.", hint="Check its file and how it is read.")
+        raise UserError(
+            f"the {name} split holds no sentences.",
+            path=split.place,
+            hint="Check its file and how it is read.",
+        )
     return split
 
 
@@ -330,6 +337,7 @@ def _stored(
     known = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     return Split(
         name=name,
+        place=known["place"],
         folder=folder,
         fingerprint=fingerprint,
         n_words=known["n_words"],
@@ -386,6 +394,7 @@ def _derive(
             "skipped": split.skipped,
             "notes": split.notes,
             "label_names": split.label_names,
+            "place": split.place,
         }
 
     return _stored(split.name, _hash(split.fingerprint, what), source, about, use_cache=use_cache)
@@ -418,7 +427,8 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
     for name, split in found.items():
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels."
-            raise UserError(problem, hint="Name the column of labels with --label-column-name.")
+            hint = "Name the column of labels with --label-column-name."
+            raise UserError(problem, path=split.place, hint=hint)
     scheme, detection = scheme_of(found.values(), data)
     if detection:
         notes.append(str(detection))

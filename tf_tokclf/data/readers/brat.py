@@ -9,7 +9,14 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.char_spans import CharSpan, in_codepoints
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.readers.reading import (
+    FileReader,
+    Problems,
+    hash_files,
+    read_lines,
+    require_file,
+    undecoded,
+)
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -18,15 +25,11 @@ _TEXT_SPAN = re.compile(r"(T\S*)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?\Z")
 
 
 @dataclass(frozen=True)
-class BratReader:
+class BratReader(FileReader):
     """A folder of documents, or one."""
 
-    path: Path
     texts: tuple[Path, ...]
-    options: DataConfig
     reading: TextReading
-    notes: tuple[str, ...]
-    label_names: tuple[str, ...] | None = None
 
     def content_key(self) -> str:
         return hash_files(
@@ -80,7 +83,7 @@ def open_brat(path: Path, data: DataConfig) -> BratReader:
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "brat"})
     documents = "1 document" if len(texts) == 1 else f"{len(texts)} documents"
-    return BratReader(path, texts, options, reading, (f"{documents}, a line a sentence; {reading.note()}",))
+    return BratReader(path, options, (f"{documents}, a line a sentence; {reading.note()}",), texts, reading)
 
 
 def _pieces(

@@ -17,7 +17,7 @@ from tf_tokclf.data.readers.guessing import (
     looks_like_tags,
     types_in,
 )
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -33,22 +33,15 @@ Split = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True)
-class ColumnsReader:
+class ColumnsReader(FileReader):
     """A file of CoNLL columns. `label` is None where the file has words only."""
 
-    path: Path
-    options: DataConfig
-    notes: tuple[str, ...]
     width: int
     word: int
     label: int | None
     has_header: bool
     has_index: bool
     underscore_is_outside: bool
-    label_names: tuple[str, ...] | None = None
-
-    def content_key(self) -> str:
-        return hash_files([self.path])
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         reading = _Reading(self, problems)

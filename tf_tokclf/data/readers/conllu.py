@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.guessing import looks_like_tags
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -23,19 +23,12 @@ _SPAN_KEYS = ("ner", "entity", "ne", "bio")
 
 
 @dataclass(frozen=True)
-class ConlluReader:
+class ConlluReader(FileReader):
     """A CoNLL-U file. label: a field, or `misc.KEY` or `feats.KEY`."""
 
-    path: Path
-    options: DataConfig
     word: str
     label: str
     missing: str
-    notes: tuple[str, ...]
-    label_names: tuple[str, ...] | None = None
-
-    def content_key(self) -> str:
-        return hash_files([self.path])
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         document = None
@@ -80,7 +73,7 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
         update={"format": "conllu", "label_column_name": label, "text_column_name": word}
     )
     notes = (f"words in {word.upper()}, labels in {label.upper() if '.' not in label else label}",)
-    return ConlluReader(path, options, word, label, "O" if is_tags else "_", notes)
+    return ConlluReader(path, options, notes, word, label, "O" if is_tags else "_")
 
 
 def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, TokenList]]:

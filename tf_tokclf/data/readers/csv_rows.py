@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.columns import separator_named
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -20,22 +20,16 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
-class CsvReader:
+class CsvReader(FileReader):
     """A CSV file; `names` are those of its header, or numbers where it has none."""
 
-    path: Path
-    options: DataConfig
     layout: Layout
     names: tuple[str, ...]
     separator: str
-    notes: tuple[str, ...]
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
         return self.layout.label_names
-
-    def content_key(self) -> str:
-        return hash_files([self.path])
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         rows = csv_rows(self.path, self.options, self.names, self.separator, problems)
@@ -61,7 +55,7 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
     options = _named_columns(options, names)
     layout = choose_layout(names, [record for record in sample if record], options, task, path=str(path))
     options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": layout.label})
-    return CsvReader(path, options, layout, names, separator, (layout.note(),))
+    return CsvReader(path, options, (layout.note(),), layout, names, separator)
 
 
 def csv_rows(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
-from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
+from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -19,19 +19,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DocBinReader:
+class DocBinReader(FileReader):
     """A file of documents. group: a span group's name, or None for the entities; field: of tokens, for parts of speech."""
 
-    path: Path
-    options: DataConfig
     reading: TextReading
     group: str | None
     field: str | None
-    notes: tuple[str, ...]
-    label_names: tuple[str, ...] | None = None
-
-    def content_key(self) -> str:
-        return hash_files([self.path])
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for row, doc in enumerate(_docs(self.path), 1):
@@ -81,7 +74,7 @@ def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
         f"labels in {field}" if field else f"spans in group {group!r}" if group else "spans in the entities"
     )
     note = f"spaCy's words, without those of white space; {what}"
-    return DocBinReader(path, options, reading, group, field, (note,))
+    return DocBinReader(path, options, (note,), reading, group, field)
 
 
 def spacy_module() -> Any:

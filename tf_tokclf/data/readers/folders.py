@@ -20,6 +20,10 @@ class FolderReader:
     names: tuple[str, ...]
 
     @property
+    def place(self) -> str:
+        return str(self.path)
+
+    @property
     def options(self) -> DataConfig:
         return self.readers[0].options
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -19,20 +19,14 @@ _SAMPLED_RECORDS = 50
 
 
 @dataclass(frozen=True)
-class JsonReader:
+class JsonReader(FileReader):
     """A file of JSON records."""
 
-    path: Path
-    options: DataConfig
     layout: Layout
-    notes: tuple[str, ...]
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
         return self.layout.label_names
-
-    def content_key(self) -> str:
-        return hash_files([self.path])
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         return read_records(json_records(self.path, self.options.encoding, problems), self.layout, problems)
@@ -53,7 +47,7 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
             "label_column_name": layout.label,
         }
     )
-    return JsonReader(path, options, layout, (layout.note(),))
+    return JsonReader(path, options, (layout.note(),), layout)
 
 
 def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:

@@ -7,23 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, undecoded
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
 
 
 @dataclass(frozen=True)
-class LinesReader:
+class LinesReader(FileReader):
     """A file of plain text."""
 
-    path: Path
-    options: DataConfig
     reading: TextReading
-    notes: tuple[str, ...]
-    label_names: tuple[str, ...] | None = None
-
-    def content_key(self) -> str:
-        return hash_files([self.path])
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
@@ -38,4 +31,4 @@ def open_lines(path: Path, data: DataConfig) -> LinesReader:
     """A reader of plain text."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "text"})
-    return LinesReader(path, options, reading, (f"a sentence a line; {reading.note()}",))
+    return LinesReader(path, options, (f"a sentence a line; {reading.note()}",), reading)

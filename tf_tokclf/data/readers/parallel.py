@@ -8,7 +8,14 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.readers.reading import Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.readers.reading import (
+    FileReader,
+    Problems,
+    hash_files,
+    read_lines,
+    require_file,
+    undecoded,
+)
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -17,21 +24,17 @@ LABELS_FILE = "seq.out"
 
 
 @dataclass(frozen=True)
-class ParallelReader:
+class ParallelReader(FileReader):
     """A pair of files; `labels_path` is None where only words are there."""
 
-    words_path: Path
     labels_path: Path | None
-    options: DataConfig
-    notes: tuple[str, ...] = ()
-    label_names: tuple[str, ...] | None = None
 
     def content_key(self) -> str:
-        return hash_files([self.words_path] + ([self.labels_path] if self.labels_path else []))
+        return hash_files([self.path] + ([self.labels_path] if self.labels_path else []))
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         encoding = self.options.encoding
-        words_lines = read_lines(self.words_path, encoding)
+        words_lines = read_lines(self.path, encoding)
         labels_lines = read_lines(self.labels_path, encoding) if self.labels_path else None
         pairs = (
             zip_longest(words_lines, labels_lines) if labels_lines else ((line, None) for line in words_lines)
@@ -46,8 +49,8 @@ class ParallelReader:
                     yield sentence
 
     def _sentence(self, number: int, words_line: str | None, labels_line: str | None) -> Sentence | None:
-        origin = Origin(str(self.words_path), number)
-        words = _fields(words_line, self.words_path, number, self.options.encoding)
+        origin = Origin(str(self.path), number)
+        words = _fields(words_line, self.path, number, self.options.encoding)
         if self.labels_path is None:
             return Sentence(words, None, origin) if words else None
         labels = _fields(labels_line, self.labels_path, number, self.options.encoding)
@@ -65,7 +68,7 @@ def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
     if labels_path == words_path or not (labels_path and labels_path.exists()):
         labels_path = None
     notes = (f"words from {words_path.name}, labels from {labels_path.name}",) if labels_path else ()
-    return ParallelReader(words_path, labels_path, data.model_copy(update={"format": "parallel"}), notes)
+    return ParallelReader(words_path, data.model_copy(update={"format": "parallel"}), notes, labels_path)
 
 
 def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[str, ...]:

@@ -52,11 +52,14 @@ class Reader(Protocol):
     """One source of sentences, with everything about it found out.
 
     options: the user's options with each detection filled in, fit for the run's other files of the same format.
-    notes: what was found out, for the log. label_names: all labels in the source's own order, where it declares them.
+    place: its name in messages. notes: what was found out, for the log. label_names: all labels in the source's own order, where it declares them.
     """
 
     @property
     def options(self) -> DataConfig: ...
+
+    @property
+    def place(self) -> str: ...
 
     @property
     def notes(self) -> tuple[str, ...]: ...
@@ -71,6 +74,27 @@ class Reader(Protocol):
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         """The sentences in order, read lazily."""
         ...
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """What readers of one file have in common; its labels come in no order of their own."""
+
+    path: Path
+    options: DataConfig
+    notes: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return None
+
+    def content_key(self) -> str:
+        """A hash of the file's bytes."""
+        return hash_files([self.path])
 
 
 def require_file(path: Path) -> Path:
