@@ -31,10 +31,10 @@ class CharSpan:
 class SpanRules:
     """How spans of characters are read.
 
-    policy: for spans that cut words, overlap or have white space at their ends. `fail` stops, `drop` leaves them out,
-    `expand` takes the words they touch, `contract` the words they hold whole; of overlapping spans these three keep the
-    longest, the first among equals. layer: of nested spans take that layer alone, 0 the outermost, and call none an error.
-    unit, inclusive_end: how the source counts.
+    policy: for spans that cut words, overlap or have white space at their ends. `fail` stops, `drop` leaves
+    them out, `expand` takes the words they touch, `contract` the words they hold whole; of overlapping spans
+    these three keep the longest, the first among equals. layer: of nested spans take that layer alone, 0 the
+    outermost, and call none an error. unit, inclusive_end: how the source counts.
     """
 
     policy: str = "fail"
@@ -45,7 +45,9 @@ class SpanRules:
     def word_spans(
         self, spans: Iterable[CharSpan], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
     ) -> list[Span]:
-        """Spans of the words at `offsets`, in order and apart; what the policy had to do is added to `counts`."""
+        """Spans of the words at `offsets`, in order and apart; what the policy had to do is added to
+        `counts`.
+        """
         exact = in_codepoints(spans, text, unit=self.unit, inclusive_end=self.inclusive_end, origin=origin)
         fitted = []
         for span in exact:
@@ -117,7 +119,7 @@ class SpanRules:
 
     def _surface_error(self, span: CharSpan, text: str, origin: Origin) -> UserError:
         there = text[span.start : span.end]
-        problem = f"the span {span.type} is said to be {span.surface!r}, but {there!r} is at {span.start} to {span.end}."
+        problem = f"the span {span.type} at {span.start} to {span.end} is said to be {span.surface!r}, not {there!r}."
         return origin.error(
             problem, _unit_hint(span, text) or "Check the offsets, or choose span_policy drop."
         )
@@ -126,7 +128,9 @@ class SpanRules:
 def in_codepoints(
     spans: Iterable[CharSpan], text: str, *, unit: str, inclusive_end: bool, origin: Origin
 ) -> list[CharSpan]:
-    """The spans with offsets in code points and exclusive ends, in order; offsets outside of the text are an error."""
+    """The spans with offsets in code points and exclusive ends, in order; offsets outside of the text are an
+    error.
+    """
     place = (
         None
         if unit == "codepoint" or text.isascii()
@@ -138,7 +142,7 @@ def in_codepoints(
         if place is not None:
             start, end = place.get(start, -1), place.get(end, -1)
         if not 0 <= start < end <= len(text):
-            problem = f"the span {span.type} from {span.start} to {span.end} is none of a text of {len(text)} characters."
+            problem = f"the span {span.type}, {span.start} to {span.end}, is not in a text of {len(text)} characters."
             raise origin.error(
                 problem, "Check the offsets, their unit, and whether their ends are inclusive."
             )
@@ -215,7 +219,7 @@ def _overlap_error(
 ) -> UserError:
     other = next(other for other in kept if span.start < other.end and other.start < span.end)
     one, two = (f"{c.type} {c.surface!r}" for c in char_spans([span, other], text, offsets))
-    hint = "Choose a layer (0 is the outermost), or a span_policy that keeps the longest: drop, expand, contract."
+    hint = "Choose a layer (0 is the outermost), or a span_policy that keeps the longest, such as expand."
     return origin.error(f"the spans {one} and {two} overlap.", hint)
 
 

@@ -1,4 +1,6 @@
-"""From one format and label scheme to another, with counts of everything that was not carried over as it stood."""
+"""From one format and label scheme to another, with counts of everything that was not carried over as it
+stood.
+"""
 
 from __future__ import annotations
 
@@ -67,10 +69,11 @@ def convert(
     offset_unit: str = "codepoint",
     force: bool = False,
 ) -> Conversion:
-    """Read `source`, a file, a folder, or the split `part` of a data set, and write it to `out`, whole or not at all.
+    """Read `source`, a file, a folder, or the split `part` of a data set, and write it to `out`, whole or not
+    at all.
 
-    Label sequences that their scheme forbids stop a conversion that has to understand them, unless the options say how
-    to repair them.
+    Label sequences that their scheme forbids stop a conversion that has to understand them, unless the
+    options say how to repair them.
     """
     format = output_format(out, to_format or ("conll" if out == STDOUT else None))
     if out != STDOUT:
@@ -139,7 +142,9 @@ def _in_target(labels: tuple[str, ...], done: Conversion) -> tuple[str, ...]:
 
 
 def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
-    """Every label that may be written: those that are there, and those that a conversion or repair may make of them."""
+    """Every label that may be written: those that are there, and those that a conversion or repair may make
+    of them.
+    """
     if source is None or target is None:
         return ()
     counts = split.label_counts()

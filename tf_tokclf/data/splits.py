@@ -41,10 +41,12 @@ NAMES = ("train", "validation", "test")
 _CACHE_FORMAT = 1  # counted up whenever reading changes what it yields
 _STALE_AFTER_S = 24 * 3600
 _OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "test": ("test",)}
+# Options that change nothing about what is read from a file.
 _NOT_READING = {
-    "train_file", "validation_file", "test_file", "dataset_name", "train_split", "validation_split", "test_split",
-    "repair", "validation_fraction", "max_train_samples", "max_eval_samples", "use_cache",
-}  # fmt: skip
+    *(f"{name}_{what}" for name in NAMES for what in ("file", "split")),
+    *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache"),
+    *("validation_fraction", "max_train_samples", "max_eval_samples"),
+}
 
 
 @dataclass(frozen=True)
@@ -157,10 +159,10 @@ def load_splits(
         if split.n_skipped:
             notes.append(f"{name}: {split.n_skipped} sentences left out, the first: {split.skipped[0]}")
     if cut_validation and "train" in found and "validation" not in found:
+        n_all = len(found["train"])
         found["train"], found["validation"] = _cut(found["train"], data, seed)
         notes.append(
-            f"no validation split: {len(found['validation'])} of {len(found['train']) + len(found['validation'])} "
-            f"training sentences cut off by seed {seed}"
+            f"no validation split: {len(found['validation'])} of {n_all} training sentences cut off by seed {seed}"
         )
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
@@ -174,7 +176,9 @@ def load_splits(
 
 
 def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: str | None = None) -> Split:
-    """One file or folder, or the split `part` of a data set, as it stands. What was found out is in its notes."""
+    """One file or folder, or the split `part` of a data set, as it stands. What was found out is in its
+    notes.
+    """
     if part is None:
         return _read("data", open_reader(resolve_reference(source), data, task), data, task)
     chosen = data.model_copy(update={"train_split": part, "validation_split": None, "test_split": None})
@@ -214,7 +218,7 @@ def _readers(data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[st
 
 
 def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> dict[str, Reader]:
-    """Readers of the files; columns found out in the first are the others' too, where the format is the same."""
+    """Readers of the files; columns found out in one are those of the next files of its format too."""
     readers: dict[str, Reader] = {}
     formats = {
         name: data.format if data.format != "auto" else detect_format(path, data.encoding)
@@ -318,8 +322,9 @@ def _stored(
     *,
     use_cache: bool,
 ) -> Split:
-    """The split with this fingerprint, written first where it is not there yet: whole or not at all, and unharmed by
-    another run that writes the same."""
+    """The split with this fingerprint, written first where it is not there yet: whole or not at all, and
+    unharmed by another run that writes the same.
+    """
     folder = cache_folder() / "splits" / fingerprint
     if not (use_cache and folder.is_dir()):
         partial = folder.with_name(f"{fingerprint}.{uuid.uuid4().hex}.partial")

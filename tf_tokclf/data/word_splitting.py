@@ -1,5 +1,6 @@
-"""Raw text into words with their exact places. Training and prediction have to use the same rule: it is saved with
-the model."""
+"""Raw text into words with their exact places. Training and prediction have to use the same rule: it is saved
+with the model.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 
 DEFAULT_RULE = "words"
 
-# Scripts that write no blanks between words: there each character is a word, with the marks that belong to it.
+# Scripts without blanks between words: there each character is a word, with the marks that belong to it.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _PATTERNS = {
-    "words": rf"[{_UNSPACED}][\p{{M}}\u200c\u200d]*|(?:(?![{_UNSPACED}])[\p{{L}}\p{{M}}\p{{N}}_\u00ad\u200c\u200d])+|\S",
+    "words": (
+        rf"[{_UNSPACED}][\p{{M}}\u200c\u200d]*"
+        rf"|(?:(?![{_UNSPACED}])[\p{{L}}\p{{M}}\p{{N}}_\u00ad\u200c\u200d])+"
+        r"|\S"
+    ),
     "whitespace": r"\S+",
     "characters": r"\S\p{M}*",
 }
@@ -25,8 +30,9 @@ _PATTERNS = {
 def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], ...]:
     """The [start, end) of each word of `text`, in code points.
 
-    words: runs of letters, marks, digits and `_`; every other sign stands alone, and so does each character of scripts
-    without blanks (Chinese, Japanese, Thai ...). whitespace: what stands between white space. characters: each one.
+    words: runs of letters, marks, digits and `_`; every other sign stands alone, and so does each character
+    of scripts without blanks (Chinese, Japanese, Thai ...). whitespace: what stands between white space.
+    characters: each one.
 
     >>> text = "Don't go to 東京!"
     >>> [text[start:end] for start, end in split_words(text)]

@@ -1,4 +1,6 @@
-"""brat's stand-off files: a text in NAME.txt, its spans of characters in NAME.ann; a line of text is a sentence."""
+"""brat's stand-off files: a text in NAME.txt, its spans of characters in NAME.ann; a line of text is a
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -89,8 +91,9 @@ def open_brat(path: Path, data: DataConfig) -> BratReader:
 def _pieces(
     text: str, spans: list[CharSpan], problems: Problems
 ) -> Iterator[tuple[int, int, list[CharSpan]]]:
-    """The lines of a text with their spans, in order. Empty lines stay with the line before, so that nothing of the text
-    is lost, and so does a line that a span reaches into."""
+    """The lines of a text with their spans, in order. Empty lines stay with the line before, so that nothing
+    of the text is lost, and so does a line that a span reaches into.
+    """
     rest = iter([*spans, None])
     span = next(rest)
     start, inside, reach = 0, list[CharSpan](), 0

@@ -1,4 +1,6 @@
-"""CoNLL-U, parsed by the library conllu: the label is UPOS, XPOS or any other field, or a key in FEATS or MISC."""
+"""CoNLL-U, parsed by the library conllu: the label is UPOS, XPOS or any other field, or a key in FEATS or
+MISC.
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
 
 @cache
 def _spooled() -> Path:
-    """Standard input as a file, since finding out its columns takes a second look; gone when the program ends."""
+    """Standard input as a file, since finding out its columns takes a second look; gone when the program
+    ends.
+    """
     folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "stdin"

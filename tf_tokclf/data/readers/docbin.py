@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DocBinReader(FileReader):
-    """A file of documents. group: a span group's name, or None for the entities; field: of tokens, for parts of speech."""
+    """A file of documents. group: a span group's name, or None for the entities; field: of tokens, for parts
+    of speech.
+    """
 
     reading: TextReading
     group: str | None

@@ -1,4 +1,4 @@
-"""What all readers share: the protocol, lines of text with checked bytes, and what happens at a bad sentence."""
+"""What readers share: the protocol, lines of text with checked bytes, what happens at a bad sentence."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ class Problems:
 class Reader(Protocol):
     """One source of sentences, with everything about it found out.
 
-    options: the user's options with each detection filled in, fit for the run's other files of the same format.
-    place: its name in messages. notes: what was found out, for the log. label_names: all labels in the source's own order, where it declares them.
+    options: the user's options with each detection filled in, fit for the run's other files of the same
+    format. place: its name in messages. notes: what was found out, for the log. label_names: all labels in
+    the source's own order, where it declares them.
     """
 
     @property
@@ -124,7 +125,8 @@ def hash_files(paths: Iterable[Path]) -> str:
 def read_lines(path: Path, encoding: str) -> Iterator[str]:
     """The lines of a text file with their ends; only a line feed ends a line. A byte-order mark is dropped.
 
-    Bytes that are wrong in the encoding come as lone surrogates: `undecoded` finds them, so that the line is known.
+    Bytes that are wrong in the encoding come as lone surrogates: `undecoded` finds them, so that the line is
+    known.
     """
     codec = _codec(encoding, path)
     errors = "surrogateescape"

@@ -1,4 +1,6 @@
-"""Records, which are mappings of named fields: which fields hold words and labels, and a sentence from a record."""
+"""Records, which are mappings of named fields: which fields hold words and labels, and a sentence from a
+record.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,7 @@ def choose_layout(
     path: str,
     label_names: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Layout:
-    """The layout of records with the fields `names`; `label_names` are those that fields declare themselves."""
+    """The layout of records with the fields `names`; `label_names` are those that fields declare."""
     word = _named(data.text_column_name, names, path)
     label = _named(data.label_column_name, names, path)
     dialect = data.format if data.format in DIALECTS else None
@@ -120,7 +122,7 @@ def read_records(
 
 
 def sentence_from(record: Record, layout: Layout, origin: Origin, counts: Counter[str]) -> Sentence | None:
-    """The sentence in a record, or None where annotators turned the record down, which is added to `counts`."""
+    """The sentence in a record; None where annotators turned the record down, which `counts` remembers."""
     if layout.texts:
         return _sentence_of_text(record, layout, layout.texts, origin, counts)
     words = _texts(_list_in(record, layout.word, origin), layout.word, origin)

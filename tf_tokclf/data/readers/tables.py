@@ -1,4 +1,4 @@
-"""Arrow tables, from Parquet files or Hugging Face data sets: whole columns at a time where they are lists."""
+"""Arrow tables, from Parquet files or Hugging Face data sets: whole columns at once where they are lists."""
 
 from __future__ import annotations
 
@@ -119,8 +119,9 @@ def open_table(
     task: Task,
     label_names: dict[str, tuple[str, ...]] | None = None,
 ) -> TableReader:
-    """Find out which columns of a table hold words and labels; the features that Hugging Face's libraries write into
-    a schema name the labels, unless `label_names` does."""
+    """Find out which columns of a table hold words and labels; the features that Hugging Face's libraries
+    write into a schema name the labels, unless `label_names` does.
+    """
     first = next(batches(), None)
     if first is None or not first.num_rows:
         raise UserError("holds no rows.", path=place, hint="Choose another split or file.")

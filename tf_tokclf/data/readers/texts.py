@@ -48,7 +48,9 @@ class TextReading:
         offsets: Sequence[tuple[int, int]] | None = None,
         document: str | None = None,
     ) -> Sentence:
-        """The sentence of a text; without labels where `spans` is None. offsets: of words that the source has itself."""
+        """The sentence of a text; without labels where `spans` is None. offsets: of words that the source has
+        itself.
+        """
         places = tuple(split_words(text, self.splitting) if offsets is None else offsets)
         words = tuple(text[start:end] for start, end in places)
         labels = None

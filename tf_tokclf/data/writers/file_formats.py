@@ -40,7 +40,7 @@ def write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing
 
 
 def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    """A folder with NAME.txt and NAME.ann for each document; a sentence that ends no line gets a line's end."""
+    """A folder with NAME.txt and NAME.ann for each document; every sentence ends a line."""
     folder.mkdir(parents=True)
     names: set[str] = set()
     for document, members in groupby(sentences, key=lambda sentence: sentence.document):

@@ -12,7 +12,9 @@ from tf_tokclf.errors import UserError
 
 @dataclass(frozen=True)
 class Writing:
-    """How sentences are written. scheme: of their labels; None where they have none. label_names: all there are."""
+    """How sentences are written. scheme: of their labels; None where they have none. label_names: all there
+    are.
+    """
 
     task: Task = Task.NER
     scheme: Scheme | None = Scheme.IOB2

@@ -176,7 +176,8 @@ LINE_WRITERS: Mapping[str, Lines] = {
 
 
 def text_of(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
-    """The text of a sentence and the places of its words; where the source has no text, words with blanks between.
+    """The text of a sentence and the places of its words; where the source has no text, words with blanks
+    between.
 
     >>> text_of(Sentence(("New", "York")))
     ('New York', [(0, 3), (4, 8)])
