@@ -22,3 +22,59 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data sets, which are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither read nor fill the cache of the person who runs them."""
+    os.environ["TF_TOKCLF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny BERT encoder that knows the words of the small files here."""
+    from tests.encoders import make_bert
+
+    return make_bert(tmp_path_factory.mktemp("encoders") / "bert", WORDS)
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny RoBERTa encoder."""
+    from tests.encoders import make_roberta
+
+    return make_roberta(tmp_path_factory.mktemp("encoders") / "roberta", WORDS)
+
+
+PEOPLE = ("ada", "grace", "alan", "edsger")
+PLACES = ("london", "paris", "oslo", "rome")
+VERBS = ("visited", "left", "likes", "saw")
+WORDS = (*PEOPLE, *PLACES, *VERBS, "and", ".")
+
+
+@pytest.fixture(scope="session")
+def people_and_places() -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Sentences that a tiny encoder learns within seconds: words and IOB2 labels."""
+    sentences = []
+    for i, person in enumerate(PEOPLE):
+        for j, place in enumerate(PLACES):
+            words = (person, "lovelace", VERBS[(i + j) % 4], place, ".")
+            sentences.append((words, ("B-PER", "I-PER", "O", "B-LOC", "O")))
+            sentences.append(((place, VERBS[j], person), ("B-LOC", "O", "B-PER")))
+    return sentences
+
+
+@pytest.fixture(scope="session")
+def conll_files(
+    tmp_path_factory: pytest.TempPathFactory, people_and_places: list[tuple[tuple[str, ...], tuple[str, ...]]]
+) -> dict[str, str]:
+    """The same as CoNLL files: train, validation and test, by the names of fit's settings."""
+    folder = tmp_path_factory.mktemp("conll")
+    files = {}
+    for name, part in (("train", people_and_places), ("validation", people_and_places[::3]), ("test", people_and_places[1::4])):
+        path = folder / f"{name}.conll"
+        path.write_text(
+            "\n".join("".join(f"{word}\t{label}\n" for word, label in zip(*sentence)) for sentence in part), encoding="utf-8"
+        )
+        files[f"{name}_file"] = str(path)
+    return files

@@ -1,0 +1,79 @@
+"""Tiny encoders, built from a configuration and a vocabulary made on the spot: real models that need no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from tf_tokclf.model.backend import keras, transformers
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,'-@#"
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+
+
+def make_bert(folder: Path, words: Iterable[str] = (), **changes: object) -> Path:
+    """A BERT encoder of two layers; its vocabulary is `words` and single letters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = [*special, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    vocabulary += sorted({word.lower() for word in words}.difference(vocabulary))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    limit = {**SIZES, **changes}["max_position_embeddings"]
+    tokenizer = transformers.BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=limit)
+    config = transformers.BertConfig(vocab_size=len(vocabulary), **{**SIZES, **changes})
+    return _save(folder, transformers.TFBertModel, config, tokenizer)
+
+
+def make_roberta(folder: Path, words: Iterable[str]) -> Path:
+    """A RoBERTa encoder: byte-level pieces, a blank before each word, positions that begin behind the padding's."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    backend.train_from_iterator(words, trainer)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True)
+    tokenizer = transformers.RobertaTokenizerFast(tokenizer_object=backend, model_max_length=62)
+    config = transformers.RobertaConfig(
+        vocab_size=backend.get_vocab_size(), **SIZES, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2
+    )
+    return _save(folder, transformers.TFRobertaModel, config, tokenizer)
+
+
+def make_unigram_tokenizer(words: Iterable[str]) -> object:
+    """A SentencePiece-like tokenizer, as XLM-R, CamemBERT and ALBERT have."""
+    backend = Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
+    )
+    backend.train_from_iterator(words, trainer)
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+
+
+def _save(folder: Path, model_class: type, config: object, tokenizer: object) -> Path:
+    """The encoder as the Hub has them: PyTorch-layout safetensors, without a head."""
+    from tf_tokclf.model.portable_weights import save_portable_weights
+
+    keras.utils.set_random_seed(7)
+    model = model_class(config)
+    model.build_in_name_scope()
+    config.architectures = [model_class.__name__.removeprefix("TF")]
+    config.save_pretrained(folder)
+    save_portable_weights(model, folder / "model.safetensors")
+    tokenizer.save_pretrained(folder)
+    return folder
