@@ -1,0 +1,33 @@
+"""The loss against a plain computation, and where transformers' own overflows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tf_tokclf.model.backend import tf
+from tf_tokclf.training.loss import mean_loss, summed_loss
+
+
+@pytest.mark.parametrize("shape", [(64, 512), (128, 512)])
+def test_float16_logits_of_large_batches_give_the_true_mean(shape: tuple[int, int]):
+    """transformers sums in the logits' type: 64x512 gives inf, 128x512 nan."""
+    logits = tf.zeros((*shape, 9), tf.float16)
+    labels = tf.ones(shape, tf.int64)
+    assert float(mean_loss(labels, logits)) == pytest.approx(np.log(9), rel=1e-6)
+
+
+def test_a_batch_without_a_label_has_a_loss_of_0():
+    assert float(mean_loss(tf.fill((2, 3), tf.constant(-100, tf.int64)), tf.zeros((2, 3, 4)))) == 0.0
+
+
+def test_it_is_the_mean_over_labelled_pieces():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 5, 4)).astype(np.float32)
+    labels = rng.integers(0, 4, (3, 5))
+    labels[0, :2] = labels[2, 4] = -100
+    rows = logits[labels >= 0].astype(np.float64)
+    expected = [-row[label] + np.log(np.exp(row).sum()) for row, label in zip(rows, labels[labels >= 0])]
+    total, count = summed_loss(tf.constant(labels), tf.constant(logits))
+    assert float(count) == len(expected) == 12
+    assert float(total) == pytest.approx(sum(expected), rel=1e-6)
