@@ -117,7 +117,7 @@ def read_records(
         except UserError as error:
             problems.report(error)
         else:
-            if sentence:
+            if sentence is not None:
                 yield sentence
 
 
