@@ -41,8 +41,8 @@ def inspect_command(
 ) -> None:
     """Show what is in labelled data, and what is wrong with it.
 
-    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). Name a model to see pieces and
-    windows too.
+    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). Name a model to see pieces
+    and windows too.
 
     \b
     tf-tokclf inspect train.conll

@@ -161,7 +161,7 @@ def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.INVALID_SEQUENCE,
                 Level.ERROR,
-                f"{split.name}: {_times(n, 'place')} break {data.scheme} ({kind}). {found[0][1]}",
+                f"{split.name}: {_times(n, 'place')} against {data.scheme} ({kind}). {found[0][1]}",
                 n,
                 "Mend the file, or repair the labels: data.repair conlleval (as scorers do) or discard.",
                 tuple(data.example_at(number, place, place + 1) for _, _, place in found[:N_EXAMPLES]),
