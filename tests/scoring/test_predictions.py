@@ -14,9 +14,14 @@ from tf_tokclf.data.sentence import Origin
 from tf_tokclf.errors import UserError
 from tf_tokclf.report.conlleval import conlleval_text
 from tf_tokclf.report.tables import percent
-from tf_tokclf.scoring.predictions import Prediction, read_predictions, score_file, write_predictions
+from tf_tokclf.scoring.evaluation import evaluate_file
+from tf_tokclf.scoring.predictions import Prediction, read_predictions, write_predictions
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
+
+
+def _score(*files: Path, **options):
+    return evaluate_file(*files, **options).scores
 
 
 def write(path: Path, text: str) -> Path:
@@ -26,7 +31,7 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("name", ["wnut17_spinningbytes", "wnut17_arcada", "any_labels"])
 def test_output_is_that_of_the_official_script(name):
-    text = conlleval_text(score_file(SAMPLES / f"{name}.tsv"))
+    text = conlleval_text(_score(SAMPLES / f"{name}.tsv"))
     assert text == (SAMPLES / f"{name}.conlleval.txt").read_text()
 
 
@@ -35,7 +40,7 @@ def test_output_is_that_of_the_official_script(name):
 )
 def test_real_system_outputs_score_what_the_shared_task_published(shared_data, system, f1, surface):
     folder = shared_data / "wnut17"
-    result = score_file(folder / "system_outputs" / system, folder / "emerging.test.annotated").to_json()
+    result = _score(folder / "system_outputs" / system, folder / "emerging.test.annotated").to_json()
     assert percent(result["overall"]["f1"]) == f1
     assert percent(result["surface_forms"]["overall"]["f1"]) == surface
 
@@ -44,8 +49,8 @@ def test_two_files_of_two_columns_score_as_one_of_three(tmp_path):
     rows = [line.split("\t") for line in (SAMPLES / "wnut17_arcada.tsv").read_text().split("\n")]
     gold = write(tmp_path / "gold.conll", "\n".join("\t".join(row[:2]) for row in rows))
     predicted = write(tmp_path / "predicted", "\r\n".join(" ".join(row[::2]) for row in rows))
-    together = score_file(SAMPLES / "wnut17_arcada.tsv")
-    assert score_file(predicted, gold).to_json() == together.to_json()
+    together = _score(SAMPLES / "wnut17_arcada.tsv")
+    assert _score(predicted, gold).to_json() == together.to_json()
 
 
 def test_our_own_lines_come_back_whole(tmp_path):
@@ -69,22 +74,22 @@ def test_our_own_lines_come_back_whole(tmp_path):
 
 def test_words_without_a_score_are_counted(tmp_path):
     line = {"words": ["a", "b"], "gold": ["O", "B-X"], "predicted": ["O", "O"], "scores": [0.5, None]}
-    scores = score_file(write(tmp_path / "p.jsonl", json.dumps(line) + "\n"))
+    scores = _score(write(tmp_path / "p.jsonl", json.dumps(line) + "\n"))
     assert scores.facts == {"n_unseen_words": 1}
 
 
 def test_scheme_is_that_of_the_gold_labels_unless_named(tmp_path):
     file = write(tmp_path / "p.tsv", "a\tI-X\tI-X\nb\tO\tB-X\n\n")
-    assert score_file(file).scheme is Scheme.IO
-    assert score_file(file, data=DataConfig(scheme="IOB2")).scheme is Scheme.IOB2
-    assert score_file(write(tmp_path / "pos.tsv", "a\tNOUN\tVERB\n\n")).scheme is Scheme.NONE
+    assert _score(file).scheme is Scheme.IO
+    assert _score(file, data=DataConfig(scheme="IOB2")).scheme is Scheme.IOB2
+    assert _score(write(tmp_path / "pos.tsv", "a\tNOUN\tVERB\n\n")).scheme is Scheme.NONE
 
 
 def test_other_words_of_the_same_number_are_said(tmp_path, caplog):
     gold = write(tmp_path / "gold.conll", "a\tB-X\nb\tO\n\n")
     predicted = write(tmp_path / "predicted.conll", "a\tB-X\n&amp;\tO\n\n")
     with caplog.at_level(logging.WARNING):
-        assert score_file(predicted, gold).overall.f1 == 1
+        assert _score(predicted, gold).overall.f1 == 1
     assert "1 words differ" in caplog.text
 
 
@@ -99,15 +104,15 @@ def test_other_words_of_the_same_number_are_said(tmp_path, caplog):
 def test_other_sentences_are_refused(tmp_path, gold, predicted, message):
     files = write(tmp_path / "predicted.conll", predicted), write(tmp_path / "gold.conll", gold)
     with pytest.raises(UserError, match=message):
-        score_file(*files)
+        _score(*files)
 
 
 def test_predictions_without_gold_need_a_gold_file(tmp_path):
     with pytest.raises(UserError, match="predicted labels only"):
-        score_file(write(tmp_path / "p.conll", "a\tB-X\n\n"))
+        _score(write(tmp_path / "p.conll", "a\tB-X\n\n"))
     line = json.dumps({"words": ["a"], "predicted": ["O"]})
     with pytest.raises(UserError, match="no gold labels"):
-        score_file(write(tmp_path / "p.jsonl", line + "\n"))
+        _score(write(tmp_path / "p.jsonl", line + "\n"))
 
 
 @pytest.mark.parametrize("line", ["[]", '{"words": ["a"]}', "{", '{"words": ["a"], "predicted": []}'])

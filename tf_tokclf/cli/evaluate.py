@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
 
+if TYPE_CHECKING:
+    from tf_tokclf.scoring.evaluation import Evaluation
+
 
 @click.command("evaluate", cls=TwinCommand)
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--split", help="Split of the run's data to score on: train, validation or test (the default).")
 @click.option("--file", "file", help="Labelled file to score on instead, in any format that fit reads.")
-@click.option("--format", "input_format", default="auto", show_default=True, help="Of --file.")
-@click.option("--text-column-name", help="Column of words of --file.")
+@click.option(
+    "--predictions",
+    type=click.Path(exists=True, path_type=Path),
+    help="Score this instead of a MODEL: JSON lines, or columns with the predicted labels last.",
+)
+@click.option(
+    "--gold",
+    type=click.Path(exists=True, path_type=Path),
+    help="Labelled file of the same sentences, where --predictions has no gold labels.",
+)
+@click.option(
+    "--input-format", default="auto", show_default=True, help="Of --file, --predictions and --gold."
+)
+@click.option("--text-column-name", help="Column of words in them.")
 @click.option("--label-column-name", help="Column of labels of --file.")
-@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of --file.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of the files.")
+@click.option("--scheme", default="auto", show_default=True, help="Of their labels; auto: found out.")
 @click.option(
     "--mode",
     type=click.Choice(["conlleval", "strict"]),
@@ -25,54 +41,130 @@ from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
     show_default=True,
     help="Reading of invalid label sequences.",
 )
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores here as JSON.")
+@click.option("--errors", is_flag=True, help="Show where it errs as well.")
 @click.option(
-    "--output-predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write words and labels here (JSONL)."
+    "--calibrate", is_flag=True, help="First fit the temperature of a run on dev and store it with the model."
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "conlleval", "json"]),
+    default="table",
+    show_default=True,
+    help="Of what is printed; conlleval: the official script's layout.",
+)
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores here as JSON."
+)
+@click.option(
+    "--output-predictions",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write words and labels here (JSONL).",
 )
 @click.option("--force", is_flag=True, help="Replace the files to be written.")
 @model_options
 @logging_options
 def evaluate_command(
-    model: str,
+    model: str | None,
     split: str | None,
     file: str | None,
+    predictions: Path | None,
+    gold: Path | None,
     input_format: str,
     text_column_name: str | None,
     label_column_name: str | None,
     encoding: str,
-    mode: str,
+    scheme: str,
+    mode: Literal["conlleval", "strict"],
+    errors: bool,
+    calibrate: bool,
+    output_format: str,
     output: Path | None,
     output_predictions: Path | None,
     force: bool,
     **options: Any,
 ) -> None:
-    """Score MODEL, a run, a model folder, a Hub id or package:NAME/PATH, on labelled data.
+    """Score MODEL, a run, a model folder, a Hub id or package:NAME/PATH, on labelled data; or predictions.
 
     \b
     tf-tokclf evaluate runs/mine
     tf-tokclf evaluate dslim/bert-base-NER --file test.conll --output scores.json
+    tf-tokclf evaluate --predictions theirs.conll --gold test.conll --format conlleval
     """
     from tf_tokclf.cli.outputs import check_output
 
     for path in (output, output_predictions):
         check_output(path, force=force)
+    _check_usage(model, file, predictions, gold, calibrate, output_predictions)
 
     from tf_tokclf.config.schema import DataConfig
-    from tf_tokclf.inference.api import evaluate
-    from tf_tokclf.report.tables import scores_table
-    from tf_tokclf.report.terminal import stdout_console
-    from tf_tokclf.run_dir import write_json
 
     data = None
-    if file:
+    if file or predictions:
         data = DataConfig(
             test_file=file,
             format=input_format,
             text_column_name=text_column_name,
             label_column_name=label_column_name,
             encoding=encoding,
+            scheme=scheme,
         )
-    result = evaluate(model, split=split or "test", data=data, mode=mode, predictions=output_predictions, **options)
+    if predictions:
+        from tf_tokclf.scoring.evaluation import evaluate_file
+
+        result = evaluate_file(predictions, gold, data=data, mode=mode, errors=errors)
+    else:
+        assert model is not None  # checked above
+        from tf_tokclf.inference import api
+
+        if calibrate:
+            from tf_tokclf.inference.calibrating import calibrate as fit_and_store
+
+            fit_and_store(model)
+        result = api.evaluate(
+            model,
+            split=split or "test",
+            data=data,
+            mode=mode,
+            predictions=output_predictions,
+            errors=errors,
+            **options,
+        )
     if output:
+        from tf_tokclf.run_dir import write_json
+
         write_json(output, result.to_json())
-    stdout_console().print(scores_table(result.scores))
+    _print(result, output_format)
+
+
+def _check_usage(
+    model: str | None,
+    file: str | None,
+    predictions: Path | None,
+    gold: Path | None,
+    calibrate: bool,
+    output_predictions: Path | None,
+) -> None:
+    if (model is None) == (predictions is None):
+        raise click.UsageError("Give either a MODEL or --predictions FILE.")
+    if predictions and (file or calibrate or output_predictions):
+        raise click.UsageError("--file, --calibrate and --output-predictions need a MODEL.")
+    if gold and not predictions:
+        raise click.UsageError(
+            "--gold goes with --predictions; with a MODEL, name the labelled data with --file."
+        )
+
+
+def _print(result: Evaluation, output_format: str) -> None:
+    import json
+
+    from tf_tokclf.report.conlleval import conlleval_text
+    from tf_tokclf.report.tables import evaluation_tables
+    from tf_tokclf.report.terminal import stdout_console
+
+    if output_format == "json":
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+    elif output_format == "conlleval":
+        click.echo(conlleval_text(result.scores), nl=False)
+    else:
+        stdout_console().print(evaluation_tables(result))

@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show what is in the data, and what is wrong with it."),
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
+    "compare": ("tf_tokclf.cli.compare", "compare_command", "Hold systems against each other."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
 }

@@ -85,6 +85,18 @@ class Windows:
         """(rows,) pieces of each row, special ones included."""
         return np.diff(self.starts)
 
+    def positions(self, offsets: np.ndarray) -> np.ndarray:
+        """(words,) where in its row each word's first piece stands, -1 for words of no row.
+
+        offsets: (sentences + 1,) number of each sentence's first word, and of words.
+        """
+        positions = np.full(int(offsets[-1]), -1, dtype=np.int32)
+        first = first_piece_mask(self.word, self.starts)
+        within = np.arange(len(self.word)) - np.repeat(self.starts[:-1], self.lengths)
+        row_sentence = np.repeat(self.sentence, self.lengths)
+        positions[offsets[row_sentence[first]] + self.word[first]] = within[first]
+        return positions
+
     def rows(self, keep: np.ndarray) -> Windows:
         """The rows where `keep` (rows,) is True."""
         if keep.all():

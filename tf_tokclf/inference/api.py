@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.splits import Split, load_splits
+from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.evaluating import Evaluation, evaluate_sentences
+from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.scoring.error_analysis import ErrorAnalyst, Training, training_of
+from tf_tokclf.scoring.evaluation import Evaluation
 
 
 def load(reference: str | Path, **options: Any) -> Tagger:
@@ -30,19 +31,34 @@ def evaluate(
     data: DataConfig | None = None,
     mode: Literal["conlleval", "strict"] = "conlleval",
     predictions: Path | None = None,
+    errors: bool = False,
     **options: Any,
 ) -> Evaluation:
     """Score a model on labelled data, word by word.
 
     reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. predictions:
-    a file to write words, labels and scores to. options: those of `Tagger.load`.
+    a file to write words, labels and scores to. errors: analyse them as well. options: those of `Tagger.load`.
     """
-    labelled, scheme = labelled_split(reference, split, data)
-    return evaluate_sentences(Tagger.load(reference, **options), labelled, mode=mode, scheme=scheme, predictions=predictions)
+    splits = labelled_splits(reference, split, data)
+    analyst = ErrorAnalyst(splits.scheme, mode, _training(splits)) if errors else None
+    return evaluate_sentences(
+        Tagger.load(reference, **options),
+        splits[split],
+        mode=mode,
+        scheme=splits.scheme,
+        predictions=predictions,
+        analyst=analyst,
+    )
 
 
-def labelled_split(reference: str | Path, split: str, data: DataConfig | None) -> tuple[Split, Scheme]:
-    """The sentences to score on and the scheme of their labels."""
+def _training(splits: Splits) -> Training | None:
+    if splits.train is None:
+        return None
+    return training_of(((s.words, s.labels or ()) for s in splits.train), splits.scheme)
+
+
+def labelled_splits(reference: str | Path, split: str, data: DataConfig | None) -> Splits:
+    """The data with the split to score on: `data`, or that of the run that `reference` is."""
     task, seed = Task.NER, 42
     if data is None:
         run = run_of(reference)
@@ -52,8 +68,7 @@ def labelled_split(reference: str | Path, split: str, data: DataConfig | None) -
             )
         config = load_config(run.config)
         data, task, seed = config.data, config.task, config.training.seed
-    splits = load_splits(data, task=task, seed=seed, required=(split,), cut_validation=split != "test")
-    return splits[split], splits.scheme
+    return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=split != "test")
 
 
 def run_of(reference: str | Path) -> RunDir | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,19 +14,10 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.tagger import TaggedSentence, Tagger
 from tf_tokclf.run_dir import open_whole
-from tf_tokclf.scoring.scores import Scorer, Scores
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores, and the mean negative log-probability of the gold label over the words that have both."""
-
-    scores: Scores
-    loss: float
-
-    def to_json(self) -> dict[str, Any]:
-        """What results.json holds for one split."""
-        return {**self.scores.to_json(), "loss": self.loss}
+from tf_tokclf.scoring.error_analysis import ErrorAnalyst
+from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.predictions import Prediction
+from tf_tokclf.scoring.scores import Scorer
 
 
 def evaluate_sentences(
@@ -37,6 +27,7 @@ def evaluate_sentences(
     mode: Literal["conlleval", "strict"] = "conlleval",
     scheme: Scheme | None = None,
     predictions: Path | None = None,
+    analyst: ErrorAnalyst | None = None,
 ) -> Evaluation:
     """Label `sentences` and score the result against their own labels.
 
@@ -58,21 +49,32 @@ def evaluate_sentences(
             n_unknown += int((ids < 0).sum())
             n_empty += tagged.n_empty
             n_truncated += tagged.n_truncated
+            if file or analyst:
+                prediction = _prediction(tagged, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
             if file:
-                write_prediction(file, tagged)
+                file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+            if analyst:
+                analyst.add(prediction)
     facts = {"n_truncated_words": n_truncated, "n_empty_words": n_empty, "n_unseen_labels": n_unknown}
-    return Evaluation(scorer.scores().with_facts(**facts), loss / n_losses if n_losses else float("nan"))
+    return Evaluation(
+        scorer.scores().with_facts(**facts),
+        loss=loss / n_losses if n_losses else float("nan"),
+        errors=analyst.result() if analyst else None,
+    )
 
 
-def write_prediction(file: IO[str], tagged: TaggedSentence) -> None:
-    """A line of a file of predictions. A score that does not exist is null."""
-    sentence = tagged.sentence
-    line: dict[str, Any] = {"words": sentence.words}
-    if sentence.labels is not None:
-        line["gold"] = sentence.labels
-    line["predicted"] = tagged.labels
-    line["scores"] = [round(score, 6) if score == score else None for score in tagged.scores]
-    if sentence.origin is not None:
-        origin = sentence.origin
-        line["origin"] = {"path": origin.path, "number": origin.number, "unit": origin.unit}
-    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+def _prediction(tagged: TaggedSentence, *, gold_scores: np.ndarray) -> Prediction:
+    """gold_scores: (words,) the probability of each gold label, 0 for those that the model does not know."""
+    return Prediction(
+        words=tagged.sentence.words,
+        predicted=tagged.labels,
+        gold=tagged.sentence.labels,
+        scores=_known(tagged.scores),
+        gold_scores=_known(gold_scores.tolist()),
+        positions=tagged.positions,
+        origin=tagged.sentence.origin,
+    )
+
+
+def _known(scores: Sequence[float]) -> tuple[float | None, ...]:
+    return tuple(None if score != score else score for score in scores)

@@ -36,7 +36,8 @@ class TaggedSentence:
 
     scores: the probability of each word's label, nan where the model never saw the word: one of the n_empty that have
     no piece, or of the n_truncated past the limit under `truncate`. log_probabilities: (words, labels) float32, a view
-    that is good until the next sentence is asked for.
+    that is good until the next sentence is asked for. positions: where in its window each word's first piece stood,
+    None for words the model never saw.
     """
 
     sentence: Sentence
@@ -46,6 +47,7 @@ class TaggedSentence:
     n_truncated: int
     log_probabilities: np.ndarray
     label_set: LabelSet
+    positions: tuple[int | None, ...]
 
     @cached_property
     def spans(self) -> list[Span]:
@@ -130,15 +132,21 @@ class Tagger:
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         scores = _tempered(scores, self.info.temperature)
+        positions = wanted.positions(offsets)
         inside = slice(offsets[begin], offsets[end])
         ids = decode(scores[inside], offsets[begin : end + 1] - offsets[begin], self.labels, decoding=self.decoding)
         for i, sentence in enumerate(sentences[begin:end], begin):
             words = slice(offsets[i], offsets[i + 1])
             own_ids = ids[words.start - offsets[begin] : words.stop - offsets[begin]]
-            yield self._tagged(sentence, own_ids, scores[words], windows.n_pieces[words])
+            yield self._tagged(sentence, own_ids, scores[words], windows.n_pieces[words], positions[words])
 
     def _tagged(
-        self, sentence: Sentence, ids: np.ndarray, log_probabilities: np.ndarray, n_pieces: np.ndarray
+        self,
+        sentence: Sentence,
+        ids: np.ndarray,
+        log_probabilities: np.ndarray,
+        n_pieces: np.ndarray,
+        positions: np.ndarray,
     ) -> TaggedSentence:
         names = self.labels.names
         n_empty = int((n_pieces == 0).sum())
@@ -151,6 +159,7 @@ class Tagger:
             n_truncated=int(np.isnan(chosen).sum()) - n_empty,
             log_probabilities=log_probabilities,
             label_set=self.labels,
+            positions=tuple(None if position < 0 else position for position in positions.tolist()),
         )
 
 

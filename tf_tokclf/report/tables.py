@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tf_tokclf.report.terminal import plain_text
+from tf_tokclf.scoring.bootstrap import Difference
+from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
+from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, spans_in
+from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.scores import Scores
+
+_OUTCOMES = {
+    Outcome.RIGHT: "right",
+    Outcome.WRONG_TYPE: "wrong type",
+    Outcome.WRONG_BOUNDARY: "boundary",
+    Outcome.WRONG_BOTH: "both",
+    Outcome.MISSED: "missed",
+    Outcome.SPURIOUS: "spurious",
+}
 
 # What a fact beside the scores is called; others are shown by their own name.
 _FACTS = {
@@ -29,19 +45,14 @@ def scores_table(scores: Scores, intervals: Mapping[str, Interval] | None = None
 
     intervals: 95 % intervals of F1 by type, and by "" for all types together; where given they get a column.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
-    table.add_column("type" if scores.has_spans else "label", overflow="fold", max_width=28)
-    for name in ("precision", "recall", "F1"):
-        table.add_column(name, justify="right", no_wrap=True)
-    if intervals:
-        table.add_column("95 % of F1", justify="right", no_wrap=True)
-    table.add_column("support", justify="right", no_wrap=True)
+    names = ["precision", "recall", "F1", *(["95 % of F1"] if intervals else []), "support"]
+    table = _table("type" if scores.has_spans else "label", *names)
 
     def row(name: str, scored: Counts | Average, key: str | None = None, style: str = "") -> None:
         cells = [percent(scored.precision), percent(scored.recall), percent(scored.f1)]
         if intervals:
             cells.append(interval_text(intervals.get(key)) if key is not None else "")
-        table.add_row(Text(name), *cells, f"{scored.support:,}", style=style)
+        table.add_row(_text(name), *cells, f"{scored.support:,}", style=style)
 
     for type_, counts in scores.by_type.items():
         row(type_, counts, type_)
@@ -91,3 +102,133 @@ def interval_text(interval: Interval | None) -> str:
     '37.1 - 44.2'
     """
     return f"{100 * interval[0]:.1f} - {100 * interval[1]:.1f}" if interval else ""
+
+
+def evaluation_tables(evaluation: Evaluation) -> RenderableType:
+    """Scores with intervals, then the errors where they were analysed."""
+    scores = scores_table(evaluation.scores, evaluation.intervals)
+    return Group(scores, "", errors_table(evaluation.errors)) if evaluation.errors else scores
+
+
+def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> RenderableType:
+    """All systems, then each later one against the first by type, and sentences that one gets right alone."""
+    overview = _table("system", "runs", "F1", "sd", "precision", "recall")
+    for system in comparison.systems:
+        overview.add_row(_text(system.name), *_overview(system))
+    parts: list[RenderableType] = [overview]
+    for number, differences in enumerate(comparison.differences, 1):
+        a, b = comparison.systems[0], comparison.systems[number]
+        parts += ["", _difference_table(a, b, differences), *_alone(comparison, number, n_examples)]
+    scores = comparison.systems[0].scores[0]
+    notes = (
+        f"{scores.n_sentences:,} sentences, {scores.n_words:,} words",
+        f"scheme {scores.scheme.value}, mode {scores.mode}",
+        "intervals: paired bootstrap over sentences; p: two-sided paired permutation",
+        "test, not corrected for looking at several types or systems",
+    )
+    return Group(*parts, "", *(Text(note) for note in notes))
+
+
+def _overview(system: System) -> list[str]:
+    f1 = system.f1()
+    spread = percent(statistics.stdev(f1)) if len(f1) > 1 else ""
+    overall = [scores.overall for scores in system.scores]
+    precision, recall = (
+        statistics.fmean(getattr(o, name) for o in overall) for name in ("precision", "recall")
+    )
+    return [str(len(f1)), percent(statistics.fmean(f1)), spread, percent(precision), percent(recall)]
+
+
+def _difference_table(a: System, b: System, differences: Mapping[str, Difference]) -> Table:
+    short = [name if len(name) <= 10 else "…" + name[-9:] for name in (a.name, b.name)]
+    table = _table("type", *short, "B - A", "95 %", "p", "support")
+    by_type = a.scores[0].by_type
+    for name, one in differences.items():
+        support = by_type.get(name, Counts()) if name else a.scores[0].overall
+        interval = f"{100 * one.interval[0]:+.1f} to {100 * one.interval[1]:+.1f}"
+        numbers = [
+            percent(one.a),
+            percent(one.b),
+            f"{100 * one.difference:+.2f}",
+            interval,
+            f"{one.p_value:.4f}",
+        ]
+        table.add_row(_text(name or "all"), *numbers, f"{support.gold:,}", style="" if name else "bold")
+    return table
+
+
+def _alone(comparison: Comparison, number: int, n_examples: int) -> list[RenderableType]:
+    a, b = comparison.systems[0], comparison.systems[number]
+    parts: list[RenderableType] = []
+    for winner, loser, numbers in zip((a, b), (b, a), comparison.split_sentences(number)):
+        parts += [
+            "",
+            _text(f"{len(numbers):,} sentences that {winner.name} gets right and {loser.name} wrong"),
+        ]
+        for ours, theirs in comparison.examples(number, numbers[:n_examples]):
+            wrong = theirs if winner is a else ours
+            parts += [_text(f"  {ours.origin}: {' '.join(ours.words)}")]
+            parts += [_text(f"    gold: {_spans_text(comparison, ours, ours.gold or ())}")]
+            parts += [_text(f"    {loser.name}: {_spans_text(comparison, wrong, wrong.predicted)}")]
+    return parts
+
+
+def _spans_text(comparison: Comparison, prediction: Prediction, labels: Sequence[str]) -> str:
+    scores = comparison.systems[0].scores[0]
+    spans = spans_in(labels, scores.scheme, scores.mode)
+    named = [f"[{' '.join(prediction.words[span.start : span.end])}] {span.type}" for span in spans]
+    return ", ".join(named) or "nothing"
+
+
+def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: int = 5) -> RenderableType:
+    """What became of the spans of each type, the commonest confusions, F1 of parts, and words to review."""
+    outcomes = _table("type", *_OUTCOMES.values())
+    rows = [*analysis.outcomes.items(), ("all", analysis.totals)]
+    for type_, counts in rows:
+        outcomes.add_row(_text(type_), *(f"{counts[outcome]:,}" for outcome in _OUTCOMES))
+    parts: list[RenderableType] = [outcomes]
+    confused = [
+        (pair, n)
+        for pair, n in analysis.confusion.most_common()
+        if pair[0] != pair[1] and NOTHING not in pair
+    ]
+    if confused:
+        table = _table("taken for another type: gold", "predicted", "times")
+        for (gold, predicted), n in confused[:n_confusions]:
+            table.add_row(_text(gold), _text(predicted), f"{n:,}")
+        parts += ["", table]
+    for name, buckets in analysis.parts.items():
+        table = _table(name, "precision", "recall", "F1", "support")
+        for part, scored in buckets.items():
+            shares = (scored.precision, scored.recall, scored.f1)
+            table.add_row(_text(part), *map(percent, shares), f"{scored.support:,}")
+        parts += ["", table]
+    if analysis.calibration:
+        error = percent(analysis.calibration.expected_calibration_error)
+        parts += ["", f"expected calibration error of span scores: {error} %"]
+    if analysis.disputed:
+        parts += ["", "gold labels that the model strongly disputes:"]
+        parts += [_text("  " + disputed_text(one)) for one in analysis.disputed[:n_listed]]
+    return Group(*parts)
+
+
+def disputed_text(one: Ranked) -> str:
+    """One word to review: where, what, its labels."""
+    prediction, position = one.prediction, one.position or 0
+    gold = (prediction.gold or ())[position]
+    predicted = prediction.predicted[position]
+    return f"{prediction.origin}, {prediction.words[position]}: {gold}, not {predicted} ({one.score:.3f})"
+
+
+def _table(first: str, *others: str) -> Table:
+    """A plain table: one column of names, the others of numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
+    table.add_column(Text(first), overflow="fold", max_width=28)
+    for name in others:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    return table
+
+
+def _text(text: str) -> Text:
+    """Text of data: no markup, no control characters."""
+    return Text(plain_text(text))

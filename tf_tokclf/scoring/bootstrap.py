@@ -7,8 +7,9 @@ multinomial number: ten thousand samples cost as much for a hundred thousand sen
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,14 @@ def f1_intervals(
     samples = _resample(_with_overall(table.per_sentence(types)), n_samples, seed)
     low, high = _percentiles(_f1(samples), level)
     return dict(zip([*types, OVERALL], zip(low.tolist(), high.tolist())))
+
+
+def intervals_json(
+    intervals: Mapping[str, Interval], *, n_samples: int = N_SAMPLES, level: float = LEVEL
+) -> Any:
+    """Intervals of F1 as results.json holds them."""
+    by_type = {name: list(one) for name, one in intervals.items() if name != OVERALL}
+    return {"level": level, "n_samples": n_samples, "overall": list(intervals[OVERALL]), "by_type": by_type}
 
 
 def compare(

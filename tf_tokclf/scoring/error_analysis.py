@@ -7,7 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +29,7 @@ _DISPUTED_ABOVE = 0.9
 _KEPT = 20
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What became of a gold span, or what a predicted one is."""
 
     RIGHT = "right"
@@ -160,18 +160,20 @@ def analyse_errors(
     n_kept: int = _KEPT,
 ) -> ErrorAnalysis:
     """Look at each sentence once; memory holds counts and the sentences worth a look."""
-    analyst = _Analyst(scheme, mode, training, n_kept)
+    analyst = ErrorAnalyst(scheme, mode, training, n_kept)
     for prediction in predictions:
         analyst.add(prediction)
     return analyst.result()
 
 
 @dataclass
-class _Analyst:
+class ErrorAnalyst:
+    """Looks at one sentence after the other; `result()` may be asked at any time."""
+
     scheme: Scheme
-    mode: Mode
-    training: Training | None
-    n_kept: int
+    mode: Mode = "conlleval"
+    training: Training | None = None
+    n_kept: int = _KEPT
     n_sentences: int = 0
     outcomes: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -187,6 +189,7 @@ class _Analyst:
     right: list[bool] = field(default_factory=list)
 
     def add(self, prediction: Prediction) -> None:
+        """Take in a sentence that knows its gold labels."""
         self.n_sentences += 1
         gold, predicted = (
             spans_in(labels, self.scheme, self.mode) for labels in (gold_of(prediction), prediction.predicted)
@@ -209,6 +212,7 @@ class _Analyst:
                     self.right.append(span in there_too)
 
     def result(self) -> ErrorAnalysis:
+        """What was seen so far."""
         return ErrorAnalysis(
             n_sentences=self.n_sentences,
             outcomes=dict(sorted(self.outcomes.items())),

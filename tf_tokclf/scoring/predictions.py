@@ -99,22 +99,6 @@ def read_predictions(
     return (replace(_unscored(predicted), gold=gold.labels) for gold, predicted in pairs)
 
 
-def score_file(
-    path: str | Path,
-    gold: str | Path | None = None,
-    *,
-    data: DataConfig | None = None,
-    mode: Mode = "conlleval",
-) -> Scores:
-    """Scores of a file of predictions, by the scheme of its gold labels unless `data` names one."""
-    data = data or DataConfig()
-
-    def predictions() -> Iterator[Prediction]:
-        return read_predictions(path, gold, data=data)
-
-    return score_predictions(predictions, scheme_of(predictions, data), mode=mode)
-
-
 def score_predictions(
     predictions: Callable[[], Iterable[Prediction]], scheme: Scheme, *, mode: Mode = "conlleval"
 ) -> Scores:
@@ -132,7 +116,13 @@ def score_predictions(
 def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig) -> Scheme:
     """The scheme that `data` names, or that of all gold labels."""
     if data.scheme != "auto":
-        return Scheme(data.scheme)
+        try:
+            return Scheme(data.scheme)
+        except ValueError as error:
+            known = ", ".join(scheme.value for scheme in Scheme)
+            raise UserError(
+                f"There is no label scheme {data.scheme!r}.", hint=f"Known are auto, {known}."
+            ) from error
     detection = detect_scheme(gold_of(prediction) for prediction in predictions())
     logger.info("Scheme %s", detection)
     return detection.scheme

@@ -16,13 +16,14 @@ from tf_tokclf.config.loading import save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.inference.evaluating import Evaluation, evaluate_sentences
+from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
 from tf_tokclf.model.saving import check_saved, save_model_folder
 from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.batches import BatchPlan
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best, write_history
 from tf_tokclf.training.optimizer import learning_rate_at, make_optimizer

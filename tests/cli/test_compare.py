@@ -1,0 +1,93 @@
+"""tf-tokclf compare, and evaluate on files of predictions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+
+SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
+ARCADA, SPINNINGBYTES = (str(SAMPLES / f"wnut17_{name}.tsv") for name in ("arcada", "spinningbytes"))
+
+
+def run(*args: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == code, result.output
+    return result.stdout if code == 0 else result.output
+
+
+def test_compare_prints_differences_that_fit_80_columns():
+    text = run("compare", SPINNINGBYTES, f"second={ARCADA}", "--samples", "200")
+    assert "second" in text
+    assert "sentences that second gets right" in text
+    table = text[: text.index("sentences that")]
+    assert all(len(line) <= 80 for line in table.splitlines())
+
+
+def test_compare_of_a_system_with_itself_gives_p_of_one():
+    result = json.loads(run("compare", ARCADA, ARCADA, "--format", "json"))
+    assert result["differences"][0]["overall"]["p"] == 1
+
+
+def test_compare_writes_json_and_replaces_nothing_unasked(tmp_path):
+    output = tmp_path / "comparison.json"
+    run("compare", ARCADA, SPINNINGBYTES, "--output", str(output), "--samples", "50")
+    assert len(json.loads(output.read_text())["systems"]) == 2
+    assert "--force" in run("compare", ARCADA, SPINNINGBYTES, "--output", str(output), code=2)
+
+
+def test_compare_names_what_is_missing():
+    assert "neither a run nor a file" in run("compare", ARCADA, "nowhere", code=2)
+    assert "no label scheme" in run("compare", ARCADA, ARCADA, "--scheme", "ABC", code=2)
+
+
+@pytest.mark.parametrize("name", ["wnut17_arcada", "any_labels"])
+def test_evaluate_prints_what_the_official_script_prints(name):
+    text = run("evaluate", "--predictions", str(SAMPLES / f"{name}.tsv"), "--format", "conlleval")
+    assert text == (SAMPLES / f"{name}.conlleval.txt").read_text()
+
+
+def test_evaluate_of_predictions_fits_80_columns_and_shows_errors():
+    text = run("evaluate", "--predictions", ARCADA, "--errors")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "95 % of F1" in text
+    assert "wrong type" in text
+
+
+def test_evaluate_of_predictions_as_json(tmp_path):
+    output = tmp_path / "scores.json"
+    printed = json.loads(
+        run("evaluate", "--predictions", ARCADA, "--format", "json", "--output", str(output))
+    )
+    assert printed == json.loads(output.read_text())
+    low, high = printed["f1_interval"]["overall"]
+    assert low < printed["overall"]["f1"] < high
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["model", "--predictions", ARCADA],
+        ["model", "--gold", ARCADA],
+        ["--predictions", ARCADA, "--calibrate"],
+    ],
+)
+def test_evaluate_wants_a_model_or_predictions(args):
+    assert "Usage" in run("evaluate", *args, code=2)
+
+
+def test_scoring_files_loads_no_tensorflow():
+    code = (
+        "import sys; from click.testing import CliRunner; from tf_tokclf.cli.main import cli;"
+        f"r = CliRunner().invoke(cli, ['compare', {ARCADA!r}, {ARCADA!r}, '--samples', '9']);"
+        f"e = CliRunner().invoke(cli, ['evaluate', '--predictions', {ARCADA!r}]);"
+        "sys.exit(r.exit_code or e.exit_code or int('tensorflow' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

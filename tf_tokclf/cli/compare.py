@@ -1,0 +1,101 @@
+"""tf-tokclf compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tf_tokclf.cli.options import TwinCommand, logging_options
+
+
+@click.command("compare", cls=TwinCommand)
+@click.argument("systems", nargs=-1, required=True)
+@click.option("--split", default="test", show_default=True, help="Whose predictions to take from runs.")
+@click.option(
+    "--gold",
+    type=click.Path(exists=True, path_type=Path),
+    help="Labelled file for predictions that have no gold labels.",
+)
+@click.option("--scheme", default="auto", show_default=True, help="Of the labels; auto: found out from gold.")
+@click.option(
+    "--mode",
+    type=click.Choice(["conlleval", "strict"]),
+    default="conlleval",
+    show_default=True,
+    help="Reading of invalid label sequences.",
+)
+@click.option("--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="To resample.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
+@click.option(
+    "--examples",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="Sentences to show of each kind.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of what is printed.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the comparison here as JSON.",
+)
+@click.option("--force", is_flag=True, help="Replace the file to be written.")
+@logging_options
+def compare_command(
+    systems: tuple[str, ...],
+    split: str,
+    gold: Path | None,
+    scheme: str,
+    mode: str,
+    samples: int,
+    seed: int,
+    examples: int,
+    output_format: str,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Compare SYSTEMS on the same sentences; the first is what the others are held against.
+
+    Each is a run, a folder of runs, a file of predictions (JSON lines, or columns of words, gold and
+    predicted labels), or NAME=PATH,PATH,... of any of them. Several runs are one system's seeds.
+
+    \b
+    tf-tokclf compare runs/small runs/large
+    tf-tokclf compare small=runs/s1,runs/s2 large=runs/l1,runs/l2 --output comparison.json
+    """
+    import json
+
+    from tf_tokclf.cli.outputs import check_output
+
+    check_output(output, force=force)
+
+    from tf_tokclf.config.schema import DataConfig
+    from tf_tokclf.report.tables import comparison_tables
+    from tf_tokclf.report.terminal import stdout_console
+    from tf_tokclf.run_dir import write_json
+    from tf_tokclf.scoring.comparison import compare_systems
+
+    comparison = compare_systems(
+        systems,
+        split=split,
+        gold=gold,
+        data=DataConfig(scheme=scheme),
+        mode="strict" if mode == "strict" else "conlleval",
+        n_samples=samples,
+        seed=seed,
+    )
+    if output:
+        write_json(output, comparison.to_json())
+    if output_format == "json":
+        click.echo(json.dumps(comparison.to_json(), ensure_ascii=False))
+    else:
+        stdout_console().print(comparison_tables(comparison, n_examples=examples))

@@ -1,0 +1,64 @@
+"""Scores with their intervals, the loss, and where the errors are: what evaluating gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
+from tf_tokclf.scoring.error_analysis import ErrorAnalysis, analyse_errors
+from tf_tokclf.scoring.predictions import Prediction, read_predictions, scheme_of, score_predictions
+from tf_tokclf.scoring.scores import Mode, Scores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a set. loss: mean negative log-probability of the gold label over the words that have both.
+
+    loss: nan where it cannot be told. errors: None where nobody asked.
+    """
+
+    scores: Scores
+    loss: float = math.nan
+    errors: ErrorAnalysis | None = None
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """95 % intervals of F1, as `f1_intervals` gives them."""
+        return f1_intervals(self.scores.table)
+
+    def to_json(self) -> dict[str, Any]:
+        """What results.json holds for one split."""
+        result = {
+            **self.scores.to_json(),
+            "f1_interval": intervals_json(self.intervals),
+            "loss": None if math.isnan(self.loss) else self.loss,
+        }
+        return result if self.errors is None else {**result, "errors": self.errors.to_json()}
+
+
+def evaluate_file(
+    path: str | Path,
+    gold: str | Path | None = None,
+    *,
+    data: DataConfig | None = None,
+    mode: Mode = "conlleval",
+    errors: bool = False,
+) -> Evaluation:
+    """Score a file of predictions. The scheme is found out from all gold labels, unless `data` names it.
+
+    path, gold, data: as for `read_predictions`. errors: analyse them as well.
+    """
+    data = data or DataConfig()
+
+    def predictions() -> Iterator[Prediction]:
+        return read_predictions(path, gold, data=data)
+
+    scheme = scheme_of(predictions, data)
+    scores = score_predictions(predictions, scheme, mode=mode)
+    return Evaluation(scores, errors=analyse_errors(predictions(), scheme, mode=mode) if errors else None)
