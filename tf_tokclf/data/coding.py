@@ -84,7 +84,7 @@ class CodedSplit:
 
     def labelling_hashes(self) -> np.ndarray:
         """(sentences,) equal for sentences of equal labels."""
-        return self._hashes(self.labels.astype(np.uint64) + np.uint64(1))
+        return self._hashes(self.labels.astype(np.uint64))
 
     def _hashes(self, values: np.ndarray) -> np.ndarray:
         parts = [np.empty(0, np.uint64)]
@@ -113,7 +113,8 @@ class RunHashes:
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """Spread over all 64 bits (splitmix64's last steps), so that sums of small numbers do not meet."""
+    """Spread over all 64 bits (a step of splitmix64), so that sums of small numbers do not meet."""
+    values = values + np.uint64(_BASE)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

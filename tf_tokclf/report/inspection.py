@@ -41,7 +41,7 @@ def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableT
     if inspection.examples:
         parts.append(_heading(f"Examples (seed {inspection.seed})"))
         for example in inspection.examples:
-            parts += [Text(visible(example.place), style="dim")]
+            parts.append(_place(example))
             parts += labelled_lines(example, inspection.labels, width, indent=2)
     parts += [_heading("Problems"), *_problems(inspection, width), _verdict(inspection)]
     return Group(*parts)
@@ -84,6 +84,11 @@ def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: in
     yield from _filled(upper, lower)
     if len(example.words) > _MAX_WORDS:
         yield Text(f"{' ' * indent}... and {len(example.words) - _MAX_WORDS:,} more words", style="dim")
+
+
+def _place(example: Example, *, indent: int = 0) -> Text:
+    """On one line whatever its width, to be copied."""
+    return Text(" " * indent + visible(example.place), style="dim", no_wrap=True, overflow="ignore")
 
 
 def _filled(*lines: Text) -> Iterator[Text]:
@@ -193,7 +198,7 @@ def _problems(inspection: Inspection, width: int) -> Iterator[RenderableType]:
     for problem in inspection.problems:
         yield _problem_text(problem)
         for example in problem.examples:
-            yield Text(f"  {visible(example.place)}", style="dim")
+            yield _place(example, indent=2)
             yield from labelled_lines(example, inspection.labels, width, indent=4)
 
 

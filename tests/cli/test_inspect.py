@@ -1,0 +1,126 @@
+"""tf-tokclf inspect: what it prints, its exit codes, and what it does not load."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tf_tokclf.cli.main import cli
+
+CLEAN = """\
+Ada B-PER
+Lovelace I-PER
+saw O
+Rome B-LOC
+
+Lise B-PER
+came O
+to O
+Bonn B-LOC
+"""
+
+
+def inspect(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["inspect", *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.fixture
+def clean(tmp_path) -> Path:
+    path = tmp_path / "clean.conll"
+    path.write_text(CLEAN * 5 + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def broken(tmp_path) -> Path:
+    path = tmp_path / "i_after_o.conll"
+    path.write_text(CLEAN.replace("B-LOC", "I-LOC", 1) + CLEAN, encoding="utf-8")
+    return path
+
+
+def test_a_file_is_inspected(clean):
+    result = inspect(clean)
+    assert result.exit_code == 0
+    assert "scheme IOB2: B- 20 times, I- 5 times" in result.stdout
+    assert "Lovelace" in result.stdout
+    assert result.stdout.endswith("0 errors, 0 warnings, 0 notes\n")
+
+
+def test_pieces_are_left_out_without_a_model_and_it_says_so(clean):
+    assert "left out: name a model with --model-name-or-path to see them" in inspect(clean).stdout
+
+
+def test_strict_fails_on_an_error_only(clean, broken):
+    assert inspect(clean, "--strict").exit_code == 0
+    assert inspect(broken).exit_code == 0
+    result = inspect(broken, "--strict")
+    assert result.exit_code == 1
+    assert "i_after_o.conll, line 1, word 4" in result.stdout
+
+
+def test_json_is_one_object_with_everything(broken):
+    found = json.loads(inspect(broken, "--json", "--examples", "2").stdout)
+    assert found["n_problems"]["error"] == 1
+    problem = found["problems"][0]
+    assert (problem["kind"], problem["level"], problem["count"]) == ("invalid-sequence", "error", 1)
+    assert found["splits"][0]["n_spans"] == 8
+    assert found["labels"] == {"names": ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"], "scheme": "IOB2"}
+    assert len(found["examples"]) == 2
+
+
+def test_examples_are_drawn_by_seed(tmp_path):
+    path = tmp_path / "numbers.conll"
+    path.write_text("".join(f"word{i} B-X\n\n" for i in range(200)), encoding="utf-8")
+
+    def drawn(seed: int) -> list[str]:
+        return json.loads(inspect(path, "--json", "--seed", str(seed)).stdout)["examples"]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_a_configuration_is_inspected(tmp_path, clean):
+    config = tmp_path / "run.yaml"
+    config.write_text(f"data: {{train_file: {clean}, test_file: {clean}}}\n", encoding="utf-8")
+    result = inspect(config)
+    assert result.exit_code == 0
+    assert "test" in result.stdout
+
+
+def test_a_folder_of_splits_is_inspected(tmp_path, clean):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.conll").write_text(clean.read_text(encoding="utf-8"), encoding="utf-8")
+    found = json.loads(inspect(folder, "--json").stdout)
+    assert [split["name"] for split in found["splits"]] == ["train", "validation", "test"]
+
+
+def test_data_cannot_command_the_terminal(tmp_path):
+    path = tmp_path / "escape.jsonl"
+    row = {"tokens": ["\x1b]0;owned\x07", "a\u202eb"], "tags": ["B-\x1b[31m", "O"]}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    result = inspect(path)
+    assert result.exit_code == 0
+    assert not set(result.output) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_nothing_to_inspect_is_the_users_mistake():
+    result = inspect()
+    assert result.exit_code == 2
+    assert "there is nothing to inspect. Name a file" in result.stderr
+
+
+def test_tensorflow_stays_out(clean):
+    code = (
+        "import sys; from tf_tokclf.cli.main import cli;"
+        "cli(['inspect', sys.argv[1]], standalone_mode=False);"
+        "sys.exit('tensorflow' in sys.modules or 'transformers' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(clean)], capture_output=True, env=os.environ)
+    assert run.returncode == 0, run.stderr
