@@ -119,7 +119,7 @@ class SpanRules:
 
     def _surface_error(self, span: CharSpan, text: str, origin: Origin) -> UserError:
         there = text[span.start : span.end]
-        problem = f"the span {span.type} at {span.start} to {span.end} is said to be {span.surface!r}, not {there!r}."
+        problem = f"the span {span.type} at {span.start} to {span.end} is {there!r}, not {span.surface!r}."
         return origin.error(
             problem, _unit_hint(span, text) or "Check the offsets, or choose span_policy drop."
         )
@@ -142,7 +142,7 @@ def in_codepoints(
         if place is not None:
             start, end = place.get(start, -1), place.get(end, -1)
         if not 0 <= start < end <= len(text):
-            problem = f"the span {span.type}, {span.start} to {span.end}, is not in a text of {len(text)} characters."
+            problem = f"{span.type}, {span.start} to {span.end}, is no place in a text of {len(text)} characters."
             raise origin.error(
                 problem, "Check the offsets, their unit, and whether their ends are inclusive."
             )
@@ -218,7 +218,7 @@ def _overlap_error(
     span: Span, kept: Sequence[Span], text: str, offsets: Offsets, origin: Origin
 ) -> UserError:
     other = next(other for other in kept if span.start < other.end and other.start < span.end)
-    one, two = (f"{c.type} {c.surface!r}" for c in char_spans([span, other], text, offsets))
+    one, two = (f"{c.type} {c.surface!r}" for c in char_spans(sorted([span, other]), text, offsets))
     hint = "Choose a layer (0 is the outermost), or a span_policy that keeps the longest, such as expand."
     return origin.error(f"the spans {one} and {two} overlap.", hint)
 

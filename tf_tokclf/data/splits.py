@@ -6,11 +6,11 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -58,7 +58,7 @@ class Split:
 
     name: str
     place: str
-    folder: Path
+    path: Path
     fingerprint: str
     n_words: int
     n_skipped: int
@@ -69,7 +69,7 @@ class Split:
     @cached_property
     def table(self) -> pa.Table:
         """The sentences as a memory-mapped Arrow table of `arrow.SCHEMA`."""
-        with pa.memory_map(str(self.folder / "data.arrow")) as source:
+        with pa.memory_map(str(self.path)) as source:
             return pa.ipc.open_stream(source).read_all()
 
     @cached_property
@@ -77,7 +77,7 @@ class Split:
         """The sentences as a memory-mapped Hugging Face data set."""
         from datasets import Dataset
 
-        dataset = Dataset.from_file(str(self.folder / "data.arrow"))
+        dataset = Dataset.from_file(str(self.path))
         dataset._fingerprint = self.fingerprint
         return dataset
 
@@ -162,7 +162,7 @@ def load_splits(
         n_all = len(found["train"])
         found["train"], found["validation"] = _cut(found["train"], data, seed)
         notes.append(
-            f"no validation split: {len(found['validation'])} of {n_all} training sentences cut off by seed {seed}"
+            f"no validation split: {len(found['validation'])} of {n_all} training sentences, chosen by seed {seed}"
         )
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
@@ -325,25 +325,25 @@ def _stored(
     """The split with this fingerprint, written first where it is not there yet: whole or not at all, and
     unharmed by another run that writes the same.
     """
-    folder = cache_folder() / "splits" / fingerprint
-    if not (use_cache and folder.is_dir()):
-        partial = folder.with_name(f"{fingerprint}.{uuid.uuid4().hex}.partial")
+    path = cache_folder() / "splits" / f"{fingerprint}.arrow"
+    facts = path.with_suffix(".json")
+    if not (use_cache and path.is_file()):
         try:
-            partial.mkdir(parents=True)
-            _remove_stale(folder.parent)
-            n_words = _write(partial / "data.arrow", source())
-            (partial / "about.json").write_text(json.dumps({"n_words": n_words, **about()}), encoding="utf-8")
-            _put(partial, folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(path.parent)
+            with _replacing(path) as partial:
+                n_words = _write(partial, source())
+                # The table comes last: where it is, the facts are. Another run that writes both writes the same.
+                with _replacing(facts) as partial_facts:
+                    partial_facts.write_text(json.dumps({"n_words": n_words, **about()}), encoding="utf-8")
         except OSError as error:
             hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to."
-            raise UserError(f"cannot be written: {error.strerror}.", path=folder.parent, hint=hint) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    known = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+            raise UserError(f"cannot be written: {error.strerror}.", path=path.parent, hint=hint) from error
+    known = json.loads(facts.read_text(encoding="utf-8"))
     return Split(
         name=name,
         place=known["place"],
-        folder=folder,
+        path=path,
         fingerprint=fingerprint,
         n_words=known["n_words"],
         n_skipped=known["n_skipped"],
@@ -362,22 +362,23 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     return n_words
 
 
-def _put(partial: Path, folder: Path) -> None:
-    """Give a whole folder its name. Readers of one that was there before keep what they have mapped."""
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A name of one's own to write to, which becomes `path` when all went well."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        partial.rename(folder)
-    except OSError:
-        old = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
-        folder.rename(old)
-        partial.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _remove_stale(root: Path) -> None:
+def _remove_stale(folder: Path) -> None:
     """Remove what runs that were killed left behind."""
-    for folder in root.glob("*.partial"):
-        if time.time() - folder.stat().st_mtime > _STALE_AFTER_S:
-            shutil.rmtree(folder, ignore_errors=True)
+    for partial in folder.glob("*.partial"):
+        with suppress(FileNotFoundError):  # another run may be at it too
+            if time.time() - partial.stat().st_mtime > _STALE_AFTER_S:
+                partial.unlink()
 
 
 def _derive(

@@ -216,7 +216,7 @@ def _header(lines: list[str], split: Split, wanted: bool | None) -> list[str] | 
         return None
     fields = split(lines[0])
     lowered = [field.lower() for field in fields]
-    if wanted or (lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])):
+    if wanted or (lowered[:1] and lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])):
         return fields
     return None
 
@@ -303,7 +303,7 @@ def _guess_label(
     if not candidates:
         return others[-1]
     first = candidates[0]
-    are_layers = header or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
+    are_layers = header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
     return first if are_layers else candidates[-1]
 
 
