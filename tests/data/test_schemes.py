@@ -255,6 +255,7 @@ def test_later_pieces_stand_inside_the_span_of_their_word(label, scheme, expecte
         (["U-PER O"], Scheme.BILOU),
         (["B-LOC M-LOC E-LOC S-PER"], Scheme.BMES),
         (["B-LOC M-LOC E-LOC W-PER"], Scheme.BMEOW),
+        (["B-PER O I-LOC"], Scheme.IOB2),
         (["B M E S S", "B E"], Scheme.BMES),
         (["B I O O B"], Scheme.IOB2),
         (["O O O"], Scheme.IOB2),

@@ -66,7 +66,8 @@ def inspect_command(
         from tf_tokclf.report.terminal import stdout_console
 
         console = stdout_console()
-        console.print(inspection_report(inspection, width=console.width))
+        # Places may be longer than a line: a path that is cut cannot be copied.
+        console.print(inspection_report(inspection, width=console.width), crop=False)
     if strict and inspection.count(Level.ERROR):
         sys.exit(1)
 

@@ -508,7 +508,7 @@ class SchemeDetector:
         self._pairs.update(zip((OUTSIDE_LABEL, *labels), (*labels, OUTSIDE_LABEL)))
 
     def result(self) -> Detection:
-        """The scheme that the fewest places break; among equals the one with the fewest prefixes."""
+        """The scheme that the fewest places break; among equals the smallest that knows all prefixes."""
         counts: Counter[str] = Counter()
         for (_, here), n in self._pairs.items():
             counts[here] += n
@@ -521,7 +521,8 @@ class SchemeDetector:
         for label, n in counts.items():
             prefixes["" if label in ROLE_BY_PREFIX and not bare else split_label(label)[0]] += n
         broken = {scheme: self._n_violations(scheme) for scheme in RULES}
-        best = min(RULES, key=lambda scheme: (broken[scheme], len(RULES[scheme].letters)))
+        unknown = {scheme: len(prefixes.keys() - RULES[scheme].prefixes) for scheme in RULES}
+        best = min(RULES, key=lambda scheme: (broken[scheme], unknown[scheme], len(RULES[scheme].letters)))
         n_prefixed = counts.total() - prefixes[""]
         if 2 * n_prefixed < counts.total() or (bare and 10 * broken[best] > counts.total()):
             return Detection(Scheme.NONE, _no_scheme_reason(counts), dict(prefixes), broken)
