@@ -71,10 +71,15 @@ def conll_files(
     """The same as CoNLL files: train, validation and test, by the names of fit's settings."""
     folder = tmp_path_factory.mktemp("conll")
     files = {}
-    for name, part in (("train", people_and_places), ("validation", people_and_places[::3]), ("test", people_and_places[1::4])):
+    for name, part in (
+        ("train", people_and_places),
+        ("validation", people_and_places[::3]),
+        ("test", people_and_places[1::4]),
+    ):
         path = folder / f"{name}.conll"
         path.write_text(
-            "\n".join("".join(f"{word}\t{label}\n" for word, label in zip(*sentence)) for sentence in part), encoding="utf-8"
+            "\n".join("".join(f"{word}\t{label}\n" for word, label in zip(*sentence)) for sentence in part),
+            encoding="utf-8",
         )
         files[f"{name}_file"] = str(path)
     return files

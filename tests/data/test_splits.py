@@ -23,20 +23,29 @@ def write_conll(path: Path, n: int, *, type: str = "PER") -> Path:
 
 
 def load(**data: object) -> Splits:
-    return load_splits(DataConfig(**{k: str(v) if isinstance(v, Path) else v for k, v in data.items()}), task=Task.NER, seed=7)
+    return load_splits(
+        DataConfig(**{k: str(v) if isinstance(v, Path) else v for k, v in data.items()}),
+        task=Task.NER,
+        seed=7,
+    )
 
 
 def test_a_split_is_read_back_as_it_was(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(
-        json.dumps({"text": "Ada in Paris", "entities": [[0, 3, "PER"]], "document": "d"}) + "\n", encoding="utf-8"
+        json.dumps({"text": "Ada in Paris", "entities": [[0, 3, "PER"]], "document": "d"}) + "\n",
+        encoding="utf-8",
     )
     splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=1, cut_validation=False)
     (sentence,) = splits.train
     assert sentence.words == ("Ada", "in", "Paris")
     assert sentence.labels == ("B-PER", "O", "O")
     assert sentence.offsets == ((0, 3), (4, 6), (7, 12))
-    assert (sentence.text, sentence.document, str(sentence.origin)) == ("Ada in Paris", "d", f"{path}, line 1")
+    assert (sentence.text, sentence.document, str(sentence.origin)) == (
+        "Ada in Paris",
+        "d",
+        f"{path}, line 1",
+    )
     assert splits.train.dataset[0]["words"] == ["Ada", "in", "Paris"]
     assert (splits.train.n_words, dict(splits.train.label_counts())) == (3, {"B-PER": 1, "O": 2})
 
@@ -110,7 +119,9 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def test_first_sentences_only(tmp_path):
-    splits = load(train_file=write_conll(tmp_path / "train.conll", 20), max_train_samples=5, max_eval_samples=1)
+    splits = load(
+        train_file=write_conll(tmp_path / "train.conll", 20), max_train_samples=5, max_eval_samples=1
+    )
     assert (len(splits.train), len(splits.validation)) == (5, 1)
 
 
@@ -166,7 +177,9 @@ class TestDatasets:
         )
         row = {"id": "1", "tokens": ["New", "York"], "pos_tags": [0, 0], "ner_tags": [2, 1]}
         part = datasets.Dataset.from_list([row] * 4, features=features)
-        datasets.DatasetDict({"train": part, "valid": part.select([0, 2])}).save_to_disk(str(tmp_path / "saved"))
+        datasets.DatasetDict({"train": part, "valid": part.select([0, 2])}).save_to_disk(
+            str(tmp_path / "saved")
+        )
         return tmp_path / "saved"
 
     def test_names_and_order_of_class_labels_are_kept(self, saved):
@@ -185,7 +198,9 @@ class TestDatasets:
             load(dataset_name=saved, test_split="gold")
 
     def test_a_column_that_is_not_there_is_named_with_those_that_are(self, saved):
-        with pytest.raises(UserError, match="no column 'tags'. Its columns are id, tokens, pos_tags, ner_tags"):
+        with pytest.raises(
+            UserError, match="no column 'tags'. Its columns are id, tokens, pos_tags, ner_tags"
+        ):
             load(dataset_name=saved, label_column_name="tags")
 
     def test_a_saved_split_is_a_training_file(self, saved):
@@ -195,7 +210,11 @@ class TestDatasets:
 def test_a_folder_of_split_files_is_a_data_set(tmp_path):
     for name in ("my_train.conll", "my_devel.conll", "my_test.conll"):
         write_conll(tmp_path / name, 3)
-    assert [(s.name, len(s)) for s in load(dataset_name=tmp_path)] == [("train", 3), ("validation", 3), ("test", 3)]
+    assert [(s.name, len(s)) for s in load(dataset_name=tmp_path)] == [
+        ("train", 3),
+        ("validation", 3),
+        ("test", 3),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +229,9 @@ def test_a_folder_of_split_files_is_a_data_set(tmp_path):
 def test_bad_rows_of_parquet_are_named(tmp_path, words, labels, problem):
     import pyarrow.parquet as pq
 
-    table = pa.table({"tokens": pa.array(words, pa.list_(pa.string())), "tags": pa.array(labels, pa.list_(pa.int64()))})
+    table = pa.table(
+        {"tokens": pa.array(words, pa.list_(pa.string())), "tags": pa.array(labels, pa.list_(pa.int64()))}
+    )
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(UserError) as caught:
         load(train_file=tmp_path / "a.parquet", label_names=("O", "B-X"))

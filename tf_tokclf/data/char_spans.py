@@ -142,7 +142,9 @@ def in_codepoints(
         if place is not None:
             start, end = place.get(start, -1), place.get(end, -1)
         if not 0 <= start < end <= len(text):
-            problem = f"{span.type}, {span.start} to {span.end}, is no place in a text of {len(text)} characters."
+            problem = (
+                f"{span.type}, {span.start} to {span.end}, is no place in a text of {len(text)} characters."
+            )
             raise origin.error(
                 problem, "Check the offsets, their unit, and whether their ends are inclusive."
             )
@@ -197,10 +199,7 @@ def nested_layers(spans: Iterable[Span]) -> list[list[Span]]:
 
 def _positions(text: str, unit: str) -> list[int]:
     """Where each code point begins, and the text ends, counted in `unit`."""
-    sizes = (
-        (1 + (char > "\uffff") for char in text) if unit == "utf16" else (len(char.encode()) for char in text)
-    )
-    return [0, *accumulate(sizes)]
+    return [0, *accumulate(in_unit(1, char, unit) for char in text)]
 
 
 def _trimmed(span: CharSpan, text: str) -> tuple[int, int]:

@@ -26,7 +26,11 @@ def labelled(sentences: list[Sentence]) -> list[list[tuple[str, str]]]:
 
 def test_lines_of_white_space_end_sentences_and_hashes_are_words():
     sentences = read("lone_tabs_between_sentences.conll")
-    assert [s.words for s in sentences] == [("#MondayMood", "@ada", "in", "Paris"), ("New", "York", "#"), ("End",)]
+    assert [s.words for s in sentences] == [
+        ("#MondayMood", "@ada", "in", "Paris"),
+        ("New", "York", "#"),
+        ("End",),
+    ]
     assert [s.origin.number for s in sentences] == [1, 6, 10]
 
 
@@ -35,7 +39,10 @@ def test_comments_are_left_out_where_they_are_asked_for():
 
 
 def test_carriage_returns_are_no_part_of_labels():
-    assert labelled(read("windows_line_ends.conll")) == [[("Ada", "B-PER"), ("smiled", "O")], [("Bob", "B-PER")]]
+    assert labelled(read("windows_line_ends.conll")) == [
+        [("Ada", "B-PER"), ("smiled", "O")],
+        [("Bob", "B-PER")],
+    ]
 
 
 def test_a_byte_order_mark_is_dropped_at_the_file_s_start_only_and_a_blank_is_a_word():
@@ -68,7 +75,9 @@ def test_the_task_chooses_among_columns_unless_the_user_does(task, options, labe
     assert read("four_columns.conll", task, **options)[0].labels == labels
 
 
-@pytest.mark.parametrize(("layer", "labels"), [(None, "B-ORG I-ORG O"), (0, "B-ORG I-ORG O"), (1, "O B-LOC O")])
+@pytest.mark.parametrize(
+    ("layer", "labels"), [(None, "B-ORG I-ORG O"), (0, "B-ORG I-ORG O"), (1, "O B-LOC O")]
+)
 def test_index_column_and_head_lines_are_no_words(layer, labels):
     first, second = read("two_layers_with_index.tsv", layer=layer)
     assert first.words == ("Universität", "Wien", "#")
@@ -160,7 +169,9 @@ def test_the_wrong_unit_is_told_by_the_text_that_comes_with_a_span():
 
 def test_brat_lines_are_sentences_unless_a_span_goes_on():
     first, second = read("brat", layer=0)
-    assert first.text + second.text == (SAMPLES / "brat/nested_and_over_a_line.txt").read_text(encoding="utf-8")
+    assert first.text + second.text == (SAMPLES / "brat/nested_and_over_a_line.txt").read_text(
+        encoding="utf-8"
+    )
     assert first.labels == ("B-PER", "I-PER", "B-LOC", "I-LOC", "O")
     assert (second.words, second.origin.number, second.document) == (("Bye",), 4, "nested_and_over_a_line")
 
@@ -191,7 +202,11 @@ def test_formats_are_found_out(name, format):
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [("ranges_and_empty_nodes.conllu", "conllu"), ("doccano_triples.jsonl", "jsonl"), ("windows_line_ends.conll", "conll")],
+    [
+        ("ranges_and_empty_nodes.conllu", "conllu"),
+        ("doccano_triples.jsonl", "jsonl"),
+        ("windows_line_ends.conll", "conll"),
+    ],
 )
 def test_formats_are_found_out_by_content_too(tmp_path, name, format):
     path = tmp_path / "data"
@@ -217,7 +232,10 @@ def test_a_folder_of_files_is_read_in_order_each_a_document(tmp_path):
     for name in ("b", "a"):
         (tmp_path / f"{name}.tsv").write_text(f"{name}\tO\n", encoding="utf-8")
     (tmp_path / "README.md").write_text("about", encoding="utf-8")
-    assert [(s.words, s.document) for s in read_sentences(tmp_path, DataConfig())] == [(("a",), "a"), (("b",), "b")]
+    assert [(s.words, s.document) for s in read_sentences(tmp_path, DataConfig())] == [
+        (("a",), "a"),
+        (("b",), "b"),
+    ]
 
 
 def test_plain_text_is_split_into_words(tmp_path):
