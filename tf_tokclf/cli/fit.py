@@ -55,6 +55,15 @@ SETTINGS = (
     ),
     ("--fp16", "training.precision", {"flag_value": "mixed_float16", "help": "The same as mixed_float16."}),
     ("--bf16", "training.precision", {"flag_value": "mixed_bfloat16", "help": "The same as mixed_bfloat16."}),
+    ("--push-to-hub", "hub.push", {"flag_value": True, "help": "Publish it on the Hugging Face Hub."}),
+    ("--hub-model-id", "hub.model_id", {"help": "Repository, NAME or ORG/NAME."}),
+    ("--hub-private-repo", "hub.private", {"flag_value": True, "help": "Create it as a private one."}),
+    (
+        "--hub-strategy",
+        "hub.strategy",
+        {**choice("end", "every_save", "checkpoint", "all_checkpoints", "best"), "help": "What is pushed on the way."},
+    ),
+    ("--hub-backend", "hub.backend", {**choice("http", "git"), "help": "git: transformers' own callback."}),
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 
@@ -77,19 +86,20 @@ def fit_command(ctx: click.Context, config: str | None, assignments: tuple[str, 
         --model-name-or-path distilbert-base-cased --output-dir runs/mine
     """
     from tf_tokclf.config.loading import load_config
+    from tf_tokclf.publishing.runs import prepare_repository, train_and_publish
 
     settings = load_config(config, assignments=assignments, options=ctx.obj.get("settings"))
+    repository = None if dry_run else prepare_repository(settings)
 
     from tf_tokclf.report.tables import scores_table
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
-    from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_rows, plan_run
 
     plan = plan_run(settings)
     (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
     if dry_run:
         return
-    result = train(plan)
+    result = train_and_publish(plan, repository)
     out = stdout_console()
     for name, evaluation in result.evaluations.items():
         out.print(f"\n{name}", style="bold")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,15 @@ def bound_requests() -> None:
     # Its notes on repeated requests show signed addresses.
     if not logging.getLogger("tf_tokclf").isEnabledFor(logging.DEBUG):
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        hide_progress_bars()
+
+
+def hide_progress_bars() -> None:
+    """No moving bars of huggingface_hub from now on."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
 
 
 def answer_timeout_s() -> float:

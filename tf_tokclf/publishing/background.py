@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tf_tokclf.data.hub_http import hide_progress_bars
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed
 
@@ -27,6 +28,8 @@ class Publisher:
     """
 
     def __init__(self, repository: HubRepository, *, keep_all: bool = False) -> None:
+        # They would run into those of the training.
+        hide_progress_bars()
         self.repository = repository
         self._pusher = BackgroundPusher(repository, keep_all=keep_all)
         # Removed with all that is left in it when the process ends, however training did.

@@ -206,14 +206,13 @@ def run_card(
     scores = tuple(_split_scores(run, name, values) for name, values in results.get("splits", {}).items())
     scores = tuple(sorted(scores, key=lambda split: split.name != "test"))
     name = config.model.name_or_path or ""
-    dataset_id = _dataset_id(config)
     card = Card(
         reference=reference or run.root.resolve().name,
         finished=bool(results),
         task=_TASKS[config.task.value],
         base_model=name,
         dataset_name=_dataset_name(config),
-        dataset_id=dataset_id,
+        dataset_id=dataset_id(config),
         dataset_config=config.data.dataset_config_name,
         dataset_revision=config.data.dataset_revision or getattr(dataset, "sha", None),
         headline=_headline(scores),
@@ -294,7 +293,8 @@ def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-") or "own-data"
 
 
-def _dataset_id(config: Config) -> str:
+def dataset_id(config: Config) -> str:
+    """The data set's name on the Hub, empty where it is not from there."""
     name = config.data.dataset_name or ""
     return name if looks_like_hub_id(name) and name and not Path(name).exists() else ""
 
@@ -302,7 +302,7 @@ def _dataset_id(config: Config) -> str:
 def _dataset_name(config: Config) -> str:
     data = config.data
     if data.dataset_name:
-        return data.dataset_name if _dataset_id(config) else Path(data.dataset_name).name
+        return data.dataset_name if dataset_id(config) else Path(data.dataset_name).name
     path = Path((data.train_file or "").removeprefix("package:"))
     return path.parent.name or path.stem
 
@@ -386,7 +386,7 @@ def _spread(run: RunDir, others: Sequence[RunDir]) -> str:
 
 def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo | None) -> list[str]:
     facts = []
-    if name := _dataset_id(config):
+    if name := dataset_id(config):
         part = f", configuration {config.data.dataset_config_name}" if config.data.dataset_config_name else ""
         facts.append(f"data set: [{name}](https://huggingface.co/datasets/{name}){part}")
         sha = getattr(dataset, "sha", None)
@@ -478,7 +478,7 @@ def _limits(info: Mapping[str, Any], scores: Sequence[SplitScores]) -> list[str]
 
 def _examples(run: RunDir, config: Config) -> list[str]:
     """Labelled sentences of a public test set; a user's own files are nobody else's business."""
-    public = _dataset_id(config) or is_package_reference(config.data.train_file or "")
+    public = dataset_id(config) or is_package_reference(config.data.train_file or "")
     path = next((path for path in map(run.predictions_for, ("test", "validation")) if path.is_file()), None)
     if not public or path is None:
         return []
@@ -487,8 +487,3 @@ def _examples(run: RunDir, config: Config) -> list[str]:
         good = (row for row in rows if 4 <= len(row["words"]) <= 20 and row["gold"] == row["predicted"])
         labelled = (" ".join(row["words"]) for row in good if set(row["gold"]) != {"O"})
         return list(islice(labelled, N_EXAMPLES))
-
-
-def write_card(run: RunDir, text: str) -> None:
-    """Put the card beside the model."""
-    (run.model / "README.md").write_text(text, encoding="utf-8")

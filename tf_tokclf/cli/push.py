@@ -1,0 +1,60 @@
+"""tf-tokclf push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tf_tokclf.cli.options import TwinCommand, logging_options
+
+
+@click.command("push", cls=TwinCommand)
+@click.argument("path", metavar="RUN_OR_FOLDER", type=click.Path(path_type=Path))
+@click.option("--hub-model-id", help="Repository, NAME or ORG/NAME; without it the run's own.")
+@click.option("--hub-private-repo", is_flag=True, default=None, help="Create it as a private one.")
+@click.option("--revision", help="Branch to push to, made where it does not exist.")
+@click.option("--message", default="Upload token classifier", show_default=True, help="Of the commit.")
+@click.option("--keep-card", is_flag=True, help="Push README.md as it is, not written anew from the run.")
+@click.option(
+    "--other-seeds",
+    multiple=True,
+    metavar="RUN",
+    help="A run that differs in the seed only, for the spread in the card; repeat it.",
+)
+@click.option("--tries", type=click.IntRange(1), default=5, show_default=True, help="Before giving up.")
+@logging_options
+def push_command(
+    path: Path,
+    hub_model_id: str | None,
+    hub_private_repo: bool | None,
+    revision: str | None,
+    message: str,
+    keep_card: bool,
+    other_seeds: tuple[str, ...],
+    tries: int,
+) -> None:
+    """Publish a run's model, or a model folder, on the Hugging Face Hub and read it back.
+
+    The token is HF_TOKEN or the one that `hf auth login` stored; HF_ENDPOINT names another Hub. Pushing again
+    with nothing new makes no commit.
+
+    \b
+    tf-tokclf push runs/mine --hub-model-id me/mine
+    """
+    from tf_tokclf.publishing.pushing import Patience
+    from tf_tokclf.publishing.runs import push
+
+    pushed = push(
+        path,
+        repo_id=hub_model_id,
+        private=hub_private_repo,
+        revision=revision,
+        message=message,
+        keep_card=keep_card,
+        other_seeds=other_seeds,
+        patience=Patience(tries=tries),
+    )
+    if not pushed.changed:
+        click.echo("Nothing new: all of it is there already.", err=True)
+    click.echo(pushed.url)

@@ -1,0 +1,65 @@
+"""transformers' own PushToHubCallback, for those who ask for it: `--hub-backend git`."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import keras
+from tf_tokclf.publishing.pushing import HubRepository
+from tf_tokclf.training.plan import RunPlan
+
+log = logging.getLogger(__name__)
+
+CLONE = "hub-clone"
+
+
+@contextmanager
+def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callbacks.Callback]:
+    """The original callback around a training, its token removed from the clone's files afterwards.
+
+    It works in a clone inside the run's folder. It may lose the last epochs when the Hub is slow or away, and
+    publishes the last epoch's weights, not the best: the warning says how to publish and verify the run's model.
+    """
+    from transformers.keras_callbacks import PushToHubCallback
+
+    if plan.config.hub.private or plan.config.hub.revision:
+        raise UserError("the git backend knows no private repositories and no branches.", hint="Use http.")
+    clone = plan.run.root / CLONE
+    log.warning(
+        "Hub: the git backend keeps your token in %s while it works, and may lose the last epochs; "
+        "`tf-tokclf push %s` publishes the best model and checks it.",
+        clone / ".git" / "config",
+        plan.run.root,
+    )
+    try:
+        with warnings.catch_warnings():
+            # huggingface_hub announces the end of its git side.
+            warnings.simplefilter("ignore", FutureWarning)
+            callback = PushToHubCallback(
+                str(clone), tokenizer=plan.tokenizer, hub_model_id=repository.repo_id
+            )
+            yield callback
+    except OSError as error:
+        if "git-lfs" not in str(error) and "git lfs" not in str(error):
+            raise
+        raise UserError(
+            "the git backend needs git and git-lfs.", hint="Install git-lfs or use http."
+        ) from error
+    finally:
+        _forget_token(clone)
+
+
+def _forget_token(clone: Path) -> None:
+    """Take user and token out of the address of the clone's origin."""
+    if not (clone / ".git").is_dir():
+        return
+    git = ["git", "-C", str(clone), "remote"]
+    url = subprocess.run([*git, "get-url", "origin"], capture_output=True, text=True).stdout.strip()
+    subprocess.run([*git, "set-url", "origin", re.sub(r"//[^/@]+@", "//", url)], check=False)

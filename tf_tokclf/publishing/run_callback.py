@@ -1,0 +1,59 @@
+"""Pushes of a run while `fit` trains it, and of its best model at the end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.model.backend import keras
+from tf_tokclf.model.saving import save_model_folder
+from tf_tokclf.publishing.background import Publisher
+from tf_tokclf.publishing.card import run_card
+from tf_tokclf.publishing.pushing import HubRepository, Pushed
+from tf_tokclf.publishing.runs import command_to_finish, newest_checkpoint
+from tf_tokclf.training.plan import RunPlan
+
+
+class RunPushes(keras.callbacks.Callback):
+    """Offers the state after each epoch to the Hub, as hub.strategy says; `finish` publishes the best model.
+
+    Of an epoch goes its model ("best": only a new best one), with "checkpoint" and "all_checkpoints" also what
+    `--resume` needs. Training neither waits for any of it nor fails by it.
+    """
+
+    def __init__(self, plan: RunPlan, repository: HubRepository) -> None:
+        super().__init__()
+        self._plan = plan
+        self._strategy = plan.config.hub.strategy
+        self._publisher = Publisher(repository, keep_all=self._strategy == "all_checkpoints")
+        self._best = float("-inf")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Offer a snapshot."""
+        score = float((logs or {})["val_f1"])
+        is_best, self._best = score > self._best, max(score, self._best)
+        if self._strategy == "end" or (self._strategy == "best" and not is_best):
+            return
+        message = f"Training in progress, epoch {epoch + 1}"
+        self._publisher.offer(lambda folder: self._fill(folder, epoch), message)
+
+    def finish(self) -> Pushed:
+        """Publish the run's model folder and read it back. JobError names the command that finishes the job."""
+        plan, repository = self._plan, self._publisher.repository
+        command = command_to_finish(plan.run, repository, plan.config)
+        return self._publisher.finish(plan.run.model, "End of training", command=command)
+
+    def _fill(self, folder: Path, epoch: int) -> None:
+        plan = self._plan
+        if self._strategy == "best":
+            shutil.copytree(plan.run.model, folder, dirs_exist_ok=True)
+        else:
+            save_model_folder(self.model, plan.tokenizer, plan.info, folder)
+        card = run_card(plan.run, reference=self._publisher.repository.repo_id)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        checkpoint = newest_checkpoint(plan.run)
+        if checkpoint and self._strategy == "checkpoint":
+            shutil.copytree(checkpoint, folder / "checkpoint")
+        if checkpoint and self._strategy == "all_checkpoints":
+            shutil.copytree(checkpoint, folder / "checkpoints" / f"epoch-{epoch + 1}")

@@ -1,0 +1,174 @@
+"""A run and the Hub: train with pushes on the way, give the model its card, publish what is finished."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.schema import Config
+from tf_tokclf.data.hub_errors import hub_errors
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.publishing.card import dataset_id, run_card
+from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, push_folder
+from tf_tokclf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import DatasetInfo
+
+    from tf_tokclf.model.backend import keras
+    from tf_tokclf.training.fitting import RunResult
+    from tf_tokclf.training.plan import RunPlan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run or a model folder goes on the Hub."""
+
+    repo_id: str
+    private: bool = False
+    revision: str | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Target:
+        """What the configuration says; the repository is named after the run's folder unless it has a name."""
+        name = config.hub.model_id or Path(config.output_dir or ".").resolve().name
+        return cls(name, config.hub.private, config.hub.revision)
+
+
+def fit(config: Config, *, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
+    """Train, choose the best epoch by dev F1, save it, score dev and test, write the card; publish if hub.push is on.
+
+    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change, and
+    JobError when the job itself fails.
+    """
+    from tf_tokclf.training.plan import plan_run
+
+    repository = prepare_repository(config)
+    return train_and_publish(plan_run(config), repository, callbacks=callbacks)
+
+
+def prepare_repository(config: Config) -> HubRepository | None:
+    """Before anything is read or trained: the repository that this run will be pushed to, None without hub.push."""
+    if not config.hub.push:
+        return None
+    target = Target.of(config)
+    repository = HubRepository.prepare(target.repo_id, private=target.private, revision=target.revision)
+    log.info("Hub: pushing to %s", repository.repo_id)
+    return repository
+
+
+def train_and_publish(
+    plan: RunPlan, repository: HubRepository | None, *, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> RunResult:
+    """Carry out a plan, with pushes to `repository` on the way as hub.strategy says, and the best model at the end."""
+    from tf_tokclf.training.fitting import train
+
+    if repository is None:
+        result = train(plan, callbacks=callbacks)
+        write_card(plan.run)
+    elif plan.config.hub.backend == "git":
+        from tf_tokclf.publishing.git_backend import git_pushes
+
+        with git_pushes(plan, repository) as callback:
+            result = train(plan, callbacks=[*callbacks, callback])
+        write_card(plan.run, reference=repository.repo_id)
+    else:
+        from tf_tokclf.publishing.run_callback import RunPushes
+
+        pushes = RunPushes(plan, repository)
+        result = train(plan, callbacks=[*callbacks, pushes])
+        write_card(plan.run, reference=repository.repo_id)
+        pushes.finish()
+    return result
+
+
+def write_card(run: RunDir, *, reference: str | None = None, other_seeds: Sequence[RunDir] = ()) -> None:
+    """Write the card of a run into its model folder.
+
+    reference: where the model goes on the Hub, which is then asked for the data set's revision and licence too.
+    """
+    config = load_config(run.config)
+    dataset = _look_up(dataset_id(config), config.data.dataset_revision) if reference else None
+    text = run_card(run, reference=reference, other_seeds=other_seeds, dataset=dataset)
+    (run.model / "README.md").write_text(text, encoding="utf-8")
+
+
+def push(
+    path: str | Path,
+    *,
+    repo_id: str | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    message: str = "Upload token classifier",
+    keep_card: bool = False,
+    other_seeds: Sequence[str | Path] = (),
+    patience: Patience = PATIENCE,
+) -> Pushed:
+    """Publish a run (its model, with a fresh card) or a model folder (as it is), and make sure that it arrived.
+
+    What is not given is as the run's configuration says.
+    """
+    root = Path(path)
+    run = RunDir(root)
+    is_run = run.config.is_file()
+    if is_run and not run.model.is_dir():
+        raise UserError("this run has no model yet.", path=root, hint="Train it first: tf-tokclf fit")
+    target = Target.of(load_config(run.config)) if is_run else None
+    repo_id = repo_id or (target.repo_id if target else None)
+    if repo_id is None:
+        raise UserError("the repository has no name.", path=root, hint="Give --hub-model-id ORG/NAME.")
+    if private is None:
+        private = target.private if target else False
+    revision = revision or (target.revision if target else None)
+    if is_run and not keep_card:
+        if not run.results.is_file():
+            log.warning("%s was not finished; its best model so far is pushed.", root)
+        write_card(run, reference=repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
+    return push_folder(
+        run.model if is_run else root,
+        repo_id,
+        private=private,
+        revision=revision,
+        message=message,
+        patience=patience,
+    )
+
+
+def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:
+    """What to type when the last push failed; the run's configuration knows the rest."""
+    command = ["tf-tokclf", "push", str(run.root)]
+    if Target.of(config).repo_id.split("/")[-1] != repository.repo_id.split("/")[-1]:
+        command += ["--hub-model-id", repository.repo_id]
+    return shlex.join(command)
+
+
+def newest_checkpoint(run: RunDir) -> Path | None:
+    """The newest of the checkpoints that `--resume` goes on from."""
+    if not run.checkpoints.is_dir():
+        return None
+    return max(
+        (path for path in run.checkpoints.iterdir() if path.is_dir() and path.suffix != ".partial"),
+        key=lambda path: path.stat().st_mtime,
+        default=None,
+    )
+
+
+def _look_up(name: str, revision: str | None) -> DatasetInfo | None:
+    """What the Hub says of a data set; a card without it is no reason to fail."""
+    if not name:
+        return None
+    from huggingface_hub import HfApi
+
+    try:
+        with hub_errors(f"data set {name}"):
+            return HfApi().dataset_info(name, revision=revision)
+    except (UserError, JobError) as error:
+        log.warning("the card will not tell revision and licence of the data. %s", error)
+        return None
