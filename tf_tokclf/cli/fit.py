@@ -86,22 +86,24 @@ def fit_command(ctx: click.Context, config: str | None, assignments: tuple[str, 
         --model-name-or-path distilbert-base-cased --output-dir runs/mine
     """
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.publishing.runs import prepare_repository, train_and_publish
+    from tf_tokclf.publishing.runs import prepare_repository, publication
 
     settings = load_config(config, assignments=assignments, options=ctx.obj.get("settings"))
     repository = None if dry_run else prepare_repository(settings)
 
     from tf_tokclf.report.tables import scores_table
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
+    from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_rows, plan_run
 
     plan = plan_run(settings)
     (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
     if dry_run:
         return
-    result = train_and_publish(plan, repository)
-    out = stdout_console()
-    for name, evaluation in result.evaluations.items():
-        out.print(f"\n{name}", style="bold")
-        out.print(scores_table(evaluation.scores))
-    out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)
+    with publication(plan, repository) as callbacks:
+        result = train(plan, callbacks=callbacks)
+        out = stdout_console()
+        for name, evaluation in result.evaluations.items():
+            out.print(f"\n{name}", style="bold")
+            out.print(scores_table(evaluation.scores))
+        out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)

@@ -50,6 +50,17 @@ def looks_like_hub_id(reference: str) -> bool:
     return len(parts) <= 2 and all(part and part[0].isalnum() for part in parts)
 
 
+def public_name(reference: str) -> str:
+    """A model reference as strangers may see it: of a local folder only its name.
+
+    >>> public_name("/home/ada/bert"), public_name("bert-base-cased"), public_name("package:encoders/bert")
+    ('bert', 'bert-base-cased', 'package:encoders/bert')
+    """
+    if is_package_reference(reference) or (looks_like_hub_id(reference) and not Path(reference).exists()):
+        return reference
+    return Path(reference).resolve().name
+
+
 def model_config(folder: Path) -> dict[str, Any]:
     """The plain values of a model folder's config.json."""
     path = folder / "config.json"

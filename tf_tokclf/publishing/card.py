@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.config.schema import Config
-from tf_tokclf.data.model_folders import looks_like_hub_id, model_config
+from tf_tokclf.data.model_folders import looks_like_hub_id, model_config, public_name
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 TEMPLATE = "model_card.md.jinja"
 N_EXAMPLES = 3
-_TASKS = {"ner": "named entity recognition", "pos": "part-of-speech tagging", "slots": "slot filling"}
-_TASKS["chunk"] = "chunking"
+_TASKS = {
+    "ner": "named entity recognition",
+    "pos": "part-of-speech tagging",
+    "chunk": "chunking",
+    "slots": "slot filling",
+}
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,9 @@ class Card:
     @property
     def base_model_link(self) -> str:
         """The encoder, with a link where it is on the Hub."""
-        name = self.base_model
-        return (
-            f"[{name}](https://huggingface.co/{name})" if _is_hub_model(name) else f"`{name}`" if name else ""
-        )
+        if _is_hub_model(self.base_model):
+            return f"[{self.base_model}](https://huggingface.co/{self.base_model})"
+        return f"`{public_name(self.base_model)}`"
 
 
 def render(card: Card, *, template: str | None = None) -> str:

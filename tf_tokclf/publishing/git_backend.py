@@ -25,7 +25,7 @@ def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callb
     """The original callback around a training, its token removed from the clone's files afterwards.
 
     It works in a clone inside the run's folder. It may lose the last epochs when the Hub is slow or away, and
-    publishes the last epoch's weights, not the best: the warning says how to publish and verify the run's model.
+    publishes the last epoch's weights, not the best: the warning says how to publish and verify these.
     """
     from transformers.keras_callbacks import PushToHubCallback
 

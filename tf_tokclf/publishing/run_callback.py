@@ -18,8 +18,8 @@ from tf_tokclf.training.plan import RunPlan
 class RunPushes(keras.callbacks.Callback):
     """Offers the state after each epoch to the Hub, as hub.strategy says; `finish` publishes the best model.
 
-    Of an epoch goes its model ("best": only a new best one), with "checkpoint" and "all_checkpoints" also what
-    `--resume` needs. Training neither waits for any of it nor fails by it.
+    Of an epoch goes its model ("best": only a new best one), with "checkpoint" and "all_checkpoints" also
+    what `--resume` needs. Training neither waits for any of it nor fails by it.
     """
 
     def __init__(self, plan: RunPlan, repository: HubRepository) -> None:
@@ -39,7 +39,7 @@ class RunPushes(keras.callbacks.Callback):
         self._publisher.offer(lambda folder: self._fill(folder, epoch), message)
 
     def finish(self) -> Pushed:
-        """Publish the run's model folder and read it back. JobError names the command that finishes the job."""
+        """Publish the run's model folder and read it back. JobError names the command to finish with."""
         plan, repository = self._plan, self._publisher.repository
         command = command_to_finish(plan.run, repository, plan.config)
         return self._publisher.finish(plan.run.model, "End of training", command=command)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,25 +38,28 @@ class Target:
 
     @classmethod
     def of(cls, config: Config) -> Target:
-        """What the configuration says; the repository is named after the run's folder unless it has a name."""
+        """What the configuration says; a repository without a name gets that of the run's folder."""
         name = config.hub.model_id or Path(config.output_dir or ".").resolve().name
         return cls(name, config.hub.private, config.hub.revision)
 
 
 def fit(config: Config, *, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
-    """Train, choose the best epoch by dev F1, save it, score dev and test, write the card; publish if hub.push is on.
+    """Train, save the best epoch by dev F1, score dev and test, write the card; publish if hub.push is on.
 
-    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change, and
-    JobError when the job itself fails.
+    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change,
+    and JobError when the job itself fails.
     """
+    from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_run
 
     repository = prepare_repository(config)
-    return train_and_publish(plan_run(config), repository, callbacks=callbacks)
+    plan = plan_run(config)
+    with publication(plan, repository) as pushes:
+        return train(plan, callbacks=[*callbacks, *pushes])
 
 
 def prepare_repository(config: Config) -> HubRepository | None:
-    """Before anything is read or trained: the repository that this run will be pushed to, None without hub.push."""
+    """The repository that this run will be pushed to, made before training; None without hub.push."""
     if not config.hub.push:
         return None
     target = Target.of(config)
@@ -64,35 +68,36 @@ def prepare_repository(config: Config) -> HubRepository | None:
     return repository
 
 
-def train_and_publish(
-    plan: RunPlan, repository: HubRepository | None, *, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> RunResult:
-    """Carry out a plan, with pushes to `repository` on the way as hub.strategy says, and the best model at the end."""
-    from tf_tokclf.training.fitting import train
+@contextmanager
+def publication(
+    plan: RunPlan, repository: HubRepository | None
+) -> Iterator[Sequence[keras.callbacks.Callback]]:
+    """Around a training: gives the callbacks that push on the way; afterwards writes the card and publishes.
 
+    Without a repository there is only the card to write. After an error nothing more is pushed.
+    """
     if repository is None:
-        result = train(plan, callbacks=callbacks)
+        yield ()
         write_card(plan.run)
     elif plan.config.hub.backend == "git":
         from tf_tokclf.publishing.git_backend import git_pushes
 
         with git_pushes(plan, repository) as callback:
-            result = train(plan, callbacks=[*callbacks, callback])
+            yield (callback,)
         write_card(plan.run, reference=repository.repo_id)
     else:
         from tf_tokclf.publishing.run_callback import RunPushes
 
         pushes = RunPushes(plan, repository)
-        result = train(plan, callbacks=[*callbacks, pushes])
+        yield (pushes,)
         write_card(plan.run, reference=repository.repo_id)
         pushes.finish()
-    return result
 
 
 def write_card(run: RunDir, *, reference: str | None = None, other_seeds: Sequence[RunDir] = ()) -> None:
     """Write the card of a run into its model folder.
 
-    reference: where the model goes on the Hub, which is then asked for the data set's revision and licence too.
+    reference: where the model goes on the Hub, which is then asked for the data set's revision and licence.
     """
     config = load_config(run.config)
     dataset = _look_up(dataset_id(config), config.data.dataset_revision) if reference else None
@@ -111,7 +116,7 @@ def push(
     other_seeds: Sequence[str | Path] = (),
     patience: Patience = PATIENCE,
 ) -> Pushed:
-    """Publish a run (its model, with a fresh card) or a model folder (as it is), and make sure that it arrived.
+    """Publish a run (its model, with a fresh card) or a model folder (as it is); make sure that it arrived.
 
     What is not given is as the run's configuration says.
     """

@@ -30,6 +30,7 @@ from tf_tokclf.training.optimizer import learning_rate_at, make_optimizer
 from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.step import TrainingStep
+from tf_tokclf.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -264,8 +265,9 @@ def results_json(
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    names = ("tf-tokclf", "tensorflow", "tf-keras", "transformers", "datasets", "tokenizers", "seqeval", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    names = ("tensorflow", "tf-keras", "transformers", "datasets", "tokenizers", "seqeval", "numpy")
+    ours = {"python": platform.python_version(), "tf-tokclf": __version__}
+    return ours | {name: version(name) for name in names}
 
 
 def _groups(batches: Iterator[Any], size: int) -> Iterator[list[Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.encoding import Reading, encode_split
-from tf_tokclf.data.model_folders import local_model_folder, model_config
+from tf_tokclf.data.model_folders import local_model_folder, model_config, public_name
 from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer
@@ -59,7 +59,7 @@ def plan_run(config: Config) -> RunPlan:
         splits.labels,
         word_splitting=config.data.word_splitting,
         task=config.task.value,
-        base_model=name,
+        base_model=public_name(name),
     )
     assert splits.train is not None  # load_splits requires it
     windows = encode_split(splits.train, splits.labels, tokenizer, reading, use_cache=config.data.use_cache)
