@@ -29,6 +29,7 @@ TOKEN = "hf_LocalHubSecretToken0123456789"
 USER = "tester"
 _BLOCK = 1 << 16
 _LFS_JSON = "application/vnd.git-lfs+json"
+_CARD_HEADER = re.compile(r"---\r?\n(.*?)\r?\n---", re.DOTALL)
 _REPOSITORY_CALLS = {"revision", "tree", "preupload", "commit", "paths-info", "branch", "refs", "auth-check"}
 
 
@@ -445,7 +446,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _validate_yaml(self) -> None:
         content = self._json().get("content", "")
-        header = re.match(r"---\r?\n(.*?)\r?\n---", content, re.DOTALL)
+        header = _CARD_HEADER.match(content)
         try:
             metadata = yaml.safe_load(header[1]) if header else {}
             errors = [] if isinstance(metadata, dict) else ["metadata is no mapping"]
@@ -490,6 +491,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self, repository: Repository, name: str, revision: str) -> None:
         commit = self._commit(repository, revision)
         paths = [entry.path for entry in repository.entries(commit) if entry.type == "file"]
+        text = repository.read("README.md", commit).decode() if "README.md" in paths else ""
+        header = _CARD_HEADER.match(text)
+        card = yaml.safe_load(header[1]) if header else None
         raise Answer(
             200,
             {
@@ -506,6 +510,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "downloads": 0,
                 "likes": 0,
                 "tags": [],
+                "cardData": card,
                 "siblings": [{"rfilename": path} for path in paths],
             },
         )

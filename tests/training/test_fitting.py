@@ -17,6 +17,7 @@ RUN_FILES = {
     "config.yaml",
     "history.jsonl",
     "results.json",
+    "model/README.md",
     "model/config.json",
     "model/model.safetensors",
     "model/special_tokens_map.json",

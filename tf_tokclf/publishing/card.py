@@ -97,6 +97,11 @@ class Card:
     sections: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def aggregation(self) -> str:
+        """How transformers' pipeline should join pieces: into spans where there are any."""
+        return "none" if self.scheme == Scheme.NONE.value else "first"
+
+    @property
     def base_model_link(self) -> str:
         """The encoder, with a link where it is on the Hub."""
         if _is_hub_model(self.base_model):
