@@ -28,7 +28,7 @@ _OUTCOMES = {
 }
 
 # What a fact beside the scores is called; others are shown by their own name.
-_FACTS = {
+FACTS = {
     "n_unseen_words": "words that the model never saw",
     "n_truncated_words": "words past the model's limit, which it never saw",
     "n_empty_words": "words that became no piece, which the model never saw",
@@ -81,7 +81,7 @@ def score_notes(scores: Scores) -> list[str]:
         lines.append(f"F1 of unique surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
     lines.append(f"{scores.n_sentences:,} sentences, {scores.n_words:,} words")
     lines += [
-        f"{number:,} {_FACTS.get(name, name.replace('_', ' '))}" for name, number in scores.facts.items()
+        f"{number:,} {FACTS.get(name, name.replace('_', ' '))}" for name, number in scores.facts.items()
     ]
     return lines
 

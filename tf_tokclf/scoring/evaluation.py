@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
-from tf_tokclf.scoring.error_analysis import ErrorAnalysis, analyse_errors
+from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors
 from tf_tokclf.scoring.predictions import Prediction, read_predictions, scheme_of, score_predictions
 from tf_tokclf.scoring.scores import Mode, Scores
 
@@ -59,6 +60,18 @@ def evaluate_file(
     def predictions() -> Iterator[Prediction]:
         return read_predictions(path, gold, data=data)
 
-    scheme = scheme_of(predictions, data)
+    return evaluate_predictions(predictions, scheme_of(predictions, data), mode=mode, errors=errors)
+
+
+def evaluate_predictions(
+    predictions: Callable[[], Iterable[Prediction]],
+    scheme: Scheme,
+    *,
+    mode: Mode = "conlleval",
+    errors: bool = False,
+    training: Training | None = None,
+) -> Evaluation:
+    """Score predictions that know their gold labels; `predictions` is asked once more for the errors."""
     scores = score_predictions(predictions, scheme, mode=mode)
-    return Evaluation(scores, errors=analyse_errors(predictions(), scheme, mode=mode) if errors else None)
+    analysis = analyse_errors(predictions(), scheme, mode=mode, training=training) if errors else None
+    return Evaluation(scores, errors=analysis)

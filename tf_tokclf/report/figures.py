@@ -1,0 +1,152 @@
+"""Small drawings as inline SVG, coloured by the page's style sheet, so that they follow light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from tf_tokclf.scoring.calibration import Reliability
+
+_WIDTH, _HEIGHT = 400, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 74, 14, 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """A named row of points; `style` is a class of the style sheet."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    style: str
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where values stand in the drawing."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+
+    def x(self, value: float) -> float:
+        share = (value - self.x_low) / ((self.x_high - self.x_low) or 1)
+        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        share = (value - self.y_low) / ((self.y_high - self.y_low) or 1)
+        return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+
+def ticks(low: float, high: float, n: int = 5) -> list[float]:
+    """Round numbers from at most `low` to at least `high`.
+
+    >>> ticks(0.03, 0.28)
+    [0.0, 0.1, 0.2, 0.3]
+    """
+    span = (high - low) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / n))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * n >= span)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
+
+
+def line_chart(
+    lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mark: float | None = None
+) -> Markup:
+    """Lines with their names at their ends. mark: an x to point out."""
+    xs = [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in line.points]
+    y_ticks = ticks(min(ys), max(ys))
+    x_ticks = [x for x in ticks(min(xs), max(xs), 6) if min(xs) <= x <= max(xs) and x == int(x)]
+    plane = _Plane(min(xs), max(xs), y_ticks[0], y_ticks[-1])
+    parts = _axes(plane, x_ticks, y_ticks, x_name, y_name)
+    if mark is not None:
+        x = plane.x(mark)
+        parts.append(f'<line class="mark" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
+    ends: list[float] = []
+    for line in lines:
+        places = [(plane.x(x), plane.y(y)) for x, y in line.points]
+        path = " ".join(f"{x},{y}" for x, y in places)
+        parts.append(f'<polyline class="line {line.style}" points="{path}"/>')
+        parts += [f'<circle class="dot {line.style}" cx="{x}" cy="{y}" r="3"/>' for x, y in places]
+        x, y = places[-1]
+        y = next((y + shift for shift in (0, 14, -14, 28) if all(abs(y + shift - e) >= 13 for e in ends)), y)
+        ends.append(y)
+        parts.append(f'<text class="name {line.style}" x="{x + 8}" y="{y + 4}">{escape(line.name)}</text>')
+    return _svg(parts, alt)
+
+
+def reliability_chart(calibration: Reliability, *, alt: str) -> Markup:
+    """The share that is right against the mean score of each bin; honest scores lie on the diagonal."""
+    plane = _Plane(0, 1, 0, 1)
+    marks = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    parts = _axes(plane, marks, marks, "mean score of the spans in a bin", "share that is right")
+    parts.append(
+        f'<line class="mark" x1="{plane.x(0)}" y1="{plane.y(0)}" x2="{plane.x(1)}" y2="{plane.y(1)}"/>'
+    )
+    most = max(one.n for one in calibration.bins)
+    for one in calibration.bins:
+        x, y = plane.x(one.mean_score), plane.y(one.accuracy)
+        parts.append(f'<line class="gap" x1="{x}" x2="{x}" y1="{y}" y2="{plane.y(one.mean_score)}"/>')
+        radius = round(3 + 6 * math.sqrt(one.n / most), 1)
+        parts.append(
+            f'<circle class="dot s1" cx="{x}" cy="{y}" r="{radius}">'
+            f"<title>{one.n} spans, score {one.mean_score:.2f}, {one.accuracy:.2f} right</title></circle>"
+        )
+    return _svg(parts, alt)
+
+
+def bar(value: float, interval: tuple[float, float] | None = None) -> Markup:
+    """A share as a bar, with its interval as a whisker. The number stands beside it, so it is decoration."""
+    parts = ['<rect class="ground" width="100" height="12" rx="2"/>']
+    parts.append(f'<rect class="bar" width="{100 * value:.1f}" height="12" rx="2"/>')
+    if interval:
+        low, high = (f"{100 * end:.1f}" for end in interval)
+        parts.append(f'<path class="whisker" d="M{low} 6H{high}M{low} 3V9M{high} 3V9"/>')
+    return _decoration(parts)
+
+
+def stacked_bar(shares: Sequence[tuple[float, str]]) -> Markup:
+    """Shares of a whole side by side, each in the colour of its class."""
+    parts, x = [], 0.0
+    for share, style in shares:
+        if share:
+            parts.append(
+                f'<rect class="{escape(style)}" x="{100 * x:.1f}" width="{100 * share:.1f}" height="12"/>'
+            )
+        x += share
+    return _decoration(parts)
+
+
+def _decoration(parts: Sequence[str]) -> Markup:
+    inside = "".join(parts)
+    frame = 'class="inline" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true"'
+    return Markup(f"<svg {frame}>{inside}</svg>")
+
+
+def _axes(
+    plane: _Plane, x_ticks: Sequence[float], y_ticks: Sequence[float], x_name: str, y_name: str
+) -> list[str]:
+    left, right, bottom = _LEFT, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    parts = []
+    for value in y_ticks:
+        y = plane.y(value)
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text class="tick end" x="{left - 6}" y="{y + 4}">{value:g}</text>')
+    for value in x_ticks:
+        parts.append(f'<text class="tick middle" x="{plane.x(value)}" y="{bottom + 16}">{value:g}</text>')
+    middle = (left + right) / 2
+    parts.append(f'<text class="tick middle" x="{middle}" y="{_HEIGHT - 6}">{escape(x_name)}</text>')
+    turned = f'transform="translate(11 {(_TOP + bottom) / 2}) rotate(-90)"'
+    parts.append(f'<text class="tick middle" {turned}>{escape(y_name)}</text>')
+    return parts
+
+
+def _svg(parts: Sequence[str], alt: str) -> Markup:
+    inside = "".join(parts)
+    frame = f'class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(alt)}"'
+    return Markup(f"<svg {frame}>{inside}</svg>")
