@@ -24,6 +24,7 @@ from tf_tokclf.data.schemes import (
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import Split, load_split, scheme_of
 from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.writers.text_formats import error_at
 from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, write_sentences
 from tf_tokclf.errors import UserError
 
@@ -91,54 +92,40 @@ def convert(
     return done
 
 
-def _converted(
-    split: Split, data: DataConfig, done: Conversion, *, must_understand: bool
-) -> Iterator[Sentence]:
+def _converted(split: Split, data: DataConfig, done: Conversion, *, must_understand: bool) -> Iterator[Sentence]:
     for sentence in split:
-        labels = sentence.labels
-        if labels is not None and done.source not in (None, Scheme.NONE):
-            labels = _repaired(sentence, labels, data, done, must_understand=must_understand)
-            if labels is None:
-                continue
-            labels = _in_target(labels, done)
+        try:
+            labels = _new_labels(sentence, data, done, must_understand=must_understand)
+        except UserError as error:
+            if data.on_error == "stop":
+                raise error_at(sentence, error.problem, error.hint) from error
+            done.counts["sentences left out, since their labels cannot be converted"] += 1
+            continue
         done.n_sentences += 1
         done.n_words += len(sentence)
         yield replace(sentence, labels=labels)
 
 
-def _repaired(
-    sentence: Sentence, labels: tuple[str, ...], data: DataConfig, done: Conversion, *, must_understand: bool
+def _new_labels(
+    sentence: Sentence, data: DataConfig, done: Conversion, *, must_understand: bool
 ) -> tuple[str, ...] | None:
-    """Labels that keep to their scheme; None where the sentence is to be left out."""
-    scheme = _known(done.source)
-    found = violations(labels, scheme)
-    if not found:
+    """The labels to write. Raises UserError where they break their scheme or do not fit the other one."""
+    labels, source, target = sentence.labels, done.source, done.target
+    if labels is None or source is None or target is None or source is Scheme.NONE:
         return labels
-    done.counts[f"sentences that break {scheme.value}"] += 1
-    if data.repair != "none":
-        done.counts[f"sentences repaired ({data.repair})"] += 1
-        return tuple(repair_labels(labels, scheme, data.repair))
-    if not must_understand:
-        return labels
-    if data.on_error == "skip":
-        done.counts["sentences left out, since they break their scheme"] += 1
-        return None
-    first = found[0]
-    hint = "Pass --repair conlleval to read them as conlleval does, or --repair discard to drop such spans."
-    problem = f"word {first.position + 1} ({sentence.words[first.position]!r}): {first.message}"
-    raise sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)
-
-
-def _in_target(labels: tuple[str, ...], done: Conversion) -> tuple[str, ...]:
-    source, target = _known(done.source), _known(done.target)
-    spans = spans_of(labels, source)
-    done.n_spans += len(spans)
-    if source is target:
-        return labels
-    converted = convert_labels(labels, source, target)
-    if lost := len(spans) - len(spans_of(converted, target)):
-        done.counts[f"spans merged with the one before, which {target.value} cannot tell apart"] += lost
-    return tuple(converted)
+    if broken := violations(labels, source):
+        done.counts[f"sentences that break {source.value}"] += 1
+        if data.repair != "none":
+            done.counts[f"sentences repaired ({data.repair})"] += 1
+            labels = tuple(repair_labels(labels, source, data.repair))
+        elif must_understand:
+            first = broken[0]
+            raise UserError(
+                f"word {first.position + 1} ({sentence.words[first.position]!r}): {first.message}",
+                hint="Pass --repair conlleval to read such spans as conlleval does, or discard to drop them.",
+            )
+    done.n_spans += len(spans_of(labels, source))
+    return labels if source is target else tuple(convert_labels(labels, source, target))
 
 
 def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
@@ -154,8 +141,3 @@ def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> 
         counts = made + counts if source is target else made
     names = split.label_names if source is target else None
     return LabelSet.of({"data": counts}, target, names=names).names
-
-
-def _known(scheme: Scheme | None) -> Scheme:
-    assert scheme is not None
-    return scheme

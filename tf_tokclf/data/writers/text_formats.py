@@ -84,18 +84,18 @@ def json_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]
 
 def csv_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A word a row, with the number of its sentence."""
-    yield _csv_row(["sentence_id", "word", writing.label_column])
+    yield _csv_row(["sentence_id", "word", *_label_column(writing)])
     for number, sentence in enumerate(sentences, 1):
-        for word, label in zip(sentence.words, sentence.labels or [""] * len(sentence.words)):
-            yield _csv_row([number, word, label])
+        for fields in zip(sentence.words, sentence.labels) if sentence.labels else zip(sentence.words):
+            yield _csv_row([number, *fields])
 
 
 def csv_list_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A sentence a row, its words and labels as JSON lists."""
-    yield _csv_row(["tokens", writing.label_column])
+    yield _csv_row(["tokens", *_label_column(writing)])
     for sentence in sentences:
-        labels = "" if sentence.labels is None else json.dumps(sentence.labels, ensure_ascii=False)
-        yield _csv_row([json.dumps(sentence.words, ensure_ascii=False), labels])
+        lists = [sentence.words] if sentence.labels is None else [sentence.words, sentence.labels]
+        yield _csv_row([json.dumps(values, ensure_ascii=False) for values in lists])
 
 
 def text_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
@@ -209,12 +209,16 @@ def _json(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
+def _label_column(writing: Writing) -> list[str]:
+    return [] if writing.scheme is None else [writing.label_column]
+
+
 def _csv_row(fields: Sequence[Any]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(fields)
     return buffer.getvalue()
 
 
-def error_at(sentence: Sentence, problem: str, hint: str) -> UserError:
-    """The error to raise about a sentence that cannot be written."""
+def error_at(sentence: Sentence, problem: str, hint: str | None) -> UserError:
+    """The error to raise about a sentence that cannot be converted or written."""
     return sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)

@@ -1,0 +1,144 @@
+"""`tf-tokclf convert` through the real group: output, exit code, files."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tf_tokclf.cli.main import cli
+
+IOB2 = "Ada\tB-PER\nLovelace\tI-PER\nBob\tB-PER\nsaw\tO\nParis\tB-LOC\n\nBye\tO\n\n"
+BIOES = "Ada\tB-PER\nLovelace\tE-PER\nBob\tS-PER\nsaw\tO\nParis\tS-LOC\n\nBye\tO\n\n"
+BROKEN = "it\tO\nParis\tI-LOC\nis\tO\nbig\tB-LOC\n\n"
+
+
+def run(*args: str | Path, input: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(cli, ["convert", *map(str, args)], input=input)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.conll"
+    path.write_text(IOB2, encoding="utf-8")
+    return path
+
+
+def test_between_schemes_on_standard_output(source):
+    result = run("--to-scheme", "BIOES", source, "-")
+    assert (result.exit_code, result.stdout) == (0, BIOES)
+    assert "2 sentences, 6 words, 3 spans (IOB2 to BIOES)" in result.stderr
+
+
+def test_from_standard_input():
+    result = subprocess.run(
+        [sys.executable, "-m", "tf_tokclf", "convert", "--to", "jsonl", "-", "-"],
+        input=IOB2.encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert result.stdout.startswith(b'{"tokens": ["Ada", "Lovelace", "Bob", "saw", "Paris"], "ner_tags": ["B-PER",')
+
+
+@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"])
+def test_there_and_back_between_schemes(source, tmp_path, scheme):
+    assert run("--to-scheme", scheme, source, tmp_path / "out.conll").exit_code == 0
+    assert run("--scheme", scheme, "--to-scheme", "IOB2", tmp_path / "out.conll", "-").stdout == IOB2
+
+
+def test_what_a_scheme_cannot_tell_apart_is_refused_or_left_out_with_a_count(source):
+    result = run("--to-scheme", "IO", source, "-")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "in.conll, line 1: Two PER spans touch at word 3, which IO cannot express" in result.stderr
+    result = run("--to-scheme", "IO", "--on-error", "skip", source, "-")
+    assert result.stdout == "Bye\tO\n\n"
+    assert "1 sentences left out, since their labels cannot be converted" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), list(itertools.permutations(["a.conll", "a.conllu", "a.jsonl", "a.csv", "a.parquet"], 2))
+)
+def test_between_formats_by_the_names_of_files(source, tmp_path, one, two):
+    for start, end in ((source, one), (tmp_path / one, two), (tmp_path / two, "back.conll")):
+        result = run("--force", start, tmp_path / end)
+        assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "back.conll").read_text(encoding="utf-8") == IOB2
+
+
+def test_nothing_is_overwritten_unless_asked_for(source, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine", encoding="utf-8")
+    result = run(source, out)
+    assert (result.exit_code, out.read_text(encoding="utf-8")) == (2, "mine")
+    assert result.stderr.startswith(f"Error: {out}: is there already. Pass --force")
+    assert run("--force", source, out).exit_code == 0
+    assert out.read_text(encoding="utf-8").startswith('{"tokens"')
+
+
+@pytest.mark.parametrize("out", ["out.jsonl", "out.parquet", "out.brat"])
+def test_nothing_is_written_half(source, tmp_path, out):
+    source.write_text(IOB2 * 3 + BROKEN, encoding="utf-8")
+    before = sorted(tmp_path.iterdir())
+    to = ["--to", "brat"] if out.endswith("brat") else []
+    result = run("--scheme", "IOB2", "--to-scheme", "BIOES", *to, source, tmp_path / out)
+    assert result.exit_code == 2
+    assert "in.conll, line 25: word 2 ('Paris')" in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("repair", "labels"), [("conlleval", "O S-LOC O S-LOC"), ("discard", "O O O S-LOC")]
+)
+def test_repair_is_asked_for_and_counted(tmp_path, repair, labels):
+    (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
+    result = run("--scheme", "IOB2", "--to-scheme", "BIOES", "--repair", repair, tmp_path / "in.conll", "-")
+    assert [line.split("\t")[1] for line in result.stdout.split("\n") if line] == labels.split()
+    assert f"1 sentences repaired ({repair})" in result.stderr
+
+
+def test_a_broken_sequence_passes_where_nothing_has_to_understand_it_and_is_counted(tmp_path):
+    (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
+    result = run("--scheme", "IOB2", tmp_path / "in.conll", "-")
+    assert (result.exit_code, result.stdout) == (0, BROKEN)
+    assert "1 sentences that break IOB2" in result.stderr
+
+
+def test_skipped_sentences_are_counted_and_listed(source):
+    source.write_text(IOB2 + "a\tO\tO\n\n" + IOB2, encoding="utf-8")
+    result = run("--on-error", "skip", source, "-")
+    assert result.stdout == IOB2 * 2
+    assert "1 sentences left out, which could not be read:" in result.stderr
+    assert "in.conll, line 9: 3 where 2 columns were expected" in result.stderr
+
+
+def test_an_output_whose_name_tells_no_format(source, tmp_path):
+    result = run(source, tmp_path / "out")
+    assert result.exit_code == 2
+    assert "tells no format. Name one with --to: brat, conll" in result.stderr
+
+
+def test_a_binary_format_is_no_stream(source):
+    result = run("--to", "parquet", source, "-")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_split_of_a_data_set(tmp_path, source):
+    for name in ("train", "dev"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / f"set/{name}.conll").write_text(IOB2, encoding="utf-8")
+    assert run("--split", "dev", tmp_path / "set", "-").stdout == IOB2
+    assert "It has dev, train." in run("--split", "test", tmp_path / "set", "-").stderr
+
+
+def test_converting_loads_no_tensorflow(source):
+    code = (
+        "import sys; from tf_tokclf.cli.main import cli;"
+        f"cli(['convert', {str(source)!r}, '-'], standalone_mode=False);"
+        "sys.exit(bool({'tensorflow', 'tf_keras', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
