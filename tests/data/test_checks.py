@@ -135,6 +135,13 @@ def test_an_invalid_sequence_is_shown_with_its_place(tmp_path):
     assert found.examples[0].words == ("letters", "home", "from", "London", "in", "spring", ".")
 
 
+def test_one_short_sentence_among_many_is_not_worth_a_note(tmp_path):
+    many = [(f"Number {i} is no name of anyone .", "O O O O O O O O") for i in range(200)]
+    train = [(words.replace("Number", "Figure"), labels) for words, labels in many]
+    common = ("Yes , I do .", "O O O O O")
+    assert problems(tmp_path, [*TRAIN, *train, common], [*TEST, *many, common]) == []
+
+
 @pytest.mark.parametrize("words", ["Yes , I do .", "Thank you very much ."])
 def test_short_sentences_that_come_again_are_a_note_only(tmp_path, words):
     common = (words, "O O O O O")

@@ -15,6 +15,7 @@ from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.data.statistics import Lengths, piece_statistics, split_statistics
 from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.data.variation import ambiguous_forms
 
 ROWS = [
     ("Ada Lovelace saw Ada", "B-PER I-PER O B-PER"),
@@ -72,6 +73,18 @@ def test_a_split_in_pieces(splits, tokenizer_folder):
     assert (numbers.n_long, numbers.n_windows) == (2, 6)
     assert numbers.unknown_rate == 1 / 14
     assert numbers.per_word(13) == 14 / 13
+
+
+def test_forms_with_several_types_are_listed_by_frequency(tmp_path):
+    rows = [("Rome won", "B-ORG O"), *[("in Rome and Bonn", "O B-LOC O B-LOC")] * 2, ("Bonn", "B-ORG")]
+    path = tmp_path / "forms.jsonl"
+    path.write_text(
+        "\n".join(json.dumps({"tokens": words.split(), "tags": labels.split()}) for words, labels in rows)
+    )
+    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=0, cut_validation=False)
+    forms = ambiguous_forms([code_split(splits.train, splits.labels)], splits.labels)
+    assert [form.types for form in forms] == [{"LOC": 2, "ORG": 1}, {"LOC": 2, "ORG": 1}]
+    assert [(form.place.start, form.place.end) for form in forms] == [(0, 1), (5, 6)]
 
 
 @given(st.lists(st.integers(0, 3000), max_size=30))

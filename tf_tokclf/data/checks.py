@@ -24,7 +24,6 @@ from tf_tokclf.data.schemes import (
     ViolationKind,
     detect_scheme,
     pair_violations,
-    span_table,
 )
 from tf_tokclf.data.splits import Split
 from tf_tokclf.data.statistics import SplitStatistics
@@ -35,6 +34,8 @@ N_EXAMPLES = 5
 RARE_BELOW = 5
 # Shorter sentences ("Yes .", "Thank you very much .") are expected to come again.
 LONG_SENTENCE = 8
+# Where only short ones come again, this share of a split is worth a note.
+COMMON_SHARE = 0.01
 # From this share of a split's longer sentences on, what it shares with training makes its scores meaningless.
 LEAKED_SHARE = 0.1
 # Words on both sides of a form that must be equal before its labels are expected to be equal too. With 1,
@@ -147,16 +148,12 @@ def find_problems(data: Inspected) -> list[Problem]:
 def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
     names = (*data.labels.names, OUTSIDE_LABEL)
     for number, split in enumerate(data.coded):
-        pairs, places = _label_pairs(split, len(data.labels))
-        codes, first, counts = np.unique(pairs, return_index=True, return_counts=True)
         by_kind: dict[ViolationKind, list[tuple[int, str, int]]] = {}
-        for code, at, n in zip(codes.tolist(), first.tolist(), counts.tolist()):
-            before, here = names[code // len(names)], names[code % len(names)]
-            for violation in pair_violations(before, here, data.scheme):
-                place = int(places[at]) + violation.position
-                by_kind.setdefault(violation.kind, []).append((n, violation.message, place))
+        for (before, here), (n, at) in _label_pairs(split, len(data.labels)).items():
+            for violation in pair_violations(names[before], names[here], data.scheme):
+                by_kind.setdefault(violation.kind, []).append((n, violation.message, at + violation.position))
         for kind, found in by_kind.items():
-            found.sort(reverse=True)
+            found.sort(key=lambda item: (-item[0], item[2]))
             n = sum(count for count, _, _ in found)
             yield Problem(
                 ProblemKind.INVALID_SEQUENCE,
@@ -168,17 +165,28 @@ def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
             )
 
 
-def _label_pairs(split: CodedSplit, n_labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbouring labels as one number, and the second's flat position; `n_labels` is a sentence's edge."""
-    starts, ends = split.starts[:-1], split.starts[1:]
-    full = ends > starts
-    before = np.empty(split.n_words, np.int64)
-    before[1:] = split.labels[:-1]
-    before[starts[full]] = n_labels
+def _label_pairs(split: CodedSplit, n_labels: int) -> dict[tuple[int, int], tuple[int, int]]:
+    """Neighbouring label ids -> how often, and the flat position of the first one's second label.
+
+    `n_labels` stands for the edges of sentences.
+    """
     size = n_labels + 1
-    inner = before * size + split.labels
-    edge = split.labels[ends[full] - 1].astype(np.int64) * size + n_labels
-    return np.concatenate([inner, edge]), np.concatenate([np.arange(split.n_words), ends[full]])
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for first, last in split.chunks():
+        begin, end = split.starts[first], split.starts[last]
+        starts = split.starts[first:last] - begin
+        ends = split.starts[first + 1 : last + 1] - begin
+        full = ends > starts
+        here = split.labels[begin:end].astype(np.int64)
+        before = np.concatenate([here[:1], here[:-1]])
+        before[starts[full]] = n_labels
+        pairs = np.concatenate([before * size + here, here[ends[full] - 1] * size + n_labels])
+        places = np.concatenate([np.arange(end - begin), ends[full]])
+        codes, firsts, counts = np.unique(pairs, return_index=True, return_counts=True)
+        for code, place, count in zip(codes.tolist(), places[firsts].tolist(), counts.tolist()):
+            n, at = found.get(divmod(code, size), (0, int(begin) + place))
+            found[divmod(code, size)] = (n + count, at)
+    return found
 
 
 def _other_schemes(data: Inspected) -> Iterator[Problem]:
@@ -270,14 +278,16 @@ def _shared_sentences(data: Inspected) -> Iterator[Problem]:
             continue
         long = lengths >= LONG_SENTENCE
         n, n_long = int(shared.sum()), int((shared & long).sum())
+        if not n_long and n < COMMON_SHARE * len(theirs):
+            continue
         share = n_long / max(int(long.sum()), 1)
         one, other = data.coded[i].name, data.coded[j].name
         longest_first = np.argsort(-lengths * shared, kind="stable")[: min(n, N_EXAMPLES)].tolist()
         yield Problem(
             ProblemKind.SHARED_SENTENCE,
             Level.ERROR if share >= LEAKED_SHARE else Level.WARNING if n_long else Level.NOTE,
-            f"{_times(n, 'sentence')} of {other} also in {one}, {n_long:,} of them with {LONG_SENTENCE} or "
-            f"more words ({100 * share:.1f} % of those).",
+            f"{_times(n, 'sentence')} of {other} ({100 * n / len(theirs):.1f} %) also in {one}, {n_long:,} "
+            f"of them with {LONG_SENTENCE} or more words.",
             n,
             f"Scores on {other} are then partly scores of memory; remove them from {one}." if n_long else "",
             tuple(data.example(j, row) for row in longest_first),
@@ -449,26 +459,24 @@ def _blank_spans(data: Inspected, number: int, blank: np.ndarray) -> Iterator[Pr
     if not blank.any():
         return
     split = data.coded[number]
-    spans = span_table(split.labels, split.starts[:-1], data.labels.names, data.scheme)
-    n_blank = np.concatenate([[0], np.cumsum(blank)])
-    all_blank = n_blank[spans.ends] - n_blank[spans.starts] == spans.ends - spans.starts
-    edge_blank = (blank[spans.starts] | blank[spans.ends - 1]) & ~all_blank
-    for which, level, what in (
-        (all_blank, Level.ERROR, "of nothing but white space"),
-        (edge_blank, Level.WARNING, "that begin or end with white space"),
+    whole: list[tuple[int, int]] = []
+    edges: list[tuple[int, int]] = []
+    for spans in split.spans(data.labels):
+        suspects = np.flatnonzero(blank[spans.starts] | blank[spans.ends - 1])
+        for start, end in zip(spans.starts[suspects].tolist(), spans.ends[suspects].tolist()):
+            (whole if blank[start:end].all() else edges).append((start, end))
+    for places, level, what in (
+        (whole, Level.ERROR, "of nothing but white space"),
+        (edges, Level.WARNING, "that begin or end with white space"),
     ):
-        rows = np.flatnonzero(which)
-        if len(rows):
+        if places:
             yield Problem(
                 ProblemKind.WHITESPACE_SPAN,
                 level,
-                f"{split.name}: {_times(len(rows), 'span')} {what}.",
-                len(rows),
+                f"{split.name}: {_times(len(places), 'span')} {what}.",
+                len(places),
                 "Label the visible words only.",
-                tuple(
-                    data.example_at(number, int(spans.starts[row]), int(spans.ends[row]))
-                    for row in rows[:N_EXAMPLES]
-                ),
+                tuple(data.example_at(number, start, end) for start, end in places[:N_EXAMPLES]),
             )
 
 
@@ -490,13 +498,13 @@ def _pieces(data: Inspected) -> Iterator[Problem]:
     for split in data.statistics:
         if split.pieces is None:
             continue
-        without = {word: n for word, n in split.pieces.words_without.items() if not _is_blank(word)}
+        without = {_spelled(w): n for w, n in split.pieces.words_without.items() if not _is_blank(w)}
         if without:
             n = sum(without.values())
             yield Problem(
                 ProblemKind.WORD_WITHOUT_PIECE,
                 Level.WARNING,
-                f"{split.name}: {_times(n, 'word')} that become no piece at all: {_counted(without)}.",
+                f"{split.name}: {_times(n, 'word')} without any piece: {_counted(without)}.",
                 n,
                 f"The model never sees them; they get the label {data.labels.fallback}.",
             )
@@ -508,6 +516,13 @@ def _pieces(data: Inspected) -> Iterator[Problem]:
                 split.pieces.n_unknown,
                 "Choose a model whose vocabulary covers this language and script.",
             )
+
+
+def _spelled(word: str) -> str:
+    """The word, or the numbers of its characters where there is nothing to see but marks."""
+    if all(unicodedata.category(c) in _UNSEEN | {"Mn", "Me"} for c in word):
+        return " ".join(f"U+{ord(c):04X}" for c in word)
+    return word
 
 
 def _times(n: int, what: str) -> str:

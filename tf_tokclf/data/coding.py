@@ -9,13 +9,14 @@ runs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
 
 from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import SpanTable, span_table
 from tf_tokclf.data.splits import Split
 
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2**64
@@ -78,6 +79,15 @@ class CodedSplit:
             yield first, last
             first = last
 
+    def spans(self, labels: LabelSet) -> Iterator[SpanTable]:
+        """All spans, a chunk after the other, at flat positions in the whole split."""
+        for first, last in self.chunks():
+            begin, end = self.starts[first], self.starts[last]
+            table = span_table(
+                self.labels[begin:end], self.starts[first:last] - begin, labels.names, labels.scheme
+            )
+            yield replace(table, starts=table.starts + begin, ends=table.ends + begin)
+
     def sentence_hashes(self) -> np.ndarray:
         """(sentences,) equal for sentences of equal words."""
         return self._hashes(self.words)
@@ -122,14 +132,14 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 def code_split(split: Split, labels: LabelSet) -> CodedSplit:
     """Read a split once into arrays: about 10 bytes a word."""
-    words, lengths = [np.empty(0, np.uint64)], [np.zeros(1, np.int64)]
+    words, lengths = np.empty(split.n_words, np.uint64), [np.zeros(1, np.int64)]
+    at = 0
     for batch in word_batches(split):
         digests = b"".join(blake2b(word.encode(), digest_size=8).digest() for word in batch.distinct)
-        words.append(np.frombuffer(digests, np.uint64)[batch.codes])
+        words[at : at + len(batch.codes)] = np.frombuffer(digests, np.uint64)[batch.codes]
+        at += len(batch.codes)
         lengths.append(batch.n_words)
-    return CodedSplit(
-        split.name, np.concatenate(words), _label_ids(split, labels), np.concatenate(lengths).cumsum()
-    )
+    return CodedSplit(split.name, words, _label_ids(split, labels), np.concatenate(lengths).cumsum())
 
 
 def _label_ids(split: Split, labels: LabelSet) -> np.ndarray:

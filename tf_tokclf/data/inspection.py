@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.splits import Splits
 from tf_tokclf.data.statistics import SplitStatistics, piece_statistics, split_statistics
+from tf_tokclf.data.variation import ambiguous_forms
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -29,12 +31,25 @@ class Tokenization:
 
 
 @dataclass(frozen=True)
+class FormStatistics:
+    """Words that are labelled with several types, and how often with each."""
+
+    words: tuple[str, ...]
+    types: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Inspection:
-    """The findings. scheme: as detected, with the reason. examples: drawn from the first split by `seed`."""
+    """The findings.
+
+    scheme: as detected, with the reason. forms: the most frequent with several types. examples: drawn from
+    the first split by `seed`.
+    """
 
     scheme: str
     labels: LabelSet
     splits: tuple[SplitStatistics, ...]
+    forms: tuple[FormStatistics, ...]
     problems: tuple[Problem, ...]
     examples: tuple[Example, ...]
     notes: tuple[str, ...]
@@ -78,6 +93,11 @@ def inspect_splits(
         scheme=str(splits.detection or f"{splits.scheme}: as given"),
         labels=splits.labels,
         splits=statistics,
+        forms=tuple(
+            FormStatistics(data.example_at(at.split, at.start, at.end, around=0).words, form.types)
+            for form in ambiguous_forms(coded, splits.labels)
+            for at in [form.place]
+        ),
         problems=tuple(find_problems(data)),
         examples=tuple(data.example(0, row) for row in sorted(drawn.tolist())),
         notes=splits.notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from tf_tokclf.data.coding import CodedSplit, word_batches
 from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.pieces import PieceStore
-from tf_tokclf.data.schemes import span_table
 from tf_tokclf.data.splits import Split
 from tf_tokclf.data.tokenizers import special_pieces
 from tf_tokclf.data.windows import check_window, plan_windows
@@ -109,9 +109,13 @@ def split_statistics(
 ) -> SplitStatistics:
     """The numbers of one split; without a scheme there are no spans to count."""
     counts = np.bincount(coded.labels, minlength=len(labels)).tolist()
-    table = span_table(coded.labels, coded.starts[:-1], labels.names, labels.scheme)
-    by_type = np.bincount(table.type_ids, minlength=len(table.types)).tolist()
-    by_length = np.bincount(table.ends - table.starts).tolist()
+    spans: Counter[str] = Counter()
+    span_lengths: Counter[int] = Counter()
+    for table in coded.spans(labels):
+        by_type = np.bincount(table.type_ids, minlength=len(table.types)).tolist()
+        spans.update({type_: n for type_, n in zip(table.types, by_type) if n})
+        by_length = np.bincount(table.ends - table.starts).tolist()
+        span_lengths.update({length: n for length, n in enumerate(by_length) if n})
     return SplitStatistics(
         name=coded.name,
         n_sentences=coded.n_sentences,
@@ -119,8 +123,8 @@ def split_statistics(
         n_words=coded.n_words,
         n_distinct_words=len(np.unique(coded.words)),
         labels={name: n for name, n in zip(labels.names, counts) if n},
-        spans={type_: n for type_, n in zip(table.types, by_type) if n},
-        span_lengths={length: n for length, n in enumerate(by_length) if n},
+        spans=dict(sorted(spans.items())),
+        span_lengths=dict(sorted(span_lengths.items())),
         lengths=Lengths.of(np.diff(coded.starts)),
         pieces=pieces,
     )

@@ -1,7 +1,7 @@
-"""The same words in the same surroundings, labelled differently: most likely somebody's mistake.
+"""Forms (the words of a span; without a scheme, single words) that are labelled in several ways.
 
-These are the variation nuclei of Dickinson and Meurers (2003): a form whose labels vary while the words
-around it do not. That a form alone varies ("Washington") says little; language is ambiguous.
+That a form varies ("Washington") says little: language is ambiguous. Variation while the words around stay
+the same is most likely a mistake; these are the variation nuclei of Dickinson and Meurers (2003).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, span_table
 
 # What is looked at, from each split's start: the arrays for more would not fit beside a large data set.
-MAX_WORDS = 10_000_000
+MAX_WORDS = 20_000_000
+MAX_LISTED_WORDS = 2_000_000
 _LONGEST_FORM = 6
 
 
@@ -38,6 +39,14 @@ class Variation:
 
 
 @dataclass(frozen=True)
+class Form:
+    """A form with several types: how often it has each, and one of its places."""
+
+    types: dict[str, int]
+    place: Occurrence
+
+
+@dataclass(frozen=True)
 class _Table:
     """Occurrences as parallel arrays; `form` and `context` are hashes, `label` is from `_LabelReading`."""
 
@@ -48,6 +57,15 @@ class _Table:
     start: np.ndarray
     length: np.ndarray
 
+    def rows(self, chosen: np.ndarray) -> _Table:
+        return _Table(*(vars(self)[f.name][chosen] for f in fields(self)))
+
+    def place(self, row: int, names: Sequence[str]) -> Occurrence:
+        start = int(self.start[row])
+        return Occurrence(
+            int(self.split[row]), start, start + int(self.length[row]), names[int(self.label[row])]
+        )
+
 
 def find_variations(splits: Sequence[CodedSplit], labels: LabelSet, *, n_around: int) -> list[Variation]:
     """Forms that vary with the `n_around` words on both sides being the same, most frequent first.
@@ -55,13 +73,52 @@ def find_variations(splits: Sequence[CodedSplit], labels: LabelSet, *, n_around:
     Repeated sentences count once: that they are labelled differently is another finding.
     """
     forms = _forms(splits, labels)
-    parts = [
-        part
-        for number, (split, fresh) in enumerate(zip(splits, _first_of_each_sentence(splits)))
-        for part in _occurrences(number, split, fresh, labels, forms, n_around)
+    fresh = _first_of_each_sentence(splits)
+
+    def occurrences() -> Iterator[_Table]:
+        for number, split in enumerate(splits):
+            yield from _occurrences(number, split, fresh[number], labels, forms, n_around)
+
+    # Nearly all surroundings occur once. To know which do not, their hashes are enough.
+    contexts = np.concatenate([part.context for part in occurrences()])
+    contexts.sort()
+    again = np.unique(contexts[1:][contexts[1:] == contexts[:-1]])
+    del contexts
+    table = _joined([part.rows(np.isin(part.context, again)) for part in occurrences()])
+    return _varying(table, labels) if len(again) else []
+
+
+def ambiguous_forms(splits: Sequence[CodedSplit], labels: LabelSet, *, limit: int = 10) -> list[Form]:
+    """The most frequent forms among those that are labelled with more than one type."""
+    table = _joined(
+        [
+            part
+            for number, split in enumerate(splits)
+            for part in _labelled(number, split, labels, MAX_LISTED_WORDS)
+        ]
+    )
+    if not len(table.form):
+        return []
+    order = np.lexsort((table.label, table.form))
+    form, label = table.form[order], table.label[order]
+    new_form = np.concatenate([[True], form[1:] != form[:-1]])
+    new_label = new_form | np.concatenate([[True], label[1:] != label[:-1]])
+    group = np.cumsum(new_form) - 1
+    firsts = np.flatnonzero(new_form)
+    ends = np.append(firsts[1:], len(form))
+    several = np.flatnonzero(np.bincount(group, weights=new_label) > 1)
+    # Equally frequent ones in the order of their first places.
+    several = several[
+        np.lexsort((np.minimum.reduceat(order, firsts)[several], firsts[several] - ends[several]))
     ]
-    table = _Table(*(np.concatenate([vars(part)[f.name] for part in parts]) for f in fields(_Table)))
-    return _varying(table, labels) if len(table.context) else []
+    names = _names(labels)
+    found = []
+    for i in several[:limit].tolist():
+        rows = order[firsts[i] : ends[i]]
+        numbers, counts = np.unique(table.label[rows], return_counts=True)
+        by_count = sorted(zip(counts.tolist(), numbers.tolist()), reverse=True)
+        found.append(Form({names[number]: n for n, number in by_count}, table.place(int(rows.min()), names)))
+    return found
 
 
 def _first_of_each_sentence(splits: Sequence[CodedSplit]) -> list[np.ndarray]:
@@ -72,25 +129,45 @@ def _first_of_each_sentence(splits: Sequence[CodedSplit]) -> list[np.ndarray]:
     return np.split(first, np.cumsum([split.n_sentences for split in splits])[:-1])
 
 
-def _forms(splits: Sequence[CodedSplit], labels: LabelSet) -> dict[int, np.ndarray]:
-    """The hashes of all spans' words, sorted, by the number of words; nothing where there are no spans."""
-    found: dict[int, list[np.ndarray]] = {}
-    for split in splits:
-        for first, last in _chunks(split):
-            begin, end = split.starts[first], split.starts[last]
-            hashes = RunHashes(split.words[begin:end])
+def _joined(parts: Sequence[_Table]) -> _Table:
+    return _Table(*(np.concatenate([vars(part)[f.name] for part in parts]) for f in fields(_Table)))
+
+
+def _labelled(number: int, split: CodedSplit, labels: LabelSet, max_words: int) -> Iterator[_Table]:
+    """All spans, or all words where there are no spans; contexts are left out (0)."""
+    for first, last in _chunks(split, max_words):
+        begin, end = split.starts[first], split.starts[last]
+        hashes = RunHashes(split.words[begin:end])
+        if labels.scheme is Scheme.NONE:
+            starts = np.arange(end - begin)
+            ends, label = starts + 1, split.labels[begin:end].astype(np.int64)
+        else:
             spans = span_table(
                 split.labels[begin:end], split.starts[first:last] - begin, labels.names, labels.scheme
             )
-            lengths = spans.ends - spans.starts
-            for length in range(1, _LONGEST_FORM + 1):
-                of_length = lengths == length
-                found.setdefault(length, []).append(hashes.of(spans.starts[of_length], spans.ends[of_length]))
-    return {length: np.unique(np.concatenate(parts)) for length, parts in found.items()}
+            starts, ends, label = spans.starts, spans.ends, spans.type_ids + 1
+        yield _Table(
+            context=np.zeros(len(starts), np.uint64),
+            form=hashes.of(starts, ends),
+            label=label,
+            split=np.full(len(starts), number),
+            start=starts + begin,
+            length=ends - starts,
+        )
 
 
-def _chunks(split: CodedSplit) -> Iterator[tuple[int, int]]:
-    return ((first, last) for first, last in split.chunks() if split.starts[first] < MAX_WORDS)
+def _forms(splits: Sequence[CodedSplit], labels: LabelSet) -> dict[int, np.ndarray]:
+    """The hashes of all spans' words, sorted, by the number of words, up to the longest looked for."""
+    found: dict[int, list[np.ndarray]] = {length: [] for length in range(1, _LONGEST_FORM + 1)}
+    for split in splits:
+        for spans in _labelled(0, split, labels, MAX_WORDS):
+            for length, forms in found.items():
+                forms.append(np.unique(spans.form[spans.length == length]))
+    return {length: np.unique(np.concatenate(parts)) for length, parts in found.items() if parts}
+
+
+def _chunks(split: CodedSplit, max_words: int) -> Iterator[tuple[int, int]]:
+    return ((first, last) for first, last in split.chunks() if split.starts[first] < max_words)
 
 
 def _occurrences(
@@ -101,7 +178,7 @@ def _occurrences(
     forms: dict[int, np.ndarray],
     n_around: int,
 ) -> Iterator[_Table]:
-    for first, last in _chunks(split):
+    for first, last in _chunks(split, MAX_WORDS):
         begin, end = split.starts[first], split.starts[last]
         bounds = split.starts[first : last + 1] - begin
         lengths = np.diff(bounds)
@@ -162,26 +239,18 @@ def _varying(table: _Table, labels: LabelSet) -> list[Variation]:
     new_label = new_context | np.concatenate([[True], label[1:] != label[:-1]])
     group = np.cumsum(new_context) - 1
     varies = np.bincount(group, weights=new_label)[group] > 1
-    names = labels.names if labels.scheme is Scheme.NONE else (OUTSIDE_LABEL, *_types(labels))
+    names = _names(labels)
     by_form: dict[int, list[int]] = {}
-    for row in order[varies]:
-        by_form.setdefault(int(table.form[row]), []).append(int(row))
-    variations = []
-    for rows in by_form.values():
-        places = tuple(
-            Occurrence(
-                int(table.split[row]),
-                int(table.start[row]),
-                int(table.start[row] + table.length[row]),
-                names[int(table.label[row])],
-            )
-            for row in rows
-        )
-        variations.append(Variation(places))
-    return sorted(variations, key=lambda variation: -len(variation.occurrences))
+    for row in order[varies].tolist():
+        by_form.setdefault(int(table.form[row]), []).append(row)
+    found = [Variation(tuple(table.place(row, names) for row in rows)) for rows in by_form.values()]
+    # Equally frequent ones in the order of their places, which the hashes know nothing of.
+    return sorted(found, key=lambda v: (-len(v.occurrences), min((o.split, o.start) for o in v.occurrences)))
 
 
-def _types(labels: LabelSet) -> tuple[str, ...]:
-    """The types in the order of the indices that `span_table` gives them."""
+def _names(labels: LabelSet) -> tuple[str, ...]:
+    """What the numbers in a table's `label` mean."""
+    if labels.scheme is Scheme.NONE:
+        return labels.names
     none = np.empty(0, np.int64)
-    return span_table(none, none, labels.names, labels.scheme).types
+    return (OUTSIDE_LABEL, *span_table(none, none, labels.names, labels.scheme).types)

@@ -34,6 +34,7 @@ def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableT
         _heading("Labels" if inspection.labels.scheme is Scheme.NONE else "Spans"),
         _counts(inspection.splits, inspection.labels),
         *_span_lengths(inspection.splits),
+        *_forms(inspection),
         _heading("Words in a sentence"),
         _histogram({split.name: split.lengths for split in inspection.splits}),
         *_pieces(inspection),
@@ -145,6 +146,17 @@ def _span_lengths(splits: Sequence[SplitStatistics]) -> Iterator[RenderableType]
     if total:
         short = ", ".join(f"{n} {_percent(lengths.get(n, 0), total)}" for n in (1, 2, 3))
         yield Text(f"words in a span: {short}; longest {max(lengths)}")
+
+
+def _forms(inspection: Inspection) -> Iterator[RenderableType]:
+    if inspection.forms:
+        yield _heading("Words labelled in several ways, the most frequent")
+        table = _table("words")
+        table.add_column("how often", overflow="fold")
+        for form in inspection.forms:
+            counts = ", ".join(f"{name} {n:,}" for name, n in form.types.items())
+            table.add_row(Text(visible(" ".join(form.words))), Text(visible(counts)))
+        yield table
 
 
 def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
