@@ -92,7 +92,9 @@ def convert(
     return done
 
 
-def _converted(split: Split, data: DataConfig, done: Conversion, *, must_understand: bool) -> Iterator[Sentence]:
+def _converted(
+    split: Split, data: DataConfig, done: Conversion, *, must_understand: bool
+) -> Iterator[Sentence]:
     for sentence in split:
         try:
             labels = _new_labels(sentence, data, done, must_understand=must_understand)

@@ -25,7 +25,9 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SCHEMA, batches_of, sentences_of
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
+from tf_tokclf.data.readers.guessing import split_in_name
 from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
@@ -154,16 +156,15 @@ def load_splits(
         name: _read(name, reader, data, task)
         for name, reader in _readers(data, task, tuple(required)).items()
     }
-    notes = [f"{name}: {note}" for name, split in found.items() for note in split.notes]
+    notes = _notes(found)
     for name, split in found.items():
         if split.n_skipped:
             notes.append(f"{name}: {split.n_skipped} sentences left out, the first: {split.skipped[0]}")
     if cut_validation and "train" in found and "validation" not in found:
         n_all = len(found["train"])
         found["train"], found["validation"] = _cut(found["train"], data, seed)
-        notes.append(
-            f"no validation split: {len(found['validation'])} of {n_all} training sentences, chosen by seed {seed}"
-        )
+        n_cut = len(found["validation"])
+        notes.append(f"no validation split: {n_cut} of {n_all} training sentences, chosen by seed {seed}")
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
@@ -189,7 +190,7 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
     """The sentences of one file in any format, read lazily."""
     problems = Problems(skip=data.on_error == "skip")
     reader = open_reader(resolve_reference(str(path)), data, task)
-    for note in reader.notes:
+    for note in _found_out(reader):
         logger.info("%s: %s", path, note)
     yield from reader.sentences(problems)
     for change in problems.changes():
@@ -205,6 +206,21 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("TF_TOKCLF_CACHE"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf-tokclf"
+
+
+def _found_out(reader: Reader) -> list[str]:
+    first, *others = reader.notes
+    return [f"{reader.options.format}: {first}", *others]
+
+
+def _notes(found: Mapping[str, Split]) -> list[str]:
+    """What was found out in reading, once where it is the same for all splits."""
+    everywhere = set.intersection(*(set(split.notes) for split in found.values()))
+    common = [note for note in next(iter(found.values())).notes if note in everywhere]
+    own = [
+        f"{name}: {note}" for name, split in found.items() for note in split.notes if note not in everywhere
+    ]
+    return common + own if len(found) > 1 else [f"{name}: {note}" for name in found for note in common]
 
 
 def _readers(data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[str, Reader]:
@@ -255,13 +271,12 @@ def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...]) -> d
     entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
     names: dict[str, Path] = {}
     for entry in entries:
-        for name in ("train", "validation", "devel", "dev", "valid", "val", "test"):
-            if name in entry.stem.lower():
-                if name in names:
-                    problem = f"has two files for {name}: {names[name].name} and {entry.name}."
-                    raise UserError(problem, path=folder, hint="Name the files one by one.")
-                names[name] = entry
-                break
+        if name := split_in_name(entry.stem):
+            if name in names:
+                problem = f"has two files for {name}: {names[name].name} and {entry.name}."
+                hint = "Name the files one by one, or put each split's files in a folder of its name."
+                raise UserError(problem, path=folder, hint=hint)
+            names[name] = entry
     chosen = _split_names(str(folder), list(names), data, required)
     return {split: names[part] for split, part in chosen.items()}
 
@@ -299,7 +314,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
         return {
             "n_skipped": problems.n_skipped,
             "skipped": problems.skipped,
-            "notes": [*reader.notes, *problems.changes()],
+            "notes": [*_found_out(reader), *problems.changes()],
             "label_names": reader.label_names,
             "place": reader.place,
         }
@@ -333,7 +348,7 @@ def _stored(
             _remove_stale(path.parent)
             with _replacing(path) as partial:
                 n_words = _write(partial, source())
-                # The table comes last: where it is, the facts are. Another run that writes both writes the same.
+                # The table comes last: where it is, the facts are. Runs that write both write the same.
                 with _replacing(facts) as partial_facts:
                     partial_facts.write_text(json.dumps({"n_words": n_words, **about()}), encoding="utf-8")
         except OSError as error:
@@ -467,13 +482,9 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
 
 def scheme_of(splits: Iterable[Split], data: DataConfig) -> tuple[Scheme, Detection | None]:
     """The scheme that the options name, or that the labels of all splits show."""
-    if data.scheme != "auto":
-        try:
-            return Scheme(data.scheme), None
-        except ValueError as error:
-            known = ", ".join(scheme.value for scheme in Scheme)
-            hint = f"Known are auto, {known}."
-            raise UserError(f"there is no label scheme {data.scheme!r}.", hint=hint) from error
+    given = given_scheme(data)
+    if given is not None:
+        return given, None
     detection = detect_scheme(labels for split in splits for labels in split.label_sequences())
     return detection.scheme, detection
 

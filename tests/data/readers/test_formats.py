@@ -217,7 +217,7 @@ def test_formats_are_found_out_by_content_too(tmp_path, name, format):
 def test_what_was_found_out_is_said():
     reader = open_reader(SAMPLES / "header_and_metadata.tsv", DataConfig(), Task.NER)
     assert reader.notes == (
-        "5 columns: words in 'TOKEN', labels in 'NE-COARSE-LIT'",
+        "5 columns, words in 'TOKEN', labels in 'NE-COARSE-LIT'",
         "'_' in the label column counts as O",
     )
 

@@ -216,7 +216,9 @@ def _header(lines: list[str], split: Split, wanted: bool | None) -> list[str] | 
         return None
     fields = split(lines[0])
     lowered = [field.lower() for field in fields]
-    if wanted or (lowered[:1] and lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])):
+    if wanted or (
+        lowered[:1] and lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])
+    ):
         return fields
     return None
 
@@ -266,9 +268,8 @@ def _choose(
         label = _guess_label(
             values, [i for i in tags if i != word], word, has_index, header, data, task, path
         )
-    if width > 2 or word != 0:
-        shown = "none" if label is None else _shown(header, label)
-        notes.append(f"{width} columns: words in {_shown(header, word)}, labels in {shown}")
+    labels = "no labels" if label is None else f"labels in {_shown(header, label)}"
+    notes.append(f"{width} columns, words in {_shown(header, word)}, {labels}")
     return word, label, notes
 
 
@@ -303,7 +304,9 @@ def _guess_label(
     if not candidates:
         return others[-1]
     first = candidates[0]
-    are_layers = header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
+    are_layers = (
+        header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
+    )
     return first if are_layers else candidates[-1]
 
 

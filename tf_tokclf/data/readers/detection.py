@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.guessing import split_in_name
 from tf_tokclf.data.readers.reading import STDIN, Reader, read_lines, require_file
 from tf_tokclf.errors import UserError
 
@@ -55,6 +56,8 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
     """
     if path.is_dir():
         return _format_of_folder(path)
+    if path.suffix == ".txt" and path.with_suffix(".ann").exists():
+        return "brat"
     if path.name.endswith(".in") and path.with_name(path.name.removesuffix(".in") + ".out").exists():
         return "parallel"
     return _FORMAT_BY_SUFFIX.get(path.suffix.lower()) or _format_by_content(path, encoding)
@@ -121,8 +124,7 @@ def _files_in(folder: Path) -> list[Path]:
         raise UserError(
             f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them."
         )
-    stems = [p.stem.lower() for p in named]
-    if any("train" in stem for stem in stems) and any("test" in stem or "dev" in stem for stem in stems):
+    if len({split_in_name(p.stem) for p in named} - {None}) > 1:
         hint = "Give the folder as the data set's name (--dataset-name), or name the files one by one."
         raise UserError(f"holds several splits: {', '.join(p.name for p in named)}.", path=folder, hint=hint)
     return named

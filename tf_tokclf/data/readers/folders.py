@@ -1,4 +1,4 @@
-"""A folder of files of one format: each file is a document, one after the other by name."""
+"""A folder of files of one format, read one after the other by name; a file of running text is a document."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.readers.reading import Problems, Reader
 from tf_tokclf.data.sentence import Sentence
+
+_RUNNING_TEXT = ("conll", "conllu", "text")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,12 @@ class FolderReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (f"{len(self.readers)} files, each a document", *self.readers[0].notes)
+        each = ", each a document" if self._are_documents else ""
+        return (f"{len(self.readers)} files{each}", *self.readers[0].notes)
+
+    @property
+    def _are_documents(self) -> bool:
+        return self.options.format in _RUNNING_TEXT
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
@@ -41,4 +48,5 @@ class FolderReader:
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for name, reader in zip(self.names, self.readers):
             for sentence in reader.sentences(problems):
-                yield sentence if sentence.document else replace(sentence, document=name)
+                named = sentence.document is not None or not self._are_documents
+                yield sentence if named else replace(sentence, document=name)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 _MIRRORS = {
     "conll2003": "lhoestq/conll2003",
     "eriktks/conll2003": "lhoestq/conll2003",
-    "wnut_17": "leondz/wnut_17",
-    "conll2000": "eriktks/conll2000",
+    "wnut_17": "tner/wnut2017",
 }
 
 

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
 from tf_tokclf.data.readers.dialects import DIALECTS, char_spans_in, detect_dialect, fields_of, normalised
 from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, label_names_for
 from tf_tokclf.data.readers.reading import Problems
@@ -55,6 +56,7 @@ class Layout:
     label_names: tuple[str, ...] | None = None
     dialect: str | None = None
     texts: TextReading | None = None
+    has_nameless_ids: bool = False
 
     def note(self) -> str:
         """What was found out, in a line."""
@@ -63,6 +65,8 @@ class Layout:
             written = f" ({self.dialect})" if self.dialect else ""
             return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.texts.note()}"
         labels = f"labels in {self.label!r}" if self.label else "no labels"
+        if self.has_nameless_ids:
+            labels += " (ids without names, which label_names would give)"
         borders = f", sentences by {self.sentence!r}" if self.sentence else ""
         if self.shape is Shape.WORD and not self.sentence:
             borders = ", an empty row ends a sentence"
@@ -101,7 +105,9 @@ def choose_layout(
     if sentence is None and single:
         sentence = _guess([name if name not in (word, label) else "" for name in names], _SENTENCE_NAMES)
     shape = Shape.WORD if sentence or single else Shape.SENTENCE
-    return Layout(shape, word, label, sentence, declared or data.label_names)
+    known = declared or data.label_names
+    nameless = label is not None and known is None and _holds_ids(label, sample)
+    return Layout(shape, word, label, sentence, known, has_nameless_ids=nameless)
 
 
 def read_records(
@@ -160,29 +166,27 @@ def _sentence_of_text(
         spans,
         origin,
         counts,
-        offsets=_token_offsets(found.get("tokens"), text, origin),
+        offsets=_token_offsets(found.get("tokens"), text, texts.rules, origin),
         document=document if isinstance(document, str) else None,
     )
 
 
-def _token_offsets(tokens: Any, text: str, origin: Origin) -> tuple[tuple[int, int], ...] | None:
+def _token_offsets(
+    tokens: Any, text: str, rules: SpanRules, origin: Origin
+) -> tuple[tuple[int, int], ...] | None:
     """The places of words that a record brings along, as Prodigy's do."""
     if not isinstance(tokens, list) or not all(
-        isinstance(t, Mapping) and {"start", "end"} <= t.keys() for t in tokens
+        isinstance(token, Mapping) and {"start", "end"} <= token.keys() for token in tokens
     ):
         return None
-    for token in tokens:
-        there = text[token["start"] : token["end"]]
-        if not there or token.get("text", there) != there:
-            problem = (
-                f"the token {token.get('text')!r} is not at {token['start']} to {token['end']}: {there!r} is."
-            )
+    given = [CharSpan(token["start"], token["end"], "token", token.get("text")) for token in tokens]
+    places = in_codepoints(given, text, unit=rules.unit, inclusive_end=rules.inclusive_end, origin=origin)
+    for token in places:
+        there = text[token.start : token.end]
+        if token.surface not in (None, there):
+            problem = f"the token at {token.start} to {token.end} is {there!r}, not {token.surface!r}."
             raise origin.error(problem, "Leave the tokens out, or mend them.")
-    return tuple(
-        (token["start"], token["end"])
-        for token in tokens
-        if not text[token["start"] : token["end"]].isspace()
-    )
+    return tuple((token.start, token.end) for token in places if not text[token.start : token.end].isspace())
 
 
 def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
@@ -256,6 +260,10 @@ def _holds_lists(word: str | None, label: str | None, names: Sequence[str], samp
 
 def _holds_spans(label: str, sample: Sequence[Record]) -> bool:
     return any(_is_list(record.get(label), list, tuple, dict) for record in sample)
+
+
+def _holds_ids(label: str, sample: Sequence[Record]) -> bool:
+    return any(isinstance(value := record.get(label), int) or _is_list(value, int) for record in sample)
 
 
 def _is_list(value: Any, *types: type) -> bool:

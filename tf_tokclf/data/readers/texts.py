@@ -14,6 +14,18 @@ from tf_tokclf.data.word_splitting import split_words
 from tf_tokclf.errors import UserError
 
 
+def given_scheme(data: DataConfig) -> Scheme | None:
+    """The scheme that the options name, or None where it is to be found out."""
+    if data.scheme == "auto":
+        return None
+    try:
+        return Scheme(data.scheme)
+    except ValueError as error:
+        known = ", ".join(scheme.value for scheme in Scheme)
+        problem = f"there is no label scheme {data.scheme!r}."
+        raise UserError(problem, hint=f"Known are auto, {known}.") from error
+
+
 @dataclass(frozen=True)
 class TextReading:
     """How texts fall into words and spans become labels."""
@@ -31,8 +43,8 @@ class TextReading:
             )
         inclusive = inclusive_end if data.offset_end is None else data.offset_end == "inclusive"
         rules = SpanRules(data.span_policy, data.layer, data.offset_unit, inclusive)
-        asked = Scheme.IOB2 if data.scheme == "auto" else Scheme(data.scheme)
-        return cls(rules, data.word_splitting, Scheme.IOB2 if asked is Scheme.NONE else asked)
+        asked = given_scheme(data)
+        return cls(rules, data.word_splitting, Scheme.IOB2 if asked in (None, Scheme.NONE) else asked)
 
     def note(self) -> str:
         """What was done, in a line."""
