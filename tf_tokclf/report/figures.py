@@ -44,8 +44,8 @@ class _Plane:
 def ticks(low: float, high: float, n: int = 5) -> list[float]:
     """Round numbers from at most `low` to at least `high`.
 
-    >>> ticks(0.03, 0.28)
-    [0.0, 0.1, 0.2, 0.3]
+    >>> ticks(0.2, 0.83)
+    [0.2, 0.4, 0.6, 0.8, 1.0]
     """
     span = (high - low) or 1.0
     power = 10.0 ** math.floor(math.log10(span / n))

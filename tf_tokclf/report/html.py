@@ -157,11 +157,7 @@ class Page:
     @cached_property
     def closely(self) -> str | None:
         """The split whose predictions are looked at closely."""
-        there = (
-            sorted(path.stem for path in self.run.predictions.glob("*.jsonl"))
-            if self.run.root.is_dir()
-            else []
-        )
+        there = [path.stem for path in sorted(self.run.predictions.glob("*.jsonl")) if _has_gold(path)]
         return next((name for name in (*_SPLITS, *there) if name in there), None)
 
     @cached_property
@@ -401,6 +397,11 @@ class Page:
         if position < end:
             shown.append(Shown(_joined(words[position:end])))
         return [*shown, Shown("…")] if end < len(words) else shown
+
+
+def _has_gold(path: Path) -> bool:
+    first = next(read_predictions(path), None)
+    return first is not None and first.gold is not None
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -193,6 +193,8 @@ def _is_ours(path: Path, data: DataConfig) -> bool:
     if _format(path, data) != "jsonl":
         return False
     first = next(iter(read_lines(path, data.encoding)), "")
+    if not first:
+        return True
     try:
         record = json.loads(first)
     except ValueError:

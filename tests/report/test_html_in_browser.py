@@ -1,0 +1,111 @@
+"""The report in a real browser: it draws, fits, and axe-core finds nothing serious."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from tests.report.runs import make_run
+from tf_tokclf.report.html import write_report
+
+AXE = Path(__file__).parent.parent.parent / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+SCHEMES = {"dark": 0, "light": 1}
+WIDTHS = (1200, 400)
+VIEWS = [(width, scheme) for width in WIDTHS for scheme in SCHEMES]
+
+CHECK = """<script>
+addEventListener("load", async () => {
+  document.querySelectorAll("details").forEach((one) => { one.open = true; });
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  const result = {
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    background: getComputedStyle(document.body).backgroundColor,
+    problems: found.violations.map((v) => ({id: v.id, impact: v.impact, where: v.nodes.map((n) =>
+    n.html).slice(0, 3)})),
+  };
+  const place = document.createElement("pre");
+  place.id = "axe";
+  place.textContent = JSON.stringify(result);
+  document.body.append(place);
+});
+</script>"""
+
+
+def needed(what: str, there: bool, how: str) -> None:
+    """Skip where something is not installed; in CI it has to be."""
+    if not there:
+        message = f"needs {what}: {how}"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    needed("Chromium", found is not None, "apt-get install chromium")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory) -> Path:
+    return write_report(make_run(tmp_path_factory.mktemp("browser") / "example"))
+
+
+def browse(chromium: str, page: Path, folder: Path, width: int, scheme: str, *arguments: str) -> str:
+    command = [
+        chromium,
+        *FLAGS,
+        f"--user-data-dir={folder / 'profile'}",
+        f"--window-size={width},2400",
+        f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}",
+        *arguments,
+        page.as_uri(),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_report_is_drawn(chromium, report, tmp_path, width, scheme):
+    from PIL import Image
+
+    picture = tmp_path / "report.png"
+    browse(chromium, report, tmp_path, width, scheme, f"--screenshot={picture}")
+    with Image.open(picture) as image:
+        assert image.width == width
+        pixels = image.convert("RGB")
+        red, green, blue = pixels.getpixel((2, 2))
+        assert (red + green + blue < 200) == (scheme == "dark")
+        assert len(pixels.getcolors(maxcolors=1 << 24)) > 50  # text, lines, bars: not a blank page
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_axe_finds_no_serious_problem(chromium, report, tmp_path, width, scheme):
+    needed("axe-core", AXE.is_file(), "npm install --no-save axe-core@4")
+    text = report.read_text(encoding="utf-8")
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    page = tmp_path / "checked.html"
+    script = f"<script>{AXE.read_text(encoding='utf-8')}</script>{CHECK}</body>"
+    page.write_text(text.replace("</body>", script), encoding="utf-8")
+    dom = browse(chromium, page, tmp_path, width, scheme, "--virtual-time-budget=20000", "--dump-dom")
+    found = re.search(r'<pre id="axe">(.*?)</pre>', dom, re.DOTALL)
+    assert found, "axe did not finish"
+    result = json.loads(unescape(found.group(1)))
+    assert [one for one in result["problems"] if one["impact"] in ("serious", "critical")] == []
+    assert result["overflow"] <= 0
