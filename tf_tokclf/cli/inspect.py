@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
     from tf_tokclf.data.inspection import Tokenization
 
-_OF_DATA = ("task", "data.", "model.", "alignment.max_length", "alignment.overlap")
+_SETTINGS = (
+    *(
+        s
+        for s in SETTINGS
+        if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))
+    ),
+    ("--format", "data.format", {"help": "File format, when it is not found out."}),
+    ("--separator", "data.separator", {"help": "Between columns: tab, blank or a sign."}),
+    ("--encoding", "data.encoding", {"help": "Character encoding of text files."}),
+    ("--layer", "data.layer", {"help": "Layer of nested labels, by name or number from 0."}),
+    ("--scheme", "data.scheme", {"help": "Label scheme, when it is not found out, or none."}),
+)
 
 
 @click.command("inspect", cls=TwinCommand)
 @click.argument("source", required=False)
-@setting_options(*(setting for setting in SETTINGS if setting[1].startswith(_OF_DATA)))
+@setting_options(*_SETTINGS)
 @click.option(
     "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it."
 )

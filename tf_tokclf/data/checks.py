@@ -201,7 +201,7 @@ def _other_schemes(data: Inspected) -> Iterator[Problem]:
                 Level.ERROR,
                 f"{split.name} looks like {own.scheme}, the data as a whole like {data.scheme}.",
                 own.violations[data.scheme],
-                f"Convert it: tf-tokclf convert --from-scheme {own.scheme} --to-scheme {data.scheme}.",
+                f"Convert it: tf-tokclf convert IN OUT --scheme {own.scheme} --to-scheme {data.scheme}.",
             )
 
 
