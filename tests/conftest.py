@@ -16,7 +16,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real data sets, kept beside the checkout or where TF_TOKCLF_SHARED_DATA says; skips without them."""
+    """The real data sets, beside the checkout or where TF_TOKCLF_SHARED_DATA says; skips without them."""
     beside = Path(__file__).parent.parent.parent / "shared" / "data"
     folder = Path(os.environ.get("TF_TOKCLF_SHARED_DATA", beside))
     if not folder.is_dir():

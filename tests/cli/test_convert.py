@@ -42,7 +42,9 @@ def test_from_standard_input():
         check=False,
     )
     assert result.returncode == 0
-    assert result.stdout.startswith(b'{"tokens": ["Ada", "Lovelace", "Bob", "saw", "Paris"], "ner_tags": ["B-PER",')
+    assert result.stdout.startswith(
+        b'{"tokens": ["Ada", "Lovelace", "Bob", "saw", "Paris"], "ner_tags": ["B-PER",'
+    )
 
 
 @pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"])
@@ -91,9 +93,7 @@ def test_nothing_is_written_half(source, tmp_path, out):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    ("repair", "labels"), [("conlleval", "O S-LOC O S-LOC"), ("discard", "O O O S-LOC")]
-)
+@pytest.mark.parametrize(("repair", "labels"), [("conlleval", "O S-LOC O S-LOC"), ("discard", "O O O S-LOC")])
 def test_repair_is_asked_for_and_counted(tmp_path, repair, labels):
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", "--to-scheme", "BIOES", "--repair", repair, tmp_path / "in.conll", "-")
@@ -141,4 +141,6 @@ def test_converting_loads_no_tensorflow(source):
         f"cli(['convert', {str(source)!r}, '-'], standalone_mode=False);"
         "sys.exit(bool({'tensorflow', 'tf_keras', 'transformers'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    )

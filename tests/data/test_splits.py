@@ -62,7 +62,7 @@ def test_without_a_validation_split_one_is_cut_off_by_seed_and_said(tmp_path):
 
 
 def test_one_sentence_cannot_be_cut(tmp_path):
-    with pytest.raises(UserError, match="cannot be cut in two"):
+    with pytest.raises(UserError, match=r"cannot be cut in two"):
         load(train_file=write_conll(tmp_path / "train.conll", 1))
 
 
@@ -114,7 +114,7 @@ def test_a_broken_file_leaves_nothing_in_the_cache(tmp_path):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="TF_TOKCLF_CACHE"):
+    with pytest.raises(UserError, match=r"TF_TOKCLF_CACHE"):
         load(train_file=write_conll(tmp_path / "train.conll", 4))
 
 
@@ -129,7 +129,7 @@ def test_columns_found_in_training_are_those_of_the_other_files(tmp_path):
     (tmp_path / "train.conll").write_text("EU NNP B-NP B-ORG\nsays VBZ B-VP O\n\n" * 2, encoding="utf-8")
     (tmp_path / "test.conll").write_text("it PRP B-NP O\n\n", encoding="utf-8")
     splits = load(train_file=tmp_path / "train.conll", test_file=tmp_path / "test.conll")
-    assert list(splits.test)[0].labels == ("O",)
+    assert next(iter(splits.test)).labels == ("O",)
 
 
 def test_repair_is_done_when_asked_for_and_counted(tmp_path):
@@ -144,18 +144,18 @@ def test_repair_is_done_when_asked_for_and_counted(tmp_path):
 def test_an_unlabelled_file_is_no_training_file(tmp_path):
     path = tmp_path / "train.conll"
     path.write_text("a\n\nb\n", encoding="utf-8")
-    with pytest.raises(UserError, match="sentences without labels"):
+    with pytest.raises(UserError, match=r"sentences without labels"):
         load(train_file=path)
 
 
 def test_an_unknown_scheme_is_named_with_those_that_are_known(tmp_path):
-    with pytest.raises(UserError, match="no label scheme 'IOBX'. Known are auto, IO, IOB1"):
+    with pytest.raises(UserError, match=r"no label scheme 'IOBX'\. Known are auto, IO, IOB1"):
         load(train_file=write_conll(tmp_path / "train.conll", 4), scheme="IOBX")
 
 
 def test_a_required_split_that_is_missing(tmp_path):
     data = DataConfig(train_file=str(write_conll(tmp_path / "train.conll", 4)))
-    with pytest.raises(UserError, match="there is no test split"):
+    with pytest.raises(UserError, match=r"there is no test split"):
         load_splits(data, task=Task.NER, seed=1, required=("test",))
 
 
@@ -194,12 +194,12 @@ class TestDatasets:
         assert splits.labels.names == ("N", "V")
 
     def test_a_split_that_is_not_there_is_named_with_those_that_are(self, saved):
-        with pytest.raises(UserError, match="there is no split 'gold'. It has train, valid"):
+        with pytest.raises(UserError, match=r"there is no split 'gold'\. It has train, valid"):
             load(dataset_name=saved, test_split="gold")
 
     def test_a_column_that_is_not_there_is_named_with_those_that_are(self, saved):
         with pytest.raises(
-            UserError, match="no column 'tags'. Its columns are id, tokens, pos_tags, ner_tags"
+            UserError, match=r"no column 'tags'\. Its columns are id, tokens, pos_tags, ner_tags"
         ):
             load(dataset_name=saved, label_column_name="tags")
 
@@ -252,9 +252,10 @@ def test_parquet_of_a_word_a_row(tmp_path):
 def test_reading_needs_neither_tensorflow_nor_datasets(tmp_path):
     import subprocess
 
+    train = write_conll(tmp_path / "a.conll", 4)
     code = (
         "import sys; from tf_tokclf.config.schema import *; from tf_tokclf.data.splits import load_splits;"
-        f"load_splits(DataConfig(train_file={str(write_conll(tmp_path / 'a.conll', 4))!r}), task=Task.NER, seed=1);"
+        f"load_splits(DataConfig(train_file={str(train)!r}), task=Task.NER, seed=1);"
         "sys.exit(bool({'tensorflow', 'datasets', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,18 +14,53 @@ GOOD = b"Ada\tB-PER\nsmiled\tO\n\n"
 
 TABLE = {
     "ragged line": ("a.conll", GOOD + b"Bob\tB-PER\textra\n", {}, "line 4: 3 where 2 columns were expected"),
-    "missing column": ("a.conll", GOOD + b"Bob\n", {}, "line 4: 1 where 2 columns were expected: 'Bob'. Mend"),
+    "missing column": (
+        "a.conll",
+        GOOD + b"Bob\n",
+        {},
+        "line 4: 1 where 2 columns were expected: 'Bob'. Mend",
+    ),
     "empty label": ("a.conll", GOOD + b"Bob\t\n", {}, "line 4: the label is empty"),
     "empty word": ("a.conll", GOOD + b"\tO\n", {}, "line 4: the word is empty"),
-    "wrong byte": ("a.conll", GOOD + b"Jos\xe9\tB-PER\n", {}, "line 4: byte 0xe9 is not utf-8 in 'Jos\ufffd\\tB-PER'."),
+    "wrong byte": (
+        "a.conll",
+        GOOD + b"Jos\xe9\tB-PER\n",
+        {},
+        "line 4: byte 0xe9 is not utf-8 in 'Jos\ufffd\\tB-PER'.",
+    ),
     "unknown encoding": ("a.conll", GOOD, {"encoding": "klingon"}, "no encoding named 'klingon'"),
-    "no such column": ("a.conll", GOOD, {"label_column_name": 5}, "there is no column 5. Its columns are 0 to 1."),
-    "no such name": ("a.conll", GOOD, {"label_column_name": "ner"}, "there is no column 'ner'. It has no header"),
+    "no such column": (
+        "a.conll",
+        GOOD,
+        {"label_column_name": 5},
+        "there is no column 5. Its columns are 0 to 1.",
+    ),
+    "no such name": (
+        "a.conll",
+        GOOD,
+        {"label_column_name": "ner"},
+        "there is no column 'ner'. It has no header",
+    ),
     "no such layer": ("a.conll", GOOD, {"layer": 3}, "there is no layer 3."),
-    "no such format": ("a.conll", GOOD, {"format": "conl"}, "there is no format 'conl'. Known are conll, conllu"),
+    "no such format": (
+        "a.conll",
+        GOOD,
+        {"format": "conl"},
+        "there is no format 'conl'. Known are conll, conllu",
+    ),
     "empty file": ("a.conll", b"\n \n", {}, "a.conll: holds no words."),
-    "json that breaks off": ("a.jsonl", b'{"tokens": ["a"], "tags": ["O"]}\n{"tokens": [\n', {}, "line 2: is no JSON"),
-    "json that is no record": ("a.jsonl", b'{"tokens": ["a"], "tags": ["O"]}\n5\n', {}, "line 2: is no JSON object"),
+    "json that breaks off": (
+        "a.jsonl",
+        b'{"tokens": ["a"], "tags": ["O"]}\n{"tokens": [\n',
+        {},
+        "line 2: is no JSON",
+    ),
+    "json that is no record": (
+        "a.jsonl",
+        b'{"tokens": ["a"], "tags": ["O"]}\n5\n',
+        {},
+        "line 2: is no JSON object",
+    ),
     "tags of another length": (
         "a.jsonl",
         b'{"tokens": ["a", "b"], "tags": ["O"]}\n',
@@ -42,18 +77,36 @@ TABLE = {
     "empty json": ("a.json", b"", {}, "holds no records"),
     "broken json list": ("a.json", b'[\n{"tokens": [1,,]}]', {}, "line 2: is no JSON"),
     "csv row too long": ("a.csv", b"tokens,tags\na,O,O\n", {}, "line 2: 3 fields where 2 were expected"),
-    "csv list that is none": ("a.csv", b'tokens,tags\n"[a, b]",O O\n', {}, "line 2: 'tokens' is no list: '[a, b]'"),
+    "csv list that is none": (
+        "a.csv",
+        b'tokens,tags\n"[a, b]",O O\n',
+        {},
+        "line 2: 'tokens' is no list: '[a, b]'",
+    ),
     "conllu with nine columns": (
         "a.conllu",
         b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n\n1\ta\t_\tX\n",
         {},
         "line 3: 4 columns where 10 were expected",
     ),
-    "conllu with a word for an id": ("a.conllu", b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n\nx\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {},
+    "conllu with a word for an id": (
+        "a.conllu",
+        b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n\nx\ta\t_\tX\t_\t_\t0\t_\t_\t_\n",
+        {},
         "line 3: is no CoNLL-U",
     ),
-    "conllu field": ("a.conllu", b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n", {"label_column_name": "ner"}, "no field 'ner'"),
-    "span past the end": ("a.jsonl", b'{"text": "Ada", "entities": [[0, 9, "PER"]]}\n', {}, "PER, 0 to 9, is no place"),
+    "conllu field": (
+        "a.conllu",
+        b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n",
+        {"label_column_name": "ner"},
+        "no field 'ner'",
+    ),
+    "span past the end": (
+        "a.jsonl",
+        b'{"text": "Ada", "entities": [[0, 9, "PER"]]}\n',
+        {},
+        "PER, 0 to 9, is no place",
+    ),
     "span that cuts a word": (
         "a.jsonl",
         b'{"text": "in Paris", "entities": [[3, 5, "LOC"]]}\n',
@@ -72,9 +125,14 @@ TABLE = {
         {},
         "the spans LOC 'New York' and ORG 'York Times' overlap",
     ),
-    "span without a type": ("a.jsonl", b'{"text": "Ada", "entities": [{"start": 0, "end": 3}]}\n', {}, "is no span"),
+    "span without a type": (
+        "a.jsonl",
+        b'{"text": "Ada", "entities": [{"start": 0, "end": 3}]}\n',
+        {},
+        "is no span",
+    ),
     "parquet that is none": ("a.parquet", b"not parquet at all", {}, "a.parquet: is no Parquet file"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TABLE)

@@ -244,3 +244,27 @@ def test_plain_text_is_split_into_words(tmp_path):
     sentences = list(read_sentences(path, DataConfig(format="text")))
     assert [s.words for s in sentences] == [("Ada", "'", "s", "here", "."), ("Bye",)]
     assert sentences[0].labels is None
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.conll", "a.jsonl", "a.csv"])
+def test_encodings_that_the_user_names(tmp_path, encoding, name):
+    content = {
+        "a.conll": "José\tB-PER\r\n\r\nça\tO\r\n",
+        "a.jsonl": '{"tokens": ["José"], "tags": ["B-PER"]}\n{"tokens": ["ça"], "tags": ["O"]}\n',
+        "a.csv": "sentence_id,word,tag\r\n1,José,B-PER\r\n2,ça,O\r\n",
+    }
+    (tmp_path / name).write_bytes(content[name].encode(encoding))
+    sentences = list(read_sentences(tmp_path / name, DataConfig(encoding=encoding)))
+    assert labelled(sentences) == [[("José", "B-PER")], [("ça", "O")]]
+
+
+def test_utf_16_is_told_from_its_first_bytes(tmp_path):
+    (tmp_path / "a.conll").write_bytes("Ada\tO\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"line 1: byte 0xff is not utf-8 .* seems to be UTF-16"):
+        list(read_sentences(tmp_path / "a.conll", DataConfig()))
+
+
+def test_ids_without_names_are_said():
+    reader = open_reader(SAMPLES / "ids_with_names_elsewhere.jsonl", DataConfig(), Task.NER)
+    assert "ids without names" in reader.notes[0]

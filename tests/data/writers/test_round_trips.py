@@ -46,7 +46,14 @@ def pairs(sentences) -> list[tuple[tuple[str, ...], tuple[str, ...] | None]]:
     return [(sentence.words, sentence.labels) for sentence in sentences]
 
 
-def there_and_back(sentences, path: Path, format: str, writing: Writing | None = None, read_as: str = "auto", **options: object):
+def there_and_back(
+    sentences,
+    path: Path,
+    format: str,
+    writing: Writing | None = None,
+    read_as: str = "auto",
+    **options: object,
+):
     write_sentences(sentences, path, format, writing or Writing(label_names=NAMES), force=True)
     return list(read_sentences(path, DataConfig(format=read_as, **options)))
 
@@ -61,7 +68,9 @@ def test_formats_of_words(tmp_path, format):
 @pytest.mark.parametrize("format", TEXT_FORMATS)
 def test_formats_of_texts_in_each_unit(tmp_path, format, unit):
     writing = Writing(label_names=NAMES, offset_unit=unit)
-    found = there_and_back(SENTENCES, tmp_path / TEXT_FORMATS[format], format, writing, offset_unit=unit, **BY_SPACES)
+    found = there_and_back(
+        SENTENCES, tmp_path / TEXT_FORMATS[format], format, writing, offset_unit=unit, **BY_SPACES
+    )
     assert pairs(found) == pairs(SENTENCES)
     assert [sentence.text.rstrip("\n") for sentence in found] == [" ".join(s.words) for s in SENTENCES]
 
@@ -75,7 +84,9 @@ def test_words_without_labels(tmp_path, format):
 
 
 def test_the_text_itself_is_kept_where_the_source_has_one(tmp_path):
-    sentence = Sentence(("Ada", "'s", "here"), ("B-PER", "O", "O"), text=" Ada's  here", offsets=((1, 4), (4, 6), (8, 12)))
+    sentence = Sentence(
+        ("Ada", "'s", "here"), ("B-PER", "O", "O"), text=" Ada's  here", offsets=((1, 4), (4, 6), (8, 12))
+    )
     (found,) = there_and_back([sentence], tmp_path / "a.jsonl", "prodigy")
     assert (found.text, found.offsets, found.labels) == (sentence.text, sentence.offsets, sentence.labels)
 
@@ -88,7 +99,12 @@ def test_documents_of_brat_are_files_with_their_texts_whole(tmp_path):
         Sentence(("Ann",), ("B-PER",), text=texts[2], offsets=((0, 3),), document="two"),
     ]
     found = there_and_back(sentences, tmp_path / "brat", "brat")
-    assert sorted(p.name for p in (tmp_path / "brat").iterdir()) == ["one.ann", "one.txt", "two.ann", "two.txt"]
+    assert sorted(p.name for p in (tmp_path / "brat").iterdir()) == [
+        "one.ann",
+        "one.txt",
+        "two.ann",
+        "two.txt",
+    ]
     assert (tmp_path / "brat/one.txt").read_text(encoding="utf-8") == "Ada \n\nsaw Bob\n"
     assert pairs(found) == pairs(sentences)
     assert [sentence.document for sentence in found] == ["one", "one", "two"]

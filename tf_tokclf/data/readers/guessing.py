@@ -14,7 +14,7 @@ LABEL_WORDS = re.compile(
 
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
 _SPLIT = re.compile(r"(?<![a-z])(train|validation|devel|dev|valid|val|test)(?![a-z])")
-_TAG = re.compile(r"(?:O|_|[BIESLUMW]-.+)\Z")
+_TAG = re.compile(r"(?:O|_|[BIESLUMW](?:-.+)?)\Z")
 
 
 def label_names_for(task: Task) -> tuple[str, ...]:
