@@ -13,7 +13,7 @@ from tf_tokclf.training.optimizer import Schedule, clipped, learning_rate_at, ma
 def test_rows_of_one_piece_are_summed_before_the_norm_is_taken():
     rows = tf.IndexedSlices(tf.constant([[3.0], [3.0]]), tf.constant([1, 1]), dense_shape=tf.constant([2, 1]))
     (gradient,) = clipped([rows], 1.0)
-    assert gradient.numpy().tolist() == [[0.0], [1.0]]
+    assert tf.convert_to_tensor(gradient).numpy().tolist() == [[0.0], [1.0]]
 
 
 def test_without_a_norm_gradients_stay_as_they_are():
@@ -39,3 +39,58 @@ def test_a_single_step_has_a_rate():
     rate = learning_rate_at(make_optimizer(config, Schedule.of(config, 1), loss_scaling=False), 0)
     assert np.isfinite(rate)
     assert rate > 0
+
+
+def updated(make, gradients: list, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    variables = [tf.Variable(value, name=name) for name, value in weights.items()]
+    optimizer = make()
+    for step in gradients:
+        optimizer.apply_gradients(zip(step, variables))
+    return {name: variable.numpy() for name, variable in zip(weights, variables)}
+
+
+WEIGHTS = {
+    "dense/kernel": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+    "dense/bias": np.ones(4, np.float32),
+    "LayerNorm/gamma": np.ones(4, np.float32),
+    "embeddings/weight": np.linspace(-2, 2, 20, dtype=np.float32).reshape(5, 4),
+}
+CONFIG = OptimizerConfig(learning_rate=0.1, weight_decay=0.1, warmup_ratio=0.2)
+
+
+def rivals() -> list:
+    from tf_tokclf.model.backend import transformers
+
+    schedule = Schedule.of(CONFIG, 10)
+    return [
+        lambda: make_optimizer(CONFIG, schedule, loss_scaling=False),
+        lambda: transformers.create_optimizer(0.1, 10, schedule.n_warmup_steps, weight_decay_rate=0.1)[0],
+    ]
+
+
+def test_dense_updates_are_create_optimizers_step_by_step():
+    rng = np.random.default_rng(0)
+    gradients = [[tf.constant(rng.normal(size=w.shape), tf.float32) for w in WEIGHTS.values()] for _ in range(6)]
+    for n_steps in range(1, 7):
+        mine, theirs = (updated(make, gradients[:n_steps], WEIGHTS) for make in rivals())
+        for name in WEIGHTS:
+            np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-5, atol=1e-6)
+
+
+def test_rows_in_every_batch_get_create_optimizers_update_and_the_others_stay():
+    rng = np.random.default_rng(1)
+    weights = {"embeddings/weight": WEIGHTS["embeddings/weight"]}
+    gradients = [
+        [tf.IndexedSlices(tf.constant(rng.normal(size=(2, 4)), tf.float32), tf.constant([3, 1]), tf.constant([5, 4]))]
+        for _ in range(5)
+    ]
+    mine, theirs = (updated(make, gradients, weights)["embeddings/weight"] for make in rivals())
+    np.testing.assert_allclose(mine[[1, 3]], theirs[[1, 3]], rtol=1e-5, atol=1e-6)
+    assert (mine[[0, 2, 4]] == weights["embeddings/weight"][[0, 2, 4]]).all()
+
+
+def test_without_decay_nothing_decays():
+    config = OptimizerConfig(learning_rate=0.1, weight_decay=0.0)
+    zeros = [[tf.zeros(w.shape) for w in WEIGHTS.values()]]
+    weights = updated(lambda: make_optimizer(config, Schedule.of(config, 10), loss_scaling=False), zeros, WEIGHTS)
+    assert all((weights[name] == WEIGHTS[name]).all() for name in WEIGHTS)

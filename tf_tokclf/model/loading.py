@@ -14,6 +14,7 @@ import numpy as np
 from tf_tokclf.data.model_folders import model_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
+from tf_tokclf.model.fast_gelu import use_fast_gelu
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,7 @@ def new_classifier(
             model = _from_pretrained(folder, trust_remote_code, **labels)
         else:
             model = _with_mapped_head(folder, config, labels, trust_remote_code)
-    float32_head(model)
-    check_head(model, names)
-    return model
+    return _made_ready(model, names)
 
 
 def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bool = False) -> keras.Model:
@@ -53,9 +52,7 @@ def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bo
         )
     with precision_policy(precision.policy):
         model = _from_pretrained(folder, trust_remote_code)
-    float32_head(model)
-    check_head(model, list(config.id2label.values()))
-    return model
+    return _made_ready(model, list(config.id2label.values()))
 
 
 def saved_labels(folder: Path) -> list[str]:
@@ -65,6 +62,13 @@ def saved_labels(folder: Path) -> list[str]:
     if not names or None in names:
         raise UserError("id2label does not number its labels from 0 on.", path=folder / "config.json", hint="Mend it.")
     return names
+
+
+def _made_ready(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    check_head(model, names)
+    float32_head(model)
+    use_fast_gelu(model)
+    return model
 
 
 def check_head(model: keras.Model, names: Sequence[str]) -> None:

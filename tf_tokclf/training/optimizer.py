@@ -31,26 +31,78 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling:
 
     loss_scaling: wrap it for float16, whose small gradients would vanish.
     """
-    optimizer, _ = transformers.create_optimizer(
+    like, rate = transformers.create_optimizer(
         init_lr=config.learning_rate,
         num_train_steps=schedule.n_steps,
         num_warmup_steps=schedule.n_warmup_steps,
-        weight_decay_rate=config.weight_decay,
+        # Without decay create_optimizer answers with another class, which keeps its state elsewhere.
+        weight_decay_rate=config.weight_decay or 1.0,
         adam_beta1=config.adam_beta1,
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
     )
+    optimizer = LazyAdamWeightDecay(
+        learning_rate=rate,
+        beta_1=config.adam_beta1,
+        beta_2=config.adam_beta2,
+        epsilon=config.adam_epsilon,
+        weight_decay_rate=config.weight_decay,
+        exclude_from_weight_decay=like._exclude_from_weight_decay,
+    )
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 
 
-def clipped(gradients: list[tf.Tensor | tf.IndexedSlices], norm: float | None) -> list[tf.Tensor]:
-    """Dense gradients, scaled down to a global norm of at most `norm`.
+class LazyAdamWeightDecay(transformers.AdamWeightDecay):
+    """transformers' AdamW that leaves rows of an embedding alone in steps whose batch does not hold their piece.
+
+    The original moves all rows of both moments and of the weights in every step, for MiniLM 62 of 85 ms on two cores.
+    Rows that the batch holds get the original's update: its moments, its decay, its learning rate.
+    """
+
+    def _resource_apply_sparse(
+        self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor, apply_state: dict | None = None
+    ) -> tf.Operation:
+        rate, _ = self._get_lr(var.device, var.dtype.base_dtype, apply_state)
+        state = (apply_state or {})[(var.device, var.dtype.base_dtype)]
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        new_m = tf.gather(m, indices) * state["beta_1_t"] + grad * state["one_minus_beta_1_t"]
+        new_v = tf.gather(v, indices) * state["beta_2_t"] + tf.square(grad) * state["one_minus_beta_2_t"]
+        rows = tf.gather(var, indices)
+        if self._do_use_weight_decay(var.name):
+            rows -= rows * (rate * state["weight_decay_rate"])
+        bias_correction = tf.sqrt(1 - state["beta_2_power"]) / (1 - state["beta_1_power"])
+        rows -= rate * bias_correction * new_m / (tf.sqrt(new_v) + state["epsilon"])
+        return tf.group(
+            m.scatter_update(tf.IndexedSlices(new_m, indices)),
+            v.scatter_update(tf.IndexedSlices(new_v, indices)),
+            var.scatter_update(tf.IndexedSlices(rows, indices)),
+        )
+
+    def _decay_weights_op(self, var: tf.Variable, learning_rate: tf.Tensor, apply_state: dict) -> tf.Operation:
+        if not self._do_use_weight_decay(var.name):
+            return tf.no_op()
+        # The two scalars first: one pass over the weights less.
+        rate = learning_rate * apply_state[(var.device, var.dtype.base_dtype)]["weight_decay_rate"]
+        return var.assign_sub(var * rate, use_locking=self._use_locking)
+
+
+Gradient = tf.Tensor | tf.IndexedSlices
+
+
+def clipped(gradients: list[Gradient], norm: float | None) -> list[Gradient]:
+    """The gradients, scaled down to a global norm of at most `norm`.
 
     Embedding gradients arrive as rows, one per piece, of which those of the same piece have to be summed before the
-    norm is taken (tf.clip_by_global_norm does not). Dense ones also take Adam's fused update.
+    norm is taken (tf.clip_by_global_norm does not).
     """
-    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    return tf.clip_by_global_norm(dense, norm)[0] if norm is not None else dense
+    summed = [_one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+    return tf.clip_by_global_norm(summed, norm)[0] if norm is not None else summed
+
+
+def _one_row_each(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    indices, place = tf.unique(gradient.indices)
+    rows = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(indices))
+    return tf.IndexedSlices(rows, indices, gradient.dense_shape)
 
 
 def learning_rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:

@@ -77,5 +77,5 @@ class TrainingStep:
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
-        dense = clipped([gradient for gradient, _ in pairs], self._clip_norm)
-        self.optimizer.apply_gradients(zip(dense, [weight for _, weight in pairs]))
+        gradients = clipped([gradient for gradient, _ in pairs], self._clip_norm)
+        self.optimizer.apply_gradients(zip(gradients, [weight for _, weight in pairs]))
