@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
@@ -45,7 +45,7 @@ WORDS_AROUND = 2
 UNKNOWN_RATE = 0.01
 
 
-class Level(str, Enum):
+class Level(StrEnum):
     """How bad a problem is. Only errors make `--strict` fail."""
 
     ERROR = "error"
@@ -53,7 +53,7 @@ class Level(str, Enum):
     NOTE = "note"
 
 
-class ProblemKind(str, Enum):
+class ProblemKind(StrEnum):
     """What was checked; the values are stable names for `--json`."""
 
     INVALID_SEQUENCE = "invalid-sequence"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from functools import cache, cached_property
 from typing import Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from tf_tokclf.errors import UserError
 OUTSIDE_LABEL = "O"
 
 
-class Scheme(str, Enum):
+class Scheme(StrEnum):
     """How labels spell spans. NONE: each label stands for itself (parts of speech); there are no spans.
 
     >>> Scheme("IOBES"), Scheme("bio")
@@ -39,9 +39,6 @@ class Scheme(str, Enum):
     BMES = "BMES"
     BMEOW = "BMEOW"
     NONE = "none"
-
-    def __str__(self) -> str:
-        return self.value
 
     @classmethod
     def _missing_(cls, value: object) -> Scheme | None:
@@ -163,7 +160,7 @@ def _goes_on(before: Reading, here: Reading) -> bool:
     return before.role in _OPEN and here.role in _GOES_ON and before.type == here.type
 
 
-class ViolationKind(str, Enum):
+class ViolationKind(StrEnum):
     """How a label sequence can break its scheme."""
 
     NO_PREFIX = "no prefix"
@@ -172,9 +169,6 @@ class ViolationKind(str, Enum):
     TYPE_CHANGE = "type changes inside a span"
     UNFINISHED = "span without its end"
     NEEDLESS_BEGIN = "B- where no span of that type stands before"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,7 +560,7 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> Detection:
 
 
 def scheme_of_names(names: Iterable[str]) -> Scheme:
-    """The scheme that a model's label names are in, for models that say nothing else: the first whose prefixes they use.
+    """The scheme of a model's label names, for models that say nothing else: the first with their prefixes.
 
     >>> print(scheme_of_names(["O", "B-LOC", "I-LOC"]), scheme_of_names(["NOUN", "VERB"]))
     IOB2 none
