@@ -26,7 +26,7 @@ from tf_tokclf.data.arrow import SCHEMA, batches_of, sentences_of
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.guessing import split_in_name
-from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.readers.reading import Problems, Reader, located
 from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
 from tf_tokclf.data.sentence import Sentence
@@ -181,7 +181,7 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
     notes.
     """
     if part is None:
-        return _read("data", open_reader(resolve_reference(source), data, task), data, task)
+        return _read("data", open_reader(located(source, data), data, task), data, task)
     chosen = data.model_copy(update={"train_split": part, "validation_split": None, "test_split": None})
     return _read("data", _dataset_readers(source, chosen, task, ("train",))["train"], data, task)
 
@@ -189,7 +189,7 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
 def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
     """The sentences of one file in any format, read lazily."""
     problems = Problems(skip=data.on_error == "skip")
-    reader = open_reader(resolve_reference(str(path)), data, task)
+    reader = open_reader(located(str(path), data), data, task)
     for note in _found_out(reader):
         logger.info("%s: %s", path, note)
     yield from reader.sentences(problems)
@@ -230,7 +230,7 @@ def _readers(data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[st
     for name in required:
         if not files.get(name):
             raise UserError(f"there is no {name} split.", hint=f"Name its file with --{name}-file.")
-    return _file_readers({name: resolve_reference(file) for name, file in files.items() if file}, data, task)
+    return _file_readers({name: located(file, data) for name, file in files.items() if file}, data, task)
 
 
 def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> dict[str, Reader]:
@@ -251,12 +251,12 @@ def _dataset_readers(name: str, data: DataConfig, task: Task, required: tuple[st
     from tf_tokclf.data.readers.hf import is_saved_dataset, load_from_hub, load_saved, open_dataset
 
     folder = resolve_reference(name)
-    if folder.is_dir():
-        if not is_saved_dataset(folder):
-            return _file_readers(_split_files(folder, data, required), data, task)
+    if is_saved_dataset(folder):
         parts = load_saved(folder)
-    else:
-        parts = load_from_hub(name, data.dataset_config_name, data.dataset_revision)
+    elif folder.is_dir() and any(split_in_name(entry.stem) for entry in folder.iterdir()):
+        return _file_readers(_split_files(folder, data, required), data, task)
+    else:  # the library also reads folders that are laid out as on the Hub
+        parts = load_from_hub(str(folder), data.dataset_config_name, data.dataset_revision)
     chosen = _split_names(name, list(parts), data, required)
     readers: dict[str, Reader] = {}
     options = data

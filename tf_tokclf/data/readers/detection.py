@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import re
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.guessing import split_in_name
-from tf_tokclf.data.readers.reading import STDIN, Reader, read_lines, require_file
+from tf_tokclf.data.readers.reading import Reader, read_lines, require_file
 from tf_tokclf.errors import UserError
 
 _FORMAT_BY_SUFFIX = {
@@ -36,8 +31,6 @@ _CONLLU_LINE = re.compile(r"\d+(?:[-.]\d+)?\t[^\t]+(?:\t[^\t]*){4}\t(?:\d+|_)(?:
 
 def open_reader(path: Path, data: DataConfig, task: Task) -> Reader:
     """The reader for a file or folder, its format found out unless the options name it."""
-    if path == STDIN and data.format != "text":
-        path = _spooled()
     format = data.format if data.format != "auto" else detect_format(path, data.encoding)
     if format not in _OPENERS:
         raise UserError(
@@ -61,19 +54,6 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
     if path.name.endswith(".in") and path.with_name(path.name.removesuffix(".in") + ".out").exists():
         return "parallel"
     return _FORMAT_BY_SUFFIX.get(path.suffix.lower()) or _format_by_content(path, encoding)
-
-
-@cache
-def _spooled() -> Path:
-    """Standard input as a file, since finding out its columns takes a second look; gone when the program
-    ends.
-    """
-    folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
-    atexit.register(folder.cleanup)
-    path = Path(folder.name) / "stdin"
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return path
 
 
 def _format_of_folder(path: Path) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import hashlib
 import re
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
@@ -96,6 +100,22 @@ class FileReader:
     def content_key(self) -> str:
         """A hash of the file's bytes."""
         return hash_files([self.path])
+
+
+def located(reference: str, data: DataConfig) -> Path:
+    """The path that a reference to data stands for. Standard input becomes a file, since finding out its columns
+    takes a second look; lines of text are read once and stay a stream.
+    """
+    if reference != str(STDIN):
+        return resolve_reference(reference)
+    if data.format == "text":
+        return STDIN
+    folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
 
 
 def require_file(path: Path) -> Path:
