@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,27 +15,11 @@ from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.inference.tagger import TaggedSentence, Tagger
 from tf_tokclf.run_dir import open_whole
 
-STDIN = "-"
-
 
 def predict(tagger: Tagger, source: str, data: DataConfig) -> Iterator[TaggedSentence]:
     """Label every sentence of a file, or of stdin where `source` is "-", in order."""
     data = data.model_copy(update={"word_splitting": tagger.info.word_splitting})
-    with seekable(source, data) as path:
-        yield from tagger.tag(read_sentences(path, data))
-
-
-@contextmanager
-def seekable(source: str, data: DataConfig) -> Iterator[str]:
-    """A name to read `source` by more than once; lines of text are read once and may stay a stream."""
-    if source != STDIN or data.format == "text":
-        yield source
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stdin"
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield str(path)
+    yield from tagger.tag(read_sentences(source, data))
 
 
 def span_records(tagged: TaggedSentence) -> list[dict[str, Any]]:
@@ -81,7 +63,9 @@ def conll_block(tagged: TaggedSentence) -> str:
 WRITERS: dict[str, Callable[[TaggedSentence], str]] = {"jsonl": json_line, "conll": conll_block}
 
 
-def write_predictions(predictions: Iterable[TaggedSentence], output: Path | None, *, output_format: str) -> int:
+def write_predictions(
+    predictions: Iterable[TaggedSentence], output: Path | None, *, output_format: str
+) -> int:
     """Write predictions to a file, whole or not at all, or to stdout as they come. Returns how many sentences."""
     write = WRITERS[output_format]
     n_sentences = 0

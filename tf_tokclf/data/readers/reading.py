@@ -103,7 +103,7 @@ class FileReader:
 
 
 def located(reference: str, data: DataConfig) -> Path:
-    """The path that a reference to data stands for. Standard input becomes a file, since finding out its columns
+    """The path that a reference stands for. Standard input becomes a file, since finding out its columns
     takes a second look; lines of text are read once and stay a stream.
     """
     if reference != str(STDIN):
