@@ -58,7 +58,8 @@ def test_a_long_sentence_scores_each_word_in_one_window(tiny_bert: Path):
 
 
 def test_a_word_of_more_pieces_than_a_window_is_still_scored(tiny_bert: Path):
-    windows = Encoder(load_tokenizer(tiny_bert), reading(max_length=8, overlap=2)).windows([("ada", "x" * 30, "london")])
+    encoder = Encoder(load_tokenizer(tiny_bert), reading(max_length=8, overlap=2))
+    windows = encoder.windows([("ada", "x" * 30, "london")])
     assert set(windows.word[windows.word >= 0]) == {0, 1, 2}
     assert windows.lengths.max() == 8
 
@@ -72,7 +73,7 @@ def test_rows_can_be_chosen(tiny_bert: Path):
 
 
 def test_a_length_beyond_the_model_is_refused(tiny_bert: Path):
-    with pytest.raises(UserError, match="more than the model reads at once. Give at most 64"):
+    with pytest.raises(UserError, match=r"more than the model reads at once\. Give at most 64"):
         Reading.of(AlignmentConfig(max_length=65), tiny_bert, load_tokenizer(tiny_bert))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,7 +42,7 @@ def test_neighbouring_windows_share_the_overlap_where_words_allow(
     overlap = data.draw(st.integers(0, capacity - 1))
     pieces = np.minimum(np.array([*n_pieces, 1], dtype=int), 1)
     runs = split_long(pieces, capacity=capacity, overlap=overlap)
-    for (_, last, _, _), (first, _, _, _) in zip(runs, runs[1:]):
+    for (_, last, _, _), (first, _, _, _) in pairwise(runs):
         assert pieces[first:last].sum() >= overlap
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,7 +38,7 @@ def predict_command(
     output_format: str,
     output: Path | None,
     force: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
 

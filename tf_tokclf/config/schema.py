@@ -101,7 +101,7 @@ class AlignmentConfig(Section):
         None, description="pieces in a window, special ones included; null: the model's limit, at most 512"
     )
     overlap: int = Field(64, ge=0, description="pieces that neighbouring windows of a long sentence share at least")
-    truncate: bool = Field(False, description="keep only the first window of a long sentence; the rest scores as missed")
+    truncate: bool = Field(False, description="keep only a long sentence's first window; the rest is missed")
     context_sentences: int = Field(
         0, ge=0, description="neighbouring sentences of the document on each side shown as unscored context"
     )

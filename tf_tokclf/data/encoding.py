@@ -52,7 +52,8 @@ class Reading:
         max_length = alignment.max_length or min(limit, 512)
         if max_length > limit:
             raise UserError(
-                f"alignment.max_length {max_length} is more than the model reads at once.", hint=f"Give at most {limit}."
+                f"alignment.max_length {max_length} is more than the model reads at once.",
+                hint=f"Give at most {limit}.",
             )
         overlap_set = "overlap" in alignment.model_fields_set
         n_special = sum(map(len, special_pieces(tokenizer)))

@@ -1,4 +1,4 @@
-"""From a model reference (Hub id, folder, `package:NAME/PATH`) to a local folder with configuration, tokenizer and weights."""
+"""From a model reference (Hub id, folder, `package:NAME/PATH`) to a local folder with configuration and weights."""
 
 from __future__ import annotations
 

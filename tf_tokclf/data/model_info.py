@@ -61,10 +61,12 @@ def write_model_info(folder: Path, info: ModelInfo) -> None:
 
 
 def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokenizerFast) -> ModelInfo:
-    """What `tf_tokclf.json` says; for a classifier trained elsewhere, our defaults and the scheme of its label names."""
+    """What `tf_tokclf.json` says; for a classifier trained elsewhere, defaults and the scheme of its label names."""
     path = folder / FILE_NAME
     if not path.is_file():
-        return ModelInfo(Reading.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names)))
+        return ModelInfo(
+            Reading.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names))
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:

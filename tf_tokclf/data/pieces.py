@@ -54,7 +54,8 @@ class PieceStore:
         return Pieces(n_pieces, self._ids[ranges(starts, n_pieces)])
 
     def _learn(self, words: list[str]) -> None:
-        encodings = self._backend.encode_batch([[word] for word in words], is_pretokenized=True, add_special_tokens=False)
+        sentences = [[word] for word in words]
+        encodings = self._backend.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
         new_ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, new_ids), dtype=np.int64, count=len(new_ids))
         self._code_by_word.update(zip(words, range(len(self._code_by_word), len(self._code_by_word) + len(words))))

@@ -110,7 +110,7 @@ def _overlapping_runs(n_pieces: np.ndarray, capacity: int, overlap: int) -> list
 
 
 def _owners(n_pieces: np.ndarray, runs: list[tuple[int, int]]) -> np.ndarray:
-    """For each word the window where the nearer of its window's two cut edges is farthest away; sentence ends cut nothing."""
+    """For each word the window whose nearer cut edge is farthest away; the ends of the sentence cut nothing."""
     ends = np.concatenate([[0], np.cumsum(n_pieces)])
     n_words = len(n_pieces)
     best = np.full(n_words, -1)

@@ -1,4 +1,4 @@
-"""Score a classifier on labelled sentences: predict, then compare words; every word counts, seen by the model or not."""
+"""Score a classifier on labelled sentences: predict, then compare; every word counts, seen by the model or not."""
 
 from __future__ import annotations
 

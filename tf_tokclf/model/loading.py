@@ -32,7 +32,11 @@ def new_classifier(
     The head's new rows come from Keras' random state: seed it first.
     """
     config = _auto_config(folder, trust_remote_code)
-    labels = {"num_labels": len(names), "id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    labels = {
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {n: i for i, n in enumerate(names)},
+    }
     is_classifier = any(name.endswith("ForTokenClassification") for name in config.architectures or [])
     with precision_policy(precision.policy):
         if not is_classifier:
@@ -58,8 +62,8 @@ def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bo
 def saved_labels(folder: Path) -> list[str]:
     """The label names of the classifier in `folder`, in the order of its head. Raises UserError when ids have gaps."""
     id2label = model_config(folder).get("id2label") or {}
-    names = [id2label.get(str(i)) for i in range(len(id2label))]
-    if not names or None in names:
+    names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
+    if not names or len(names) != len(id2label):
         raise UserError("id2label does not number its labels from 0 on.", path=folder / "config.json", hint="Mend it.")
     return names
 
@@ -85,7 +89,9 @@ def _auto_config(folder: Path, trust_remote_code: bool) -> Any:
         return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (ValueError, KeyError, OSError, json.JSONDecodeError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise UserError(f"the model's configuration cannot be used: {first_line}", path=folder / "config.json") from error
+        raise UserError(
+            f"the model's configuration cannot be used: {first_line}", path=folder / "config.json"
+        ) from error
 
 
 def _from_pretrained(folder: Path, trust_remote_code: bool, **options: Any) -> keras.Model:
@@ -125,7 +131,9 @@ def _check_missing(folder: Path, missing: Sequence[str], model: keras.Model) -> 
             f"{folder}: {len(lacking)} of the model's {n_weights} weights are not in its file, {lacking[0]} among them.",
             hint="config.json and weights do not belong together.",
         )
-    log.warning("%s: %d weights are not in its file and start at random: %s", folder, len(lacking), ", ".join(lacking[:3]))
+    log.warning(
+        "%s: %d weights are not in its file and start at random: %s", folder, len(lacking), ", ".join(lacking[:3])
+    )
 
 
 def _with_mapped_head(folder: Path, config: Any, labels: dict[str, Any], trust_remote_code: bool) -> keras.Model:

@@ -62,7 +62,7 @@ class TerminalHandler(logging.Handler):
 
 
 def set_up_logging(*, verbose: bool = False, quiet: bool = False) -> None:
-    """Show our own messages on stderr: from INFO on, from WARNING on if `quiet`, everything of everybody if `verbose`."""
+    """Show our messages on stderr: from INFO on, from WARNING on if `quiet`, everything of everybody if `verbose`."""
     ours = logging.getLogger("tf_tokclf")
     ours.handlers[:] = [TerminalHandler()]
     ours.propagate = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.model.backend import keras, tf, transformers
@@ -86,7 +87,7 @@ class LazyAdamWeightDecay(transformers.AdamWeightDecay):
         return var.assign_sub(var * rate, use_locking=self._use_locking)
 
 
-Gradient = tf.Tensor | tf.IndexedSlices
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
 def clipped(gradients: list[Gradient], norm: float | None) -> list[Gradient]:
