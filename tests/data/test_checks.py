@@ -142,11 +142,13 @@ def test_one_short_sentence_among_many_is_not_worth_a_note(tmp_path):
     assert problems(tmp_path, [*TRAIN, *train, common], [*TEST, *many, common]) == []
 
 
-@pytest.mark.parametrize("words", ["Yes , I do .", "Thank you very much ."])
-def test_short_sentences_that_come_again_are_a_note_only(tmp_path, words):
-    common = (words, "O O O O O")
-    found = problems(tmp_path, [*TRAIN, common], [*TEST, common])
-    assert [(problem.kind, problem.level) for problem in found] == [(ProblemKind.SHARED_SENTENCE, Level.NOTE)]
+@pytest.mark.parametrize(
+    ("n_shared", "level"), [(1, Level.NOTE), (5, Level.WARNING), (12, Level.ERROR)], ids=str
+)
+def test_how_bad_shared_short_sentences_are_depends_on_their_share(tmp_path, n_shared, level):
+    own = [(f"Number {i} is nobody .", "O O O O O") for i in range(18)]
+    found = problems(tmp_path, [*TRAIN, *own[:n_shared]], [*TEST, *own])
+    assert [(problem.kind, problem.level) for problem in found] == [(ProblemKind.SHARED_SENTENCE, level)]
 
 
 def test_a_form_that_varies_in_other_surroundings_is_no_problem(tmp_path):
@@ -157,6 +159,23 @@ def test_a_form_that_varies_in_other_surroundings_is_no_problem(tmp_path):
 def test_repeated_sentences_are_no_varying_forms(tmp_path):
     found = problems(tmp_path, [*TRAIN, relabelled(TRAIN, 0, "B-LOC", "O")[0]], TEST)
     assert [problem.kind for problem in found] == [ProblemKind.CONFLICTING_SENTENCE]
+
+
+def test_a_sentence_in_two_labellings_is_shown_where_they_differ(tmp_path):
+    words = " ".join(f"word{i}" for i in range(100))
+    one, other = (f"{'O ' * 90}{label} {'O ' * 9}".strip() for label in ("B-LOC", "O"))
+    (found,) = problems(tmp_path, [*TRAIN, (words, one), (words, other)], TEST)
+    assert [example.place.rpartition(", ")[2] for example in found.examples] == ["word 91", "word 91"]
+    assert {"B-LOC" in example.labels for example in found.examples} == {True, False}
+
+
+def test_tags_of_punctuation_are_no_case_twins(tmp_path):
+    rows = [
+        ("a - b _ c d e f", "DET - DET _ DET DET DET DET"),
+        ("g - h - i - j _ _ _ _", "DET - DET - DET - DET _ _ _ _"),
+    ]
+    kinds = {problem.kind for problem in problems(tmp_path, rows)}
+    assert ProblemKind.CASE_TWINS not in kinds
 
 
 def test_joiners_and_variation_selectors_are_left_alone(tmp_path):
