@@ -265,6 +265,21 @@ def test_utf_16_is_told_from_its_first_bytes(tmp_path):
         list(read_sentences(tmp_path / "a.conll", DataConfig()))
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("sentence_id,text,labels\n1,New York,B-LOC I-LOC\n2,Hi,O\n", [("New", "York"), ("Hi",)]),
+        ("tokens,ner_tags\nHi,O\nBye,O\n", [("Hi",), ("Bye",)]),
+        ("word,tag\nNew,B-LOC\nYork,I-LOC\n,\nHi,O\n", [("New", "York"), ("Hi",)]),
+        ("tokens,ner_tags\n\"['it\\'s' \\n 'New York']\",[0 1]\n", [("it's", "New York")]),
+        ("text\nHello\nHow are you\n", [("Hello",), ("How", "are", "you")]),
+    ],
+)
+def test_shapes_of_csv(tmp_path, content, expected):
+    (tmp_path / "a.csv").write_text(content.replace("\\n", "\n"), encoding="utf-8")
+    assert [s.words for s in read_sentences(tmp_path / "a.csv", DataConfig())] == expected
+
+
 def test_ids_without_names_are_said():
     reader = open_reader(SAMPLES / "ids_with_names_elsewhere.jsonl", DataConfig(), Task.NER)
     assert "ids without names" in reader.notes[0]

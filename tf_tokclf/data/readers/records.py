@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _SENTENCE_NAMES = (
     "sentence",
     "sentence_number",
 )
+_ONE_WORD_NAMES = ("word", "token", "form")
 
 
 class Shape(Enum):
@@ -85,27 +87,25 @@ def choose_layout(
     """The layout of records with the fields `names`; `label_names` are those that fields declare."""
     word = _named(data.text_column_name, names, path)
     label = _named(data.label_column_name, names, path)
-    dialect = data.format if data.format in DIALECTS else None
-    if dialect is None and (word is None or label is None or _holds_spans(label, sample)):
-        dialect = detect_dialect(sample)
-    label_guess = _guess([name if name != word else "" for name in names], label_names_for(task))
-    if dialect and (data.format in DIALECTS or label or not _holds_lists(word, label_guess, names, sample)):
+    if dialect := _dialect(word, label, names, sample, data, task):
         text, spans = fields_of(names, dialect)
         texts = TextReading.of(data, inclusive_end=DIALECTS[dialect].inclusive_end)
         return Layout(Shape.TEXT, word or text, label or spans, dialect=dialect, texts=texts)
     word = word or _guess(names, WORD_NAMES)
     if word is None:
         raise _no_column("words", names, path, "--text-column-name", WORD_NAMES)
-    label = label or _guess([name if name != word else "" for name in names], label_names_for(task))
-    if label is None and _is_text(word, sample):
-        return Layout(Shape.TEXT, word, None, texts=TextReading.of(data))
-    declared = (label_names or {}).get(label or "")
+    label = label or _guess(names, label_names_for(task), taken=(word,))
     sentence = _named(data.sentence_column_name, names, path)
-    single = _holds_single_words(word, label, sample)
-    if sentence is None and single:
-        sentence = _guess([name if name not in (word, label) else "" for name in names], _SENTENCE_NAMES)
-    shape = Shape.WORD if sentence or single else Shape.SENTENCE
-    known = declared or data.label_names
+    strings = _strings_in(word, sample)
+    if sentence is None and strings and not any(" " in text.strip() for text in strings):
+        sentence = _guess(names, _SENTENCE_NAMES, taken=(word, label))
+    if sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES):
+        shape = Shape.WORD
+    elif strings and label is None:
+        return Layout(Shape.TEXT, word, None, texts=TextReading.of(data))
+    else:
+        shape = Shape.SENTENCE
+    known = (label_names or {}).get(label or "") or data.label_names
     nameless = label is not None and known is None and _holds_ids(label, sample)
     return Layout(shape, word, label, sentence, known, has_nameless_ids=nameless)
 
@@ -250,12 +250,25 @@ def _gathered(
     yield Sentence(tuple(words), tuple(labels) if layout.label else None, start)
 
 
-def _holds_lists(word: str | None, label: str | None, names: Sequence[str], sample: Sequence[Record]) -> bool:
-    """Whether records have lists of words and labels, whatever texts and spans they have besides."""
-    word = word or _guess(names, WORD_NAMES)
-    return label is not None and any(
-        _is_list(record.get(word), str) and _is_list(record.get(label), str, int) for record in sample if word
+def _dialect(
+    word: str | None,
+    label: str | None,
+    names: Sequence[str],
+    sample: Sequence[Record],
+    data: DataConfig,
+    task: Task,
+) -> str | None:
+    """The dialect of texts with spans, unless the records hold lists of words and labels (besides)."""
+    if data.format in DIALECTS:
+        return data.format
+    if label is not None:
+        return detect_dialect(sample) if _holds_spans(label, sample) else None
+    words, labels = word or _guess(names, WORD_NAMES), _guess(names, label_names_for(task), taken=(word,))
+    in_lists = any(
+        _is_list(record.get(words or ""), str) and _is_list(record.get(labels or ""), str, int)
+        for record in sample
     )
+    return None if in_lists else detect_dialect(sample)
 
 
 def _holds_spans(label: str, sample: Sequence[Record]) -> bool:
@@ -270,19 +283,10 @@ def _is_list(value: Any, *types: type) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, types) for item in value)
 
 
-def _is_text(word: str, sample: Sequence[Record]) -> bool:
-    values = [record.get(word) for record in sample if record.get(word)]
-    return any(isinstance(v, str) and " " in v.strip() and not _is_list_text(v) for v in values)
-
-
-def _holds_single_words(word: str, label: str | None, sample: Sequence[Record]) -> bool:
-    values = [record.get(word) for record in sample] + [record.get(label) for record in sample if label]
-    texts = [value for value in values if value is not None]
-    return bool(texts) and all(
-        isinstance(value, int)
-        or (isinstance(value, str) and not _is_list_text(value) and " " not in value.strip())
-        for value in texts
-    )
+def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
+    """The values of a field, if all are strings and no printed lists."""
+    values = [value for record in sample if (value := record.get(name)) is not None]
+    return values if all(isinstance(v, str) and not _is_list_text(v) for v in values) else []
 
 
 def _list_in(record: Record, name: str, origin: Origin) -> Sequence[Any]:
@@ -324,11 +328,10 @@ def _glued(value: Sequence[Any], text: str) -> bool:
 
 
 def _numpy_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
+    """numpy prints no commas: ['New' 'York'], [0 1]."""
+    with_commas = re.sub(r"""(['"\d])\s+(?=['"\d-])""", r"\1, ", text)
     try:
-        tree = ast.parse(
-            text.replace("' '", "', '").replace("\" '", "\", '").replace("' \"", "', \""), mode="eval"
-        )
-        return list(ast.literal_eval(tree))
+        return list(ast.literal_eval(with_commas))
     except (ValueError, SyntaxError) as error:
         hint = "Write it as a JSON list, or as words between blanks."
         raise origin.error(f"{name!r} is no list: {text[:60]!r}.", hint) from error
@@ -358,8 +361,8 @@ def _named(column: str | int | None, names: Sequence[str], path: str) -> str | N
     raise UserError(f"there is no column {column!r}.", path=path, hint=f"Its columns are {', '.join(names)}.")
 
 
-def _guess(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    found = guess_named_column(names, wanted)
+def _guess(names: Sequence[str], wanted: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
+    found = guess_named_column(["" if name in taken else name for name in names], wanted)
     return None if found is None else names[found]
 
 
