@@ -152,14 +152,12 @@ def load_splits(
 ) -> Splits:
     """Read all splits that the configuration names. Without a validation split one is cut off the training
     sentences by `seed`, unless `cut_validation` is off."""
-    found = {
-        name: _read(name, reader, data, task)
-        for name, reader in _readers(data, task, tuple(required)).items()
-    }
+    found = {name: _read(name, reader, data, task) for name, reader in _readers(data, task, tuple(required)).items()}
     notes = _notes(found)
     for name, split in found.items():
         if split.n_skipped:
-            notes.append(f"{name}: {split.n_skipped} sentences left out, the first: {split.skipped[0]}")
+            notes.append(f"{name}: {split.n_skipped} sentences left out, which could not be read")
+            logger.warning("%s: sentences left out:\n%s", name, "\n".join(split.skipped))
     if cut_validation and "train" in found and "validation" not in found:
         n_all = len(found["train"])
         found["train"], found["validation"] = _cut(found["train"], data, seed)
@@ -196,9 +194,7 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
     for change in problems.changes():
         logger.warning("%s: %s", path, change)
     if problems.n_skipped:
-        logger.warning(
-            "%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped)
-        )
+        logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
 
 
 def cache_folder() -> Path:
@@ -217,9 +213,7 @@ def _notes(found: Mapping[str, Split]) -> list[str]:
     """What was found out in reading, once where it is the same for all splits."""
     everywhere = set.intersection(*(set(split.notes) for split in found.values()))
     common = [note for note in next(iter(found.values())).notes if note in everywhere]
-    own = [
-        f"{name}: {note}" for name, split in found.items() for note in split.notes if note not in everywhere
-    ]
+    own = [f"{name}: {note}" for name, split in found.items() for note in split.notes if note not in everywhere]
     return common + own if len(found) > 1 else [f"{name}: {note}" for name in found for note in common]
 
 
@@ -281,9 +275,7 @@ def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...]) -> d
     return {split: names[part] for split, part in chosen.items()}
 
 
-def _split_names(
-    place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...]
-) -> dict[str, str]:
+def _split_names(place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...]) -> dict[str, str]:
     """Which of the names that are there is each split."""
     chosen = {}
     for name in NAMES:
@@ -396,9 +388,7 @@ def _remove_stale(folder: Path) -> None:
                 partial.unlink()
 
 
-def _derive(
-    split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], use_cache: bool
-) -> Split:
+def _derive(split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], use_cache: bool) -> Split:
     """The split with each batch changed; `what` names the change in the fingerprint."""
 
     def source() -> Iterator[pa.RecordBatch]:
@@ -460,11 +450,7 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
             notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
-        if (
-            name != "train"
-            and "train" in found
-            and (unseen := sorted(counts[name].keys() - counts["train"].keys()))
-        ):
+        if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
             n = sum(counts[name][label] for label in unseen)
             notes.append(f"{name}: {n} words have labels that training never sees: {', '.join(unseen)}")
     names = next((split.label_names for split in found.values() if split.label_names), None)

@@ -48,6 +48,12 @@ TABLE = {
         {"format": "conl"},
         "there is no format 'conl'. Known are conll, conllu",
     ),
+    "header of another width": (
+        "a.conll",
+        b"token\tpos\tner\nAda\tB-PER\n",
+        {},
+        "line 1: no line has the 3 columns of the first one, 'token\\tpos\\tner'. Name the separator",
+    ),
     "empty file": ("a.conll", b"\n \n", {}, "a.conll: holds no words."),
     "json that breaks off": (
         "a.jsonl",
@@ -201,11 +207,12 @@ def test_skipping_leaves_out_the_bad_sentence_alone_and_lists_it(tmp_path, caplo
     assert str(path) in caplog.text
 
 
-def test_skipped_sentences_are_counted_in_splits_from_the_cache_too(tmp_path):
+def test_skipped_sentences_are_counted_and_listed_in_splits_from_the_cache_too(tmp_path, caplog):
     path = tmp_path / "a.conll"
     path.write_bytes(SKIPPABLE["ragged line"][1])
     data = DataConfig(train_file=str(path), on_error="skip")
     for _ in range(2):
         splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
         assert splits.train.n_skipped == 1
-        assert any("1 sentences left out, the first: " in note for note in splits.notes)
+        assert "train: 1 sentences left out, which could not be read" in splits.notes
+    assert caplog.text.count("line 4: 3 where 2 columns were expected") == 2

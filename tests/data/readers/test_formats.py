@@ -75,9 +75,7 @@ def test_the_task_chooses_among_columns_unless_the_user_does(task, options, labe
     assert read("four_columns.conll", task, **options)[0].labels == labels
 
 
-@pytest.mark.parametrize(
-    ("layer", "labels"), [(None, "B-ORG I-ORG O"), (0, "B-ORG I-ORG O"), (1, "O B-LOC O")]
-)
+@pytest.mark.parametrize(("layer", "labels"), [(None, "B-ORG I-ORG O"), (0, "B-ORG I-ORG O"), (1, "O B-LOC O")])
 def test_index_column_and_head_lines_are_no_words(layer, labels):
     first, second = read("two_layers_with_index.tsv", layer=layer)
     assert first.words == ("Universität", "Wien", "#")
@@ -169,9 +167,7 @@ def test_the_wrong_unit_is_told_by_the_text_that_comes_with_a_span():
 
 def test_brat_lines_are_sentences_unless_a_span_goes_on():
     first, second = read("brat", layer=0)
-    assert first.text + second.text == (SAMPLES / "brat/nested_and_over_a_line.txt").read_text(
-        encoding="utf-8"
-    )
+    assert first.text + second.text == (SAMPLES / "brat/nested_and_over_a_line.txt").read_text(encoding="utf-8")
     assert first.labels == ("B-PER", "I-PER", "B-LOC", "I-LOC", "O")
     assert (second.words, second.origin.number, second.document) == (("Bye",), 4, "nested_and_over_a_line")
 

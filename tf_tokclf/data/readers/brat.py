@@ -34,9 +34,7 @@ class BratReader(FileReader):
     reading: TextReading
 
     def content_key(self) -> str:
-        return hash_files(
-            file for text in self.texts for file in (text, text.with_suffix(".ann")) if file.exists()
-        )
+        return hash_files(file for text in self.texts for file in (text, text.with_suffix(".ann")) if file.exists())
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for path in self.texts:
@@ -50,9 +48,7 @@ class BratReader(FileReader):
         text = "".join(_checked_lines(path, encoding))
         spans, discontinuous = _spans(path.with_suffix(".ann"), encoding)
         if discontinuous:
-            problems.counts["spans in several pieces taken from their first to their last character"] += (
-                discontinuous
-            )
+            problems.counts["spans in several pieces taken from their first to their last character"] += discontinuous
         rules = self.reading.rules
         origin = Origin(str(path), 1)
         exact = in_codepoints(spans, text, unit=rules.unit, inclusive_end=rules.inclusive_end, origin=origin)
@@ -79,18 +75,14 @@ def open_brat(path: Path, data: DataConfig) -> BratReader:
     for text in texts:
         require_file(text)
     if not texts:
-        raise UserError(
-            "holds no .ann files.", path=path, hint="brat writes NAME.txt and NAME.ann for each document."
-        )
+        raise UserError("holds no .ann files.", path=path, hint="brat writes NAME.txt and NAME.ann for each document.")
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "brat"})
     documents = "1 document" if len(texts) == 1 else f"{len(texts)} documents"
     return BratReader(path, options, (f"{documents}, a line a sentence; {reading.note()}",), texts, reading)
 
 
-def _pieces(
-    text: str, spans: list[CharSpan], problems: Problems
-) -> Iterator[tuple[int, int, list[CharSpan]]]:
+def _pieces(text: str, spans: list[CharSpan], problems: Problems) -> Iterator[tuple[int, int, list[CharSpan]]]:
     """The lines of a text with their spans, in order. Empty lines stay with the line before, so that nothing
     of the text is lost, and so does a line that a span reaches into.
     """

@@ -29,7 +29,7 @@ _DOCUMENT_ID = re.compile(r"#\s?(?:[\w:]*document_id|newdoc id)\s*=\s*(.+)")
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " ", "comma": ",", "auto": None}
 _CHUNK_TYPES = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
-Split = Callable[[str], list[str]]
+Splitter = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,13 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     blocks = _blocks(lines[1:] if header else lines, split)
     rows = [row for block in blocks for row in block]
     if not rows:
-        raise UserError(
-            "holds no words.", path=path, hint="A word a line was expected, its label in a column."
-        )
+        raise UserError("holds no words.", path=path, hint="A word a line was expected, its label in a column.")
     width = len(header) if header else Counter(len(row) for row in rows).most_common(1)[0][0]
     rows = [row for row in rows if len(row) == width]
+    if not rows:
+        hint = "Name the separator, or pass --no-header when that line is none."
+        problem = f"no line has the {width} columns of the first one, {lines[0][:60]!r}."
+        raise UserError(problem, path=path, line=1, hint=hint)
     has_index = _has_index(blocks, width)
     columns = list(zip(*rows))
     word, label, notes = _choose(path, header, columns, has_index, data, task)
@@ -86,7 +88,7 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     )
 
 
-def splitter(separator: str | None) -> Split:
+def splitter(separator: str | None) -> Splitter:
     """How a line falls into columns; blanks may come in runs, other separators may not.
 
     >>> splitter(None)("New York\\tB-LOC"), splitter(None)("York  I-LOC ")
@@ -94,9 +96,7 @@ def splitter(separator: str | None) -> Split:
     """
     separator = separator_named(separator)
     if separator is None:
-        return lambda line: (
-            line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
-        )
+        return lambda line: line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
     if separator == " ":
         return lambda line: [field for field in line.split(" ") if field]
     return lambda line: line.split(separator)
@@ -168,9 +168,7 @@ class _Reading:
         if words or error:
             yield from self._sentence(words, labels, first, error)
 
-    def _sentence(
-        self, words: list[str], labels: list[str], first: int, error: UserError | None
-    ) -> Iterator[Sentence]:
+    def _sentence(self, words: list[str], labels: list[str], first: int, error: UserError | None) -> Iterator[Sentence]:
         if error:
             self.problems.report(error)
             return
@@ -205,25 +203,21 @@ class _Reading:
         if not word or not tag:
             what = "label" if word else "word"
             hint = f"Fill in the {what}, or choose another column."
-            return UserError(
-                f"the {what} is empty in {line.strip()!r}.", path=self.path, line=number, hint=hint
-            )
+            return UserError(f"the {what} is empty in {line.strip()!r}.", path=self.path, line=number, hint=hint)
         return undecoded(line, self.reader.path, number, self.reader.options.encoding)
 
 
-def _header(lines: list[str], split: Split, wanted: bool | None) -> list[str] | None:
+def _header(lines: list[str], split: Splitter, wanted: bool | None) -> list[str] | None:
     if wanted is False or not lines:
         return None
     fields = split(lines[0])
     lowered = [field.lower() for field in fields]
-    if wanted or (
-        lowered[:1] and lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])
-    ):
+    if wanted or (lowered[:1] and lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])):
         return fields
     return None
 
 
-def _blocks(lines: list[str], split: Split) -> list[list[list[str]]]:
+def _blocks(lines: list[str], split: Splitter) -> list[list[list[str]]]:
     blocks: list[list[list[str]]] = [[]]
     for line in lines:
         if not line or line.isspace():
@@ -237,9 +231,7 @@ def _has_index(blocks: list[list[list[str]]], width: int) -> bool:
     """Whether the first column counts the words of each sentence, as in GermEval 2014."""
     if width < 3:
         return False
-    seen = [
-        [row[0] for row in block if len(row) == width and row[0] != "#"] for block in blocks[:-1] or blocks
-    ]
+    seen = [[row[0] for row in block if len(row) == width and row[0] != "#"] for block in blocks[:-1] or blocks]
     return all(column == [str(i) for i in range(1, len(column) + 1)] for column in seen) and any(seen)
 
 
@@ -265,9 +257,7 @@ def _choose(
     if data.label_column_name is not None:
         label = _numbered(data.label_column_name, header, width, path)
     else:
-        label = _guess_label(
-            values, [i for i in tags if i != word], word, has_index, header, data, task, path
-        )
+        label = _guess_label(values, [i for i in tags if i != word], word, has_index, header, data, task, path)
     labels = "no labels" if label is None else f"labels in {_shown(header, label)}"
     notes.append(f"{width} columns, words in {_shown(header, word)}, {labels}")
     return word, label, notes
@@ -290,9 +280,7 @@ def _guess_label(
         return None
     if isinstance(data.layer, int):
         if not 0 <= data.layer < len(tags):
-            raise UserError(
-                f"there is no layer {data.layer}.", path=path, hint=f"It has {len(tags)}, from 0."
-            )
+            raise UserError(f"there is no layer {data.layer}.", path=path, hint=f"It has {len(tags)}, from 0.")
         return tags[data.layer]
     plain = [i for i in others if i not in tags and values[i] != {"_"}]
     if task is Task.POS and plain:
@@ -304,9 +292,7 @@ def _guess_label(
     if not candidates:
         return others[-1]
     first = candidates[0]
-    are_layers = (
-        header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
-    )
+    are_layers = header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
     return first if are_layers else candidates[-1]
 
 
@@ -315,9 +301,7 @@ def _numbered(column: str | int, header: list[str] | None, width: int, path: Pat
     if isinstance(column, str) and header and column in header:
         return header.index(column)
     if isinstance(column, str) and not column.lstrip("-").isdigit():
-        known = (
-            f"Its columns are {', '.join(header)}." if header else f"It has no header: give 0 to {width - 1}."
-        )
+        known = f"Its columns are {', '.join(header)}." if header else f"It has no header: give 0 to {width - 1}."
         raise UserError(f"there is no column {column!r}.", path=path, hint=known)
     number = int(column)
     if not -width <= number < width:

@@ -38,9 +38,7 @@ class ConlluReader(FileReader):
             document = tokens.metadata.get("newdoc id", document)
             yield self._sentence(tokens, origin, document, problems)
 
-    def _sentence(
-        self, tokens: TokenList, origin: Origin, document: str | None, problems: Problems
-    ) -> Sentence:
+    def _sentence(self, tokens: TokenList, origin: Origin, document: str | None, problems: Problems) -> Sentence:
         words = [token for token in tokens if isinstance(token["id"], int)]
         if others := len(tokens) - len(words):
             problems.counts["multi-word ranges and empty nodes left out"] += others
@@ -48,9 +46,7 @@ class ConlluReader(FileReader):
         forms = tuple(value_of(token, self.word) or "_" for token in words)
         text = tokens.metadata.get("text")
         offsets = _offsets(forms, text) if text else None
-        return Sentence(
-            forms, labels, origin, text=text if offsets else None, offsets=offsets, document=document
-        )
+        return Sentence(forms, labels, origin, text=text if offsets else None, offsets=offsets, document=document)
 
 
 def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
@@ -64,16 +60,12 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
         if n == _SAMPLED_SENTENCES:
             break
     if not n:
-        raise UserError(
-            "holds no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected."
-        )
+        raise UserError("holds no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected.")
     label = _field(data.label_column_name, path) or _guess(keys, task)
     key = label.partition(".")[2]
     is_tags = bool(key) and looks_like_tags(keys.get(key, set()) - {None})
     word = _field(data.text_column_name, path) or "form"
-    options = data.model_copy(
-        update={"format": "conllu", "label_column_name": label, "text_column_name": word}
-    )
+    options = data.model_copy(update={"format": "conllu", "label_column_name": label, "text_column_name": word})
     notes = (f"words in {word.upper()}, labels in {label.upper() if '.' not in label else label}",)
     return ConlluReader(path, options, notes, word, label, "O" if is_tags else "_")
 

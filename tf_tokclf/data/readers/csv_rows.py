@@ -44,14 +44,10 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
     separator = separator_named(data.separator) or max(_SEPARATORS, key=first.count)
     fields = next(csv.reader([first], delimiter=separator))
     has_header = data.header is not False
-    names = (
-        tuple(field.strip() for field in fields) if has_header else tuple(str(i) for i in range(len(fields)))
-    )
+    names = tuple(field.strip() for field in fields) if has_header else tuple(str(i) for i in range(len(fields)))
     options = data.model_copy(update={"format": "csv", "header": has_header})
     skipping = Problems(skip=True)
-    sample = [
-        record for _, record in islice(csv_rows(path, options, names, separator, skipping), _SAMPLED_ROWS)
-    ]
+    sample = [record for _, record in islice(csv_rows(path, options, names, separator, skipping), _SAMPLED_ROWS)]
     options = _named_columns(options, names)
     layout = choose_layout(names, [record for record in sample if record], options, task, path=str(path))
     options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": layout.label})
@@ -79,9 +75,7 @@ def csv_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            problem = UserError(
-                f"is no CSV: {error}.", path=path, line=rows.line_num, hint="Check its quotes."
-            )
+            problem = UserError(f"is no CSV: {error}.", path=path, line=rows.line_num, hint="Check its quotes.")
             problems.report(problem)
             continue
         start, end = end + 1, rows.line_num

@@ -33,9 +33,7 @@ def open_reader(path: Path, data: DataConfig, task: Task) -> Reader:
     """The reader for a file or folder, its format found out unless the options name it."""
     format = data.format if data.format != "auto" else detect_format(path, data.encoding)
     if format not in _OPENERS:
-        raise UserError(
-            f"there is no format {format!r}.", path=path, hint=f"Known are {', '.join(_OPENERS)}."
-        )
+        raise UserError(f"there is no format {format!r}.", path=path, hint=f"Known are {', '.join(_OPENERS)}.")
     if path.is_dir() and format not in _WHOLE_FOLDERS:
         return _open_folder(path, data, task)
     return _OPENERS[format](path, data, task)
@@ -96,14 +94,10 @@ def _files_in(folder: Path) -> list[Path]:
     named = [p for p in files if not p.name.startswith((".", "README", "LICENSE"))]
     if not named:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise UserError(
-            "is a folder of no known format.", path=folder, hint=f"Name a file in it; it holds {there}."
-        )
+        raise UserError("is a folder of no known format.", path=folder, hint=f"Name a file in it; it holds {there}.")
     suffixes = sorted({p.suffix.lower() for p in named})
     if len(suffixes) > 1:
-        raise UserError(
-            f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them."
-        )
+        raise UserError(f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them.")
     if len({split_in_name(p.stem) for p in named} - {None}) > 1:
         hint = "Give the folder as the data set's name (--dataset-name), or name the files one by one."
         raise UserError(f"holds several splits: {', '.join(p.name for p in named)}.", path=folder, hint=hint)

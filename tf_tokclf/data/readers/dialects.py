@@ -58,9 +58,7 @@ def normalised(record: Record, dialect: str) -> Record | None:
     text = next((value for name, value in data.items() if name == "text"), None)
     if text is None:
         text = next((value for value in data.values() if isinstance(value, str)), None)
-    done = [
-        a for a in record.get("annotations") or record.get("completions") or () if not a.get("was_cancelled")
-    ]
+    done = [a for a in record.get("annotations") or record.get("completions") or () if not a.get("was_cancelled")]
     results = done[0].get("result", ()) if done else ()
     return {
         "text": text,
@@ -95,9 +93,7 @@ def _spans_in_item(item: Any, origin: Origin) -> Iterator[CharSpan]:
     types = next((item[name] for name in _TYPES if item.get(name)), None)
     types = types if isinstance(types, (list, tuple)) else [types]
     for place in item["points"] if isinstance(item.get("points"), list) else [item]:
-        start, end = (
-            next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS)
-        )
+        start, end = (next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS))
         surface = next((place[name] for name in _SURFACES if isinstance(place.get(name), str)), None)
         for type in types:
             yield _span(start, end, type, surface, item, origin)

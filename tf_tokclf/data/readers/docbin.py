@@ -72,9 +72,7 @@ def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
     numbered = data.model_copy(update={"layer": None if group else data.layer, "offset_unit": "codepoint"})
     reading = TextReading.of(numbered.model_copy(update={"offset_end": "exclusive"}))
     options = data.model_copy(update={"format": "docbin"})
-    what = (
-        f"labels in {field}" if field else f"spans in group {group!r}" if group else "spans in the entities"
-    )
+    what = f"labels in {field}" if field else f"spans in group {group!r}" if group else "spans in the entities"
     note = f"spaCy's words, without those of white space; {what}"
     return DocBinReader(path, options, (note,), reading, group, field)
 
@@ -84,9 +82,7 @@ def spacy_module() -> Any:
     try:
         import spacy
     except ImportError as error:
-        raise UserError(
-            "spaCy is not installed.", hint="Install it (pip install spacy), or choose JSON."
-        ) from error
+        raise UserError("spaCy is not installed.", hint="Install it (pip install spacy), or choose JSON.") from error
     return spacy
 
 

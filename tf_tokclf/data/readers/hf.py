@@ -56,14 +56,10 @@ def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[s
                 raise
             raise _script_error(name) from error
         except ValueError as error:
-            raise UserError(
-                f"data set {name!r}: {_first_line(error)}", hint="See its page on the Hub."
-            ) from error
+            raise UserError(f"data set {name!r}: {_first_line(error)}", hint="See its page on the Hub.") from error
         except (ConnectionError, OSError) as error:
             hint = "Check the network, or give a folder that save_to_disk wrote."
-            raise UserError(
-                f"data set {name!r} cannot be fetched: {_first_line(error)}", hint=hint
-            ) from error
+            raise UserError(f"data set {name!r} cannot be fetched: {_first_line(error)}", hint=hint) from error
     return dict(found)
 
 
@@ -86,13 +82,9 @@ def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> 
 def _script_error(name: str) -> UserError:
     mirror = _MIRRORS.get(name.lower())
     hint = (
-        f"The same data without a script: {mirror}."
-        if mirror
-        else "Look for a copy in Parquet, or download its files."
+        f"The same data without a script: {mirror}." if mirror else "Look for a copy in Parquet, or download its files."
     )
-    return UserError(
-        f"data set {name!r} is a Python script, which the library datasets no longer runs.", hint=hint
-    )
+    return UserError(f"data set {name!r} is a Python script, which the library datasets no longer runs.", hint=hint)
 
 
 def _first_line(error: BaseException) -> str:

@@ -75,12 +75,7 @@ def _is_whole(line: str) -> bool:
 
 def _is_pair(value: Any) -> bool:
     """Whether a value is spaCy's pair of a text and what is said about it."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], dict)
-    )
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
 
 
 def _records_in_lines(
@@ -114,9 +109,7 @@ def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there."
-        ) from error
+        raise UserError(f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there.") from error
     if isinstance(value, dict):
         value = value["data"] if isinstance(value.get("data"), list) else [value]
     for row, item in enumerate(value, 1):

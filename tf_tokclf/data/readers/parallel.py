@@ -36,9 +36,7 @@ class ParallelReader(FileReader):
         encoding = self.options.encoding
         words_lines = read_lines(self.path, encoding)
         labels_lines = read_lines(self.labels_path, encoding) if self.labels_path else None
-        pairs = (
-            zip_longest(words_lines, labels_lines) if labels_lines else ((line, None) for line in words_lines)
-        )
+        pairs = zip_longest(words_lines, labels_lines) if labels_lines else ((line, None) for line in words_lines)
         for number, (words_line, labels_line) in enumerate(pairs, 1):
             try:
                 sentence = self._sentence(number, words_line, labels_line)

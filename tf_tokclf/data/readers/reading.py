@@ -160,9 +160,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
     except OSError as error:
-        raise UserError(
-            f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions."
-        ) from error
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
 def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:

@@ -110,9 +110,7 @@ def choose_layout(
     return Layout(shape, word, label, sentence, known, has_nameless_ids=nameless)
 
 
-def read_records(
-    records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems
-) -> Iterator[Sentence]:
+def read_records(records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems) -> Iterator[Sentence]:
     """Sentences from records; what cannot be read is reported to `problems`."""
     if layout.shape is Shape.WORD:
         yield from _read_words(records, layout, problems)
@@ -157,9 +155,7 @@ def _sentence_of_text(
     spans = None
     if layout.label is not None:
         value = found.get(layout.label)
-        spans = char_spans_in(
-            parse_list(value, layout.label, origin) if isinstance(value, str) else value, origin
-        )
+        spans = char_spans_in(parse_list(value, layout.label, origin) if isinstance(value, str) else value, origin)
     document = record.get("document")
     return texts.sentence(
         text,
@@ -171,9 +167,7 @@ def _sentence_of_text(
     )
 
 
-def _token_offsets(
-    tokens: Any, text: str, rules: SpanRules, origin: Origin
-) -> tuple[tuple[int, int], ...] | None:
+def _token_offsets(tokens: Any, text: str, rules: SpanRules, origin: Origin) -> tuple[tuple[int, int], ...] | None:
     """The places of words that a record brings along, as Prodigy's do."""
     if not isinstance(tokens, list) or not all(
         isinstance(token, Mapping) and {"start", "end"} <= token.keys() for token in tokens
@@ -202,15 +196,11 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
     if names is None:
         return str(value)
     if not 0 <= value < len(names):
-        raise origin.error(
-            f"there is no label with id {value}.", f"There are {len(names)} labels, from id 0."
-        )
+        raise origin.error(f"there is no label with id {value}.", f"There are {len(names)} labels, from id 0.")
     return names[value]
 
 
-def _read_words(
-    records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems
-) -> Iterator[Sentence]:
+def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems) -> Iterator[Sentence]:
     words: list[str] = []
     labels: list[str] = []
     start: Origin | None = None
@@ -265,8 +255,7 @@ def _dialect(
         return detect_dialect(sample) if _holds_spans(label, sample) else None
     words, labels = word or _guess(names, WORD_NAMES), _guess(names, label_names_for(task), taken=(word,))
     in_lists = any(
-        _is_list(record.get(words or ""), str) and _is_list(record.get(labels or ""), str, int)
-        for record in sample
+        _is_list(record.get(words or ""), str) and _is_list(record.get(labels or ""), str, int) for record in sample
     )
     return None if in_lists else detect_dialect(sample)
 
@@ -297,9 +286,7 @@ def _list_in(record: Record, name: str, origin: Origin) -> Sequence[Any]:
         return parse_list(value, name, origin)
     if isinstance(value, (list, tuple)):
         return value
-    raise origin.error(
-        f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected."
-    )
+    raise origin.error(f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")
 
 
 def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
@@ -346,9 +333,7 @@ def _text(value: Any, name: str, origin: Origin) -> str:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    raise origin.error(
-        f"a word in {name!r} is {'empty' if value in ('', None) else repr(value)}.", "Fill it in."
-    )
+    raise origin.error(f"a word in {name!r} is {'empty' if value in ('', None) else repr(value)}.", "Fill it in.")
 
 
 def _named(column: str | int | None, names: Sequence[str], path: str) -> str | None:
@@ -368,6 +353,4 @@ def _guess(names: Sequence[str], wanted: Sequence[str], taken: Sequence[str | No
 
 def _no_column(what: str, names: Sequence[str], path: str, option: str, tried: Sequence[str]) -> UserError:
     problem = f"no column of {what} among {', '.join(names)}."
-    return UserError(
-        problem, path=path, hint=f"Name it with {option}; {', '.join(tried[:4])} ... are found alone."
-    )
+    return UserError(problem, path=path, hint=f"Name it with {option}; {', '.join(tried[:4])} ... are found alone.")

@@ -86,9 +86,7 @@ class TableReader:
             "number": pa.array(np.arange(first_row, first_row + n)),
             "unit": pa.repeat(pa.scalar("row"), n),
         }
-        arrays = [
-            columns[field.name] if field.name in columns else pa.nulls(n, field.type) for field in SCHEMA
-        ]
+        arrays = [columns[field.name] if field.name in columns else pa.nulls(n, field.type) for field in SCHEMA]
         whole = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
         return whole if good.all() else whole.filter(pa.array(good))
 
@@ -102,9 +100,7 @@ def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
             with pq.ParquetFile(require_file(path)) as file:
                 yield from file.iter_batches(batch_size=SENTENCES_PER_BATCH)
         except pa.ArrowInvalid as error:
-            raise UserError(
-                f"is no Parquet file: {error}.", path=path, hint="Check what wrote it."
-            ) from error
+            raise UserError(f"is no Parquet file: {error}.", path=path, hint="Check what wrote it.") from error
 
     return open_table(
         str(path), batches, lambda: hash_files([path]), data.model_copy(update={"format": "parquet"}), task

@@ -38,9 +38,7 @@ class TextReading:
     def of(cls, data: DataConfig, *, inclusive_end: bool = False) -> TextReading:
         """As the options say; `inclusive_end` where they leave that to the format."""
         if isinstance(data.layer, str):
-            raise UserError(
-                f"there is no layer {data.layer!r}.", hint="Layers of spans have numbers, 0 the outermost."
-            )
+            raise UserError(f"there is no layer {data.layer!r}.", hint="Layers of spans have numbers, 0 the outermost.")
         inclusive = inclusive_end if data.offset_end is None else data.offset_end == "inclusive"
         rules = SpanRules(data.span_policy, data.layer, data.offset_unit, inclusive)
         asked = given_scheme(data)
