@@ -142,9 +142,7 @@ def test_one_short_sentence_among_many_is_not_worth_a_note(tmp_path):
     assert problems(tmp_path, [*TRAIN, *train, common], [*TEST, *many, common]) == []
 
 
-@pytest.mark.parametrize(
-    ("n_shared", "level"), [(1, Level.NOTE), (5, Level.WARNING), (12, Level.ERROR)], ids=str
-)
+@pytest.mark.parametrize(("n_shared", "level"), [(1, Level.NOTE), (5, Level.WARNING), (12, Level.ERROR)], ids=str)
 def test_how_bad_shared_short_sentences_are_depends_on_their_share(tmp_path, n_shared, level):
     own = [(f"Number {i} is nobody .", "O O O O O") for i in range(18)]
     found = problems(tmp_path, [*TRAIN, *own[:n_shared]], [*TEST, *own])

@@ -27,7 +27,7 @@ from tf_tokclf.data.schemes import (
 )
 from tf_tokclf.data.splits import Split
 from tf_tokclf.data.statistics import SplitStatistics
-from tf_tokclf.data.variation import Occurrence, find_variations
+from tf_tokclf.data.variation import MAX_WORDS, Occurrence, find_variations
 
 N_EXAMPLES = 5
 # A type with fewer spans (without a scheme: words) to learn from is called rare.
@@ -355,6 +355,7 @@ def _conflicting_forms(data: Inspected) -> Iterator[Problem]:
     variations = find_variations(data.coded, data.labels, n_around=WORDS_AROUND)
     if not variations:
         return
+    cut = any(split.n_words > MAX_WORDS for split in data.coded)
     shown: list[Example] = []
     listed = []
     for variation in variations[:N_EXAMPLES]:
@@ -369,7 +370,8 @@ def _conflicting_forms(data: Inspected) -> Iterator[Problem]:
         f"{_times(len(variations), 'form')} labelled differently between the same {WORDS_AROUND} words on "
         f"each side: {_listed(listed, len(variations))}.",
         len(variations),
-        "Likely annotation errors: read them.",
+        "Likely annotation errors: read them."
+        + (f" Only each split's first {MAX_WORDS:,} words were compared." if cut else ""),
         tuple(shown),
     )
 

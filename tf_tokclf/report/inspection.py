@@ -15,6 +15,7 @@ from tf_tokclf.data.inspection import Inspection
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, split_label
 from tf_tokclf.data.statistics import Lengths, SplitStatistics
+from tf_tokclf.data.variation import MAX_LISTED_WORDS
 from tf_tokclf.report.terminal import plain_text
 
 # Readable on dark and light ground, and told apart without red and green alone.
@@ -113,9 +114,7 @@ def _table(*columns: str) -> Table:
 
 def _sizes(splits: Sequence[SplitStatistics], labels: LabelSet) -> Table:
     spans = labels.scheme is not Scheme.NONE
-    table = _table(
-        "split", "sentences", "distinct", "words", "distinct", *(("spans", "words in spans") * spans)
-    )
+    table = _table("split", "sentences", "distinct", "words", "distinct", *(("spans", "words in spans") * spans))
     for split in splits:
         row = [split.n_sentences, split.n_distinct_sentences, split.n_words, split.n_distinct_words]
         cells = [f"{n:,}" for n in row]
@@ -150,7 +149,9 @@ def _span_lengths(splits: Sequence[SplitStatistics]) -> Iterator[RenderableType]
 
 def _forms(inspection: Inspection) -> Iterator[RenderableType]:
     if inspection.forms:
-        yield _heading("Words labelled in several ways, the most frequent")
+        cut = any(split.n_words > MAX_LISTED_WORDS for split in inspection.splits)
+        of = f" of each split's first {MAX_LISTED_WORDS:,} words" if cut else ""
+        yield _heading(f"Words labelled in several ways, the most frequent{of}")
         table = _table("words")
         table.add_column("how often", overflow="fold")
         for form in inspection.forms:
@@ -171,9 +172,7 @@ def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
         cells = [f"{counts[name].get((low, high), 0):,}" for name in lengths]
         table.add_row(f"{low} to {high}", *cells, Text("█" * n_cells, style="blue"))
     for name, value in (("mean", "mean"), ("median", "median"), ("95 % up to", "percentile_95")):
-        table.add_row(
-            Text(name, style="dim"), *(f"{getattr(one, value):.1f}" for one in lengths.values()), ""
-        )
+        table.add_row(Text(name, style="dim"), *(f"{getattr(one, value):.1f}" for one in lengths.values()), "")
     table.add_row(Text("longest", style="dim"), *(f"{one.longest:,}" for one in lengths.values()), "")
     return table
 
@@ -183,9 +182,7 @@ def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
     if inspection.model is None:
         yield Text("left out: name a model with --model-name-or-path to see them")
         return
-    yield Text(
-        f"{visible(inspection.model)}, windows of {inspection.window} pieces that share {inspection.overlap}"
-    )
+    yield Text(f"{visible(inspection.model)}, windows of {inspection.window} pieces that share {inspection.overlap}")
     table = _table("split", "pieces", "a word", "unknown", "no piece", "long", "windows")
     for split in inspection.splits:
         if split.pieces:
