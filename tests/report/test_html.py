@@ -9,6 +9,7 @@ import pytest
 
 from tests.report.runs import NASTY, make_run
 from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.report.figures import ticks
 from tf_tokclf.report.html import report_html, write_report
 from tf_tokclf.run_dir import RunDir
@@ -54,7 +55,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Outline:
-    training = training_of([(("Rome",), ("B-LOC",)), (("Oslo",), ("B-ORG",))], Scheme.IOB2)
+    training = training_of([Sentence(("Rome",), ("B-LOC",)), Sentence(("Oslo",), ("B-ORG",))], Scheme.IOB2)
     return Outline(report_html(make_run(tmp_path_factory.mktemp("runs") / "example"), training=training))
 
 

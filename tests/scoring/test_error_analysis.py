@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from tests.scoring.test_matching import bounds, overlap, spans
 from tf_tokclf.data.schemes import Scheme, spans_of
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.error_analysis import Outcome, Training, analyse_errors, outcome_of, training_of
 from tf_tokclf.scoring.matching import align_spans
@@ -87,7 +87,7 @@ def test_parts_add_up_to_the_whole():
 
 
 def test_seen_and_unseen_surface_forms():
-    training = training_of([(("New", "York", "won"), ("B-X", "I-X", "O"))], Scheme.IOB2)
+    training = training_of([Sentence(("New", "York", "won"), ("B-X", "I-X", "O"))], Scheme.IOB2)
     assert training == Training({"X": frozenset({("New", "York")})}, {"X": 1})
     row = prediction("B-X I-X B-Y O", "B-Y I-Y B-Y O", words=("New", "York", "Rome", "!"))
     parts = analyse_errors([row], Scheme.IOB2, training=training).parts

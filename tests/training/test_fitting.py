@@ -16,6 +16,7 @@ from tf_tokclf.training.history import read_history
 RUN_FILES = {
     "config.yaml",
     "history.jsonl",
+    "report.html",
     "results.json",
     "model/README.md",
     "model/config.json",

@@ -12,7 +12,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.scoring.error_analysis import ErrorAnalyst, Training, training_of
+from tf_tokclf.scoring.error_analysis import ErrorAnalyst, training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 
 
@@ -40,7 +40,10 @@ def evaluate(
     a file to write words, labels and scores to. errors: analyse them as well. options: those of `Tagger.load`.
     """
     splits = labelled_splits(reference, split, data)
-    analyst = ErrorAnalyst(splits.scheme, mode, _training(splits)) if errors else None
+    analyst = None
+    if errors:
+        training = training_of(splits.train, splits.scheme) if splits.train else None
+        analyst = ErrorAnalyst(splits.scheme, mode, training)
     return evaluate_sentences(
         Tagger.load(reference, **options),
         splits[split],
@@ -49,12 +52,6 @@ def evaluate(
         predictions=predictions,
         analyst=analyst,
     )
-
-
-def _training(splits: Splits) -> Training | None:
-    if splits.train is None:
-        return None
-    return training_of(((s.words, s.labels or ()) for s in splits.train), splits.scheme)
 
 
 def labelled_splits(reference: str | Path, split: str, data: DataConfig | None) -> Splits:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from tf_tokclf.data.schemes import Scheme, spans_of
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.scoring.calibration import Reliability, reliability, span_score
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.matching import Pair, align_spans
@@ -61,13 +61,13 @@ class Training:
     n_spans: Mapping[str, int]
 
 
-def training_of(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], scheme: Scheme) -> Training:
-    """Gather surface forms from words and labels of training sentences."""
+def training_of(sentences: Iterable[Sentence], scheme: Scheme) -> Training:
+    """Gather surface forms of the spans of labelled training sentences."""
     forms: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     n_spans: Counter[str] = Counter()
-    for words, labels in sentences:
-        for span in spans_in(labels, scheme):
-            forms[span.type].add(tuple(words[span.start : span.end]))
+    for sentence in sentences:
+        for span in spans_in(sentence.labels or (), scheme):
+            forms[span.type].add(sentence.words[span.start : span.end])
             n_spans[span.type] += 1
     return Training({type_: frozenset(found) for type_, found in forms.items()}, n_spans)
 

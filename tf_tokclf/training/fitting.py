@@ -21,8 +21,10 @@ from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
 from tf_tokclf.model.saving import check_saved, save_model_folder
+from tf_tokclf.report.html import write_report
 from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.batches import BatchPlan
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best, write_history
@@ -67,6 +69,8 @@ def train(plan: RunPlan, *, callbacks: Sequence[keras.callbacks.Callback] = ()) 
     seconds = time.perf_counter() - began
     evaluations = score_run(plan)
     write_results(plan, history, evaluations, seconds)
+    assert plan.splits.train is not None  # it was trained on
+    write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
     return RunResult(plan.run, tuple(history), evaluations)
 
 
