@@ -84,7 +84,7 @@ def convert(
     if to_scheme is not None and scheme in (None, Scheme.NONE):
         raise UserError("The labels spell no spans.", path=source, hint="Leave --to-scheme out.")
     target = to_scheme or scheme
-    done = Conversion(format, scheme, target, split.notes, split.n_skipped, split.skipped)
+    done = Conversion(format, scheme, target, split.notes, split.facts.n_skipped, split.facts.skipped)
     must_understand = target is not scheme or format in SPAN_FORMATS
     sentences = _converted(split, data, done, must_understand=must_understand)
     writing = Writing(task, target, _label_names(split, scheme, target), separator, offset_unit)
@@ -92,9 +92,7 @@ def convert(
     return done
 
 
-def _converted(
-    split: Split, data: DataConfig, done: Conversion, *, must_understand: bool
-) -> Iterator[Sentence]:
+def _converted(split: Split, data: DataConfig, done: Conversion, *, must_understand: bool) -> Iterator[Sentence]:
     for sentence in split:
         try:
             labels = _new_labels(sentence, data, done, must_understand=must_understand)
@@ -141,5 +139,5 @@ def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> 
         types = {type for _, type in map(split_label, counts) if type}
         made = Counter(label_for(prefix, type) for type in types for prefix in RULES[target].prefixes)
         counts = made + counts if source is target else made
-    names = split.label_names if source is target else None
+    names = split.facts.label_names if source is target else None
     return LabelSet.of({"data": counts}, target, names=names).names

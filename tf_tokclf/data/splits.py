@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
-import time
-import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.arrow import SCHEMA, batches_of, sentences_of
+from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.guessing import split_in_name
 from tf_tokclf.data.readers.reading import Problems, Reader, located
+from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
 from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.store import Facts, Split, cache_folder, derived, hash_of, stored
 from tf_tokclf.errors import UserError
-from tf_tokclf.version import __version__
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 logger = logging.getLogger(__name__)
 
+__all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read_sentences", "scheme_of"]
+
 NAMES = ("train", "validation", "test")
 
-_CACHE_FORMAT = 1  # counted up whenever reading changes what it yields
-_STALE_AFTER_S = 24 * 3600
 _OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "test": ("test",)}
 # Options that change nothing about what is read from a file.
 _NOT_READING = {
@@ -49,71 +38,6 @@ _NOT_READING = {
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache"),
     *("validation_fraction", "max_train_samples", "max_eval_samples"),
 }
-
-
-@dataclass(frozen=True)
-class Split:
-    """Sentences of one split, on disk.
-
-    place: the source's name. fingerprint: a hash of the content. notes: what was found out in reading.
-    """
-
-    name: str
-    place: str
-    path: Path
-    fingerprint: str
-    n_words: int
-    n_skipped: int
-    skipped: tuple[str, ...]
-    notes: tuple[str, ...]
-    label_names: tuple[str, ...] | None
-
-    @cached_property
-    def table(self) -> pa.Table:
-        """The sentences as a memory-mapped Arrow table of `arrow.SCHEMA`."""
-        with pa.memory_map(str(self.path)) as source:
-            return pa.ipc.open_stream(source).read_all()
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The sentences as a memory-mapped Hugging Face data set."""
-        from datasets import Dataset
-
-        dataset = Dataset.from_file(str(self.path))
-        dataset._fingerprint = self.fingerprint
-        return dataset
-
-    def __len__(self) -> int:
-        return self.table.num_rows
-
-    def __iter__(self) -> Iterator[Sentence]:
-        return self.slice(0)
-
-    def slice(self, start: int, length: int | None = None) -> Iterator[Sentence]:
-        """The sentences from number `start` (from 0) on, at most `length` of them."""
-        for batch in self.table.slice(start, length).to_batches():
-            yield from sentences_of(batch)
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether each sentence has labels."""
-        return self.table.column("labels").null_count == 0
-
-    def label_sequences(self) -> Iterator[Sequence[str]]:
-        """The labels of each sentence that has them, several times faster than by sentence."""
-        for chunk in self.table.column("labels").chunks:
-            values, bounds = chunk.values.to_pylist(), chunk.offsets.to_pylist()
-            for start, end, there in zip(bounds, bounds[1:], chunk.is_valid().to_pylist()):
-                if there:
-                    yield values[start:end]
-
-    def label_counts(self) -> Counter[str]:
-        """How many words carry each label."""
-        counts: Counter[str] = Counter()
-        for chunk in self.table.column("labels").chunks:
-            for pair in pc.value_counts(chunk.flatten()).to_pylist():
-                counts[pair["values"]] += pair["counts"]
-        return counts
 
 
 @dataclass(frozen=True)
@@ -155,9 +79,9 @@ def load_splits(
     found = {name: _read(name, reader, data, task) for name, reader in _readers(data, task, tuple(required)).items()}
     notes = _notes(found)
     for name, split in found.items():
-        if split.n_skipped:
-            notes.append(f"{name}: {split.n_skipped} sentences left out, which could not be read")
-            logger.warning("%s: sentences left out:\n%s", name, "\n".join(split.skipped))
+        if split.facts.n_skipped:
+            notes.append(f"{name}: {split.facts.n_skipped} sentences left out, which could not be read")
+            logger.warning("%s: sentences left out:\n%s", name, "\n".join(split.facts.skipped))
     if cut_validation and "train" in found and "validation" not in found:
         n_all = len(found["train"])
         found["train"], found["validation"] = _cut(found["train"], data, seed)
@@ -166,7 +90,7 @@ def load_splits(
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
-            found[name] = _derive(split, f"first {limit}", _first(limit), data.use_cache)
+            found[name] = derived(split, f"first {limit}", _first(limit), use_cache=data.use_cache)
             notes.append(f"{name}: the first {limit} of {len(split)} sentences")
     splits = _checked(found, data, notes)
     for note in splits.notes:
@@ -195,13 +119,6 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
         logger.warning("%s: %s", path, change)
     if problems.n_skipped:
         logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
-
-
-def cache_folder() -> Path:
-    """Where splits are kept: TF_TOKCLF_CACHE, else tf-tokclf in XDG_CACHE_HOME or ~/.cache."""
-    if chosen := os.environ.get("TF_TOKCLF_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf-tokclf"
 
 
 def _found_out(reader: Reader) -> list[str]:
@@ -295,120 +212,23 @@ def _split_names(place: str, there: Sequence[str], data: DataConfig, required: t
 
 def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     options = reader.options.model_dump_json(exclude=_NOT_READING)
-    fingerprint = _hash(reader.content_key(), options, task.value, reader.place)
+    fingerprint = hash_of(reader.content_key(), options, task.value, reader.place)
     problems = Problems(skip=data.on_error == "skip")
-    batches = getattr(reader, "batches", None)  # tables give whole batches at once
 
-    def source() -> Iterator[pa.RecordBatch]:
-        return batches(problems) if batches else batches_of(reader.sentences(problems))
+    def batches() -> Iterator[pa.RecordBatch]:
+        if isinstance(reader, TableReader):
+            return reader.batches(problems)
+        return batches_of(reader.sentences(problems))
 
-    def about() -> dict[str, Any]:
-        return {
-            "n_skipped": problems.n_skipped,
-            "skipped": problems.skipped,
-            "notes": [*_found_out(reader), *problems.changes()],
-            "label_names": reader.label_names,
-            "place": reader.place,
-        }
+    def facts() -> Facts:
+        notes = (*_found_out(reader), *problems.changes())
+        return Facts(reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped))
 
-    split = _stored(name, fingerprint, source, about, use_cache=data.use_cache)
+    split = stored(name, fingerprint, batches, facts, use_cache=data.use_cache)
     if not len(split):
-        raise UserError(
-            f"the {name} split holds no sentences.",
-            path=split.place,
-            hint="Check its file and how it is read.",
-        )
+        hint = "Check its file and how it is read."
+        raise UserError(f"the {name} split holds no sentences.", path=split.place, hint=hint)
     return split
-
-
-def _stored(
-    name: str,
-    fingerprint: str,
-    source: Callable[[], Iterable[pa.RecordBatch]],
-    about: Callable[[], Mapping[str, Any]],
-    *,
-    use_cache: bool,
-) -> Split:
-    """The split with this fingerprint, written first where it is not there yet: whole or not at all, and
-    unharmed by another run that writes the same.
-    """
-    path = cache_folder() / "splits" / f"{fingerprint}.arrow"
-    facts = path.with_suffix(".json")
-    if not (use_cache and path.is_file()):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(path.parent)
-            with _replacing(path) as partial:
-                n_words = _write(partial, source())
-                # The table comes last: where it is, the facts are. Runs that write both write the same.
-                with _replacing(facts) as partial_facts:
-                    partial_facts.write_text(json.dumps({"n_words": n_words, **about()}), encoding="utf-8")
-        except OSError as error:
-            hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to."
-            raise UserError(f"cannot be written: {error.strerror}.", path=path.parent, hint=hint) from error
-    known = json.loads(facts.read_text(encoding="utf-8"))
-    return Split(
-        name=name,
-        place=known["place"],
-        path=path,
-        fingerprint=fingerprint,
-        n_words=known["n_words"],
-        n_skipped=known["n_skipped"],
-        skipped=tuple(known["skipped"]),
-        notes=tuple(known["notes"]),
-        label_names=known["label_names"] and tuple(known["label_names"]),
-    )
-
-
-def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
-    n_words = 0
-    with path.open("wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-            n_words += len(batch.column("words").flatten())
-    return n_words
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name of one's own to write to, which becomes `path` when all went well."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what runs that were killed left behind."""
-    for partial in folder.glob("*.partial"):
-        with suppress(FileNotFoundError):  # another run may be at it too
-            if time.time() - partial.stat().st_mtime > _STALE_AFTER_S:
-                partial.unlink()
-
-
-def _derive(split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], use_cache: bool) -> Split:
-    """The split with each batch changed; `what` names the change in the fingerprint."""
-
-    def source() -> Iterator[pa.RecordBatch]:
-        first = 0
-        for batch in split.table.to_batches():
-            changed = change(batch, first)
-            first += batch.num_rows
-            if changed.num_rows:
-                yield changed
-
-    def about() -> Mapping[str, Any]:
-        return {
-            "n_skipped": split.n_skipped,
-            "skipped": split.skipped,
-            "notes": split.notes,
-            "label_names": split.label_names,
-            "place": split.place,
-        }
-
-    return _stored(split.name, _hash(split.fingerprint, what), source, about, use_cache=use_cache)
 
 
 def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:
@@ -429,7 +249,7 @@ def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
         def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
             return batch.filter(pa.array(mask[first : first + batch.num_rows]))
 
-        return replace(_derive(train, f"{what}: {name}", change, data.use_cache), name=name)
+        return replace(derived(train, f"{what}: {name}", change, use_cache=data.use_cache), name=name)
 
     return part(~chosen, "train"), part(chosen, "validation")
 
@@ -453,7 +273,7 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
             n = sum(counts[name][label] for label in unseen)
             notes.append(f"{name}: {n} words have labels that training never sees: {', '.join(unseen)}")
-    names = next((split.label_names for split in found.values() if split.label_names), None)
+    names = next((split.facts.label_names for split in found.values() if split.facts.label_names), None)
     return Splits(
         train=found.get("train"),
         validation=found.get("validation"),
@@ -487,11 +307,6 @@ def _repaired(
         )
         return next(batches_of(sentences))
 
-    repaired = _derive(split, f"repaired as {scheme.value} by {method}", change, use_cache)
+    repaired = derived(split, f"repaired as {scheme.value} by {method}", change, use_cache=use_cache)
     changed = sum(old != new for old, new in zip(split.label_sequences(), repaired.label_sequences()))
     return repaired, changed
-
-
-def _hash(*parts: object) -> str:
-    text = "\0".join([__version__, str(_CACHE_FORMAT), *map(str, parts)])
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
