@@ -43,3 +43,11 @@ class UserError(Exception):
 
 class JobError(Exception):
     """The job itself failed though nothing in the user's input is wrong: exit code 1."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A run stopped because somebody asked it to, with its state saved: exit code 130 (Ctrl-C) or 143 (SIGTERM)."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)

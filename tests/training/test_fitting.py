@@ -28,6 +28,11 @@ RUN_FILES = {
     "model/vocab.txt",
     "predictions/test.jsonl",
     "predictions/validation.jsonl",
+    *(
+        f"checkpoints/epoch-000{epoch}-step-0000000/{name}"
+        for epoch in (3, 4)
+        for name in ("SHA256SUMS", "best.safetensors", "state.json", "variables.data-00000-of-00001", "variables.index")
+    ),
 }
 
 

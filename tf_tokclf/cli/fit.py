@@ -64,6 +64,8 @@ SETTINGS = (
         {**choice("end", "every_save", "checkpoint", "all_checkpoints", "best"), "help": "What is pushed on the way."},
     ),
     ("--hub-backend", "hub.backend", {**choice("http", "git"), "help": "git: transformers' own callback."}),
+    ("--checkpoint-steps/--save-steps", "training.checkpoint_steps", {**INT, "help": "Steps between checkpoints."}),
+    ("--checkpoint-minutes", "training.checkpoint_minutes", {**FLOAT, "help": "Minutes between checkpoints."}),
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 
@@ -72,23 +74,44 @@ SETTINGS = (
 @click.argument("config", required=False)
 @setting_options(*SETTINGS)
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the output folder from its newest checkpoint.")
+@click.option(
+    "--resume-from-checkpoint",
+    metavar="FOLDER",
+    help="Go on from a checkpoint, or the newest in FOLDER (a run, or what was pushed to the Hub); true: --resume.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
 @logging_options
 @click.pass_context
-def fit_command(ctx: click.Context, config: str | None, assignments: tuple[str, ...], dry_run: bool) -> None:
+def fit_command(
+    ctx: click.Context,
+    config: str | None,
+    assignments: tuple[str, ...],
+    resume: bool,
+    resume_from_checkpoint: str | None,
+    dry_run: bool,
+) -> None:
     """Train a token classifier, score it and save it.
 
-    CONFIG is a YAML file, or the name of one that comes with tf-tokclf. Options win over --set, which wins over CONFIG.
+    CONFIG is a YAML file, or the name of one that comes with tf-tokclf, or a run's folder to take its own. Options win
+    over --set, which wins over CONFIG.
+
+    Ctrl-C or SIGTERM: save and stop (exit code 130 or 143), to go on with --resume; a second time: stop at once.
 
     \b
     tf-tokclf fit configs/quickstart.yaml
     tf-tokclf fit --train-file a.conll --validation-file b.conll \\
         --model-name-or-path distilbert-base-cased --output-dir runs/mine
+    tf-tokclf fit runs/mine --resume
     """
+    from pathlib import Path
+
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.publishing.runs import prepare_repository, publication
 
-    settings = load_config(config, assignments=assignments, options=ctx.obj.get("settings"))
+    options = dict(ctx.obj.get("settings") or {})
+    config = own_config(config, options)
+    settings = load_config(config, assignments=assignments, options=options)
     repository = None if dry_run else prepare_repository(settings)
 
     from tf_tokclf.report.tables import scores_table
@@ -96,14 +119,30 @@ def fit_command(ctx: click.Context, config: str | None, assignments: tuple[str, 
     from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_rows, plan_run
 
+    as_flag = resume_from_checkpoint is not None and resume_from_checkpoint.lower() == "true"
+    resume_from = Path(resume_from_checkpoint) if resume_from_checkpoint and not as_flag else None
+    resume = resume or as_flag
     plan = plan_run(settings)
     (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
     if dry_run:
         return
     with publication(plan, repository) as callbacks:
-        result = train(plan, callbacks=callbacks)
+        result = train(plan, resume=resume, resume_from=resume_from, callbacks=callbacks)
         out = stdout_console()
         for name, evaluation in result.evaluations.items():
             out.print(f"\n{name}", style="bold")
             out.print(scores_table(evaluation.scores))
         out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)
+
+
+def own_config(config: str | None, options: dict[str, Any]) -> str | None:
+    """The configuration file; a run's own where `config` is its folder, which then is the folder to write in."""
+    from pathlib import Path
+
+    from tf_tokclf.run_dir import RunDir
+
+    run = RunDir(Path(config or "."))
+    if config is None or not run.config.is_file():
+        return config
+    options.setdefault("output_dir", config)
+    return str(run.config)

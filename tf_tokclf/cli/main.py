@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.version import __version__
 
 # name -> (module, attribute, short help). The help stands here so that `--help` imports no command.
@@ -61,6 +61,9 @@ class LazyGroup(click.Group):
             _stop(str(error), code=2)
         except JobError as error:
             _stop(str(error), code=1)
+        except Stopped as stopped:
+            click.echo(f"{str(stopped)[0].upper()}{str(stopped)[1:]}", err=True)
+            sys.exit(stopped.exit_code)
         except BrokenPipeError:
             # The reader of our output has gone: not an error, and Python's own flush at exit must not fail on it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

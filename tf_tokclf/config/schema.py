@@ -131,6 +131,11 @@ class TrainingConfig(Section):
     )
     patience: PositiveInt | None = Field(None, description="epochs without a better dev score before stopping")
     logging_steps: PositiveInt = Field(50, description="steps between two lines of training loss")
+    checkpoints: bool = Field(True, description="after each epoch write what --resume needs; the last two stay")
+    checkpoint_steps: PositiveInt | None = Field(None, description="steps between two checkpoints within an epoch")
+    checkpoint_minutes: PositiveFloat | None = Field(
+        10, description="minutes after which a checkpoint is due within an epoch; null: none by time"
+    )
     deterministic: bool = Field(False, description="the same bits every time, at some cost in speed")
 
 

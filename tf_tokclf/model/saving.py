@@ -23,15 +23,27 @@ WEIGHTS = "model.safetensors"
 
 
 def save_model_folder(
-    model: keras.Model, tokenizer: PreTrainedTokenizerFast, info: ModelInfo, folder: Path, *, card: str | None = None
+    model: keras.Model,
+    tokenizer: PreTrainedTokenizerFast,
+    info: ModelInfo,
+    folder: Path,
+    *,
+    card: str | None = None,
+    weights: Path | None = None,
 ) -> None:
-    """Write the classifier to `folder`, which is replaced as a whole once everything is on disk."""
+    """Write the classifier to `folder`, which is replaced as a whole once everything is on disk.
+
+    weights: a file of weights, as this function writes them, to take in place of the model's own.
+    """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         _save_config(model, partial)
-        save_portable_weights(model, partial / WEIGHTS)
+        if weights is None:
+            save_portable_weights(model, partial / WEIGHTS)
+        else:
+            shutil.copyfile(weights, partial / WEIGHTS)
         tokenizer.save_pretrained(partial)
         write_model_info(partial, info)
         if card is not None:

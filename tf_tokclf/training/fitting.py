@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.splits import Split
-from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.errors import JobError
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
-from tf_tokclf.model.saving import check_saved, save_model_folder
+from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.html import write_report
 from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.run_dir import RunDir, write_json
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.batches import BatchPlan
-from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best, write_history
+from tf_tokclf.training.checkpoints import Checkpoint, Position
+from tf_tokclf.training.dropout import SeededDropout
+from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
+from tf_tokclf.training.identity import Identity
 from tf_tokclf.training.optimizer import learning_rate_at, make_optimizer
 from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
+from tf_tokclf.training.resuming import RunSaver, explained_disk_errors, is_disk_full, resume_folder, stopped
+from tf_tokclf.training.run_folder import claim_folder, locked
 from tf_tokclf.training.step import TrainingStep
+from tf_tokclf.training.stopping import StopAsked, StopRequest
 from tf_tokclf.version import __version__
 
 log = logging.getLogger(__name__)
@@ -46,54 +53,70 @@ class RunResult:
     evaluations: dict[str, Evaluation]
 
 
-def fit(config: Config, *, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
+def fit(
+    config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> RunResult:
     """Train, choose the best epoch by dev F1, save it, and score dev and test with what was saved.
 
-    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change, and
-    JobError when the job itself fails.
+    resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises UserError
+    for what the user has to change, JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
     """
-    return train(plan_run(config), callbacks=callbacks)
+    return train(plan_run(config), resume=resume, callbacks=callbacks)
 
 
-def train(plan: RunPlan, *, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
-    """Carry out a plan."""
-    claim_folder(plan.run, overwrite=plan.config.overwrite)
-    save_config(plan.config, plan.run.config)
-    began = time.perf_counter()
-    trainer = Trainer(plan, callbacks)
-    try:
-        history = trainer.run()
-    except tf.errors.ResourceExhaustedError as error:
-        raise _out_of_memory(plan) from error
-    check_saved(plan.run.model)
-    seconds = time.perf_counter() - began
-    evaluations = score_run(plan)
-    write_results(plan, history, evaluations, seconds)
-    assert plan.splits.train is not None  # it was trained on
-    write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
-    return RunResult(plan.run, tuple(history), evaluations)
+def train(
+    plan: RunPlan,
+    *,
+    resume: bool = False,
+    resume_from: Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> RunResult:
+    """Carry out a plan, or the rest of it from its newest checkpoint, or from the one at `resume_from`."""
+    with locked(plan.run), StopRequest() as stop, explained_disk_errors(plan.run):
+        identity = Identity.of(plan.config, plan.splits, plan.encoder_folder)
+        checkpoint = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
+        trainer = Trainer(plan, identity, stop, checkpoint=checkpoint, callbacks=callbacks)
+        try:
+            history = trainer.run()
+            check_saved(plan.run.model)
+            evaluations = score_run(plan, stop)
+        except tf.errors.ResourceExhaustedError as error:
+            # TensorFlow's name for full disks too
+            raise error if is_disk_full(error) else _out_of_memory(plan) from error
+        except StopAsked as asked:
+            raise stopped(stop, trainer.position, plan.run) from asked
+        write_results(plan, history, evaluations, trainer.position.run_seconds)
+        assert plan.splits.train is not None  # it was trained on
+        write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
+        return RunResult(plan.run, history, evaluations)
 
 
-def claim_folder(run: RunDir, *, overwrite: bool) -> None:
-    """Make the run's folder. A run that is there already goes only when `overwrite` is on, and nothing else does."""
-    there = [path for path in run.files if path.exists()]
-    if there and not overwrite:
-        raise UserError(
-            f"there already is a run in {run.root} ({there[0].name}).",
-            hint="Choose another --output-dir, or replace that run with --force.",
-        )
-    for path in there:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    try:
-        run.root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root) from error
+def start_or_resume(
+    plan: RunPlan, identity: Identity, *, resume: bool, resume_from: Path | None
+) -> Checkpoint | None:
+    """Claim the run's folder for a new run, or make it ready to go on; returns what to go on from."""
+    if not (resume or resume_from):
+        claim_folder(plan.run, overwrite=plan.config.overwrite)
+        checkpoint = None
+    else:
+        checkpoint = resume_folder(plan, identity, resume_from)
+    if checkpoint is None:
+        save_config(plan.config, plan.run.config)
+    return checkpoint
 
 
 class Trainer:
-    """The model, its optimizer and the loop over epochs."""
+    """The model, its optimizer and the loop over epochs, from the beginning or from a checkpoint on."""
 
-    def __init__(self, plan: RunPlan, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        identity: Identity,
+        stop: StopRequest,
+        *,
+        checkpoint: Checkpoint | None,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
         config = plan.config
         self.plan = plan
         keras.utils.set_random_seed(config.training.seed)
@@ -109,7 +132,13 @@ class Trainer:
             config.optimizer, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16"
         )
         self.model.compile(optimizer=self.optimizer)
-        self.step = TrainingStep(self.model, self.optimizer, clip_norm=config.optimizer.clip_norm)
+        dropout = SeededDropout(self.model, seed=config.training.seed)
+        self.step = TrainingStep(
+            self.model, self.optimizer, clip_norm=config.optimizer.clip_norm, dropout=dropout
+        )
+        self.saver = RunSaver(plan, identity, self.model, self.optimizer, dropout)
+        self.position = self.saver.restore(checkpoint) if checkpoint else Position()
+        self.stop = stop
         self.tagger = Tagger(
             self.model,
             plan.tokenizer,
@@ -117,27 +146,27 @@ class Trainer:
             batch_size=config.evaluation.per_device_eval_batch_size,
             decoding=config.evaluation.decoding,
         )
-        self.callbacks = keras.callbacks.CallbackList([*self._own_callbacks(), *callbacks], model=self.model)
+        self._own = self._own_callbacks()
+        self.callbacks = keras.callbacks.CallbackList([*self._own, *callbacks], model=self.model)
         log.info("%s parameters, %s", f"{n_parameters(self.model):,}", plan.precision)
 
-    def run(self) -> list[EpochRecord]:
-        """All epochs, the best of them saved."""
-        history: list[EpochRecord] = []
+    def run(self) -> tuple[EpochRecord, ...]:
+        """All epochs, the best of them saved. Raises StopAsked, with everything saved, when somebody asks to stop."""
         self.callbacks.on_train_begin()
         try:
-            for epoch in range(self.plan.config.training.num_train_epochs):
-                history.append(self._epoch(epoch))
-                write_history(self.plan.run.history, history)
-                if best_epoch(history) is history[-1]:
-                    save_model_folder(self.model, self.plan.tokenizer, self.plan.info, self.plan.run.model)
-                self.callbacks.on_epoch_end(epoch, history[-1].logs())
-                if self._is_over(history):
-                    break
-        finally:
-            self.callbacks.on_train_end()
-        best = best_epoch(history)
+            while not self._is_over():
+                self._epoch()
+        except BaseException as error:
+            # Others than the bar and the event files may take the end of training for a success.
+            for callback in self._own:
+                callback.on_train_end()
+            if isinstance(error, StopAsked):
+                self.saver.save(self.position)
+            raise
+        self.callbacks.on_train_end()
+        best = best_epoch(self.position.history)
         log.info("best: epoch %d, dev F1 %.4f", best.epoch, best.dev_f1)
-        return history
+        return self.position.history
 
     def _own_callbacks(self) -> list[keras.callbacks.Callback]:
         training, n_steps = self.plan.config.training, self.plan.steps_per_epoch
@@ -151,34 +180,49 @@ class Trainer:
         board = keras.callbacks.TensorBoard(str(self.plan.run.logs), write_graph=False, update_freq="epoch")
         return [show, board]
 
-    def _is_over(self, history: list[EpochRecord]) -> bool:
-        patience = self.plan.config.training.patience
-        if patience is None or epochs_since_best(history) < patience:
+    def _is_over(self) -> bool:
+        training, history = self.plan.config.training, self.position.history
+        if len(history) >= training.num_train_epochs:
+            return True
+        if not history or training.patience is None or epochs_since_best(history) < training.patience:
             return False
-        log.info("stopped: no better dev F1 for %d epochs", patience)
+        log.info("stopped: no better dev F1 for %d epochs", training.patience)
         return True
 
-    def _epoch(self, epoch: int) -> EpochRecord:
+    def _epoch(self) -> None:
+        """The rest of the epoch that the run is in: train, score, save."""
+        epoch = self.position.epoch
         self.callbacks.on_epoch_begin(epoch)
+        self._train_epoch()
+        record = self._scored_epoch()
+        history = (*self.position.history, record)
+        seconds = self.position.run_seconds + record.dev_seconds
+        self.position = Position(epoch=epoch + 1, run_seconds=seconds, history=history)
+        self.saver.end_epoch(self.position)
+        self.callbacks.on_epoch_end(epoch, record.logs())
+
+    def _scored_epoch(self) -> EpochRecord:
         began = time.perf_counter()
-        loss = self._train_epoch(epoch)
-        trained = time.perf_counter()
         validation, train_split = self.plan.splits.validation, self.plan.splits.train
-        assert validation is not None and train_split is not None  # the plan has both
-        evaluation = evaluate_sentences(self.tagger, validation, mode=self.plan.config.evaluation.mode)
+        assert validation is not None, "the plan has it"
+        assert train_split is not None, "the plan has it"
+        evaluation = evaluate_sentences(
+            self.tagger, self.stop.checked(validation), mode=self.plan.config.evaluation.mode
+        )
         scores = evaluation.scores
+        train_seconds = self.position.train_seconds
         record = EpochRecord(
-            epoch=epoch + 1,
-            train_loss=loss,
+            epoch=self.position.epoch + 1,
+            train_loss=self.position.loss / self.plan.steps_per_epoch,
             dev_loss=evaluation.loss,
             dev_precision=scores.overall.precision,
             dev_recall=scores.overall.recall,
             dev_f1=scores.overall.f1,
             dev_token_accuracy=scores.token_accuracy,
             learning_rate=learning_rate_at(self.optimizer, int(self.optimizer.iterations) - 1),
-            train_seconds=trained - began,
-            dev_seconds=time.perf_counter() - trained,
-            words_per_second=train_split.n_words / (trained - began),
+            train_seconds=train_seconds,
+            dev_seconds=time.perf_counter() - began,
+            words_per_second=train_split.n_words / train_seconds,
         )
         log.info(
             "epoch %d: train loss %.4f, dev loss %.4f, dev precision %.4f, recall %.4f, F1 %.4f, %s",
@@ -192,20 +236,27 @@ class Trainer:
         )
         return record
 
-    def _train_epoch(self, epoch: int) -> float:
-        """One pass over the training windows; returns the mean loss of its steps."""
-        plan = self.plan.batches.plan(epoch)
+    def _train_epoch(self) -> None:
+        """The rest of a pass over the training windows, a step at a time."""
+        epoch, first = self.position.epoch, self.position.step
         group = self.plan.config.training.gradient_accumulation_steps
+        plan = self.plan.batches.plan(epoch)[first * group :]
+        if not len(plan):
+            return
+        began = time.perf_counter()
         batches = iter(self.plan.batches.dataset(plan))
-        total = 0.0
-        for number, step_batches in enumerate(_groups(batches, group)):
+        for done, step_batches in enumerate(_groups(batches, group)):
+            number = first + done
             self.callbacks.on_train_batch_begin(number)
             loss = float(self.step(step_batches))
-            if loss != loss or loss in (float("inf"), float("-inf")):
-                raise self._not_finite(epoch, number, plan[number * group : (number + 1) * group], loss)
-            total += loss
+            if not math.isfinite(loss):
+                raise self._not_finite(epoch, number, plan[done * group : (done + 1) * group], loss)
+            now = time.perf_counter()
+            self.position = self.position.after_step(loss, now - began)
+            began = now
             self.callbacks.on_train_batch_end(number, {"loss": loss})
-        return total / self.plan.steps_per_epoch
+            self.saver.end_step(self.position)
+            self.stop.check()
 
     def _not_finite(self, epoch: int, step: int, plan: BatchPlan, loss: float) -> JobError:
         train_split = self.plan.splits.train
@@ -220,7 +271,7 @@ class Trainer:
         )
 
 
-def score_run(plan: RunPlan) -> dict[str, Evaluation]:
+def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
     """Score dev and test with the model as it was saved, in float32, and write the predictions."""
     config = plan.config
     tagger = Tagger.load(
@@ -232,7 +283,7 @@ def score_run(plan: RunPlan) -> dict[str, Evaluation]:
     splits: list[Split] = [split for split in (plan.splits.validation, plan.splits.test) if split is not None]
     return {
         split.name: evaluate_sentences(
-            tagger, split, mode=config.evaluation.mode, predictions=plan.run.predictions_for(split.name)
+            tagger, stop.checked(split), mode=config.evaluation.mode, predictions=plan.run.predictions_for(split.name)
         )
         for split in splits
     }
@@ -285,6 +336,6 @@ def _out_of_memory(plan: RunPlan) -> JobError:
     length = plan.info.reading.max_length
     return JobError(
         f"out of memory with batches of {size} windows of up to {length} pieces. Try "
-        f"--per-device-train-batch-size {max(size // 2, 1)} --gradient-accumulation-steps {group * 2}, which trains the "
-        f"same, or --max-length {max(length // 2, 32)}."
+        f"--per-device-train-batch-size {max(size // 2, 1)} --gradient-accumulation-steps {group * 2}, which trains "
+        f"the same, or --max-length {max(length // 2, 32)}."
     )

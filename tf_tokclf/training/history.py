@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def best_epoch(records: Iterable[EpochRecord]) -> EpochRecord:
     return max(records, key=lambda record: (record.dev_f1, -record.epoch))
 
 
-def epochs_since_best(records: list[EpochRecord]) -> int:
+def epochs_since_best(records: Sequence[EpochRecord]) -> int:
     """How many epochs in a row have not been better than the best."""
     return records[-1].epoch - best_epoch(records).epoch
 

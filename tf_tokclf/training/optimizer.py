@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -51,6 +52,11 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling:
         exclude_from_weight_decay=like._exclude_from_weight_decay,
     )
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
+
+
+def create_slots(optimizer: keras.optimizers.Optimizer, weights: Sequence[tf.Variable]) -> None:
+    """Make all variables of `optimizer` now that the first update would make."""
+    optimizer._create_all_weights(weights)
 
 
 class LazyAdamWeightDecay(transformers.AdamWeightDecay):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import summed_loss
 from tf_tokclf.training.optimizer import clipped
 
@@ -21,9 +22,15 @@ class TrainingStep:
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, *, clip_norm: float | None
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        clip_norm: float | None,
+        dropout: SeededDropout,
     ) -> None:
         self.model = model
+        self.dropout = dropout
         self.optimizer = optimizer
         self._clip_norm = clip_norm
         self._scales_loss = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
@@ -37,10 +44,14 @@ class TrainingStep:
         counts = [tf.math.count_nonzero(batch["labels"] >= 0, dtype=tf.float32) for batch in batches]
         n_labelled = tf.add_n(counts)
         if len(batches) == 1:
+            self.dropout.next_batch()
             return self._update(batches[0], n_labelled)
         if not self._accumulators:
             self._accumulators = [tf.Variable(tf.zeros_like(w), trainable=False) for w in self._weights]
-        losses = [self._add(batch, n_labelled) for batch in batches]
+        losses = []
+        for batch in batches:
+            self.dropout.next_batch()
+            losses.append(self._add(batch, n_labelled))
         self._finish()
         return tf.add_n(losses)
 
@@ -66,6 +77,7 @@ class TrainingStep:
             accumulator.assign(tf.zeros_like(accumulator))
 
     def _gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tuple[tf.Tensor, list]:
+        self.dropout.begin()
         with tf.GradientTape() as tape:
             logits = self.model(
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], training=True

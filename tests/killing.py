@@ -1,0 +1,168 @@
+"""Runs of `tf-tokclf` in processes of their own that end by SIGKILL at a chosen moment.
+
+TensorFlow takes seconds to import: one process imports it and forks for each run, before it has computed
+anything. Moments are counted in the changes that a run makes to its folder (files opened for writing, renamed,
+removed ...), seen by an audit hook: the run is killed before the n-th, or some time after it, in the middle of
+what follows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When to send which signal: before change number `change` of the run's folder (from 1), or later.
+
+    seconds: so long after that change, or after the start where there is none.
+    """
+
+    change: int | None = None
+    seconds: float = 0.0
+    signal: int = signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: exit code, negative for a signal; the changes it made; its messages."""
+
+    code: int
+    n_changes: int
+    stderr: str
+    seconds: float
+
+
+class KillServer:
+    """A context manager: `run` is a call of the command line in a fresh process."""
+
+    def __enter__(self) -> KillServer:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.killing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def run(self, args: Sequence[str], folder: Path, ending: Ending | None = None) -> Ended:
+        """Run `tf-tokclf ARGS`; changes are counted in `folder`."""
+        assert self._process.stdin
+        assert self._process.stdout
+        request = {"args": list(args), "folder": str(folder), "ending": asdict(ending) if ending else None}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return Ended(**json.loads(self._process.stdout.readline()))
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    import tf_tokclf.publishing.runs
+    import tf_tokclf.training.fitting  # noqa: F401 - imported once, for all runs
+
+    for line in sys.stdin:
+        print(json.dumps(asdict(_answer(json.loads(line)))), flush=True)
+
+
+def _answer(request: dict[str, Any]) -> Ended:
+    counts, counting = os.pipe()
+    errors, writing = os.pipe()
+    began = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        os.close(counts)
+        os.close(errors)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(writing, 2)
+        _run(request, counting)
+    os.close(counting)
+    os.close(writing)
+    n_changes, text = [], []
+    readers = [
+        threading.Thread(target=lambda: n_changes.append(len(_read_all(counts)))),
+        threading.Thread(target=lambda: text.append(_read_all(errors).decode(errors="replace"))),
+    ]
+    for reader in readers:
+        reader.start()
+    _, status = os.waitpid(pid, 0)
+    for reader in readers:
+        reader.join()
+    return Ended(os.waitstatus_to_exitcode(status), n_changes[0], text[0], time.perf_counter() - began)
+
+
+def _read_all(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _run(request: dict[str, Any], counting: int) -> None:
+    from tf_tokclf.cli.main import cli
+
+    _arrange(request["folder"], Ending(**request["ending"]) if request["ending"] else None, counting)
+    sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - as long as the process
+    code = 70
+    try:
+        cli(request["args"], prog_name="tf-tokclf")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _arrange(folder: str, ending: Ending | None, counting: int) -> None:
+    n_changes = 0
+
+    def end() -> None:
+        os.kill(os.getpid(), ending.signal)
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        nonlocal n_changes
+        if event == "open":
+            path, _, flags = args
+            if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+        elif event in CHANGES:
+            path = args[0]
+        else:
+            return
+        if not (isinstance(path, (str, os.PathLike)) and str(path).startswith(folder)):
+            return
+        n_changes += 1
+        os.write(counting, b".")
+        if ending and ending.change == n_changes:
+            if not ending.seconds:
+                end()
+            else:
+                threading.Timer(ending.seconds, end).start()
+
+    sys.addaudithook(hook)
+    if ending and ending.change is None:
+        threading.Timer(ending.seconds, end).start()
+
+
+if __name__ == "__main__":
+    serve()

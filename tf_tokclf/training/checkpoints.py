@@ -1,0 +1,254 @@
+"""Checkpoints: folders that hold all of a run's state, written whole or not at all, the last two of them kept.
+
+checkpoints/epoch-0002-step-0000030/     2 epochs done, and 30 steps of the next one
+    state.json                           where the run stands, its history, and what it is a run of
+    variables.index, variables.data-*    weights, the optimizer's state, loss scale, batch number (tf.train.Checkpoint)
+    best.safetensors                     the weights of the best epoch so far
+    SHA256SUMS                           of the files above; `sha256sum --check` reads it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import tf
+from tf_tokclf.training.history import EpochRecord
+from tf_tokclf.training.identity import Identity
+
+log = logging.getLogger(__name__)
+
+N_KEPT = 2
+FORMAT = 1
+STATE, VARIABLES, BEST, SUMS = "state.json", "variables", "best.safetensors", "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands.
+
+    epoch: epochs done. step: steps done of the next one. loss: the sum of their losses. train_seconds: their time.
+    run_seconds: the time of the whole run. history: the epochs done. What is best and for how long follows from it.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    train_seconds: float = 0.0
+    run_seconds: float = 0.0
+    history: tuple[EpochRecord, ...] = ()
+
+    def after_step(self, loss: float, seconds: float) -> Position:
+        """The position after one more step."""
+        return replace(
+            self,
+            step=self.step + 1,
+            loss=self.loss + loss,
+            train_seconds=self.train_seconds + seconds,
+            run_seconds=self.run_seconds + seconds,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of a checkpoint folder; later ones sort behind."""
+        return f"epoch-{self.epoch:04d}-step-{self.step:07d}"
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder whose files are whole."""
+
+    folder: Path
+    position: Position
+    identity: Identity
+
+    @property
+    def best_weights(self) -> Path | None:
+        """The weights of the best epoch, in PyTorch's layout; None before the first epoch's end."""
+        path = self.folder / BEST
+        return path if path.is_file() else None
+
+    def restore(self, state: tf.train.Checkpoint) -> None:
+        """Put the variables back into what `state` tracks, all of them."""
+        status = state.read(str(self.folder / VARIABLES))
+        status.assert_existing_objects_matched()
+        status.assert_consumed()
+
+
+class CheckpointStore:
+    """The checkpoints of one run. The newest two that are known to be whole stay; `newest` is one of them."""
+
+    def __init__(self, root: Path, *, newest: Path | None = None) -> None:
+        self.root = root
+        self._whole = [newest] if newest else []
+
+    def newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint; a warning for each damaged one that is newer. None where there is none at all.
+
+        Raises UserError where all are damaged.
+        """
+        folders = sorted(
+            path for path in self.root.glob("epoch-*") if path.is_dir() and path.suffix != ".partial"
+        )
+        for folder in reversed(folders):
+            damage = find_damage(folder)
+            if damage is None:
+                return read_checkpoint(folder)
+            log.warning("%s is damaged (%s): looking for an older checkpoint.", folder, damage)
+        if folders:
+            raise UserError(
+                f"none of the {len(folders)} checkpoints is whole.",
+                path=self.root,
+                hint="Start again with --force, or restore that folder from a backup.",
+            )
+        return None
+
+    def write(
+        self, state: tf.train.Checkpoint, position: Position, identity: Identity, best: Path | None
+    ) -> Path:
+        """Write what `state` tracks and the rest of the run's state; older checkpoints go when it is on disk.
+
+        best: the file of the best weights so far.
+        """
+        folder = self.root / position.name
+        if folder in self._whole:
+            return folder
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            state.write(str(partial / VARIABLES))
+            if best is not None:
+                # A copy, not a link: a damaged block must not spoil both checkpoints and the model.
+                shutil.copyfile(best, partial / BEST)
+            about = {
+                "format": FORMAT,
+                "position": asdict(position),
+                "settings": dict(identity.settings),
+                "contents": dict(identity.contents),
+            }
+            (partial / STATE).write_text(
+                json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+            )
+            write_sums(partial)
+            _sync(partial)
+            # What has that name is damaged: whole ones are in self._whole.
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+            _sync_folder(self.root)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        self._whole.append(folder)
+        self._prune()
+        return folder
+
+    def adopt(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Copy a whole checkpoint from elsewhere into this store, in the place of what is there."""
+        target = self.root / checkpoint.position.name
+        if not (target.exists() and target.samefile(checkpoint.folder)):
+            partial = target.with_name(target.name + ".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(checkpoint.folder, partial)
+            _sync(partial)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        self._whole = [target]
+        self._prune()
+        return replace(checkpoint, folder=target)
+
+    def _prune(self) -> None:
+        self._whole = self._whole[-N_KEPT:]
+        for path in self.root.glob("epoch-*"):
+            if path not in self._whole:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def find_checkpoint(place: Path) -> Checkpoint:
+    """The newest whole checkpoint at `place`: a checkpoint folder, or one that holds some, such as a run's."""
+    found = [path.parent for pattern in ("", "*/", "*/*/") for path in place.glob(pattern + SUMS)]
+    whole = []
+    for folder in found:
+        damage = find_damage(folder)
+        if damage is None:
+            whole.append(read_checkpoint(folder))
+        else:
+            log.warning("%s is damaged (%s): looking for another checkpoint.", folder, damage)
+    if not whole:
+        problem = "no checkpoint there is whole." if found else "there is no checkpoint."
+        raise UserError(problem, path=place, hint="Name a run, its checkpoints folder or one checkpoint.")
+    return max(whole, key=lambda checkpoint: checkpoint.position.name)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """The checkpoint in a folder that is whole."""
+    about: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    if about["format"] != FORMAT:
+        raise UserError(
+            f"a checkpoint of format {about['format']}, and this version reads {FORMAT}.", path=folder
+        )
+    position = about["position"]
+    history = tuple(EpochRecord(**record) for record in position.pop("history"))
+    identity = Identity(about["settings"], about["contents"])
+    return Checkpoint(folder, Position(**position, history=history), identity)
+
+
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS for all files in `folder`."""
+    lines = [f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def find_damage(folder: Path) -> str | None:
+    """What is wrong with a checkpoint's files by their checksums, or None."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except (OSError, ValueError):
+        return f"{SUMS} is missing or cannot be read"
+    for name in (STATE, f"{VARIABLES}.index"):
+        if name not in sums:
+            return f"{SUMS} does not name {name}"
+    for name, expected in sums.items():
+        try:
+            if _sha256(folder / name) != expected:
+                return f"{name} is not what was written"
+        except OSError as error:
+            return f"{name}: {error.strerror}"
+    return None
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files are there and hold the same bytes."""
+    return one.is_file() and other.is_file() and _sha256(one) == _sha256(other)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk hold a folder's files before its name says that they are whole."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

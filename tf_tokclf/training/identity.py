@@ -1,0 +1,122 @@
+"""What has to be the same for a run to go on: settings and data, and in which of them two runs differ."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel
+
+from tf_tokclf.config.schema import Config
+from tf_tokclf.data.splits import Split
+
+# Settings that change nothing about the weights; the files' content is compared, not their places.
+FREE = {
+    "output_dir",
+    "overwrite",
+    "training.logging_steps",
+    "training.checkpoints",
+    "training.checkpoint_steps",
+    "training.checkpoint_minutes",
+    "data.train_file",
+    "data.validation_file",
+    "data.test_file",
+    "data.dataset_name",
+    "data.use_cache",
+    "model.name_or_path",
+}
+FREE_SECTIONS = ("hub.",)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """settings: dotted name -> value. contents: what a run reads, by name ("train data", "encoder") -> hash of it."""
+
+    settings: Mapping[str, Any]
+    contents: Mapping[str, str]
+
+    @classmethod
+    def of(cls, config: Config, splits: Iterable[Split], encoder: Path) -> Identity:
+        """The identity of a run of `config` on `splits`, from the encoder in a folder on."""
+        contents = {f"{split.name} data": content_hash(split) for split in splits}
+        return cls(settings_of(config), {**contents, "encoder": encoder_hash(encoder)})
+
+    def differences(self, before: Identity) -> list[str]:
+        """What is not as it was before, a phrase each."""
+        return setting_differences(self.settings, before.settings) + [
+            f"the {name}"
+            if name in before.contents and name in self.contents
+            else f"whether there are {name}"
+            for name in sorted({*self.contents, *before.contents})
+            if self.contents.get(name) != before.contents.get(name)
+        ]
+
+
+def setting_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """The settings that are not as they were before; one that did not exist before had its default."""
+    default = settings_of(Config())
+    return [
+        f"{name} (was {before.get(name, default.get(name))!r}, is {value!r})"
+        for name, value in now.items()
+        if before.get(name, default.get(name)) != value
+    ]
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """The settings that training depends on, by dotted name, defaults included."""
+    return {
+        name: value
+        for name, value in _flat(config)
+        if name not in FREE and not name.startswith(FREE_SECTIONS)
+    }
+
+
+def _flat(section: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
+    plain = section.model_dump(mode="json")
+    pairs = []
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        pairs += (
+            _flat(value, f"{prefix}{name}.")
+            if isinstance(value, BaseModel)
+            else [(prefix + name, plain[name])]
+        )
+    return pairs
+
+
+def content_hash(split: Split) -> str:
+    """A hash of the words and labels of a split, wherever its file is and however its table is cut into batches.
+
+    A byte stream each for words, their lengths and the lengths of sentences, so that no border goes unseen.
+    """
+    streams = [hashlib.blake2b(digest_size=16) for _ in range(6)]
+    for i, column in enumerate(("words", "labels")):
+        text, word_lengths, lengths = streams[3 * i : 3 * i + 3]
+        for chunk in split.table.column(column).chunks:
+            words = chunk.flatten()
+            lengths.update(
+                pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False).tobytes()
+            )
+            word_lengths.update(pc.binary_length(words).to_numpy(zero_copy_only=False).tobytes())
+            text.update(_bytes_of(words))
+    return hashlib.blake2b(b"".join(stream.digest() for stream in streams), digest_size=16).hexdigest()
+
+
+def encoder_hash(folder: Path) -> str:
+    """A hash of an encoder's configuration and tokenizer, without its weights: those are in the checkpoint."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in ("config.json", "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"):
+        path = folder / name
+        if path.is_file():
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _bytes_of(words: pa.StringArray) -> bytes:
+    """All words of an array, one behind the other, in UTF-8."""
+    return "".join(words.to_pylist()).encode()

@@ -1,0 +1,188 @@
+"""Saving a run's state as it goes on, and going on from it: what is on disk fits together after every moment.
+
+An epoch ends in this order: the model folder if the epoch is the best, history.jsonl, the checkpoint. Whatever
+moment a run is killed at, going on begins with the newest whole checkpoint and makes the other two what they were
+with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.errors import JobError, Stopped, UserError
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.saving import WEIGHTS, save_model_folder
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.checkpoints import (
+    Checkpoint,
+    CheckpointStore,
+    Position,
+    find_checkpoint,
+    same_content,
+)
+from tf_tokclf.training.dropout import SeededDropout
+from tf_tokclf.training.history import best_epoch, write_history
+from tf_tokclf.training.identity import Identity, setting_differences, settings_of
+from tf_tokclf.training.optimizer import create_slots
+from tf_tokclf.training.plan import RunPlan
+from tf_tokclf.training.run_folder import clear_folder
+from tf_tokclf.training.stopping import NAMES, StopRequest
+
+log = logging.getLogger(__name__)
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Checkpoint | None:
+    """What the run in the plan's folder goes on from: its newest whole checkpoint, or the one at `place`.
+
+    None where it was stopped before its first one: then what is there is removed. Raises UserError, with
+    nothing touched, where the run is another one.
+    """
+    store = CheckpointStore(plan.run.checkpoints)
+    if place is not None:
+        checkpoint = find_checkpoint(place)
+        _check_same(identity, checkpoint, plan.run)
+        checkpoint = store.adopt(checkpoint)
+    elif (newest := store.newest()) is not None:
+        checkpoint = newest
+        _check_same(identity, checkpoint, plan.run)
+    else:
+        _check_begun(plan)
+        clear_folder(plan.run)
+        log.warning("%s: there is no checkpoint yet; this run begins at the beginning.", plan.run.root)
+        return None
+    log.info("going on from %s (%s)", checkpoint.position, checkpoint.folder)
+    return checkpoint
+
+
+def _check_same(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None:
+    if differences := identity.differences(checkpoint.identity):
+        raise _changed(differences, run)
+
+
+def _check_begun(plan: RunPlan) -> None:
+    """A run without a checkpoint has a configuration at most."""
+    if plan.run.config.is_file():
+        before = settings_of(load_config(plan.run.config))
+        if differences := setting_differences(settings_of(plan.config), before):
+            raise _changed(differences, plan.run)
+
+
+def _changed(differences: list[str], run: RunDir) -> UserError:
+    return UserError(
+        f"this is another run than the one to go on with; changed: {', '.join(differences)}.",
+        path=run.root,
+        hint=f"Change it back ({run.config} has the settings), or train anew in another --output-dir.",
+    )
+
+
+class RunSaver:
+    """Writes and restores the state of one run."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        identity: Identity,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        dropout: SeededDropout,
+    ) -> None:
+        self._plan = plan
+        self._identity = identity
+        self._model = model
+        # Before restoring: a value without a variable to go to would wait for one in silence.
+        create_slots(optimizer, model.trainable_variables)
+        self._state = tf.train.Checkpoint(model=model, optimizer=optimizer, batch_number=dropout.batch_number)
+        self._store = CheckpointStore(plan.run.checkpoints)
+        self._saved_at = time.monotonic()
+
+    def restore(self, checkpoint: Checkpoint) -> Position:
+        """Put everything back to where `checkpoint` was written: variables, history and the best model."""
+        self._store = CheckpointStore(self._plan.run.checkpoints, newest=checkpoint.folder)
+        checkpoint.restore(self._state)
+        write_history(self._plan.run.history, checkpoint.position.history)
+        self._restore_best(checkpoint.best_weights)
+        return checkpoint.position
+
+    def _restore_best(self, weights: Path | None) -> None:
+        folder = self._plan.run.model
+        if weights is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif not same_content(folder / WEIGHTS, weights):
+            save_model_folder(self._model, self._plan.tokenizer, self._plan.info, folder, weights=weights)
+
+    def end_step(self, position: Position) -> None:
+        """Save after so many steps or minutes."""
+        training = self._plan.config.training
+        if not training.checkpoints:
+            return
+        n_steps = position.epoch * self._plan.steps_per_epoch + position.step
+        by_steps = training.checkpoint_steps is not None and n_steps % training.checkpoint_steps == 0
+        minutes = (time.monotonic() - self._saved_at) / 60
+        if by_steps or (training.checkpoint_minutes is not None and minutes >= training.checkpoint_minutes):
+            self.save(position)
+
+    def end_epoch(self, position: Position) -> None:
+        """Save the model if it is the best so far, the history, and a checkpoint."""
+        plan = self._plan
+        if best_epoch(position.history) is position.history[-1]:
+            save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model)
+        write_history(plan.run.history, position.history)
+        if plan.config.training.checkpoints:
+            self.save(position)
+
+    def save(self, position: Position) -> None:
+        """Write a checkpoint."""
+        best = self._plan.run.model / WEIGHTS if position.history else None
+        self._store.write(self._state, position, self._identity, best)
+        self._saved_at = time.monotonic()
+
+
+def stopped(stop: StopRequest, position: Position, run: RunDir) -> Stopped:
+    """What to tell the person who asked to stop."""
+    assert stop.signal is not None  # somebody asked
+    return Stopped(
+        f"stopped by {NAMES[stop.signal]} at {position}; everything is saved. "
+        f"Go on with: {resume_command(run)}",
+        exit_code=128 + stop.signal,
+    )
+
+
+def resume_command(run: RunDir) -> str:
+    """What to type to go on with a run."""
+    return shlex.join(["tf-tokclf", "fit", str(run.config), "--resume"])
+
+
+@contextmanager
+def explained_disk_errors(run: RunDir) -> Iterator[None]:
+    """Turn a full disk, in whichever words a library reports it, into a JobError that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise JobError(
+            f"{run.root}: the disk is full ({_first_line(error)}). What was saved before is whole: "
+            f"make room, then go on with: {resume_command(run)}"
+        ) from error
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether `error` says that nothing fits any more: by number, or in words as TensorFlow and safetensors do."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in DISK_FULL
+    return any(os.strerror(number) in str(error) for number in DISK_FULL)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

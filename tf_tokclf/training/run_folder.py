@@ -1,0 +1,60 @@
+"""Who may write in a run's folder: one run at a time, a new one only where there is none or when told to."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(run: RunDir) -> Iterator[None]:
+    """Make the run's folder and keep other runs out of it; the lock ends with the process, however that ends."""
+    try:
+        run.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(run.root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UserError(
+            "another run is writing in this folder.",
+            path=run.root,
+            hint="Wait for it, or choose another --output-dir.",
+        ) from error
+    except OSError as error:
+        log.debug("%s: this file system has no locks (%s)", run.root, error.strerror)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def claim_folder(run: RunDir, *, overwrite: bool) -> None:
+    """Make room for a run. One that is there already goes only if `overwrite` is on, and nothing else does."""
+    there = [path for path in run.files if path.exists()]
+    if there and not overwrite:
+        raise UserError(
+            f"there already is a run in {run.root} ({there[0].name}).",
+            hint="Go on with it by --resume, choose another --output-dir, or replace that run with --force.",
+        )
+    clear_folder(run)
+
+
+def clear_folder(run: RunDir) -> None:
+    """Remove everything that a run writes, the configuration last: what is half gone can still be told."""
+    for path in [*(path for path in run.files if path != run.config), run.config]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""Stopping on request: Ctrl-C or SIGTERM asks a run to save and stop, a second one stops it at once."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterable, Iterator
+from types import FrameType, TracebackType
+from typing import TypeVar
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class StopAsked(Exception):
+    """Raised where work may be left, once somebody asked for it."""
+
+
+class StopRequest:
+    """A context manager that takes over SIGINT and SIGTERM: the first is noted, the second interrupts at once."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in NAMES:
+            try:
+                self._before[number] = signal.signal(number, self._note)
+            except ValueError:
+                # Only the main thread receives signals; elsewhere whoever does decides.
+                break
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            for mine in NAMES:
+                signal.signal(mine, signal.SIG_DFL)
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+        log.warning("%s: saving, then stopping; once more stops at once.", NAMES[self.signal])
+
+    def check(self) -> None:
+        """Raise StopAsked if somebody has asked to stop."""
+        if self.signal is not None:
+            raise StopAsked
+
+    def checked(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items, unless somebody asks to stop in between."""
+        for item in items:
+            self.check()
+            yield item
