@@ -136,6 +136,7 @@ class LocalHub:
         for name, value in self.env(home).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", self.url)
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", self.url)
         template = f"{self.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hf" / "hub"))

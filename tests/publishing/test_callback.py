@@ -22,7 +22,8 @@ TARGETS = np.array([[-100, 0, 1, 2, -100], [-100, 2, 1, 0, -100]] * 4)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(background, "PATIENCE_IN_TRAINING", Patience(tries=2, first_wait_s=0.01))
-    monkeypatch.setattr(background, "PATIENCE", Patience(tries=4, first_wait_s=0.01))
+    patience = Patience(tries=4, first_wait_s=0.01)
+    monkeypatch.setitem(background.Publisher.__init__.__kwdefaults__, "patience", patience)
 
 
 @pytest.fixture(scope="module")

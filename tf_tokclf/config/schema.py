@@ -170,6 +170,7 @@ class HubConfig(Section):
     )
     backend: Literal["http", "git"] = Field("http", description="git: transformers' own PushToHubCallback")
     revision: str | None = Field(None, description="branch to push to, made where it does not exist")
+    tries: PositiveInt = Field(5, description="of the last push, with growing waits, before the run counts as failed")
     card: CardConfig = CardConfig()
 
 

@@ -25,12 +25,16 @@ class Publisher:
     """Publishes the states of one training: snapshots on the way, and at the end what has to arrive.
 
     keep_all: every snapshot is pushed, in order; otherwise the newest one that waits replaces older ones.
+    patience: of the last push.
     """
 
-    def __init__(self, repository: HubRepository, *, keep_all: bool = False) -> None:
+    def __init__(
+        self, repository: HubRepository, *, keep_all: bool = False, patience: Patience = PATIENCE
+    ) -> None:
         # They would run into those of the training.
         hide_progress_bars()
         self.repository = repository
+        self._patience = patience
         self._pusher = BackgroundPusher(repository, keep_all=keep_all)
         # Removed with all that is left in it when the process ends, however training did.
         self._work = tempfile.TemporaryDirectory(prefix="tf-tokclf-push-", ignore_cleanup_errors=True)
@@ -54,7 +58,7 @@ class Publisher:
         if not self._pusher.close(LONGEST_WAIT_AT_THE_END_S):
             log.warning("Hub: an earlier push still runs; the last one goes ahead.")
         try:
-            pushed = self.repository.push(folder, message=message, patience=PATIENCE)
+            pushed = self.repository.push(folder, message=message, patience=self._patience)
         except (JobError, UserError) as error:
             state = f"The model is complete in {folder} but not on the Hub."
             raise JobError(f"{error} {state} This finishes the job: {command}") from error

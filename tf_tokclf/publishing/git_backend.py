@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ CLONE = "hub-clone"
 
 @contextmanager
 def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callbacks.Callback]:
-    """The original callback around a training, its token removed from the clone's files afterwards.
+    """The original callback around a training, its token taken out of the clone's files afterwards.
 
     It works in a clone inside the run's folder. It may lose the last epochs when the Hub is slow or away, and
     publishes the last epoch's weights, not the best: the warning says how to publish and verify these.
@@ -32,10 +31,11 @@ def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callb
     if plan.config.hub.private or plan.config.hub.revision:
         raise UserError("the git backend knows no private repositories and no branches.", hint="Use http.")
     clone = plan.run.root / CLONE
+    path = clone / ".git" / "config"
     log.warning(
-        "Hub: the git backend keeps your token in %s while it works, and may lose the last epochs; "
-        "`tf-tokclf push %s` publishes the best model and checks it.",
-        clone / ".git" / "config",
+        "Hub: the git backend keeps your token in %s while it works, leaves it in git's credential store, "
+        "and may lose the last epochs; `tf-tokclf push %s` publishes the best model and checks it.",
+        path,
         plan.run.root,
     )
     try:
@@ -57,9 +57,7 @@ def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callb
 
 
 def _forget_token(clone: Path) -> None:
-    """Take user and token out of the address of the clone's origin."""
-    if not (clone / ".git").is_dir():
-        return
-    git = ["git", "-C", str(clone), "remote"]
-    url = subprocess.run([*git, "get-url", "origin"], capture_output=True, text=True).stdout.strip()
-    subprocess.run([*git, "set-url", "origin", re.sub(r"//[^/@]+@", "//", url)], check=False)
+    """Take user and token out of the addresses in the clone's configuration."""
+    path = clone / ".git" / "config"
+    if path.is_file():
+        path.write_text(re.sub(r"//[^/@\s]+@", "//", path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,7 +10,7 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.background import Publisher
 from tf_tokclf.publishing.card import run_card
-from tf_tokclf.publishing.pushing import HubRepository, Pushed
+from tf_tokclf.publishing.pushing import HubRepository, Patience, Pushed
 from tf_tokclf.publishing.runs import command_to_finish, newest_checkpoint
 from tf_tokclf.training.plan import RunPlan
 
@@ -26,7 +26,11 @@ class RunPushes(keras.callbacks.Callback):
         super().__init__()
         self._plan = plan
         self._strategy = plan.config.hub.strategy
-        self._publisher = Publisher(repository, keep_all=self._strategy == "all_checkpoints")
+        self._publisher = Publisher(
+            repository,
+            keep_all=self._strategy == "all_checkpoints",
+            patience=Patience(tries=plan.config.hub.tries),
+        )
         self._best = float("-inf")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -15,7 +15,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.publishing.card import dataset_id, run_card
-from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, push_folder
+from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, files_to_push
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -122,28 +122,26 @@ def push(
     """
     root = Path(path)
     run = RunDir(root)
-    is_run = run.config.is_file()
-    if is_run and not run.model.is_dir():
-        raise UserError("this run has no model yet.", path=root, hint="Train it first: tf-tokclf fit")
-    target = Target.of(load_config(run.config)) if is_run else None
-    repo_id = repo_id or (target.repo_id if target else None)
-    if repo_id is None:
+    target = Target.of(load_config(run.config)) if run.config.is_file() else None
+    folder = run.model if target else root
+    if not folder.is_dir() or not files_to_push(folder):
+        raise UserError(
+            "there is no model to push.", path=folder, hint="Give a finished run or a model folder."
+        )
+    if target is None and repo_id is None:
         raise UserError("the repository has no name.", path=root, hint="Give --hub-model-id ORG/NAME.")
-    if private is None:
-        private = target.private if target else False
-    revision = revision or (target.revision if target else None)
-    if is_run and not keep_card:
-        if not run.results.is_file():
-            log.warning("%s was not finished; its best model so far is pushed.", root)
-        write_card(run, reference=repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
-    return push_folder(
-        run.model if is_run else root,
-        repo_id,
-        private=private,
-        revision=revision,
-        message=message,
+    target = target or Target("")
+    repository = HubRepository.prepare(
+        repo_id or target.repo_id,
+        private=target.private if private is None else private,
+        revision=revision or target.revision,
         patience=patience,
     )
+    if folder != root and not keep_card:
+        if not run.results.is_file():
+            log.warning("%s was not finished; its best model so far is pushed.", root)
+        write_card(run, reference=repository.repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
+    return repository.push(folder, message=message, patience=patience)
 
 
 def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:

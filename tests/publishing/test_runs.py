@@ -1,0 +1,235 @@
+"""Runs through the command line against the local Hub: what was trained is what is published."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.local_hub import TOKEN, LocalHub
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.loading import check_config
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import keras
+from tf_tokclf.publishing import background
+from tf_tokclf.publishing.pushing import HubRepository, Patience
+from tf_tokclf.publishing.run_callback import RunPushes
+from tf_tokclf.publishing.runs import push, write_card
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.fitting import train
+from tf_tokclf.training.plan import plan_run
+
+SENTENCE = "ada lovelace visited london .\n"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def run_cli(
+    hub: LocalHub, home: Path, *arguments: object, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tf_tokclf", *map(str, arguments)]
+    env = {**os.environ, **hub.env(home)}
+    return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=120)
+
+
+def fit_options(files: dict[str, str], encoder: Path, output: Path) -> list[object]:
+    options: list[object] = [f"--{name.replace('_', '-')}={path}" for name, path in files.items()]
+    options += ["--model-name-or-path", encoder, "--output-dir", output, "--precision", "float32"]
+    return [
+        *options,
+        "--num-train-epochs",
+        3,
+        "--learning-rate",
+        "1e-2",
+        "--push-to-hub",
+        "--hub-model-id",
+        "mine",
+    ]
+
+
+def config_of(files: dict[str, str], encoder: Path, output: Path, **hub):
+    return check_config(
+        {
+            "output_dir": str(output),
+            "data": files,
+            "model": {"name_or_path": str(encoder)},
+            "training": {"num_train_epochs": 3, "precision": "float32"},
+            "optimizer": {"learning_rate": 0.01},
+            "hub": {"push": True, "model_id": "mine", **hub},
+        }
+    )
+
+
+@pytest.fixture
+def _quick(monkeypatch):
+    monkeypatch.setattr(background, "PATIENCE_IN_TRAINING", Patience(tries=2, first_wait_s=0.01))
+
+
+class ProcessList(threading.Thread):
+    """Collects the command lines of all processes while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.seen: set[bytes] = set()
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.05):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.seen.add(path.read_bytes())
+                except OSError:
+                    continue
+
+
+def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert):
+    watch = ProcessList()
+    watch.start()
+    home, run = tmp_path / "home", RunDir(tmp_path / "run")
+    with LocalHub(tmp_path / "hub") as hub:
+        done = run_cli(hub, home, "fit", *fit_options(conll_files, tiny_bert, run.root), "--hub-private-repo")
+        assert done.returncode == 0, done.stderr
+        assert "read back file by file" in done.stderr
+        assert hub.repository("tester/mine").private
+        assert hub.files("tester/mine") == contents(run.model)
+
+        again = run_cli(hub, home, "push", run.root)
+        assert again.returncode == 0, again.stderr
+        assert "Nothing new" in again.stderr
+        assert hub.repository("tester/mine").sha() in again.stdout
+
+        code = "from huggingface_hub import snapshot_download; print(snapshot_download('tester/mine'))"
+        env = {**os.environ, **hub.env(home)}
+        downloaded = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        copy = contents(Path(downloaded.stdout.strip()))
+        assert {name: copy[name] for name in contents(run.model)} == contents(run.model)
+
+        from_hub = run_cli(hub, home, "predict", "tester/mine", text=SENTENCE)
+        assert from_hub.returncode == 0, from_hub.stderr
+    watch.over.set()
+    watch.join()
+    from tf_tokclf.data.sentence import Sentence
+    from tf_tokclf.inference.tagger import Tagger
+
+    tagged = next(iter(Tagger.load(run.model).tag([Sentence(tuple(SENTENCE.split()))])))
+    answer = json.loads(from_hub.stdout)
+    assert tuple(answer["labels"]) == tagged.labels
+    assert any(TOKEN.encode() not in command for command in watch.seen)
+    assert not [command for command in watch.seen if TOKEN.encode() in command]
+    told = "".join(one.stdout + one.stderr for one in (done, again, from_hub))
+    assert TOKEN not in told
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+    assert written == []
+
+
+@pytest.mark.usefixtures("_quick")
+def test_hub_that_dies_stops_no_training_and_push_finishes(hub, tmp_path, conll_files, tiny_bert):
+    run = RunDir(tmp_path / "run")
+    hub.fault("POST", "/commit/", skip=1, call=hub.stop, cut="before")
+    options = [
+        *fit_options(conll_files, tiny_bert, run.root),
+        "--hub-strategy",
+        "best",
+        "--set",
+        "hub.tries=2",
+    ]
+    done = CliRunner().invoke(cli, ["fit", *map(str, options)])
+    assert done.exit_code == 1
+    message = done.stderr.splitlines()[-1]
+    assert "cannot be reached" in message
+    assert len(run.history.read_text().splitlines()) == 3
+    assert run.results.is_file()
+    assert "token accuracy" in done.stdout
+    command = shlex.split(message.partition("finishes the job: ")[2])
+    assert command[:2] == ["tf-tokclf", "push"]
+    hub.start()
+    finished = CliRunner().invoke(cli, command[1:])
+    assert finished.exit_code == 0, finished.output
+    assert hub.files("tester/mine") == contents(run.model)
+
+
+def test_bad_token_stops_fit_before_anything_is_read(tmp_path, conll_files, tiny_bert):
+    with LocalHub(tmp_path / "hub") as hub:
+        hub.tokens.clear()
+        began = time.monotonic()
+        done = run_cli(hub, tmp_path / "home", "fit", *fit_options(conll_files, tiny_bert, tmp_path / "run"))
+        assert done.returncode == 2
+        assert "does not accept your token" in done.stderr
+        assert time.monotonic() - began < 4, "TensorFlow was loaded first"
+        assert not (tmp_path / "run").exists()
+
+
+def test_push_of_a_plain_folder(tmp_path, folder):
+    with LocalHub(tmp_path / "hub") as hub:
+        nameless = run_cli(hub, tmp_path / "home", "push", folder)
+        assert nameless.returncode == 2
+        assert "--hub-model-id" in nameless.stderr
+        done = run_cli(
+            hub, tmp_path / "home", "push", folder, "--hub_model_id", "tester/plain", "--revision", "v1"
+        )
+        assert done.returncode == 0, done.stderr
+        assert hub.files("tester/plain", "v1") == contents(folder)
+        assert done.stdout == f"{hub.url}/tester/plain/tree/{hub.repository('tester/plain').sha('v1')}\n"
+
+
+def test_push_of_nothing(tmp_path, hub):
+    with pytest.raises(UserError, match="no model to push"):
+        push(tmp_path / "absent", repo_id="tester/m")
+
+
+@pytest.mark.usefixtures("_quick")
+def test_strategies(hub, tmp_path, conll_files, tiny_bert):
+    class Checkpoints(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            folder = plan.run.checkpoints / str(epoch + 1)
+            folder.mkdir(parents=True)
+            (folder / f"state-{epoch + 1}").write_text("state")
+
+    plan = plan_run(config_of(conll_files, tiny_bert, tmp_path / "run"))
+    pushes = {}
+    for strategy in ("end", "best", "every_save", "checkpoint", "all_checkpoints"):
+        hub_config = plan.config.hub.model_copy(update={"strategy": strategy})
+        one = replace(plan, config=plan.config.model_copy(update={"hub": hub_config}))
+        pushes[strategy] = RunPushes(one, HubRepository.prepare(strategy))
+    train(plan, callbacks=[Checkpoints(), *pushes.values()])
+    write_card(plan.run)
+    commits = {}
+    for strategy, callback in pushes.items():
+        callback.finish()
+        published = hub.files(f"tester/{strategy}")
+        commits[strategy] = hub.repository(f"tester/{strategy}").commits()
+        assert contents(plan.run.model).items() <= published.items()
+        assert commits[strategy][0] == "End of training"
+    assert commits["end"] == ["End of training", "initial commit"]
+    assert "Training in progress, epoch 1" in commits["best"]
+    assert "Training in progress, epoch 1" in commits["every_save"]
+    states = [path for path in hub.files("tester/checkpoint") if "state" in path]
+    assert len(states) == 1
+    assert states[0].startswith("checkpoint/state-")
+    states = [path for path in hub.files("tester/all_checkpoints") if "state" in path]
+    assert states == [f"checkpoints/epoch-{n}/state-{n}" for n in (1, 2, 3)]
+
+
+def test_transformers_own_callback_by_choice(hub, tmp_path, conll_files, tiny_bert):
+    assert subprocess.run(["git", "lfs", "version"], capture_output=True).returncode == 0, (
+        "apt-get install git-lfs"
+    )
+    run = RunDir(tmp_path / "run")
+    options = [*fit_options(conll_files, tiny_bert, run.root), "--hub-backend", "git"]
+    done = CliRunner().invoke(cli, ["fit", *map(str, options)])
+    assert done.exit_code == 0, done.output
+    assert {"tf_model.h5", "config.json", "tokenizer.json", "README.md"} <= set(hub.files("tester/mine"))
+    assert (run.model / "model.safetensors").is_file()
+    files = [path for path in run.root.rglob("*") if path.is_file()]
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
