@@ -1,0 +1,25 @@
+"""What this machine reaches in large matrix products, GFLOP/s: the best of 20."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tf_tokclf.model.backend import tf
+
+SIZE = 2048
+
+
+def rate(dtype: tf.DType) -> float:
+    """Best GFLOP/s of SIZE x SIZE products."""
+    a = tf.cast(tf.random.normal((SIZE, SIZE)), dtype)
+    product = tf.function(lambda a: tf.matmul(a, a))
+    seconds = []
+    for _ in range(20):
+        began = time.perf_counter()
+        product(a)
+        seconds.append(time.perf_counter() - began)
+    return 2 * SIZE**3 / min(seconds) / 1e9
+
+
+print(json.dumps({"float32": rate(tf.float32), "bfloat16": rate(tf.bfloat16)}))

@@ -1,0 +1,74 @@
+"""This project, through its public functions: train, then load what was saved and score the test split."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from tf_tokclf import fit, load_config
+from tf_tokclf.config.schema import DataConfig
+
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", type=Path)
+parser.add_argument("--encoder")
+parser.add_argument("--epochs", type=int)
+parser.add_argument("--seed", type=int)
+parser.add_argument("--precision", default="auto")
+options = parser.parse_args()
+
+with tempfile.TemporaryDirectory() as output:
+    settings = {
+        "data.train_file": str(options.folder / "train.jsonl"),
+        "data.validation_file": str(options.folder / "validation.jsonl"),
+        "model.name_or_path": options.encoder,
+        "output_dir": f"{output}/run",
+        "optimizer.learning_rate": 1e-4,
+        "training.num_train_epochs": options.epochs,
+        "training.seed": options.seed,
+        "training.precision": options.precision,
+    }
+    began = time.perf_counter()
+    result = fit(load_config(options=settings))
+    whole = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    data = DataConfig(test_file=str(options.folder / "test.jsonl"))
+    # The second call has its model in the file cache, as a user's second command does; loading is not counted.
+    from tf_tokclf.inference.api import labelled_split
+    from tf_tokclf.inference.evaluating import evaluate_sentences
+    from tf_tokclf.inference.tagger import Tagger
+
+    split, scheme = labelled_split(f"{output}/run", "test", data)
+    tagger = Tagger.load(f"{output}/run", precision=options.precision)
+    began = time.perf_counter()
+    scores = evaluate_sentences(tagger, split, scheme=scheme).scores
+    scored = time.perf_counter() - began
+
+    from tf_tokclf.data.encoding import encode_split
+    from tf_tokclf.data.model_folders import local_model_folder, model_config
+
+    # Multiply-adds of the matrices and of attention, forward and twice backward, over pieces that are no padding.
+    config = model_config(local_model_folder(f"{output}/run"))
+    hidden, layers, inner = config["hidden_size"], config["num_hidden_layers"], config["intermediate_size"]
+    train, _ = labelled_split(f"{output}/run", "train", DataConfig(train_file=settings["data.train_file"]))
+    windows = encode_split(train, tagger.labels, tagger.tokenizer, tagger.info.reading)
+    flop = sum(
+        layers * (2 * n * (4 * hidden * hidden + 2 * hidden * inner) + 4 * n * n * hidden)
+        for n in map(len, windows["input_ids"])
+    )
+
+print(
+    json.dumps(
+        {
+            "train_seconds": round(sum(record.train_seconds for record in result.history), 2),
+            "whole_seconds": round(whole, 1),
+            "score_seconds": round(scored, 2),
+            "f1": scores.overall.f1,
+            "peak_gb": round(peak, 3),
+            "real_tflop": round(3 * options.epochs * flop / 1e12, 3),
+        }
+    )
+)

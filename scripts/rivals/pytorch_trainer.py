@@ -1,0 +1,100 @@
+"""The PyTorch Trainer of transformers 5: as usually run, or (--best) in bfloat16 with batches of similar length."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from datasets import load_dataset
+from seqeval.metrics import f1_score
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    DataCollatorForTokenClassification,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", type=Path)
+parser.add_argument("--encoder")
+parser.add_argument("--epochs", type=int)
+parser.add_argument("--seed", type=int)
+parser.add_argument("--best", action="store_true")
+options = parser.parse_args()
+set_seed(options.seed)
+
+names = json.loads((options.folder / "labels.json").read_text())
+ids = {name: i for i, name in enumerate(names)}
+files = {split: str(options.folder / f"{split}.jsonl") for split in ("train", "validation", "test")}
+data = load_dataset("json", data_files=files, cache_dir=str(options.folder / "hf-torch"))
+tokenizer = AutoTokenizer.from_pretrained(options.encoder)
+
+
+def tokenize(rows: dict) -> dict:
+    tokenized = tokenizer(rows["tokens"], truncation=True, is_split_into_words=True, padding=False, max_length=512)
+    labels = []
+    for i, tags in enumerate(rows["tags"]):
+        before, row = None, []
+        for word in tokenized.word_ids(i):
+            row.append(-100 if word is None or word == before else ids[tags[word]])
+            before = word
+        labels.append(row)
+    tokenized["labels"] = labels
+    return tokenized
+
+
+tokenized = data.map(tokenize, batched=True, remove_columns=["tokens", "tags"])
+labels = {"id2label": dict(enumerate(names)), "label2id": ids}
+model = AutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
+best = {"bf16": True, "train_sampling_strategy": "group_by_length"} if options.best else {}
+with tempfile.TemporaryDirectory() as output:
+    arguments = TrainingArguments(
+        output,
+        learning_rate=1e-4,
+        per_device_train_batch_size=16,
+        per_device_eval_batch_size=32,
+        num_train_epochs=options.epochs,
+        weight_decay=0.01,
+        seed=options.seed,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        use_cpu=True,
+        **best,
+    )
+    trainer = Trainer(
+        model,
+        arguments,
+        train_dataset=tokenized["train"],
+        eval_dataset=tokenized["validation"],
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        processing_class=tokenizer,
+    )
+    began = time.perf_counter()
+    trainer.train()
+    trained = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    began = time.perf_counter()
+    answer = trainer.predict(tokenized["test"])
+    guesses = np.argmax(answer.predictions, axis=-1)
+    gold = [[names[i] for i in row if i != -100] for row in answer.label_ids]
+    predicted = [[names[g] for g, i in zip(guess, row) if i != -100] for guess, row in zip(guesses, answer.label_ids)]
+    f1 = f1_score(gold, predicted)
+    scored = time.perf_counter() - began
+print(
+    json.dumps(
+        {
+            "train_seconds": round(trained, 2),
+            "score_seconds": round(scored, 2),
+            "f1": float(f1),
+            "peak_gb": round(peak, 3),
+        }
+    )
+)
