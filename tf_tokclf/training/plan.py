@@ -1,4 +1,4 @@
-"""Everything a run does before its first step: data, tokenizer, windows, precision and schedule, found out and shown."""
+"""All that a run does before its first step: data, tokenizer, windows, precision, schedule, found out and shown."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def plan_run(config: Config) -> RunPlan:
     """Read and check everything that `config` names. Raises UserError before anything is written."""
     _check_complete(config)
     run = RunDir(Path(config.output_dir or "."))
-    splits = load_splits(config.data, task=config.task, seed=config.training.seed)
     name = config.model.name_or_path or ""
     folder = local_model_folder(name, revision=config.model.revision)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
+    splits = load_splits(config.data, task=config.task, seed=config.training.seed)
     reading = Reading.of(config.alignment, folder, tokenizer)
     info = ModelInfo(
         reading,
@@ -78,13 +78,13 @@ def plan_run(config: Config) -> RunPlan:
 def _check_complete(config: Config) -> None:
     problems = []
     if not (config.data.train_file or config.data.dataset_name):
-        problems.append("there is no training data: give --train-file or --dataset-name.")
+        problems.append("no training data: give --train-file or --dataset-name")
     if not config.model.name_or_path:
-        problems.append("there is no encoder: give --model-name-or-path (a Hub id, a folder or package:NAME/PATH).")
+        problems.append("no encoder: give --model-name-or-path (a Hub id, a folder or package:NAME/PATH)")
     if not config.output_dir:
-        problems.append("there is no place for the run: give --output-dir.")
+        problems.append("no folder for the run: give --output-dir")
     if problems:
-        raise UserError("; ".join(problems))
+        raise UserError("what to train is not all said:" + "".join(f"\n  - {problem}" for problem in problems))
 
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
