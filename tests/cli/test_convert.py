@@ -42,9 +42,7 @@ def test_from_standard_input():
         check=False,
     )
     assert result.returncode == 0
-    assert result.stdout.startswith(
-        b'{"tokens": ["Ada", "Lovelace", "Bob", "saw", "Paris"], "ner_tags": ["B-PER",'
-    )
+    assert result.stdout.startswith(b'{"tokens": ["Ada", "Lovelace", "Bob", "saw", "Paris"], "ner_tags": ["B-PER",')
 
 
 @pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"])
@@ -122,6 +120,22 @@ def test_an_output_whose_name_tells_no_format(source, tmp_path):
     assert "tells no format. Name one with --to: brat, conll" in result.stderr
 
 
+def test_force_replaces_a_folder_of_the_same_format_and_no_other(source, tmp_path):
+    out = tmp_path / "out"
+    assert run("--to", "brat", source, out).exit_code == 0
+    assert run("--to", "brat", "--force", source, out).exit_code == 0
+    (out / "thesis.tex").write_text("", encoding="utf-8")
+    for arguments in (["--to", "brat"], ["--to", "parallel"], ["--to", "conll"]):
+        assert run("--force", *arguments, source, out).exit_code == 2
+    assert sorted(p.name for p in out.iterdir()) == ["text.ann", "text.txt", "thesis.tex"]
+
+
+def test_an_output_that_cannot_be_written(source, tmp_path):
+    result = run(source, source / "below-a-file.jsonl")
+    assert result.exit_code == 2
+    assert "cannot be written: " in result.stderr
+
+
 def test_a_binary_format_is_no_stream(source):
     result = run("--to", "parquet", source, "-")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -141,6 +155,4 @@ def test_converting_loads_no_tensorflow(source):
         f"cli(['convert', {str(source)!r}, '-'], standalone_mode=False);"
         "sys.exit(bool({'tensorflow', 'tf_keras', 'transformers'} & set(sys.modules)))"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
-    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0

@@ -78,7 +78,7 @@ def convert(
     """
     format = output_format(out, to_format or ("conll" if out == STDOUT else None))
     if out != STDOUT:
-        check_free(out, force=force)
+        check_free(out, format, force=force)
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None
     if to_scheme is not None and scheme in (None, Scheme.NONE):

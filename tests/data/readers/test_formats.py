@@ -276,6 +276,11 @@ def test_shapes_of_csv(tmp_path, content, expected):
     assert [s.words for s in read_sentences(tmp_path / "a.csv", DataConfig())] == expected
 
 
+def test_a_header_may_stand_below_comments(tmp_path):
+    (tmp_path / "a.tsv").write_text("%% about\ntoken\tner\nAda\tB-PER\n", encoding="utf-8")
+    assert labelled(list(read_sentences(tmp_path / "a.tsv", DataConfig(comment_prefix="%%")))) == [[("Ada", "B-PER")]]
+
+
 def test_ids_without_names_are_said():
     reader = open_reader(SAMPLES / "ids_with_names_elsewhere.jsonl", DataConfig(), Task.NER)
     assert "ids without names" in reader.notes[0]

@@ -47,7 +47,8 @@ class ColumnsReader(FileReader):
         reading = _Reading(self, problems)
         numbered = enumerate(read_lines(self.path, self.options.encoding), 1)
         if self.has_header:
-            next(numbered, None)
+            comment = self.options.comment_prefix
+            next((line for _, line in numbered if not (comment and line.startswith(comment))), None)
         yield from reading.run(numbered)
 
 

@@ -63,9 +63,7 @@ def _write_brat_document(sentences: Iterator[Sentence], path: Path, writing: Wri
             text_file.write(text)
             for span in char_spans(writing.spans(sentence), text, offsets):
                 number += 1
-                start, end = (
-                    at + in_unit(place, text, writing.offset_unit) for place in (span.start, span.end)
-                )
+                start, end = (at + in_unit(place, text, writing.offset_unit) for place in (span.start, span.end))
                 surface = " ".join((span.surface or "").splitlines())
                 spans_file.write(f"T{number}\t{span.type} {start} {end}\t{surface}\n")
             at += in_unit(len(text), text, writing.offset_unit)
@@ -133,15 +131,11 @@ def _table_schema(writing: Writing) -> pa.Schema:
 
     features: dict[str, Any] = {"tokens": datasets.Sequence(datasets.Value("string"))}
     if writing.scheme is not None:
-        features[writing.label_column] = datasets.Sequence(
-            datasets.ClassLabel(names=list(writing.label_names))
-        )
+        features[writing.label_column] = datasets.Sequence(datasets.ClassLabel(names=list(writing.label_names)))
     return datasets.Features(features).arrow_schema
 
 
-def _table_batches(
-    sentences: Iterable[Sentence], schema: pa.Schema, writing: Writing
-) -> Iterator[pa.RecordBatch]:
+def _table_batches(sentences: Iterable[Sentence], schema: pa.Schema, writing: Writing) -> Iterator[pa.RecordBatch]:
     names = pa.array(writing.label_names, pa.string())
     for batch in batches_of(sentences):
         arrays = [batch.column("words")]

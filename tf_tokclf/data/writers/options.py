@@ -33,7 +33,5 @@ class Writing:
             return []
         if self.scheme in (None, Scheme.NONE):
             problem = "The labels spell no spans, and the format has nothing else."
-            raise UserError(
-                problem, hint="Choose a format with a label a word: conll, conllu, jsonl, csv, parquet."
-            )
+            raise UserError(problem, hint="Choose a format with a label a word: conll, conllu, jsonl, csv, parquet.")
         return spans_of(sentence.labels, self.scheme)

@@ -136,8 +136,7 @@ def dataturks_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator
     """DataTurks' records, whose ends are inclusive."""
     for text, spans, _ in _annotated(sentences, writing):
         marked = [
-            {"label": [s.type], "points": [{"start": s.start, "end": s.end - 1, "text": s.surface}]}
-            for s in spans
+            {"label": [s.type], "points": [{"start": s.start, "end": s.end - 1, "text": s.surface}]} for s in spans
         ]
         yield _json({"content": text, "annotation": marked, "extras": None})
 
@@ -191,9 +190,7 @@ def text_of(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
     return " ".join(sentence.words), offsets
 
 
-def _annotated(
-    sentences: Iterable[Sentence], writing: Writing
-) -> Iterator[tuple[str, list[CharSpan], Sentence]]:
+def _annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:
     """Texts with their spans, counted in the unit that is written."""
     for sentence in sentences:
         text, offsets = text_of(sentence)

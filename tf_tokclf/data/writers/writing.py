@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import uuid
@@ -17,6 +18,12 @@ from tf_tokclf.run_dir import open_whole
 
 STDOUT = Path("-")
 
+_FILES_OF_FOLDERS = {
+    "parallel": ("seq.in", "seq.out", "label"),
+    "brat": ("*.txt", "*.ann"),
+    "hf": ("*.arrow", "dataset_info.json", "state.json"),
+}
+
 
 def write_sentences(
     sentences: Iterable[Sentence], out: Path, format: str, writing: Writing, *, force: bool = False
@@ -28,24 +35,39 @@ def write_sentences(
     lines, to_path = LINE_WRITERS.get(format), PATH_WRITERS.get(format)
     if out == STDOUT:
         if lines is None:
-            raise UserError(
-                f"the format {format} is no stream of text.", hint="Name a file or folder to write to."
-            )
+            raise UserError(f"the format {format} is no stream of text.", hint="Name a file or folder to write to.")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
         for line in lines(sentences, writing):
             sys.stdout.write(line)
         return
-    check_free(out, force=force)
-    if lines is not None:
-        with open_whole(out, newline="") as file:
-            file.writelines(lines(sentences, writing))
-    elif to_path is not None:
-        _write_whole(sentences, out, to_path, writing)
+    check_free(out, format, force=force)
+    try:
+        if lines is not None:
+            with open_whole(out, newline="") as file:
+                file.writelines(lines(sentences, writing))
+        elif to_path is not None:
+            _write_whole(sentences, out, to_path, writing)
+    except OSError as error:
+        hint = "Check the folder's permissions and room."
+        raise UserError(f"cannot be written: {error.strerror}.", path=out, hint=hint) from error
 
 
-def check_free(out: Path, *, force: bool) -> None:
-    """Raise UserError when `out` is there already and may not be replaced."""
-    if out.exists() and not force:
+def check_free(out: Path, format: str, *, force: bool) -> None:
+    """Raise UserError when `out` is there already and may not be replaced. Of folders only those are replaced that hold
+    nothing but what the format writes.
+    """
+    if not out.exists():
+        return
+    if not force:
         raise UserError("is there already.", path=out, hint="Pass --force to replace it.")
+    patterns = _FILES_OF_FOLDERS.get(format, ())
+    if out.is_dir() != bool(patterns):
+        kind = "folder" if out.is_dir() else "file"
+        raise UserError(f"is a {kind}, and {format} is none.", path=out, hint="Name another output.")
+    others = [p.name for p in out.iterdir() if not any(p.match(pattern) for pattern in patterns)] if patterns else []
+    if others:
+        raise UserError(f"holds other files: {', '.join(sorted(others)[:5])}.", path=out, hint="Name another folder.")
 
 
 def output_format(out: Path, format: str | None) -> str:
@@ -58,9 +80,7 @@ def output_format(out: Path, format: str | None) -> str:
     if format is None:
         format = _FORMAT_BY_SUFFIX.get(out.suffix.lower())
         if format is None:
-            raise UserError(
-                f"the name {out} tells no format.", hint=f"Name one with --to: {', '.join(known)}."
-            )
+            raise UserError(f"the name {out} tells no format.", hint=f"Name one with --to: {', '.join(known)}.")
     if format not in known:
         raise UserError(f"no format {format!r} is written.", hint=f"Known are {', '.join(known)}.")
     return format
