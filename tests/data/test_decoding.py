@@ -37,9 +37,7 @@ def test_finds_the_best_sequence_that_the_scheme_allows(scheme):
             scores = np.log(rng.dirichlet(np.full(len(labels), 0.5), size=n_words))
             ids = viterbi(scores, mask)
             assert not violations([labels[i] for i in ids], scheme)
-            assert scores[range(n_words), ids].sum() == pytest.approx(
-                best_by_trying_all(scores, labels, scheme)
-            )
+            assert scores[range(n_words), ids].sum() == pytest.approx(best_by_trying_all(scores, labels, scheme))
 
 
 def test_a_batch_gives_what_each_sentence_gives_alone():

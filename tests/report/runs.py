@@ -37,9 +37,7 @@ def predictions(n: int) -> list[Prediction]:
                 predicted=predicted_labels,
                 gold=gold_labels,
                 scores=tuple(round(score - 0.01 * i, 3) for i in range(len(words))),
-                gold_scores=tuple(
-                    score if g == p else 1 - score for g, p in zip(gold_labels, predicted_labels)
-                ),
+                gold_scores=tuple(score if g == p else 1 - score for g, p in zip(gold_labels, predicted_labels)),
                 positions=tuple(range(1, len(words) + 1)),
             )
         )

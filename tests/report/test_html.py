@@ -135,9 +135,7 @@ def test_predictions_without_gold_labels_are_not_scored(tmp_path):
 
 def test_labels_without_a_scheme(tmp_path):
     run = RunDir(tmp_path)
-    write_predictions(
-        run.predictions_for("test"), [Prediction(("a", "b"), ("DET", "NOUN"), ("DET", "VERB"))] * 3
-    )
+    write_predictions(run.predictions_for("test"), [Prediction(("a", "b"), ("DET", "NOUN"), ("DET", "VERB"))] * 3)
     page = Outline(report_html(run))
     assert "words are scored, not spans" in page.text
     assert "test accuracy" in page.text

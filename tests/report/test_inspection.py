@@ -25,9 +25,7 @@ def test_labels_stand_under_their_words():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "words", ["在 东京都千代田区 吃 饭", "ที่ เชียงใหม่ วันนี้ ครับ", "e\u0301 Cafe\u0301s 👩‍🚒 x"]
-)
+@pytest.mark.parametrize("words", ["在 东京都千代田区 吃 饭", "ที่ เชียงใหม่ วันนี้ ครับ", "e\u0301 Cafe\u0301s 👩‍🚒 x"])
 def test_labels_stand_under_wide_and_combining_words(words):
     upper, lower = lines(words, "O B-LOC O O")
     first = words.split(" ")[0]

@@ -68,8 +68,7 @@ def test_clearly_different_systems_are_told_apart():
 
 def test_p_values_of_equally_good_systems_are_spread_evenly():
     p_values = [
-        compare([random_table(s, 150)], [random_table(1000 + s, 150)], n_samples=200)[""].p_value
-        for s in range(150)
+        compare([random_table(s, 150)], [random_table(1000 + s, 150)], n_samples=200)[""].p_value for s in range(150)
     ]
     assert 0.4 < np.mean(p_values) < 0.6
     assert np.mean(np.array(p_values) < 0.05) < 0.11

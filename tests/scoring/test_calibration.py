@@ -38,16 +38,12 @@ def test_finds_the_temperature_that_was_put_in(temperature):
     honest = temper(rng.normal(size=(20_000, 5)) * 2, 1.0)
     gold = (honest.cumsum(axis=1) * 0 + np.exp(honest)).cumsum(axis=1) > rng.random((20_000, 1))
     too_sure = temper(honest * temperature, 1.0)
-    assert fit_temperature(too_sure.astype(np.float32), gold.argmax(axis=1)) == pytest.approx(
-        temperature, rel=0.05
-    )
+    assert fit_temperature(too_sure.astype(np.float32), gold.argmax(axis=1)) == pytest.approx(temperature, rel=0.05)
 
 
 def test_unknown_labels_and_unseen_words_are_left_out():
     scores = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [np.nan, np.nan], [0.7, 0.3]] * 5))
     gold = np.array([0, 1, 0, -1] * 5)
-    assert fit_temperature(scores, gold) == pytest.approx(
-        fit_temperature(scores[[0, 1]], gold[[0, 1]]), rel=1e-3
-    )
+    assert fit_temperature(scores, gold) == pytest.approx(fit_temperature(scores[[0, 1]], gold[[0, 1]]), rel=1e-3)
     assert fit_temperature(scores[:0], gold[:0]) == 1
     assert fit_temperature(scores[3:4], gold[3:4]) == 1

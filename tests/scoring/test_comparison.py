@@ -21,8 +21,7 @@ GOLD = [("B-X", "O"), ("O", "B-Y"), ("O", "O")] * 20
 def run(folder: Path, every: int) -> str:
     """A run whose predictions are wrong in each so-manieth sentence."""
     predictions = (
-        Prediction(("a", "b"), ("B-Y", "B-X") if i % every == 0 else gold, gold)
-        for i, gold in enumerate(GOLD)
+        Prediction(("a", "b"), ("B-Y", "B-X") if i % every == 0 else gold, gold) for i, gold in enumerate(GOLD)
     )
     write_predictions(RunDir(folder).predictions_for("test"), predictions)
     return str(folder)

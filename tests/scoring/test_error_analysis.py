@@ -61,9 +61,7 @@ def test_each_kind_of_outcome():
 
 
 def test_outcomes_and_confusion_add_up():
-    analysis = analyse_errors(
-        [prediction("B-X I-X O B-Y", "B-X O O B-X"), prediction("O B-X", "B-Y O")], Scheme.IOB2
-    )
+    analysis = analyse_errors([prediction("B-X I-X O B-Y", "B-X O O B-X"), prediction("O B-X", "B-Y O")], Scheme.IOB2)
     assert analysis.totals == {
         Outcome.WRONG_BOUNDARY: 1,
         Outcome.WRONG_TYPE: 1,

@@ -18,9 +18,7 @@ TYPES = ("X", "Y")
 
 @st.composite
 def spans(draw):
-    pieces = draw(
-        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(TYPES)), max_size=5)
-    )
+    pieces = draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(TYPES)), max_size=5))
     found, position = [], 0
     for gap, length, type_ in pieces:
         found.append(Span(position + gap, position + gap + length, type_))

@@ -53,13 +53,9 @@ def seqeval_scores(gold, predicted, scheme, mode):
             warnings.simplefilter("ignore")
             if mode == "strict":
                 seqeval_scheme = {"IOB2": IOB2, "IOBES": IOBES}[SEQEVAL_STRICT[scheme]]
-                results[name] = strict_scores(
-                    gold, predicted, average=average, scheme=seqeval_scheme, zero_division=0
-                )
+                results[name] = strict_scores(gold, predicted, average=average, scheme=seqeval_scheme, zero_division=0)
             else:
-                results[name] = precision_recall_fscore_support(
-                    gold, predicted, average=average, zero_division=0
-                )
+                results[name] = precision_recall_fscore_support(gold, predicted, average=average, zero_division=0)
     return results
 
 
@@ -73,9 +69,7 @@ def check_against_seqeval(sentences, scheme, mode):
             assert scored.f1 == 0
             continue
         precision, recall, f1, support = theirs[name]
-        assert (scored.precision, scored.recall, scored.f1) == pytest.approx(
-            (precision, recall, f1), abs=1e-12
-        ), name
+        assert (scored.precision, scored.recall, scored.f1) == pytest.approx((precision, recall, f1), abs=1e-12), name
         assert scored.support == support
     by_type = list(zip(*theirs["types"]))
     assert [(c.precision, c.recall, c.f1, c.support) for c in ours.by_type.values()] == [
@@ -102,9 +96,7 @@ def test_strict_mode_equals_seqeval_on_any_labels(scheme, data):
 @given(data=st.data())
 def test_modes_agree_on_valid_labels(scheme, data):
     """seqeval has no strict IO, and its strict IOB1 has quirks; on valid labels all agree."""
-    side = st.lists(
-        st.lists(st.tuples(st.integers(1, 3), st.sampled_from(("X", "Y")), st.integers(1, 2)), max_size=3)
-    )
+    side = st.lists(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(("X", "Y")), st.integers(1, 2)), max_size=3))
 
     def spell(pieces):
         spans, position = [], 0

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file of the same sentences, where --predictions has no gold labels.",
 )
-@click.option(
-    "--input-format", default="auto", show_default=True, help="Of --file, --predictions and --gold."
-)
+@click.option("--input-format", default="auto", show_default=True, help="Of --file, --predictions and --gold.")
 @click.option("--text-column-name", help="Column of words in them.")
 @click.option("--label-column-name", help="Column of labels of --file.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of the files.")
@@ -53,9 +51,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of what is printed; conlleval: the official script's layout.",
 )
-@click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores here as JSON."
-)
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores here as JSON.")
 @click.option(
     "--output-predictions",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -150,9 +146,7 @@ def _check_usage(
     if predictions and (file or calibrate or output_predictions):
         raise click.UsageError("--file, --calibrate and --output-predictions need a MODEL.")
     if gold and not predictions:
-        raise click.UsageError(
-            "--gold goes with --predictions; with a MODEL, name the labelled data with --file."
-        )
+        raise click.UsageError("--gold goes with --predictions; with a MODEL, name the labelled data with --file.")
 
 
 def _print(result: Evaluation, output_format: str) -> None:

@@ -49,9 +49,7 @@ def calibrate(
     gold = np.concatenate([one.gold for one in kept])
     temperature = fit_temperature(np.concatenate([one.log_probabilities for one in kept]), gold)
     write_model_info(folder, info.with_temperature(temperature))
-    result = Calibration(
-        temperature, _reliability(kept, tagger, 1.0), _reliability(kept, tagger, temperature)
-    )
+    result = Calibration(temperature, _reliability(kept, tagger, 1.0), _reliability(kept, tagger, temperature))
     log.info(
         "temperature %.3f fitted on %s: calibration error of span scores %.2f %% before, %.2f %% after",
         temperature,

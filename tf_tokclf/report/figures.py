@@ -54,9 +54,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
 
 
-def line_chart(
-    lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mark: float | None = None
-) -> Markup:
+def line_chart(lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mark: float | None = None) -> Markup:
     """Lines with their names at their ends. mark: an x to point out."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
@@ -85,9 +83,7 @@ def reliability_chart(calibration: Reliability, *, alt: str) -> Markup:
     plane = _Plane(0, 1, 0, 1)
     marks = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
     parts = _axes(plane, marks, marks, "mean score of the spans in a bin", "share that is right")
-    parts.append(
-        f'<line class="mark" x1="{plane.x(0)}" y1="{plane.y(0)}" x2="{plane.x(1)}" y2="{plane.y(1)}"/>'
-    )
+    parts.append(f'<line class="mark" x1="{plane.x(0)}" y1="{plane.y(0)}" x2="{plane.x(1)}" y2="{plane.y(1)}"/>')
     most = max(one.n for one in calibration.bins)
     for one in calibration.bins:
         x, y = plane.x(one.mean_score), plane.y(one.accuracy)
@@ -115,9 +111,7 @@ def stacked_bar(shares: Sequence[tuple[float, str]]) -> Markup:
     parts, x = [], 0.0
     for share, style in shares:
         if share:
-            parts.append(
-                f'<rect class="{escape(style)}" x="{100 * x:.1f}" width="{100 * share:.1f}" height="12"/>'
-            )
+            parts.append(f'<rect class="{escape(style)}" x="{100 * x:.1f}" width="{100 * share:.1f}" height="12"/>')
         x += share
     return _decoration(parts)
 
@@ -128,9 +122,7 @@ def _decoration(parts: Sequence[str]) -> Markup:
     return Markup(f"<svg {frame}>{inside}</svg>")
 
 
-def _axes(
-    plane: _Plane, x_ticks: Sequence[float], y_ticks: Sequence[float], x_name: str, y_name: str
-) -> list[str]:
+def _axes(plane: _Plane, x_ticks: Sequence[float], y_ticks: Sequence[float], x_name: str, y_name: str) -> list[str]:
     left, right, bottom = _LEFT, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     parts = []
     for value in y_ticks:

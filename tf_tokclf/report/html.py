@@ -112,9 +112,7 @@ class Confusion:
     """A table of how often gold types (rows) were labelled as predicted ones (columns)."""
 
     columns: Sequence[str]
-    rows: Sequence[
-        tuple[str, Sequence[tuple[int, int]]]
-    ]  # (gold type, (times, per cent of the row) of each column)
+    rows: Sequence[tuple[str, Sequence[tuple[int, int]]]]  # (gold type, (times, per cent of the row) of each column)
     n_left_out: int
 
 
@@ -136,9 +134,7 @@ class Page:
         """history.jsonl."""
         if not self.run.history.is_file():
             return []
-        return [
-            json.loads(line) for line in self.run.history.read_text(encoding="utf-8").splitlines() if line
-        ]
+        return [json.loads(line) for line in self.run.history.read_text(encoding="utf-8").splitlines() if line]
 
     @cached_property
     def config(self) -> str:
@@ -174,9 +170,7 @@ class Page:
             return None
         stored = self.results.get("splits", {}).get(self.closely, {}).get("mode")
         mode: Mode = "strict" if stored == "strict" else "conlleval"
-        return evaluate_predictions(
-            self._predictions, self.scheme, mode=mode, errors=True, training=self.training
-        )
+        return evaluate_predictions(self._predictions, self.scheme, mode=mode, errors=True, training=self.training)
 
     def _predictions(self) -> Iterator[Any]:
         assert self.closely
@@ -196,11 +190,7 @@ class Page:
     @cached_property
     def hues(self) -> dict[str, int]:
         """A colour for each type; the name is always written beside it."""
-        types = (
-            sorted({type_ for pair in self.errors.confusion for type_ in pair if type_})
-            if self.errors
-            else []
-        )
+        types = sorted({type_ for pair in self.errors.confusion for type_ in pair if type_}) if self.errors else []
         return {type_: i % _HUES for i, type_ in enumerate(types)}
 
     @property
@@ -274,9 +264,7 @@ class Page:
             kinds = [(outcome, counts[outcome]) for outcome in _OUTCOME_STYLES]
             total = sum(n for _, n in kinds) or 1
             shares = [(n / total, "o-" + _OUTCOME_STYLES[outcome]) for outcome, n in kinds]
-            rows.append(
-                (type_, [(outcome.value, n) for outcome, n in kinds], shares, counts[Outcome.SPURIOUS])
-            )
+            rows.append((type_, [(outcome.value, n) for outcome, n in kinds], shares, counts[Outcome.SPURIOUS]))
         return rows
 
     @property
@@ -374,15 +362,11 @@ class Page:
     @staticmethod
     def _first_shown(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
         """The word to begin with, so that the first error is in sight in long sentences."""
-        wrong = [
-            min(s.start for s in pair if s) for pair in align_spans(gold, predicted) if pair[0] != pair[1]
-        ]
+        wrong = [min(s.start for s in pair if s) for pair in align_spans(gold, predicted) if pair[0] != pair[1]]
         first = min(wrong, default=0)
         return max(0, first - 10) if first > _SHOWN_WORDS // 2 else 0
 
-    def _shown(
-        self, words: Sequence[str], spans: Sequence[Span], right: set[Span], first: int
-    ) -> list[Shown]:
+    def _shown(self, words: Sequence[str], spans: Sequence[Span], right: set[Span], first: int) -> list[Shown]:
         end = min(len(words), first + _SHOWN_WORDS)
         shown = [Shown("…")] if first else []
         position = first
@@ -410,9 +394,7 @@ def _joined(words: Sequence[str]) -> str:
 
 def _place(one: Ranked) -> str:
     origin = one.prediction.origin
-    return _plain(
-        f"{Path(origin.path).name}, {origin.unit} {origin.number}" if origin else f"sentence {one.number}"
-    )
+    return _plain(f"{Path(origin.path).name}, {origin.unit} {origin.number}" if origin else f"sentence {one.number}")
 
 
 def _name_and_unit(name: str) -> tuple[str, str]:

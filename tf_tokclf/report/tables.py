@@ -80,9 +80,7 @@ def score_notes(scores: Scores) -> list[str]:
     if scores.surface is not None:
         lines.append(f"F1 of unique surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
     lines.append(f"{scores.n_sentences:,} sentences, {scores.n_words:,} words")
-    lines += [
-        f"{number:,} {FACTS.get(name, name.replace('_', ' '))}" for name, number in scores.facts.items()
-    ]
+    lines += [f"{number:,} {FACTS.get(name, name.replace('_', ' '))}" for name, number in scores.facts.items()]
     return lines
 
 
@@ -133,9 +131,7 @@ def _overview(system: System) -> list[str]:
     f1 = system.f1()
     spread = percent(statistics.stdev(f1)) if len(f1) > 1 else ""
     overall = [scores.overall for scores in system.scores]
-    precision, recall = (
-        statistics.fmean(getattr(o, name) for o in overall) for name in ("precision", "recall")
-    )
+    precision, recall = (statistics.fmean(getattr(o, name) for o in overall) for name in ("precision", "recall"))
     return [str(len(f1)), percent(statistics.fmean(f1)), spread, percent(precision), percent(recall)]
 
 
@@ -163,7 +159,7 @@ def _alone(comparison: Comparison, number: int, n_examples: int) -> list[Rendera
     for winner, loser, numbers in zip((a, b), (b, a), comparison.split_sentences(number)):
         parts += [
             "",
-            _text(f"{len(numbers):,} sentences that {winner.name} gets right and {loser.name} wrong"),
+            _text(f"Right in {winner.name} only: {_counted(len(numbers), 'sentence')}"),
         ]
         for ours, theirs in comparison.examples(number, numbers[:n_examples]):
             wrong = theirs if winner is a else ours
@@ -171,6 +167,10 @@ def _alone(comparison: Comparison, number: int, n_examples: int) -> list[Rendera
             parts += [_text(f"    gold: {_spans_text(comparison, ours, ours.gold or ())}")]
             parts += [_text(f"    {loser.name}: {_spans_text(comparison, wrong, wrong.predicted)}")]
     return parts
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _spans_text(comparison: Comparison, prediction: Prediction, labels: Sequence[str]) -> str:
@@ -187,11 +187,7 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
     for type_, counts in rows:
         outcomes.add_row(_text(type_), *(f"{counts[outcome]:,}" for outcome in _OUTCOMES))
     parts: list[RenderableType] = [outcomes]
-    confused = [
-        (pair, n)
-        for pair, n in analysis.confusion.most_common()
-        if pair[0] != pair[1] and NOTHING not in pair
-    ]
+    confused = [(pair, n) for pair, n in analysis.confusion.most_common() if pair[0] != pair[1] and NOTHING not in pair]
     if confused:
         table = _table("taken for another type: gold", "predicted", "times")
         for (gold, predicted), n in confused[:n_confusions]:

@@ -53,9 +53,7 @@ def f1_intervals(
     return dict(zip([*types, OVERALL], zip(low.tolist(), high.tolist())))
 
 
-def intervals_json(
-    intervals: Mapping[str, Interval], *, n_samples: int = N_SAMPLES, level: float = LEVEL
-) -> Any:
+def intervals_json(intervals: Mapping[str, Interval], *, n_samples: int = N_SAMPLES, level: float = LEVEL) -> Any:
     """Intervals of F1 as results.json holds them."""
     by_type = {name: list(one) for name, one in intervals.items() if name != OVERALL}
     return {"level": level, "n_samples": n_samples, "overall": list(intervals[OVERALL]), "by_type": by_type}
@@ -75,9 +73,7 @@ def compare(
     the spread over seeds is to be looked at beside it.
     """
     types = sorted({name for table in (*a, *b) for name in table.by_type})
-    means = [
-        np.mean([_with_overall(table.per_sentence(types)) for table in tables], axis=0) for tables in (a, b)
-    ]
+    means = [np.mean([_with_overall(table.per_sentence(types)) for table in tables], axis=0) for tables in (a, b)]
     counts = np.stack(means, axis=1)  # (sentences, 2, types + 1, 3)
     observed = _f1(counts.sum(axis=0))
     samples = _f1(_resample(counts, n_samples, seed))

@@ -43,10 +43,7 @@ class System:
 
     def f1(self, type_: str | None = None) -> list[float]:
         """F1 of each run, of one type or of all."""
-        return [
-            (s.by_type[type_].f1 if type_ in s.by_type else 0.0) if type_ else s.overall.f1
-            for s in self.scores
-        ]
+        return [(s.by_type[type_].f1 if type_ in s.by_type else 0.0) if type_ else s.overall.f1 for s in self.scores]
 
     @property
     def right(self) -> np.ndarray:
@@ -132,9 +129,7 @@ def compare_systems(
     runs are one system's seeds. split: whose predictions to take from runs. gold: for files without any.
     """
     if len(names) < 2:
-        raise UserError(
-            "There is nothing to compare with.", hint="Give at least two runs or files of predictions."
-        )
+        raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
     data = data or DataConfig()
     named = [_named_sources(name, split, gold, data) for name in names]
     scheme = scheme_of(named[0][1][0].predictions, data)

@@ -112,16 +112,13 @@ class ErrorAnalysis:
     def to_json(self) -> dict[str, Any]:
         """All of it but whole sentences, which are named by number (from 1) and place."""
         return {
-            "outcomes": {
-                type_: {k.value: n for k, n in counts.items()} for type_, counts in self.outcomes.items()
-            },
+            "outcomes": {type_: {k.value: n for k, n in counts.items()} for type_, counts in self.outcomes.items()},
             "confusion": [
                 {"gold": gold or None, "predicted": predicted or None, "n": n}
                 for (gold, predicted), n in self.confusion.most_common()
             ],
             "parts": {
-                name: {part: numbers(counts) for part, counts in parts.items()}
-                for name, parts in self.parts.items()
+                name: {part: numbers(counts) for part, counts in parts.items()} for name, parts in self.parts.items()
             },
             "worst": [_place(one) for one in self.worst],
             "disputed": [_place(one) | _dispute(one) for one in self.disputed],
@@ -182,9 +179,7 @@ class ErrorAnalyst:
     )
     worst: list[tuple[float, int, Ranked]] = field(default_factory=list)
     disputed: list[tuple[float, int, Ranked]] = field(default_factory=list)
-    examples: dict[Outcome, list[Ranked]] = field(
-        default_factory=lambda: {outcome: [] for outcome in Outcome}
-    )
+    examples: dict[Outcome, list[Ranked]] = field(default_factory=lambda: {outcome: [] for outcome in Outcome})
     scores: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
 

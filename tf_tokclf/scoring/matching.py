@@ -84,9 +84,7 @@ def lenient_counts(gold: SpanArrays, predicted: SpanArrays) -> dict[str, Counts]
     same_type = gold.type[of_gold] == predicted.type[of_predicted]
     n_bounds = int(same_bounds.sum())
     # A pair with the same bounds can overlap nothing else, so it stands for itself in each matching.
-    n_type = int((same_bounds & same_type).sum()) + _n_matched(
-        of_gold, of_predicted, ~same_bounds & same_type
-    )
+    n_type = int((same_bounds & same_type).sum()) + _n_matched(of_gold, of_predicted, ~same_bounds & same_type)
     n_shared = _n_matched(of_gold, of_predicted, ~same_bounds)
     return {
         "partial": Counts(correct=n_bounds + n_shared / 2, **totals),

@@ -120,9 +120,7 @@ def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig)
             return Scheme(data.scheme)
         except ValueError as error:
             known = ", ".join(scheme.value for scheme in Scheme)
-            raise UserError(
-                f"There is no label scheme {data.scheme!r}.", hint=f"Known are auto, {known}."
-            ) from error
+            raise UserError(f"There is no label scheme {data.scheme!r}.", hint=f"Known are auto, {known}.") from error
     detection = detect_scheme(gold_of(prediction) for prediction in predictions())
     logger.info("Scheme %s", detection)
     return detection.scheme
@@ -161,9 +159,7 @@ def _beside_gold(
             first = first or str(sentence.origin)
         yield replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
     if n_other_words:
-        logger.warning(
-            "%s: %d words differ from those of the gold file, first at %s", path, n_other_words, first
-        )
+        logger.warning("%s: %d words differ from those of the gold file, first at %s", path, n_other_words, first)
 
 
 def _unscored(sentence: Sentence) -> Prediction:
@@ -225,8 +221,6 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
             raise UserError(f"{n_words} words but {len(column)} {name}.", path=path, line=number, hint=hint)
     origin = record.get("origin")
     place = (
-        Origin(origin["path"], origin["number"], origin.get("unit", "line"))
-        if origin
-        else Origin(str(path), number)
+        Origin(origin["path"], origin["number"], origin.get("unit", "line")) if origin else Origin(str(path), number)
     )
     return Prediction(origin=place, **columns)

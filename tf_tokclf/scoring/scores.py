@@ -131,9 +131,7 @@ class Scores:
 
 def numbers(scored: Counts | Average) -> dict[str, float]:
     """Precision, recall, F1 and support; with the counts behind them where there are any."""
-    result: dict[str, float] = {
-        name: getattr(scored, name) for name in ("precision", "recall", "f1", "support")
-    }
+    result: dict[str, float] = {name: getattr(scored, name) for name in ("precision", "recall", "f1", "support")}
     if isinstance(scored, Counts):
         result |= {"correct": scored.correct, "predicted": scored.predicted}
     return result
@@ -209,9 +207,7 @@ class Scorer:
 
     def _count_buffer(self) -> None:
         gold_labels, predicted_labels = (
-            np.fromiter(
-                map(self._label_ids.__getitem__, chain.from_iterable(side)), np.int64, self._n_buffered
-            )
+            np.fromiter(map(self._label_ids.__getitem__, chain.from_iterable(side)), np.int64, self._n_buffered)
             for side in (self._gold, self._predicted)
         )
         right = gold_labels == predicted_labels
@@ -226,9 +222,7 @@ class Scorer:
         self._n_sentences += len(self._gold)
         self._forget_buffer()
 
-    def _count_words(
-        self, gold: np.ndarray, predicted: np.ndarray, right: np.ndarray, lengths: np.ndarray
-    ) -> None:
+    def _count_words(self, gold: np.ndarray, predicted: np.ndarray, right: np.ndarray, lengths: np.ndarray) -> None:
         n_types = len(self._label_ids)
         sentence = np.repeat(np.arange(len(lengths)), lengths)
         gold, predicted = sentence * n_types + gold, sentence * n_types + predicted
@@ -284,9 +278,7 @@ class Scorer:
     def _table(self, kind: str) -> CountTable:
         rows = self._rows[kind]
         names = self._label_ids if kind == "words" else self._type_ids
-        sentence, type_ = (
-            np.concatenate([row[i] for row in rows]) if rows else np.zeros(0, np.int64) for i in (0, 1)
-        )
+        sentence, type_ = (np.concatenate([row[i] for row in rows]) if rows else np.zeros(0, np.int64) for i in (0, 1))
         counts = np.concatenate([row[2] for row in rows]) if rows else np.zeros((0, 3), np.int32)
         return CountTable(tuple(names), self._n_sentences, sentence, type_, counts)
 
