@@ -81,6 +81,8 @@ TABLE = {
         "there is no label with id 7. There are 2 labels",
     ),
     "empty json": ("a.json", b"", {}, "holds no records"),
+    "json that is no list": ("a.json", b"5\n", {}, "is no list of records: '5'"),
+    "csv with odd line ends": ("a.csv", b"tokens,tags\ra,O\r", {}, "is no CSV"),
     "broken json list": ("a.json", b'[\n{"tokens": [1,,]}]', {}, "line 2: is no JSON"),
     "csv row too long": ("a.csv", b"tokens,tags\na,O,O\n", {}, "line 2: 3 fields where 2 were expected"),
     "csv list that is none": (

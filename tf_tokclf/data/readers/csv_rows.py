@@ -42,7 +42,11 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
     if not first:
         raise UserError("holds no rows.", path=path, hint="A header and rows were expected.")
     separator = separator_named(data.separator) or max(_SEPARATORS, key=first.count)
-    fields = next(csv.reader([first], delimiter=separator))
+    try:
+        fields = next(csv.reader([first], delimiter=separator))
+    except csv.Error as error:
+        hint = "Check its quotes and line ends."
+        raise UserError(f"is no CSV: {error}.", path=path, line=1, hint=hint) from error
     has_header = data.header is not False
     names = tuple(field.strip() for field in fields) if has_header else tuple(str(i) for i in range(len(fields)))
     options = data.model_copy(update={"format": "csv", "header": has_header})

@@ -112,6 +112,8 @@ def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple
         raise UserError(f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there.") from error
     if isinstance(value, dict):
         value = value["data"] if isinstance(value.get("data"), list) else [value]
+    if not isinstance(value, list):
+        raise UserError(f"is no list of records: {text.strip()[:60]!r}.", path=path, hint="Write a record a line.")
     for row, item in enumerate(value, 1):
         origin = Origin(str(path), row, "row")
         yield origin, _mapping(item, origin)
