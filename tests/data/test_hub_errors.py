@@ -9,6 +9,7 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
 from tests.local_hub import TOKEN, LocalHub
 from tf_tokclf.data.hub_errors import hub_errors
+from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.errors import JobError, UserError
 
 
@@ -125,3 +126,29 @@ def test_right_to_write_is_missing(hub):
 def test_other_errors_stay_as_they_are(hub):
     with pytest.raises(ZeroDivisionError), hub_errors("model tester/m"):
         print(1 / 0)
+
+
+def test_model_of_a_revision(hub):
+    repository = hub.repository("tester/m")
+    old = repository.commit({"model.safetensors": b"old", "config.json": b'{"a": 1}', "sub/model.safetensors": b"x"})
+    repository.commit({"model.safetensors": b"new"})
+    folder = local_model_folder("tester/m", revision=old)
+    assert (folder / "model.safetensors").read_bytes() == b"old"
+    assert not (folder / "sub").exists()
+    assert (local_model_folder("tester/m") / "model.safetensors").read_bytes() == b"new"
+
+
+def test_model_from_the_cache_offline(hub, monkeypatch):
+    hub.repository("tester/m").commit({"model.safetensors": b"weights"})
+    before = local_model_folder("tester/m")
+    hub.stop()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert local_model_folder("tester/m") == before
+    with pytest.raises(UserError, match="offline mode is on"):
+        local_model_folder("tester/other")
+
+
+def test_model_with_torch_weights_only(hub):
+    hub.repository("tester/m").commit({"pytorch_model.bin": b"pickle"})
+    with pytest.raises(UserError, match=r"tester/m only has pytorch_model.bin"):
+        local_model_folder("tester/m")

@@ -137,6 +137,9 @@ class LocalHub:
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", self.url)
         monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", self.url)
+        monkeypatch.setattr("datasets.config.HF_ENDPOINT", self.url)
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(home / "hf" / "datasets"))
+        monkeypatch.setattr("datasets.config.DOWNLOADED_DATASETS_PATH", str(home / "hf" / "downloads"))
         template = f"{self.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hf" / "hub"))
@@ -460,7 +463,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _repository_call(self, kind: str, name: str, call: str, arguments: list[str]) -> None:
         write = call in ("preupload", "commit", "branch")
-        repository = self._repository(kind, name, write=write)
+        repository = self._repository(kind, name, write=write, files=call == "auth-check")
         if call == "revision":
             self._info(repository, name, "/".join(arguments))
         if call == "tree":

@@ -91,7 +91,7 @@ def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
     from tf_tokclf.data.hub_errors import hub_errors
 
     def fetch(patterns: list[str]) -> Path:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
 
     with hub_errors(f"model {repo_id}"):
         folder = fetch([*TOKENIZER_AND_CONFIG, "*.safetensors"] if weights else TOKENIZER_AND_CONFIG)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
+from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.data.readers.tables import TableReader, open_table
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import JobError, UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+# The revision into which the Hub converts data sets.
+CONVERTED = "refs/convert/parquet"
 
 _MIRRORS = {
     "conll2003": "lhoestq/conll2003",
@@ -42,25 +50,89 @@ def load_saved(path: Path) -> dict[str, Dataset]:
 
 
 def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[str, Dataset]:
-    """The splits of a data set on the Hub."""
+    """The splits of a data set on the Hub, or as cached when the Hub cannot be reached.
+
+    Of one that only exists as a Python script, which nobody runs any more, the Hub's own conversion to Parquet.
+    """
     import datasets
 
     with _quiet():
+        cached = _from_cache_without_hub(name, config, revision)
+        if cached is not None:
+            return cached
+        if revision == CONVERTED:
+            return _load_converted(name, config)
         try:
-            found: Any = datasets.load_dataset(name, config, revision=revision)
-        except datasets.exceptions.DatasetNotFoundError as error:
-            hint = "Check the name, and the network or the login; a folder or a file can be read as well."
-            raise UserError(f"there is no data set {name!r}: {_first_line(error)}", hint=hint) from error
+            return _load(name, config, revision)
         except RuntimeError as error:
             if "scripts are no longer supported" not in str(error):
                 raise
-            raise _script_error(name) from error
+            log.info("data set %s is a Python script: reading the Hub's Parquet copy, revision %s", name, CONVERTED)
+            return _load_converted(name, config)
         except ValueError as error:
             raise UserError(f"data set {name!r}: {_first_line(error)}", hint="See its page on the Hub.") from error
-        except (ConnectionError, OSError) as error:
-            hint = "Check the network, or give a folder that save_to_disk wrote."
+        except (datasets.exceptions.DatasetNotFoundError, OSError) as error:
+            hint = "Check its page on the Hub, or give a folder or a file."
             raise UserError(f"data set {name!r} cannot be fetched: {_first_line(error)}", hint=hint) from error
-    return dict(found)
+
+
+def _from_cache_without_hub(name: str, config: str | None, revision: str | None) -> dict[str, Dataset] | None:
+    """None when the Hub gives the data set; what is cached when the Hub fails; else raises what stands in the way.
+
+    The Hub is asked first because datasets says little of why it fails, and without a network tries for half a minute.
+    """
+    from huggingface_hub import HfApi, constants
+
+    try:
+        with hub_errors(f"data set {name}"):
+            HfApi().dataset_info(name, revision=revision)
+            HfApi().auth_check(name, repo_type="dataset")
+    except (JobError, UserError) as error:
+        if isinstance(error, UserError) and not constants.HF_HUB_OFFLINE:
+            raise
+        try:
+            with _offline():
+                cached = _load(name, config, None)
+        # Whatever is wrong with the cache, the Hub's failure is what the user has to hear of.
+        except Exception:
+            raise error from None
+        log.warning("data set %s is read from the cache, its newest state there: %s", name, error)
+        return cached
+    return None
+
+
+def _load(name: str, config: str | None, revision: str | None) -> dict[str, Dataset]:
+    import datasets
+
+    return dict(datasets.load_dataset(name, config, revision=revision))
+
+
+def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
+    """The splits in the Hub's Parquet conversion, whose files are CONFIG/SPLIT/0000.parquet."""
+    import datasets
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    files: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    with hub_errors(f"data set {name}"):
+        try:
+            paths = HfApi().list_repo_files(name, repo_type="dataset", revision=CONVERTED)
+        except RevisionNotFoundError as error:
+            raise _script_error(name) from error
+        for path in sorted(paths):
+            if path.endswith(".parquet") and path.count("/") == 2:
+                part, split, _ = path.split("/")
+                files[part][split.removeprefix("partial-")].append(path)
+        chosen = config or (next(iter(files)) if len(files) == 1 else "default")
+        if chosen not in files:
+            known = ", ".join(sorted(files)) or "none"
+            raise UserError(
+                f"data set {name!r} has no configuration {chosen!r} among the Hub's Parquet copies.",
+                hint=f"Known: {known}. Choose one with --dataset-config-name.",
+            )
+        root = f"hf://datasets/{name}@{CONVERTED}"
+        parts = {split: [f"{root}/{path}" for path in paths] for split, paths in files[chosen].items()}
+        return dict(datasets.load_dataset("parquet", data_files=parts))
 
 
 def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> TableReader:
@@ -93,13 +165,28 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of the library, which would land between our own lines."""
+    """No progress bars and notes of the library, which would land between our own lines."""
     import datasets
 
-    shown = datasets.utils.is_progress_bar_enabled()
+    shown, verbosity = datasets.utils.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
     try:
         yield
     finally:
+        datasets.logging.set_verbosity(verbosity)
         if shown:
             datasets.enable_progress_bars()
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """What is in the library's cache only."""
+    import datasets
+
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
