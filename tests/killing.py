@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -64,11 +65,17 @@ class KillServer:
         self._process.wait(30)
         self._process.stdout.close()
 
-    def run(self, args: Sequence[str], folder: Path, ending: Ending | None = None) -> Ended:
-        """Run `tf-tokclf ARGS`; changes are counted in `folder`."""
+    def run(
+        self, args: Sequence[str], folder: Path, ending: Ending | None = None, *, max_file_size: int | None = None
+    ) -> Ended:
+        """Run `tf-tokclf ARGS`; changes are counted in `folder`.
+
+        max_file_size: bytes after which writing fails, as on a disk that is full.
+        """
         assert self._process.stdin
         assert self._process.stdout
         request = {"args": list(args), "folder": str(folder), "ending": asdict(ending) if ending else None}
+        request["max_file_size"] = max_file_size
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return Ended(**json.loads(self._process.stdout.readline()))
@@ -117,6 +124,8 @@ def _read_all(descriptor: int) -> bytes:
 def _run(request: dict[str, Any], counting: int) -> None:
     from tf_tokclf.cli.main import cli
 
+    if request["max_file_size"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["max_file_size"], resource.RLIM_INFINITY))
     _arrange(request["folder"], Ending(**request["ending"]) if request["ending"] else None, counting)
     sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - as long as the process
     code = 70

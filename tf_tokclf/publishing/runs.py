@@ -43,11 +43,14 @@ class Target:
         return cls(name, config.hub.private, config.hub.revision)
 
 
-def fit(config: Config, *, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
+def fit(
+    config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> RunResult:
     """Train, save the best epoch by dev F1, score dev and test, write the card; publish if hub.push is on.
 
-    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change,
-    and JobError when the job itself fails.
+    resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises
+    UserError for what the user has to change, JobError when the job itself fails, and Stopped, a
+    KeyboardInterrupt, after Ctrl-C or SIGTERM, with everything saved.
     """
     from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_run
@@ -55,7 +58,7 @@ def fit(config: Config, *, callbacks: Sequence[keras.callbacks.Callback] = ()) -
     repository = prepare_repository(config)
     plan = plan_run(config)
     with publication(plan, repository) as pushes:
-        return train(plan, callbacks=[*callbacks, *pushes])
+        return train(plan, resume=resume, callbacks=[*callbacks, *pushes])
 
 
 def prepare_repository(config: Config) -> HubRepository | None:

@@ -1,0 +1,258 @@
+"""Runs that are killed, interrupted or out of disk, and go on: in the end nothing tells them from undisturbed ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import WORDS
+from tests.encoders import make_bert
+from tests.killing import Ended, Ending, KillServer
+from tf_tokclf import fit, load_config
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import tf
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.run_folder import locked
+
+N_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One and the same run, in as many folders as wanted, each in processes of its own."""
+
+    server: KillServer
+    root: Path
+    files: dict[str, str]
+    encoder: Path
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's settings but its folder."""
+        return {
+            **{f"data.{name}": path for name, path in self.files.items()},
+            "model.name_or_path": str(self.encoder),
+            "optimizer.learning_rate": 1e-3,
+            "training.num_train_epochs": N_EPOCHS,
+            "training.per_device_train_batch_size": 4,
+            "training.gradient_accumulation_steps": 2,
+            "training.precision": "float32",
+            "training.checkpoint_steps": 3,
+            "training.deterministic": True,
+        }
+
+    def fit(self, name: str, ending: Ending | None = None, *, resume: bool = True, **options: Any) -> Ended:
+        """Run it in the folder `name`, or go on with it."""
+        folder = self.root / name
+        assignments = [f"--set={key}={value}" for key, value in self.settings.items()]
+        flags = ["--resume"] if resume else []
+        return self.server.run(["fit", *assignments, f"--output-dir={folder}", *flags], folder, ending, **options)
+
+
+@pytest.fixture(scope="module")
+def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    root = tmp_path_factory.mktemp("resuming")
+    with KillServer() as server:
+        yield Bench(server, root, conll_files, make_bert(root / "encoder", WORDS, num_hidden_layers=1))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(bench: Bench) -> Ended:
+    ended = bench.fit("undisturbed", resume=False)
+    assert ended.code == 0, ended.stderr
+    return ended
+
+
+def outcome(run: RunDir) -> dict[str, Any]:
+    """Everything of a finished run that must not depend on how often it was disturbed: all but times."""
+    results = json.loads(run.results.read_text(encoding="utf-8"))
+    results.pop("seconds")
+    history = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines()]
+    (newest,) = run.checkpoints.glob(f"epoch-{N_EPOCHS:04d}-*")
+    reader = tf.train.load_checkpoint(str(newest / "variables"))
+    return {
+        "best weights": (run.model / "model.safetensors").read_bytes(),
+        "last variables": {
+            name: np.asarray(reader.get_tensor(name)).tobytes()
+            for name in sorted(reader.get_variable_to_shape_map())
+            if not name.startswith("_CHECKPOINTABLE")
+        },
+        "history": [
+            {key: value for key, value in record.items() if "second" not in key} for record in history
+        ],
+        "results": results,
+        "predictions": [path.read_bytes() for path in sorted(run.predictions.iterdir())],
+        "files": sorted(
+            path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if "tfevents" not in path.name
+        ),
+    }
+
+
+def differences(bench: Bench, name: str) -> list[str]:
+    """Which parts of the outcome of run `name` are not those of the undisturbed run."""
+    expected, found = (outcome(RunDir(bench.root / run)) for run in ("undisturbed", name))
+    return [part for part in expected if expected[part] != found[part]]
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    return max((folder / "checkpoints").glob("epoch-????-step-???????"))
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """How the stages of one run ended that was disturbed in every way."""
+
+    killed: list[Ended]
+    interrupted: Ended
+    after_damage: Ended
+
+
+@pytest.fixture(scope="module")
+def disturbed(bench: Bench, undisturbed: Ended) -> Disturbed:
+    folder = bench.root / "disturbed"
+    # One second is in the middle of tracing, change 33 while the first epoch is saved.
+    killed = [bench.fit("disturbed", Ending(seconds=1.0)), bench.fit("disturbed", Ending(change=33, seconds=0.005))]
+    interrupted = bench.fit("disturbed", Ending(change=12, signal=signal.SIGINT))
+    flip_a_byte(newest_checkpoint(folder) / "variables.data-00000-of-00001")
+    after_damage = bench.fit("disturbed")
+    return Disturbed(killed, interrupted, after_damage)
+
+
+def test_the_undisturbed_run_has_something_to_compare(bench: Bench, undisturbed: Ended):
+    history = outcome(RunDir(bench.root / "undisturbed"))["history"]
+    assert len({record["dev_f1"] for record in history}) > 1
+
+
+def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench: Bench, disturbed: Disturbed):
+    assert [ended.code for ended in disturbed.killed] == [-signal.SIGKILL] * 2
+    assert disturbed.after_damage.code == 0, disturbed.after_damage.stderr
+    assert differences(bench, "disturbed") == []
+
+
+def test_ctrl_c_saves_and_tells_how_to_go_on(bench: Bench, disturbed: Disturbed):
+    assert disturbed.interrupted.code == 130
+    command = f"tf-tokclf fit {bench.root / 'disturbed' / 'config.yaml'} --resume"
+    assert "Stopped by Ctrl-C at epoch " in disturbed.interrupted.stderr
+    assert disturbed.interrupted.stderr.rstrip().endswith(command)
+
+
+def test_a_damaged_checkpoint_is_named_and_an_older_one_taken(disturbed: Disturbed):
+    message = "is damaged (variables.data-00000-of-00001 is not what was written): looking for an older checkpoint"
+    assert message in disturbed.after_damage.stderr
+
+
+def test_two_checkpoints_are_kept_that_sha256sum_finds_whole(bench: Bench, undisturbed: Ended):
+    folders = list((bench.root / "undisturbed" / "checkpoints").iterdir())
+    assert len(folders) == 2
+    for folder in folders:
+        check = ["sha256sum", "--check", "--strict", "--status", "SHA256SUMS"]
+        assert subprocess.run(check, cwd=folder, check=False).returncode == 0
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_whole(bench: Bench, undisturbed: Ended):
+    weights = (bench.root / "undisturbed" / "model" / "model.safetensors").stat().st_size
+    # Room for the model's weights, not for a checkpoint with the optimizer's two moments.
+    full = bench.fit("full", max_file_size=weights + 20_000)
+    assert full.code == 1
+    assert "the disk is full" in full.stderr
+    assert "make room, then go on with: tf-tokclf fit" in full.stderr
+    assert bench.fit("full").code == 0
+    assert differences(bench, "full") == []
+
+
+@pytest.fixture
+def finished(bench: Bench, undisturbed: Ended, tmp_path: Path) -> Path:
+    return shutil.copytree(bench.root / "undisturbed", tmp_path / "run")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"training.seed": 7}, r"changed: training.seed \(was 42, is 7\)"),
+        ({"optimizer.learning_rate": 1e-4}, r"changed: optimizer.learning_rate \(was 0.001, is 0.0001\)"),
+        ({"data.max_train_samples": 20}, r"data.max_train_samples \(was None, is 20\), the train data\."),
+    ],
+)
+def test_another_run_is_refused_by_name_and_nothing_touched(
+    bench: Bench, finished: Path, changed: dict[str, Any], message: str
+):
+    before = contents(finished)
+    config = load_config(options={**bench.settings, "output_dir": str(finished), **changed})
+    with pytest.raises(UserError, match=message):
+        fit(config, resume=True)
+    assert contents(finished) == before
+
+
+def test_changed_data_are_refused(bench: Bench, finished: Path, tmp_path: Path):
+    train = tmp_path / "train.conll"
+    text = Path(bench.files["train_file"]).read_text(encoding="utf-8")
+    train.write_text(text.replace("london\tB-LOC", "london\tB-PER", 1), encoding="utf-8")
+    settings = {**bench.settings, "output_dir": str(finished), "data.train_file": str(train)}
+    with pytest.raises(UserError, match=r"changed: the train data\."):
+        fit(load_config(options=settings), resume=True)
+
+
+def test_damage_in_all_checkpoints_is_an_error(bench: Bench, finished: Path):
+    for folder in (finished / "checkpoints").iterdir():
+        flip_a_byte(folder / "state.json")
+    with pytest.raises(UserError, match="none of the 2 checkpoints is whole"):
+        fit(load_config(options={**bench.settings, "output_dir": str(finished)}), resume=True)
+
+
+def test_two_runs_in_one_folder_exclude_each_other(bench: Bench, tmp_path: Path):
+    with locked(RunDir(tmp_path)), pytest.raises(UserError, match="another run is writing in this folder"):
+        fit(load_config(options={**bench.settings, "output_dir": str(tmp_path)}))
+
+
+@pytest.mark.slow
+def test_killed_at_every_change_of_its_files(bench: Bench, undisturbed: Ended):
+    failed = []
+    for change in range(1, undisturbed.n_changes + 1):
+        name = f"change-{change}"
+        assert bench.fit(name, Ending(change)).code == -signal.SIGKILL
+        ended = bench.fit(name)
+        failed += [(name, ended.stderr)] if ended.code else [(name, part) for part in differences(bench, name)]
+        shutil.rmtree(bench.root / name)
+    print(f"killed at each of {undisturbed.n_changes} changes of files")
+    assert failed == []
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(bench: Bench, undisturbed: Ended):
+    chance = np.random.default_rng(20)
+    failed = []
+    n_kills = 0
+    for number in range(24):
+        name = f"moment-{number}"
+        # Up to three times, in the middle of writing or at any time.
+        for _ in range(chance.integers(1, 4)):
+            if chance.random() < 0.5:
+                ending = Ending(seconds=chance.uniform(0, undisturbed.seconds))
+            else:
+                ending = Ending(int(chance.integers(1, undisturbed.n_changes)), chance.uniform(0, 0.01))
+            n_kills += bench.fit(name, ending).code == -signal.SIGKILL
+        ended = bench.fit(name)
+        failed += [(name, ended.stderr)] if ended.code else [(name, part) for part in differences(bench, name)]
+        shutil.rmtree(bench.root / name)
+    print(f"killed {n_kills} times in 24 runs")
+    assert n_kills >= 20
+    assert failed == []
