@@ -52,8 +52,9 @@ def claim_folder(run: RunDir, *, overwrite: bool) -> None:
 
 
 def clear_folder(run: RunDir) -> None:
-    """Remove everything that a run writes, the configuration last: what is half gone can still be told."""
-    for path in [*(path for path in run.files if path != run.config), run.config]:
+    """Remove everything that a run writes: first what could be gone on with, last what says that a run was here."""
+    others = [path for path in run.files if path not in (run.checkpoints, run.config)]
+    for path in [run.checkpoints, *others, run.config]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
