@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of
 from tf_tokclf.data.hub_http import LONGEST_RETRY_AFTER_S, redact
 from tf_tokclf.errors import JobError, UserError
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.hf_api import RepoFile
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -122,26 +126,24 @@ class HubRepository:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 
         api = HfApi(token=self.token)
-        files = {path.relative_to(folder).as_posix(): path for path in files_to_push(folder)}
+        files = files_to_push(folder)
+        ours = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
         head = str(api.repo_info(self.repo_id, revision=self.revision).sha)
         published = self._published(api, head)
-        leftover = _leftover(files, published)
-        changed = bool(leftover or _differing(files, published))
+        leftover = _leftover(ours, published)
+        changed = bool(leftover or _differing(ours, published))
         if changed:
             if self.head not in (None, head):
                 log.warning("Hub: commit %.8s of somebody else lies below this push.", head)
             head = api.create_commit(
                 self.repo_id,
-                [
-                    *(CommitOperationAdd(name, path) for name, path in files.items()),
-                    *(CommitOperationDelete(name) for name in leftover),
-                ],
+                [*ours, *map(CommitOperationDelete, leftover)],
                 commit_message=message,
                 revision=self.revision,
                 # A commit of ours that arrives late must not land on a newer one.
                 parent_commit=head,
             ).oid
-            differing = _differing(files, self._published(api, head))
+            differing = _differing(ours, self._published(api, head))
             if differing:
                 names = ", ".join(differing)
                 raise JobError(
@@ -150,9 +152,11 @@ class HubRepository:
         self.head = head
         return Pushed(self.repo_id, head, f"{constants.ENDPOINT}/{self.repo_id}/tree/{head}", changed)
 
-    def _published(self, api: Any, commit: str) -> dict[str, Any]:
+    def _published(self, api: HfApi, commit: str) -> dict[str, RepoFile]:
+        from huggingface_hub.hf_api import RepoFile
+
         tree = api.list_repo_tree(self.repo_id, recursive=True, revision=commit)
-        return {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
+        return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
 
 
 def push_folder(
@@ -189,28 +193,27 @@ def files_to_push(folder: Path) -> list[Path]:
     )
 
 
-def _differing(files: dict[str, Path], published: dict[str, Any]) -> list[str]:
+def _differing(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
     """Names of the files that the Hub lacks or has with another content."""
-    return [name for name, path in files.items() if not _is_same(path, published.get(name))]
+    return [one.path_in_repo for one in ours if not _is_same(one, published.get(one.path_in_repo))]
 
 
-def _leftover(files: dict[str, Path], published: dict[str, Any]) -> list[str]:
+def _leftover(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
     """Published files beside ours in a sub-folder: an older checkpoint's. The top is only added to."""
-    folders = {PurePosixPath(name).parent for name in files} - {PurePosixPath()}
-    return [name for name in published if name not in files and PurePosixPath(name).parent in folders]
+    names = {one.path_in_repo for one in ours}
+    folders = {PurePosixPath(name).parent for name in names} - {PurePosixPath()}
+    return [name for name in published if name not in names and PurePosixPath(name).parent in folders]
 
 
-def _is_same(path: Path, entry: Any) -> bool:
-    size = path.stat().st_size
-    if entry is None or entry.size != size:
+def _is_same(ours: CommitOperationAdd, published: RepoFile | None) -> bool:
+    """Equal hashes: SHA-256, which `ours` has at hand, for large files, git's own for the others."""
+    size = ours.upload_info.size
+    if published is None or published.size != size:
         return False
-    if entry.lfs:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest() == entry.lfs.sha256
-    return hashlib.sha1(b"blob %d\0" % size + path.read_bytes()).hexdigest() == entry.blob_id
+    if published.lfs:
+        return ours.upload_info.sha256.hex() == published.lfs.sha256
+    with ours.as_file() as file:
+        return hashlib.sha1(b"blob %d\0" % size + file.read()).hexdigest() == published.blob_id
 
 
 def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
@@ -232,7 +235,7 @@ def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
         return action()
 
 
-def _check_right_to_write(api: Any, repo_id: str, revision: str) -> None:
+def _check_right_to_write(api: HfApi, repo_id: str, revision: str) -> None:
     """Ask for an upload: creating what exists succeeds with a token that may only read."""
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
