@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tests.local_hub import TOKEN, LocalHub
+from tests.local_hub import TOKEN, LocalHub, need_git_lfs
 
 
 @pytest.fixture
@@ -133,9 +133,7 @@ def test_data_set_loads(hub, tmp_path):
 
 
 def test_git_clones_and_pushes_large_files(hub, tmp_path):
-    assert subprocess.run(["git", "lfs", "version"], capture_output=True).returncode == 0, (
-        "apt-get install git-lfs"
-    )
+    need_git_lfs()
     hub.create("tester/model")
     clone = tmp_path / "clone"
     env = {"PATH": "/usr/bin:/bin:/usr/local/bin", **hub.env(tmp_path / "home")}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.local_hub import TOKEN, LocalHub
+from tests.local_hub import TOKEN, LocalHub, need_git_lfs
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import check_config
 from tf_tokclf.errors import UserError
@@ -222,9 +222,7 @@ def test_strategies(hub, tmp_path, conll_files, tiny_bert):
 
 
 def test_transformers_own_callback_by_choice(hub, tmp_path, conll_files, tiny_bert):
-    assert subprocess.run(["git", "lfs", "version"], capture_output=True).returncode == 0, (
-        "apt-get install git-lfs"
-    )
+    need_git_lfs()
     run = RunDir(tmp_path / "run")
     options = [*fit_options(conll_files, tiny_bert, run.root), "--hub-backend", "git"]
     done = CliRunner().invoke(cli, ["fit", *map(str, options)])
