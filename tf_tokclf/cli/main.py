@@ -14,6 +14,8 @@ from tf_tokclf.version import __version__
 
 # name -> (module, attribute, short help). The help stands here so that `--help` imports no command.
 COMMANDS = {
+    "init": ("tf_tokclf.cli.init", "init_command", "Print a commented configuration that runs."),
+    "config": ("tf_tokclf.cli.config", "config_command", "Check, fill and compare configurations."),
     "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show what is in the data, and what is wrong with it."),
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from tf_tokclf.config.schema import Config
+from tf_tokclf.config.settings import section_class
 from tf_tokclf.config.shipped import shipped_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import open_whole
@@ -129,11 +130,6 @@ def setting_names(section: type[BaseModel], prefix: str = "") -> Iterable[str]:
     """The dotted names of all settings below `section`."""
     for name, field in section.model_fields.items():
         yield prefix + name
-        child = _section_of(field.annotation)
+        child = section_class(field.annotation)
         if child is not None:
             yield from setting_names(child, f"{prefix}{name}.")
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    candidates = (annotation, *get_args(annotation))
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

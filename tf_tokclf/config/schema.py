@@ -177,7 +177,7 @@ class HubConfig(Section):
 class Config(Section):
     """One run, whole."""
 
-    task: Task = Field(Task.NER, description="ner, pos, chunk or slots: names the label column of tables")
+    task: Task = Field(Task.NER, description="names the label column of tables, {task}_tags")
     output_dir: str | None = Field(None, description="the run's folder")
     overwrite: bool = Field(False, description="replace a run that is already in that folder")
     data: DataConfig = DataConfig()

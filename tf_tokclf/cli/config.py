@@ -1,0 +1,120 @@
+"""tf-tokclf config: check, fill, diff and schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tf_tokclf.cli.options import TwinCommand
+
+if TYPE_CHECKING:
+    from tf_tokclf.config.schema import Config
+
+_ASSIGNMENTS = click.option(
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it."
+)
+_OUTPUT = click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not to stdout."
+)
+_FORCE = click.option("--force", is_flag=True, help="Replace the file named by --output.")
+
+
+@click.group("config")
+def config_command() -> None:
+    """Check, fill and compare configurations.
+
+    CONFIG is a YAML file, the name of one that comes with tf-tokclf, or a run's folder.
+
+    \b
+    tf-tokclf config check mine.yaml
+    tf-tokclf config diff runs/first runs/second
+    """
+
+
+@config_command.command("check", cls=TwinCommand)
+@click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
+@_ASSIGNMENTS
+def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
+    """Say every problem of configurations, or that there is none. Data and model are not read: fit --dry-run does."""
+    from tf_tokclf.errors import UserError
+
+    problems = []
+    for name in configs:
+        try:
+            _loaded(name, assignments)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            click.echo(f"{name}: nothing wrong", err=True)
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+@config_command.command("fill", cls=TwinCommand)
+@click.argument("config")
+@_ASSIGNMENTS
+@_OUTPUT
+@_FORCE
+def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
+    """Print a configuration with every setting in it, each explained."""
+    from tf_tokclf.config.settings import setting_values
+    from tf_tokclf.config.starter import Amount, starter_yaml
+
+    values = setting_values(_loaded(config, assignments))
+    _write(starter_yaml(values, Amount.FULL), output, force=force)
+
+
+@config_command.command("diff", cls=TwinCommand)
+@click.argument("a", metavar="CONFIG")
+@click.argument("b", metavar="[OTHER]", required=False)
+def diff_command(a: str, b: str | None) -> None:
+    """Print the settings in which CONFIG differs from OTHER, or without it from the defaults."""
+    from tf_tokclf.config.schema import Config
+    from tf_tokclf.config.settings import differences, setting_values
+    from tf_tokclf.config.starter import yaml_value
+
+    first = Config() if b is None else _loaded(a, ())
+    second = _loaded(a if b is None else b, ())
+    found = differences(setting_values(first), setting_values(second))
+    for name, (old, new) in found.items():
+        click.echo(f"{name}: {yaml_value(old)} -> {yaml_value(new)}")
+    if not found:
+        click.echo("No setting differs.", err=True)
+
+
+@config_command.command("schema", cls=TwinCommand)
+@_OUTPUT
+@_FORCE
+def schema_command(output: Path | None, force: bool) -> None:
+    """Print the JSON Schema of configurations, by which editors complete and check them.
+
+    With the YAML extension of an editor, write at the head of a configuration:
+
+    \b
+    # yaml-language-server: $schema=config.schema.json
+    """
+    from tf_tokclf.config.json_schema import schema_text
+
+    _write(schema_text(), output, force=force)
+
+
+def _loaded(config: str, assignments: tuple[str, ...]) -> Config:
+    from tf_tokclf.config.loading import load_config
+    from tf_tokclf.run_dir import RunDir
+
+    own = RunDir(Path(config)).config
+    return load_config(own if own.is_file() else config, assignments=assignments)
+
+
+def _write(text: str, output: Path | None, *, force: bool) -> None:
+    from tf_tokclf.cli.outputs import check_output
+    from tf_tokclf.run_dir import open_whole
+
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    check_output(output, force=force)
+    with open_whole(output) as file:
+        file.write(text)

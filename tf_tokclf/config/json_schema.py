@@ -1,0 +1,31 @@
+"""The JSON Schema of configurations, by which editors complete and check them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import Config
+from tf_tokclf.config.shipped import SHIPPED
+
+SHIPPED_SCHEMA: Path = SHIPPED / "config.schema.json"
+
+
+def config_schema() -> dict[str, Any]:
+    """The schema, made from the configuration's classes."""
+    schema = Config.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of tf-tokclf fit",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def schema_text() -> str:
+    """The schema as the package ships it.
+
+    >>> json.loads(schema_text())["properties"]["task"]["default"]
+    'ner'
+    """
+    return json.dumps(config_schema(), ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,144 @@
+"""All settings as a flat list, in the schema's order and the user's words; differences between two configurations."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tf_tokclf.config.schema import Config
+
+_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: dotted name, the kind of its values, its default, what it means."""
+
+    name: str
+    kind: str
+    default: Any
+    description: str
+
+    @property
+    def key(self) -> str:
+        """The last part of the name."""
+        return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class SettingSection:
+    """A section with its settings; the settings outside all sections stand in one without a name."""
+
+    name: str
+    about: str
+    settings: tuple[Setting, ...]
+
+
+def setting_sections() -> list[SettingSection]:
+    """All sections, those inside others as `outer.inner`.
+
+    >>> [section.name for section in setting_sections()][:4]
+    ['', 'data', 'model', 'alignment']
+    """
+    return list(_sections(Config, ""))
+
+
+def setting_values(config: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> plain value, of all settings."""
+    values: dict[str, Any] = {}
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            values |= setting_values(value, f"{prefix}{name}.")
+        else:
+            values[prefix + name] = plain(value)
+    return values
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Name -> both values, where they differ.
+
+    >>> differences({"seed": 1, "task": "ner"}, {"seed": 2, "task": "ner"})
+    {'seed': (1, 2)}
+    """
+    return {name: (a[name], b[name]) for name in a if a[name] != b[name]}
+
+
+def plain(value: Any) -> Any:
+    """A value as YAML and JSON have it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+def _sections(model: type[BaseModel], prefix: str) -> Iterator[SettingSection]:
+    own, inner = [], []
+    for name, field in model.model_fields.items():
+        child = section_class(field.annotation)
+        if child is not None:
+            inner.append((child, f"{prefix}{name}"))
+        else:
+            default = plain(field.get_default(call_default_factory=True))
+            own.append(Setting(prefix + name, _kind(field), default, field.description or ""))
+    if own:
+        yield SettingSection(prefix.rstrip("."), inspect.cleandoc(model.__doc__ or ""), tuple(own))
+    for child, name in inner:
+        yield from _sections(child, f"{name}.")
+
+
+
+def section_class(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, if it holds one."""
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _kind(field: FieldInfo) -> str:
+    """The values that a field takes, in words."""
+    text = _kind_of(field.annotation)
+    bounds = [
+        f"{word} {getattr(constraint, name):g}"
+        for constraint in field.metadata
+        for name, word in _BOUNDS.items()
+        if getattr(constraint, name, None) is not None
+    ]
+    return f"{text} {' and '.join(bounds)}" if bounds else text
+
+
+def _kind_of(annotation: Any) -> str:
+    """
+    >>> _kind_of(Literal["a", "b"]), _kind_of(str | int | None), _kind_of(tuple[str, ...])
+    ('a or b', 'text, whole number or null', 'list of text')
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return _either([str(value) for value in arguments])
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _either([str(member.value) for member in annotation])
+    if origin in (Union, types.UnionType):
+        return _either([_kind_of(argument) for argument in arguments])
+    if origin is tuple:
+        return f"list of {_kind_of(arguments[0])}"
+    if origin is dict:
+        return f"mapping of {_kind_of(arguments[0])} to {_kind_of(arguments[1])}"
+    if annotation is type(None):
+        return "null"
+    if hasattr(annotation, "__metadata__"):
+        constraint = annotation.__metadata__[0]
+        bounds = [f"{w} {getattr(constraint, n):g}" for n, w in _BOUNDS.items() if hasattr(constraint, n)]
+        return f"{_TYPES[arguments[0]]} {' and '.join(bounds)}"
+    return _TYPES[annotation]
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
