@@ -46,7 +46,7 @@ def init_command(
     \b
     tf-tokclf init > sample.yaml
     tf-tokclf init --data train.conll --model bert-base-cased -o mine.yaml
-    tf-tokclf init --task pos --data commul/some_treebank --minimal
+    tf-tokclf init --task pos --data treebank/ --minimal
     """
     from tf_tokclf.cli.outputs import check_output
     from tf_tokclf.config.starter import Amount, data_settings, starter_yaml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -10,8 +11,36 @@ import click
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+# Headings of `--help`, in order, with the sections of settings that stand under them.
+HEADINGS = {
+    "Run": ("task", "output_dir", "overwrite"),
+    "Data": ("data",),
+    "Model": ("model",),
+    "Pieces and windows": ("alignment",),
+    "Training": ("optimizer", "training"),
+    "Scoring": ("evaluation",),
+    "Publishing": ("hub",),
+    "Options": (),
+    "Loading and running the model": (),
+    "Messages": (),
+}
+
+
 class TwinCommand(click.Command):
-    """A command whose `--long-options` may be written `--long_options`, as run_ner.py spells them."""
+    """A command whose `--long-options` may be written `--long_options`, as run_ner.py spells them, and whose help has
+    its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All options, each under its heading."""
+        records: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                records[_heading(parameter)].append(record)
+        for heading, rows in records.items():
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, with the underscores of known options read as hyphens."""
@@ -30,6 +59,23 @@ def _hyphenated(arg: str, known: set[str]) -> str:
     return f"{hyphenated}{equals}{value}" if hyphenated in known else arg
 
 
+class HeadedOption(click.Option):
+    """An option that stands under a heading of its own in the help."""
+
+    def __init__(self, *args: Any, heading: str, **arguments: Any) -> None:
+        super().__init__(*args, **arguments)
+        self.heading = heading
+
+
+def _heading(parameter: click.Parameter) -> str:
+    if isinstance(parameter, HeadedOption):
+        return parameter.heading
+    if isinstance(parameter, SettingOption):
+        section = parameter.setting.partition(".")[0]
+        return next((heading for heading, sections in HEADINGS.items() if section in sections), "Options")
+    return "Messages" if "--help" in parameter.opts else "Options"
+
+
 def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--verbose and --quiet, carried out before anything else is imported."""
 
@@ -42,11 +88,13 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in (
         click.option(
-            "--quiet", "-q", is_flag=True, is_eager=True, expose_value=False, callback=set_up, help="Warnings only."
+            "--quiet", "-q", cls=HeadedOption, heading="Messages", is_flag=True, is_eager=True, expose_value=False, callback=set_up, help="Warnings only."
         ),
         click.option(
             "--verbose",
             "-v",
+            cls=HeadedOption,
+            heading="Messages",
             is_flag=True,
             is_eager=True,
             expose_value=False,
@@ -89,16 +137,17 @@ class SettingOption(click.Option):
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
-    for option in (
-        click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub."),
-        click.option(
+    option = partial(click.option, cls=HeadedOption, heading="Loading and running the model")
+    for decorate in (
+        option("--model-revision", "revision", help="Branch, tag or commit on the Hub."),
+        option(
             "--precision",
             type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
             default="float32",
             show_default=True,
             help="What to compute in.",
         ),
-        click.option(
+        option(
             "--per-device-eval-batch-size",
             "batch_size",
             type=click.IntRange(min=1),
@@ -106,21 +155,21 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Windows a forward pass.",
         ),
-        click.option(
+        option(
             "--decoding",
             type=click.Choice(["argmax", "viterbi"]),
             default="argmax",
             show_default=True,
             help="viterbi: only label sequences that the scheme allows.",
         ),
-        click.option(
+        option(
             "--aggregation",
             type=click.Choice(["first", "average", "max"]),
             default="first",
             show_default=True,
             help="Which of a word's pieces speak for it.",
         ),
-        click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+        option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
     ):
-        function = option(function)
+        function = decorate(function)
     return function

@@ -106,7 +106,11 @@ def _section_text(section: SettingSection, chosen: list[Setting], values: Mappin
 
 def _comment(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        " ".join(text.split()), WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}#   "
+        " ".join(text.split()),
+        WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}#   ",
+        break_on_hyphens=False,
     )
 
 
