@@ -54,12 +54,14 @@ def test_viterbi_gives_only_what_the_scheme_allows(run: RunDir, tmp_path: Path):
     assert not [fault for line in lines for fault in violations(line.predicted, Scheme.IOB2)]
 
 
-def test_temperature_is_stored_and_makes_the_loss_smaller_but_no_label_differ(run: RunDir):
-    before = evaluate(run.root, split="validation")
+def test_temperature_is_stored_and_makes_scores_foretell_better_but_no_label_differ(run: RunDir):
+    before = evaluate(run.root, split="validation", errors=True)
     result = calibrate(run.root)
     stored = json.loads((run.model / "tf_tokclf.json").read_text(encoding="utf-8"))["temperature"]
-    after = evaluate(run.root, split="validation")
+    after = evaluate(run.root, split="validation", errors=True)
     assert stored == result.temperature != 1
-    assert after.loss < before.loss
+    assert result.after.log_loss < result.before.log_loss
+    assert before.errors.calibration.log_loss == pytest.approx(result.before.log_loss, rel=1e-4)
+    assert after.errors.calibration.log_loss == pytest.approx(result.after.log_loss, rel=1e-4)
     assert after.scores.to_json() == before.scores.to_json()
     assert calibrate(run.root).temperature == pytest.approx(result.temperature, rel=1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_tokclf.data.sentence import Span
-from tf_tokclf.scoring.calibration import fit_temperature, reliability, span_score, temper
+from tf_tokclf.scoring.calibration import PredictedSpans, fit_temperature, reliability, span_score, temper
 
 
 def test_a_span_is_as_sure_as_its_least_sure_word():
@@ -36,14 +36,20 @@ def test_bins_hold_each_prediction_once():
 def test_finds_the_temperature_that_was_put_in(temperature):
     rng = np.random.default_rng(1)
     honest = temper(rng.normal(size=(20_000, 5)) * 2, 1.0)
-    gold = (honest.cumsum(axis=1) * 0 + np.exp(honest)).cumsum(axis=1) > rng.random((20_000, 1))
+    labels = honest.argmax(axis=1)
+    right = rng.random(20_000) < np.exp(honest.max(axis=1))
     too_sure = temper(honest * temperature, 1.0)
-    assert fit_temperature(too_sure.astype(np.float32), gold.argmax(axis=1)) == pytest.approx(temperature, rel=0.05)
+    spans = PredictedSpans(too_sure.astype(np.float32), labels, np.arange(20_000), right)
+    assert fit_temperature(spans) == pytest.approx(temperature, rel=0.06)
 
 
-def test_unknown_labels_and_unseen_words_are_left_out():
-    scores = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [np.nan, np.nan], [0.7, 0.3]] * 5))
-    gold = np.array([0, 1, 0, -1] * 5)
-    assert fit_temperature(scores, gold) == pytest.approx(fit_temperature(scores[[0, 1]], gold[[0, 1]]), rel=1e-3)
-    assert fit_temperature(scores[:0], gold[:0]) == 1
-    assert fit_temperature(scores[3:4], gold[3:4]) == 1
+def test_span_scores_at_a_temperature_are_the_smallest_of_their_words():
+    scores = np.log(np.array([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8]]))
+    spans = PredictedSpans(scores, np.array([0, 1, 1]), np.array([0, 2]), np.array([True, False]))
+    assert spans.scores(1.0) == pytest.approx([0.7, 0.8])
+    assert (spans.scores(5.0) < spans.scores(1.0)).all()
+
+
+def test_without_predicted_spans_the_temperature_stays():
+    nothing = PredictedSpans(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
+    assert fit_temperature(nothing) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.api import labelled_splits
 from tf_tokclf.inference.tagger import TaggedSentence, Tagger
-from tf_tokclf.scoring.calibration import Reliability, fit_temperature, reliability, span_score, temper
+from tf_tokclf.scoring.calibration import PredictedSpans, Reliability, fit_temperature, reliability
 from tf_tokclf.scoring.error_analysis import spans_in
 
 log = logging.getLogger(__name__)
@@ -45,47 +46,37 @@ def calibrate(
     tagger = Tagger.load(reference, **options)
     info = tagger.info
     tagger.info = info.with_temperature(1.0)
-    kept = [_Kept.of(tagged) for tagged in tagger.tag(labelled)]
-    gold = np.concatenate([one.gold for one in kept])
-    temperature = fit_temperature(np.concatenate([one.log_probabilities for one in kept]), gold)
+    spans = _predicted_spans(tagger.tag(labelled), tagger)
+    temperature = fit_temperature(spans)
     write_model_info(folder, info.with_temperature(temperature))
-    result = Calibration(temperature, _reliability(kept, tagger, 1.0), _reliability(kept, tagger, temperature))
+    before, after = (reliability(spans.scores(t), spans.right) for t in (1.0, temperature))
     log.info(
         "temperature %.3f fitted on %s: calibration error of span scores %.2f %% before, %.2f %% after",
         temperature,
         split,
-        100 * result.before.expected_calibration_error,
-        100 * result.after.expected_calibration_error,
+        100 * before.expected_calibration_error,
+        100 * after.expected_calibration_error,
     )
-    return result
+    return Calibration(temperature, before, after)
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What is needed of a sentence: (words, labels) scores, gold ids (-1: unknown), labels of both sides."""
-
-    log_probabilities: np.ndarray
-    gold: np.ndarray
-    gold_labels: tuple[str, ...]
-    predicted: tuple[str, ...]
-
-    @classmethod
-    def of(cls, tagged: TaggedSentence) -> _Kept:
-        labels = tagged.sentence.labels or ()
-        ids = np.array([tagged.label_set.id_by_label.get(label, -1) for label in labels], np.int64)
-        return cls(tagged.log_probabilities.copy(), ids, labels, tagged.labels)
-
-
-def _reliability(kept: list[_Kept], tagger: Tagger, temperature: float) -> Reliability:
-    scores, right = [], []
-    for one in kept:
-        ids = [tagger.labels.id_by_label[label] for label in one.predicted]
-        chosen = np.exp(temper(one.log_probabilities, temperature)[np.arange(len(ids)), ids]).tolist()
-        probabilities = [None if p != p else p for p in chosen]
-        gold = set(spans_in(one.gold_labels, tagger.labels.scheme))
-        for span in spans_in(one.predicted, tagger.labels.scheme):
-            score = span_score(probabilities, span)
-            if score is not None:
-                scores.append(score)
+def _predicted_spans(sentences: Iterable[TaggedSentence], tagger: Tagger) -> PredictedSpans:
+    """The predicted spans of labelled sentences; memory holds their words' scores, not those of all words."""
+    labels = tagger.labels
+    scores, ids, lengths, right = [], [], [], []
+    for tagged in sentences:
+        gold = set(spans_in(tagged.sentence.labels or (), labels.scheme))
+        for span in spans_in(tagged.labels, labels.scheme):
+            words = slice(span.start, span.end)
+            seen = ~np.isnan(tagged.log_probabilities[words, 0])
+            if seen.any():
+                scores.append(tagged.log_probabilities[words][seen])
+                ids.append(np.array([labels.id_by_label[x] for x in tagged.labels[words]])[seen])
+                lengths.append(int(seen.sum()))
                 right.append(span in gold)
-    return reliability(scores, right)
+    return PredictedSpans(
+        log_probabilities=np.concatenate([np.zeros((0, len(labels)), np.float32), *scores]),
+        labels=np.concatenate([np.zeros(0, np.int64), *ids]),
+        starts=np.cumsum([0, *lengths])[:-1],
+        right=np.array(right, bool),
+    )
