@@ -49,7 +49,7 @@ def test_neighbouring_windows_share_the_overlap_where_words_allow(
 def test_truncation_keeps_the_first_window_only():
     plan = plan_windows(np.ones(10, int), np.array([0, 10]), capacity=4, overlap=1, truncate=True)
     assert len(plan.sentence) == 1
-    assert (plan.first[0], plan.last[0]) == (0, 4)
+    assert (plan.first[0], plan.last[0]) == (plan.own_first[0], plan.own_last[0]) == (0, 4)
 
 
 def test_context_stays_in_its_document_and_unscored():

@@ -71,7 +71,10 @@ def plan_windows(
     rows = [np.stack([whole, first, last, starts[whole], stops[whole]])]
     for sentence in np.flatnonzero(lengths > capacity):
         begin, end = int(starts[sentence]), int(stops[sentence])
-        runs = split_long(n_pieces[begin:end], capacity=capacity, overlap=overlap)[: 1 if truncate else None]
+        runs = split_long(n_pieces[begin:end], capacity=capacity, overlap=overlap)
+        if truncate:
+            # The only window answers for all that it shows.
+            runs = [(0, runs[0][1], 0, runs[0][1])]
         rows.append(np.array([(sentence, *(np.array(run) + begin)) for run in runs]).T)
     table = np.concatenate(rows, axis=1)
     table = table[:, np.lexsort((table[3], table[0]))]

@@ -1,0 +1,114 @@
+"""Labelling: every word once, in order, whatever the windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.model_info import ModelInfo
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.inference import tagger as tagger_module
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import keras
+from tf_tokclf.model.loading import new_classifier
+from tf_tokclf.model.precision import Precision
+
+LABELS = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bert: Path) -> keras.Model:
+    keras.utils.set_random_seed(11)
+    return new_classifier(tiny_bert, LABELS.names, precision=Precision("float32", "test"))
+
+
+def tagger_for(model: keras.Model, folder: Path, **options: int | bool) -> Tagger:
+    reading = Reading("first", **{"max_length": 64, "overlap": 8, **options})
+    return Tagger(model, load_tokenizer(folder), ModelInfo(reading, LABELS), batch_size=4)
+
+
+def sentences_of(lengths: list[int]) -> list[Sentence]:
+    rng = np.random.default_rng(5)
+    words = np.array(["ada", "london", "visited", "xyz", "and", "."])
+    return [Sentence(tuple(rng.choice(words, n)), document="d") for n in lengths]
+
+
+def test_windows_change_nothing_for_texts_that_fit(model: keras.Model, tiny_bert: Path):
+    sentences = sentences_of([1, 3, 5, 7])
+    whole = list(tagger_for(model, tiny_bert).tag(sentences))
+    longest = 2 + max(sum(3 if word == "xyz" else 1 for word in s.words) for s in sentences)
+    windowed = list(tagger_for(model, tiny_bert, max_length=longest, overlap=1).tag(sentences))
+    for one, other in zip(whole, windowed):
+        np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, atol=1e-5)
+        assert one.labels == other.labels
+
+
+@pytest.mark.parametrize("overlap", [0, 3, 9])
+def test_every_word_of_long_texts_is_predicted_once(model: keras.Model, tiny_bert: Path, overlap: int):
+    sentences = sentences_of([40, 0, 200, 1, 77])
+    tagged = list(tagger_for(model, tiny_bert, max_length=12, overlap=overlap).tag(sentences))
+    assert [t.sentence for t in tagged] == sentences
+    assert [len(t.labels) for t in tagged] == [40, 0, 200, 1, 77]
+    assert all(np.isfinite(t.log_probabilities).all() for t in tagged)
+    assert all(t.n_empty == t.n_truncated == 0 for t in tagged)
+
+
+def test_truncated_words_are_counted_and_get_the_fallback_without_a_score(model: keras.Model, tiny_bert: Path):
+    sentence = Sentence(("ada",) * 30)
+    (tagged,) = tagger_for(model, tiny_bert, max_length=12, overlap=2, truncate=True).tag([sentence])
+    assert (tagged.n_truncated, tagged.n_empty) == (20, 0)
+    assert set(tagged.labels[10:]) == {"O"}
+    assert all(score != score for score in tagged.scores[10:])
+
+
+def test_words_without_a_piece_are_counted_apart(model: keras.Model, tiny_bert: Path):
+    (tagged,) = tagger_for(model, tiny_bert).tag([Sentence(("ada", "\u200b", "london"))])
+    assert (tagged.n_truncated, tagged.n_empty) == (0, 1)
+    assert tagged.labels[1] == "O"
+
+
+@pytest.mark.parametrize("context", [0, 2])
+def test_the_look_ahead_is_invisible(
+    model: keras.Model, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, context: int
+):
+    sentences = sentences_of([3, 9, 2, 0, 8, 5, 1, 12, 4, 6])
+    options = {"context_sentences": context}
+    whole = [t.log_probabilities.copy() for t in tagger_for(model, tiny_bert, **options).tag(sentences)]
+    monkeypatch.setattr(tagger_module, "LOOK_AHEAD_WORDS", 6)
+    parts = [t.log_probabilities.copy() for t in tagger_for(model, tiny_bert, **options).tag(iter(sentences))]
+    assert len(whole) == len(parts)
+    for one, other in zip(whole, parts):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_context_changes_what_the_model_sees(model: keras.Model, tiny_bert: Path):
+    sentences = sentences_of([3, 9, 2])
+    alone, beside = (
+        [t.log_probabilities.copy() for t in tagger_for(model, tiny_bert, context_sentences=n).tag(sentences)]
+        for n in (0, 1)
+    )
+    assert all(np.abs(one - other).max() > 1e-4 for one, other in zip(alone, beside))
+
+
+@pytest.mark.parametrize("overlap", [20])
+@pytest.mark.parametrize("name", ["hipe2022_ajmc/en/HIPE-2022-v2.1-ajmc-dev-en.tsv", "litbank/entities/tsv"])
+def test_real_documents_are_predicted_word_by_word(
+    model: keras.Model, tiny_bert: Path, shared_data: Path, name: str, overlap: int
+):
+    """HIPE's units are documents of up to 791 words; LitBank's files are books' first pages."""
+    source = shared_data / name
+    data = DataConfig(label_column_name="NE-COARSE-LIT") if "hipe" in name else DataConfig()
+    sentences = list(read_sentences(source, data))[:20]
+    joined = [Sentence(tuple(word for sentence in sentences for word in sentence.words))]
+    for texts in (sentences, joined):
+        tagged = list(tagger_for(model, tiny_bert, overlap=overlap).tag(texts))
+        assert [len(t.labels) for t in tagged] == [len(s) for s in texts]
+        assert sum(t.n_truncated for t in tagged) == 0
