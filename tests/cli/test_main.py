@@ -1,0 +1,150 @@
+"""The command as a whole: quick, quiet, and errors that are messages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tf_tokclf.cli.main import COMMANDS, cli
+
+
+def run(*args: str, **options: object) -> Result:
+    return CliRunner().invoke(cli, list(args), **options)
+
+
+def loaded_by(*args: str) -> set[str]:
+    """The top-level modules that a fresh process has after running the command."""
+    code = (
+        "import sys\nfrom tf_tokclf.cli.main import cli\n"
+        f"try: cli({list(args)!r})\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("args", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_loads_nothing_heavy(args: list[str]):
+    heavy = {"tensorflow", "tf_keras", "transformers", "datasets", "sklearn", "pyarrow", "matplotlib"}
+    assert not heavy & loaded_by(*args)
+
+
+def test_every_command_has_help():
+    for name in COMMANDS:
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert result.output.startswith("Usage:")
+
+
+def test_an_unknown_command_is_told_the_nearest():
+    result = run("evalaute")
+    assert result.exit_code == 2
+    assert "Did you mean evaluate?" in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fit"], "no training data: give --train-file or --dataset-name"),
+        (["fit", "nothing.yaml"], "nothing.yaml: there is no such configuration file"),
+        (["fit", "--set", "training.seed"], "no '=' in it"),
+        (["fit", "--set", "training.sead=1"], "Did you mean training.seed?"),
+        (["evaluate", "no/such/model"], "Name a file with --file"),
+        (["predict", "./nothing"], "there is no model folder ./nothing"),
+        (["predict", "package:nothing/x"], "no installed package named 'nothing'"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(args: list[str], message: str, tmp_path: Path):
+    result = run(*args, input="")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
+    output = tmp_path / "run"
+    result = run(
+        "fit",
+        "--dry-run",
+        "--train_file",
+        conll_files["train_file"],
+        f"--validation_file={conll_files['validation_file']}",
+        "--model-name-or-path",
+        str(tiny_bert),
+        "--output_dir",
+        str(output),
+        "--num-train-epochs",
+        "2",
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "2 x 2 epochs = 4" in result.stdout
+    assert "4 in scheme IOB2" in result.stdout
+    assert not output.exists()
+
+
+def test_a_whole_run_by_options_then_evaluate_and_predict(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    output = tmp_path / "run"
+    files = [arg for name, path in conll_files.items() for arg in (f"--{name.replace('_', '-')}", path)]
+    options = ["--learning-rate", "3e-3", "--num-train-epochs", "3", "--per-device-train-batch-size", "4"]
+    fitted = run("fit", *files, "--model-name-or-path", str(tiny_bert), "--output-dir", str(output), *options)
+    assert fitted.exit_code == 0, fitted.stderr
+    assert "micro" in fitted.stdout
+    assert "epoch 3: train loss" in fitted.stderr
+
+    scored = run("evaluate", str(output), "--output", str(tmp_path / "scores.json"))
+    assert scored.exit_code == 0, scored.stderr
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["overall"] == json.loads((output / "results.json").read_text())["splits"]["test"]["overall"]
+
+    text = "ada lovelace visited london ."
+    predicted = run("predict", str(output), input=f"{text}\n")
+    assert predicted.exit_code == 0, predicted.stderr
+    (line,) = map(json.loads, predicted.stdout.splitlines())
+    assert line["text"] == text
+    assert {(span["type"], text[span["start"] : span["end"]]) for span in line["spans"]} == {
+        ("PER", "ada lovelace"),
+        ("LOC", "london"),
+    }
+    refused = run("evaluate", str(output), "--output", str(tmp_path / "scores.json"))
+    assert refused.exit_code == 2
+    assert "--force" in refused.stderr
+
+
+def test_a_bad_line_stops_fit_before_anything_is_written(tiny_bert: Path, tmp_path: Path):
+    train = tmp_path / "train.conll"
+    train.write_text("ada\tB-PER\nsaw\tO\n\nrome\n", encoding="utf-8")
+    output = tmp_path / "run"
+    result = run(
+        "fit", "--train-file", str(train), "--model-name-or-path", str(tiny_bert), "--output-dir", str(output)
+    )
+    assert result.exit_code == 2
+    assert f"{train}, line 4" in result.stderr
+    assert not output.exists()
+
+
+def test_torch_pickles_are_refused_with_a_remedy(tiny_bert: Path, conll_files: dict[str, str], tmp_path: Path):
+    folder = tmp_path / "old"
+    folder.mkdir()
+    for path in tiny_bert.iterdir():
+        if path.name != "model.safetensors":
+            (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
+    result = run(
+        "fit",
+        "--train-file",
+        conll_files["train_file"],
+        "--model-name-or-path",
+        str(folder),
+        "--output-dir",
+        str(tmp_path / "run"),
+    )
+    assert result.exit_code == 2
+    assert "only has pytorch_model.bin" in result.stderr
+    assert "save_pretrained" in result.stderr

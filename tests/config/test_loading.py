@@ -1,0 +1,96 @@
+"""Configurations: files, assignments and options together, and all that can be wrong with them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tf_tokclf.config.loading import load_config, save_config
+from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.config.shipped import shipped_config_names
+from tf_tokclf.errors import UserError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_options_win_over_assignments_which_win_over_the_file(tmp_path: Path):
+    path = write(tmp_path, "training: {seed: 1, num_train_epochs: 1, patience: 1}\n")
+    config = load_config(
+        path, assignments=["training.num_train_epochs=2", "training.patience=2"], options={"training.patience": 3}
+    )
+    assert (config.training.seed, config.training.num_train_epochs, config.training.patience) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("value", ["1e-4", "1.0e-4", "0.0001"])
+def test_numbers_are_read_as_people_write_them(tmp_path: Path, value: str):
+    """YAML 1.1 takes 1e-4 for text."""
+    path = write(tmp_path, f"optimizer: {{learning_rate: {value}}}\n")
+    assert load_config(path).optimizer.learning_rate == 1e-4
+    assert load_config(assignments=[f"optimizer.learning_rate={value}"]).optimizer.learning_rate == 1e-4
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path):
+    path = write(tmp_path, "training: {epochs: 3, seed: -1}\noptimizer: {learning_rate: fast}\nmodle: {}\n")
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert "4 problems" in message
+    assert "there is no setting training.epochs. Did you mean training.num_train_epochs?" in message
+    assert "there is no setting modle. Did you mean model?" in message
+    assert "training.seed: -1 is not greater than or equal to 0." in message
+    assert "optimizer.learning_rate: 'fast' is not a valid number" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1\n", "line 2: not valid YAML"),
+        ("- 1\n- 2\n", "a configuration is a mapping of sections"),
+        ("!!python/object/apply:os.system ['true']\n", "not valid YAML"),
+        ("data: {train_file: a, dataset_name: b}\n", "give train_file or dataset_name, not both"),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str):
+    with pytest.raises(UserError, match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes("task: ner # größer\n".encode("latin-1"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_config(path)
+
+
+def test_what_is_saved_is_what_the_user_set(tmp_path: Path):
+    config = load_config(assignments=["training.seed=7", "data.train_file=ä.conll"])
+    save_config(config, tmp_path / "saved.yaml")
+    assert (tmp_path / "saved.yaml").read_text(encoding="utf-8") == (
+        "data:\n  train_file: ä.conll\ntraining:\n  seed: 7\n"
+    )
+    assert load_config(tmp_path / "saved.yaml") == config
+
+
+def test_the_shipped_quickstart_is_found_by_name_and_its_data_in_the_package():
+    assert "quickstart" in shipped_config_names()
+    config = load_config("configs/quickstart.yaml")
+    assert (resolve_reference(config.data.train_file or "") / "seq.in").is_file()
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("package:no_such_package_here/x", "no installed package named 'no_such_package_here'"),
+        ("package:tf_tokclf/nothing", "has no nothing"),
+        ("package:tf_tokclf/../../etc", "leads out of the package"),
+        ("package:os.path/x", "no installed package"),
+    ],
+)
+def test_package_references_that_lead_nowhere(reference: str, message: str):
+    with pytest.raises(UserError, match=message):
+        resolve_reference(reference)
