@@ -54,7 +54,7 @@ def test_evaluate_prints_what_the_official_script_prints(name):
 
 
 def test_evaluate_of_predictions_fits_80_columns_and_shows_errors():
-    text = run("evaluate", "--predictions", ARCADA, "--errors")
+    text = run("evaluate", "--predictions", ARCADA, "--errors", "--quiet")
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "95 % of F1" in text
     assert "wrong type" in text
@@ -89,3 +89,7 @@ def test_scoring_files_loads_no_tensorflow():
         "sys.exit(r.exit_code or e.exit_code or int('tensorflow' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_options_of_a_model_are_refused_for_predictions():
+    assert "--decoding needs a MODEL" in run("evaluate", "--predictions", ARCADA, "--decoding", "viterbi", code=2)

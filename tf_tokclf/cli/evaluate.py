@@ -6,11 +6,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
 
 if TYPE_CHECKING:
     from tf_tokclf.scoring.evaluation import Evaluation
+
+
+# The options that mean something where a file is scored and no model runs.
+_WITH_PREDICTIONS = {
+    "predictions",
+    "gold",
+    "input_format",
+    "text_column_name",
+    "encoding",
+    "scheme",
+    "mode",
+    "errors",
+    "output_format",
+    "output",
+    "force",
+    "quiet",
+    "verbose",
+}
 
 
 @click.command("evaluate", cls=TwinCommand)
@@ -91,7 +110,7 @@ def evaluate_command(
 
     for path in (output, output_predictions):
         check_output(path, force=force)
-    _check_usage(model, file, predictions, gold, calibrate, output_predictions)
+    _check_usage(model, predictions, gold)
 
     from tf_tokclf.config.schema import DataConfig
 
@@ -116,7 +135,7 @@ def evaluate_command(
         if calibrate:
             from tf_tokclf.inference.calibrating import calibrate as fit_and_store
 
-            fit_and_store(model)
+            fit_and_store(model, **options)
         result = api.evaluate(
             model,
             split=split or "test",
@@ -133,18 +152,14 @@ def evaluate_command(
     _print(result, output_format)
 
 
-def _check_usage(
-    model: str | None,
-    file: str | None,
-    predictions: Path | None,
-    gold: Path | None,
-    calibrate: bool,
-    output_predictions: Path | None,
-) -> None:
+def _check_usage(model: str | None, predictions: Path | None, gold: Path | None) -> None:
     if (model is None) == (predictions is None):
         raise click.UsageError("Give either a MODEL or --predictions FILE.")
-    if predictions and (file or calibrate or output_predictions):
-        raise click.UsageError("--file, --calibrate and --output-predictions need a MODEL.")
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if predictions and given and parameter.name not in _WITH_PREDICTIONS:
+            raise click.UsageError(f"{parameter.opts[0]} needs a MODEL, not --predictions.")
     if gold and not predictions:
         raise click.UsageError("--gold goes with --predictions; with a MODEL, name the labelled data with --file.")
 
