@@ -89,6 +89,22 @@ def test_the_look_ahead_is_invisible(
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_scores_by_viterbi_stand_beside_those_by_argmax(model: keras.Model, tiny_bert: Path):
+    from dataclasses import replace
+
+    from tf_tokclf.inference.evaluating import evaluate_sentences
+
+    sentences = [replace(s, labels=("B-X", *["I-X"] * (len(s) - 1))) for s in sentences_of([5, 9, 7, 12])]
+    by_argmax = tagger_for(model, tiny_bert)
+    by_viterbi = tagger_for(model, tiny_bert)
+    by_viterbi.decoding = "viterbi"
+    alone, both = (evaluate_sentences(tagger, sentences) for tagger in (by_argmax, by_viterbi))
+    assert alone.by_argmax is None
+    assert both.by_argmax is not None
+    assert both.by_argmax.by_type == alone.scores.by_type
+    assert "by_argmax" in both.to_json()
+
+
 def test_context_changes_what_the_model_sees(model: keras.Model, tiny_bert: Path):
     sentences = sentences_of([3, 9, 2])
     alone, beside = (

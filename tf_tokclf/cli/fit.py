@@ -114,7 +114,7 @@ def fit_command(
     settings = load_config(config, assignments=assignments, options=options)
     repository = None if dry_run else prepare_repository(settings)
 
-    from tf_tokclf.report.tables import scores_table
+    from tf_tokclf.report.tables import evaluation_tables
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
     from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_rows, plan_run
@@ -131,7 +131,7 @@ def fit_command(
         out = stdout_console()
         for name, evaluation in result.evaluations.items():
             out.print(f"\n{name}", style="bold")
-            out.print(scores_table(evaluation.scores))
+            out.print(evaluation_tables(evaluation))
         out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)
 
 

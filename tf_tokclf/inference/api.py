@@ -51,6 +51,7 @@ def evaluate(
         scheme=splits.scheme,
         predictions=predictions,
         analyst=analyst,
+        n_repaired=splits.repairs.get(split, 0),
     )
 
 

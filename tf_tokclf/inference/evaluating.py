@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from tf_tokclf.data.decoding import decode
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.tagger import TaggedSentence, Tagger
@@ -28,13 +29,16 @@ def evaluate_sentences(
     scheme: Scheme | None = None,
     predictions: Path | None = None,
     analyst: ErrorAnalyst | None = None,
+    n_repaired: int = 0,
 ) -> Evaluation:
     """Label `sentences` and score the result against their own labels.
 
     scheme: the gold labels' where it is not the model's. predictions: a file to write words, gold and predicted labels
-    and scores to, a JSON line per sentence, whole or not at all.
+    and scores to, a JSON line per sentence, whole or not at all. n_repaired: how many of the sentences had their gold
+    labels repaired, to be said beside the scores.
     """
     scorer = Scorer(scheme or tagger.labels.scheme, mode=mode)
+    by_argmax = None if tagger.decoding == "argmax" else Scorer(scorer.scheme, mode=mode)
     known = tagger.labels.id_by_label
     n_empty = n_truncated = n_unknown = n_losses = 0
     loss = 0.0
@@ -42,6 +46,8 @@ def evaluate_sentences(
         for tagged in tagger.tag(sentences):
             gold = tagged.sentence.labels or ()
             scorer.add(gold, tagged.labels, tagged.sentence.words)
+            if by_argmax:
+                by_argmax.add(gold, _most_probable(tagged))
             ids = np.array([known.get(label, -1) for label in gold], dtype=np.int64)
             losses = -tagged.log_probabilities[np.arange(len(ids)), ids]
             counted = losses[(ids >= 0) & ~np.isnan(losses)]
@@ -55,12 +61,23 @@ def evaluate_sentences(
                 file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
             if analyst:
                 analyst.add(prediction)
-    facts = {"n_truncated_words": n_truncated, "n_empty_words": n_empty, "n_unseen_labels": n_unknown}
+    facts = {
+        "n_truncated_words": n_truncated,
+        "n_empty_words": n_empty,
+        "n_unseen_labels": n_unknown,
+        "n_repaired_sentences": n_repaired,
+    }
     return Evaluation(
         scorer.scores().with_facts(**facts),
         loss=loss / n_losses if n_losses else float("nan"),
         errors=analyst.result() if analyst else None,
+        by_argmax=by_argmax.scores() if by_argmax else None,
     )
+
+
+def _most_probable(tagged: TaggedSentence) -> list[str]:
+    whole = np.array([0, len(tagged.labels)])
+    return [tagged.label_set.names[i] for i in decode(tagged.log_probabilities, whole, tagged.label_set)]
 
 
 def _prediction(tagged: TaggedSentence, *, gold_scores: np.ndarray) -> Prediction:

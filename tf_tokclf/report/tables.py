@@ -32,7 +32,7 @@ FACTS = {
     "n_unseen_words": "words that the model never saw",
     "n_truncated_words": "words past the model's limit, which it never saw",
     "n_empty_words": "words that became no piece, which the model never saw",
-    "n_repaired_labels": "labels repaired before scoring",
+    "n_repaired_sentences": "sentences whose gold labels were repaired before scoring",
     "n_repaired_sentences": "sentences repaired before scoring",
     "n_unseen_labels": "words whose gold label the model does not know",
 }
@@ -103,9 +103,13 @@ def interval_text(interval: Interval | None) -> str:
 
 
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:
-    """Scores with intervals, then the errors where they were analysed."""
-    scores = scores_table(evaluation.scores, evaluation.intervals)
-    return Group(scores, "", errors_table(evaluation.errors)) if evaluation.errors else scores
+    """Scores with intervals, F1 without the decoding where one was asked for, the errors where they were analysed."""
+    parts: list[RenderableType] = [scores_table(evaluation.scores, evaluation.intervals)]
+    if evaluation.by_argmax:
+        parts.append(Text(f"F1 of each word's most probable label {percent(evaluation.by_argmax.overall.f1)}"))
+    if evaluation.errors:
+        parts += ["", errors_table(evaluation.errors)]
+    return Group(*parts)
 
 
 def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> RenderableType:

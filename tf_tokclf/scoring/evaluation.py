@@ -14,19 +14,21 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
 from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors
 from tf_tokclf.scoring.predictions import Prediction, read_predictions, scheme_of, score_predictions
-from tf_tokclf.scoring.scores import Mode, Scores
+from tf_tokclf.scoring.scores import Mode, Scores, numbers
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of a set. loss: mean negative log-probability of the gold label over the words that have both.
 
-    loss: nan where it cannot be told. errors: None where nobody asked.
+    loss: nan where it cannot be told. errors: None where nobody asked. by_argmax: scores of the most probable label of
+    each word by itself, where another decoding made the labels.
     """
 
     scores: Scores
     loss: float = math.nan
     errors: ErrorAnalysis | None = None
+    by_argmax: Scores | None = None
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -40,6 +42,8 @@ class Evaluation:
             "f1_interval": intervals_json(self.intervals),
             "loss": None if math.isnan(self.loss) else self.loss,
         }
+        if self.by_argmax is not None:
+            result["by_argmax"] = numbers(self.by_argmax.overall)
         return result if self.errors is None else {**result, "errors": self.errors.to_json()}
 
 

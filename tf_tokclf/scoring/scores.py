@@ -99,7 +99,7 @@ class Scores:
         return replace(self, mode=mode)
 
     def with_facts(self, **facts: int) -> Scores:
-        """With more counts beside the scores, such as `n_unseen_words` and `n_repaired_labels`."""
+        """With more counts beside the scores, such as `n_truncated_words` and `n_repaired_sentences`."""
         return replace(self, facts={**self.facts, **facts})
 
     def to_json(self) -> dict[str, Any]:

@@ -283,7 +283,11 @@ def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
     splits: list[Split] = [split for split in (plan.splits.validation, plan.splits.test) if split is not None]
     return {
         split.name: evaluate_sentences(
-            tagger, stop.checked(split), mode=config.evaluation.mode, predictions=plan.run.predictions_for(split.name)
+            tagger,
+            stop.checked(split),
+            mode=config.evaluation.mode,
+            predictions=plan.run.predictions_for(split.name),
+            n_repaired=plan.splits.repairs.get(split.name, 0),
         )
         for split in splits
     }
