@@ -88,10 +88,10 @@ def test_offline_mode(hub, monkeypatch):
 
 def test_stalled_hub(hub, monkeypatch):
     monkeypatch.setenv("TF_TOKCLF_HUB_TIMEOUT_S", "0.2")
-    hub.fault("GET", "/api/models", delay_s=3, times=None)
+    hub.fault("GET", "/api/models", delay_s=30, times=None)
     began = time.monotonic()
     assert "does not answer in time" in message_of(JobError)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
 
 
 def test_read_is_repeated_after_the_time_asked_for(hub):
@@ -130,7 +130,9 @@ def test_other_errors_stay_as_they_are(hub):
 
 def test_model_of_a_revision(hub):
     repository = hub.repository("tester/m")
-    old = repository.commit({"model.safetensors": b"old", "config.json": b'{"a": 1}', "sub/model.safetensors": b"x"})
+    old = repository.commit(
+        {"model.safetensors": b"old", "config.json": b'{"a": 1}', "sub/model.safetensors": b"x"}
+    )
     repository.commit({"model.safetensors": b"new"})
     folder = local_model_folder("tester/m", revision=old)
     assert (folder / "model.safetensors").read_bytes() == b"old"

@@ -49,8 +49,7 @@ def fit(
     """Train, save the best epoch by dev F1, score dev and test, write the card; publish if hub.push is on.
 
     resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises
-    UserError for what the user has to change, JobError when the job itself fails, and Stopped, a
-    KeyboardInterrupt, after Ctrl-C or SIGTERM, with everything saved.
+    UserError for what the user has to change, JobError when the job itself fails, and Stopped after Ctrl-C.
     """
     from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_run
@@ -148,22 +147,17 @@ def push(
 
 
 def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:
-    """What to type when the last push failed; the run's configuration knows the rest."""
-    command = ["tf-tokclf", "push", str(run.root)]
-    if Target.of(config).repo_id.split("/")[-1] != repository.repo_id.split("/")[-1]:
-        command += ["--hub-model-id", repository.repo_id]
+    """What to type when the last push failed."""
+    command = ["tf-tokclf", "push", str(run.root), "--hub-model-id", repository.repo_id]
+    command += ["--hub-private-repo"] if config.hub.private else []
+    command += ["--revision", config.hub.revision] if config.hub.revision else []
     return shlex.join(command)
 
 
 def newest_checkpoint(run: RunDir) -> Path | None:
-    """The newest of the checkpoints that `--resume` goes on from."""
-    if not run.checkpoints.is_dir():
-        return None
-    return max(
-        (path for path in run.checkpoints.iterdir() if path.is_dir() and path.suffix != ".partial"),
-        key=lambda path: path.stat().st_mtime,
-        default=None,
-    )
+    """The newest of the checkpoints that `--resume` goes on from; their names sort by age."""
+    folders = [path for path in run.checkpoints.glob("*") if path.is_dir() and path.suffix != ".partial"]
+    return max(folders, default=None)
 
 
 def _look_up(name: str, revision: str | None) -> DatasetInfo | None:
