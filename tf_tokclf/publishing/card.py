@@ -18,8 +18,6 @@ from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.scoring.bootstrap import OVERALL, f1_intervals
-from tf_tokclf.scoring.scores import score_sentences
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -211,7 +209,7 @@ def run_card(
     info_path = run.model / MODEL_INFO
     info = json.loads(info_path.read_text(encoding="utf-8")) if info_path.is_file() else {}
     given = config.hub.card
-    scores = tuple(_split_scores(run, name, values) for name, values in results.get("splits", {}).items())
+    scores = tuple(_split_scores(name, values) for name, values in results.get("splits", {}).items())
     scores = tuple(sorted(scores, key=lambda split: split.name != "test"))
     name = config.model.name_or_path or ""
     card = Card(
@@ -315,16 +313,17 @@ def _dataset_name(config: Config) -> str:
     return path.parent.name or path.stem
 
 
-def _split_scores(run: RunDir, name: str, values: Mapping[str, Any]) -> SplitScores:
-    intervals = _intervals(run, name, values)
+def _split_scores(name: str, values: Mapping[str, Any]) -> SplitScores:
+    intervals = values.get("f1_interval", {"overall": None, "by_type": {}})
 
-    def row(shown: str, key: str, numbers: Mapping[str, Any]) -> Score:
-        low_high = intervals.get(key)
+    def row(shown: str, low_high: Sequence[float] | None, numbers: Mapping[str, Any]) -> Score:
         interval = f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else ""
         counts = {kind: float(numbers[kind]) for kind in ("precision", "recall", "f1")}
         return Score(shown, **counts, support=int(numbers["support"]), interval=interval)
 
-    by_type = [row(kind, kind, numbers) for kind, numbers in values["by_type"].items()]
+    by_type = [
+        row(kind, intervals["by_type"].get(kind), numbers) for kind, numbers in values["by_type"].items()
+    ]
     facts = [f"accuracy of word labels: {values['token_accuracy']:.4f}"]
     facts += [
         f"F1 in {mode} mode: {numbers['f1']:.4f}" for mode, numbers in (values.get("modes") or {}).items()
@@ -345,22 +344,10 @@ def _split_scores(run: RunDir, name: str, values: Mapping[str, Any]) -> SplitSco
         unit=values["unit"],
         mode=values["mode"],
         scheme=values["scheme"],
-        rows=(row("**all**", OVERALL, values["overall"]), *by_type),
+        rows=(row("**all**", intervals["overall"], values["overall"]), *by_type),
         token_accuracy=float(values["token_accuracy"]),
         facts=tuple(facts),
     )
-
-
-def _intervals(run: RunDir, split: str, values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """95 % intervals of F1 by type from the file of predictions."""
-    path = run.predictions_for(split)
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8") as file:
-        rows = (json.loads(line) for line in file)
-        pairs = ((row["gold"], row["predicted"]) for row in rows)
-        scores = score_sentences(pairs, Scheme(values["scheme"]), mode=values["mode"] or "conlleval")
-    return f1_intervals(scores.table, seed=0)
 
 
 def _headline(scores: Sequence[SplitScores]) -> str:
@@ -410,7 +397,6 @@ def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo
     for split, values in results.get("data", {}).items():
         print_ = f", fingerprint `{values['fingerprint']}`" if values.get("fingerprint") else ""
         facts.append(f"{split}: {values['n_sentences']} sentences, {values['n_words']} words{print_}")
-    facts += [f"{kind}: {count}" for kind, count in results.get("repairs", {}).items()]
     return facts + list(results.get("notes", ()))
 
 
