@@ -7,6 +7,7 @@ family of tokenizers. Which word a piece belongs to, `word_ids()` in transformer
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,10 +30,11 @@ class Pieces:
 
 
 class PieceStore:
-    """Tokenises words and remembers what it has seen."""
+    """Tokenises words and remembers what it has seen. Any number of threads may ask it."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._backend = tokenizer.backend_tokenizer
+        self._lock = threading.Lock()
         self._forget()
 
     def _forget(self) -> None:
@@ -42,6 +44,10 @@ class PieceStore:
 
     def pieces(self, words: Sequence[str]) -> Pieces:
         """The pieces of `words`, in order; a word may have none."""
+        with self._lock:
+            return self._pieces(words)
+
+    def _pieces(self, words: Sequence[str]) -> Pieces:
         if len(self._code_by_word) > MAX_WORDS:
             self._forget()
         code_by_word = self._code_by_word
@@ -54,14 +60,23 @@ class PieceStore:
         return Pieces(n_pieces, self._ids[ranges(starts, n_pieces)])
 
     def _learn(self, words: list[str]) -> None:
-        sentences = [[word] for word in words]
-        encodings = self._backend.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
+        single = [[_encodable(word)] for word in words]
+        encodings = self._backend.encode_batch(single, is_pretokenized=True, add_special_tokens=False)
         new_ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, new_ids), dtype=np.int64, count=len(new_ids))
         self._code_by_word.update(zip(words, range(len(self._code_by_word), len(self._code_by_word) + len(words))))
         self._starts = np.concatenate([self._starts, self._starts[-1] + np.cumsum(lengths)])
         flat = np.fromiter((i for ids in new_ids for i in ids), dtype=np.int32, count=int(lengths.sum()))
         self._ids = np.concatenate([self._ids, flat])
+
+
+def _encodable(word: str) -> str:
+    """`word` without the lone surrogates that JSON may hold and no tokenizer takes.
+
+    >>> _encodable("a\\ud800")
+    'a?'
+    """
+    return word if word.isascii() else word.encode("utf-8", "replace").decode("utf-8")
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

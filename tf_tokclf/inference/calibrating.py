@@ -15,7 +15,8 @@ from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.api import labelled_splits
-from tf_tokclf.inference.tagger import TaggedSentence, Tagger
+from tf_tokclf.inference.tagged import TaggedSentence
+from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.scoring.calibration import PredictedSpans, Reliability, fit_temperature, reliability
 from tf_tokclf.scoring.error_analysis import spans_in
 

@@ -1,85 +1,243 @@
-"""Unlabelled or labelled input in, predictions out as a stream: spans with scores, words and character offsets."""
+"""Predict as a stream: records in, records out, in order, in memory that does not grow; broken off, it goes on.
+
+Reading and tokenising, the forward pass, and decoding and writing each have a thread; TensorFlow and the tokenizer
+work outside of Python's lock.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.compressed import compressor
+from tf_tokclf.data.record_streams import Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.inference.tagger import TaggedSentence, Tagger
-from tf_tokclf.run_dir import open_whole
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
+from tf_tokclf.inference.tagger import LOOK_AHEAD_WORDS, Tagger
+from tf_tokclf.run_dir import write_json
+
+log = logging.getLogger(__name__)
+
+_LISTED_PROBLEMS = 5
+_HASHED_BYTES = 1 << 20
 
 
-def predict(tagger: Tagger, source: str, data: DataConfig) -> Iterator[TaggedSentence]:
-    """Label every sentence of a file, or of stdin where `source` is "-", in order."""
-    data = data.model_copy(update={"word_splitting": tagger.info.word_splitting})
-    yield from tagger.tag(read_sentences(source, data))
+@dataclass(frozen=True)
+class Progress:
+    """What is in the output: records and words of the input, bytes of the output, records that could not be read."""
+
+    n_records: int = 0
+    n_words: int = 0
+    n_bytes: int = 0
+    n_problems: int = 0
 
 
-def span_records(tagged: TaggedSentence) -> list[dict[str, Any]]:
-    """A record per predicted span: type, score, text, words [first_word, end_word) and, where the source had a text,
-    characters [start, end) of it. A score is the smallest probability among the labels of the span's words."""
-    sentence = tagged.sentence
-    records = []
-    for span in tagged.spans:
-        score = tagged.span_score(span)
-        record: dict[str, Any] = {
-            "type": span.type,
-            "score": round(score, 6) if score == score else None,
-            "first_word": span.start,
-            "end_word": span.end,
-        }
-        if sentence.text is not None and sentence.offsets is not None:
-            start, end = sentence.offsets[span.start][0], sentence.offsets[span.end - 1][1]
-            record |= {"start": start, "end": end, "text": sentence.text[start:end]}
-        else:
-            record["text"] = " ".join(sentence.words[span.start : span.end])
-        records.append(record)
-    return records
+class Watcher(Protocol):
+    """Whom progress is shown to."""
+
+    def show(self, progress: Progress, bytes_read: int | None, bytes_in_all: int | None) -> None:
+        """Called after each run of records."""
+        ...
 
 
-def json_line(tagged: TaggedSentence) -> str:
-    """One sentence as a JSON line: its text or words, labels, scores and spans."""
-    sentence = tagged.sentence
-    line: dict[str, Any] = {} if sentence.text is None else {"text": sentence.text}
-    line["words"] = sentence.words
-    line["labels"] = tagged.labels
-    line["scores"] = [round(score, 6) if score == score else None for score in tagged.scores]
-    line["spans"] = span_records(tagged)
-    return json.dumps(line, ensure_ascii=False) + "\n"
+@dataclass(frozen=True)
+class Prediction:
+    """A job: a classifier over a stream of records into a format.
+
+    threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length and kept
+    in memory at once.
+    """
+
+    tagger: Tagger
+    stream: RecordStream
+    format: OutputFormat
+    threshold: float | None = None
+    look_ahead_words: int = LOOK_AHEAD_WORDS
+    watchers: tuple[Watcher, ...] = field(default=())
+
+    def runs(self, *, skip: int = 0) -> Iterator[list[Labelled]]:
+        """The records from number `skip` on with their predictions, in lists as they went through the model.
+
+        Where lists end depends on the records from `skip` on alone: a job that goes on from the end of a list makes
+        the same lists, hence the same batches and the same scores to the last bit, as one that was never broken off.
+        """
+        n_before = min(skip, self.tagger.info.reading.context_sentences)
+        waiting: deque[Record] = deque()
+
+        def sentences() -> Iterator[Sentence]:
+            for i, record in enumerate(self.stream.records(skip=skip, before=n_before)):
+                if i >= n_before:
+                    waiting.append(record)
+                yield record.sentence
+
+        runs = self.tagger.tag_runs(
+            sentences(), n_before=n_before, look_ahead_words=self.look_ahead_words, overlap=True
+        )
+        for run in runs:
+            if self.threshold is not None:
+                run = [tagged.without_spans_below(self.threshold) for tagged in run]
+            yield [(waiting.popleft(), tagged) for tagged in run]
+
+    def advance(self, progress: Progress, run: list[Labelled], n_bytes: int) -> Progress:
+        """The progress after a run of records was written, shown to the watchers and its problems to the log."""
+        problems = [record for record, _ in run if record.problem]
+        for record in problems[: max(_LISTED_PROBLEMS - progress.n_problems, 0)]:
+            log.warning("%s: %s", record.origin, record.problem)
+        after = Progress(
+            progress.n_records + len(run),
+            progress.n_words + sum(len(tagged.sentence) for _, tagged in run),
+            progress.n_bytes + n_bytes,
+            progress.n_problems + len(problems),
+        )
+        counter = self.stream.counter
+        for watcher in self.watchers:
+            watcher.show(after, counter.n_read if counter else None, self.stream.n_bytes)
+        return after
 
 
-def conll_block(tagged: TaggedSentence) -> str:
-    """One sentence as CoNLL columns, a word and its predicted label a line, a blank line at the end."""
-    return "".join(f"{word}\t{label}\n" for word, label in zip(tagged.sentence.words, tagged.labels)) + "\n"
+def predict_to_stdout(job: Prediction) -> Progress:
+    """Write the predictions to standard output as they come."""
+    if not job.format.is_final:
+        raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
+    out = sys.stdout.buffer
+    out.write(job.format.head)
+    progress = Progress()
+    for run in job.runs():
+        block = job.format.block(run, is_first=not progress.n_records)
+        out.write(block)
+        out.flush()
+        progress = job.advance(progress, run, len(block))
+    out.write(job.format.tail)
+    out.flush()
+    return progress
 
 
-WRITERS: dict[str, Callable[[TaggedSentence], str]] = {"jsonl": json_line, "conll": conll_block}
+def predict_to_file(
+    job: Prediction, output: Path, *, resume: bool = False, force: bool = False, identity: dict[str, Any] | None = None
+) -> Progress:
+    """Write the predictions to a file that appears when it is whole.
+
+    Until then they are in OUTPUT.partial, whole runs of records, and OUTPUT.journal says how far that is. resume: go
+    on from there; the file is then the same, byte for byte, as if nothing had happened. identity: what must be the
+    same for that (model, input, options); it is compared.
+    """
+    unfinished = _Unfinished(output)
+    compress = compressor(output if job.format.is_final else None)
+    if resume and output.exists() and not unfinished.exists():
+        log.info("%s is whole already", output)
+        return Progress()
+    if resume:
+        progress = unfinished.progress(identity or {})
+    elif unfinished.exists() and not force:
+        raise UserError(
+            "an output that was broken off lies beside it.",
+            path=output,
+            hint="Go on from there with --resume, or begin anew with --force.",
+        )
+    else:
+        progress = Progress()
+    if progress.n_records:
+        log.info("going on behind %s records", f"{progress.n_records:,}")
+    with unfinished.open(progress.n_bytes) as file:
+        try:
+            if not progress.n_bytes:
+                head = compress(job.format.head)
+                file.write(head)
+                progress = Progress(n_bytes=len(head))
+            for run in job.runs(skip=progress.n_records):
+                block = compress(job.format.block(run, is_first=not progress.n_records))
+                file.write(block)
+                progress = job.advance(progress, run, len(block))
+                unfinished.note(file, progress, identity or {})
+            file.write(compress(job.format.tail))
+            _flush(file)
+        except BaseException:
+            if not progress.n_records:
+                unfinished.remove()
+            raise
+    job.format.finish(unfinished.partial, output)
+    unfinished.remove()
+    return progress
 
 
-def write_predictions(
-    predictions: Iterable[TaggedSentence], output: Path | None, *, output_format: str
-) -> int:
-    """Write predictions to a file, whole or not at all, or to stdout as they come. Returns how many sentences."""
-    write = WRITERS[output_format]
-    n_sentences = 0
-    with ExitStack() as stack:
-        file: IO[str] = sys.stdout if output is None else stack.enter_context(open_whole(output))
-        for tagged in predictions:
-            file.write(write(tagged))
-            n_sentences += 1
-    return n_sentences
+class _Unfinished:
+    """An output that is being written: OUTPUT.partial, and OUTPUT.journal with how much of it counts."""
+
+    def __init__(self, output: Path) -> None:
+        self.partial = output.with_name(output.name + ".partial")
+        self.journal = output.with_name(output.name + ".journal")
+
+    def exists(self) -> bool:
+        """Whether something was broken off."""
+        return self.partial.exists() and self.journal.exists()
+
+    def progress(self, identity: dict[str, Any]) -> Progress:
+        """How far an earlier job came; nothing where there was none. Raises UserError where it was another job."""
+        if not self.exists():
+            return Progress()
+        try:
+            noted = json.loads(self.journal.read_text(encoding="utf-8"))
+            progress, before = Progress(**noted["progress"]), noted["identity"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError("cannot be read.", path=self.journal, hint="Begin anew with --force.") from error
+        changed = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
+        if changed:
+            raise UserError(
+                f"what was broken off had another {changed[0]}: {before.get(changed[0])}, not {identity.get(changed[0])}.",
+                path=self.partial,
+                hint="Begin anew with --force.",
+            )
+        if self.partial.stat().st_size < progress.n_bytes:
+            raise UserError("is shorter than its journal says.", path=self.partial, hint="Begin anew with --force.")
+        return progress
+
+    def open(self, n_bytes: int) -> IO[bytes]:
+        """The file to go on writing, cut to its first `n_bytes`."""
+        file = self.partial.open("r+b" if n_bytes else "wb")
+        file.truncate(n_bytes)
+        file.seek(n_bytes)
+        return file
+
+    def note(self, file: IO[bytes], progress: Progress, identity: dict[str, Any]) -> None:
+        """Write down that everything in the file counts."""
+        _flush(file)
+        write_json(self.journal, {"progress": vars(progress), "identity": identity})
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        self.partial.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
 
 
-def sentence_of(text: str, rule: str) -> Sentence:
-    """A text as a sentence of words with their places in it."""
-    from tf_tokclf.data.word_splitting import split_words
+def _flush(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
-    offsets = split_words(text, rule)
-    return Sentence(tuple(text[start:end] for start, end in offsets), text=text, offsets=offsets)
+
+def fingerprint_file(path: Path) -> str:
+    """A hash of a file's size, beginning and end: enough to tell whether it is the file of before."""
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        digest.update(file.read(_HASHED_BYTES))
+        file.seek(max(size - _HASHED_BYTES, 0))
+        digest.update(file.read(_HASHED_BYTES))
+    return digest.hexdigest()
+
+
+def fingerprint_model(folder: Path) -> str:
+    """A hash of what decides about a model's predictions: weights, configuration, tokenizer, reading."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
+            digest.update(f"{path.name}\0{fingerprint_file(path)}\0".encode())
+    return digest.hexdigest()

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from tf_tokclf.data.decoding import decode
-from tf_tokclf.data.encoding import Encoder
+from tf_tokclf.data.encoding import Encoder, Windows
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.model_folders import local_model_folder, model_config
 from tf_tokclf.data.model_info import ModelInfo, read_model_info
-from tf_tokclf.data.schemes import spans_of
-from tf_tokclf.data.sentence import Sentence, Span
+from tf_tokclf.data.record_streams import text_sentence
+from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.entities import (
+    Entity,
+    Strategy,
+    aggregation_of,
+    check_strategy,
+    entities_of,
+)
+from tf_tokclf.inference.overlapping import in_thread
+from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.forward import forward_function, score_windows
 from tf_tokclf.model.loading import load_classifier, saved_labels
@@ -31,40 +43,26 @@ LOOK_AHEAD_WORDS = 32_768
 
 
 @dataclass(frozen=True)
-class TaggedSentence:
-    """A sentence with a predicted label for each word.
+class _Run:
+    """Sentences that are labelled together, `begin` to `end` of them, the others being context.
 
-    scores: the probability of each word's label, nan where the model never saw the word: one of the n_empty that have
-    no piece, or of the n_truncated past the limit under `truncate`. log_probabilities: (words, labels) float32, a view
-    that is good until the next sentence is asked for. positions: where in its window each word's first piece stood,
-    None for words the model never saw.
+    windows: of those to be labelled. positions: (words,) where in its window each word's first piece stands, or -1.
     """
 
-    sentence: Sentence
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
-    n_empty: int
-    n_truncated: int
-    log_probabilities: np.ndarray
-    label_set: LabelSet
-    positions: tuple[int | None, ...]
-
-    @cached_property
-    def spans(self) -> list[Span]:
-        """The predicted spans, read as conlleval reads invalid sequences."""
-        return spans_of(self.labels, self.label_set.scheme)
-
-    def span_score(self, span: Span) -> float:
-        """How sure the model is of `span`: the smallest probability among its words' labels, nan if it saw none."""
-        seen = [score for score in self.scores[span.start : span.end] if score == score]
-        return min(seen, default=float("nan"))
+    sentences: list[Sentence]
+    begin: int
+    end: int
+    windows: Windows
+    positions: np.ndarray
 
 
 class Tagger:
     """A token classifier with its tokenizer and its reading of sentences.
 
     decoding: "argmax", or "viterbi" for sequences that the scheme allows only. aggregation: which of a word's pieces
-    speak for it: "first", "average" or "max".
+    speak for it: "first", "average" or "max". aggregation_strategy: of calls, as in `transformers.pipeline`.
+
+    Any number of threads may use one.
     """
 
     def __init__(
@@ -76,6 +74,7 @@ class Tagger:
         batch_size: int = 32,
         decoding: str = "argmax",
         aggregation: str = "first",
+        aggregation_strategy: Strategy | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -83,6 +82,8 @@ class Tagger:
         self.batch_size = batch_size
         self.decoding = decoding
         self.aggregation = aggregation
+        check_strategy(aggregation_strategy or "first")
+        self.aggregation_strategy = aggregation_strategy
         self._encoder = Encoder(tokenizer, info.reading)
         self._forward = forward_function(model)
 
@@ -96,6 +97,7 @@ class Tagger:
         batch_size: int = 32,
         decoding: str = "argmax",
         aggregation: str = "first",
+        aggregation_strategy: Strategy | None = None,
         trust_remote_code: bool = False,
     ) -> Tagger:
         """The classifier that `reference` names: a run, a model folder, a Hub id or package:NAME/PATH."""
@@ -104,41 +106,180 @@ class Tagger:
         info = read_model_info(folder, saved_labels(folder), tokenizer)
         chosen = choose_precision(precision, model_type=model_config(folder).get("model_type", ""))
         model = load_classifier(folder, precision=chosen, trust_remote_code=trust_remote_code)
-        return cls(model, tokenizer, info, batch_size=batch_size, decoding=decoding, aggregation=aggregation)
+        return cls(
+            model,
+            tokenizer,
+            info,
+            batch_size=batch_size,
+            decoding=decoding,
+            aggregation=aggregation,
+            aggregation_strategy=aggregation_strategy,
+        )
 
     @property
     def labels(self) -> LabelSet:
         """The labels it chooses from."""
         return self.info.labels
 
+    # A str is a sequence of str too: the first overload that fits is meant.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        inputs: str,
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        is_split_into_words: Literal[False] = False,
+        batch_size: int | None = None,
+    ) -> list[Entity]: ...
+
+    @overload
+    def __call__(
+        self,
+        inputs: Sequence[str],
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        is_split_into_words: Literal[False] = False,
+        batch_size: int | None = None,
+    ) -> list[list[Entity]]: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        inputs: Sequence[str],
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        is_split_into_words: Literal[True],
+        batch_size: int | None = None,
+    ) -> list[Entity]: ...
+
+    @overload
+    def __call__(
+        self,
+        inputs: Sequence[Sequence[str]],
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        is_split_into_words: Literal[True],
+        batch_size: int | None = None,
+    ) -> list[list[Entity]]: ...
+
+    @overload
+    def __call__(
+        self,
+        inputs: Iterator[str],
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        is_split_into_words: Literal[False] = False,
+        batch_size: int | None = None,
+    ) -> Iterator[list[Entity]]: ...
+
+    def __call__(
+        self,
+        inputs: str | Iterable[str] | Iterable[Sequence[str]],
+        *,
+        aggregation_strategy: Strategy | None = None,
+        ignore_labels: Sequence[str] = ("O",),
+        is_split_into_words: bool = False,
+        batch_size: int | None = None,
+    ) -> list[Entity] | list[list[Entity]] | Iterator[list[Entity]]:
+        """The entities in a text, or in each of many: what `transformers.pipeline` gives, with the same keys.
+
+        inputs: a text, a list of texts, or an iterator of them, which gives an iterator. is_split_into_words: an input
+        is a list of words; `start` and `end` are then places in the words joined by blanks. aggregation_strategy: as
+        in the pipeline; by default what `load` was given, else whole spans of words that their `aggregation` labels.
+        """
+        strategy = aggregation_strategy or self.aggregation_strategy
+        check_strategy(strategy or "first")
+        aggregation = aggregation_of(strategy) if strategy else self.aggregation
+
+        def labelled(items: Iterable[Any]) -> Iterator[list[Entity]]:
+            sentences = (self._sentence_of(item, is_split_into_words=is_split_into_words) for item in items)
+            runs = self.tag_runs(sentences, aggregation=aggregation, batch_size=batch_size)
+            for tagged in chain.from_iterable(runs):
+                yield entities_of(tagged, strategy or "first", ignore_labels)
+
+        if isinstance(inputs, str) or (is_split_into_words and _is_words(inputs)):
+            return next(labelled([inputs]))
+        return labelled(inputs) if isinstance(inputs, Iterator) else list(labelled(inputs))
+
+    def _sentence_of(self, item: Any, *, is_split_into_words: bool) -> Sentence:
+        if is_split_into_words and not isinstance(item, str):
+            return Sentence(tuple(item))
+        if isinstance(item, str) and not is_split_into_words:
+            return text_sentence(item, self.info.word_splitting)
+        raise UserError(f"{item!r} is no {'list of words' if is_split_into_words else 'text'}.")
+
     def tag(self, sentences: Iterable[Sentence]) -> Iterator[TaggedSentence]:
         """Each sentence with its labels, once and in the order given."""
-        margin = self.info.reading.context_sentences
-        for sentences_with_margin, begin, end in _look_ahead(sentences, margin):
-            yield from self._tag_batch(sentences_with_margin, begin, end)
+        for run in self.tag_runs(sentences):
+            yield from run
 
-    def _tag_batch(self, sentences: Sequence[Sentence], begin: int, end: int) -> Iterator[TaggedSentence]:
-        n_words = np.array([len(sentence) for sentence in sentences])
-        offsets = np.concatenate([[0], np.cumsum(n_words)])
+    def tag_runs(
+        self,
+        sentences: Iterable[Sentence],
+        *,
+        n_before: int = 0,
+        look_ahead_words: int = LOOK_AHEAD_WORDS,
+        overlap: bool = False,
+        aggregation: str | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[list[TaggedSentence]]:
+        """The same as lists, a list for the sentences that went through the model together.
+
+        n_before: so many sentences come first that are context only. Where a list ends depends on the sentences from
+        its first on and on nothing before. overlap: read and tokenise the next sentences, and run the model on them,
+        while the caller works on a list. aggregation, batch_size: other than the classifier's own.
+        """
+        look_ahead = _look_ahead(sentences, self.info.reading.context_sentences, look_ahead_words, n_before)
+        prepared: Iterator[_Run] = (self._prepared(*run) for run in look_ahead)
+        score = partial(
+            self._scores,
+            aggregation=aggregation or self.aggregation,
+            batch_size=batch_size or self.batch_size,
+        )
+        scored = ((run, score(run)) for run in (in_thread(prepared) if overlap else prepared))
+        for run, scores in in_thread(scored) if overlap else scored:
+            yield self._decoded(run, scores)
+
+    def _prepared(self, sentences: list[Sentence], begin: int, end: int) -> _Run:
         windows = self._encoder.windows([s.words for s in sentences], [s.document for s in sentences])
-        scores = np.full((int(offsets[-1]), len(self.labels)), np.nan, dtype=np.float32)
         wanted = windows.rows((windows.sentence >= begin) & (windows.sentence < end))
+        return _Run(sentences, begin, end, wanted, wanted.positions(_word_offsets(sentences)))
+
+    def _scores(self, run: _Run, *, aggregation: str, batch_size: int) -> np.ndarray:
+        """(words, labels) float32 log-probabilities, nan for words that the model does not see."""
+        offsets = _word_offsets(run.sentences)
+        scores = np.full((int(offsets[-1]), len(self.labels)), np.nan, dtype=np.float32)
         for batch in score_windows(
             self._forward,
-            wanted,
-            batch_size=self.batch_size,
+            run.windows,
+            batch_size=batch_size,
             pad_id=self.tokenizer.pad_token_id or 0,
-            aggregation=self.aggregation,
+            aggregation=aggregation,
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
-        scores = _tempered(scores, self.info.temperature)
-        positions = wanted.positions(offsets)
-        inside = slice(offsets[begin], offsets[end])
-        ids = decode(scores[inside], offsets[begin : end + 1] - offsets[begin], self.labels, decoding=self.decoding)
-        for i, sentence in enumerate(sentences[begin:end], begin):
+        return _tempered(scores, self.info.temperature)
+
+    def _decoded(self, run: _Run, scores: np.ndarray) -> list[TaggedSentence]:
+        begin, end = run.begin, run.end
+        offsets = _word_offsets(run.sentences)
+        first = offsets[begin]
+        starts = offsets[begin : end + 1] - first
+        ids = decode(scores[first : offsets[end]], starts, self.labels, decoding=self.decoding)
+        tagged = []
+        for i, sentence in enumerate(run.sentences[begin:end], begin):
             words = slice(offsets[i], offsets[i + 1])
-            own_ids = ids[words.start - offsets[begin] : words.stop - offsets[begin]]
-            yield self._tagged(sentence, own_ids, scores[words], windows.n_pieces[words], positions[words])
+            own_ids = ids[words.start - first : words.stop - first]
+            tagged.append(
+                self._tagged(
+                    sentence, own_ids, scores[words], run.windows.n_pieces[words], run.positions[words]
+                )
+            )
+        return tagged
 
     def _tagged(
         self,
@@ -172,24 +313,38 @@ def _tempered(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return scaled - top - np.log(np.exp(scaled - top).sum(axis=1, keepdims=True))
 
 
-def _look_ahead(sentences: Iterable[Sentence], margin: int) -> Iterator[tuple[list[Sentence], int, int]]:
-    """Runs of sentences of a bounded number of words, with `margin` sentences more on each side where there are any.
+def _is_words(value: object) -> bool:
+    """Whether `value` is one list of words and not a list of such lists."""
+    return isinstance(value, Sequence) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def _word_offsets(sentences: Sequence[Sentence]) -> np.ndarray:
+    """(sentences + 1,) the number of the first word of each sentence, and how many there are."""
+    n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
+    return np.concatenate([[0], np.cumsum(n_words)])
+
+
+def _look_ahead(
+    sentences: Iterable[Sentence], margin: int, n_words: int, n_before: int = 0
+) -> Iterator[tuple[list[Sentence], int, int]]:
+    """Runs of sentences of about `n_words` words, with `margin` sentences more on each side where there are any.
 
     Yields the sentences and the half-open run of them that is to be labelled.
     """
-    before: list[Sentence] = []
-    run: list[Sentence] = []
-    n_words = 0
     source = iter(sentences)
-    for sentence in source:
-        run.append(sentence)
-        n_words += max(len(sentence), 1)
-        if n_words < LOOK_AHEAD_WORDS:
-            continue
-        ahead = [s for _, s in zip(range(margin), source)]
-        yield [*before, *run, *ahead], len(before), len(before) + len(run)
+    before = [sentence for _, sentence in zip(range(n_before), source)]
+    waiting: deque[Sentence] = deque()
+    while True:
+        run: list[Sentence] = []
+        size = 0
+        while size < n_words:
+            sentence = waiting.popleft() if waiting else next(source, None)
+            if sentence is None:
+                break
+            run.append(sentence)
+            size += max(len(sentence), 1)
+        if not run:
+            return
+        waiting.extend(sentence for _, sentence in zip(range(margin - len(waiting)), source))
+        yield [*before, *run, *waiting], len(before), len(before) + len(run)
         before = [*before, *run][-margin:] if margin else []
-        run, n_words = ahead, sum(max(len(s), 1) for s in ahead)
-    if run:
-        yield [*before, *run], len(before), len(before) + len(run)
-

@@ -1,0 +1,618 @@
+"""Input to be labelled, record by record: each one kept as it stood, so that it can be written out again with more.
+
+Unlike the readers of training data, which may refuse a file, these turn every record into a sentence, if only an empty
+one: what goes in comes out, once and in order. Finding a record's borders (`frames`) is apart from reading what is in
+it (`parse`), so that records that were done before an interruption are passed over quickly.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.compressed import CountingBytes, name_without_compression, open_bytes
+from tf_tokclf.data.readers.columns import ColumnsReader, is_metadata, open_columns, splitter
+from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
+from tf_tokclf.data.readers.jsonl import open_json
+from tf_tokclf.data.readers.reading import undecoded
+from tf_tokclf.data.readers.records import Layout, Shape, parse_list, sentence_from
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.data.word_splitting import split_words
+from tf_tokclf.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+STDIN = "-"
+# Enough to see what the columns hold; what was looked at is read again from memory.
+_SAMPLED_LINES = 4000
+_DOCUMENT_BORDER = "-DOCSTART-"
+_FORMAT_BY_SUFFIX = {
+    ".txt": "text",
+    ".text": "text",
+    ".conll": "conll",
+    ".tsv": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
+    ".bio": "conll",
+    ".conllu": "conllu",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".spacy": "docbin",
+    ".ann": "brat",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the input.
+
+    source: what stood there, in the way of its format. sentence: what is to be labelled, without words where there
+    are none. problem: why nothing could be read from it.
+    """
+
+    origin: Origin
+    source: Any
+    sentence: Sentence
+    problem: str | None = None
+
+
+# Where a record begins, counted from 1 in lines or rows, and what stands there.
+Frame = tuple[int, Any]
+
+
+class RecordFormat(Protocol):
+    """How records of one format are found and read. unit: what their numbers count."""
+
+    name: str
+    unit: str
+    note: str
+
+    def frames(self) -> Iterator[Frame]:
+        """Each record's place and content, unread."""
+        ...
+
+    def parse(self, source: Any, origin: Origin) -> Sentence:
+        """The sentence in a record. Raises UserError where there is none."""
+        ...
+
+
+@dataclass
+class RecordStream:
+    """The records of a source. counter: how many bytes of it were read, of `n_bytes`; None where nobody knows."""
+
+    place: str
+    format: RecordFormat
+    on_error: str
+    counter: CountingBytes | None = None
+    n_bytes: int | None = None
+
+    def records(self, *, skip: int = 0, before: int = 0) -> Iterator[Record]:
+        """The records in order, from number `skip` (from 0) on, and the `before` records that stand before those.
+
+        One that cannot be read stops the stream under on_error "stop"; under "keep" it comes with its problem.
+        """
+        for number, source in islice(self.format.frames(), max(skip - before, 0), None):
+            origin = Origin(self.place, number, self.format.unit)
+            try:
+                yield Record(origin, source, self.format.parse(source, origin))
+            except UserError as error:
+                if self.on_error == "stop":
+                    hint = (
+                        f"{error.hint or ''} Or pass --on-error keep, which writes it without labels.".strip()
+                    )
+                    raise UserError(
+                        error.problem, path=error.path, line=error.line, row=error.row, hint=hint
+                    ) from error
+                yield Record(origin, source, Sentence((), None, origin), error.problem)
+
+
+def open_records(source: str, data: DataConfig, *, task: Task = Task.NER) -> RecordStream:
+    """The records of a file, or of standard input where `source` is "-"; gzip and zstd are decompressed.
+
+    data: its format (auto: by the file's name, else text), columns, encoding, word splitting, and what to do at a
+    record that cannot be read. Texts fall into words by `data.word_splitting`.
+    """
+    format = data.format if data.format != "auto" else format_by_name(source)
+    path: str | Path = source if source == STDIN else resolve_reference(source)
+    if format not in _STREAMED or (format != "parquet" and Path(path).is_dir()):
+        generic = SentenceRecords(format, str(path), data.model_copy(update={"format": format}), task)
+        return RecordStream(source, generic, data.on_error)
+    if format == "parquet":
+        return RecordStream(source, ParquetRecords.open(_named_file(path), data), data.on_error)
+    file, counter = open_bytes(path)
+    lines = _lines(file, data.encoding, source)
+    size = None if source == STDIN else Path(path).stat().st_size
+    return RecordStream(source, _STREAMED[format](lines, source, data, task), data.on_error, counter, size)
+
+
+def format_by_name(source: str) -> str:
+    """The format that a file's name tells; text where it tells none.
+
+    >>> format_by_name("a/tweets.jsonl.gz"), format_by_name("-")
+    ('jsonl', 'text')
+    """
+    return _FORMAT_BY_SUFFIX.get(name_without_compression(Path(source)).suffix.lower(), "text")
+
+
+class TextRecords:
+    """A sentence a line; an empty line is an empty sentence."""
+
+    name = "text"
+    unit = "line"
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        self._lines = lines
+        self._data = data
+        self.note = f"a sentence a line, split into words by the rule {data.word_splitting!r}"
+
+    def frames(self) -> Iterator[Frame]:
+        """The lines without their ends."""
+        for number, line in enumerate(self._lines, 1):
+            yield number, line.removesuffix("\n").removesuffix("\r")
+
+    def parse(self, source: str, origin: Origin) -> Sentence:
+        """The words of a line."""
+        _check_decoded(source, origin, self._data.encoding)
+        return text_sentence(source, self._data.word_splitting, origin)
+
+
+class ColumnRecords:
+    """CoNLL columns: a block of lines up to the blank line behind it; all its lines are kept as they are."""
+
+    name = "conll"
+    unit = "line"
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        sample = list(islice(lines, _SAMPLED_LINES))
+        self._lines = chain(sample, lines)
+        self._data = data
+        self._reader: ColumnsReader | None = None
+        self.note = "no words"
+        if any(not line.isspace() for line in sample):
+            self._reader = _opened(
+                sample, place, data, lambda path, options: open_columns(path, options, task)
+            )
+            self.note = f"a word a line, words in column {self._reader.word}"
+            self._split = splitter(self._reader.options.separator)
+
+    @property
+    def separator(self) -> str:
+        """What to write between the lines' fields and more of them."""
+        options = self._reader.options if self._reader else self._data
+        return {None: "\t", "tab": "\t", "space": " ", "blank": " "}.get(
+            options.separator, options.separator or "\t"
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """Blocks of lines; what stands before the first word or behind the last one goes with those."""
+        kept: tuple[int, list[str]] | None = None
+        block: list[str] = []
+        has_words = ended = False
+        number = first = 1
+        for number, line in enumerate(self._lines, 1):
+            if ended and not line.isspace():
+                if kept:
+                    yield kept
+                kept, block, first, has_words, ended = (first, block), [], number, False, False
+            block.append(line)
+            has_words = has_words or self.word_in(line, is_first=number == 1) is not None
+            ended = has_words and line.isspace()
+        if kept and not has_words:
+            kept[1].extend(block)
+            block = []
+        if kept:
+            yield kept
+        if block:
+            yield first, block
+
+    def parse(self, source: list[str], origin: Origin) -> Sentence:
+        """The words of a block."""
+        words = []
+        for number, line in enumerate(source, origin.number):
+            word = self.word_in(line, is_first=number == 1)
+            if word is None:
+                continue
+            _check_decoded(line, Origin(origin.path, number), self._data.encoding)
+            words.append(word)
+        return Sentence(tuple(words), None, origin)
+
+    def word_in(self, line: str, *, is_first: bool = False) -> str | None:
+        """The word in a line; None in lines that are blank, comments, headers or borders of documents."""
+        reader = self._reader
+        if (
+            reader is None
+            or line.isspace()
+            or line.startswith(_DOCUMENT_BORDER)
+            or (is_first and reader.has_header)
+        ):
+            return None
+        comment = reader.options.comment_prefix
+        if comment and line.startswith(comment):
+            return None
+        fields = self._split(line.rstrip("\r\n"))
+        if reader.has_index and fields[0].startswith("#"):
+            return None
+        if len(fields) != reader.width and is_metadata(line):
+            return None
+        return fields[reader.word] if reader.word < len(fields) else ""
+
+
+class JsonRecords:
+    """JSON records, a line each (or one JSON list, which is read as a whole), with a text or a list of words."""
+
+    name = "jsonl"
+    unit = "line"
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        sample = list(islice(lines, _SAMPLED_LINES))
+        self._data = data
+        self._layout: Layout | None = None
+        self.note = "no records"
+        lines = chain(sample, lines)
+        opening = next((line for line in sample if not line.isspace()), "")
+        if _opens_document(opening):
+            self.unit = "row"
+            self._lines = _records_of_document("".join(lines), place)
+        else:
+            self._lines = ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
+        if opening:
+            whole = [line if line.endswith("\n") else line + "\n" for line in sample]
+            if self.unit == "row":
+                records = list(self._lines)
+                whole = [json.dumps(record) + "\n" for _, record in records[:_SAMPLED_LINES]]
+                self._lines = iter(records)
+            reader = _opened(whole, place, data, lambda path, options: open_json(path, options, task))
+            self._layout = reader.layout
+            self.note = f"a record a {self.unit}, words or text in {reader.layout.word!r}"
+
+    def frames(self) -> Iterator[Frame]:
+        """Lines that are not blank, or the records of a list."""
+        return iter(self._lines)
+
+    def parse(self, source: Any, origin: Origin) -> Sentence:
+        """The words of a record, or of its text."""
+        return self._sentence(self.record(source, origin), origin)
+
+    def record(self, source: Any, origin: Origin) -> dict[str, Any]:
+        """The record in a line. Raises UserError when it is none."""
+        if not isinstance(source, str):
+            return source
+        _check_decoded(source, origin, self._data.encoding)
+        try:
+            value = json.loads(source)
+        except (ValueError, RecursionError) as error:
+            raise origin.error(f"is no JSON ({error}): {source.strip()[:60]!r}.", "Mend the line.") from error
+        if not isinstance(value, dict):
+            raise origin.error(f"is no JSON object: {source.strip()[:60]!r}.", "Named fields were expected.")
+        return value
+
+    def _sentence(self, record: Mapping[str, Any], origin: Origin) -> Sentence:
+        layout = self._layout
+        assert layout is not None  # there are records
+        value = record.get(layout.word)
+        if isinstance(value, str) and not isinstance(record.get("tokens"), list):
+            return text_sentence(value, self._data.word_splitting, origin, _document(record))
+        if isinstance(value, list):
+            return Sentence(_words(value, layout.word, origin), None, origin, document=_document(record))
+        if layout.texts:
+            from collections import Counter
+
+            sentence = sentence_from(record, replace(layout, label=None), origin, Counter())
+            if sentence is None:
+                raise origin.error("its annotators turned it down.", "Leave it out.")
+            return replace(sentence, labels=None)
+        if isinstance(value, str):
+            return text_sentence(value, self._data.word_splitting, origin, _document(record))
+        found = ", ".join(map(str, record)) or "no fields"
+        raise origin.error(f"there is no text and no list of words in {layout.word!r}.", f"It has {found}.")
+
+
+class CsvRecords:
+    """CSV: a text or a list of words a row, or a word a row with sentences by number or empty rows."""
+
+    name = "csv"
+    unit = "line"
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        # A field may be as long as its text is; Python's own limit is 131,072 characters.
+        csv.field_size_limit(2**31 - 1)
+        sample = list(islice(lines, _SAMPLED_LINES))
+        self._lines = chain(sample, lines)
+        self._data = data
+        self._reader: CsvReader | None = None
+        self.note = "no rows"
+        if any(not line.isspace() for line in sample):
+            self._reader = _opened(sample, place, data, lambda path, options: open_csv(path, options, task))
+            self.note = self._reader.layout.note()
+
+    @property
+    def separator(self) -> str:
+        """Between fields."""
+        return self._reader.separator if self._reader else ","
+
+    @property
+    def header(self) -> tuple[str, ...] | None:
+        """The names of the columns, where the file has them."""
+        reader = self._reader
+        return reader.names if reader and reader.options.header else None
+
+    @property
+    def is_word_a_row(self) -> bool:
+        """Whether a record is many rows, a word each."""
+        return self._reader is not None and self._reader.layout.shape is Shape.WORD
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a column says which sentence a row's word belongs to."""
+        return self._reader is not None and self._reader.layout.sentence is not None
+
+    def frames(self) -> Iterator[Frame]:
+        """Rows as lists of fields, or lists of rows where a row is a word."""
+        if self._reader is None:
+            return iter(())
+        return self._sentences() if self.is_word_a_row else ((n, row) for n, row in self._rows() if row)
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        assert self._reader is not None
+        rows = csv.reader(self._lines, delimiter=self.separator)
+        to_skip, end = self.header is not None, 0
+        for fields in rows:
+            start, end = end + 1, rows.line_num
+            if to_skip and fields:
+                to_skip = False
+            else:
+                yield start, fields
+
+    def _sentences(self) -> Iterator[Frame]:
+        assert self._reader is not None
+        layout, names = self._reader.layout, self._reader.names
+        key_column = names.index(layout.sentence) if layout.sentence else None
+        first, block, current = 0, list[list[str]](), ""
+        for number, fields in self._rows():
+            key = fields[key_column] if key_column is not None and key_column < len(fields) else ""
+            if block and (not any(fields) or (key and key != current)):
+                yield first, block
+                block = []
+            if not any(fields):
+                continue
+            first, current = first if block else number, key or current
+            block.append(fields)
+        if block:
+            yield first, block
+
+    def parse(self, source: list[Any], origin: Origin) -> Sentence:
+        """The words of a row or of rows."""
+        assert self._reader is not None
+        layout, names = self._reader.layout, self._reader.names
+        column = names.index(layout.word)
+        if self.is_word_a_row:
+            for row in source:
+                self._check_row(row, origin)
+            return Sentence(tuple(row[column] for row in source), None, origin)
+        self._check_row(source, origin)
+        if layout.shape is Shape.TEXT:
+            return text_sentence(source[column], self._data.word_splitting, origin)
+        return Sentence(
+            _words(parse_list(source[column], layout.word, origin), layout.word, origin), None, origin
+        )
+
+    def _check_row(self, row: list[str], origin: Origin) -> None:
+        assert self._reader is not None
+        n_expected = len(self._reader.names)
+        if len(row) != n_expected:
+            raise origin.error(f"{len(row)} fields where {n_expected} were expected.", "Quote its fields.")
+        for field in row:
+            _check_decoded(field, origin, self._data.encoding)
+
+
+class ParquetRecords:
+    """Rows of a Parquet file, with a text or a list of words in one of the columns."""
+
+    name = "parquet"
+    unit = "row"
+
+    def __init__(self, path: Path, column: str, schema: pa.Schema, data: DataConfig) -> None:
+        self.path = path
+        self.schema = schema
+        self._column = column
+        self._data = data
+        self.note = f"words or text in column {column!r}"
+
+    @classmethod
+    def open(cls, path: Path, data: DataConfig) -> ParquetRecords:
+        """Find out which column holds words."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            schema = pq.read_schema(path)
+        except pa.ArrowInvalid as error:
+            raise UserError(
+                f"is no Parquet file: {error}.", path=path, hint="Check what wrote it."
+            ) from error
+        names = schema.names
+        if data.text_column_name is None:
+            column = _guess_column(names)
+        else:
+            asked = data.text_column_name
+            column = names[asked] if isinstance(asked, int) and asked < len(names) else str(asked)
+        if column is None or column not in names:
+            raise UserError(
+                "no column of words or text was found.",
+                path=path,
+                hint=f"Name one with --text-column-name: {', '.join(names)}.",
+            )
+        return cls(path, column, schema, data)
+
+    def frames(self) -> Iterator[Frame]:
+        """The rows as mappings."""
+        import pyarrow.parquet as pq
+
+        number = 0
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+
+    def parse(self, source: Mapping[str, Any], origin: Origin) -> Sentence:
+        """The words of a row, or of its text."""
+        value = source[self._column]
+        if isinstance(value, str):
+            return text_sentence(value, self._data.word_splitting, origin, _document(source))
+        if isinstance(value, list):
+            return Sentence(_words(value, self._column, origin), None, origin, document=_document(source))
+        raise origin.error(f"{self._column!r} holds no text and no words: {value!r}.", "Fill it in.")
+
+
+class SentenceRecords:
+    """What only the readers of labelled data know: their sentences, without the records they come from."""
+
+    unit = "line"
+
+    def __init__(self, name: str, path: str, data: DataConfig, task: Task) -> None:
+        self.name = name
+        self.note = "sentences as fit reads them"
+        self._path = path
+        self._data = data
+        self._task = task
+
+    def frames(self) -> Iterator[Frame]:
+        """The sentences themselves."""
+        for number, sentence in enumerate(read_sentences(self._path, self._data, task=self._task), 1):
+            yield sentence.origin.number if sentence.origin else number, sentence
+
+    def parse(self, source: Sentence, origin: Origin) -> Sentence:
+        """The sentence, whose own labels play no part."""
+        return replace(source, labels=None)
+
+
+_STREAMED: dict[str, Callable[[Iterator[str], str, DataConfig, Task], RecordFormat]] = {
+    "text": TextRecords,
+    "conll": ColumnRecords,
+    "jsonl": JsonRecords,
+    "csv": CsvRecords,
+}
+
+
+def text_sentence(
+    text: str, rule: str, origin: Origin | None = None, document: str | None = None
+) -> Sentence:
+    """A text as a sentence of words with their places in it.
+
+    >>> text_sentence("Oslo, 1999", "words").words
+    ('Oslo', ',', '1999')
+    """
+    offsets = split_words(text, rule)
+    words = tuple(text[start:end] for start, end in offsets)
+    return Sentence(words, None, origin, text=text, offsets=offsets, document=document)
+
+
+def _lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
+    """The lines of a stream with their ends; wrong bytes come as lone surrogates, a byte-order mark is dropped."""
+    import codecs
+
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError as error:
+        hint = "Python knows utf-8, utf-16, latin-1, cp1252 and others."
+        raise UserError(f"there is no encoding named {encoding!r}.", path=place, hint=hint) from error
+    codec = "utf-8-sig" if name == "utf-8" else name
+    try:
+        yield from io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n")
+    except UnicodeError as error:
+        raise UserError(f"is not {encoding} text: {error}.", path=place, hint="Name its encoding.") from error
+
+
+def _check_decoded(text: str, origin: Origin, encoding: str) -> None:
+    if error := undecoded(text, Path(origin.path), origin.number, encoding):
+        raise error
+
+
+def _opened(
+    sample: Sequence[str], place: str, data: DataConfig, opening: Callable[[Path, DataConfig], Any]
+) -> Any:
+    """The reader that `opening` makes of a file's first lines, which are put into a file of their own for it."""
+    options = data.model_copy(update={"encoding": "utf-8", "on_error": "skip"})
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
+        path = Path(folder) / "sample"
+        path.write_text("".join(sample), encoding="utf-8", errors="surrogateescape", newline="")
+        try:
+            return opening(path, options)
+        except UserError as error:
+            raise UserError(
+                error.problem, path=place, line=error.line, row=error.row, hint=error.hint
+            ) from error
+
+
+def _opens_document(line: str) -> bool:
+    """Whether a first line opens one JSON document instead of being a record."""
+    start = line.lstrip()
+    if start[:1] == "[":
+        return True
+    if start.rstrip() == "{":
+        return True
+    try:
+        value = json.loads(start)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and isinstance(value.get("data"), list)
+
+
+def _records_of_document(text: str, place: str) -> Iterator[Frame]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"is no JSON: {error.msg}.", path=place, line=error.lineno, hint="Mend it there."
+        ) from error
+    if isinstance(value, dict):
+        value = value["data"] if isinstance(value.get("data"), list) else [value]
+    yield from enumerate(value, 1)
+
+
+def _words(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:
+    """Words as they are, empty ones too; numbers are taken for what they look like."""
+    words = tuple(str(value) for value in values if isinstance(value, (str, int, float)))
+    if len(words) != len(values):
+        odd = next(value for value in values if not isinstance(value, (str, int, float)))
+        raise origin.error(f"a word in {name!r} is {odd!r}.", "A list of words was expected.")
+    return words
+
+
+def _document(record: Mapping[str, Any]) -> str | None:
+    document = record.get("document")
+    return document if isinstance(document, str) else None
+
+
+def _guess_column(names: Sequence[str]) -> str | None:
+    from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column
+
+    found = guess_named_column(list(names), WORD_NAMES)
+    return None if found is None else names[found]
+
+
+def _named_file(path: str | Path) -> Path:
+    if str(path) == STDIN:
+        raise UserError("Parquet cannot be read from standard input.", hint="Name a file.")
+    if not Path(path).is_file():
+        raise UserError("there is no such file.", path=path, hint="Check the path.")
+    return Path(path)

@@ -1,0 +1,65 @@
+"""A labelled sentence and what can be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import spans_of
+from tf_tokclf.data.sentence import Sentence, Span
+
+
+@dataclass(frozen=True)
+class TaggedSentence:
+    """A sentence with a predicted label for each word.
+
+    scores: the probability of each word's label, nan where the model never saw the word: one of the n_empty
+    that have no piece, or of the n_truncated past the limit under `truncate`. log_probabilities: (words,
+    labels) float32. positions: where in its window each word's first piece stood, None for words the model
+    never saw.
+    """
+
+    sentence: Sentence
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    n_empty: int
+    n_truncated: int
+    log_probabilities: np.ndarray
+    label_set: LabelSet
+    positions: tuple[int | None, ...]
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """The predicted spans, read as conlleval reads invalid sequences."""
+        return spans_of(self.labels, self.label_set.scheme)
+
+    def span_score(self, span: Span) -> float:
+        """How sure the model is of `span`: the smallest probability among its words' labels, nan if it saw none."""
+        seen = [score for score in self.scores[span.start : span.end] if score == score]
+        return min(seen, default=float("nan"))
+
+    def top(self, k: int) -> list[list[tuple[str, float]]]:
+        """For each word its `k` likeliest labels with their probabilities; none for a word that was not seen."""
+        names = self.label_set.names
+        best = np.argsort(-self.log_probabilities, axis=1, kind="stable")[:, :k]
+        found = []
+        for row, ids in zip(self.log_probabilities, best.tolist()):
+            found.append([(names[i], float(np.exp(row[i]))) for i in ids] if row[0] == row[0] else [])
+        return found
+
+    def without_spans_below(self, threshold: float) -> TaggedSentence:
+        """The same with the words of spans whose score is below `threshold` outside of any span."""
+        outside = self.label_set.outside
+        dropped = [span for span in self.spans if self.span_score(span) < threshold]
+        if not dropped or outside is None:
+            return self
+        labels, scores = list(self.labels), list(self.scores)
+        of_outside = self.log_probabilities[:, self.label_set.id_by_label[outside]]
+        for span in dropped:
+            for word in range(span.start, span.end):
+                labels[word] = outside
+                scores[word] = float(np.exp(of_outside[word]))
+        return replace(self, labels=tuple(labels), scores=tuple(scores))
