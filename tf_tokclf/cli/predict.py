@@ -9,50 +9,151 @@ import click
 
 from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
 
+# Options by the names of their settings: how SOURCE is read, and what is written of each record.
+_READING = (
+    "format",
+    "text_column_name",
+    "sentence_column_name",
+    "encoding",
+    "separator",
+    "header",
+    "comment_prefix",
+)
+_DETAILS = ("top_k", "scores", "offset_unit")
+_OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-studio", "csv", "parquet")
+
 
 @click.command("predict", cls=TwinCommand)
 @click.argument("model")
 @click.argument("source", default="-")
 @click.option(
     "--format",
-    "input_format",
-    default="text",
+    "format",
+    default="auto",
     show_default=True,
-    help="Of SOURCE: text (a sentence a line), conll, jsonl, or any other that fit reads; auto: found out.",
+    help="Of SOURCE: text (a sentence a line), conll, jsonl, csv, parquet, or any other that fit reads; "
+    "auto: by its name, else text.",
 )
-@click.option("--text-column-name", help="Column of words, in formats that have columns.")
+@click.option("--text-column-name", help="Column of words or texts, by name or number from 0.")
+@click.option("--sentence-column-name", help="Column that says which sentence a row's word belongs to.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of SOURCE.")
+@click.option("--separator", help="Between the columns of SOURCE: tab, blank or a sign.")
+@click.option("--header/--no-header", default=None, help="The first line of SOURCE names the columns, or not.")
+@click.option("--comment-prefix", help="Lines of SOURCE that begin with it are comments.")
 @click.option(
-    "--output-format", type=click.Choice(["jsonl", "conll"]), default="jsonl", show_default=True, help="Of the result."
+    "--word-splitting",
+    type=click.Choice(["words", "whitespace", "characters"]),
+    help="How texts fall into words.  [default: as in training]",
 )
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not to stdout.")
-@click.option("--force", is_flag=True, help="Replace the file named by --output.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "keep"]),
+    default="stop",
+    show_default=True,
+    help="At a record that cannot be read; keep writes it with the error and without labels.",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(_OUTPUTS),
+    help="same: the records of SOURCE with predictions added; jsonl: words, labels, scores, spans.  "
+    "[default: what --output is called after, else same; of text, jsonl]",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write here, not to stdout; a name in .gz or .zst is compressed.",
+)
+@click.option("--force", is_flag=True, help="Replace the file named by --output, finished or not.")
+@click.option("--resume", is_flag=True, help="Go on with an output that was broken off.")
+@click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also the K likeliest labels of each word.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Leave out spans whose score is below.")
+@click.option("--scores", is_flag=True, help="In CoNLL, a column with each word's score too.")
+@click.option(
+    "--offset-unit",
+    type=click.Choice(["codepoint", "utf16", "byte"]),
+    default="codepoint",
+    show_default=True,
+    help="What places in texts count.",
+)
+@click.option(
+    "--look-ahead",
+    type=click.IntRange(min=1),
+    default=32_768,
+    show_default=True,
+    help="Words that are read ahead and sorted by length; 1 answers each sentence at once.",
+)
 @model_options
 @logging_options
 def predict_command(
     model: str,
     source: str,
-    input_format: str,
-    text_column_name: str | None,
-    encoding: str,
-    output_format: str,
+    word_splitting: str | None,
+    on_error: str,
+    output_format: str | None,
     output: Path | None,
     force: bool,
+    resume: bool,
+    threshold: float | None,
+    look_ahead: int,
     **options: Any,
 ) -> None:
     """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
 
+    A record comes out for each that goes in, in order, whatever is in it. Compressed input (gzip, zstd) is
+    read as it is. A span's score is the smallest probability among its words' labels.
+
     \b
     echo "play some jazz by Nina Simone" | tf-tokclf predict runs/quickstart
-    tf-tokclf predict runs/mine raw.conll --format conll --output-format conll -o labelled.conll
+    tf-tokclf predict runs/mine raw.conll -o labelled.conll
+    tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
     from tf_tokclf.cli.outputs import check_output
+    from tf_tokclf.data.record_streams import check_source
+    from tf_tokclf.report.progress import RecordProgress
 
-    check_output(output, force=force)
+    check_source(source)
+    if resume and output is None:
+        raise click.UsageError("--resume goes on with a file: name it with --output.")
+    check_output(output, force=force or resume)
 
     from tf_tokclf.config.schema import DataConfig
-    from tf_tokclf.inference.predicting import predict, write_predictions
+    from tf_tokclf.data.model_folders import local_model_folder
+    from tf_tokclf.data.record_streams import open_records
+    from tf_tokclf.inference.predicting import Prediction, identity_of, predict_to_file, predict_to_stdout
+    from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
     from tf_tokclf.inference.tagger import Tagger
 
-    data = DataConfig(format=input_format, text_column_name=text_column_name, encoding=encoding)
-    write_predictions(predict(Tagger.load(model, **options), source, data), output, output_format=output_format)
+    reading = {name: options.pop(name) for name in _READING}
+    written = {name: options.pop(name) for name in _DETAILS}
+    tagger = Tagger.load(model, **options)
+    if threshold is not None and tagger.labels.outside is None:
+        raise click.UsageError("--threshold leaves out spans, and the model's labels spell none.")
+    reading |= {name: _number(reading[name]) for name in ("text_column_name", "sentence_column_name")}
+    data = DataConfig(**reading, word_splitting=word_splitting or tagger.info.word_splitting)
+    stream = open_records(source, data, keep_errors=on_error == "keep")
+    chosen = choose_output_format(output_format, output, stream.format)
+    details = Details(**written, model_name=Path(model).name)
+    file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, details)
+    with RecordProgress() as progress:
+        job = Prediction(
+            tagger,
+            stream,
+            file_format,
+            threshold=threshold,
+            look_ahead_words=look_ahead,
+            watchers=(progress,),
+        )
+        if output is None:
+            done = predict_to_stdout(job)
+        else:
+            settings = {**reading, **written, **options, "format": chosen, "input format": stream.format.name}
+            settings |= {"threshold": threshold, "look ahead": look_ahead, "words": data.word_splitting}
+            folder = local_model_folder(model, revision=options["revision"])
+            identity = identity_of(folder, source, settings)
+            done = predict_to_file(job, output, resume=resume, force=force, identity=identity)
+    progress.summarise(done.n_problems)
+
+
+def _number(value: str | None) -> str | int | None:
+    return int(value) if value is not None and value.isdigit() else value

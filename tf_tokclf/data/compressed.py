@@ -1,4 +1,6 @@
-"""Files that may be compressed, as streams of bytes: gzip and zstd, found by their first bytes, written by name."""
+"""Files that may be compressed, as streams of bytes: gzip and zstd, found by their first bytes, written
+by name.
+"""
 
 from __future__ import annotations
 
@@ -44,30 +46,28 @@ class CountingBytes(io.RawIOBase):
 
 
 def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
-    """The decompressed bytes of a file, or of standard input where `path` is "-", and what counts the file's own."""
+    """The decompressed bytes of a file, or of standard input where `path` is "-", and what counts the file's
+    own.
+    """
     raw = _open_raw(path)
     first = raw.read(len(_ZSTD))
     counter = CountingBytes(raw, first)
     if first.startswith(_GZIP):
         opened = gzip.GzipFile(fileobj=io.BufferedReader(counter, _BUFFER_BYTES))
-        return cast(
-            BinaryIO, io.BufferedReader(_Checked(cast(BinaryIO, opened), path), _BUFFER_BYTES)
-        ), counter
+        return cast(BinaryIO, io.BufferedReader(_Checked(cast(BinaryIO, opened), path), _BUFFER_BYTES)), counter
     if first.startswith(_ZSTD):
         import pyarrow as pa
 
         source = pa.PythonFile(io.BufferedReader(counter, _BUFFER_BYTES), mode="r")
-        return cast(
-            BinaryIO, io.BufferedReader(_Checked(pa.CompressedInputStream(source, "zstd"), path))
-        ), counter
+        return cast(BinaryIO, io.BufferedReader(_Checked(pa.CompressedInputStream(source, "zstd"), path))), counter
     return cast(BinaryIO, io.BufferedReader(counter, _BUFFER_BYTES)), counter
 
 
 def compressor(path: Path | None) -> Callable[[bytes], bytes]:
     """How blocks of a file with this name are written: `.gz` and `.zst` compressed, each block for itself.
 
-    A block comes out the same whenever it is written, and blocks behind each other are a valid file: so a file that
-    was broken off can go on from its last block.
+    A block comes out the same whenever it is written, and blocks behind each other are a valid file: so a
+    file that was broken off can go on from its last block.
     """
     suffix = path.suffix.lower() if path else ""
     if suffix == ".gz":
@@ -99,9 +99,7 @@ def _open_raw(path: str | Path) -> BinaryIO:
     except FileNotFoundError as error:
         raise UserError("there is no such file.", path=path, hint="Check the path.") from error
     except OSError as error:
-        raise UserError(
-            f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions."
-        ) from error
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
 class _Checked(io.RawIOBase):

@@ -1,8 +1,9 @@
 """Words to pieces, fast: each distinct word is tokenised once.
 
-A fast tokenizer treats every word of pre-split input on its own (normalising, splitting and merging never look across
-a word border), so a word's pieces do not depend on its neighbours; `tests/data/test_pieces.py` holds that for each
-family of tokenizers. Which word a piece belongs to, `word_ids()` in transformers, is then known by construction.
+A fast tokenizer treats every word of pre-split input on its own (normalising, splitting and merging never
+look across a word border), so a word's pieces do not depend on its neighbours;
+`tests/data/test_pieces.py` holds that for each family of tokenizers. Which word a piece belongs to,
+`word_ids()` in transformers, is then known by construction.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Input to be labelled, record by record: each one kept as it stood, so that it can be written out again with more.
+"""Input to be labelled, record by record: each one kept as it stood, so that it can be written out again
+with more.
 
-Unlike the readers of training data, which may refuse a file, these turn every record into a sentence, if only an empty
-one: what goes in comes out, once and in order. Finding a record's borders (`frames`) is apart from reading what is in
-it (`parse`), so that records that were done before an interruption are passed over quickly.
+Unlike the readers of training data, which may refuse a file, these turn every record into a sentence, if
+only an empty one: what goes in comes out, once and in order. Finding a record's borders (`frames`) is
+apart from reading what is in it (`parse`), so that records that were done before an interruption are
+passed over quickly.
 """
 
 from __future__ import annotations
@@ -64,8 +66,8 @@ _FORMAT_BY_SUFFIX = {
 class Record:
     """A record of the input.
 
-    source: what stood there, in the way of its format. sentence: what is to be labelled, without words where there
-    are none. problem: why nothing could be read from it.
+    source: what stood there, in the way of its format. sentence: what is to be labelled, without words where
+    there are none. problem: why nothing could be read from it.
     """
 
     origin: Origin
@@ -100,47 +102,57 @@ class RecordStream:
 
     place: str
     format: RecordFormat
-    on_error: str
+    keep_errors: bool = False
     counter: CountingBytes | None = None
     n_bytes: int | None = None
 
     def records(self, *, skip: int = 0, before: int = 0) -> Iterator[Record]:
-        """The records in order, from number `skip` (from 0) on, and the `before` records that stand before those.
+        """The records in order, from number `skip` (from 0) on, and the `before` records that stand before
+        those.
 
-        One that cannot be read stops the stream under on_error "stop"; under "keep" it comes with its problem.
+        One that cannot be read stops the stream, or under `keep_errors` comes with its problem.
         """
         for number, source in islice(self.format.frames(), max(skip - before, 0), None):
             origin = Origin(self.place, number, self.format.unit)
             try:
                 yield Record(origin, source, self.format.parse(source, origin))
             except UserError as error:
-                if self.on_error == "stop":
-                    hint = (
-                        f"{error.hint or ''} Or pass --on-error keep, which writes it without labels.".strip()
-                    )
+                if not self.keep_errors:
+                    hint = f"{error.hint or ''} Or pass --on-error keep, which writes it without labels.".strip()
                     raise UserError(
                         error.problem, path=error.path, line=error.line, row=error.row, hint=hint
                     ) from error
                 yield Record(origin, source, Sentence((), None, origin), error.problem)
 
 
-def open_records(source: str, data: DataConfig, *, task: Task = Task.NER) -> RecordStream:
+def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_errors: bool = False) -> RecordStream:
     """The records of a file, or of standard input where `source` is "-"; gzip and zstd are decompressed.
 
-    data: its format (auto: by the file's name, else text), columns, encoding, word splitting, and what to do at a
-    record that cannot be read. Texts fall into words by `data.word_splitting`.
+    data: its format (auto: by the file's name, else text), columns, encoding, and the rule by which texts
+    fall into words. keep_errors: records that cannot be read come with their problem instead of an error.
     """
     format = data.format if data.format != "auto" else format_by_name(source)
-    path: str | Path = source if source == STDIN else resolve_reference(source)
-    if format not in _STREAMED or (format != "parquet" and Path(path).is_dir()):
-        generic = SentenceRecords(format, str(path), data.model_copy(update={"format": format}), task)
-        return RecordStream(source, generic, data.on_error)
-    if format == "parquet":
-        return RecordStream(source, ParquetRecords.open(_named_file(path), data), data.on_error)
-    file, counter = open_bytes(path)
-    lines = _lines(file, data.encoding, source)
-    size = None if source == STDIN else Path(path).stat().st_size
-    return RecordStream(source, _STREAMED[format](lines, source, data, task), data.on_error, counter, size)
+    path = Path(source) if source == STDIN else resolve_reference(source)
+    if format == "parquet" and source == STDIN:
+        raise UserError("Parquet cannot be read from standard input.", hint="Name a file.")
+    if path.is_dir() or format not in (*_STREAMED, "parquet"):
+        options = data.model_copy(update={"format": data.format if path.is_dir() else format})
+        stream = RecordStream(source, SentenceRecords(format, source, options, task), keep_errors)
+    elif format == "parquet":
+        stream = RecordStream(source, ParquetRecords.open(path, data), keep_errors)
+    else:
+        file, counter = open_bytes(path)
+        lines = _lines(file, data.encoding, source)
+        size = None if source == STDIN else path.stat().st_size
+        stream = RecordStream(source, _STREAMED[format](lines, source, data, task), keep_errors, counter, size)
+    log.info("%s: %s, %s", "standard input" if source == STDIN else source, format, stream.format.note)
+    return stream
+
+
+def check_source(source: str) -> None:
+    """Raise UserError unless there is such a file or folder."""
+    if source != STDIN and not resolve_reference(source).exists():
+        raise UserError("there is no such file.", path=source, hint="Check the path; `-` is standard input.")
 
 
 def format_by_name(source: str) -> str:
@@ -187,9 +199,7 @@ class ColumnRecords:
         self._reader: ColumnsReader | None = None
         self.note = "no words"
         if any(not line.isspace() for line in sample):
-            self._reader = _opened(
-                sample, place, data, lambda path, options: open_columns(path, options, task)
-            )
+            self._reader = _opened(sample, place, data, lambda path, options: open_columns(path, options, task))
             self.note = f"a word a line, words in column {self._reader.word}"
             self._split = splitter(self._reader.options.separator)
 
@@ -197,9 +207,7 @@ class ColumnRecords:
     def separator(self) -> str:
         """What to write between the lines' fields and more of them."""
         options = self._reader.options if self._reader else self._data
-        return {None: "\t", "tab": "\t", "space": " ", "blank": " "}.get(
-            options.separator, options.separator or "\t"
-        )
+        return {None: "\t", "tab": "\t", "space": " ", "blank": " "}.get(options.separator, options.separator or "\t")
 
     def frames(self) -> Iterator[Frame]:
         """Blocks of lines; what stands before the first word or behind the last one goes with those."""
@@ -237,12 +245,7 @@ class ColumnRecords:
     def word_in(self, line: str, *, is_first: bool = False) -> str | None:
         """The word in a line; None in lines that are blank, comments, headers or borders of documents."""
         reader = self._reader
-        if (
-            reader is None
-            or line.isspace()
-            or line.startswith(_DOCUMENT_BORDER)
-            or (is_first and reader.has_header)
-        ):
+        if reader is None or line.isspace() or line.startswith(_DOCUMENT_BORDER) or (is_first and reader.has_header):
             return None
         comment = reader.options.comment_prefix
         if comment and line.startswith(comment):
@@ -410,9 +413,7 @@ class CsvRecords:
         self._check_row(source, origin)
         if layout.shape is Shape.TEXT:
             return text_sentence(source[column], self._data.word_splitting, origin)
-        return Sentence(
-            _words(parse_list(source[column], layout.word, origin), layout.word, origin), None, origin
-        )
+        return Sentence(_words(parse_list(source[column], layout.word, origin), layout.word, origin), None, origin)
 
     def _check_row(self, row: list[str], origin: Origin) -> None:
         assert self._reader is not None
@@ -444,10 +445,8 @@ class ParquetRecords:
 
         try:
             schema = pq.read_schema(path)
-        except pa.ArrowInvalid as error:
-            raise UserError(
-                f"is no Parquet file: {error}.", path=path, hint="Check what wrote it."
-            ) from error
+        except (pa.ArrowInvalid, FileNotFoundError) as error:
+            raise UserError(f"is no Parquet file: {error}.", path=path, hint="Check what wrote it.") from error
         names = schema.names
         if data.text_column_name is None:
             column = _guess_column(names)
@@ -513,9 +512,7 @@ _STREAMED: dict[str, Callable[[Iterator[str], str, DataConfig, Task], RecordForm
 }
 
 
-def text_sentence(
-    text: str, rule: str, origin: Origin | None = None, document: str | None = None
-) -> Sentence:
+def text_sentence(text: str, rule: str, origin: Origin | None = None, document: str | None = None) -> Sentence:
     """A text as a sentence of words with their places in it.
 
     >>> text_sentence("Oslo, 1999", "words").words
@@ -527,7 +524,9 @@ def text_sentence(
 
 
 def _lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
-    """The lines of a stream with their ends; wrong bytes come as lone surrogates, a byte-order mark is dropped."""
+    """The lines of a stream with their ends; wrong bytes come as lone surrogates, a byte-order mark is
+    dropped.
+    """
     import codecs
 
     try:
@@ -547,9 +546,7 @@ def _check_decoded(text: str, origin: Origin, encoding: str) -> None:
         raise error
 
 
-def _opened(
-    sample: Sequence[str], place: str, data: DataConfig, opening: Callable[[Path, DataConfig], Any]
-) -> Any:
+def _opened(sample: Sequence[str], place: str, data: DataConfig, opening: Callable[[Path, DataConfig], Any]) -> Any:
     """The reader that `opening` makes of a file's first lines, which are put into a file of their own for it."""
     options = data.model_copy(update={"encoding": "utf-8", "on_error": "skip"})
     with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
@@ -558,9 +555,7 @@ def _opened(
         try:
             return opening(path, options)
         except UserError as error:
-            raise UserError(
-                error.problem, path=place, line=error.line, row=error.row, hint=error.hint
-            ) from error
+            raise UserError(error.problem, path=place, line=error.line, row=error.row, hint=error.hint) from error
 
 
 def _opens_document(line: str) -> bool:
@@ -581,9 +576,7 @@ def _records_of_document(text: str, place: str) -> Iterator[Frame]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(
-            f"is no JSON: {error.msg}.", path=place, line=error.lineno, hint="Mend it there."
-        ) from error
+        raise UserError(f"is no JSON: {error.msg}.", path=place, line=error.lineno, hint="Mend it there.") from error
     if isinstance(value, dict):
         value = value["data"] if isinstance(value.get("data"), list) else [value]
     yield from enumerate(value, 1)
@@ -608,11 +601,3 @@ def _guess_column(names: Sequence[str]) -> str | None:
 
     found = guess_named_column(list(names), WORD_NAMES)
     return None if found is None else names[found]
-
-
-def _named_file(path: str | Path) -> Path:
-    if str(path) == STDIN:
-        raise UserError("Parquet cannot be read from standard input.", hint="Name a file.")
-    if not Path(path).is_file():
-        raise UserError("there is no such file.", path=path, hint="Check the path.")
-    return Path(path)

@@ -1,9 +1,9 @@
 """Predictions with the keys of `transformers.pipeline("token-classification")`, decided word by word.
 
-What differs from the pipeline, on purpose: words come from the model's own rule of splitting and from no heuristic
-about pieces; the label scheme is the model's, BIOES and BILOU too; long texts are read in windows to their end; `word`
-is the text itself, not pieces glued together (which are lower-cased in uncased models); strategy "none" gives a record
-per word, not per piece.
+What differs from the pipeline, on purpose: words come from the model's own rule of splitting and from no
+heuristic about pieces; the label scheme is the model's, BIOES and BILOU too; long texts are read in
+windows to their end; `word` is the text itself, not pieces glued together (which are lower-cased in
+uncased models); strategy "none" gives a record per word, not per piece.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ Strategy = Literal["none", "simple", "first", "average", "max"]
 class Entity(TypedDict, total=False):
     """A span, or with strategy "none" a word.
 
-    entity_group: the span's type (entity, index: the word's label, and its number from 1). score: the mean probability
-    of the words' labels, as the pipeline computes it. word: the text from `start` to `end`, in code points.
+    entity_group: the span's type (entity, index: the word's label, and its number from 1). score: the mean
+    probability of the words' labels, as the pipeline computes it. word: the text from `start` to `end`, in
+    code points.
     """
 
     entity_group: str
@@ -47,8 +48,9 @@ def check_strategy(strategy: str) -> None:
 
 
 def aggregation_of(strategy: str) -> str:
-    """Which of a word's pieces speak for it under a strategy of the pipeline; "none" and "simple" know nothing of
-    words there and mean "first" here."""
+    """Which of a word's pieces speak for it under a strategy of the pipeline; "none" and "simple" know
+    nothing of words there and mean "first" here.
+    """
     return strategy if strategy in ("average", "max") else "first"
 
 
@@ -67,9 +69,7 @@ def entities_of(tagged: TaggedSentence, strategy: str, ignore_labels: Collection
             continue
         start, end = offsets[first][0], offsets[last - 1][1]
         score = mean_score(tagged.scores[first:last])
-        found.append(
-            {"entity_group": type, "score": score, "word": text[start:end], "start": start, "end": end}
-        )
+        found.append({"entity_group": type, "score": score, "word": text[start:end], "start": start, "end": end})
     return found
 
 
@@ -82,12 +82,8 @@ def mean_score(scores: tuple[float, ...]) -> float:
 def _word_entities(tagged: TaggedSentence, ignore_labels: Collection[str]) -> list[Entity]:
     text, offsets = text_of(tagged.sentence)
     found: list[Entity] = []
-    for i, (label, score, (start, end)) in enumerate(
-        zip(tagged.labels, tagged.scores, offsets), 1
-    ):
+    for i, (label, score, (start, end)) in enumerate(zip(tagged.labels, tagged.scores, offsets), 1):
         if label not in ignore_labels:
             word = text[start:end]
-            found.append(
-                {"entity": label, "score": score, "index": i, "word": word, "start": start, "end": end}
-            )
+            found.append({"entity": label, "score": score, "index": i, "word": word, "start": start, "end": end})
     return found

@@ -1,7 +1,8 @@
-"""Predict as a stream: records in, records out, in order, in memory that does not grow; broken off, it goes on.
+"""Predict as a stream: records in, records out, in order, in memory that does not grow; broken off, it
+goes on.
 
-Reading and tokenising, the forward pass, and decoding and writing each have a thread; TensorFlow and the tokenizer
-work outside of Python's lock.
+Reading and tokenising, the forward pass, and decoding and writing each have a thread; TensorFlow and the
+tokenizer work outside of Python's lock.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.data.compressed import compressor
-from tf_tokclf.data.record_streams import Record, RecordStream
+from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
@@ -33,7 +35,9 @@ _HASHED_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Progress:
-    """What is in the output: records and words of the input, bytes of the output, records that could not be read."""
+    """What is in the output: records and words of the input, bytes of the output, records that could not be
+    read.
+    """
 
     n_records: int = 0
     n_words: int = 0
@@ -45,7 +49,7 @@ class Watcher(Protocol):
     """Whom progress is shown to."""
 
     def show(self, progress: Progress, bytes_read: int | None, bytes_in_all: int | None) -> None:
-        """Called after each run of records."""
+        """Called at the start and after each run of records."""
         ...
 
 
@@ -53,8 +57,8 @@ class Watcher(Protocol):
 class Prediction:
     """A job: a classifier over a stream of records into a format.
 
-    threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length and kept
-    in memory at once.
+    threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length
+    and kept in memory at once.
     """
 
     tagger: Tagger
@@ -67,8 +71,9 @@ class Prediction:
     def runs(self, *, skip: int = 0) -> Iterator[list[Labelled]]:
         """The records from number `skip` on with their predictions, in lists as they went through the model.
 
-        Where lists end depends on the records from `skip` on alone: a job that goes on from the end of a list makes
-        the same lists, hence the same batches and the same scores to the last bit, as one that was never broken off.
+        Where lists end depends on the records from `skip` on alone: a job that goes on from the end of a list
+        makes the same lists, hence the same batches and the same scores to the last bit, as one that was
+        never broken off.
         """
         n_before = min(skip, self.tagger.info.reading.context_sentences)
         waiting: deque[Record] = deque()
@@ -98,10 +103,14 @@ class Prediction:
             progress.n_bytes + n_bytes,
             progress.n_problems + len(problems),
         )
+        self.show(after)
+        return after
+
+    def show(self, progress: Progress) -> None:
+        """Tell the watchers."""
         counter = self.stream.counter
         for watcher in self.watchers:
-            watcher.show(after, counter.n_read if counter else None, self.stream.n_bytes)
-        return after
+            watcher.show(progress, counter.n_read if counter else None, self.stream.n_bytes)
 
 
 def predict_to_stdout(job: Prediction) -> Progress:
@@ -111,6 +120,7 @@ def predict_to_stdout(job: Prediction) -> Progress:
     out = sys.stdout.buffer
     out.write(job.format.head)
     progress = Progress()
+    job.show(progress)
     for run in job.runs():
         block = job.format.block(run, is_first=not progress.n_records)
         out.write(block)
@@ -126,9 +136,9 @@ def predict_to_file(
 ) -> Progress:
     """Write the predictions to a file that appears when it is whole.
 
-    Until then they are in OUTPUT.partial, whole runs of records, and OUTPUT.journal says how far that is. resume: go
-    on from there; the file is then the same, byte for byte, as if nothing had happened. identity: what must be the
-    same for that (model, input, options); it is compared.
+    Until then they are in OUTPUT.partial, whole runs of records, and OUTPUT.journal says how far that is.
+    resume: go on from there; the file is then the same, byte for byte, as if nothing had happened. identity:
+    what must be the same for that (model, input, options); it is compared.
     """
     unfinished = _Unfinished(output)
     compress = compressor(output if job.format.is_final else None)
@@ -147,6 +157,7 @@ def predict_to_file(
         progress = Progress()
     if progress.n_records:
         log.info("going on behind %s records", f"{progress.n_records:,}")
+    job.show(progress)
     with unfinished.open(progress.n_bytes) as file:
         try:
             if not progress.n_bytes:
@@ -181,7 +192,9 @@ class _Unfinished:
         return self.partial.exists() and self.journal.exists()
 
     def progress(self, identity: dict[str, Any]) -> Progress:
-        """How far an earlier job came; nothing where there was none. Raises UserError where it was another job."""
+        """How far an earlier job came; nothing where there was none. Raises UserError where it was another
+        job.
+        """
         if not self.exists():
             return Progress()
         try:
@@ -191,8 +204,9 @@ class _Unfinished:
             raise UserError("cannot be read.", path=self.journal, hint="Begin anew with --force.") from error
         changed = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
         if changed:
+            then, now = before.get(changed[0]), identity.get(changed[0])
             raise UserError(
-                f"what was broken off had another {changed[0]}: {before.get(changed[0])}, not {identity.get(changed[0])}.",
+                f"what was broken off had another {changed[0]}: {then}, not {now}.",
                 path=self.partial,
                 hint="Begin anew with --force.",
             )
@@ -210,7 +224,7 @@ class _Unfinished:
     def note(self, file: IO[bytes], progress: Progress, identity: dict[str, Any]) -> None:
         """Write down that everything in the file counts."""
         _flush(file)
-        write_json(self.journal, {"progress": vars(progress), "identity": identity})
+        write_json(self.journal, {"progress": asdict(progress), "identity": identity})
 
     def remove(self) -> None:
         """Leave nothing behind."""
@@ -223,7 +237,18 @@ def _flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def fingerprint_file(path: Path) -> str:
+def identity_of(model_folder: Path, source: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same for a job to go on: model and input by content, settings by value."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(model_folder.iterdir()):
+        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
+            digest.update(f"{path.name}\0{_fingerprint(path)}\0".encode())
+    file = None if source == STDIN else resolve_reference(source)
+    content = _fingerprint(file) if file and file.is_file() else None
+    return {"model": digest.hexdigest(), "input": content, **settings}
+
+
+def _fingerprint(path: Path) -> str:
     """A hash of a file's size, beginning and end: enough to tell whether it is the file of before."""
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
@@ -231,13 +256,4 @@ def fingerprint_file(path: Path) -> str:
         digest.update(file.read(_HASHED_BYTES))
         file.seek(max(size - _HASHED_BYTES, 0))
         digest.update(file.read(_HASHED_BYTES))
-    return digest.hexdigest()
-
-
-def fingerprint_model(folder: Path) -> str:
-    """A hash of what decides about a model's predictions: weights, configuration, tokenizer, reading."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
-            digest.update(f"{path.name}\0{fingerprint_file(path)}\0".encode())
     return digest.hexdigest()

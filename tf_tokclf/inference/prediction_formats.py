@@ -1,4 +1,5 @@
-"""How predictions are written: the input's own records with more in them, spans as JSON, CoNLL, annotation tools.
+"""How predictions are written: the input's own records with more in them, spans as JSON, CoNLL,
+annotation tools.
 
 A format gives bytes for a run of records; runs behind each other, between a head and a tail, are the file.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -56,8 +57,10 @@ Labelled = tuple[Record, TaggedSentence]
 
 @dataclass(frozen=True)
 class Details:
-    """What a prediction says. top_k: so many labels with their probabilities for each word. scores: a column of them
-    in CoNLL. offset_unit: what places in a text count, "codepoint", "utf16" or "byte". model_name: for tools."""
+    """What a prediction says. top_k: so many labels with their probabilities for each word. scores: a column
+    of them in CoNLL. offset_unit: what places in a text count, "codepoint", "utf16" or "byte". model_name:
+    for tools.
+    """
 
     top_k: int = 0
     scores: bool = False
@@ -66,7 +69,9 @@ class Details:
 
 
 class OutputFormat(Protocol):
-    """Bytes of a file, part by part. `is_final`: whether those are the file; else `finish` makes the file of them."""
+    """Bytes of a file, part by part. `is_final`: whether those are the file; else `finish` makes the file of
+    them.
+    """
 
     is_final: bool
     head: bytes
@@ -177,7 +182,9 @@ class LabelStudio(Lines):
 
 
 class EnrichedColumns(Lines):
-    """The input's lines with the predicted label in one more column, behind the word's score if that is asked for."""
+    """The input's lines with the predicted label in one more column, behind the word's score if that is asked
+    for.
+    """
 
     def __init__(self, source: ColumnRecords, details: Details) -> None:
         self._source = source
@@ -236,8 +243,8 @@ class EnrichedCsv(Lines):
 class EnrichedParquet:
     """The input's columns with those of predictions behind them.
 
-    A Parquet file is whole or nothing, so what is written as the work goes on is a row of Arrow streams, one for each
-    run of records; the file is made of them at the end.
+    A Parquet file is whole or nothing, so what is written as the work goes on is a row of Arrow streams, one
+    for each run of records; the file is made of them at the end.
     """
 
     is_final = False
@@ -306,8 +313,8 @@ _WORD_COLUMNS = ("predicted_label", "predicted_score")
 
 
 def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any]]:
-    """A record per predicted span: type, score, words [first_word, end_word), characters [start, end) of the text, or
-    of the words joined by blanks where there is none, and what stands there.
+    """A record per predicted span: type, score, words [first_word, end_word), characters [start, end) of the
+    text, or of the words joined by blanks where there is none, and what stands there.
 
     A score is the smallest probability among the labels of the span's words.
     """
@@ -362,9 +369,7 @@ def prediction_fields(tagged: TaggedSentence, details: Details) -> dict[str, Any
     return fields
 
 
-def enriched_json(
-    source: JsonRecords, record: Record, tagged: TaggedSentence, details: Details
-) -> Mapping[str, Any]:
+def enriched_json(source: JsonRecords, record: Record, tagged: TaggedSentence, details: Details) -> Mapping[str, Any]:
     """The input's own record with predictions; a line that is no record comes as `line` with its error."""
     try:
         own = dict(source.record(record.source, record.origin))
@@ -377,12 +382,10 @@ def enriched_json(
 
 def conll_block(tagged: TaggedSentence, details: Details) -> str:
     """A word and its predicted label a line, a blank line at the end."""
-    words = (_one_field(word) for word in tagged.sentence.words)
+    columns: list[Iterable[str]] = [map(_one_field, tagged.sentence.words), tagged.labels]
     if details.scores:
-        rows = zip(words, map(_column_score, tagged.scores), tagged.labels)
-    else:
-        rows = zip(words, tagged.labels)  # type: ignore[assignment]
-    return "".join("\t".join(row) + "\n" for row in rows) + "\n"
+        columns.insert(1, map(_column_score, tagged.scores))
+    return "".join("\t".join(row) + "\n" for row in zip(*columns)) + "\n"
 
 
 def top_labels(tagged: TaggedSentence, k: int) -> list[list[dict[str, Any]]]:

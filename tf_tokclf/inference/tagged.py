@@ -37,7 +37,9 @@ class TaggedSentence:
         return spans_of(self.labels, self.label_set.scheme)
 
     def span_score(self, span: Span) -> float:
-        """How sure the model is of `span`: the smallest probability among its words' labels, nan if it saw none."""
+        """How sure the model is of `span`: the smallest probability among its words' labels, nan if it saw
+        none.
+        """
         seen = [score for score in self.scores[span.start : span.end] if score == score]
         return min(seen, default=float("nan"))
 

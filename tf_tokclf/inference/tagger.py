@@ -46,7 +46,8 @@ LOOK_AHEAD_WORDS = 32_768
 class _Run:
     """Sentences that are labelled together, `begin` to `end` of them, the others being context.
 
-    windows: of those to be labelled. positions: (words,) where in its window each word's first piece stands, or -1.
+    windows: of those to be labelled. positions: (words,) where in its window each word's first piece stands,
+    or -1.
     """
 
     sentences: list[Sentence]
@@ -59,8 +60,9 @@ class _Run:
 class Tagger:
     """A token classifier with its tokenizer and its reading of sentences.
 
-    decoding: "argmax", or "viterbi" for sequences that the scheme allows only. aggregation: which of a word's pieces
-    speak for it: "first", "average" or "max". aggregation_strategy: of calls, as in `transformers.pipeline`.
+    decoding: "argmax", or "viterbi" for sequences that the scheme allows only. aggregation: which of a word's
+    pieces speak for it: "first", "average" or "max". aggregation_strategy: of calls, as in
+    `transformers.pipeline`.
 
     Any number of threads may use one.
     """
@@ -188,9 +190,10 @@ class Tagger:
     ) -> list[Entity] | list[list[Entity]] | Iterator[list[Entity]]:
         """The entities in a text, or in each of many: what `transformers.pipeline` gives, with the same keys.
 
-        inputs: a text, a list of texts, or an iterator of them, which gives an iterator. is_split_into_words: an input
-        is a list of words; `start` and `end` are then places in the words joined by blanks. aggregation_strategy: as
-        in the pipeline; by default what `load` was given, else whole spans of words that their `aggregation` labels.
+        inputs: a text, a list of texts, or an iterator of them, which gives an iterator. is_split_into_words:
+        an input is a list of words; `start` and `end` are then places in the words joined by blanks.
+        aggregation_strategy: as in the pipeline; by default what `load` was given, else whole spans of words
+        that their `aggregation` labels.
         """
         strategy = aggregation_strategy or self.aggregation_strategy
         check_strategy(strategy or "first")
@@ -230,9 +233,10 @@ class Tagger:
     ) -> Iterator[list[TaggedSentence]]:
         """The same as lists, a list for the sentences that went through the model together.
 
-        n_before: so many sentences come first that are context only. Where a list ends depends on the sentences from
-        its first on and on nothing before. overlap: read and tokenise the next sentences, and run the model on them,
-        while the caller works on a list. aggregation, batch_size: other than the classifier's own.
+        n_before: so many sentences come first that are context only. Where a list ends depends on the
+        sentences from its first on and on nothing before. overlap: read and tokenise the next sentences, and
+        run the model on them, while the caller works on a list. aggregation, batch_size: other than the
+        classifier's own.
         """
         look_ahead = _look_ahead(sentences, self.info.reading.context_sentences, look_ahead_words, n_before)
         prepared: Iterator[_Run] = (self._prepared(*run) for run in look_ahead)
@@ -275,9 +279,7 @@ class Tagger:
             words = slice(offsets[i], offsets[i + 1])
             own_ids = ids[words.start - first : words.stop - first]
             tagged.append(
-                self._tagged(
-                    sentence, own_ids, scores[words], run.windows.n_pieces[words], run.positions[words]
-                )
+                self._tagged(sentence, own_ids, scores[words], run.windows.n_pieces[words], run.positions[words])
             )
         return tagged
 
@@ -327,7 +329,8 @@ def _word_offsets(sentences: Sequence[Sentence]) -> np.ndarray:
 def _look_ahead(
     sentences: Iterable[Sentence], margin: int, n_words: int, n_before: int = 0
 ) -> Iterator[tuple[list[Sentence], int, int]]:
-    """Runs of sentences of about `n_words` words, with `margin` sentences more on each side where there are any.
+    """Runs of sentences of about `n_words` words, with `margin` sentences more on each side where there are
+    any.
 
     Yields the sentences and the half-open run of them that is to be labelled.
     """

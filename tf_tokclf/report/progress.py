@@ -1,0 +1,99 @@
+"""Progress of a stream of records: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Protocol
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from tf_tokclf.report.terminal import duration, stderr_console
+
+log = logging.getLogger(__name__)
+
+# A line at most so often where nobody looks on.
+_LINE_EVERY_S = 30.0
+
+
+class Counts(Protocol):
+    """How far a stream is."""
+
+    @property
+    def n_records(self) -> int: ...
+
+    @property
+    def n_words(self) -> int: ...
+
+
+class RecordProgress:
+    """Shows how far a stream is, how fast it goes, and, where the input's size is known, how long it will
+    take.
+    """
+
+    def __init__(self) -> None:
+        self._since = self._last_line = time.perf_counter()
+        self._begun_at: tuple[int, int, int] | None = None
+        self._records = self._words = 0
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> RecordProgress:
+        if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+                console=stderr_console(),
+                transient=True,
+            )
+            self._task = self._bar.add_task("predicting", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, progress: Counts, bytes_read: int | None, bytes_in_all: int | None) -> None:
+        """Take note of where the stream is; the first time, of where it begins."""
+        now = time.perf_counter()
+        if self._begun_at is None:
+            self._begun_at = (progress.n_records, progress.n_words, bytes_read or 0)
+            self._since = self._last_line = now
+        self._records = progress.n_records - self._begun_at[0]
+        self._words = progress.n_words - self._begun_at[1]
+        if self._bar:
+            self._bar.update(
+                self._task,
+                description=f"{progress.n_records:,} sentences, {self._rate()}",
+                completed=bytes_read or 0,
+                total=bytes_in_all,
+            )
+        elif now - self._last_line >= _LINE_EVERY_S:
+            self._last_line = now
+            left = self._seconds_left(now, bytes_read, bytes_in_all)
+            shown = f", about {duration(left)} left" if left is not None else ""
+            log.info("%s sentences, %s%s", f"{progress.n_records:,}", self._rate(), shown)
+
+    def _seconds_left(self, now: float, bytes_read: int | None, bytes_in_all: int | None) -> float | None:
+        begun = self._begun_at[2] if self._begun_at else 0
+        if not bytes_read or not bytes_in_all or bytes_read <= begun:
+            return None
+        return (now - self._since) / (bytes_read - begun) * (bytes_in_all - bytes_read)
+
+    def summarise(self, n_problems: int) -> None:
+        """Say in a line what was done."""
+        seconds = time.perf_counter() - self._since
+        if self._records:
+            log.info("%s sentences in %s: %s", f"{self._records:,}", duration(seconds), self._rate())
+        if n_problems:
+            log.warning("%s records could not be read and stand without labels", f"{n_problems:,}")
+
+    def _rate(self) -> str:
+        seconds = max(time.perf_counter() - self._since, 1e-6)
+        return f"{self._records / seconds:,.0f} sentences and {self._words / seconds:,.0f} words a second"
