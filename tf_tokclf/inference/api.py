@@ -76,4 +76,3 @@ def run_of(reference: str | Path) -> RunDir | None:
         if run.config.is_file() and (run.model / "config.json").is_file() and Path(reference) in (folder, run.model):
             return run
     return None
-

@@ -24,7 +24,7 @@ from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
-from tf_tokclf.inference.tagger import LOOK_AHEAD_WORDS, Tagger
+from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.run_dir import write_json
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Prediction:
     stream: RecordStream
     format: OutputFormat
     threshold: float | None = None
-    look_ahead_words: int = LOOK_AHEAD_WORDS
+    look_ahead_words: int | None = None
     watchers: tuple[Watcher, ...] = field(default=())
 
     def runs(self, *, skip: int = 0) -> Iterator[list[Labelled]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -118,6 +119,12 @@ class Tagger:
             aggregation_strategy=aggregation_strategy,
         )
 
+    def with_forward(self, forward: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> Tagger:
+        """The same with another forward pass in the model's place: a function such as `forward_function` gives."""
+        other = copy(self)
+        other._forward = forward
+        return other
+
     @property
     def labels(self) -> LabelSet:
         """The labels it chooses from."""
@@ -226,7 +233,7 @@ class Tagger:
         sentences: Iterable[Sentence],
         *,
         n_before: int = 0,
-        look_ahead_words: int = LOOK_AHEAD_WORDS,
+        look_ahead_words: int | None = None,
         overlap: bool = False,
         aggregation: str | None = None,
         batch_size: int | None = None,
@@ -238,7 +245,9 @@ class Tagger:
         run the model on them, while the caller works on a list. aggregation, batch_size: other than the
         classifier's own.
         """
-        look_ahead = _look_ahead(sentences, self.info.reading.context_sentences, look_ahead_words, n_before)
+        look_ahead = _look_ahead(
+            sentences, self.info.reading.context_sentences, look_ahead_words or LOOK_AHEAD_WORDS, n_before
+        )
         prepared: Iterator[_Run] = (self._prepared(*run) for run in look_ahead)
         score = partial(
             self._scores,

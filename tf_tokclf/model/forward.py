@@ -71,7 +71,7 @@ def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: 
     firsts = first_piece_mask(word, np.concatenate([[0], np.cumsum(lengths)]))
     chosen = firsts if aggregation == "first" else word >= 0
     positions = np.stack([row[chosen], column[chosen]], axis=1).astype(np.int32)
-    scores = forward(input_ids, lengths.astype(np.int32), positions).numpy()
+    scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
     if aggregation != "first" and len(scores):
         scores = _aggregate(scores, np.flatnonzero(firsts[chosen]), aggregation)
     return WordScores(windows.sentence[rows][row[firsts]], word[firsts], scores)

@@ -1,0 +1,79 @@
+"""tf-tokclf export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tf_tokclf.cli.options import TwinCommand, logging_options
+
+
+@click.command("export", cls=TwinCommand)
+@click.argument("model")
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(["savedmodel", "tflite", "onnx"]),
+    required=True,
+    help="savedmodel: for TensorFlow Serving; tflite: for phones and small machines; onnx: for onnxruntime and others.",
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option(
+    "--quantize",
+    type=click.Choice(["float16", "int8"]),
+    help="Smaller weights: float16 (tflite), int8 with activations quantised as they come (tflite, onnx).",
+)
+@click.option("--split", default="validation", show_default=True, help="Split of the run's data to compare on.")
+@click.option("--file", "file", help="File to compare on instead, in any format that fit reads.")
+@click.option("--file-format", default="auto", show_default=True, help="Of --file; text: a sentence a line.")
+@click.option(
+    "--max-sentences", type=click.IntRange(min=1), default=5000, show_default=True, help="To compare on, at most."
+)
+@click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub.")
+@click.option("--force", is_flag=True, help="Replace the folder.")
+@logging_options
+def export_command(
+    model: str,
+    format: str,
+    output: Path,
+    quantize: str | None,
+    split: str,
+    file: str | None,
+    file_format: str,
+    max_sentences: int,
+    revision: str | None,
+    force: bool,
+) -> None:
+    """Write MODEL, a run, a model folder, a Hub id or package:NAME/PATH, for another runtime.
+
+    The export is run by that runtime in a fresh process and compared with the model on real sentences; where they
+    disagree there is no export, and the exit code is 1.
+
+    \b
+    tf-tokclf export runs/mine --format onnx --output exports/onnx
+    tf-tokclf export runs/mine --format tflite --quantize int8 --output exports/phone
+    tf-tokclf export dslim/bert-base-NER --format savedmodel --file dev.conll --output exports/serving
+    """
+    from tf_tokclf.config.schema import DataConfig
+    from tf_tokclf.errors import JobError, UserError
+    from tf_tokclf.publishing.exporting import export_model
+    from tf_tokclf.report.terminal import key_value_table, stdout_console
+
+    if output.exists() and not force:
+        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
+    data = DataConfig(test_file=file, format=file_format) if file else None
+    agreement = export_model(
+        model,
+        output,
+        format=format,
+        quantize=quantize,
+        data=data,
+        split=split,
+        max_sentences=max_sentences,
+        force=force,
+        revision=revision,
+    )
+    stdout_console().print(key_value_table(agreement.rows()))
+    if agreement.problems:
+        raise JobError(f"the export disagrees with the model and was not kept. {' '.join(agreement.problems)}")

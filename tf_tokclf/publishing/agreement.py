@@ -1,0 +1,258 @@
+"""Hold an exported model against the one it came from: on real sentences, by its own runtime, in a fresh
+process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.errors import JobError
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.publishing import runtimes
+from tf_tokclf.scoring.scores import Scorer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an export may differ by. A largest logit difference of None is not judged."""
+
+    label_agreement: float
+    logit_difference: float | None
+    f1_difference: float
+
+
+# float32 computes the same in another order. Half the digits of the weights move a logit by thousandths, which turns a
+# label only where two are as likely; int8 weights and activations move it by tenths.
+LIMITS = {
+    None: Limits(label_agreement=1.0, logit_difference=1e-3, f1_difference=0.0),
+    "float16": Limits(label_agreement=0.999, logit_difference=0.1, f1_difference=0.005),
+    "int8": Limits(label_agreement=0.97, logit_difference=None, f1_difference=0.03),
+}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How an export compares. Words per second are of forward passes alone, the first batch left out."""
+
+    format: str
+    quantize: str | None
+    runtime: str
+    sentences_from: str
+    n_sentences: int
+    n_words: int
+    n_different_labels: int
+    largest_logit_difference: float
+    model_f1: float | None
+    export_f1: float | None
+    model_bytes: int
+    export_bytes: int
+    model_words_per_second: float
+    export_words_per_second: float
+    limits: Limits
+
+    @property
+    def label_agreement(self) -> float:
+        """The share of words with the same label."""
+        return 1 - self.n_different_labels / self.n_words if self.n_words else 1.0
+
+    @property
+    def problems(self) -> list[str]:
+        """What is beyond the limits, whole sentences."""
+        limits, found = self.limits, []
+        if self.label_agreement < limits.label_agreement:
+            found.append(
+                f"{self.n_different_labels} of {self.n_words} words have another label; "
+                f"{limits.label_agreement:.1%} have to agree."
+            )
+        most = limits.logit_difference
+        if not np.isfinite(self.largest_logit_difference):
+            found.append("Some logits are no numbers.")
+        elif most is not None and self.largest_logit_difference > most:
+            found.append(f"Logits differ by up to {self.largest_logit_difference:.3g}, more than {most:g}.")
+        if self.model_f1 is not None and self.export_f1 is not None:
+            lost = self.model_f1 - self.export_f1
+            if lost > limits.f1_difference:
+                found.append(f"F1 falls by {lost:.4f}, more than {limits.f1_difference:g}.")
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """What agreement.json holds."""
+        return {**asdict(self), "label_agreement": self.label_agreement, "passed": not self.problems}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table that is printed."""
+
+        def f1(value: float | None) -> str:
+            return "-" if value is None else f"{value:.4f}"
+
+        same = self.n_words - self.n_different_labels
+        return [
+            ("export", f"{self.format} {self.quantize or 'float32'}, run by {self.runtime}"),
+            ("compared on", f"{self.n_sentences:,} sentences, {self.n_words:,} words: {self.sentences_from}"),
+            ("same labels", f"{same:,} of {self.n_words:,} words ({self.label_agreement:.4%})"),
+            ("largest logit difference", f"{self.largest_logit_difference:.2e}"),
+            ("F1", f"{f1(self.export_f1)}, model {f1(self.model_f1)}"),
+            ("size", f"{self.export_bytes / 1e6:.1f} MB, model {self.model_bytes / 1e6:.1f} MB"),
+            (
+                "words a second",
+                f"{self.export_words_per_second:,.0f}, model {self.model_words_per_second:,.0f}",
+            ),
+            ("result", "agrees" if not self.problems else " ".join(self.problems)),
+        ]
+
+
+class RuntimeProcess:
+    """An exported model in a fresh process, called like a forward pass."""
+
+    def __init__(self, format: str, path: Path) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+        self._process = subprocess.Popen(
+            [sys.executable, runtimes.__file__, format, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        self.version = str(self._read())
+
+    def __call__(self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, float]:
+        """The logits (pieces, labels) at the positions, and the seconds they took."""
+        assert self._process.stdin is not None
+        mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int32)
+        try:
+            for array in (input_ids, mask, positions):
+                runtimes.write(self._process.stdin, array)  # type: ignore[arg-type]
+        except BrokenPipeError as error:
+            raise self._failure() from error
+        return self._read(), float(self._read())
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=60)
+        self._errors.close()
+
+    def _read(self) -> np.ndarray:
+        assert self._process.stdout is not None
+        try:
+            return np.load(self._process.stdout, allow_pickle=False)
+        except (EOFError, ValueError) as error:
+            raise self._failure() from error
+
+    def _failure(self) -> JobError:
+        self._process.wait(timeout=60)
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return JobError(f"the export does not run: {lines[-1] if lines else 'its process ended'}")
+
+
+Forward = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, float]]
+
+
+class _Recorded:
+    """A forward pass that gives log-probabilities and keeps logits and times."""
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+        self.logits: list[np.ndarray] = []
+        self.seconds: list[float] = []
+
+    def __call__(self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        logits, seconds = self._forward(input_ids, lengths, positions)
+        self.logits.append(logits)
+        self.seconds.append(seconds)
+        top = logits.max(axis=1, keepdims=True, initial=-np.inf)
+        return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+
+    def words_per_second(self) -> float:
+        """Of forward passes, but for the first, which warms up."""
+        first = 1 if len(self.seconds) > 1 else 0
+        n_words = sum(map(len, self.logits[first:]))
+        return n_words / max(sum(self.seconds[first:]), 1e-9)
+
+
+def compare(
+    tagger: Tagger,
+    sentences: Sequence[Sentence],
+    scheme: Scheme,
+    *,
+    format: str,
+    quantize: str | None,
+    path: Path,
+    model_bytes: int,
+    sentences_from: str,
+) -> Agreement:
+    """Label `sentences` with the model in `tagger` and with its export at `path`, the same batches for both."""
+    model = _Recorded(_in_this_process(tagger.model))
+    labels = _labels(tagger, model, sentences)
+    process = RuntimeProcess(format, path)
+    try:
+        export = _Recorded(process)
+        export_labels = _labels(tagger, export, sentences)
+    finally:
+        process.close()
+    differences = [np.abs(a - b).max(initial=0.0) for a, b in zip(model.logits, export.logits)]
+    return Agreement(
+        format=format,
+        quantize=quantize,
+        runtime=process.version,
+        sentences_from=sentences_from,
+        n_sentences=len(sentences),
+        n_words=sum(map(len, sentences)),
+        n_different_labels=sum(x != y for one, two in zip(labels, export_labels) for x, y in zip(one, two)),
+        largest_logit_difference=float(max(differences, default=0.0)),
+        model_f1=_f1(sentences, labels, scheme),
+        export_f1=_f1(sentences, export_labels, scheme),
+        model_bytes=model_bytes,
+        export_bytes=size_of(path),
+        model_words_per_second=model.words_per_second(),
+        export_words_per_second=export.words_per_second(),
+        limits=LIMITS[quantize],
+    )
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all in a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def _in_this_process(model: keras.Model) -> Forward:
+    import time
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.int32)])
+    def logits_of(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(input_ids=input_ids, attention_mask=attention_mask, training=False).logits, tf.float32)
+
+    def forward(input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, float]:
+        mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int32)
+        begun = time.perf_counter()
+        logits = logits_of(tf.constant(input_ids), tf.constant(mask)).numpy()
+        return logits[positions[:, 0], positions[:, 1]], time.perf_counter() - begun
+
+    return forward
+
+
+def _labels(tagger: Tagger, forward: _Recorded, sentences: Iterable[Sentence]) -> list[tuple[str, ...]]:
+    return [tagged.labels for tagged in tagger.with_forward(forward).tag(sentences)]
+
+
+def _f1(sentences: Sequence[Sentence], labels: Sequence[tuple[str, ...]], scheme: Scheme) -> float | None:
+    if any(sentence.labels is None for sentence in sentences):
+        return None
+    scorer = Scorer(scheme)
+    for sentence, predicted in zip(sentences, labels):
+        scorer.add(sentence.labels or (), predicted, sentence.words)
+    return scorer.scores().overall.f1

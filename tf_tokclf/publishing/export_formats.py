@@ -1,0 +1,136 @@
+"""A classifier as SavedModel, TFLite or ONNX: two inputs, `input_ids` and `attention_mask` (rows, width)
+int32, one output, `logits` (rows, width, labels) float32; rows and width are free.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
+
+SIGNATURE = "serving_default"
+# Of ONNX: the newest that onnxruntime's dynamic quantisation and all runtimes of the last three years read.
+OPSET = 17
+QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("int8",)}
+
+
+class Serving(tf.Module):
+    """The classifier as a function of two tensors with a signature."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self.model = model
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None), tf.int32, name="input_ids"),
+            tf.TensorSpec((None, None), tf.int32, name="attention_mask"),
+        ]
+    )
+    def serve(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Logits (rows, width, labels) float32."""
+        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, training=False)
+        return {"logits": tf.cast(outputs.logits, tf.float32)}
+
+
+def write_export(model: keras.Model, folder: Path, format: str, quantize: str | None) -> Path:
+    """Write `model` into `folder`. Returns what its runtime loads: a file, or the folder of a SavedModel."""
+    if quantize is not None and quantize not in QUANTIZATIONS[format]:
+        offered = ", ".join(QUANTIZATIONS[format]) or "none"
+        raise UserError(f"{format} has no quantisation {quantize}.", hint=f"There is {offered}.")
+    with _calm(), quiet_stderr(quiet=not VERBOSE):
+        return _WRITERS[format](Serving(model), folder, quantize)
+
+
+def _write_savedmodel(serving: Serving, folder: Path, quantize: str | None) -> Path:
+    """In a folder named after its version, as TensorFlow Serving wants it; it passes over the files beside."""
+    path = folder / "1"
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(serving, str(path), signatures={SIGNATURE: serving.serve}, options=options)
+    return path
+
+
+def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
+    with tempfile.TemporaryDirectory() as scratch:
+        saved = _write_savedmodel(serving, Path(scratch), None)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[SIGNATURE])
+        if quantize is not None:
+            # With nothing more said, weights become int8 and activations stay float32: "dynamic" quantisation.
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        path = folder / "model.tflite"
+        path.write_bytes(converter.convert())
+    return path
+
+
+def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
+    tf2onnx = _needed("tf2onnx")
+    path = folder / "model.onnx"
+    try:
+        tf2onnx.convert.from_function(
+            serving.serve,
+            list(serving.serve.input_signature),
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+            output_path=str(path),
+        )
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise JobError(f"tf2onnx cannot convert this model: {error}") from error
+    if quantize == "int8":
+        _needed("onnxruntime")
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        whole = path.rename(folder / "float32.onnx")
+        quantize_dynamic(whole, path, weight_type=QuantType.QInt8)
+        whole.unlink()
+    return path
+
+
+def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """tf2onnx does not know erfc: it is 1 - erf."""
+    import numpy as np
+
+    erf = ctx.make_node("Erf", node.input, name=f"{name}_erf")
+    one = ctx.make_const(f"{name}_one", np.array(1, dtype=np.float32))
+    ctx.remove_node(node.name)
+    ctx.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name)
+
+
+def _needed(module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        hint = "pip install 'tf-tokclf[export]'"
+        raise UserError(f"{module} is not installed, which this export needs.", hint=hint) from error
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Keep the converters' log to themselves."""
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "root")]
+    before = [logger.level for logger in loggers]
+    if not VERBOSE:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before):
+            logger.setLevel(level)
+
+
+_WRITERS: dict[str, Callable[[Serving, Path, str | None], Path]] = {
+    "savedmodel": _write_savedmodel,
+    "tflite": _write_tflite,
+    "onnx": _write_onnx,
+}
+FORMATS = tuple(_WRITERS)

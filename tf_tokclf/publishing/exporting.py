@@ -1,0 +1,92 @@
+"""Export a classifier, compare the export with it, and keep it only where the two agree."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.model_folders import local_model_folder
+from tf_tokclf.data.model_info import write_model_info
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.api import labelled_splits
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.saving import WEIGHTS, replace_folder
+from tf_tokclf.publishing.agreement import Agreement, compare, size_of
+from tf_tokclf.publishing.export_formats import write_export
+from tf_tokclf.run_dir import write_json
+
+log = logging.getLogger(__name__)
+
+AGREEMENT = "agreement.json"
+LABELS = "labels.json"
+
+
+def export_model(
+    reference: str | Path,
+    output: Path,
+    *,
+    format: str,
+    quantize: str | None = None,
+    data: DataConfig | None = None,
+    split: str = "validation",
+    max_sentences: int = 5000,
+    force: bool = False,
+    revision: str | None = None,
+) -> Agreement:
+    """Write the classifier `reference` to the folder `output` as SavedModel, TFLite or ONNX.
+
+    The folder also gets the tokenizer, config.json, labels.json, tf_tokclf.json and agreement.json, and comes
+    into being only if the export agrees with the model on the first `max_sentences` sentences of `split`: of
+    the run that `reference` is, or of `data`. The caller looks at `problems` of what is returned.
+    """
+    if output.exists() and not force:
+        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
+    sentences, scheme, place = _sentences(reference, split, data, max_sentences)
+    folder = local_model_folder(str(reference), revision=revision)
+    tagger = Tagger.load(reference, revision=revision)
+    partial = output.with_name(output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
+        path = write_export(tagger.model, partial, format, quantize)
+        tagger.tokenizer.save_pretrained(partial)
+        shutil.copy(folder / "config.json", partial / "config.json")
+        write_model_info(partial, tagger.info)
+        write_json(partial / LABELS, list(tagger.labels.names))
+        log.info("comparing on %d sentences of %s", len(sentences), place)
+        agreement = compare(
+            tagger,
+            sentences,
+            scheme,
+            format=format,
+            quantize=quantize,
+            path=path,
+            model_bytes=size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder),
+            sentences_from=place,
+        )
+        write_json(partial / AGREEMENT, agreement.to_json())
+        if not agreement.problems:
+            replace_folder(partial, output)
+        return agreement
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sentences(
+    reference: str | Path, split: str, data: DataConfig | None, limit: int
+) -> tuple[Sequence[Sentence], Scheme, str]:
+    """What to compare on, the scheme of its labels, and where it is from."""
+    if data is not None and data.format == "text":
+        found = list(islice(read_sentences(str(data.test_file), data), limit))
+        return found, Scheme.NONE, str(data.test_file)
+    splits = labelled_splits(reference, "test" if data is not None else split, data)
+    chosen = splits["test" if data is not None else split]
+    return list(islice(chosen, limit)), splits.scheme, chosen.place
