@@ -40,7 +40,7 @@ NOT_RUN = {
     "TF_CONFIG=": "needs other machines",
     "HF_HUB_OFFLINE=": "needs a cache that the Hub has filled",
     "CUDA_VISIBLE_DEVICES=": "needs GPUs",
-    'eval "$(': "of the shell",
+    "eval": "of the shell",
     "for": "of the shell",
     "do": "of the shell",
     "done": "of the shell",

@@ -84,3 +84,20 @@ def test_every_page_that_is_linked_to_is_there():
             if not target.startswith(("http://", "https://")) and not (page.parent / target).exists():
                 broken.append(f"{page.name}: {target}")
     assert broken == []
+
+
+def test_every_flag_named_in_the_migration_from_run_ner_is_there():
+    import re
+
+    from tf_tokclf.cli.fit import fit_command
+
+    ours = {name for parameter in fit_command.params for name in parameter.opts}
+    rows = [line.split("|") for line in (PAGES[0].parent / "docs/from-run-ner.md").read_text().splitlines()]
+    named = {flag for row in rows if len(row) == 5 for flag in re.findall(r"`(--[\w-]+)", row[2])}
+    assert sorted(named - ours) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_documentation_compiles(page: Path):
+    for block in blocks(page, "python"):
+        compile(block.text, str(block), "exec")

@@ -1,0 +1,96 @@
+"""Every shipped configuration loads, says what it costs and gives, and its run can be planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.shipped import shipped_config, shipped_config_names
+
+SAMPLES = Path(__file__).parent / "data" / "samples"
+SNIPS = "package:tf_tokclf/shipped/snips/dev"
+
+# What stands in for the data that a configuration names: a file of the same format with the same columns.
+STAND_INS = {
+    "quickstart": SNIPS,
+    "snips": SNIPS,
+    "wnut17-offline": str(SAMPLES / "lone_tabs_between_sentences.conll"),
+    "conll2003-ner-offline": str(SAMPLES / "four_columns.conll"),
+    "conll2003-pos-offline": str(SAMPLES / "four_columns.conll"),
+    "conll2003-chunk-offline": str(SAMPLES / "four_columns.conll"),
+    "ud-pos": str(SAMPLES / "ranges_and_empty_nodes.conllu"),
+    "long-documents": str(SAMPLES / "header_and_metadata.tsv"),
+    "spans-jsonl": str(SAMPLES / "doccano_triples.jsonl"),
+}
+
+
+@pytest.fixture(scope="module")
+def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with the columns of CoNLL-2003 and WNUT-17 on the Hub, as save_to_disk writes it."""
+    import datasets
+
+    names = {
+        "ner_tags": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"],
+        "pos_tags": ["NNP", "VBD", "."],
+        "chunk_tags": ["O", "B-NP", "B-VP"],
+    }
+    rows = {
+        "tokens": [["Ada", "visited", "London", "."]] * 20,
+        "ner_tags": [[1, 0, 3, 0]] * 20,
+        "pos_tags": [[0, 1, 0, 2]] * 20,
+        "chunk_tags": [[1, 2, 1, 0]] * 20,
+    }
+    features = {column: datasets.List(datasets.ClassLabel(names=labels)) for column, labels in names.items()}
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), **features})
+    split = datasets.Dataset.from_dict(rows, features=features)
+    folder = tmp_path_factory.mktemp("hub") / "set"
+    datasets.DatasetDict({name: split for name in ("train", "validation", "test")}).save_to_disk(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", shipped_config_names())
+def test_its_head_says_command_cost_and_result(name: str):
+    path = shipped_config(Path(name))
+    assert path is not None
+    head = path.read_text(encoding="utf-8").partition("\ntask:")[0]
+    assert f"#   tf-tokclf fit configs/{name}.yaml" in head
+    assert "# Cost: " in head
+    assert "# Result: " in head
+    assert "to be measured" not in head
+
+
+@pytest.mark.parametrize("name", shipped_config_names())
+def test_its_run_goes_into_a_folder_of_its_name(name: str):
+    assert load_config(name).output_dir == f"runs/{name}"
+
+
+@pytest.mark.parametrize("name", shipped_config_names())
+def test_a_dry_run_plans_it(name: str, dataset_folder: Path, tiny_bert: Path):
+    config = load_config(name)
+    settings = {"model.name_or_path": str(tiny_bert), "training.precision": "float32"}
+    if config.data.dataset_name:
+        settings |= {"data.dataset_name": str(dataset_folder), "data.dataset_revision": "null"}
+    else:
+        data = STAND_INS.get(name) or STAND_INS[name.removesuffix("-offline")]
+        settings |= {f"data.{part}_file": data for part in ("train", "validation", "test")}
+    if config.alignment.max_length:
+        settings |= {"alignment.max_length": "32", "alignment.overlap": "8"}
+    assignments = [f"--set={key}={value}" for key, value in settings.items()]
+    result = CliRunner().invoke(cli, ["fit", name, *assignments, "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert "learning rate" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("conll2003-ner", "B-PER"), ("conll2003-pos", "VBD"), ("conll2003-chunk", "B-VP")],
+)
+def test_the_task_chooses_the_column(name: str, label: str, dataset_folder: Path):
+    from tf_tokclf.data.splits import load_splits
+
+    config = load_config(name, options={"data.dataset_name": str(dataset_folder)})
+    assert label in load_splits(config.data, task=config.task, seed=0).labels.names
