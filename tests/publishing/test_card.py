@@ -8,9 +8,10 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
+from tf_tokclf.config.loading import check_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.publishing.card import run_card
-from tf_tokclf.publishing.runs import write_card
+from tf_tokclf.publishing.runs import prepare_repository, write_card
 from tf_tokclf.run_dir import RunDir
 
 SCORED = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4}
@@ -203,6 +204,12 @@ def test_broken_template_is_told_with_its_line(run, tmp_path):
     write_config(run, hub={"card": {"template": str(template)}})
     with pytest.raises(UserError, match=r"card.jinja, line 2"):
         run_card(run)
+
+
+def test_broken_template_is_told_before_training(tmp_path):
+    config = check_config({"hub": {"card": {"template": str(tmp_path / "absent.jinja")}}})
+    with pytest.raises(UserError, match="no such template"):
+        prepare_repository(config)
 
 
 def test_unknown_name_in_a_template(run, tmp_path):

@@ -41,13 +41,14 @@ class Publisher:
         self._n_snapshots = 0
 
     def offer(self, fill: Callable[[Path], object], message: str) -> None:
-        """Let `fill` write a snapshot and push it in the background. A full disk stops no training."""
+        """Let `fill` write a snapshot and push it in the background."""
         self._n_snapshots += 1
         folder = Path(self._work.name) / str(self._n_snapshots)
         try:
             folder.mkdir()
             fill(folder)
-        except OSError as error:
+        # A full disk, say: what is only for the Hub stops no training.
+        except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             log.warning("Hub: no snapshot, training goes on. %s: %s", message, error)
             return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
+    import jinja2
     from huggingface_hub import EvalResult
     from huggingface_hub.hf_api import DatasetInfo
 
@@ -112,6 +114,19 @@ def render(card: Card, *, template: str | None = None) -> str:
 
     template: a Jinja file to use instead; with `{% extends "model_card.md.jinja" %}` it can replace blocks.
     """
+    title = card.reference.split("/")[-1]
+    with _template_errors(template):
+        found = _find_template(template)
+        return found.render(card=card, title=title, metadata=metadata(card))
+
+
+def check_template(template: str) -> None:
+    """Raise UserError when there is no such template or it is no valid Jinja: before training, not after."""
+    with _template_errors(template):
+        _find_template(template)
+
+
+def _find_template(template: str | None) -> jinja2.Template:
     import jinja2
 
     loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("tf_tokclf.publishing", "templates")]
@@ -131,9 +146,15 @@ def render(card: Card, *, template: str | None = None) -> str:
         autoescape=False,
     )
     environment.filters["shown"] = lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)
-    title = card.reference.split("/")[-1]
+    return environment.get_template(name)
+
+
+@contextmanager
+def _template_errors(template: str | None) -> Iterator[None]:
+    import jinja2
+
     try:
-        return environment.get_template(name).render(card=card, title=title, metadata=metadata(card))
+        yield
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
         raise UserError(f"{error}.", path=template, line=line, hint="Mend the card's template.") from error

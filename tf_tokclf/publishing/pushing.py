@@ -134,7 +134,7 @@ class HubRepository:
         changed = bool(leftover or _differing(ours, published))
         if changed:
             if self.head not in (None, head):
-                log.warning("Hub: commit %.8s of somebody else lies below this push.", head)
+                log.warning("Hub: commit %.8s, somebody else's or late, lies below this push.", head)
             head = api.create_commit(
                 self.repo_id,
                 [*ours, *map(CommitOperationDelete, leftover)],

@@ -14,9 +14,9 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.publishing.card import dataset_id, run_card
+from tf_tokclf.publishing.card import check_template, dataset_id, run_card
 from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, files_to_push
-from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_dir import RunDir, open_whole
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo
@@ -61,7 +61,12 @@ def fit(
 
 
 def prepare_repository(config: Config) -> HubRepository | None:
-    """The repository that this run will be pushed to, made before training; None without hub.push."""
+    """The repository that this run will be pushed to, made before training; None without hub.push.
+
+    The card's template is looked at too: no training should end in an error that was there before it.
+    """
+    if config.hub.card.template:
+        check_template(config.hub.card.template)
     if not config.hub.push:
         return None
     target = Target.of(config)
@@ -104,7 +109,8 @@ def write_card(run: RunDir, *, reference: str | None = None, other_seeds: Sequen
     config = load_config(run.config)
     dataset = _look_up(dataset_id(config), config.data.dataset_revision) if reference else None
     text = run_card(run, reference=reference, other_seeds=other_seeds, dataset=dataset)
-    (run.model / "README.md").write_text(text, encoding="utf-8")
+    with open_whole(run.model / "README.md") as file:
+        file.write(text)
 
 
 def push(
