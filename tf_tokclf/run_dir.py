@@ -38,6 +38,11 @@ class RunDir:
         return self.root / "history.jsonl"
 
     @property
+    def history_table(self) -> Path:
+        """The same as a CSV table, where it was asked for."""
+        return self.root / "history.csv"
+
+    @property
     def logs(self) -> Path:
         """TensorBoard's event files."""
         return self.root / "logs"
@@ -65,6 +70,7 @@ class RunDir:
             self.model,
             self.checkpoints,
             self.history,
+            self.history_table,
             self.logs,
             self.results,
             self.predictions,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, setting_options
+from tf_tokclf.cli.options import ChoiceList, TwinCommand, logging_options, setting_options
 
 INT, FLOAT = {"type": int}, {"type": float}
 
@@ -47,6 +47,14 @@ SETTINGS = (
     ("--max-grad-norm", "optimizer.clip_norm", {**FLOAT, "help": "Global gradient norm."}),
     ("--patience", "training.patience", {**INT, "help": "Epochs without a better dev F1 before stopping."}),
     ("--logging-steps", "training.logging_steps", {**INT, "help": "Steps between two lines of loss."}),
+    (
+        "--report-to",
+        "training.report_to",
+        {
+            "type": ChoiceList("tensorboard", "csv", "wandb", "mlflow"),
+            "help": "Where epochs are reported besides history.jsonl.",
+        },
+    ),
     ("--seed", "training.seed", {**INT, "help": "Of the head, dropout and the order of batches."}),
     (
         "--precision",

@@ -135,6 +135,32 @@ class SettingOption(click.Option):
         self.setting = setting
 
 
+class ChoiceList(click.ParamType):
+    """Some of `choices` with commas between them, or none."""
+
+    name = "list"
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"none|{'|'.join(self.choices)},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names in `value`.
+
+        >>> ChoiceList("csv", "wandb").convert("wandb, csv", None, None)
+        ('wandb', 'csv')
+        """
+        if not isinstance(value, str):
+            return tuple(value)
+        names = tuple(name.strip() for name in value.split(",") if name.strip() not in ("", "none"))
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of none, {', '.join(self.choices)}.", param, ctx)
+        return names
+
+
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
     option = partial(click.option, cls=HeadedOption, heading="Loading and running the model")

@@ -131,6 +131,9 @@ class TrainingConfig(Section):
     )
     patience: PositiveInt | None = Field(None, description="epochs without a better dev score before stopping")
     logging_steps: PositiveInt = Field(50, description="steps between two lines of training loss")
+    report_to: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = Field(
+        ("tensorboard",), description="where epochs are reported, besides history.jsonl; a list, empty for nowhere"
+    )
     checkpoints: bool = Field(True, description="after each epoch write what --resume needs; the last two stay")
     checkpoint_steps: PositiveInt | None = Field(None, description="steps between two checkpoints within an epoch")
     checkpoint_minutes: PositiveFloat | None = Field(

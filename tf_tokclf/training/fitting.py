@@ -37,6 +37,7 @@ from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.resuming import RunSaver, explained_disk_errors, is_disk_full, resume_folder, stopped
 from tf_tokclf.training.run_folder import claim_folder, locked
+from tf_tokclf.training.tracking import tracking_callbacks
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.stopping import StopAsked, StopRequest
 from tf_tokclf.version import __version__
@@ -177,8 +178,7 @@ class Trainer:
             show = StepLog(
                 logging_steps=training.logging_steps, steps_per_epoch=n_steps, n_epochs=training.num_train_epochs
             )
-        board = keras.callbacks.TensorBoard(str(self.plan.run.logs), write_graph=False, update_freq="epoch")
-        return [show, board]
+        return [show, *tracking_callbacks(self.plan.config, self.plan.run)]
 
     def _is_over(self) -> bool:
         training, history = self.plan.config.training, self.position.history

@@ -20,6 +20,7 @@ FREE = {
     "output_dir",
     "overwrite",
     "training.logging_steps",
+    "training.report_to",
     "training.checkpoints",
     "training.checkpoint_steps",
     "training.checkpoint_minutes",

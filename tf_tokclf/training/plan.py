@@ -18,6 +18,7 @@ from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.batches import TrainingBatches
 from tf_tokclf.training.optimizer import Schedule
+from tf_tokclf.training.tracking import check_trackers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -48,6 +49,7 @@ class RunPlan:
 def plan_run(config: Config) -> RunPlan:
     """Read and check everything that `config` names. Raises UserError before anything is written."""
     _check_complete(config)
+    check_trackers(config.training.report_to)
     run = RunDir(Path(config.output_dir or "."))
     name = config.model.name_or_path or ""
     folder = local_model_folder(name, revision=config.model.revision)

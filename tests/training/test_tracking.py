@@ -1,0 +1,53 @@
+"""Reports of epochs: the CSV table, and what is said where a tracker is missing."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf import load_config
+from tf_tokclf.cli.main import cli
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.history import EpochRecord, write_history
+from tf_tokclf.training.tracking import HistoryTable, check_trackers, tracking_callbacks
+
+
+def record(epoch: int) -> EpochRecord:
+    numbers = dict.fromkeys(list(EpochRecord.__dataclass_fields__)[1:], 0.5)
+    return EpochRecord(epoch=epoch, **numbers)
+
+
+def test_the_table_has_each_epoch_once_also_after_a_resume(tmp_path: Path):
+    run = RunDir(tmp_path)
+    for epochs in ([1], [1, 2], [1, 2], [1, 2, 3]):
+        write_history(run.history, [record(epoch) for epoch in epochs])
+        HistoryTable(run).on_epoch_end(epochs[-1] - 1)
+    with run.history_table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert rows[0]["dev_f1"] == "0.5"
+
+
+def test_tensorboard_alone_is_the_default(tmp_path: Path):
+    assert [type(c).__name__ for c in tracking_callbacks(load_config(), RunDir(tmp_path))] == ["TensorBoard"]
+
+
+def test_nowhere_is_a_choice(tmp_path: Path):
+    config = load_config(assignments=["training.report_to=[]"])
+    assert tracking_callbacks(config, RunDir(tmp_path)) == []
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tf_tokclf.training.tracking.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install wandb"):
+        check_trackers(["csv", "wandb"])
+
+
+def test_an_unknown_tracker_is_refused():
+    result = CliRunner().invoke(cli, ["fit", "--report-to", "csv,comet"])
+    assert result.exit_code == 2
+    assert "'comet' is not one of none, tensorboard, csv, wandb, mlflow" in result.output

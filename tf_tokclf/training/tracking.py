@@ -1,0 +1,87 @@
+"""Where epochs are reported besides history.jsonl: TensorBoard, a CSV file, Weights & Biases, MLflow."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Any
+
+from tf_tokclf.config.schema import Config
+from tf_tokclf.config.settings import setting_values
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import keras
+from tf_tokclf.run_dir import RunDir, open_whole
+from tf_tokclf.training.history import read_history
+
+Callback = keras.callbacks.Callback
+
+PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
+
+
+def check_trackers(names: Iterable[str]) -> None:
+    """Raise UserError where the package that one of `names` needs is not installed."""
+    for name in names:
+        package = PACKAGES.get(name)
+        if package and find_spec(package) is None:
+            raise UserError(
+                f"--report-to {name} needs the package {package}, which is not installed.",
+                hint=f"Install it: pip install {package}",
+            )
+
+
+def tracking_callbacks(config: Config, run: RunDir) -> list[Callback]:
+    """The callbacks that report to each of `training.report_to`."""
+    makers: Mapping[str, Callable[[Config, RunDir], list[Callback]]] = {
+        "tensorboard": _tensorboard,
+        "csv": lambda config, run: [HistoryTable(run)],
+        "wandb": _wandb,
+        "mlflow": _mlflow,
+    }
+    return [callback for name in config.training.report_to for callback in makers[name](config, run)]
+
+
+class HistoryTable(Callback):
+    """Keeps history.csv the same as history.jsonl, also in a run that was resumed."""
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        records = [asdict(record) for record in read_history(self._run.history)]
+        with open_whole(self._run.history_table, newline="") as file:
+            table = csv.DictWriter(file, fieldnames=list(records[0]))
+            table.writeheader()
+            table.writerows(records)
+
+
+def _tensorboard(config: Config, run: RunDir) -> list[Callback]:
+    return [keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq="epoch")]
+
+
+def _wandb(config: Config, run: RunDir) -> list[Callback]:
+    """Weights & Biases' own Keras callback in a run of its own. WANDB_PROJECT, WANDB_MODE and the like are heeded."""
+    import wandb
+    from wandb.integration.keras import WandbMetricsLogger
+
+    wandb.init(
+        project=os.environ.get("WANDB_PROJECT", "tf-tokclf"),
+        name=os.environ.get("WANDB_NAME", run.root.name),
+        config=setting_values(config),
+        reinit="finish_previous",
+    )
+    return [WandbMetricsLogger(), keras.callbacks.LambdaCallback(on_train_end=lambda logs: wandb.finish())]
+
+
+def _mlflow(config: Config, run: RunDir) -> list[Callback]:
+    """MLflow's own Keras callback in a run of its own. MLFLOW_TRACKING_URI and the like are heeded."""
+    import mlflow
+    from mlflow.tensorflow import MlflowCallback
+
+    mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "tf-tokclf"))
+    mlflow.start_run(run_name=run.root.name)
+    mlflow.log_params(setting_values(config))
+    return [MlflowCallback(), keras.callbacks.LambdaCallback(on_train_end=lambda logs: mlflow.end_run())]
