@@ -97,3 +97,27 @@ def conll_files(
         )
         files[f"{name}_file"] = str(path)
     return files
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
+    """The folder of a classifier that was never trained: its labels mean nothing, but they are always the same."""
+    from tf_tokclf.data.encoding import Reading
+    from tf_tokclf.data.labels import LabelSet
+    from tf_tokclf.data.model_info import ModelInfo
+    from tf_tokclf.data.schemes import Scheme
+    from tf_tokclf.data.tokenizers import load_tokenizer
+    from tf_tokclf.model.backend import keras
+    from tf_tokclf.model.loading import new_classifier
+    from tf_tokclf.model.precision import Precision
+    from tf_tokclf.model.saving import save_model_folder
+
+    labels = LabelSet(("O", "B-LOC", "I-LOC", "B-PER", "I-PER"), Scheme.IOB2)
+    keras.utils.set_random_seed(11)
+    model = new_classifier(tiny_bert, labels.names, precision=Precision("float32", "test"))
+    # An untrained head hardly tells labels apart.
+    model.classifier.kernel.assign(model.classifier.kernel * 60)
+    info = ModelInfo(Reading("first", max_length=64, overlap=8), labels)
+    folder = tmp_path_factory.mktemp("classifier") / "model"
+    save_model_folder(model, load_tokenizer(tiny_bert), info, folder)
+    return folder

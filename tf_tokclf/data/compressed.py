@@ -44,6 +44,12 @@ class CountingBytes(io.RawIOBase):
         self.n_read += len(data)
         return len(data)
 
+    def close(self) -> None:
+        """Close the file; standard input is not ours to close."""
+        if not self.closed and self._file is not sys.stdin.buffer:
+            self._file.close()
+        super().close()
+
 
 def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
     """The decompressed bytes of a file, or of standard input where `path` is "-", and what counts the file's
@@ -52,15 +58,16 @@ def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
     raw = _open_raw(path)
     first = raw.read(len(_ZSTD))
     counter = CountingBytes(raw, first)
+    source = io.BufferedReader(counter, _BUFFER_BYTES)
     if first.startswith(_GZIP):
-        opened = gzip.GzipFile(fileobj=io.BufferedReader(counter, _BUFFER_BYTES))
-        return cast(BinaryIO, io.BufferedReader(_Checked(cast(BinaryIO, opened), path), _BUFFER_BYTES)), counter
-    if first.startswith(_ZSTD):
+        opened = _Decompressed(cast(BinaryIO, gzip.GzipFile(fileobj=source)), counter, path)
+    elif first.startswith(_ZSTD):
         import pyarrow as pa
 
-        source = pa.PythonFile(io.BufferedReader(counter, _BUFFER_BYTES), mode="r")
-        return cast(BinaryIO, io.BufferedReader(_Checked(pa.CompressedInputStream(source, "zstd"), path))), counter
-    return cast(BinaryIO, io.BufferedReader(counter, _BUFFER_BYTES)), counter
+        opened = _Decompressed(pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd"), counter, path)
+    else:
+        return source, counter
+    return io.BufferedReader(opened, _BUFFER_BYTES), counter
 
 
 def compressor(path: Path | None) -> Callable[[bytes], bytes]:
@@ -102,12 +109,13 @@ def _open_raw(path: str | Path) -> BinaryIO:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
-class _Checked(io.RawIOBase):
+class _Decompressed(io.RawIOBase):
     """A decompressed stream whose damage ends in a message."""
 
-    def __init__(self, file: BinaryIO, path: str | Path) -> None:
+    def __init__(self, file: BinaryIO, counter: CountingBytes, path: str | Path) -> None:
         super().__init__()
         self._file = file
+        self._counter = counter
         self._path = path
 
     def readable(self) -> bool:
@@ -126,3 +134,10 @@ class _Checked(io.RawIOBase):
             ) from error
         view[: len(data)] = data
         return len(data)
+
+    def close(self) -> None:
+        """Close what it reads."""
+        if not self.closed:
+            self._file.close()
+            self._counter.close()
+        super().close()

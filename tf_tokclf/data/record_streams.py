@@ -536,7 +536,8 @@ def _lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
         raise UserError(f"there is no encoding named {encoding!r}.", path=place, hint=hint) from error
     codec = "utf-8-sig" if name == "utf-8" else name
     try:
-        yield from io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n")
+        with io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n") as text:
+            yield from text
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=place, hint="Name its encoding.") from error
 

@@ -4,6 +4,8 @@ with the model.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -41,12 +43,44 @@ def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], .
     return tuple(match.span() for match in _pattern(rule).finditer(text))
 
 
+def rule_keeping(words: Iterable[str]) -> str:
+    """The rule under which raw text most likely falls into words such as these, which were split by somebody
+    else.
+
+    Each rule is held against what it would get wrong: "words" would cut a word with a sign in it (`can't`,
+    `@ada`), and "whitespace" would leave a sign that stands alone (`,`) stuck to its neighbour. The rule with
+    fewer such words is taken. "characters" it is where every word is one character, and some are of a script
+    without blanks.
+
+    >>> rule_keeping(["Ada", "left", ",", "sadly", "."]), rule_keeping(["play", "what's", "new"])
+    ('words', 'whitespace')
+    """
+    n_cut = n_signs = 0
+    all_single, has_unspaced = True, False
+    for word, n in Counter(words).items():
+        all_single = all_single and len(split_words(word, "characters")) == 1
+        if _unspaced().search(word):
+            # No rule finds the words of these scripts; whitespace would find whole clauses.
+            has_unspaced = True
+            continue
+        n_cut += n * (len(split_words(word, "words")) > 1)
+        n_signs += n * (not any(char.isalnum() or char == "_" for char in word))
+    if all_single and has_unspaced:
+        return "characters"
+    return "words" if n_cut <= n_signs else "whitespace"
+
+
+@cache
+def _unspaced() -> Pattern[str]:
+    import regex
+
+    return regex.compile(rf"[{_UNSPACED}]")
+
+
 @cache
 def _pattern(rule: str) -> Pattern[str]:
     import regex
 
     if rule not in _PATTERNS:
-        raise UserError(
-            f"there is no rule {rule!r} to split words by.", hint=f"Known are {', '.join(_PATTERNS)}."
-        )
+        raise UserError(f"there is no rule {rule!r} to split words by.", hint=f"Known are {', '.join(_PATTERNS)}.")
     return regex.compile(_PATTERNS[rule])

@@ -7,6 +7,8 @@ Profiled on two cores (MiniLM-L6, 16 x 32 pieces, bfloat16): gelu and its gradie
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tf_tokclf.model.backend import keras, tf, transformers
@@ -18,9 +20,25 @@ def use_fast_gelu(model: keras.Model) -> None:
     """Replace exact gelu wherever a layer of `model` holds it, unless the model runs on a GPU."""
     if tf.config.list_physical_devices("GPU"):
         return
-    for layer in model.submodules:
-        for name in [name for name, value in vars(layer).items() if value is _GELU]:
-            setattr(layer, name, gelu)
+    _replace(model, _GELU, gelu)
+
+
+@contextmanager
+def plain_gelu(model: keras.Model) -> Iterator[None]:
+    """TensorFlow's own gelu inside the block: converters know it as one operation, and TFLite has no erf."""
+    n_replaced = _replace(model, gelu, _GELU)
+    try:
+        yield
+    finally:
+        if n_replaced:
+            _replace(model, _GELU, gelu)
+
+
+def _replace(model: keras.Model, old: Any, new: Any) -> int:
+    places = [(layer, name) for layer in model.submodules for name, value in vars(layer).items() if value is old]
+    for layer, name in places:
+        setattr(layer, name, new)
+    return len(places)
 
 
 @tf.custom_gradient

@@ -131,7 +131,7 @@ class RuntimeProcess:
         mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int32)
         try:
             for array in (input_ids, mask, positions):
-                runtimes.write(self._process.stdin, array)  # type: ignore[arg-type]
+                runtimes.write(self._process.stdin, array)
         except BrokenPipeError as error:
             raise self._failure() from error
         return self._read(), float(self._read())
@@ -147,10 +147,10 @@ class RuntimeProcess:
 
     def _read(self) -> np.ndarray:
         assert self._process.stdout is not None
-        try:
-            return np.load(self._process.stdout, allow_pickle=False)
-        except (EOFError, ValueError) as error:
-            raise self._failure() from error
+        array = runtimes.read(self._process.stdout)
+        if array is None:
+            raise self._failure()
+        return array
 
     def _failure(self) -> JobError:
         self._process.wait(timeout=60)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
+from tf_tokclf.model.fast_gelu import plain_gelu
 
 SIGNATURE = "serving_default"
 # Of ONNX: the newest that onnxruntime's dynamic quantisation and all runtimes of the last three years read.
@@ -44,7 +45,7 @@ def write_export(model: keras.Model, folder: Path, format: str, quantize: str | 
     if quantize is not None and quantize not in QUANTIZATIONS[format]:
         offered = ", ".join(QUANTIZATIONS[format]) or "none"
         raise UserError(f"{format} has no quantisation {quantize}.", hint=f"There is {offered}.")
-    with _calm(), quiet_stderr(quiet=not VERBOSE):
+    with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model):
         return _WRITERS[format](Serving(model), folder, quantize)
 
 
@@ -66,7 +67,11 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
         path = folder / "model.tflite"
-        path.write_bytes(converter.convert())
+        try:
+            path.write_bytes(converter.convert())
+        except Exception as error:  # the converter's own class is in no public name
+            problem = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise JobError(f"TFLite cannot hold this model: {problem}") from None
     return path
 
 

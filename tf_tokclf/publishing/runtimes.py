@@ -2,19 +2,21 @@
 
     python runtimes.py savedmodel|tflite|onnx MODEL
 
-Standard input holds, batch by batch, three arrays as `numpy.save` writes them: input_ids (rows, width)
-int32, attention_mask (rows, width) int32 and positions (pieces, 2) int32; standard output gets the logits
-(pieces, labels) float32 of the pieces at those (row, column) positions, and how long the model took as a
-float64. The first array on standard output is the version of the runtime as text.
+Standard input holds, batch by batch, three arrays as `write` writes them (their length in eight bytes,
+then as `numpy.save` has them): input_ids (rows, width) int32, attention_mask (rows, width) int32 and
+positions (pieces, 2) int32; standard output gets the logits (pieces, labels) float32 of the pieces at
+those (row, column) positions, and how long the model took as a float64. The first array on standard
+output is the version of the runtime as text.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -73,11 +75,10 @@ OPENERS: dict[str, Callable[[str], tuple[Run, str]]] = {
 
 def serve(run: Run, source: BinaryIO, target: BinaryIO) -> None:
     """Answer batches until there are no more."""
-    while True:
-        try:
-            input_ids, attention_mask, positions = (np.load(source, allow_pickle=False) for _ in range(3))
-        except (EOFError, ValueError):
-            return
+    while (input_ids := read(source)) is not None:
+        attention_mask, positions = read(source), read(source)
+        assert attention_mask is not None
+        assert positions is not None
         begun = time.perf_counter()
         logits = run(input_ids, attention_mask)
         seconds = time.perf_counter() - begun
@@ -85,10 +86,18 @@ def serve(run: Run, source: BinaryIO, target: BinaryIO) -> None:
         write(target, np.array(seconds))
 
 
-def write(target: BinaryIO, array: Any) -> None:
-    """Write an array that `numpy.load` reads from a pipe."""
-    np.save(target, array, allow_pickle=False)
+def write(target: IO[bytes], array: np.ndarray) -> None:
+    """Write an array for `read`."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    target.write(len(buffer.getvalue()).to_bytes(8, "little") + buffer.getvalue())
     target.flush()
+
+
+def read(source: IO[bytes]) -> np.ndarray | None:
+    """The next array; None where there are no more."""
+    size = int.from_bytes(source.read(8), "little")
+    return np.load(io.BytesIO(source.read(size)), allow_pickle=False) if size else None
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from tf_tokclf.data.model_folders import local_model_folder, model_config, publi
 from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.data.word_splitting import rule_keeping
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 log = logging.getLogger(__name__)
+
+# Enough to see how words were made.
+SAMPLED_SENTENCES = 3000
 
 
 @dataclass(frozen=True)
@@ -59,22 +63,35 @@ def plan_run(config: Config) -> RunPlan:
     info = ModelInfo(
         reading,
         splits.labels,
-        word_splitting=config.data.word_splitting,
+        word_splitting=word_splitting(config, splits),
         task=config.task.value,
         base_model=public_name(name),
     )
     assert splits.train is not None  # load_splits requires it
     windows = encode_split(splits.train, splits.labels, tokenizer, reading, use_cache=config.data.use_cache)
     training = config.training
-    batches = TrainingBatches(
-        windows, tokenizer, batch_size=training.per_device_train_batch_size, seed=training.seed
-    )
+    batches = TrainingBatches(windows, tokenizer, batch_size=training.per_device_train_batch_size, seed=training.seed)
     if not len(batches):
         raise UserError("the training sentences hold no words.", hint="Check the train file and how it is read.")
     n_steps = -(-len(batches) // training.gradient_accumulation_steps) * training.num_train_epochs
     precision = choose_precision(training.precision, model_type=model_config(folder).get("model_type", ""))
     schedule = Schedule.of(config.optimizer, n_steps)
     return RunPlan(config, run, splits, folder, tokenizer, info, batches, schedule, precision)
+
+
+def word_splitting(config: Config, splits: Splits) -> str:
+    """How prediction will split raw text: as the configuration says, or as texts in the data were split; where the
+    data has words only, by the rule that they look made by.
+    """
+    assert splits.train is not None  # load_splits requires it
+    sample = list(splits.train.slice(0, SAMPLED_SENTENCES))
+    asked = config.data.word_splitting
+    if "word_splitting" in config.data.model_fields_set or any(sentence.text is not None for sentence in sample):
+        return asked
+    rule = rule_keeping(word for sentence in sample for word in sentence.words)
+    if rule != asked:
+        log.info("prediction will split raw text by the rule %r, which the training words look made by", rule)
+    return rule
 
 
 def _check_complete(config: Config) -> None:

@@ -1,0 +1,132 @@
+"""Records in, whatever is in them: none lost, none made up, each as it stood."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.record_streams import Record, open_records
+from tf_tokclf.data.word_splitting import rule_keeping
+from tf_tokclf.errors import UserError
+
+
+def read(
+    path: Path, content: bytes | str = b"", *, keep: bool = False, skip: int = 0, **options: object
+) -> list[Record]:
+    if content:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(open_records(str(path), DataConfig(**options), keep_errors=keep).records(skip=skip))
+
+
+def words(records: list[Record]) -> list[tuple[str, ...]]:
+    return [record.sentence.words for record in records]
+
+
+def test_each_line_is_a_record_and_each_word_stands_at_its_place(tmp_path: Path):
+    lines = ["Ada left.\r", "", "  \t", "e\u0301te\u0301 👩‍🚀 x\r", "\u00a0東京へ", "no end"]
+    records = read(tmp_path / "in.txt", "\n".join(lines))
+    assert [record.sentence.text for record in records] == [line.removesuffix("\r") for line in lines]
+    for record in records:
+        sentence = record.sentence
+        assert sentence.words == tuple((sentence.text or "")[a:b] for a, b in sentence.offsets or ())
+    assert words(records)[0] == ("Ada", "left", ".")
+    assert words(records)[3][0] == "e\u0301te\u0301"
+
+
+def test_an_empty_file_has_no_records(tmp_path: Path):
+    for name in ("a.txt", "a.conll", "a.jsonl", "a.csv"):
+        (tmp_path / name).touch()
+        assert read(tmp_path / name) == []
+
+
+def test_blocks_of_columns_keep_all_their_lines(tmp_path: Path):
+    text = "-DOCSTART- -X- O\n\nAda NNP\nleft VBD\n\n\n \nOslo NNP\n\n# id = 7\n"
+    records = read(tmp_path / "in.conll", text)
+    assert words(records) == [("Ada", "left"), ("Oslo",)]
+    assert "".join(line for record in records for line in record.source) == text
+    assert [record.origin.number for record in records] == [1, 8]
+
+
+def test_json_records_hold_words_or_a_text_each(tmp_path: Path):
+    lines = [{"tokens": ["Ada", "", "x y"]}, {"tokens": "Ada left"}, {"tokens": []}]
+    records = read(tmp_path / "in.jsonl", "\n\n".join(map(json.dumps, lines)))
+    assert words(records) == [("Ada", "", "x y"), ("Ada", "left"), ()]
+
+
+def test_a_json_list_is_a_list_of_records(tmp_path: Path):
+    records = read(tmp_path / "in.json", json.dumps([{"text": "Ada left"}, {"text": ""}], indent=1))
+    assert words(records) == [("Ada", "left"), ()]
+
+
+@pytest.mark.parametrize("bad", [b"{broken", b'["a"]', b'{"other": 1}', b'{"text": 3}', b'{"text": "\xff"}'])
+def test_a_bad_line_stops_or_is_kept_in_its_place(tmp_path: Path, bad: bytes):
+    content = b'{"text": "Ada left"}\n' + bad + b'\n{"text": "x"}\n'
+    with pytest.raises(UserError, match=r"in.jsonl, line 2: .*--on-error keep"):
+        read(tmp_path / "in.jsonl", content)
+    records = read(tmp_path / "in.jsonl", keep=True)
+    assert [record.problem is None for record in records] == [True, False, True]
+    assert words(records) == [("Ada", "left"), (), ("x",)]
+
+
+def test_csv_with_a_text_a_row(tmp_path: Path):
+    content = 'id,text\n1,"Ada, left\nOslo"\n2,""\n3,"' + "long " * 40_000 + '"\n'
+    records = read(tmp_path / "in.csv", content)
+    assert words(records)[:2] == [("Ada", ",", "left", "Oslo"), ()]
+    assert len(records[2].sentence) == 40_000
+
+
+def test_csv_with_a_word_a_row(tmp_path: Path):
+    content = "sentence_id,word\n1,Ada\n1,left\n2,Oslo\n"
+    assert words(read(tmp_path / "in.csv", content)) == [("Ada", "left"), ("Oslo",)]
+
+
+def test_parquet_rows(tmp_path: Path):
+    pq.write_table(pa.table({"id": [1, 2], "text": ["Ada left", None]}), tmp_path / "in.parquet")
+    with pytest.raises(UserError, match="row 2"):
+        read(tmp_path / "in.parquet")
+    assert words(read(tmp_path / "in.parquet", keep=True)) == [("Ada", "left"), ()]
+
+
+def test_compressed_input_is_read_as_it_is(tmp_path: Path):
+    text = b"Ada left\n\nOslo\n"
+    plain = words(read(tmp_path / "in.txt", text))
+    assert words(read(tmp_path / "in.txt.gz", gzip.compress(text[:3]) + gzip.compress(text[3:]))) == plain
+    packed = pa.compress(text, codec="zstd", asbytes=True)
+    assert words(read(tmp_path / "in.txt.zst", packed)) == plain
+    with pytest.raises(UserError, match="damaged"):
+        read(tmp_path / "broken.gz", gzip.compress(text * 99)[:-9])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.txt", "".join(f"line {i}\n" for i in range(9))),
+        ("in.conll", "".join(f"word{i}\tO\n\n" for i in range(9))),
+        ("in.jsonl", "".join(f'{{"text": "line {i}"}}\n' for i in range(9))),
+        ("in.csv", "text\n" + "".join(f"line {i}\n" for i in range(9))),
+    ],
+)
+def test_records_after_the_first_ones_are_the_same_records(tmp_path: Path, name: str, content: str):
+    records = read(tmp_path / name, content)
+    assert len(records) == 9
+    assert read(tmp_path / name, skip=4) == records[4:]
+
+
+@pytest.mark.parametrize(
+    ("training_words", "rule"),
+    [
+        (["I", "can", "'t", ",", "go", "."], "words"),
+        (["i", "can't", "go", "mr.", "x"], "whitespace"),
+        (["我", "在", "北", "京", "2", "0"], "characters"),
+        (["ราคา", "ปี", "2552", "."], "words"),
+        ([], "words"),
+    ],
+)
+def test_the_rule_of_splitting_is_seen_in_the_words(training_words: list[str], rule: str):
+    assert rule_keeping(training_words) == rule

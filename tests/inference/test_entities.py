@@ -1,0 +1,102 @@
+"""The Python API: what transformers.pipeline gives, with the same keys."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import tf_tokclf
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import transformers
+
+TEXT = "ada lovelace visited london , and grace saw rome ."
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_classifier: Path) -> Tagger:
+    return tf_tokclf.load(tiny_classifier)
+
+
+@pytest.fixture(scope="module")
+def pipeline_of(tagger: Tagger):
+    def make(strategy: str) -> object:
+        # transformers names torch in a default that this version cannot do without.
+        return transformers.pipeline(
+            "token-classification",
+            model=tagger.model,
+            tokenizer=tagger.tokenizer,
+            aggregation_strategy=strategy,
+            framework="tf",
+            torch_dtype=None,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("strategy", ["first", "average", "max"])
+def test_entities_are_those_of_the_pipeline(tagger: Tagger, pipeline_of, strategy: str):
+    theirs = pipeline_of(strategy)(TEXT)
+    ours = tagger(TEXT, aggregation_strategy=strategy)
+    assert len(ours) > 2
+    assert [list(entity) for entity in ours] == [list(entity) for entity in theirs]
+    for mine, other in zip(ours, theirs):
+        assert mine["score"] == pytest.approx(float(other["score"]), abs=1e-5)
+        assert {key: mine[key] for key in mine if key != "score"} == {k: other[k] for k in other if k != "score"}
+
+
+def test_strategy_none_gives_words_with_the_pipelines_keys(tagger: Tagger):
+    entities = tagger(TEXT, aggregation_strategy="none")
+    assert {tuple(entity) for entity in entities} == {("entity", "score", "index", "word", "start", "end")}
+    assert all(TEXT[entity["start"] : entity["end"]] == entity["word"] for entity in entities)
+    assert all(entity["entity"] != "O" for entity in entities)
+    every = tagger(TEXT, aggregation_strategy="none", ignore_labels=[])
+    assert [entity["index"] for entity in every] == list(range(1, 11))
+
+
+def test_one_text_many_texts_and_streams_of_texts(tagger: Tagger):
+    one = tagger(TEXT)
+    assert tagger([TEXT, "", TEXT]) == [one, [], one]
+    assert tagger([]) == []
+    assert tagger("") == []
+    assert next(tagger(iter([TEXT]))) == one
+    assert list(tagger(text for text in ["", TEXT])) == [[], one]
+
+
+def test_words_may_be_given(tagger: Tagger):
+    assert tagger(TEXT.split(), is_split_into_words=True) == tagger(TEXT)
+    assert tagger([TEXT.split(), ["x"]], is_split_into_words=True)[0] == tagger(TEXT)
+    with pytest.raises(UserError, match="no text"):
+        tagger([["a"]])
+
+
+def test_the_strategy_may_be_given_when_loading(tiny_classifier: Path, tagger: Tagger):
+    loaded = tf_tokclf.load(tiny_classifier, aggregation_strategy="max")
+    assert loaded(TEXT) == tagger(TEXT, aggregation_strategy="max")
+    with pytest.raises(UserError, match="Known are none, simple, first, average, max"):
+        tagger(TEXT, aggregation_strategy="mean")
+
+
+def test_threads_share_a_model(tiny_classifier: Path):
+    tagger = tf_tokclf.load(tiny_classifier)
+    texts = [" ".join(f"{word}{i % 7}" for word in TEXT.split()[: 1 + i % 9]) for i in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(tagger, texts))
+    alone = tf_tokclf.load(tiny_classifier)
+    for mine, other in zip(together, map(alone, texts)):
+        assert [{**entity, "score": round(entity["score"], 4)} for entity in mine] == [
+            {**entity, "score": round(entity["score"], 4)} for entity in other
+        ]
+
+
+def test_schemes_that_the_pipeline_cuts_in_pieces(tagger: Tagger, monkeypatch: pytest.MonkeyPatch):
+    labels = LabelSet(("O", "B-PER", "E-PER", "S-PER", "I-PER"), Scheme.BIOES)
+    from dataclasses import replace
+
+    bioes = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels), decoding="viterbi")
+    assert {entity["entity_group"] for entity in bioes(TEXT)} <= {"PER"}
+    assert bioes(TEXT)

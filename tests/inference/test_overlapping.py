@@ -1,0 +1,38 @@
+"""Stages in threads behave as the loops that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tf_tokclf.inference.overlapping import in_thread
+
+
+def test_items_come_in_order():
+    assert list(in_thread(in_thread(iter(range(100)), ahead=3))) == list(range(100))
+
+
+def test_an_error_comes_behind_the_items_before_it():
+    def source() -> Iterator[int]:
+        yield 1
+        raise KeyError("lost")
+
+    items = in_thread(source())
+    assert next(items) == 1
+    with pytest.raises(KeyError, match="lost"):
+        next(items)
+
+
+def test_a_source_stops_with_its_consumer_and_is_never_far_ahead():
+    made = []
+
+    def source() -> Iterator[int]:
+        for i in range(1000):
+            made.append(i)
+            yield i
+
+    items = in_thread(source(), ahead=2)
+    assert next(items) == 0
+    items.close()
+    assert len(made) <= 5

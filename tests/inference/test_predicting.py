@@ -1,0 +1,279 @@
+"""Prediction as a stream: a record out for each record in, and a broken off job goes on as if nothing was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.record_streams import open_records
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.predicting import Prediction, Progress, identity_of, predict_to_file
+from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import tf
+
+WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_classifier: Path) -> Tagger:
+    return Tagger.load(tiny_classifier, batch_size=4)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class KillAfter:
+    """Ends a job behind a number of runs of records."""
+
+    def __init__(self, n_runs: int) -> None:
+        self.left = n_runs
+
+    def show(self, progress: Progress, bytes_read: int | None, bytes_in_all: int | None) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+
+def job_for(
+    tagger: Tagger,
+    source: Path,
+    output: Path,
+    *,
+    format: str | None = None,
+    kill_after: int | None = None,
+    threshold: float | None = None,
+    keep: bool = False,
+    **details: object,
+) -> Prediction:
+    stream = open_records(str(source), DataConfig(), keep_errors=keep)
+    chosen = choose_output_format(format, output, stream.format)
+    file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, Details(**details))
+    watchers = () if kill_after is None else (KillAfter(kill_after),)
+    return Prediction(tagger, stream, file_format, threshold=threshold, look_ahead_words=20, watchers=watchers)
+
+
+def predicted(tagger: Tagger, source: Path, output: Path, **options: object) -> bytes:
+    predict_to_file(job_for(tagger, source, output, **options), output)
+    return output.read_bytes()
+
+
+def sample_texts(n: int = 40) -> list[str]:
+    rng = np.random.default_rng(3)
+    return [" ".join(rng.choice(WORDS, rng.integers(0, 12))) for _ in range(n)]
+
+
+def test_a_record_comes_out_for_each_that_goes_in(tagger: Tagger, tmp_path: Path):
+    texts = ["", "ada visited london\r", " ", "\ufeffx \u200b 👩‍🚀", "ada " * 500, "\x00 a\x1b[2J", "."]
+    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n", encoding="utf-8", newline="")
+    lines = predicted(tagger, tmp_path / "in.txt", tmp_path / "out.jsonl").decode().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["text"] for record in records] == [text.removesuffix("\r") for text in texts]
+    assert len(records[4]["words"]) == len(records[4]["labels"]) == 500
+    for record in records:
+        assert len(record["words"]) == len(record["labels"]) == len(record["scores"])
+        for span in record["spans"]:
+            assert record["text"][span["start"] : span["end"]] == span["text"]
+    assert any(record["spans"] for record in records)
+
+
+def test_columns_come_back_with_one_more(tagger: Tagger, tmp_path: Path):
+    text = "-DOCSTART- O\r\n\r\nada NNP\r\n# x = 1\r\nlondon NNP\r\n\r\n\r\nx SYM"
+    (tmp_path / "in.conll").write_text(text, newline="")
+    rows = predicted(tagger, tmp_path / "in.conll", tmp_path / "out.conll").decode().split("\n")
+    assert len(rows) == len(text.split("\n")) + 1
+    before = text.split("\n")
+    for old, new in zip(before, rows):
+        assert new.startswith(old.rstrip("\r"))
+    added = [new.rstrip("\r").split("\t")[-1] for old, new in zip(before, rows) if old.strip() and old[0] in "alx"]
+    assert len(added) == 3
+    assert set(added) <= set(tagger.labels.names)
+
+
+def test_json_records_keep_their_fields(tagger: Tagger, tmp_path: Path):
+    records = [{"id": 7, "tokens": ["ada", "", "\ud800"], "ner_tags": ["?"]}, {"id": 8, "tokens": []}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records) + "{broken\n")
+    out = predicted(tagger, tmp_path / "in.jsonl", tmp_path / "out.jsonl", keep=True).decode().splitlines()
+    first, second, broken = map(json.loads, out)
+    assert (first["id"], first["ner_tags"], second["id"]) == (7, ["?"], 8)
+    assert len(first["predicted_labels"]) == 3
+    assert second["predicted_labels"] == []
+    assert broken["line"] == "{broken"
+    assert "no JSON" in broken["error"]
+
+
+def test_csv_and_parquet_keep_their_columns(tagger: Tagger, tmp_path: Path):
+    (tmp_path / "in.csv").write_text('id;text\n1;"ada; x"\n2;\n')
+    rows = predicted(tagger, tmp_path / "in.csv", tmp_path / "out.csv").decode().splitlines()
+    assert rows[0] == "id;text;predicted_words;predicted_labels;predicted_scores;predicted_spans"
+    assert len(rows) == 3
+    table = pa.table({"id": [1, 2], "tokens": [["ada", "x"], []], "extra": [{"a": 1}, None]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    predicted(tagger, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    result = pq.read_table(tmp_path / "out.parquet")
+    assert result.select(["id", "tokens", "extra"]).equals(table)
+    assert [len(labels) for labels in result["predicted_labels"].to_pylist()] == [2, 0]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "conll", "spacy", "doccano", "prodigy", "label-studio"])
+def test_every_format_has_a_record_for_each(tagger: Tagger, tmp_path: Path, format: str):
+    (tmp_path / "in.txt").write_text("ada visited london\n\nx 😀 ada\n")
+    text = predicted(tagger, tmp_path / "in.txt", tmp_path / "out", format=format).decode()
+    if format == "label-studio":
+        assert [task["data"]["text"] for task in json.loads(text)] == ["ada visited london", "", "x 😀 ada"]
+    elif format == "conll":
+        assert text.count("\n\n") + text.count("\n\n\n") == 3
+    else:
+        assert [json.loads(line)["text"] for line in text.splitlines()] == ["ada visited london", "", "x 😀 ada"]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz", "out.json.zst", "out.label-studio", "out.parquet"])
+def test_a_broken_off_job_goes_on_to_the_same_bytes(tagger: Tagger, tmp_path: Path, name: str):
+    texts = sample_texts()
+    source = tmp_path / "in.txt"
+    source.write_text("\n".join(texts))
+    if name.endswith("parquet"):
+        source = tmp_path / "in.parquet"
+        pq.write_table(pa.table({"text": texts}), source)
+    format = "label-studio" if "studio" in name else None
+    whole = predicted(tagger, source, tmp_path / f"whole-{name}", format=format)
+    output = tmp_path / name
+    for _ in range(3):
+        with pytest.raises(Killed):
+            predict_to_file(job_for(tagger, source, output, format=format, kill_after=3), output, resume=True)
+        # What was written behind the last journal entry does not count.
+        with (tmp_path / f"{name}.partial").open("ab") as file:
+            file.write(b"half a rec")
+        assert not output.exists()
+    predict_to_file(job_for(tagger, source, output, format=format), output, resume=True)
+    assert output.read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {source.name, "in.txt", name, f"whole-{name}"}
+
+
+def test_a_job_with_context_goes_on_to_the_same_bytes(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
+    from dataclasses import replace
+
+    reading = replace(tagger.info.reading, context_sentences=2)
+    wide = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading), batch_size=4)
+    (tmp_path / "in.txt").write_text("\n".join(sample_texts()))
+    whole = predicted(wide, tmp_path / "in.txt", tmp_path / "whole.jsonl")
+    output = tmp_path / "out.jsonl"
+    with pytest.raises(Killed):
+        predict_to_file(job_for(wide, tmp_path / "in.txt", output, kill_after=4), output)
+    predict_to_file(job_for(wide, tmp_path / "in.txt", output), output, resume=True)
+    assert output.read_bytes() == whole
+
+
+def test_only_the_same_job_goes_on(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(sample_texts()))
+    identity = identity_of(tiny_classifier, str(source), {"top_k": 0})
+    with pytest.raises(Killed):
+        predict_to_file(job_for(tagger, source, output, kill_after=2), output, identity=identity)
+    with pytest.raises(UserError, match="--resume, or begin anew with --force"):
+        predict_to_file(job_for(tagger, source, output), output)
+    for changed in ({**identity, "top_k": 2}, {**identity, "input": "other"}):
+        with pytest.raises(UserError, match="had another"):
+            predict_to_file(job_for(tagger, source, output), output, resume=True, identity=changed)
+    predict_to_file(job_for(tagger, source, output), output, force=True)
+    assert len(output.read_text().splitlines()) == 40
+
+
+def test_a_job_that_fails_at_once_leaves_nothing(tagger: Tagger, tmp_path: Path):
+    (tmp_path / "in.jsonl").write_text('{"text": "a b"}\n{broken\n')
+    with pytest.raises(UserError, match="line 2"):
+        predicted(tagger, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_threshold_leaves_out_spans_and_their_labels(tagger: Tagger, tmp_path: Path):
+    (tmp_path / "in.txt").write_text("\n".join(sample_texts()))
+    every = [json.loads(x) for x in predicted(tagger, tmp_path / "in.txt", tmp_path / "a.jsonl").splitlines()]
+    scores = sorted(span["score"] for record in every for span in record["spans"])
+    limit = scores[len(scores) // 2]
+    some = predicted(tagger, tmp_path / "in.txt", tmp_path / "b.jsonl", threshold=limit, top_k=5).splitlines()
+    for before, after in zip(every, map(json.loads, some)):
+        assert after["spans"] == [span for span in before["spans"] if span["score"] >= limit]
+        for label, score, top in zip(after["labels"], after["scores"], after["top"]):
+            assert {"label": label, "score": score} in top
+            assert sum(one["score"] for one in top) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("aggregation", ["first", "average", "max"])
+def test_aggregation_equals_a_plain_computation(tagger: Tagger, aggregation: str):
+    words = ("ada", "qwxz", "london", "a-b", "visited")
+    encoded = tagger.tokenizer(list(words), is_split_into_words=True, return_tensors="tf")
+    logits = tagger.model(**encoded).logits[0]
+    pieces = tf.nn.softmax(logits).numpy()
+    of_word = encoded.word_ids()
+    (tagged,) = next(tagger.tag_runs([Sentence(words)], aggregation=aggregation))
+    for word in range(len(words)):
+        own = pieces[[i for i, w in enumerate(of_word) if w == word]]
+        plain = {"first": own[0], "average": own.mean(axis=0), "max": own[own.max(axis=1).argmax()]}[aggregation]
+        np.testing.assert_allclose(np.exp(tagged.log_probabilities[word]), plain, atol=1e-5)
+    assert max(of_word.count(word) for word in range(len(words))) > 2
+
+
+def test_the_command_reads_and_writes_streams(tiny_classifier: Path, tmp_path: Path):
+    result = CliRunner().invoke(
+        cli, ["predict", str(tiny_classifier), "--output-format", "conll", "--scores"], input="ada visited\n\nx\n"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert [len(line.split("\t")) for line in result.stdout.split("\n") if line] == [3, 3, 3]
+    source, output = tmp_path / "in.txt.gz", tmp_path / "out.jsonl.gz"
+    source.write_bytes(gzip.compress(b"ada visited london\n\n"))
+    args = ["predict", str(tiny_classifier), str(source), "-o", str(output)]
+    assert CliRunner().invoke(cli, args).exit_code == 0
+    assert len(gzip.decompress(output.read_bytes()).splitlines()) == 2
+    again = CliRunner().invoke(cli, args)
+    assert again.exit_code == 2
+    assert "--force" in again.stderr
+    done = CliRunner().invoke(cli, [*args, "--resume"])
+    assert done.exit_code == 0
+    assert "whole already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nothing.txt"], "there is no such file"),
+        (["--resume"], "name it with --output"),
+        (["--output-format", "parquet"], "for parquet input only"),
+    ],
+)
+def test_mistakes_end_in_a_message(tiny_classifier: Path, args: list[str], message: str):
+    result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), *args], input="ada\n")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_to_the_same_bytes(tiny_classifier: Path, tmp_path: Path):
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(sample_texts(3000)))
+    command = [sys.executable, "-m", "tf_tokclf", "predict", str(tiny_classifier), str(source), "--look-ahead", "50"]
+    subprocess.run([*command, "-o", str(tmp_path / "whole.jsonl")], check=True)
+    process = subprocess.Popen([*command, "-o", str(output)])
+    while not (tmp_path / "out.jsonl.journal").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    assert not output.exists()
+    subprocess.run([*command, "-o", str(output), "--resume"], check=True)
+    assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
