@@ -1,0 +1,51 @@
+"""transformers.pipeline over lines of text: python pipeline.py MODEL TEXT --framework tf|pt --batch-size N."""
+
+import argparse
+import json
+import os
+import resource
+import time
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("model")
+parser.add_argument("text")
+parser.add_argument("--framework", choices=["tf", "pt"], required=True)
+parser.add_argument("--batch-size", type=int, default=1)
+options = parser.parse_args()
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+import transformers  # noqa: E402
+
+transformers.utils.logging.set_verbosity_error()
+tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
+if options.framework == "tf":
+    model = transformers.TFAutoModelForTokenClassification.from_pretrained(options.model)
+    extra = {"framework": "tf", "torch_dtype": None}
+else:
+    model = transformers.AutoModelForTokenClassification.from_pretrained(options.model)
+    extra = {}
+pipe = transformers.pipeline(
+    "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="first", **extra
+)
+
+
+def lines(limit=None):
+    with Path(options.text).open(encoding="utf-8") as file:
+        for i, line in enumerate(file):
+            if i == limit:
+                return
+            # The pipeline fails on texts without a piece.
+            yield line.strip() or "."
+
+
+list(pipe(list(lines(64)), batch_size=options.batch_size))
+begun = time.perf_counter()
+n_entities = n = 0
+# A list is what the TF pipeline takes; the PyTorch one batches iterators too.
+for entities in pipe(lines() if options.framework == "pt" else list(lines()), batch_size=options.batch_size):
+    n += 1
+    n_entities += len(entities)
+seconds = time.perf_counter() - begun
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"seconds": seconds, "sentences": n, "entities": n_entities, "peak_mb": peak}))

@@ -1,0 +1,144 @@
+"""Exports run by their own runtimes, and what becomes of one that disagrees."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.publishing import exporting
+from tf_tokclf.publishing.agreement import LIMITS, Agreement, RuntimeProcess
+from tf_tokclf.publishing.export_formats import write_export
+from tf_tokclf.publishing.exporting import export_model
+
+FILES = {
+    "agreement.json",
+    "config.json",
+    "labels.json",
+    "special_tokens_map.json",
+    "tf_tokclf.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+}
+RUNTIMES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime", "savedmodel": "tensorflow"}
+MODELS = {"tflite": "model.tflite", "onnx": "model.onnx", "savedmodel": "1"}
+
+
+def data_of(conll_files: dict[str, str]) -> DataConfig:
+    return DataConfig(test_file=conll_files["validation_file"])
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.parametrize("format", ["tflite", "onnx", "savedmodel"])
+def test_a_float_export_gives_the_same_labels(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, format: str
+):
+    pytest.importorskip(RUNTIMES[format])
+    if format == "onnx":
+        pytest.importorskip("tf2onnx")
+    output = tmp_path / "export"
+    agreement = export_model(tiny_classifier, output, format=format, data=data_of(conll_files))
+    assert agreement.problems == []
+    assert (agreement.n_different_labels, agreement.label_agreement) == (0, 1.0)
+    assert agreement.largest_logit_difference < 1e-4
+    assert agreement.model_f1 == agreement.export_f1
+    assert {path.name for path in output.iterdir()} == {*FILES, MODELS[format]}
+    stored = json.loads((output / "agreement.json").read_text())
+    assert stored["passed"] is True
+    assert stored["n_words"] == agreement.n_words > 20
+    assert json.loads((output / "labels.json").read_text())[0] == "O"
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.parametrize(("format", "quantize"), [("tflite", "float16"), ("tflite", "int8")])
+def test_quantised_exports_are_smaller(tiny_classifier: Path, tmp_path: Path, format: str, quantize: str):
+    pytest.importorskip(RUNTIMES[format])
+    (tmp_path / "in.txt").write_text("ada visited london\nx\n")
+    data = DataConfig(test_file=str(tmp_path / "in.txt"), format="text")
+    agreement = export_model(tiny_classifier, tmp_path / "export", format=format, quantize=quantize, data=data)
+    assert agreement.export_bytes < agreement.model_bytes
+    assert agreement.limits == LIMITS[quantize]
+    assert agreement.model_f1 is None
+    assert 0 < agreement.largest_logit_difference < 5
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_an_export_that_disagrees_is_not_kept(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("ai_edge_litert")
+
+    def write_another(model, *args):
+        bias = model.classifier.bias.numpy()
+        model.classifier.bias.assign(bias[::-1] + np.array([0, 0, 9, 0, 0], dtype=np.float32))
+        try:
+            return write_export(model, *args)
+        finally:
+            model.classifier.bias.assign(bias)
+
+    monkeypatch.setattr(exporting, "write_export", write_another)
+    args = ["export", str(tiny_classifier), "--format", "tflite", "--file", conll_files["validation_file"]]
+    result = CliRunner().invoke(cli, [*args, "--output", str(tmp_path / "export")])
+    assert result.exit_code == 1
+    assert "words have another label" in result.stdout
+    assert "disagrees with the model and was not kept" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_does_not_run_is_said(tmp_path: Path):
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "broken.tflite").write_bytes(b"nothing")
+    with pytest.raises(JobError, match="does not run"):
+        RuntimeProcess("tflite", tmp_path / "broken.tflite")
+
+
+@pytest.mark.parametrize(("format", "quantize"), [("savedmodel", "int8"), ("onnx", "float16")])
+def test_a_quantisation_that_is_not_offered(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, format: str, quantize: str
+):
+    with pytest.raises(UserError, match=f"{format} has no quantisation {quantize}"):
+        export_model(tiny_classifier, tmp_path / "x", format=format, quantize=quantize, data=data_of(conll_files))
+    assert list(tmp_path.iterdir()) == []
+
+
+def agreement_with(**changes: object) -> Agreement:
+    values = {
+        "format": "onnx",
+        "quantize": None,
+        "runtime": "r",
+        "sentences_from": "f",
+        "n_sentences": 10,
+        "n_words": 1000,
+        "n_different_labels": 0,
+        "largest_logit_difference": 1e-5,
+        "model_f1": 0.9,
+        "export_f1": 0.9,
+        "model_bytes": 1,
+        "export_bytes": 1,
+        "model_words_per_second": 1.0,
+        "export_words_per_second": 1.0,
+    }
+    values |= changes
+    return Agreement(**values, limits=LIMITS[values["quantize"]])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"n_different_labels": 1}, "1 of 1000 words have another label"),
+        ({"largest_logit_difference": 0.01}, "Logits differ"),
+        ({"largest_logit_difference": float("nan")}, "no numbers"),
+        ({"export_f1": 0.8, "quantize": "int8"}, "F1 falls by 0.1"),
+        ({"n_different_labels": 20, "quantize": "float16"}, "another label"),
+    ],
+)
+def test_what_counts_as_disagreement(changes: dict[str, object], problem: str):
+    assert agreement_with().problems == []
+    assert any(problem in found for found in agreement_with(**changes).problems)
