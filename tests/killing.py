@@ -16,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,6 +35,21 @@ class Ending:
     change: int | None = None
     seconds: float = 0.0
     signal: int = signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Call:
+    """A run of `tf-tokclf ARGS`.
+
+    max_file_size: bytes. environment: more variables. n_cpus: devices that TensorFlow is to see in the CPU.
+    """
+
+    args: tuple[str, ...]
+    folder: str
+    ending: Ending | None = None
+    max_file_size: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    n_cpus: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,13 +87,16 @@ class KillServer:
 
         max_file_size: bytes after which writing fails, as on a disk that is full.
         """
+        (ended,) = self.run_together([Call(tuple(args), str(folder), ending, max_file_size)])
+        return ended
+
+    def run_together(self, calls: Sequence[Call]) -> list[Ended]:
+        """Several runs at the same time."""
         assert self._process.stdin
         assert self._process.stdout
-        request = {"args": list(args), "folder": str(folder), "ending": asdict(ending) if ending else None}
-        request["max_file_size"] = max_file_size
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write(json.dumps([asdict(call) for call in calls]) + "\n")
         self._process.stdin.flush()
-        return Ended(**json.loads(self._process.stdout.readline()))
+        return [Ended(**ended) for ended in json.loads(self._process.stdout.readline())]
 
 
 def serve() -> None:
@@ -87,10 +105,16 @@ def serve() -> None:
     import tf_tokclf.training.fitting  # noqa: F401 - imported once, for all runs
 
     for line in sys.stdin:
-        print(json.dumps(asdict(_answer(json.loads(line)))), flush=True)
+        calls = [
+            Call(**fields | {"ending": Ending(**fields["ending"]) if fields["ending"] else None})
+            for fields in json.loads(line)
+        ]
+        waits = [_start(call) for call in calls]
+        print(json.dumps([asdict(wait()) for wait in waits]), flush=True)
 
 
-def _answer(request: dict[str, Any]) -> Ended:
+def _start(call: Call) -> Callable[[], Ended]:
+    """Begin a run; the function that comes back waits for its end."""
     counts, counting = os.pipe()
     errors, writing = os.pipe()
     began = time.perf_counter()
@@ -100,7 +124,7 @@ def _answer(request: dict[str, Any]) -> Ended:
         os.close(errors)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(writing, 2)
-        _run(request, counting)
+        _run(call, counting)
     os.close(counting)
     os.close(writing)
     n_changes, text = [], []
@@ -110,10 +134,14 @@ def _answer(request: dict[str, Any]) -> Ended:
     ]
     for reader in readers:
         reader.start()
-    _, status = os.waitpid(pid, 0)
-    for reader in readers:
-        reader.join()
-    return Ended(os.waitstatus_to_exitcode(status), n_changes[0], text[0], time.perf_counter() - began)
+
+    def wait() -> Ended:
+        for reader in readers:
+            reader.join()
+        _, status = os.waitpid(pid, 0)
+        return Ended(os.waitstatus_to_exitcode(status), n_changes[0], text[0], time.perf_counter() - began)
+
+    return wait
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -121,16 +149,21 @@ def _read_all(descriptor: int) -> bytes:
         return file.read()
 
 
-def _run(request: dict[str, Any], counting: int) -> None:
+def _run(call: Call, counting: int) -> None:
     from tf_tokclf.cli.main import cli
+    from tf_tokclf.model.backend import tf
 
-    if request["max_file_size"]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request["max_file_size"], resource.RLIM_INFINITY))
-    _arrange(request["folder"], Ending(**request["ending"]) if request["ending"] else None, counting)
+    os.environ.update(call.environment)
+    if call.max_file_size:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (call.max_file_size, resource.RLIM_INFINITY))
+    if call.n_cpus > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * call.n_cpus)
+    _arrange(call.folder, call.ending, counting)
     sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - as long as the process
     code = 70
     try:
-        cli(request["args"], prog_name="tf-tokclf")
+        cli(list(call.args), prog_name="tf-tokclf")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

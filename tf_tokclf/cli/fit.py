@@ -74,6 +74,11 @@ SETTINGS = (
     ("--hub-backend", "hub.backend", {**choice("http", "git"), "help": "git: transformers' own callback."}),
     ("--checkpoint-steps/--save-steps", "training.checkpoint_steps", {**INT, "help": "Steps between checkpoints."}),
     ("--checkpoint-minutes", "training.checkpoint_minutes", {**FLOAT, "help": "Minutes between checkpoints."}),
+    (
+        "--strategy",
+        "training.strategy",
+        {**choice("auto", "one", "mirrored", "multi-worker"), "help": "Devices to train on, and hosts by TF_CONFIG."},
+    ),
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 
@@ -114,6 +119,7 @@ def fit_command(
     """
     from pathlib import Path
 
+    from tf_tokclf.config.cluster import is_chief
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.publishing.runs import prepare_repository, publication
 
@@ -131,7 +137,8 @@ def fit_command(
     resume_from = Path(resume_from_checkpoint) if resume_from_checkpoint and not as_flag else None
     resume = resume or as_flag
     plan = plan_run(settings)
-    (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
+    if dry_run or is_chief(settings.training.strategy):
+        (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
     if dry_run:
         return
     with publication(plan, repository) as callbacks:
@@ -140,7 +147,8 @@ def fit_command(
         for name, evaluation in result.evaluations.items():
             out.print(f"\n{name}", style="bold")
             out.print(evaluation_tables(evaluation))
-        out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)
+        if result.evaluations:
+            out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)
 
 
 def own_config(config: str | None, options: dict[str, Any]) -> str | None:

@@ -123,7 +123,9 @@ class TrainingConfig(Section):
     """How long, in what portions and how precisely to train."""
 
     num_train_epochs: PositiveInt = Field(3, description="passes over the training sentences")
-    per_device_train_batch_size: PositiveInt = Field(16, description="windows a step on each device")
+    per_device_train_batch_size: PositiveInt = Field(
+        16, description="windows a batch; several devices share them out, so that their number changes no result"
+    )
     gradient_accumulation_steps: PositiveInt = Field(1, description="batches whose gradients make one step")
     seed: int = Field(42, ge=0, description="of the head, dropout and the order of batches")
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
@@ -134,6 +136,10 @@ class TrainingConfig(Section):
     report_to: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = Field(
         ("tensorboard",), description="where epochs are reported, besides history.jsonl; a list, empty for nowhere"
     )
+    strategy: Literal["auto", "one", "mirrored", "multi-worker"] = Field(
+        "auto", description="mirrored: all devices of this host; multi-worker: hosts in TF_CONFIG; auto: what there is"
+    )
+    worker_timeout_s: PositiveFloat = Field(300, description="seconds that workers wait for each other at the start")
     checkpoints: bool = Field(True, description="after each epoch write what --resume needs; the last two stay")
     checkpoint_steps: PositiveInt | None = Field(None, description="steps between two checkpoints within an epoch")
     checkpoint_minutes: PositiveFloat | None = Field(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
@@ -58,12 +58,22 @@ class _Run:
     positions: np.ndarray
 
 
+class Share(Protocol):
+    """What a tagger needs to know of others that label the same sentences: how many, and how to join parts."""
+
+    rank: int
+    n_workers: int
+
+    def merged(self, scores: np.ndarray, own: slice) -> np.ndarray:
+        """`scores` (words, labels) with the rows `own` from here and all others from the other taggers."""
+
+
 class Tagger:
     """A token classifier with its tokenizer and its reading of sentences.
 
     decoding: "argmax", or "viterbi" for sequences that the scheme allows only. aggregation: which of a word's
     pieces speak for it: "first", "average" or "max". aggregation_strategy: of calls, as in
-    `transformers.pipeline`.
+    `transformers.pipeline`. share: which part of the work is this one's, where others do the rest.
 
     Any number of threads may use one.
     """
@@ -78,8 +88,10 @@ class Tagger:
         decoding: str = "argmax",
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
+        share: Share | None = None,
     ) -> None:
         self.model = model
+        self._share = share
         self.tokenizer = tokenizer
         self.info = info
         self.batch_size = batch_size
@@ -266,16 +278,29 @@ class Tagger:
     def _scores(self, run: _Run, *, aggregation: str, batch_size: int) -> np.ndarray:
         """(words, labels) float32 log-probabilities, nan for words that the model does not see."""
         offsets = _word_offsets(run.sentences)
+        first, last = self._own_part(offsets, run.begin, run.end)
+        windows = run.windows.rows((run.windows.sentence >= first) & (run.windows.sentence < last))
         scores = np.full((int(offsets[-1]), len(self.labels)), np.nan, dtype=np.float32)
         for batch in score_windows(
             self._forward,
-            run.windows,
+            windows,
             batch_size=batch_size,
             pad_id=self.tokenizer.pad_token_id or 0,
             aggregation=aggregation,
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
+        if self._share:
+            scores = self._share.merged(scores, slice(offsets[first], offsets[last]))
         return _tempered(scores, self.info.temperature)
+
+    def _own_part(self, offsets: np.ndarray, begin: int, end: int) -> tuple[int, int]:
+        """Of the sentences [begin, end) those to run here: neighbours of about as many words as others have."""
+        if self._share is None:
+            return begin, end
+        share, n_words = self._share, offsets[end] - offsets[begin]
+        places = offsets[begin] + n_words * np.array([share.rank, share.rank + 1]) // share.n_workers
+        first, last = begin + np.searchsorted(offsets[begin:end], places)
+        return int(first), int(last)
 
     def _decoded(self, run: _Run, scores: np.ndarray) -> list[TaggedSentence]:
         begin, end = run.begin, run.end

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.hub_errors import hub_errors
@@ -67,7 +68,7 @@ def prepare_repository(config: Config) -> HubRepository | None:
     """
     if config.hub.card.template:
         check_template(config.hub.card.template)
-    if not config.hub.push:
+    if not (config.hub.push and is_chief(config.training.strategy)):
         return None
     target = Target.of(config)
     repository = HubRepository.prepare(target.repo_id, private=target.private, revision=target.revision)
@@ -83,7 +84,9 @@ def publication(
 
     Without a repository there is only the card to write. After an error nothing more is pushed.
     """
-    if repository is None:
+    if not is_chief(plan.config.training.strategy):
+        yield ()
+    elif repository is None:
         yield ()
         write_card(plan.run)
     elif plan.config.hub.backend == "git":

@@ -55,6 +55,17 @@ class Position:
             run_seconds=self.run_seconds + seconds,
         )
 
+    def to_json(self) -> bytes:
+        """All of it."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Position:
+        """What `to_json` was given."""
+        fields = json.loads(content)
+        history = tuple(EpochRecord(**record) for record in fields.pop("history"))
+        return cls(**fields, history=history)
+
     @property
     def name(self) -> str:
         """Of a checkpoint folder; later ones sort behind."""

@@ -29,13 +29,14 @@ from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.batches import BatchPlan
 from tf_tokclf.training.checkpoints import Checkpoint, Position
+from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
 from tf_tokclf.training.identity import Identity
-from tf_tokclf.training.optimizer import learning_rate_at, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, learning_rate_at, make_optimizer
 from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
-from tf_tokclf.training.resuming import RunSaver, explained_disk_errors, is_disk_full, resume_folder, stopped
+from tf_tokclf.training.resuming import RunSaver, explained_errors, is_disk_full, resume_folder, stopped
 from tf_tokclf.training.run_folder import claim_folder, locked
 from tf_tokclf.training.tracking import tracking_callbacks
 from tf_tokclf.training.step import TrainingStep
@@ -43,6 +44,9 @@ from tf_tokclf.training.stopping import StopAsked, StopRequest
 from tf_tokclf.version import __version__
 
 log = logging.getLogger(__name__)
+
+# Several hosts ask each other so often whether to stop.
+STEPS_BETWEEN_STOPS = 8
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,14 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> RunResult:
     """Carry out a plan, or the rest of it from its newest checkpoint, or from the one at `resume_from`."""
-    with locked(plan.run), StopRequest() as stop, explained_disk_errors(plan.run):
-        identity = Identity.of(plan.config, plan.splits, plan.encoder_folder)
+    devices = find_devices(plan.config.training)
+    if not devices.is_chief:
+        return _train_beside_the_chief(plan, devices)
+    with locked(plan.run), StopRequest() as stop, explained_errors(plan.run, devices):
+        identity = Identity.of(plan.config, plan.splits, plan.encoder_folder, n_replicas=devices.n_replicas)
         checkpoint = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
-        trainer = Trainer(plan, identity, stop, checkpoint=checkpoint, callbacks=callbacks)
+        saver = RunSaver(plan, identity, checkpoint)
+        trainer = Trainer(plan, devices, stop, saver, callbacks=callbacks)
         try:
             history = trainer.run()
             check_saved(plan.run.model)
@@ -89,7 +97,21 @@ def train(
         write_results(plan, history, evaluations, trainer.position.run_seconds)
         assert plan.splits.train is not None  # it was trained on
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
+        devices.wait()
         return RunResult(plan.run, history, evaluations)
+
+
+def _train_beside_the_chief(plan: RunPlan, devices: Devices) -> RunResult:
+    """The part of another worker than the chief in a run: it computes with the others and writes nothing."""
+    logging.getLogger("tf_tokclf").setLevel(logging.WARNING)
+    with StopRequest() as stop, explained_errors(plan.run, devices):
+        trainer = Trainer(plan, devices, stop, saver=None)
+        try:
+            history = trainer.run()
+        except StopAsked as asked:
+            raise stopped(stop, trainer.position, plan.run) from asked
+        devices.wait()
+        return RunResult(plan.run, history, {})
 
 
 def start_or_resume(
@@ -112,40 +134,47 @@ class Trainer:
     def __init__(
         self,
         plan: RunPlan,
-        identity: Identity,
+        devices: Devices,
         stop: StopRequest,
+        saver: RunSaver | None,
         *,
-        checkpoint: Checkpoint | None,
-        callbacks: Sequence[keras.callbacks.Callback],
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         config = plan.config
         self.plan = plan
+        self.devices = devices
+        self.stop = stop
+        self.saver = saver
         keras.utils.set_random_seed(config.training.seed)
         if config.training.deterministic:
             tf.config.experimental.enable_op_determinism()
-        self.model = new_classifier(
-            plan.encoder_folder,
-            plan.info.labels.names,
-            precision=plan.precision,
-            trust_remote_code=config.model.trust_remote_code,
-        )
-        self.optimizer = make_optimizer(
-            config.optimizer, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16"
-        )
-        self.model.compile(optimizer=self.optimizer)
-        dropout = SeededDropout(self.model, seed=config.training.seed)
+        with devices.scope():
+            self.model = new_classifier(
+                plan.encoder_folder,
+                plan.info.labels.names,
+                precision=plan.precision,
+                trust_remote_code=config.model.trust_remote_code,
+            )
+            self.optimizer = make_optimizer(
+                config.optimizer, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16"
+            )
+            self.model.compile(optimizer=self.optimizer)
+            dropout = SeededDropout(self.model, seed=config.training.seed)
+            # Before restoring: a value without a variable to go to would wait for one in silence.
+            create_slots(self.optimizer, self.model.trainable_variables)
         self.step = TrainingStep(
-            self.model, self.optimizer, clip_norm=config.optimizer.clip_norm, dropout=dropout
+            self.model, self.optimizer, clip_norm=config.optimizer.clip_norm, dropout=dropout, devices=devices
         )
-        self.saver = RunSaver(plan, identity, self.model, self.optimizer, dropout)
-        self.position = self.saver.restore(checkpoint) if checkpoint else Position()
-        self.stop = stop
+        position = saver.start(self.model, self.optimizer, dropout) if saver else Position()
+        self.position = Position.from_json(devices.from_chief(position.to_json()))
+        devices.take_from_chief([*self.model.variables, *self.optimizer.variables(), dropout.batch_number])
         self.tagger = Tagger(
             self.model,
             plan.tokenizer,
             plan.info,
             batch_size=config.evaluation.per_device_eval_batch_size,
             decoding=config.evaluation.decoding,
+            share=devices if devices.n_workers > 1 else None,
         )
         self._own = self._own_callbacks()
         self.callbacks = keras.callbacks.CallbackList([*self._own, *callbacks], model=self.model)
@@ -161,7 +190,7 @@ class Trainer:
             # Others than the bar and the event files may take the end of training for a success.
             for callback in self._own:
                 callback.on_train_end()
-            if isinstance(error, StopAsked):
+            if isinstance(error, StopAsked) and self.saver:
                 self.saver.save(self.position)
             raise
         self.callbacks.on_train_end()
@@ -169,7 +198,16 @@ class Trainer:
         log.info("best: epoch %d, dev F1 %.4f", best.epoch, best.dev_f1)
         return self.position.history
 
+    def _check_stop(self) -> None:
+        """Raise StopAsked if somebody has asked to stop, on several hosts at the same step on all."""
+        if self.devices.n_workers > 1 and self.position.step % STEPS_BETWEEN_STOPS == 0:
+            self.stop.asked = self.devices.any(self.stop.asked)
+        if self.devices.n_workers == 1 or self.position.step % STEPS_BETWEEN_STOPS == 0:
+            self.stop.check()
+
     def _own_callbacks(self) -> list[keras.callbacks.Callback]:
+        if not self.devices.is_chief:
+            return []
         training, n_steps = self.plan.config.training, self.plan.steps_per_epoch
         show: keras.callbacks.Callback
         if stderr_console().is_terminal:
@@ -198,7 +236,8 @@ class Trainer:
         history = (*self.position.history, record)
         seconds = self.position.run_seconds + record.dev_seconds
         self.position = Position(epoch=epoch + 1, run_seconds=seconds, history=history)
-        self.saver.end_epoch(self.position)
+        if self.saver:
+            self.saver.end_epoch(self.position)
         self.callbacks.on_epoch_end(epoch, record.logs())
 
     def _scored_epoch(self) -> EpochRecord:
@@ -206,9 +245,9 @@ class Trainer:
         validation, train_split = self.plan.splits.validation, self.plan.splits.train
         assert validation is not None, "the plan has it"
         assert train_split is not None, "the plan has it"
-        evaluation = evaluate_sentences(
-            self.tagger, self.stop.checked(validation), mode=self.plan.config.evaluation.mode
-        )
+        # Hosts that evaluate together have to go on together.
+        sentences = self.stop.checked(validation) if self.devices.n_workers == 1 else validation
+        evaluation = evaluate_sentences(self.tagger, sentences, mode=self.plan.config.evaluation.mode)
         scores = evaluation.scores
         train_seconds = self.position.train_seconds
         record = EpochRecord(
@@ -219,7 +258,7 @@ class Trainer:
             dev_recall=scores.overall.recall,
             dev_f1=scores.overall.f1,
             dev_token_accuracy=scores.token_accuracy,
-            learning_rate=learning_rate_at(self.optimizer, int(self.optimizer.iterations) - 1),
+            learning_rate=learning_rate_at(self.optimizer, int(self.optimizer.iterations.numpy()) - 1),
             train_seconds=train_seconds,
             dev_seconds=time.perf_counter() - began,
             words_per_second=train_split.n_words / train_seconds,
@@ -255,8 +294,9 @@ class Trainer:
             self.position = self.position.after_step(loss, now - began)
             began = now
             self.callbacks.on_train_batch_end(number, {"loss": loss})
-            self.saver.end_step(self.position)
-            self.stop.check()
+            if self.saver:
+                self.saver.end_step(self.position)
+            self._check_stop()
 
     def _not_finite(self, epoch: int, step: int, plan: BatchPlan, loss: float) -> JobError:
         train_split = self.plan.splits.train

@@ -24,6 +24,8 @@ FREE = {
     "training.checkpoints",
     "training.checkpoint_steps",
     "training.checkpoint_minutes",
+    "training.strategy",
+    "training.worker_timeout_s",
     "data.train_file",
     "data.validation_file",
     "data.test_file",
@@ -42,10 +44,14 @@ class Identity:
     contents: Mapping[str, str]
 
     @classmethod
-    def of(cls, config: Config, splits: Iterable[Split], encoder: Path) -> Identity:
-        """The identity of a run of `config` on `splits`, from the encoder in a folder on."""
+    def of(cls, config: Config, splits: Iterable[Split], encoder: Path, *, n_replicas: int = 1) -> Identity:
+        """The identity of a run of `config` on `splits`, from the encoder in a folder on.
+
+        n_replicas: each draws its own dropout, so that their number shows in the weights.
+        """
         contents = {f"{split.name} data": content_hash(split) for split in splits}
-        return cls(settings_of(config), {**contents, "encoder": encoder_hash(encoder)})
+        contents |= {"encoder": encoder_hash(encoder), "number of devices": str(n_replicas)}
+        return cls(settings_of(config), contents)
 
     def differences(self, before: Identity) -> list[str]:
         """What is not as it was before, a phrase each."""

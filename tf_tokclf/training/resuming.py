@@ -12,6 +12,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,10 +30,10 @@ from tf_tokclf.training.checkpoints import (
     find_checkpoint,
     same_content,
 )
+from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
 from tf_tokclf.training.identity import Identity, setting_differences, settings_of
-from tf_tokclf.training.optimizer import create_slots
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.run_folder import clear_folder
 from tf_tokclf.training.stopping import NAMES, StopRequest
@@ -93,22 +94,25 @@ class RunSaver:
         self,
         plan: RunPlan,
         identity: Identity,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        dropout: SeededDropout,
+        checkpoint: Checkpoint | None,
     ) -> None:
         self._plan = plan
         self._identity = identity
-        self._model = model
-        # Before restoring: a value without a variable to go to would wait for one in silence.
-        create_slots(optimizer, model.trainable_variables)
-        self._state = tf.train.Checkpoint(model=model, optimizer=optimizer, batch_number=dropout.batch_number)
-        self._store = CheckpointStore(plan.run.checkpoints)
-        self._saved_at = time.monotonic()
+        self._checkpoint = checkpoint
+        self._store = CheckpointStore(plan.run.checkpoints, newest=checkpoint.folder if checkpoint else None)
 
-    def restore(self, checkpoint: Checkpoint) -> Position:
-        """Put everything back to where `checkpoint` was written: variables, history and the best model."""
-        self._store = CheckpointStore(self._plan.run.checkpoints, newest=checkpoint.folder)
+    def start(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, dropout: SeededDropout
+    ) -> Position:
+        """Take charge of these, all of whose variables exist. What there is to go on from is put into them; the
+        history and the best model become what they were then.
+        """
+        self._model = model
+        self._state = tf.train.Checkpoint(model=model, optimizer=optimizer, batch_number=dropout.batch_number)
+        self._saved_at = time.monotonic()
+        checkpoint = self._checkpoint
+        if checkpoint is None:
+            return Position()
         checkpoint.restore(self._state)
         write_history(self._plan.run.history, checkpoint.position.history)
         self._restore_best(checkpoint.best_weights)
@@ -150,11 +154,12 @@ class RunSaver:
 
 def stopped(stop: StopRequest, position: Position, run: RunDir) -> Stopped:
     """What to tell the person who asked to stop."""
-    assert stop.signal is not None  # somebody asked
+    number = stop.signal or signal.SIGTERM
+    by = NAMES[stop.signal] if stop.signal else "another worker"
     return Stopped(
-        f"stopped by {NAMES[stop.signal]} at {position}; everything is saved. "
+        f"stopped by {by} at {position}; everything is saved. "
         f"Go on with: {resume_command(run)}",
-        exit_code=128 + stop.signal,
+        exit_code=128 + number,
     )
 
 
@@ -164,10 +169,11 @@ def resume_command(run: RunDir) -> str:
 
 
 @contextmanager
-def explained_disk_errors(run: RunDir) -> Iterator[None]:
-    """Turn a full disk, in whichever words a library reports it, into a JobError that says what to do."""
+def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
+    """Turn a full disk, in whichever words a library reports it, and a worker that is gone into a JobError."""
     try:
-        yield
+        with devices.explained_failures(resume_command(run)):
+            yield
     except Exception as error:
         if not is_disk_full(error):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import summed_loss
 from tf_tokclf.training.optimizer import clipped
@@ -18,7 +19,8 @@ _COUNT = tf.TensorSpec((), tf.float32)
 class TrainingStep:
     """Updates `model` by the mean loss over the labelled pieces of one batch, or of several that make one step.
 
-    The mean is over all batches of the step, so that accumulating gives what one large batch would.
+    The mean is over all batches of the step, so that accumulating gives what one large batch would, and so do several
+    devices that share each batch.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class TrainingStep:
         *,
         clip_norm: float | None,
         dropout: SeededDropout,
+        devices: Devices | None = None,
     ) -> None:
         self.model = model
+        self._devices = devices or Devices()
         self.dropout = dropout
         self.optimizer = optimizer
         self._clip_norm = clip_norm
@@ -47,7 +51,7 @@ class TrainingStep:
             self.dropout.next_batch()
             return self._update(batches[0], n_labelled)
         if not self._accumulators:
-            self._accumulators = [tf.Variable(tf.zeros_like(w), trainable=False) for w in self._weights]
+            self._accumulators = self._new_accumulators()
         losses = []
         for batch in batches:
             self.dropout.next_batch()
@@ -55,26 +59,42 @@ class TrainingStep:
         self._finish()
         return tf.add_n(losses)
 
+    def _new_accumulators(self) -> list[tf.Variable]:
+        """A sum of gradients per weight, on each replica its own."""
+        options = {"trainable": False, "synchronization": tf.VariableSynchronization.ON_READ}
+        with self._devices.scope():
+            return [tf.Variable(tf.zeros(w.shape, w.dtype), **options) for w in self._weights]
+
     @property
     def _weights(self) -> list[tf.Variable]:
         return self.model.trainable_variables
 
     def _update_by_one(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
-        loss, gradients = self._gradients(batch, n_labelled)
+        return self._devices.run(self._update_replica, batch, n_labelled)
+
+    def _update_replica(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
+        loss, gradients = self._gradients(self._devices.own_rows(batch), n_labelled)
         self._apply(gradients)
         return loss
 
     def _add_gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
-        loss, gradients = self._gradients(batch, n_labelled)
+        return self._devices.run(self._add_replica, batch, n_labelled)
+
+    def _add_replica(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
+        loss, gradients = self._gradients(self._devices.own_rows(batch), n_labelled)
         for accumulator, gradient in zip(self._accumulators, gradients):
             if gradient is not None:
                 accumulator.assign_add(tf.convert_to_tensor(gradient))
         return loss
 
-    def _update_by_sum(self) -> None:
+    def _update_by_sum(self) -> tf.Tensor:
+        return self._devices.run(self._update_replica_by_sum)
+
+    def _update_replica_by_sum(self) -> tf.Tensor:
         self._apply([accumulator.read_value() for accumulator in self._accumulators])
         for accumulator in self._accumulators:
-            accumulator.assign(tf.zeros_like(accumulator))
+            accumulator.assign(tf.zeros(accumulator.shape, accumulator.dtype))
+        return tf.constant(0.0)
 
     def _gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tuple[tf.Tensor, list]:
         self.dropout.begin()
@@ -89,5 +109,6 @@ class TrainingStep:
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
-        gradients = clipped([gradient for gradient, _ in pairs], self._clip_norm)
-        self.optimizer.apply_gradients(zip(gradients, [weight for _, weight in pairs]))
+        summed = self._devices.summed([gradient for gradient, _ in pairs])
+        update = zip(clipped(summed, self._clip_norm), [weight for _, weight in pairs])
+        self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)

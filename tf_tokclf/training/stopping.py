@@ -24,6 +24,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.asked = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -46,12 +47,12 @@ class StopRequest:
             for mine in NAMES:
                 signal.signal(mine, signal.SIG_DFL)
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        self.signal, self.asked = signal.Signals(number), True
         log.warning("%s: saving, then stopping; once more stops at once.", NAMES[self.signal])
 
     def check(self) -> None:
         """Raise StopAsked if somebody has asked to stop."""
-        if self.signal is not None:
+        if self.asked:
             raise StopAsked
 
     def checked(self, items: Iterable[Item]) -> Iterator[Item]:

@@ -1,0 +1,178 @@
+"""Several devices and several hosts: the weights of one device, each sentence once, one writer, clear ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import WORDS
+from tests.encoders import make_bert
+from tests.killing import Call, Ended, Ending, KillServer
+from tf_tokclf.config.cluster import Cluster, read_cluster
+from tf_tokclf.errors import UserError
+from tf_tokclf.training.distribution import wait_for_workers
+from tf_tokclf.training.history import read_history
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run on different devices."""
+
+    server: KillServer
+    root: Path
+    files: dict[str, str]
+    encoder: Path
+
+    def call(self, name: str, *options: str, **arguments: Any) -> Call:
+        """The run in the folder `name`, to be called."""
+        files = [f"--{name.replace('_', '-')}={path}" for name, path in self.files.items()]
+        # 29 windows in batches of 5: the last one of an epoch has 4, other numbers than 2 devices can share evenly.
+        settings = ["--learning-rate=1e-3", "--num-train-epochs=2", "--per-device-train-batch-size=5"]
+        settings += ["--precision=float32", "--max-train-samples=29", "--deterministic"]
+        folder = self.root / name
+        where = [f"--model-name-or-path={self.encoder}", f"--output-dir={folder}"]
+        return Call(("fit", *files, *settings, *where, *options), str(folder), **arguments)
+
+    def workers(self, name: str, *options: str, endings: tuple[Ending | None, ...] = (None, None)) -> list[Ended]:
+        """The run in the folder `name` by two processes on this machine."""
+        ports = free_ports(2)
+        calls = []
+        for rank, ending in enumerate(endings):
+            environment = {"TF_CONFIG": tf_config([f"localhost:{port}" for port in ports], rank)}
+            calls.append(self.call(name, *options, ending=ending, environment=environment))
+        return self.server.run_together(calls)
+
+
+def free_ports(n: int) -> list[int]:
+    sockets = [socket.create_server(("", 0)) for _ in range(n)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def tf_config(addresses: list[str], rank: int) -> str:
+    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}})
+
+
+@pytest.fixture(scope="module")
+def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    root = tmp_path_factory.mktemp("distribution")
+    # Every device draws its own dropout masks: without dropout nothing but rounding may tell them apart.
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1, **still)
+    with KillServer() as server:
+        yield Bench(server, root, conll_files, encoder)
+
+
+@pytest.fixture(scope="module")
+def one(bench: Bench) -> Path:
+    (ended,) = bench.server.run_together([bench.call("one")])
+    assert ended.code == 0, ended.stderr
+    return bench.root / "one"
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    """Weights within rounding of float32 sums, and scores the same."""
+    weights = [load_file(folder / "model" / "model.safetensors") for folder in (found, expected)]
+    for name, array in weights[1].items():
+        np.testing.assert_allclose(weights[0][name], array, rtol=0, atol=1e-6, err_msg=name)
+    for mine, its in zip(read_history(found / "history.jsonl"), read_history(expected / "history.jsonl")):
+        assert mine.train_loss == pytest.approx(its.train_loss, rel=1e-5)
+        assert mine.dev_loss == pytest.approx(its.dev_loss, rel=1e-5)
+        assert mine.dev_f1 == its.dev_f1
+
+
+def test_two_devices_train_what_one_does(bench: Bench, one: Path):
+    (ended,) = bench.server.run_together([bench.call("mirrored", "--strategy=mirrored", n_cpus=2)])
+    assert ended.code == 0, ended.stderr
+    assert_same_run(bench.root / "mirrored", one)
+
+
+@pytest.fixture(scope="module")
+def workers(bench: Bench, one: Path) -> list[Ended]:
+    return bench.workers("workers")
+
+
+def test_two_hosts_train_what_one_does(bench: Bench, one: Path, workers: list[Ended]):
+    assert [ended.code for ended in workers] == [0, 0], workers
+    assert_same_run(bench.root / "workers", one)
+
+
+def test_only_the_chief_writes(workers: list[Ended]):
+    chief, other = workers
+    assert chief.n_changes > 0
+    assert other.n_changes == 0
+    assert "epoch 1:" not in other.stderr
+
+
+def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: Bench, workers: list[Ended]):
+    # Changes are the chief's: it dies while it saves the first epoch, the other has to notice.
+    killed, other = bench.workers("killed", endings=(Ending(change=40), None))
+    assert killed.code == -signal.SIGKILL
+    assert other.code == 1
+    assert "another worker of the run is gone" in other.stderr
+    assert other.seconds - killed.seconds < 60
+    again = bench.workers("killed", "--resume")
+    assert [ended.code for ended in again] == [0, 0], again
+    found, expected = (
+        (bench.root / name / "model" / "model.safetensors").read_bytes() for name in ("killed", "workers")
+    )
+    assert found == expected
+
+
+@pytest.mark.slow
+def test_accumulated_batches_on_two_devices_and_hosts(bench: Bench):
+    group = "--gradient-accumulation-steps=3"
+    calls = [bench.call("one-3", group), bench.call("mirrored-3", group, "--strategy=mirrored", n_cpus=2)]
+    for call in calls:
+        (ended,) = bench.server.run_together([call])
+        assert ended.code == 0, ended.stderr
+    assert [ended.code for ended in bench.workers("workers-3", group)] == [0, 0]
+    assert_same_run(bench.root / "mirrored-3", bench.root / "one-3")
+    assert_same_run(bench.root / "workers-3", bench.root / "one-3")
+
+
+def test_a_worker_that_never_starts_is_named(bench: Bench):
+    here, nowhere = free_ports(2)
+    addresses = (f"localhost:{here}", f"localhost:{nowhere}", "no-such-host.invalid:2222")
+    with pytest.raises(UserError, match=rf"no answer within 0.5 s from localhost:{nowhere} .*, no-such-host.invalid"):
+        wait_for_workers(Cluster(addresses, 0), timeout_s=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "TF_CONFIG is no JSON"),
+        ("[]", "cannot be understood"),
+        ('{"cluster": {"worker": ["a:1"]}}', "lacks 'task'"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "'a' is no host:port"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "worker 1, which its cluster"),
+        ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "tasks of type ps"),
+    ],
+)
+def test_a_bad_tf_config_is_explained(text: str, problem: str):
+    with pytest.raises(UserError, match=problem):
+        read_cluster({"TF_CONFIG": text})
+
+
+def test_a_chief_comes_before_the_workers():
+    text = '{"cluster": {"worker": ["b:1", "c:1"], "chief": ["a:1"]}, "task": {"type": "worker", "index": 1}}'
+    assert read_cluster({"TF_CONFIG": text}) == Cluster(("a:1", "b:1", "c:1"), 2)
+
+
+def test_a_bad_tf_config_ends_fit_with_one_message(bench: Bench):
+    (ended,) = bench.server.run_together([bench.call("bad", environment={"TF_CONFIG": "{"})])
+    assert ended.code == 2
+    assert ended.stderr.startswith("Error: the environment variable TF_CONFIG is no JSON")
+    assert ended.stderr.count("\n") == 1
+    assert not (bench.root / "bad").exists()
