@@ -126,6 +126,7 @@ def fit_command(
     options = dict(ctx.obj.get("settings") or {})
     config = own_config(config, options)
     settings = load_config(config, assignments=assignments, options=options)
+    chief = is_chief(settings.training.strategy)
     repository = None if dry_run else prepare_repository(settings)
 
     from tf_tokclf.report.tables import evaluation_tables
@@ -137,7 +138,7 @@ def fit_command(
     resume_from = Path(resume_from_checkpoint) if resume_from_checkpoint and not as_flag else None
     resume = resume or as_flag
     plan = plan_run(settings)
-    if dry_run or is_chief(settings.training.strategy):
+    if dry_run or chief:
         (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
     if dry_run:
         return
