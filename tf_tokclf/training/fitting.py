@@ -38,9 +38,9 @@ from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.resuming import RunSaver, explained_errors, is_disk_full, resume_folder, stopped
 from tf_tokclf.training.run_folder import claim_folder, locked
-from tf_tokclf.training.tracking import tracking_callbacks
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.stopping import StopAsked, StopRequest
+from tf_tokclf.training.tracking import tracking_callbacks
 from tf_tokclf.version import __version__
 
 log = logging.getLogger(__name__)
