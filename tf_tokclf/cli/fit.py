@@ -149,7 +149,9 @@ def fit_command(
             out.print(f"\n{name}", style="bold")
             out.print(evaluation_tables(evaluation))
         if result.evaluations:
-            out.print(f"\nmodel: {result.run.model}\nscores: {result.run.results}", soft_wrap=True)
+            run = result.run
+            files = (("model", run.model), ("scores", run.results), ("report", run.report))
+            out.print("", *(f"{name:<8}{path}" for name, path in files), sep="\n", soft_wrap=True)
 
 
 def own_config(config: str | None, options: dict[str, Any]) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
-from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 # C0 and C1 control characters but tab and line feed, which could command a terminal.
@@ -37,13 +37,24 @@ def plain_text(text: str) -> str:
 
 
 def key_value_table(rows: Iterable[tuple[str, str]]) -> RenderableType:
-    """Names and values in two columns."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(name, Text(plain_text(value)))
-    return table
+    """Names and values in two columns; values that are too long go on below themselves."""
+    return _KeyValues(list(rows))
+
+
+@dataclass(frozen=True)
+class _KeyValues:
+    """Like a table, without the blanks that a table puts after its last column."""
+
+    rows: list[tuple[str, str]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max((len(name) for name, _ in self.rows), default=0) + 2
+        for name, value in self.rows:
+            room = max(options.max_width - width, 20)
+            lines = Text(plain_text(value)).wrap(console, room, overflow="fold") or [Text()]
+            for number, line in enumerate(lines):
+                line.rstrip()
+                yield Text.assemble(("" if number else name).ljust(width), line, no_wrap=True, overflow="ignore")
 
 
 class TerminalHandler(logging.Handler):

@@ -264,7 +264,7 @@ class Trainer:
             words_per_second=train_split.n_words / train_seconds,
         )
         log.info(
-            "epoch %d: train loss %.4f, dev loss %.4f, dev precision %.4f, recall %.4f, F1 %.4f, %s",
+            "epoch %d: train loss %.4f, dev %.4f, P %.4f, R %.4f, F1 %.4f, %s",
             record.epoch,
             record.train_loss,
             record.dev_loss,

@@ -106,6 +106,13 @@ def _check_complete(config: Config) -> None:
         raise UserError("what to train is not all said:" + "".join(f"\n  - {problem}" for problem in problems))
 
 
+ALIGNMENTS = {
+    "first": "the first piece of a word carries its label",
+    "all": "all pieces of a word carry its label, B- going on as I-",
+    "all-same": "all pieces of a word carry the same label",
+}
+
+
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     """The plan as names and values, for people."""
     training, optimizer = plan.config.training, plan.config.optimizer
@@ -125,7 +132,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("encoder", plan.config.model.name_or_path or ""),
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
         ("labels", f"{len(labels)} in scheme {labels.scheme.value}: {_shortened(labels.names)}"),
-        ("alignment", f"{reading.strategy} piece(s) of a word carry its label"),
+        ("alignment", ALIGNMENTS[reading.strategy]),
         ("windows", f"{n_windows:,} of at most {reading.max_length} pieces, overlapping by {reading.overlap}"),
         ("batches", f"{batch}, padded to {len(plan.batches.widths)} widths"),
         ("steps", f"{plan.steps_per_epoch:,} x {training.num_train_epochs} epochs = {plan.schedule.n_steps:,}"),

@@ -67,6 +67,7 @@ class ProgressBar(keras.callbacks.Callback):
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("left"),
             console=stderr_console(),
             transient=True,
         )
