@@ -54,6 +54,14 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
+class Run:
+    """Records that went through the model together, and how many bytes of the input were read for them."""
+
+    records: list[Labelled]
+    bytes_read: int | None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """A job: a classifier over a stream of records into a format.
 
@@ -68,7 +76,7 @@ class Prediction:
     look_ahead_words: int | None = None
     watchers: tuple[Watcher, ...] = field(default=())
 
-    def runs(self, *, skip: int = 0) -> Iterator[list[Labelled]]:
+    def runs(self, *, skip: int = 0) -> Iterator[Run]:
         """The records from number `skip` on with their predictions, in lists as they went through the model.
 
         Where lists end depends on the records from `skip` on alone: a job that goes on from the end of a list
@@ -76,12 +84,13 @@ class Prediction:
         never broken off.
         """
         n_before = min(skip, self.tagger.info.reading.context_sentences)
-        waiting: deque[Record] = deque()
+        waiting: deque[tuple[Record, int | None]] = deque()
 
         def sentences() -> Iterator[Sentence]:
+            counter = self.stream.counter
             for i, record in enumerate(self.stream.records(skip=skip, before=n_before)):
                 if i >= n_before:
-                    waiting.append(record)
+                    waiting.append((record, counter.n_read if counter else None))
                 yield record.sentence
 
         runs = self.tagger.tag_runs(
@@ -90,27 +99,27 @@ class Prediction:
         for run in runs:
             if self.threshold is not None:
                 run = [tagged.without_spans_below(self.threshold) for tagged in run]
-            yield [(waiting.popleft(), tagged) for tagged in run]
+            records, positions = zip(*(waiting.popleft() for _ in run))
+            yield Run(list(zip(records, run)), positions[-1])
 
-    def advance(self, progress: Progress, run: list[Labelled], n_bytes: int) -> Progress:
+    def advance(self, progress: Progress, run: Run, n_bytes: int) -> Progress:
         """The progress after a run of records was written, shown to the watchers and its problems to the log."""
-        problems = [record for record, _ in run if record.problem]
+        problems = [record for record, _ in run.records if record.problem]
         for record in problems[: max(_LISTED_PROBLEMS - progress.n_problems, 0)]:
             log.warning("%s: %s", record.origin, record.problem)
         after = Progress(
-            progress.n_records + len(run),
-            progress.n_words + sum(len(tagged.sentence) for _, tagged in run),
+            progress.n_records + len(run.records),
+            progress.n_words + sum(len(tagged.sentence) for _, tagged in run.records),
             progress.n_bytes + n_bytes,
             progress.n_problems + len(problems),
         )
-        self.show(after)
+        self.show(after, run.bytes_read)
         return after
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress, bytes_read: int | None = None) -> None:
         """Tell the watchers."""
-        counter = self.stream.counter
         for watcher in self.watchers:
-            watcher.show(progress, counter.n_read if counter else None, self.stream.n_bytes)
+            watcher.show(progress, bytes_read, self.stream.n_bytes)
 
 
 def predict_to_stdout(job: Prediction) -> Progress:
@@ -122,7 +131,7 @@ def predict_to_stdout(job: Prediction) -> Progress:
     progress = Progress()
     job.show(progress)
     for run in job.runs():
-        block = job.format.block(run, is_first=not progress.n_records)
+        block = job.format.block(run.records, is_first=not progress.n_records)
         out.write(block)
         out.flush()
         progress = job.advance(progress, run, len(block))
@@ -165,7 +174,7 @@ def predict_to_file(
                 file.write(head)
                 progress = Progress(n_bytes=len(head))
             for run in job.runs(skip=progress.n_records):
-                block = compress(job.format.block(run, is_first=not progress.n_records))
+                block = compress(job.format.block(run.records, is_first=not progress.n_records))
                 file.write(block)
                 progress = job.advance(progress, run, len(block))
                 unfinished.note(file, progress, identity or {})
