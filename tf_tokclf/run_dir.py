@@ -63,6 +63,15 @@ class RunDir:
         return self.root / "predictions"
 
     @property
+    def seeds(self) -> Path:
+        """Scores of the runs of several seeds, of which this folder holds the median one."""
+        return self.root / "seeds.json"
+
+    def of_seed(self, seed: int) -> RunDir:
+        """The run of one of several seeds."""
+        return RunDir(self.root / f"seed-{seed}")
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Everything that a run writes."""
         return (
@@ -75,6 +84,7 @@ class RunDir:
             self.results,
             self.predictions,
             self.report,
+            self.seeds,
         )
 
     def predictions_for(self, split: str) -> Path:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tf_tokclf.cli.options import ChoiceList, TwinCommand, logging_options, setting_options
+
+if TYPE_CHECKING:
+    from tf_tokclf.config.schema import Config
 
 INT, FLOAT = {"type": int}, {"type": float}
 
@@ -93,6 +97,10 @@ SETTINGS = (
     metavar="FOLDER",
     help="Go on from a checkpoint, or the newest in FOLDER (a run, or what was pushed to the Hub); true: --resume.",
 )
+@click.option(
+    "--seeds", callback=lambda ctx, parameter, text: seed_list(text), metavar="N,N,...",
+    help="Train once for each of these seeds; report mean and spread, keep the median run as the model.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
 @logging_options
 @click.pass_context
@@ -102,6 +110,7 @@ def fit_command(
     assignments: tuple[str, ...],
     resume: bool,
     resume_from_checkpoint: str | None,
+    seeds: tuple[int, ...],
     dry_run: bool,
 ) -> None:
     """Train a token classifier, score it and save it.
@@ -117,8 +126,6 @@ def fit_command(
         --model-name-or-path distilbert-base-cased --output-dir runs/mine
     tf-tokclf fit runs/mine --resume
     """
-    from pathlib import Path
-
     from tf_tokclf.config.cluster import is_chief
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.publishing.runs import prepare_repository, publication
@@ -127,6 +134,9 @@ def fit_command(
     config = own_config(config, options)
     settings = load_config(config, assignments=assignments, options=options)
     chief = is_chief(settings.training.strategy)
+    if seeds and not dry_run:
+        _fit_seeds(settings, seeds, resume=resume)
+        return
     repository = None if dry_run else prepare_repository(settings)
 
     from tf_tokclf.report.tables import evaluation_tables
@@ -154,10 +164,32 @@ def fit_command(
             out.print("", *(f"{name:<8}{path}" for name, path in files), sep="\n", soft_wrap=True)
 
 
+def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
+    from tf_tokclf.publishing.seeds import fit_seeds
+    from tf_tokclf.report.tables import seeds_table
+    from tf_tokclf.report.terminal import stdout_console
+    from tf_tokclf.run_dir import RunDir
+
+    summary = fit_seeds(config, seeds, resume=resume)
+    root = RunDir(Path(config.output_dir or "."))
+    out = stdout_console()
+    out.print(seeds_table({one.seed: one.f1 for one in summary.scores}, median=summary.median))
+    out.print(f"\nmodel: {root.model} (seed {summary.median}, the median)\nscores: {root.seeds}", soft_wrap=True)
+
+
+def seed_list(text: str | None) -> tuple[int, ...]:
+    """The seeds in "1,2,3"."""
+    try:
+        seeds = tuple(int(number) for number in text.split(",")) if text else ()
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no list of whole numbers, such as 1,2,3.") from error
+    if any(seed < 0 for seed in seeds):
+        raise click.BadParameter("seeds are 0 or more.")
+    return seeds
+
+
 def own_config(config: str | None, options: dict[str, Any]) -> str | None:
     """The configuration file; a run's own where `config` is its folder, which then is the folder to write in."""
-    from pathlib import Path
-
     from tf_tokclf.run_dir import RunDir
 
     run = RunDir(Path(config or "."))

@@ -112,6 +112,19 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     return Group(*parts)
 
 
+def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> RenderableType:
+    """The F1 of each seed's run by split, with mean and standard deviation."""
+    splits = list(next(iter(f1.values())))
+    table = _table("seed", *(f"{split} F1" for split in splits))
+    for seed, values in f1.items():
+        name = f"{seed} (median)" if seed == median else str(seed)
+        table.add_row(name, *(percent(values[split]) for split in splits))
+    columns = [[values[split] for values in f1.values()] for split in splits]
+    table.add_row("mean", *(percent(statistics.mean(column)) for column in columns))
+    table.add_row("deviation", *(percent(statistics.stdev(column)) for column in columns))
+    return table
+
+
 def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> RenderableType:
     """All systems, then each later one against the first by type, and sentences that one gets right alone."""
     overview = _table("system", "runs", "F1", "sd", "precision", "recall")

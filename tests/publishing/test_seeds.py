@@ -1,0 +1,79 @@
+"""One run over several seeds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.schema import Config
+from tf_tokclf.errors import UserError
+from tf_tokclf.publishing.seeds import SeedScores, SeedSummary, fit_seeds
+
+SEEDS = (3, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def args(conll_files: dict[str, str], tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    folder = tmp_path_factory.mktemp("seeds") / "run"
+    settings = ["--learning-rate=1e-3", "--num-train-epochs=1", "--precision=float32", f"--output-dir={folder}"]
+    return ["fit", *files, f"--model-name-or-path={tiny_bert}", *settings, "--seeds", ",".join(map(str, SEEDS))]
+
+
+@pytest.fixture(scope="module")
+def result(args: list[str]) -> Result:
+    return CliRunner().invoke(cli, args, catch_exceptions=False)
+
+
+@pytest.fixture
+def folder(args: list[str], result: Result) -> Path:
+    assert result.exit_code == 0, result.output
+    return Path(next(arg for arg in args if arg.startswith("--output-dir=")).partition("=")[2])
+
+
+def test_seeds_report_mean_and_spread(folder: Path, result: Result):
+    summary = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))
+    each = [json.loads((folder / f"seed-{seed}" / "results.json").read_text(encoding="utf-8")) for seed in SEEDS]
+    f1 = [results["splits"]["test"]["overall"]["f1"] for results in each]
+    assert [summary["seeds"][str(seed)]["f1"]["test"] for seed in SEEDS] == f1
+    assert summary["mean"]["test"] == pytest.approx(statistics.mean(f1))
+    assert summary["standard_deviation"]["test"] == pytest.approx(statistics.stdev(f1))
+    assert "mean" in result.stdout
+    assert f"(seed {summary['median']}, the median)" in result.stdout
+
+
+def test_the_median_run_is_the_model(folder: Path):
+    median = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["median"]
+    for name in ("model/model.safetensors", "results.json", "history.jsonl", "predictions/test.jsonl"):
+        assert (folder / name).read_bytes() == (folder / f"seed-{median}" / name).read_bytes()
+    assert load_config(folder / "config.yaml").training.seed == median
+    assert f"(seed {median})" in (folder / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_resuming_trains_only_what_is_missing(folder: Path, args: list[str], result: Result):
+    before = (folder / "seed-3" / "results.json").stat().st_mtime_ns
+    weights = (folder / "seed-1" / "model" / "model.safetensors").read_bytes()
+    (folder / "seed-1" / "results.json").unlink()
+    again = CliRunner().invoke(cli, [*args, "--resume"], catch_exceptions=False)
+    assert again.exit_code == 0, again.output
+    assert (folder / "seed-3" / "results.json").stat().st_mtime_ns == before
+    assert (folder / "seed-1" / "model" / "model.safetensors").read_bytes() == weights
+    assert again.stdout == result.stdout
+
+
+def test_the_median_is_chosen_by_dev():
+    scores = [(1, 0.5, 0.9), (2, 0.7, 0.1), (3, 0.6, 0.5), (4, 0.9, 0.5)]
+    summary = SeedSummary(tuple(SeedScores(seed, {"validation": dev, "test": test}) for seed, dev, test in scores))
+    assert summary.median == 3
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 1)])
+def test_one_seed_is_no_spread(seeds: tuple[int, ...]):
+    with pytest.raises(UserError, match="two or more different ones"):
+        fit_seeds(Config(output_dir="nowhere"), seeds)
