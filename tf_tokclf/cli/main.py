@@ -74,9 +74,11 @@ class LazyGroup(click.Group):
 
 
 def _stop(message: str, *, code: int) -> NoReturn:
-    from tf_tokclf.report.terminal import plain_text
+    from rich.text import Text
 
-    click.echo(f"Error: {plain_text(message)}", err=True)
+    from tf_tokclf.report.terminal import plain_text, stderr_console
+
+    stderr_console().print(Text.assemble(("Error: ", "bold red"), plain_text(message)))
     sys.exit(code)
 
 

@@ -1,0 +1,34 @@
+"""Shell completion, as click's scripts ask for it."""
+
+from __future__ import annotations
+
+import pytest
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+from tf_tokclf.cli.main import cli
+
+
+def completions(args: list[str], incomplete: str) -> list[str]:
+    shell = BashComplete(cli, {}, "tf-tokclf", "_TF_TOKCLF_COMPLETE")
+    return [item.value for item in shell.get_completions(args, incomplete)]
+
+
+def test_commands_are_completed():
+    assert completions([], "e") == ["evaluate", "export"]
+
+
+def test_options_are_completed():
+    assert "--learning-rate" in completions(["fit"], "--lea")
+
+
+def test_choices_are_completed():
+    assert completions(["fit", "--task"], "") == ["ner", "pos", "chunk", "slots"]
+
+
+def test_inner_commands_are_completed():
+    assert completions(["config"], "") == ["check", "diff", "fill", "schema"]
+
+
+@pytest.mark.parametrize("shell", [BashComplete, ZshComplete, FishComplete])
+def test_each_shell_has_its_script(shell: type):
+    assert "_TF_TOKCLF_COMPLETE" in shell(cli, {}, "tf-tokclf", "_TF_TOKCLF_COMPLETE").source_vars()["complete_var"]
