@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.record_streams import open_records
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.predicting import Prediction, Progress, identity_of, predict_to_file
+from tf_tokclf.inference.predicting import Prediction, Progress, identity_of, part_of, predict_to_file
 from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import tf
@@ -165,7 +166,6 @@ def test_a_broken_off_job_goes_on_to_the_same_bytes(tagger: Tagger, tmp_path: Pa
 
 
 def test_a_job_with_context_goes_on_to_the_same_bytes(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
-    from dataclasses import replace
 
     reading = replace(tagger.info.reading, context_sentences=2)
     wide = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading), batch_size=4)
@@ -247,9 +247,40 @@ def test_the_command_reads_and_writes_streams(tiny_classifier: Path, tmp_path: P
     assert "whole already" in done.stderr
 
 
+def test_shards_in_order_are_the_whole(tiny_classifier: Path, tmp_path: Path):
+    source = tmp_path / "in.txt"
+    source.write_text("\n".join(sample_texts(10)) + "\n", encoding="utf-8")
+    outputs = []
+    for shard in ([], ["--shard", "1/3"], ["--shard", "2/3"], ["--shard", "3/3"]):
+        args = ["predict", str(tiny_classifier), str(source), "--output-format", "conll", *shard]
+        result = CliRunner().invoke(cli, args)
+        assert result.exit_code == 0, result.stderr
+        outputs.append(result.stdout)
+    assert "".join(outputs[1:]) == outputs[0]
+    assert all(outputs)
+
+
+def test_a_part_sees_its_neighbours(tagger: Tagger, tmp_path: Path):
+    reading = replace(tagger.info.reading, context_sentences=1)
+    with_context = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading))
+    source = tmp_path / "in.txt"
+    source.write_text("\n".join(sample_texts(20)) + "\n", encoding="utf-8")
+    whole_job = job_for(with_context, source, tmp_path / "out.jsonl")
+    whole = [tagged for run in whole_job.runs() for _, tagged in run.records]
+    output = tmp_path / "out.jsonl"
+    jobs = (job_for(with_context, source, output) for _ in range(3))
+    parts = [replace(one, part=part_of(20, number, 3)) for number, one in enumerate(jobs, 1)]
+    joined = [tagged for part in parts for run in part.runs() for _, tagged in run.records]
+    assert [one.labels for one in joined] == [one.labels for one in whole]
+    for mine, its in zip(joined, whole):
+        assert mine.scores == pytest.approx(its.scores, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (["--shard", "1/2"], "name a file"),
+        (["--shard", "3/2"], "is not I/N"),
         (["nothing.txt"], "there is no such file"),
         (["--resume"], "name it with --output"),
         (["--output-format", "parquet"], "for parquet input only"),

@@ -66,6 +66,12 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 )
 @click.option("--force", is_flag=True, help="Replace the file named by --output, finished or not.")
 @click.option("--resume", is_flag=True, help="Go on with an output that was broken off.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=lambda ctx, parameter, text: shard_of(text),
+    help="Only the I-th of N parts of SOURCE, for schedulers; their outputs in order are the whole one's.",
+)
 @click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also the K likeliest labels of each word.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Leave out spans whose score is below.")
 @click.option("--scores", is_flag=True, help="In CoNLL, a column with each word's score too.")
@@ -96,6 +102,7 @@ def predict_command(
     resume: bool,
     threshold: float | None,
     look_ahead: int,
+    shard: tuple[int, int] | None,
     **options: Any,
 ) -> None:
     """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
@@ -113,6 +120,8 @@ def predict_command(
     from tf_tokclf.report.progress import RecordProgress
 
     check_source(source)
+    if shard and source == "-":
+        raise click.UsageError("--shard counts the records first: name a file.")
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: name it with --output.")
     check_output(output, force=force or resume)
@@ -120,7 +129,7 @@ def predict_command(
     from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.data.model_folders import local_model_folder
     from tf_tokclf.data.record_streams import open_records
-    from tf_tokclf.inference.predicting import Prediction, identity_of, predict_to_file, predict_to_stdout
+    from tf_tokclf.inference.predicting import Prediction, identity_of, part_of, predict_to_file, predict_to_stdout
     from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
     from tf_tokclf.inference.tagger import Tagger
 
@@ -132,6 +141,10 @@ def predict_command(
     reading |= {name: _number(reading[name]) for name in ("text_column_name", "sentence_column_name")}
     data = DataConfig(**reading, word_splitting=word_splitting or tagger.info.word_splitting)
     stream = open_records(source, data, keep_errors=on_error == "keep")
+    part = None
+    if shard:
+        n_records = sum(1 for _ in open_records(source, data).format.frames())
+        part = part_of(n_records, *shard)
     chosen = choose_output_format(output_format, output, stream.format)
     details = Details(**written, model_name=Path(model).name)
     file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, details)
@@ -142,6 +155,7 @@ def predict_command(
             file_format,
             threshold=threshold,
             look_ahead_words=look_ahead,
+            part=part,
             watchers=(progress,),
         )
         if output is None:
@@ -149,10 +163,21 @@ def predict_command(
         else:
             settings = {**reading, **written, **options, "format": chosen, "input format": stream.format.name}
             settings |= {"threshold": threshold, "look ahead": look_ahead, "words": data.word_splitting}
+            settings |= {"shard": shard and list(shard)}
             folder = local_model_folder(model, revision=options["revision"])
             identity = identity_of(folder, source, settings)
             done = predict_to_file(job, output, resume=resume, force=force, identity=identity)
     progress.summarise(done.n_problems)
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """The two numbers in "2/8"."""
+    if text is None:
+        return None
+    number, slash, n_parts = text.partition("/")
+    if not (slash and number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
+        raise click.BadParameter(f"{text!r} is not I/N with I from 1 to N, such as 2/8.")
+    return int(number), int(n_parts)
 
 
 def _number(value: str | None) -> str | int | None:

@@ -15,6 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -66,7 +67,7 @@ class Prediction:
     """A job: a classifier over a stream of records into a format.
 
     threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length
-    and kept in memory at once.
+    and kept in memory at once. part: the numbers (from 0) of the records to label; None: all.
     """
 
     tagger: Tagger
@@ -74,6 +75,7 @@ class Prediction:
     format: OutputFormat
     threshold: float | None = None
     look_ahead_words: int | None = None
+    part: range | None = None
     watchers: tuple[Watcher, ...] = field(default=())
 
     def runs(self, *, skip: int = 0) -> Iterator[Run]:
@@ -83,12 +85,17 @@ class Prediction:
         makes the same lists, hence the same batches and the same scores to the last bit, as one that was
         never broken off.
         """
-        n_before = min(skip, self.tagger.info.reading.context_sentences)
+        context = self.tagger.info.reading.context_sentences
+        n_left = None if self.part is None else len(self.part) - skip
+        skip += self.part.start if self.part is not None else 0
+        n_before = min(skip, context)
         waiting: deque[tuple[Record, int | None]] = deque()
 
         def sentences() -> Iterator[Sentence]:
             counter = self.stream.counter
-            for i, record in enumerate(self.stream.records(skip=skip, before=n_before)):
+            records = self.stream.records(skip=skip, before=n_before)
+            # Behind a part's end come the neighbours that its last sentences see.
+            for i, record in enumerate(islice(records, None if n_left is None else n_before + n_left + context)):
                 if i >= n_before:
                     waiting.append((record, counter.n_read if counter else None))
                 yield record.sentence
@@ -100,7 +107,10 @@ class Prediction:
             if self.threshold is not None:
                 run = [tagged.without_spans_below(self.threshold) for tagged in run]
             records, positions = zip(*(waiting.popleft() for _ in run))
-            yield Run(list(zip(records, run)), positions[-1])
+            labelled = list(zip(records, run))[:n_left]
+            n_left = None if n_left is None else n_left - len(labelled)
+            if labelled:
+                yield Run(labelled, positions[-1])
 
     def advance(self, progress: Progress, run: Run, n_bytes: int) -> Progress:
         """The progress after a run of records was written, shown to the watchers and its problems to the log."""
@@ -120,6 +130,15 @@ class Prediction:
         """Tell the watchers."""
         for watcher in self.watchers:
             watcher.show(progress, bytes_read, self.stream.n_bytes)
+
+
+def part_of(n_records: int, number: int, n_parts: int) -> range:
+    """The records of part `number` (from 1) of `n_parts`, neighbours; all parts in order are all records.
+
+    >>> [part_of(10, number, 3) for number in (1, 2, 3)]
+    [range(0, 3), range(3, 6), range(6, 10)]
+    """
+    return range(n_records * (number - 1) // n_parts, n_records * number // n_parts)
 
 
 def predict_to_stdout(job: Prediction) -> Progress:

@@ -35,7 +35,7 @@ from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
 from tf_tokclf.training.identity import Identity, setting_differences, settings_of
 from tf_tokclf.training.plan import RunPlan
-from tf_tokclf.training.run_folder import clear_folder
+from tf_tokclf.training.run_folder import clear_folder, remove_leftovers
 from tf_tokclf.training.stopping import NAMES, StopRequest
 
 log = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class RunSaver:
         checkpoint = self._checkpoint
         if checkpoint is None:
             return Position()
+        remove_leftovers(self._plan.run)
         checkpoint.restore(self._state)
         write_history(self._plan.run.history, checkpoint.position.history)
         self._restore_best(checkpoint.best_weights)

@@ -51,8 +51,20 @@ def claim_folder(run: RunDir, *, overwrite: bool) -> None:
     clear_folder(run)
 
 
+def remove_leftovers(run: RunDir) -> None:
+    """Remove what was being written or replaced at the moment when an earlier process was killed."""
+    unfinished = [path.with_name(path.name + ending) for path in run.files for ending in (".partial", ".old")]
+    unfinished += [*run.checkpoints.glob("epoch-*.partial"), *run.predictions.glob("*.partial")]
+    for path in unfinished:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def clear_folder(run: RunDir) -> None:
     """Remove everything that a run writes: first what could be gone on with, last what says that a run was here."""
+    remove_leftovers(run)
     others = [path for path in run.files if path not in (run.checkpoints, run.config)]
     for path in [run.checkpoints, *others, run.config]:
         if path.is_dir():
