@@ -122,7 +122,7 @@ def check_options(words: tuple[str, ...]) -> None:
     Raises click.UsageError for what the command line would refuse. Files need not exist.
     """
     command: click.Command = cli
-    context = click.Context(cli, info_name="tf-tokclf")
+    context = click.Context(cli, info_name="tf-tokclf", **cli.context_settings)
     left = list(words[1:])
     while isinstance(command, click.Group):
         if not left or left[0].startswith("-"):
