@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,11 @@ class RuntimeProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
-        self.version = str(self._read())
+        try:
+            self.version = str(self._read())
+        except JobError:
+            self.close()
+            raise
 
     def __call__(self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, float]:
         """The logits (pieces, labels) at the positions, and the seconds they took."""
@@ -140,7 +145,9 @@ class RuntimeProcess:
         """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        # A process that died leaves something unwritten.
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait(timeout=60)
         self._errors.close()
