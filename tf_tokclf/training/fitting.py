@@ -36,7 +36,7 @@ from tf_tokclf.training.identity import Identity
 from tf_tokclf.training.optimizer import create_slots, learning_rate_at, make_optimizer
 from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
-from tf_tokclf.training.resuming import RunSaver, explained_errors, is_disk_full, resume_folder, stopped
+from tf_tokclf.training.resuming import RunSaver, disk_problem, explained_errors, resume_folder, stopped
 from tf_tokclf.training.run_folder import claim_folder, locked
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.stopping import StopAsked, StopRequest
@@ -91,7 +91,7 @@ def train(
             evaluations = score_run(plan, stop)
         except tf.errors.ResourceExhaustedError as error:
             # TensorFlow's name for full disks too
-            raise error if is_disk_full(error) else _out_of_memory(plan) from error
+            raise error if disk_problem(error) else _out_of_memory(plan) from error
         except StopAsked as asked:
             raise stopped(stop, trainer.position, plan.run) from asked
         write_results(plan, history, evaluations, trainer.position.run_seconds)

@@ -176,20 +176,17 @@ def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
         with devices.explained_failures(resume_command(run)):
             yield
     except Exception as error:
-        if not is_disk_full(error):
+        reason = disk_problem(error)
+        if reason is None:
             raise
         raise JobError(
-            f"{run.root}: the disk is full ({_first_line(error)}). What was saved before is whole: "
-            f"make room, then go on with: {resume_command(run)}"
+            f"{run.root}: the disk is full ({reason}). What was saved before is whole: make room, then go on "
+            f"with: {resume_command(run)}"
         ) from error
 
 
-def is_disk_full(error: Exception) -> bool:
-    """Whether `error` says that nothing fits any more: by number, or in words as TensorFlow and safetensors do."""
+def disk_problem(error: Exception) -> str | None:
+    """Why nothing fits any more, if that is what `error` says: by number, or in words as TensorFlow and safetensors do."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in DISK_FULL
-    return any(os.strerror(number) in str(error) for number in DISK_FULL)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+        return os.strerror(error.errno) if error.errno in DISK_FULL else None
+    return next((os.strerror(number) for number in DISK_FULL if os.strerror(number) in str(error)), None)
