@@ -48,7 +48,7 @@ def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), **features})
     split = datasets.Dataset.from_dict(rows, features=features)
     folder = tmp_path_factory.mktemp("hub") / "set"
-    datasets.DatasetDict({name: split for name in ("train", "validation", "test")}).save_to_disk(str(folder))
+    datasets.DatasetDict(dict.fromkeys(("train", "validation", "test"), split)).save_to_disk(str(folder))
     return folder
 
 

@@ -88,7 +88,15 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in (
         click.option(
-            "--quiet", "-q", cls=HeadedOption, heading="Messages", is_flag=True, is_eager=True, expose_value=False, callback=set_up, help="Warnings only."
+            "--quiet",
+            "-q",
+            cls=HeadedOption,
+            heading="Messages",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=set_up,
+            help="Warnings only.",
         ),
         click.option(
             "--verbose",

@@ -167,11 +167,10 @@ def _parts_in(folder: Path) -> dict[str, Path]:
 
 def _parts_beside(train: Path) -> dict[str, str]:
     """Dev and test files that differ from the train file in the split's name only."""
-    match = None
-    for match in _PARTS["train"].finditer(train.name):
-        pass
-    if match is None:
+    matches = list(_PARTS["train"].finditer(train.name))
+    if not matches:
         return {}
+    match = matches[-1]
     before, after = train.name[: match.start()], train.name[match.end() :]
     names = {"validation": ("validation", "valid", "dev", "devel"), "test": ("test",)}
     found = {}

@@ -16,8 +16,6 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir, open_whole
 from tf_tokclf.training.history import read_history
 
-Callback = keras.callbacks.Callback
-
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
 
 
@@ -32,9 +30,9 @@ def check_trackers(names: Iterable[str]) -> None:
             )
 
 
-def tracking_callbacks(config: Config, run: RunDir) -> list[Callback]:
+def tracking_callbacks(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
     """The callbacks that report to each of `training.report_to`."""
-    makers: Mapping[str, Callable[[Config, RunDir], list[Callback]]] = {
+    makers: Mapping[str, Callable[[Config, RunDir], list[keras.callbacks.Callback]]] = {
         "tensorboard": _tensorboard,
         "csv": lambda config, run: [HistoryTable(run)],
         "wandb": _wandb,
@@ -43,7 +41,7 @@ def tracking_callbacks(config: Config, run: RunDir) -> list[Callback]:
     return [callback for name in config.training.report_to for callback in makers[name](config, run)]
 
 
-class HistoryTable(Callback):
+class HistoryTable(keras.callbacks.Callback):
     """Keeps history.csv the same as history.jsonl, also in a run that was resumed."""
 
     def __init__(self, run: RunDir) -> None:
@@ -58,11 +56,11 @@ class HistoryTable(Callback):
             table.writerows(records)
 
 
-def _tensorboard(config: Config, run: RunDir) -> list[Callback]:
+def _tensorboard(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq="epoch")]
 
 
-def _wandb(config: Config, run: RunDir) -> list[Callback]:
+def _wandb(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
     """Weights & Biases' own Keras callback in a run of its own. WANDB_PROJECT, WANDB_MODE and the like are heeded."""
     import wandb
     from wandb.integration.keras import WandbMetricsLogger
@@ -76,7 +74,7 @@ def _wandb(config: Config, run: RunDir) -> list[Callback]:
     return [WandbMetricsLogger(), keras.callbacks.LambdaCallback(on_train_end=lambda logs: wandb.finish())]
 
 
-def _mlflow(config: Config, run: RunDir) -> list[Callback]:
+def _mlflow(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
     """MLflow's own Keras callback in a run of its own. MLFLOW_TRACKING_URI and the like are heeded."""
     import mlflow
     from mlflow.tensorflow import MlflowCallback
