@@ -18,13 +18,13 @@ _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(1
 @cache
 def stderr_console() -> Console:
     """Where messages, progress and tables about a run go."""
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 
 @cache
 def stdout_console() -> Console:
     """Where a command's result goes."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 80)
 
 
 def plain_text(text: str) -> str:
