@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_tokclf.config.schema import AlignmentConfig
-from tf_tokclf.data.encoding import Encoder, Reading, piece_labels
+from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
+from tf_tokclf.data.encoding import Encoder, Reading, encode_split, piece_labels
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.splits import cache_folder, load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
 
@@ -79,3 +80,23 @@ def test_a_length_beyond_the_model_is_refused(tiny_bert: Path):
 
 def test_the_limit_of_offset_positions_is_respected(tiny_roberta: Path):
     assert Reading.of(AlignmentConfig(), tiny_roberta, load_tokenizer(tiny_roberta)).max_length == 62
+
+
+def test_two_runs_may_encode_the_same_split_at_once(
+    tiny_bert: Path, conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    tokenizer, windows = load_tokenizer(tiny_bert), Encoder.windows
+
+    def encoded() -> list[list[int]]:
+        return encode_split(splits.train, splits.labels, tokenizer, reading())["input_ids"]
+
+    def meanwhile(self: Encoder, *arguments: object) -> object:
+        monkeypatch.setattr(Encoder, "windows", windows)
+        others.append(encoded())
+        return windows(self, *arguments)
+
+    others: list[list[list[int]]] = []
+    monkeypatch.setattr(Encoder, "windows", meanwhile)
+    assert encoded() == others[0]
+    assert not list(cache_folder().rglob("*.partial"))

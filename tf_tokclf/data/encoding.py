@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from tf_tokclf.config.schema import AlignmentConfig
 from tf_tokclf.data.pieces import PieceStore, ranges
+from tf_tokclf.data.store import cache_folder, writing_to_cache
 from tf_tokclf.data.tokenizers import special_pieces, window_limit
 from tf_tokclf.data.windows import check_window, plan_windows
 from tf_tokclf.errors import UserError
-from tf_tokclf.run_dir import open_whole
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -200,8 +200,6 @@ def encode_split(
     """
     from datasets import Dataset
 
-    from tf_tokclf.data.splits import cache_folder
-
     path = cache_folder() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading)}.arrow"
     if not (use_cache and path.is_file()):
         _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading)))
@@ -245,7 +243,11 @@ def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Ma
 
 
 def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
-    with open_whole(path, "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as writer:
+    with (
+        writing_to_cache(path) as partial,
+        partial.open("wb") as file,
+        pa.ipc.new_stream(file, _SCHEMA) as writer,
+    ):
         for batch in batches:
             writer.write_batch(batch)
 

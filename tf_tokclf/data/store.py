@@ -134,17 +134,11 @@ def stored(
     path = cache_folder() / "splits" / f"{fingerprint}.arrow"
     facts_path = path.with_suffix(".json")
     if not (use_cache and path.is_file() and facts_path.is_file()):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(path.parent)
-            with _replacing(path) as partial:
-                known = {"n_words": _write(partial, batches()), "facts": asdict(facts())}
-                # The table comes last: where it is, the facts are. Runs that write both write the same.
-                with _replacing(facts_path) as partial_facts:
-                    partial_facts.write_text(json.dumps(known), encoding="utf-8")
-        except OSError as error:
-            hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to."
-            raise UserError(f"cannot be written: {error.strerror}.", path=path.parent, hint=hint) from error
+        with writing_to_cache(path) as partial:
+            known = {"n_words": _write(partial, batches()), "facts": asdict(facts())}
+            # The table comes last: where it is, the facts are. Runs that write both write the same.
+            with _replacing(facts_path) as partial_facts:
+                partial_facts.write_text(json.dumps(known), encoding="utf-8")
     known = json.loads(facts_path.read_text(encoding="utf-8"))
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known["facts"].items()}
     return Split(name, path, fingerprint, known["n_words"], Facts(**fields))
@@ -182,6 +176,19 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
             writer.write_batch(batch)
             n_words += len(batch.column("words").flatten())
     return n_words
+
+
+@contextmanager
+def writing_to_cache(path: Path) -> Iterator[Path]:
+    """A name of one's own to write to, which becomes `path` when all went well, whoever else writes the same."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path.parent)
+        with _replacing(path) as partial:
+            yield partial
+    except OSError as error:
+        hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to."
+        raise UserError(f"cannot be written: {error.strerror}.", path=path.parent, hint=hint) from error
 
 
 @contextmanager
