@@ -130,3 +130,15 @@ def test_records_after_the_first_ones_are_the_same_records(tmp_path: Path, name:
 )
 def test_the_rule_of_splitting_is_seen_in_the_words(training_words: list[str], rule: str):
     assert rule_keeping(training_words) == rule
+
+
+def test_a_carriage_return_in_csv_is_part_of_its_row(tmp_path: Path):
+    records = read(tmp_path / "in.csv", "text\nAda left\nx\ry z\nOslo\n", text_column_name="text")
+    assert words(records) == [("Ada", "left"), ("x", "y", "z"), ("Oslo",)]
+
+
+def test_a_broken_row_of_csv_is_kept_as_it_stood(tmp_path: Path):
+    records = read(tmp_path / "in.csv", "id,text\n1,Ada left\n2\r,x\n3,Oslo\n", keep=True)
+    assert words(records) == [("Ada", "left"), (), ("Oslo",)]
+    assert records[1].source == ["2\r,x"]
+    assert "1 fields where 2 were expected" in (records[1].problem or "")

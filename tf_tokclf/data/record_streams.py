@@ -375,9 +375,22 @@ class CsvRecords:
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         assert self._reader is not None
-        rows = csv.reader(self._lines, delimiter=self.separator)
+        latest = [""]
+
+        def noted(line: str) -> str:
+            latest[0] = line
+            return line
+
+        rows = csv.reader(map(noted, self._lines), delimiter=self.separator)
         to_skip, end = self.header is not None, 0
-        for fields in rows:
+        while True:
+            try:
+                fields = next(rows)
+            except StopIteration:
+                return
+            except csv.Error:
+                # A carriage return between fields, say: the line as it stands, which `parse` then judges.
+                fields = [latest[0].rstrip("\n")]
             start, end = end + 1, rows.line_num
             if to_skip and fields:
                 to_skip = False
