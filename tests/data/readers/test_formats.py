@@ -284,3 +284,20 @@ def test_a_header_may_stand_below_comments(tmp_path):
 def test_ids_without_names_are_said():
     reader = open_reader(SAMPLES / "ids_with_names_elsewhere.jsonl", DataConfig(), Task.NER)
     assert "ids without names" in reader.notes[0]
+
+
+def test_label_names_name_the_ids_of_columns_and_of_parallel_files(tmp_path):
+    named = DataConfig(label_names=("O", "B-LOC"))
+    path = tmp_path / "ids.conll"
+    path.write_text("in\t0\nOslo\t1\n")
+    (tmp_path / "seq.in").write_text("in Oslo\n")
+    (tmp_path / "seq.out").write_text("0 1\n")
+    for place in (path, tmp_path / "seq.in"):
+        assert [sentence.labels for sentence in read_sentences(place, named)] == [("O", "B-LOC")]
+
+
+def test_an_id_beyond_the_label_names_is_told_with_its_line(tmp_path):
+    path = tmp_path / "ids.conll"
+    path.write_text("in\t0\nOslo\t7\n")
+    with pytest.raises(UserError, match=r"ids\.conll, line 2: there is no label with id 7"):
+        list(read_sentences(path, DataConfig(label_names=("O", "B-LOC"))))

@@ -18,6 +18,7 @@ from tf_tokclf.data.readers.guessing import (
     types_in,
 )
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.readers.records import label_of
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -42,6 +43,10 @@ class ColumnsReader(FileReader):
     has_header: bool
     has_index: bool
     underscore_is_outside: bool
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return self.options.label_names
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         reading = _Reading(self, problems)
@@ -137,6 +142,7 @@ class _Reading:
         comment = reader.options.comment_prefix
         width, word, label = reader.width, reader.word, reader.label
         has_index, underscore_is_outside = reader.has_index, reader.underscore_is_outside
+        names = reader.options.label_names
         words: list[str] = []
         labels: list[str] = []
         first, error = 0, None
@@ -165,6 +171,11 @@ class _Reading:
                 error = error or self._broken(line, text, tag, number)
             first = first or number
             words.append(text)
+            if names is not None and tag.isdigit():
+                try:
+                    tag = label_of(tag, names, Origin(self.path, number))
+                except UserError as problem:
+                    error = error or problem
             labels.append("O" if underscore_is_outside and tag == "_" else tag)
         if words or error:
             yield from self._sentence(words, labels, first, error)

@@ -16,6 +16,7 @@ from tf_tokclf.data.readers.reading import (
     require_file,
     undecoded,
 )
+from tf_tokclf.data.readers.records import label_of
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -28,6 +29,10 @@ class ParallelReader(FileReader):
     """A pair of files; `labels_path` is None where only words are there."""
 
     labels_path: Path | None
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        return self.options.label_names
 
     def content_key(self) -> str:
         return hash_files([self.path] + ([self.labels_path] if self.labels_path else []))
@@ -55,6 +60,7 @@ class ParallelReader(FileReader):
         if len(words) != len(labels):
             problem = f"{len(words)} words, but {len(labels)} labels in {self.labels_path.name}."
             raise origin.error(problem, "Each word needs exactly one label, on the same line.")
+        labels = tuple(label_of(label, self.label_names, origin) for label in labels)
         return Sentence(words, labels, origin) if words else None
 
 
