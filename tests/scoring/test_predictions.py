@@ -120,3 +120,30 @@ def test_a_broken_line_is_named(tmp_path, line):
     good = json.dumps({"words": ["a"], "predicted": ["O"], "gold": ["O"]})
     with pytest.raises(UserError, match=r"p.jsonl, line 2"):
         list(read_predictions(write(tmp_path / "p.jsonl", f"{good}\n{line}\n")))
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ({"words": 3, "predicted": ["O"]}, "words is no list of texts"),
+        ({"words": ["a"], "predicted": None}, "has no words or no predicted labels"),
+        ({"words": ["a"], "predicted": ["O"], "gold": [None]}, "gold is no list of texts"),
+        ({"words": ["a"], "predicted": ["O"], "scores": ["high"]}, "scores is no list of numbers"),
+        ({"words": ["a"], "predicted": []}, "1 words but 0 predicted"),
+    ],
+)
+def test_a_line_of_other_values_is_told_with_its_place(tmp_path, record, problem):
+    path = write(tmp_path / "p.jsonl", json.dumps(record) + "\n")
+    with pytest.raises(UserError, match=rf"p\.jsonl, line 1: {problem}"):
+        list(read_predictions(path))
+
+
+def test_an_origin_of_somebody_else_is_not_taken_for_ours(tmp_path):
+    record = {"words": ["a"], "predicted": ["O"], "gold": ["O"], "origin": {"file": "x"}}
+    (one,) = read_predictions(write(tmp_path / "p.jsonl", json.dumps(record) + "\n"))
+    assert one.origin == Origin(str(tmp_path / "p.jsonl"), 1)
+
+
+def test_a_format_that_is_named_wins_over_the_name_of_the_file(tmp_path):
+    path = write(tmp_path / "columns.csv", "a O O\nb B-X B-X\n")
+    assert _score(path, data=DataConfig(format="conll")).overall.f1 == 1.0

@@ -14,6 +14,7 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.readers.detection import detect_format
 from tf_tokclf.data.readers.reading import read_lines
+from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Scheme, detect_scheme
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.splits import read_sentences
@@ -26,7 +27,13 @@ logger = logging.getLogger(__name__)
 Probabilities = tuple[float | None, ...]
 
 
-_COLUMNS = ("words", "predicted", "gold", "scores", "gold_scores", "positions")
+_NUMBERS = (int, float, type(None))
+# The lists of a record, words first, and what they hold.
+_COLUMNS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("words", "predicted", "gold"), str),
+    **dict.fromkeys(("scores", "gold_scores", "positions"), _NUMBERS),
+}
+_UNITS = ("line", "row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +122,9 @@ def score_predictions(
 
 def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig) -> Scheme:
     """The scheme that `data` names, or that of all gold labels."""
-    if data.scheme != "auto":
-        try:
-            return Scheme(data.scheme)
-        except ValueError as error:
-            known = ", ".join(scheme.value for scheme in Scheme)
-            raise UserError(f"There is no label scheme {data.scheme!r}.", hint=f"Known are auto, {known}.") from error
+    given = given_scheme(data)
+    if given is not None:
+        return given
     detection = detect_scheme(gold_of(prediction) for prediction in predictions())
     logger.info("Scheme %s", detection)
     return detection.scheme
@@ -174,7 +178,7 @@ def _read_column(path: Path, data: DataConfig, column: int) -> Iterator[Sentence
 
 
 def _format(path: Path, data: DataConfig) -> str:
-    return detect_format(path, data.encoding)
+    return data.format if data.format != "auto" else detect_format(path, data.encoding)
 
 
 def _n_columns(path: Path, data: DataConfig) -> int:
@@ -186,7 +190,7 @@ def _n_columns(path: Path, data: DataConfig) -> int:
 
 
 def _is_ours(path: Path, data: DataConfig) -> bool:
-    if _format(path, data) != "jsonl":
+    if detect_format(path, data.encoding) != "jsonl":
         return False
     first = next(iter(read_lines(path, data.encoding)), "")
     if not first:
@@ -210,17 +214,29 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
         record = json.loads(line)
     except ValueError as error:
         raise UserError(f"is no JSON ({error}).", path=path, line=number, hint=hint) from error
-    if not isinstance(record, dict) or not {"words", "predicted"} <= record.keys():
+    if not isinstance(record, dict) or record.get("words") is None or record.get("predicted") is None:
         raise UserError("has no words or no predicted labels.", path=path, line=number, hint=hint)
-    n_words = len(record["words"])
     columns: dict[str, Any] = {}
-    for name in _COLUMNS:
+    for name, types in _COLUMNS.items():
         column = record.get(name)
-        columns[name] = None if column is None else tuple(column)
-        if column is not None and len(column) != n_words:
-            raise UserError(f"{n_words} words but {len(column)} {name}.", path=path, line=number, hint=hint)
-    origin = record.get("origin")
-    place = (
-        Origin(origin["path"], origin["number"], origin.get("unit", "line")) if origin else Origin(str(path), number)
-    )
-    return Prediction(origin=place, **columns)
+        if column is None:
+            columns[name] = None
+            continue
+        if not isinstance(column, list) or not all(isinstance(value, types) for value in column):
+            raise UserError(f"{name} is no list of {_kind(types)}.", path=path, line=number, hint=hint)
+        columns[name] = tuple(column)
+        if len(column) != len(columns["words"]):
+            problem = f"{len(columns['words'])} words but {len(column)} {name}."
+            raise UserError(problem, path=path, line=number, hint=hint)
+    return Prediction(origin=_origin(record.get("origin")) or Origin(str(path), number), **columns)
+
+
+def _kind(types: type | tuple[type, ...]) -> str:
+    return "texts" if types is str else "numbers"
+
+
+def _origin(value: Any) -> Origin | None:
+    """The place that a record says it is from, where it says so in our way."""
+    if not isinstance(value, dict) or not {"path", "number"} <= value.keys() or value.get("unit") not in _UNITS:
+        return None
+    return Origin(str(value["path"]), value["number"], value["unit"])
