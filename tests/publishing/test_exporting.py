@@ -148,3 +148,10 @@ def agreement_with(**changes: object) -> Agreement:
 def test_what_counts_as_disagreement(changes: dict[str, object], problem: str):
     assert agreement_with().problems == []
     assert any(problem in found for found in agreement_with(**changes).problems)
+
+
+def test_force_replaces_exports_only(tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is no export, so it is not replaced"):
+        export_model(tiny_classifier, tmp_path, format="savedmodel", data=data_of(conll_files), force=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"

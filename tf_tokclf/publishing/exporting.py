@@ -46,8 +46,7 @@ def export_model(
     into being only if the export agrees with the model on the first `max_sentences` sentences of `split`: of
     the run that `reference` is, or of `data`. The caller looks at `problems` of what is returned.
     """
-    if output.exists() and not force:
-        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
+    check_free(output, force=force)
     sentences, scheme, place = _sentences(reference, split, data, max_sentences)
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, revision=revision)
@@ -78,6 +77,16 @@ def export_model(
         return agreement
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_free(output: Path, *, force: bool) -> None:
+    """Raise UserError where something is at `output` already, unless `force` is on and it is an export or empty."""
+    if not output.exists():
+        return
+    if not force:
+        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
+    if not output.is_dir() or (any(output.iterdir()) and not (output / AGREEMENT).is_file()):
+        raise UserError("is no export, so it is not replaced.", path=output, hint="Choose another folder.")
 
 
 def _sentences(
