@@ -94,3 +94,15 @@ def test_the_shipped_quickstart_is_found_by_name_and_its_data_in_the_package():
 def test_package_references_that_lead_nowhere(reference: str, message: str):
     with pytest.raises(UserError, match=message):
         resolve_reference(reference)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"data.dataset_name": "a/b", "data.test_file": "t.conll"}, "give test_file or dataset_name, not both"),
+        ({"data.label_names": ["O", "B-X", "O"]}, "label_names has O more than once"),
+    ],
+)
+def test_settings_that_would_be_passed_over_are_refused(settings: dict[str, object], problem: str):
+    with pytest.raises(UserError, match=problem):
+        load_config(options=settings)

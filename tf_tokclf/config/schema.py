@@ -78,8 +78,16 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
-        if self.dataset_name and self.train_file:
-            raise ValueError("give train_file or dataset_name, not both")
+        files = [f"{name}_file" for name in ("train", "validation", "test") if getattr(self, f"{name}_file")]
+        if self.dataset_name and files:
+            raise ValueError(f"give {files[0]} or dataset_name, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> DataConfig:
+        twice = [name for name in dict.fromkeys(self.label_names or ()) if (self.label_names or ()).count(name) > 1]
+        if twice:
+            raise ValueError(f"label_names has {', '.join(twice)} more than once")
         return self
 
 
