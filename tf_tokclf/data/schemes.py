@@ -431,6 +431,24 @@ def convert_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> lis
     return labels_of(spans_of(labels, source), len(labels), target)
 
 
+def translated_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> list[str]:
+    """The spans that labels spell, valid or not, in another scheme, as well as that can: IO joins touching spans of
+    one type. Labels without a scheme stay as they are.
+
+    >>> translated_labels(["I-LOC", "S-LOC"], Scheme.BIOES, Scheme.IO)
+    ['I-LOC', 'I-LOC']
+    """
+    if source is target or Scheme.NONE in (source, target):
+        return list(labels)
+    spans = spans_of(labels, source)
+    if RULES[target].begins is not Begins.NEVER:
+        return labels_of(spans, len(labels), target)
+    translated = [OUTSIDE_LABEL] * len(labels)
+    for span in spans:
+        translated[span.start : span.end] = [label_for(RULES[target].letters[Role.INSIDE], span.type)] * span.length
+    return translated
+
+
 def repair_labels(
     labels: Sequence[str], scheme: Scheme, method: Literal["conlleval", "discard"]
 ) -> list[str]:

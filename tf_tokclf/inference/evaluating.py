@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from tf_tokclf.data.decoding import decode
-from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.schemes import Scheme, translated_labels
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
@@ -34,11 +34,12 @@ def evaluate_sentences(
 ) -> Evaluation:
     """Label `sentences` and score the result against their own labels.
 
-    scheme: the gold labels' where it is not the model's. predictions: a file to write words, gold and predicted labels
-    and scores to, a JSON line per sentence, whole or not at all. n_repaired: how many of the sentences had their gold
-    labels repaired, to be said beside the scores.
+    scheme: the gold labels' where it is not the model's; the model's labels are then translated into it.
+    predictions: a file to write words, gold and predicted labels and scores to, a JSON line per sentence, whole or not
+    at all. n_repaired: how many of the sentences had their gold labels repaired, to be said beside the scores.
     """
-    scorer = Scorer(scheme or tagger.labels.scheme, mode=mode)
+    own_scheme = tagger.labels.scheme
+    scorer = Scorer(scheme or own_scheme, mode=mode)
     by_argmax = None if tagger.decoding == "argmax" else Scorer(scorer.scheme, mode=mode)
     known = tagger.labels.id_by_label
     n_empty = n_truncated = n_unknown = n_losses = 0
@@ -46,10 +47,12 @@ def evaluate_sentences(
     with open_whole(predictions) if predictions else nullcontext() as file:
         for tagged in tagger.tag(sentences):
             gold = tagged.sentence.labels or ()
-            scorer.add(gold, tagged.labels, tagged.sentence.words)
+            predicted = translated_labels(tagged.labels, own_scheme, scorer.scheme)
+            scorer.add(gold, predicted, tagged.sentence.words)
             if by_argmax:
-                by_argmax.add(gold, _most_probable(tagged))
-            ids = np.array([known.get(label, -1) for label in gold], dtype=np.int64)
+                by_argmax.add(gold, translated_labels(_most_probable(tagged), own_scheme, scorer.scheme))
+            own_gold = translated_labels(gold, scorer.scheme, own_scheme)
+            ids = np.array([known.get(label, -1) for label in own_gold], dtype=np.int64)
             losses = -tagged.log_probabilities[np.arange(len(ids)), ids]
             counted = losses[(ids >= 0) & ~np.isnan(losses)]
             loss, n_losses = loss + float(counted.sum()), n_losses + len(counted)
@@ -57,7 +60,7 @@ def evaluate_sentences(
             n_empty += tagged.n_empty
             n_truncated += tagged.n_truncated
             if file or analyst:
-                prediction = _prediction(tagged, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
+                prediction = _prediction(tagged, predicted, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
             if file:
                 file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
             if analyst:
@@ -81,11 +84,14 @@ def _most_probable(tagged: TaggedSentence) -> list[str]:
     return [tagged.label_set.names[i] for i in decode(tagged.log_probabilities, whole, tagged.label_set)]
 
 
-def _prediction(tagged: TaggedSentence, *, gold_scores: np.ndarray) -> Prediction:
-    """gold_scores: (words,) the probability of each gold label, 0 for those that the model does not know."""
+def _prediction(tagged: TaggedSentence, predicted: Sequence[str], *, gold_scores: np.ndarray) -> Prediction:
+    """predicted: its labels in gold's scheme.
+
+    gold_scores: (words,) the probability of each gold label, 0 for those that the model does not know.
+    """
     return Prediction(
         words=tagged.sentence.words,
-        predicted=tagged.labels,
+        predicted=tuple(predicted),
         gold=tagged.sentence.labels,
         scores=_known(tagged.scores),
         gold_scores=_known(gold_scores.tolist()),

@@ -1,0 +1,33 @@
+"""Scores of a classifier on gold labels of its own scheme and of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tf_tokclf.data.schemes import Scheme, convert_labels, repair_labels
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.inference.evaluating import evaluate_sentences
+from tf_tokclf.inference.tagger import Tagger
+
+SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_classifier: Path) -> Tagger:
+    return Tagger.load(tiny_classifier, decoding="viterbi")
+
+
+@pytest.mark.parametrize("scheme", [Scheme.IOB2, Scheme.IOB1, Scheme.BIOES, Scheme.BMES])
+def test_a_right_model_is_right_in_whatever_scheme_gold_is(tagger: Tagger, scheme: Scheme):
+    predicted = [tagged.labels for tagged in tagger.tag(Sentence(words) for words in SENTENCES)]
+    assert any(label != "O" for labels in predicted for label in labels)
+    gold = [tuple(convert_labels(repair_labels(x, Scheme.IOB2, "conlleval"), Scheme.IOB2, scheme)) for x in predicted]
+    sentences = [Sentence(words, labels) for words, labels in zip(SENTENCES, gold)]
+    in_own_scheme = evaluate_sentences(tagger, [Sentence(w, x) for w, x in zip(SENTENCES, predicted)])
+    for mode in ("conlleval", "strict"):
+        evaluation = evaluate_sentences(tagger, sentences, scheme=scheme, mode=mode)
+        assert (evaluation.scores.overall.f1, evaluation.scores.token_accuracy) == (1.0, 1.0)
+        assert evaluation.scores.facts["n_unseen_labels"] == 0
+        assert evaluation.loss == in_own_scheme.loss
