@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tf_tokclf.errors import UserError
@@ -15,3 +16,5 @@ def check_output(output: Path | None, *, force: bool) -> None:
         raise UserError("the file exists.", path=output, hint="Choose another name, or replace it with --force.")
     if not output.parent.is_dir():
         raise UserError("there is no such folder to write in.", path=output.parent, hint="Make it first.")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise UserError("nothing may be written in this folder.", path=output.parent, hint="Check its permissions.")

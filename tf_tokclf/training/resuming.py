@@ -7,7 +7,6 @@ with it.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shlex
@@ -22,7 +21,7 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.saving import WEIGHTS, save_model_folder
-from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_dir import DISK_FULL, RunDir
 from tf_tokclf.training.checkpoints import (
     Checkpoint,
     CheckpointStore,
@@ -39,8 +38,6 @@ from tf_tokclf.training.run_folder import clear_folder, remove_leftovers
 from tf_tokclf.training.stopping import NAMES, StopRequest
 
 log = logging.getLogger(__name__)
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Checkpoint | None:
