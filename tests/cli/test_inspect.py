@@ -124,3 +124,16 @@ def test_tensorflow_stays_out(clean):
     )
     run = subprocess.run([sys.executable, "-c", code, str(clean)], capture_output=True, env=os.environ)
     assert run.returncode == 0, run.stderr
+
+
+def test_a_misspelt_file_is_not_looked_for_on_the_hub():
+    result = CliRunner().invoke(cli, ["inspect", "trian.conll"])
+    assert result.exit_code == 2
+    assert "trian.conll: there is no such file or folder." in result.output
+
+
+def test_a_layer_is_taken_by_number(tmp_path: Path):
+    path = tmp_path / "nested.conll"
+    path.write_text("1\tOslo\tB-LOC\tB-ORG\n2\tleft\tO\tO\n\n1\tBonn\tB-LOC\tO\n")
+    result = CliRunner().invoke(cli, ["inspect", str(path), "--layer", "1", "--json", "--quiet"])
+    assert json.loads(result.stdout)["labels"]["names"] == ["O", "B-ORG"]

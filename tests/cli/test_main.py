@@ -148,3 +148,17 @@ def test_torch_pickles_are_refused_with_a_remedy(tiny_bert: Path, conll_files: d
     assert result.exit_code == 2
     assert "only has pytorch_model.bin" in result.stderr
     assert "save_pretrained" in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_a_message(tmp_path: Path):
+    predictions = tmp_path / "p.jsonl"
+    predictions.write_text(json.dumps({"words": ["a"], "predicted": ["O"], "gold": ["O"]}) + "\n")
+    result = run("evaluate", "--predictions", str(predictions), "--output", "/proc/scores.json")
+    assert result.exit_code == 2
+    assert "/proc/scores.json: cannot be written: " in result.output
+
+
+def test_a_part_of_the_runs_data_does_not_go_with_a_file():
+    result = run("evaluate", "runs/mine", "--file", "a.conll", "--split", "validation")
+    assert result.exit_code == 2
+    assert "--split is a part of the run's own data" in result.output

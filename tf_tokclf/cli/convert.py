@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,14 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     help="What to do with label sequences that the scheme forbids.",
 )
 @click.option("--task", type=click.Choice(["ner", "pos", "chunk", "slots"]), default="ner", show_default=True)
-@click.option("--text-column-name", help="Column of words, by name or number from 0.")
-@click.option("--label-column-name", help="Column of labels, by name or number from 0.")
-@click.option("--sentence-column-name", help="Column that says which sentence a row's word belongs to.")
-@click.option("--layer", help="Layer of nested labels, by name or number from 0 (the outermost).")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words, by name or number from 0.")
+@click.option("--label-column-name", type=NameOrNumber(), help="Column of labels, by name or number from 0.")
+@click.option(
+    "--sentence-column-name",
+    type=NameOrNumber(),
+    help="Column that says which sentence a row's word belongs to.",
+)
+@click.option("--layer", type=NameOrNumber(), help="Layer of nested labels, by name or number from 0 (the outermost).")
 @click.option("--separator", help="Between the columns of IN: tab, blank or a sign.")
 @click.option("--to-separator", default="tab", show_default=True, help="Between the columns of OUT.")
 @click.option(
@@ -109,8 +113,6 @@ def convert_command(
     from tf_tokclf.data.readers.columns import separator_named
     from tf_tokclf.data.schemes import Scheme
 
-    numbered = ("text_column_name", "label_column_name", "sentence_column_name", "layer")
-    reading |= {name: _number(reading[name]) for name in numbered}
     done = convert(
         source,
         out,
@@ -125,7 +127,3 @@ def convert_command(
     )
     for line in [*done.notes, *done.summary()]:
         log.info(line)
-
-
-def _number(value: str | None) -> str | int | None:
-    return int(value) if value is not None and value.lstrip("-").isdigit() else value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options, model_options
 
 if TYPE_CHECKING:
     from tf_tokclf.scoring.evaluation import Evaluation
@@ -47,8 +47,8 @@ _WITH_PREDICTIONS = {
     help="Labelled file of the same sentences, where --predictions has no gold labels.",
 )
 @click.option("--input-format", default="auto", show_default=True, help="Of --file, --predictions and --gold.")
-@click.option("--text-column-name", help="Column of words in them.")
-@click.option("--label-column-name", help="Column of labels of --file.")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them.")
+@click.option("--label-column-name", type=NameOrNumber(), help="Column of labels of --file.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of the files.")
 @click.option("--scheme", default="auto", show_default=True, help="Of their labels; auto: found out.")
 @click.option(
@@ -160,6 +160,8 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if predictions and given and parameter.name not in _WITH_PREDICTIONS:
             raise click.UsageError(f"{parameter.opts[0]} needs a MODEL, not --predictions.")
+    if context.params["split"] and context.params["file"]:
+        raise click.UsageError("--split is a part of the run's own data: leave it out where --file is given.")
     if gold and not predictions:
         raise click.UsageError("--gold goes with --predictions; with a MODEL, name the labelled data with --file.")
 

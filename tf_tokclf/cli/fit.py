@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import ChoiceList, TwinCommand, logging_options, setting_options
+from tf_tokclf.cli.options import ChoiceList, NameOrNumber, TwinCommand, logging_options, setting_options
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
 
-INT, FLOAT = {"type": int}, {"type": float}
+INT, FLOAT, COLUMN = {"type": int}, {"type": float}, {"type": NameOrNumber()}
 
 
 def choice(*values: str) -> dict[str, Any]:
@@ -27,8 +27,8 @@ SETTINGS = (
     ("--test-file", "data.test_file", {"help": "File to score at the end."}),
     ("--dataset-name", "data.dataset_name", {"help": "Hugging Face data set: Hub id or save_to_disk folder."}),
     ("--dataset-config-name", "data.dataset_config_name", {"help": "Configuration of that data set."}),
-    ("--text-column-name", "data.text_column_name", {"help": "Column of words."}),
-    ("--label-column-name", "data.label_column_name", {"help": "Column of labels."}),
+    ("--text-column-name", "data.text_column_name", {**COLUMN, "help": "Column of words."}),
+    ("--label-column-name", "data.label_column_name", {**COLUMN, "help": "Column of labels."}),
     ("--max-train-samples", "data.max_train_samples", {**INT, "help": "First so many training sentences only."}),
     ("--max-eval-samples", "data.max_eval_samples", {**INT, "help": "First so many dev and test sentences only."}),
     ("--overwrite-cache", "data.use_cache", {"flag_value": False, "help": "Read and tokenise anew."}),

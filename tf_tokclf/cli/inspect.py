@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.fit import SETTINGS
+from tf_tokclf.cli.fit import COLUMN, SETTINGS
 from tf_tokclf.cli.options import TwinCommand, logging_options, setting_options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _SETTINGS = (
     ("--format", "data.format", {"help": "File format, when it is not found out."}),
     ("--separator", "data.separator", {"help": "Between columns: tab, blank or a sign."}),
     ("--encoding", "data.encoding", {"help": "Character encoding of text files."}),
-    ("--layer", "data.layer", {"help": "Layer of nested labels, by name or number from 0."}),
+    ("--layer", "data.layer", {**COLUMN, "help": "Layer of nested labels, by name or number from 0."}),
     ("--scheme", "data.scheme", {"help": "Label scheme, when it is not found out, or none."}),
 )
 
@@ -85,7 +85,7 @@ def inspect_command(
 
 def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str, Any]) -> Config:
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.config.references import resolve_reference
+    from tf_tokclf.config.references import is_meant_as_path, resolve_reference
     from tf_tokclf.config.shipped import shipped_config
     from tf_tokclf.errors import UserError
 
@@ -99,6 +99,8 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
     path = Path(resolve_reference(source))
     if source.endswith((".yaml", ".yml")) or (not path.exists() and shipped_config(Path(source))):
         return load_config(source, assignments=assignments, options=settings)
+    if not path.exists() and is_meant_as_path(source):
+        raise UserError("there is no such file or folder.", path=source, hint="Check the path.")
     key = "data.train_file" if path.is_file() or _is_one_split(path) else "data.dataset_name"
     return load_config(assignments=assignments, options={key: source, **settings})
 

@@ -143,6 +143,21 @@ class SettingOption(click.Option):
         self.setting = setting
 
 
+class NameOrNumber(click.ParamType):
+    """A column or layer: by name, or by number from 0 (from the end when negative)."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """A number for what is one.
+
+        >>> [NameOrNumber().convert(text, None, None) for text in ("ner_tags", "1", "-1")]
+        ['ner_tags', 1, -1]
+        """
+        digits = str(value).removeprefix("-")
+        return int(value) if digits.isascii() and digits.isdigit() else value
+
+
 class ChoiceList(click.ParamType):
     """Some of `choices` with commas between them, or none."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options, model_options
 
 # Options by the names of their settings: how SOURCE is read, and what is written of each record.
 _READING = (
@@ -34,8 +34,12 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     help="Of SOURCE: text (a sentence a line), conll, jsonl, csv, parquet, or any other that fit reads; "
     "auto: by its name, else text.",
 )
-@click.option("--text-column-name", help="Column of words or texts, by name or number from 0.")
-@click.option("--sentence-column-name", help="Column that says which sentence a row's word belongs to.")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words or texts, by name or number from 0.")
+@click.option(
+    "--sentence-column-name",
+    type=NameOrNumber(),
+    help="Column that says which sentence a row's word belongs to.",
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of SOURCE.")
 @click.option("--separator", help="Between the columns of SOURCE: tab, blank or a sign.")
 @click.option("--header/--no-header", default=None, help="The first line of SOURCE names the columns, or not.")
@@ -138,7 +142,6 @@ def predict_command(
     tagger = Tagger.load(model, **options)
     if threshold is not None and tagger.labels.outside is None:
         raise click.UsageError("--threshold leaves out spans, and the model's labels spell none.")
-    reading |= {name: _number(reading[name]) for name in ("text_column_name", "sentence_column_name")}
     data = DataConfig(**reading, word_splitting=word_splitting or tagger.info.word_splitting)
     stream = open_records(source, data, keep_errors=on_error == "keep")
     part = None
@@ -178,7 +181,3 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
     if not (slash and number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
         raise click.BadParameter(f"{text!r} is not I/N with I from 1 to N, such as 2/8.")
     return int(number), int(n_parts)
-
-
-def _number(value: str | None) -> str | int | None:
-    return int(value) if value is not None and value.isdigit() else value

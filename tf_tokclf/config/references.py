@@ -15,6 +15,18 @@ def is_package_reference(reference: str) -> bool:
     return reference.startswith(PACKAGE_PREFIX)
 
 
+def is_meant_as_path(reference: str) -> bool:
+    """Whether a reference to nothing on this machine names a file or folder, and nothing on the Hub.
+
+    >>> is_meant_as_path("trian.conll"), is_meant_as_path("./data"), is_meant_as_path("tner/wnut2017")
+    (True, True, False)
+    """
+    ending = Path(reference).suffix
+    # A version ends in digits: ORG/NAME-v1.1 may well be on the Hub.
+    names_format = ending[1:].isalpha() or ending in (".conll03", ".iob2")
+    return is_package_reference(reference) or names_format or reference.count("/") > 1 or reference[:1] in tuple("./~")
+
+
 def resolve_reference(reference: str) -> Path:
     """The path that `reference` stands for; the package it names is found, not imported.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tf_tokclf.config.references import is_package_reference, resolve_reference
+from tf_tokclf.config.references import is_meant_as_path, resolve_reference
 from tf_tokclf.config.settings import Setting, SettingSection, setting_sections
 from tf_tokclf.errors import UserError
 
@@ -140,7 +140,7 @@ def data_settings(data: str) -> dict[str, Any]:
         if "train" in parts:
             return _named_files(data, {part: _inside(data, found, path) for part, found in parts.items()})
         return {"data.train_file": data}
-    if is_package_reference(data) or path.suffix or data.count("/") > 1 or data.startswith((".", "/", "~")):
+    if is_meant_as_path(data):
         raise UserError("there is no such file or folder.", path=data, hint="Name labelled data to train on.")
     return {"data.dataset_name": data}
 
