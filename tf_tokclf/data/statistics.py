@@ -144,7 +144,7 @@ def piece_statistics(split: Split, tokenizer: PreTrainedTokenizerFast, reading: 
         ends = np.concatenate([[0], np.cumsum(n_pieces)])
         starts = np.concatenate([[0], np.cumsum(batch.n_words)])
         lengths.append(np.diff(ends[starts]))
-        plan = plan_windows(n_pieces, starts, capacity=capacity, overlap=reading.overlap)
+        plan = plan_windows(n_pieces, starts, capacity=capacity, overlap=reading.overlap, truncate=reading.truncate)
         n_windows += len(plan.sentence)
         n_long += int((lengths[-1] > capacity).sum())
         n_words = np.bincount(batch.codes, minlength=len(batch.distinct))

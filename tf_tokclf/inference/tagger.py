@@ -35,6 +35,7 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.model.forward import forward_function, score_windows
 from tf_tokclf.model.loading import load_classifier, saved_labels
 from tf_tokclf.model.precision import choose_precision
+from tf_tokclf.scoring.calibration import temper
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -291,7 +292,8 @@ class Tagger:
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         if self._share:
             scores = self._share.merged(scores, slice(offsets[first], offsets[last]))
-        return _tempered(scores, self.info.temperature)
+        temperature = self.info.temperature
+        return scores if temperature == 1.0 else temper(scores, temperature)
 
     def _own_part(self, offsets: np.ndarray, begin: int, end: int) -> tuple[int, int]:
         """Of the sentences [begin, end) those to run here: neighbours of about as many words as others have."""
@@ -338,15 +340,6 @@ class Tagger:
             label_set=self.labels,
             positions=tuple(None if position < 0 else position for position in positions.tolist()),
         )
-
-
-def _tempered(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Log-probabilities of the logits divided by `temperature` (Guo et al. 2017, arXiv:1706.04599)."""
-    if temperature == 1.0 or not len(log_probabilities):
-        return log_probabilities
-    scaled = log_probabilities / temperature
-    top = scaled.max(axis=1, keepdims=True)
-    return scaled - top - np.log(np.exp(scaled - top).sum(axis=1, keepdims=True))
 
 
 def _is_words(value: object) -> bool:

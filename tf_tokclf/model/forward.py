@@ -38,7 +38,10 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
 
 @dataclass(frozen=True)
 class WordScores:
-    """The words that some rows answer for. sentence, word: (words,) which. log_probabilities: (words, labels) float32."""
+    """The words that some rows answer for.
+
+    sentence, word: (words,) which. log_probabilities: (words, labels) float32.
+    """
 
     sentence: np.ndarray
     word: np.ndarray

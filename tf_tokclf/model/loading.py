@@ -128,7 +128,7 @@ def _check_missing(folder: Path, missing: Sequence[str], model: keras.Model) -> 
     n_weights = len(model.weights)
     if len(lacking) > n_weights // 2:
         raise UserError(
-            f"{folder}: {len(lacking)} of the model's {n_weights} weights are not in its file, {lacking[0]} among them.",
+            f"{folder}: {len(lacking)} of the model's {n_weights} weights are not in its file, such as {lacking[0]}.",
             hint="config.json and weights do not belong together.",
         )
     log.warning(

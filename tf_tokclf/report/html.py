@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
@@ -302,7 +303,7 @@ class Page:
     @property
     def temperature(self) -> float | None:
         """What the model's logits are divided by."""
-        path = self.run.model / "tf_tokclf.json"
+        path = self.run.model / MODEL_INFO
         return json.loads(path.read_text(encoding="utf-8")).get("temperature") if path.is_file() else None
 
     @property

@@ -33,7 +33,6 @@ FACTS = {
     "n_truncated_words": "words past the model's limit, which it never saw",
     "n_empty_words": "words that became no piece, which the model never saw",
     "n_repaired_sentences": "sentences whose gold labels were repaired before scoring",
-    "n_repaired_sentences": "sentences repaired before scoring",
     "n_unseen_labels": "words whose gold label the model does not know",
 }
 

@@ -128,8 +128,12 @@ def _permutation_p_values(counts: np.ndarray, observed: np.ndarray, n_samples: i
     gap = counts[:, 1] - counts[:, 0]
     moved, n_of_kind = _kinds(gap[gap.any(axis=(1, 2))])
     rng = np.random.default_rng((seed, 1))
-    n_swapped = rng.binomial(n_of_kind, 0.5, size=(n_samples, len(moved)))
-    shift = (n_swapped @ moved).reshape(n_samples, *shape)
+    at_once = max(1, _DRAWS_AT_ONCE // max(len(moved), 1))
+    parts = []
+    for start in range(0, n_samples, at_once):
+        size = (min(at_once, n_samples - start), len(moved))
+        parts.append(rng.binomial(n_of_kind, 0.5, size=size) @ moved)
+    shift = np.concatenate(parts).reshape(n_samples, *shape)
     a, b = counts.sum(axis=0)
     shuffled = np.abs(_f1(b - shift) - _f1(a + shift))
     # Sums of the same numbers in another order may differ in the last bit.

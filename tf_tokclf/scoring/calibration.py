@@ -136,7 +136,10 @@ def fit_temperature(spans: PredictedSpans) -> float:
 
 
 def temper(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Log-probabilities divided by `temperature` and normalised again. (words, labels), any float type."""
+    """Log-probabilities of the logits divided by `temperature` (Guo et al. 2017, arXiv:1706.04599).
+
+    (words, labels), any float type; rows of nan stay what they are.
+    """
     scaled = log_probabilities / temperature
     top = scaled.max(axis=-1, keepdims=True)
     return scaled - top - np.log(np.exp(scaled - top).sum(axis=-1, keepdims=True))
