@@ -183,7 +183,7 @@ def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
 
 
 def disk_problem(error: Exception) -> str | None:
-    """Why nothing fits any more, if that is what `error` says: by number, or in words as TensorFlow and safetensors do."""
+    """Why nothing fits any more, if `error` says so: by number, or in words as TensorFlow and safetensors do."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno) if error.errno in DISK_FULL else None
     return next((os.strerror(number) for number in DISK_FULL if os.strerror(number) in str(error)), None)
