@@ -58,8 +58,8 @@ def remove_leftovers(run: RunDir) -> None:
     for path in unfinished:
         if path.is_dir():
             shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        elif path.exists():
+            path.unlink()
 
 
 def clear_folder(run: RunDir) -> None:
