@@ -7,7 +7,7 @@ import pytest
 
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.model.backend import tf
-from tf_tokclf.training.optimizer import Schedule, clipped, learning_rate_at, make_optimizer
+from tf_tokclf.training.optimizer import Schedule, clipped, create_slots, learning_rate_at, make_optimizer
 
 
 def test_rows_of_one_piece_are_summed_before_the_norm_is_taken():
@@ -77,16 +77,35 @@ def test_dense_updates_are_create_optimizers_step_by_step():
             np.testing.assert_allclose(mine[name], theirs[name], rtol=1e-5, atol=1e-6)
 
 
-def test_rows_in_every_batch_get_create_optimizers_update_and_the_others_stay():
+N_STEPS = 60
+
+
+@pytest.mark.parametrize(("warmup", "decay"), [(0.0, 0.0), (0.3, 0.1)])
+def test_rows_that_are_put_off_end_where_create_optimizer_takes_them(warmup: float, decay: float):
+    """Most steps miss most rows; some rows are never read, some in every step."""
+    from tf_tokclf.model.backend import transformers
+
     rng = np.random.default_rng(1)
-    weights = {"embeddings/weight": WEIGHTS["embeddings/weight"]}
-    gradients = [
-        [tf.IndexedSlices(tf.constant(rng.normal(size=(2, 4)), tf.float32), tf.constant([3, 1]), tf.constant([5, 4]))]
-        for _ in range(5)
-    ]
-    mine, theirs = (updated(make, gradients, weights)["embeddings/weight"] for make in rivals())
-    np.testing.assert_allclose(mine[[1, 3]], theirs[[1, 3]], rtol=1e-5, atol=1e-6)
-    assert (mine[[0, 2, 4]] == weights["embeddings/weight"][[0, 2, 4]]).all()
+    start = rng.normal(size=(40, 8)).astype(np.float32)
+    mine, theirs = (tf.Variable(start, name="embeddings/weight") for _ in range(2))
+    config = OptimizerConfig(learning_rate=0.01, weight_decay=decay, warmup_ratio=warmup)
+    schedule = Schedule.of(config, N_STEPS)
+    deferring = make_optimizer(config, schedule, loss_scaling=False)
+    create_slots(deferring, [mine])
+    deferring.defer(mine, n_steps=N_STEPS)
+    original, _ = transformers.create_optimizer(0.01, N_STEPS, schedule.n_warmup_steps, weight_decay_rate=decay)
+    for step in range(N_STEPS):
+        rows = np.unique([0, *rng.integers(0, 30, 3)])
+        gradient = rng.normal(size=(len(rows), 8)).astype(np.float32)
+        deferring.catch_up(tf.constant(rows))
+        np.testing.assert_allclose(mine.numpy()[rows], theirs.numpy()[rows], rtol=1e-5, atol=5e-6)
+        slices = tf.IndexedSlices(tf.constant(gradient), tf.constant(rows), tf.constant(start.shape))
+        deferring.apply_gradients([(slices, mine)])
+        original.apply_gradients([(tf.convert_to_tensor(slices), theirs)])
+        if step in (7, N_STEPS - 1):
+            deferring.catch_up_all()
+            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-5, atol=5e-6)
+    assert np.abs(theirs.numpy() - start).max() > 0.05
 
 
 def test_without_decay_nothing_decays():

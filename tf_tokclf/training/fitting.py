@@ -33,7 +33,7 @@ from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
 from tf_tokclf.training.identity import Identity
-from tf_tokclf.training.optimizer import create_slots, learning_rate_at, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, defer_embedding, learning_rate_at, make_optimizer
 from tf_tokclf.training.plan import RunPlan, plan_run
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.resuming import RunSaver, disk_problem, explained_errors, resume_folder, stopped
@@ -162,6 +162,9 @@ class Trainer:
             dropout = SeededDropout(self.model, seed=config.training.seed)
             # Before restoring: a value without a variable to go to would wait for one in silence.
             create_slots(self.optimizer, self.model.trainable_variables)
+            # Batches that are added up, or shared by devices, are read before their rows could be brought up to date.
+            if devices.n_replicas == 1 and config.training.gradient_accumulation_steps == 1:
+                defer_embedding(self.optimizer, self.model, n_steps=plan.schedule.n_steps)
         self.step = TrainingStep(
             self.model, self.optimizer, clip_norm=config.optimizer.clip_norm, dropout=dropout, devices=devices
         )
@@ -242,6 +245,7 @@ class Trainer:
 
     def _scored_epoch(self) -> EpochRecord:
         began = time.perf_counter()
+        self.step.settle()
         validation, train_split = self.plan.splits.validation, self.plan.splits.train
         assert validation is not None, "the plan has it"
         assert train_split is not None, "the plan has it"

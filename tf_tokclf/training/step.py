@@ -39,8 +39,10 @@ class TrainingStep:
         self._clip_norm = clip_norm
         self._scales_loss = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
         self._accumulators: list[tf.Variable] = []
+        self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
         self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT])
         self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT])
+        self._settle = tf.function(self._deferring.catch_up_all, input_signature=[])
         self._finish = tf.function(self._update_by_sum, input_signature=[])
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
@@ -73,9 +75,14 @@ class TrainingStep:
         return self._devices.run(self._update_replica, batch, n_labelled)
 
     def _update_replica(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
+        self._deferring.catch_up(batch["input_ids"])
         loss, gradients = self._gradients(self._devices.own_rows(batch), n_labelled)
         self._apply(gradients)
         return loss
+
+    def settle(self) -> None:
+        """Make up for all updates that were put off, before the weights are scored or saved."""
+        self._settle()
 
     def _add_gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
         return self._devices.run(self._add_replica, batch, n_labelled)
@@ -109,6 +116,8 @@ class TrainingStep:
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
-        summed = self._devices.summed([gradient for gradient, _ in pairs])
+        # Adam's update of a whole weight is fused; that of rows is not, and takes several passes over all of it.
+        whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in pairs]
+        summed = self._devices.summed(whole)
         update = zip(clipped(summed, self._clip_norm), [weight for _, weight in pairs])
         self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)
