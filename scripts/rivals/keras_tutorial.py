@@ -59,8 +59,8 @@ def tokenize(rows: dict) -> dict:
 tokenized = data.map(tokenize, batched=True, remove_columns=["tokens", "tags"])
 collator = DataCollatorForTokenClassification(tokenizer, return_tensors="tf")
 columns = ["attention_mask", "input_ids", "labels", "token_type_ids"]
-train = tokenized["train"].to_tf_dataset(columns, batch_size=16, shuffle=True, collate_fn=collator)
-test = tokenized["test"].to_tf_dataset(columns, batch_size=16, shuffle=False, collate_fn=collator)
+train = tokenized["train"].to_tf_dataset(columns=columns, batch_size=16, shuffle=True, collate_fn=collator)
+test = tokenized["test"].to_tf_dataset(columns=columns, batch_size=16, shuffle=False, collate_fn=collator)
 
 labels = {"id2label": dict(enumerate(names)), "label2id": ids}
 model = TFAutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
