@@ -21,8 +21,8 @@ from tf_tokclf.config.loading import check_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.publishing import background
 from tf_tokclf.publishing.pushing import HubRepository, Patience
-from tf_tokclf.publishing.run_callback import RunPushes
-from tf_tokclf.publishing.runs import newest_checkpoint, push, write_card
+from tf_tokclf.publishing.run_callback import RunPushes, newest_checkpoint
+from tf_tokclf.publishing.runs import push, write_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.fitting import train
 from tf_tokclf.training.plan import plan_run

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.config.schema import Config
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.background import Publisher
 from tf_tokclf.publishing.card import run_card
 from tf_tokclf.publishing.pushing import HubRepository, Patience, Pushed
-from tf_tokclf.publishing.runs import command_to_finish, newest_checkpoint
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.plan import RunPlan
 
 
@@ -61,3 +63,17 @@ class RunPushes(keras.callbacks.Callback):
             shutil.copytree(checkpoint, folder / "checkpoint")
         if checkpoint and self._strategy == "all_checkpoints":
             shutil.copytree(checkpoint, folder / "checkpoints" / f"epoch-{epoch + 1}")
+
+
+def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:
+    """What to type when the last push failed."""
+    command = ["tf-tokclf", "push", str(run.root), "--hub-model-id", repository.repo_id]
+    command += ["--hub-private-repo"] if config.hub.private else []
+    command += ["--revision", config.hub.revision] if config.hub.revision else []
+    return shlex.join(command)
+
+
+def newest_checkpoint(run: RunDir) -> Path | None:
+    """The newest of the checkpoints that `--resume` goes on from; their names sort by age."""
+    folders = [path for path in run.checkpoints.glob("*") if path.is_dir() and path.suffix != ".partial"]
+    return max(folders, default=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,20 +152,6 @@ def push(
             log.warning("%s was not finished; its best model so far is pushed.", root)
         write_card(run, reference=repository.repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
     return repository.push(folder, message=message, patience=patience)
-
-
-def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:
-    """What to type when the last push failed."""
-    command = ["tf-tokclf", "push", str(run.root), "--hub-model-id", repository.repo_id]
-    command += ["--hub-private-repo"] if config.hub.private else []
-    command += ["--revision", config.hub.revision] if config.hub.revision else []
-    return shlex.join(command)
-
-
-def newest_checkpoint(run: RunDir) -> Path | None:
-    """The newest of the checkpoints that `--resume` goes on from; their names sort by age."""
-    folders = [path for path in run.checkpoints.glob("*") if path.is_dir() and path.suffix != ".partial"]
-    return max(folders, default=None)
 
 
 def _look_up(name: str, revision: str | None) -> DatasetInfo | None:
