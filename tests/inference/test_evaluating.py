@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tf_tokclf.config.schema import Config, DataConfig, EvaluationConfig, ModelConfig
+from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.data.schemes import Scheme, convert_labels, repair_labels
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.training.plan import plan_run
 
 SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]
 
@@ -31,3 +36,21 @@ def test_a_right_model_is_right_in_whatever_scheme_gold_is(tagger: Tagger, schem
         assert (evaluation.scores.overall.f1, evaluation.scores.token_accuracy) == (1.0, 1.0)
         assert evaluation.scores.facts["n_unseen_labels"] == 0
         assert evaluation.loss == in_own_scheme.loss
+
+
+def test_a_model_is_scored_as_in_training_unless_asked(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_classifier, tmp_path / "model"))
+    assert Tagger.load(folder).decoding == "argmax"
+    write_model_info(folder, replace(tagger.info, decoding="viterbi"))
+    assert Tagger.load(folder).decoding == "viterbi"
+    assert Tagger.load(folder, decoding="argmax").decoding == "argmax"
+
+
+def test_the_plan_of_a_run_hands_its_decoding_to_the_model(tiny_bert: Path, conll_files: dict[str, str]):
+    config = Config(
+        output_dir="run",
+        data=DataConfig(**conll_files),
+        model=ModelConfig(name_or_path=str(tiny_bert)),
+        evaluation=EvaluationConfig(decoding="viterbi"),
+    )
+    assert plan_run(config).info.decoding == "viterbi"

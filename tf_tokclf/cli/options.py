@@ -207,9 +207,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
         option(
             "--decoding",
             type=click.Choice(["argmax", "viterbi"]),
-            default="argmax",
-            show_default=True,
-            help="viterbi: only label sequences that the scheme allows.",
+            help="viterbi: only label sequences that the scheme allows.  [default: as in training]",
         ),
         option(
             "--aggregation",

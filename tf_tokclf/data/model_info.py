@@ -27,7 +27,8 @@ class ModelInfo:
     """How a classifier reads sentences and what its labels mean.
 
     word_splitting: how raw text becomes words (a name of `data.word_splitting`). base_model: the reference of the
-    encoder it was trained from. temperature: divides the logits before scores are made of them.
+    encoder it was trained from. temperature: divides the logits before scores are made of them. decoding: how labels
+    are made of scores where nobody asks otherwise, which is how training scored them.
     """
 
     reading: Reading
@@ -36,6 +37,7 @@ class ModelInfo:
     task: str | None = None
     base_model: str | None = None
     temperature: float = 1.0
+    decoding: str = "argmax"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `tf_tokclf.json`; the label names stand in config.json."""
@@ -48,6 +50,7 @@ class ModelInfo:
             "task": self.task,
             "base_model": self.base_model,
             "temperature": self.temperature,
+            "decoding": self.decoding,
         }
 
     def with_temperature(self, temperature: float) -> ModelInfo:
@@ -78,6 +81,7 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
             task=values["task"],
             base_model=values["base_model"],
             temperature=float(values["temperature"]),
+            decoding=values.get("decoding", "argmax"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot be read: {error!r}.", path=path, hint="Save or fetch the model again.") from error

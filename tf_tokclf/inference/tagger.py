@@ -72,9 +72,10 @@ class Share(Protocol):
 class Tagger:
     """A token classifier with its tokenizer and its reading of sentences.
 
-    decoding: "argmax", or "viterbi" for sequences that the scheme allows only. aggregation: which of a word's
-    pieces speak for it: "first", "average" or "max". aggregation_strategy: of calls, as in
-    `transformers.pipeline`. share: which part of the work is this one's, where others do the rest.
+    decoding: "argmax", or "viterbi" for sequences that the scheme allows only; by default what training scored
+    the model with. aggregation: which of a word's pieces speak for it: "first", "average" or "max".
+    aggregation_strategy: of calls, as in `transformers.pipeline`. share: which part of the work is this one's,
+    where others do the rest.
 
     Any number of threads may use one.
     """
@@ -86,7 +87,7 @@ class Tagger:
         info: ModelInfo,
         *,
         batch_size: int = 32,
-        decoding: str = "argmax",
+        decoding: str | None = None,
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
         share: Share | None = None,
@@ -96,7 +97,7 @@ class Tagger:
         self.tokenizer = tokenizer
         self.info = info
         self.batch_size = batch_size
-        self.decoding = decoding
+        self.decoding = decoding or info.decoding
         self.aggregation = aggregation
         check_strategy(aggregation_strategy or "first")
         self.aggregation_strategy = aggregation_strategy
@@ -111,7 +112,7 @@ class Tagger:
         revision: str | None = None,
         precision: str = "float32",
         batch_size: int = 32,
-        decoding: str = "argmax",
+        decoding: str | None = None,
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
         trust_remote_code: bool = False,

@@ -66,6 +66,7 @@ def plan_run(config: Config) -> RunPlan:
         word_splitting=word_splitting(config, splits),
         task=config.task.value,
         base_model=public_name(name),
+        decoding=config.evaluation.decoding,
     )
     assert splits.train is not None  # load_splits requires it
     windows = encode_split(splits.train, splits.labels, tokenizer, reading, use_cache=config.data.use_cache)
