@@ -473,7 +473,7 @@ def _history_row(record: Mapping[str, Any]) -> dict[str, Any]:
         "dev_recall": "dev recall",
         "dev_f1": "dev F1",
     }
-    return {shown: record[key] for key, shown in wanted.items() if key in record}
+    return {shown: "-" if record[key] is None else record[key] for key, shown in wanted.items() if key in record}
 
 
 def _limits(info: Mapping[str, Any], scores: Sequence[SplitScores]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,13 +51,14 @@ def epochs_since_best(records: Sequence[EpochRecord]) -> int:
 
 
 def write_history(path: Path, records: Iterable[EpochRecord]) -> None:
-    """Write all epochs so far, whole or not at all."""
+    """Write all epochs so far, whole or not at all. JSON knows no nan, which a loss of no words is: it is null."""
     with open_whole(path) as file:
         for record in records:
-            file.write(json.dumps(asdict(record)) + "\n")
+            values = {name: None if math.isnan(value) else value for name, value in asdict(record).items()}
+            file.write(json.dumps(values) + "\n")
 
 
 def read_history(path: Path) -> list[EpochRecord]:
     """The epochs in a history file."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [EpochRecord(**line) for line in lines]
+    return [EpochRecord(**{k: math.nan if v is None else v for k, v in line.items()}) for line in lines]
