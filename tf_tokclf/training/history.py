@@ -61,4 +61,5 @@ def write_history(path: Path, records: Iterable[EpochRecord]) -> None:
 def read_history(path: Path) -> list[EpochRecord]:
     """The epochs in a history file."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [EpochRecord(**{k: math.nan if v is None else v for k, v in line.items()}) for line in lines]
+    rows: list[dict[str, Any]] = [{k: math.nan if v is None else v for k, v in line.items()} for line in lines]
+    return [EpochRecord(**row) for row in rows]

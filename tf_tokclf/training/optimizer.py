@@ -127,6 +127,7 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
 
     def _catch_up(self, rows: tf.Tensor) -> None:
         var, up_to = self._deferred, self._rows_up_to
+        assert var is not None  # `defer` named it
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         begin = tf.cast(tf.gather(up_to, rows), tf.int32)
         now = tf.cast(self.iterations, tf.int32)
