@@ -99,3 +99,17 @@ def test_every_flag_named_in_the_migration_from_run_ner_is_there():
 def test_python_in_the_documentation_compiles(page: Path):
     for block in blocks(page, "python"):
         compile(block.text, str(block), "exec")
+
+
+def test_messages_in_the_troubleshooting_page_are_those_of_the_code():
+    import re
+
+    root = PAGES[0].parent
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (root / "tf_tokclf").rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", code)
+    page = (root / "docs/troubleshooting.md").read_text(encoding="utf-8").partition("## In other programs")[0]
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    parts = [part.strip(" :.") for message in messages for part in message.split("[...]")]
+    assert len(messages) > 30
+    assert [part for part in parts if len(part) > 8 and part not in joined] == []
