@@ -118,12 +118,12 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     def catch_up(self, pieces: tf.Tensor) -> None:
         """Bring the rows of `pieces` (any shape) up to the present step, before they are read."""
         if self._deferred is not None:
-            self._catch_up(tf.unique(tf.reshape(tf.cast(pieces, tf.int32), [-1]))[0])
+            self._catch_up(self._deferred, tf.unique(tf.reshape(tf.cast(pieces, tf.int32), [-1]))[0])
 
     def catch_up_all(self) -> None:
         """Bring every row up to the present step, before the weights are used for anything but the next step."""
         if self._deferred is not None:
-            self._catch_up(tf.range(tf.shape(self._deferred)[0]))
+            self._catch_up(self._deferred, tf.range(tf.shape(self._deferred)[0]))
 
     def _catch_up(self, rows: tf.Tensor) -> None:
         var, up_to = self._deferred, self._rows_up_to
