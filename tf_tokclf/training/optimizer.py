@@ -125,9 +125,8 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         if self._deferred is not None:
             self._catch_up(self._deferred, tf.range(tf.shape(self._deferred)[0]))
 
-    def _catch_up(self, rows: tf.Tensor) -> None:
-        var, up_to = self._deferred, self._rows_up_to
-        assert var is not None  # `defer` named it
+    def _catch_up(self, var: tf.Variable, rows: tf.Tensor) -> None:
+        up_to = self._rows_up_to
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         begin = tf.cast(tf.gather(up_to, rows), tf.int32)
         now = tf.cast(self.iterations, tf.int32)
