@@ -34,6 +34,7 @@ class Bench:
     root: Path
     files: dict[str, str]
     encoder: Path
+    n_batches: int
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -43,8 +44,8 @@ class Bench:
             "model.name_or_path": str(self.encoder),
             "optimizer.learning_rate": 1e-3,
             "training.num_train_epochs": N_EPOCHS,
-            "training.per_device_train_batch_size": 4,
-            "training.gradient_accumulation_steps": 2,
+            "training.per_device_train_batch_size": 8 // self.n_batches,
+            "training.gradient_accumulation_steps": self.n_batches,
             "training.precision": "float32",
             "training.checkpoint_steps": 3,
             "training.deterministic": True,
@@ -58,11 +59,15 @@ class Bench:
         return self.server.run(["fit", *assignments, f"--output-dir={folder}", *flags], folder, ending, **options)
 
 
-@pytest.fixture(scope="module")
-def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+# One batch a step is another way through the optimizer than several, which put off no updates of embeddings.
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids="{}-a-step".format)
+def bench(
+    request: pytest.FixtureRequest, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
     root = tmp_path_factory.mktemp("resuming")
     with KillServer() as server:
-        yield Bench(server, root, conll_files, make_bert(root / "encoder", WORDS, num_hidden_layers=1))
+        encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1)
+        yield Bench(server, root, conll_files, encoder, request.param)
 
 
 @pytest.fixture(scope="module")
