@@ -7,7 +7,14 @@ import pytest
 
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.model.backend import tf
-from tf_tokclf.training.optimizer import Schedule, clipped, create_slots, learning_rate_at, make_optimizer
+from tf_tokclf.training.optimizer import (
+    Schedule,
+    clipped,
+    create_slots,
+    learning_rate_at,
+    make_optimizer,
+    rates_of,
+)
 
 
 def test_rows_of_one_piece_are_summed_before_the_norm_is_taken():
@@ -25,6 +32,7 @@ def test_the_rate_warms_up_and_decays_to_0():
     config = OptimizerConfig(learning_rate=1.0, warmup_ratio=0.5)
     optimizer = make_optimizer(config, Schedule.of(config, 8), loss_scaling=False)
     rates = [learning_rate_at(optimizer, step) for step in range(9)]
+    assert rates_of(optimizer, 8).tolist() == rates[:8]
     assert rates == pytest.approx([0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0])
 
 
@@ -92,7 +100,7 @@ def test_rows_that_are_put_off_end_where_create_optimizer_takes_them(warmup: flo
     schedule = Schedule.of(config, N_STEPS)
     deferring = make_optimizer(config, schedule, loss_scaling=False)
     create_slots(deferring, [mine])
-    deferring.defer(mine, n_steps=N_STEPS)
+    deferring.defer(mine, rates=rates_of(deferring, N_STEPS))
     original, _ = transformers.create_optimizer(0.01, N_STEPS, schedule.n_warmup_steps, weight_decay_rate=decay)
     for step in range(N_STEPS):
         rows = np.unique([0, *rng.integers(0, 30, 3)])

@@ -66,9 +66,20 @@ def defer_embedding(optimizer: keras.optimizers.Optimizer, model: keras.Model, *
     """Put off updates of the rows of `model`'s embedding that a batch does not read, where that is exact and pays."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     embedding = piece_embedding(model)
-    beta_1, beta_2 = inner._get_hyper("beta_1"), inner._get_hyper("beta_2")
-    if embedding is not None and beta_1 < tf.sqrt(beta_2):
-        inner.defer(embedding, n_steps=n_steps)
+    if embedding is None:
+        return
+    rates = rates_of(inner, n_steps)
+    # Otherwise the sums do not converge, or leave the range of numbers.
+    if inner._get_hyper("beta_1") < tf.sqrt(inner._get_hyper("beta_2")) and rates.sum() * inner.weight_decay_rate < 1:
+        inner.defer(embedding, rates=rates)
+
+
+def rates_of(optimizer: keras.optimizers.Optimizer, n_steps: int) -> np.ndarray:
+    """(n_steps,) float64 the learning rate of each step."""
+    schedule = optimizer._get_hyper("learning_rate")
+    steps = tf.range(n_steps)
+    rates = tf.function(lambda: tf.map_fn(schedule, steps, fn_output_signature=tf.float32))()
+    return rates.numpy().astype(np.float64)
 
 
 def piece_embedding(model: keras.Model) -> tf.Variable | None:
@@ -92,14 +103,14 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
 
     _deferred: tf.Variable | None = None
 
-    def defer(self, embedding: tf.Variable, *, n_steps: int) -> None:
-        """Put off updates of `embedding` (rows, width) in a run of `n_steps` steps; `catch_up` has to be called."""
+    def defer(self, embedding: tf.Variable, *, rates: np.ndarray) -> None:
+        """Put off updates of `embedding` (rows, width) in a run of steps with these rates; then call `catch_up`."""
+        n_steps = len(rates)
         self._deferred = embedding
         # As a slot it is saved and restored with the moments. Steps are whole numbers, exact up to 2**24.
         self._rows_up_to = self.add_slot(embedding, "up_to", initializer="zeros", shape=embedding.shape[:1])
         beta_1, beta_2 = self._get_hyper("beta_1").numpy(), self._get_hyper("beta_2").numpy()
         ratio = float(beta_1) / float(beta_2) ** 0.5
-        rates = np.array([learning_rate_at(self, step) for step in range(n_steps)], dtype=np.float64)
         number = np.arange(1, n_steps + 1, dtype=np.float64)
         corrected = rates * np.sqrt(1 - float(beta_2) ** number) / (1 - float(beta_1) ** number)
         decay = self.weight_decay_rate if self._do_use_weight_decay(embedding.name) else 0.0
