@@ -37,14 +37,14 @@ with tempfile.TemporaryDirectory() as output:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     data = DataConfig(test_file=str(options.folder / "test.jsonl"))
     # The second call has its model in the file cache, as a user's second command does; loading is not counted.
-    from tf_tokclf.inference.api import labelled_split
+    from tf_tokclf.inference.api import labelled_splits
     from tf_tokclf.inference.evaluating import evaluate_sentences
     from tf_tokclf.inference.tagger import Tagger
 
-    split, scheme = labelled_split(f"{output}/run", "test", data)
+    splits = labelled_splits(f"{output}/run", "test", data)
     tagger = Tagger.load(f"{output}/run", precision=options.precision)
     began = time.perf_counter()
-    scores = evaluate_sentences(tagger, split, scheme=scheme).scores
+    scores = evaluate_sentences(tagger, splits["test"], scheme=splits.scheme).scores
     scored = time.perf_counter() - began
 
     from tf_tokclf.data.encoding import encode_split
@@ -53,7 +53,7 @@ with tempfile.TemporaryDirectory() as output:
     # Multiply-adds of the matrices and of attention, forward and twice backward, over pieces that are no padding.
     config = model_config(local_model_folder(f"{output}/run"))
     hidden, layers, inner = config["hidden_size"], config["num_hidden_layers"], config["intermediate_size"]
-    train, _ = labelled_split(f"{output}/run", "train", DataConfig(train_file=settings["data.train_file"]))
+    train = labelled_splits(f"{output}/run", "train", DataConfig(train_file=settings["data.train_file"]))["train"]
     windows = encode_split(train, tagger.labels, tagger.tokenizer, tagger.info.reading)
     flop = sum(
         layers * (2 * n * (4 * hidden * hidden + 2 * hidden * inner) + 4 * n * n * hidden)
