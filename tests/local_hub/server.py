@@ -68,13 +68,14 @@ def refusal(status: int, message: str, code: str | None = None) -> Answer:
 class LocalHub:
     """A Hub on 127.0.0.1 that keeps everything below `root`.
 
-    tokens: user names by token. roles: of tokens, "write" unless set to "read".
+    token: the one it knows at first. tokens: user names by token. roles: of tokens, "write" unless set to "read".
     log: (method, path, status) of each request answered. bytes_per_s: slows uploads down.
     """
 
-    def __init__(self, root: Path, tokens: dict[str, str] | None = None) -> None:
+    def __init__(self, root: Path, *, token: str = TOKEN) -> None:
         self.root = Path(root)
-        self.tokens = {TOKEN: USER} if tokens is None else tokens
+        self.token = token
+        self.tokens = {token: USER}
         self.roles: dict[str, str] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.faults = Faults()
@@ -115,10 +116,11 @@ class LocalHub:
         """The endpoint."""
         return f"http://127.0.0.1:{self.port}"
 
-    def env(self, home: Path, *, token: str | None = TOKEN) -> dict[str, str]:
+    def env(self, home: Path) -> dict[str, str]:
         """Environment variables that point a process to this Hub and keep it off the user's files."""
         home.mkdir(parents=True, exist_ok=True)
-        env = {
+        return {
+            "HF_TOKEN": self.token,
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home / "hf"),
             "HF_HUB_OFFLINE": "0",
@@ -129,7 +131,6 @@ class LocalHub:
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
-        return {**env, "HF_TOKEN": token} if token else env
 
     def use_here(self, monkeypatch: Any, home: Path) -> None:
         """Point this process to the Hub; huggingface_hub has read its environment long ago."""

@@ -164,6 +164,12 @@ class CheckpointStore:
         self._prune()
         return folder
 
+    def tidy(self) -> None:
+        """Remove what is older than the last two, which a process that was killed had no time for."""
+        older = sorted(path for path in self.root.glob("epoch-*") if path <= self._whole[-1])[:-N_KEPT]
+        for path in older:
+            shutil.rmtree(path, ignore_errors=True)
+
     def adopt(self, checkpoint: Checkpoint) -> Checkpoint:
         """Copy a whole checkpoint from elsewhere into this store, in the place of what is there."""
         target = self.root / checkpoint.position.name

@@ -111,6 +111,7 @@ class RunSaver:
         if checkpoint is None:
             return Position()
         remove_leftovers(self._plan.run)
+        self._store.tidy()
         checkpoint.restore(self._state)
         write_history(self._plan.run.history, checkpoint.position.history)
         self._restore_best(checkpoint.best_weights)
