@@ -95,6 +95,27 @@ def test_the_cache_can_be_left_unused_while_another_run_reads_it(tmp_path):
     assert len(list(rows)) == len(first) - 1
 
 
+@pytest.mark.parametrize("spoil", ["lose a fact", "gain a fact", "no JSON", "other columns", "no Arrow"])
+def test_what_another_version_left_in_the_cache_is_read_anew(tmp_path, spoil):
+    path = write_conll(tmp_path / "train.conll", 4)
+    first = load(train_file=path).train
+    expected = list(first)
+    facts = first.path.with_suffix(".json")
+    known = json.loads(facts.read_text())
+    if spoil == "other columns":
+        with first.path.open("wb") as file, pa.ipc.new_stream(file, pa.schema([("words", pa.string())])):
+            pass
+    elif spoil == "no Arrow":
+        first.path.write_bytes(b"words")
+    elif spoil == "no JSON":
+        facts.write_text("{")
+    else:
+        known["facts"].update({"mood": 1} if spoil == "gain a fact" else {})
+        facts.write_text(json.dumps(known if spoil == "gain a fact" else {"n_words": 8}))
+    again = load(train_file=path).train
+    assert (list(again), again.facts) == (expected, first.facts)
+
+
 def test_two_runs_at_once_do_not_harm_each_other(tmp_path):
     path = write_conll(tmp_path / "train.conll", 200)
     with ThreadPoolExecutor(8) as pool:

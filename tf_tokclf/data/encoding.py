@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tf_tokclf.config.schema import AlignmentConfig
 from tf_tokclf.data.pieces import PieceStore, ranges
-from tf_tokclf.data.store import cache_folder, writing_to_cache
+from tf_tokclf.data.store import cache_folder, has_schema, writing_to_cache
 from tf_tokclf.data.tokenizers import special_pieces, window_limit
 from tf_tokclf.data.windows import check_window, plan_windows
 from tf_tokclf.errors import UserError
@@ -201,7 +201,7 @@ def encode_split(
     from datasets import Dataset
 
     path = cache_folder() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading)}.arrow"
-    if not (use_cache and path.is_file()):
+    if not (use_cache and has_schema(path, _SCHEMA)):
         _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading)))
     else:
         log.info("tokenised %s split: from the cache", split.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 import uuid
@@ -25,6 +26,8 @@ from tf_tokclf.version import __version__
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+log = logging.getLogger(__name__)
 
 _CACHE_FORMAT = 1  # counted up whenever reading changes what it yields
 _STALE_AFTER_S = 24 * 3600
@@ -132,16 +135,42 @@ def stored(
     by another run that writes the same. `facts` is asked when all batches are written.
     """
     path = cache_folder() / "splits" / f"{fingerprint}.arrow"
-    facts_path = path.with_suffix(".json")
-    if not (use_cache and path.is_file() and facts_path.is_file()):
-        with writing_to_cache(path) as partial:
-            known = {"n_words": _write(partial, batches()), "facts": asdict(facts())}
-            # The table comes last: where it is, the facts are. Runs that write both write the same.
-            with _replacing(facts_path) as partial_facts:
-                partial_facts.write_text(json.dumps(known), encoding="utf-8")
-    known = json.loads(facts_path.read_text(encoding="utf-8"))
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known["facts"].items()}
-    return Split(name, path, fingerprint, known["n_words"], Facts(**fields))
+    if use_cache and (split := _read_stored(name, path, fingerprint)):
+        return split
+    with writing_to_cache(path) as partial:
+        n_words = _write(partial, batches())
+        known = facts()
+        # The table comes last: where it is, the facts are. Runs that write both write the same.
+        with _replacing(_facts_path(path)) as partial_facts:
+            partial_facts.write_text(json.dumps({"n_words": n_words, "facts": asdict(known)}), encoding="utf-8")
+    return Split(name, path, fingerprint, n_words, known)
+
+
+def _read_stored(name: str, path: Path, fingerprint: str) -> Split | None:
+    """The split in the cache; None where there is none, or what is there cannot be read: another version's, say."""
+    facts_path = _facts_path(path)
+    if not (facts_path.is_file() and has_schema(path, SCHEMA)):
+        return None
+    try:
+        known = json.loads(facts_path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known["facts"].items()}
+        return Split(name, path, fingerprint, known["n_words"], Facts(**fields))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        log.debug("%s cannot be read (%r) and is written anew", facts_path, error)
+        return None
+
+
+def _facts_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def has_schema(path: Path, schema: pa.Schema) -> bool:
+    """Whether there is a file of the cache with just these columns."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_stream(source).schema.equals(schema)
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def derived(
