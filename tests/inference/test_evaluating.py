@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from tf_tokclf.config.schema import Config, DataConfig, EvaluationConfig, ModelC
 from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.data.schemes import Scheme, convert_labels, repair_labels
 from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.inference.api import evaluate
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.training.plan import plan_run
@@ -54,3 +56,15 @@ def test_the_plan_of_a_run_hands_its_decoding_to_the_model(tiny_bert: Path, conl
         evaluation=EvaluationConfig(decoding="viterbi"),
     )
     assert plan_run(config).info.decoding == "viterbi"
+
+
+def test_texts_fall_into_words_by_the_rule_of_the_model(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_classifier, tmp_path / "model"))
+    write_model_info(folder, replace(tagger.info, word_splitting="whitespace"))
+    labelled, output = tmp_path / "gold.jsonl", tmp_path / "out.jsonl"
+    labelled.write_text('{"text": "ada-grace saw oslo.", "entities": [[0, 9, "PER"], [14, 19, "LOC"]]}\n')
+    data = DataConfig(test_file=str(labelled))
+    evaluate(folder, data=data, predictions=output)
+    assert json.loads(output.read_text())["words"] == ["ada-grace", "saw", "oslo."]
+    evaluate(folder, data=data.model_copy(update={"word_splitting": "words"}), predictions=output)
+    assert json.loads(output.read_text())["words"] == ["ada", "-", "grace", "saw", "oslo", "."]

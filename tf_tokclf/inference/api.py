@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.evaluating import evaluate_sentences
@@ -39,13 +40,14 @@ def evaluate(
     reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. predictions:
     a file to write words, labels and scores to. errors: analyse them as well. options: those of `Tagger.load`.
     """
-    splits = labelled_splits(reference, split, data)
+    tagger = Tagger.load(reference, **options)
+    splits = labelled_splits(reference, split, data, tagger.info)
     analyst = None
     if errors:
         training = training_of(splits.train, splits.scheme) if splits.train else None
         analyst = ErrorAnalyst(splits.scheme, mode, training)
     return evaluate_sentences(
-        Tagger.load(reference, **options),
+        tagger,
         splits[split],
         mode=mode,
         scheme=splits.scheme,
@@ -55,8 +57,11 @@ def evaluate(
     )
 
 
-def labelled_splits(reference: str | Path, split: str, data: DataConfig | None) -> Splits:
-    """The data with the split to score on: `data`, or that of the run that `reference` is."""
+def labelled_splits(reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo) -> Splits:
+    """The data with the split to score on: `data`, or that of the run that `reference` is.
+
+    info: the model's, by whose rule texts fall into words unless `data` names one.
+    """
     task, seed = Task.NER, 42
     if data is None:
         run = run_of(reference)
@@ -66,7 +71,15 @@ def labelled_splits(reference: str | Path, split: str, data: DataConfig | None) 
             )
         config = load_config(run.config)
         data, task, seed = config.data, config.task, config.training.seed
+    else:
+        data = with_word_rule(data, info)
     return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=split != "test")
+
+
+def with_word_rule(data: DataConfig, info: ModelInfo) -> DataConfig:
+    """`data` with the model's rule by which texts fall into words, unless it names one itself."""
+    given = "word_splitting" in data.model_fields_set
+    return data if given else data.model_copy(update={"word_splitting": info.word_splitting})
 
 
 def run_of(reference: str | Path) -> RunDir | None:

@@ -43,9 +43,9 @@ def calibrate(
     folder = local_model_folder(str(reference))
     if not Path(reference).is_dir():
         raise UserError(f"{reference} is no folder of yours to store a temperature in.", hint="Give a run.")
-    labelled = labelled_splits(reference, split, data)[split]
     tagger = Tagger.load(reference, **options)
     info = tagger.info
+    labelled = labelled_splits(reference, split, data, info)[split]
     tagger.info = info.with_temperature(1.0)
     spans = _predicted_spans(tagger.tag(labelled), tagger)
     temperature = fit_temperature(spans)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.model_folders import local_model_folder
-from tf_tokclf.data.model_info import write_model_info
+from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.api import labelled_splits
+from tf_tokclf.inference.api import labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.saving import WEIGHTS, replace_folder
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
@@ -47,9 +47,9 @@ def export_model(
     the run that `reference` is, or of `data`. The caller looks at `problems` of what is returned.
     """
     check_free(output, force=force)
-    sentences, scheme, place = _sentences(reference, split, data, max_sentences)
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, revision=revision)
+    sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences)
     partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -90,12 +90,12 @@ def check_free(output: Path, *, force: bool) -> None:
 
 
 def _sentences(
-    reference: str | Path, split: str, data: DataConfig | None, limit: int
+    reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo, limit: int
 ) -> tuple[Sequence[Sentence], Scheme, str]:
     """What to compare on, the scheme of its labels, and where it is from."""
     if data is not None and data.format == "text":
-        found = list(islice(read_sentences(str(data.test_file), data), limit))
+        found = list(islice(read_sentences(str(data.test_file), with_word_rule(data, info)), limit))
         return found, Scheme.NONE, str(data.test_file)
-    splits = labelled_splits(reference, "test" if data is not None else split, data)
+    splits = labelled_splits(reference, "test" if data is not None else split, data, info)
     chosen = splits["test" if data is not None else split]
     return list(islice(chosen, limit)), splits.scheme, chosen.place
