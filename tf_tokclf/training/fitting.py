@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.loading import save_config
-from tf_tokclf.config.schema import Config
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
 from tf_tokclf.inference.evaluating import evaluate_sentences
@@ -34,7 +33,7 @@ from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
 from tf_tokclf.training.identity import Identity
 from tf_tokclf.training.optimizer import create_slots, defer_embedding, learning_rate_at, make_optimizer
-from tf_tokclf.training.plan import RunPlan, plan_run
+from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.resuming import RunSaver, disk_problem, explained_errors, resume_folder, stopped
 from tf_tokclf.training.run_folder import claim_folder, locked
@@ -58,17 +57,6 @@ class RunResult:
     evaluations: dict[str, Evaluation]
 
 
-def fit(
-    config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> RunResult:
-    """Train, choose the best epoch by dev F1, save it, and score dev and test with what was saved.
-
-    resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises UserError
-    for what the user has to change, JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
-    """
-    return train(plan_run(config), resume=resume, callbacks=callbacks)
-
-
 def train(
     plan: RunPlan,
     *,
@@ -76,7 +64,12 @@ def train(
     resume_from: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> RunResult:
-    """Carry out a plan, or the rest of it from its newest checkpoint, or from the one at `resume_from`."""
+    """Train, choose the best epoch by dev F1, save it, and score dev and test with what was saved.
+
+    resume: go on with the run in the plan's folder from its newest checkpoint. resume_from: from the one there.
+    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change, JobError
+    when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
+    """
     devices = find_devices(plan.config.training)
     if not devices.is_chief:
         return _train_beside_the_chief(plan, devices)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel
 
 from tf_tokclf.config.schema import Config
+from tf_tokclf.config.settings import setting_values
 from tf_tokclf.data.splits import Split
 
 # Settings that change nothing about the weights; the files' content is compared, not their places.
@@ -78,22 +78,9 @@ def settings_of(config: Config) -> dict[str, Any]:
     """The settings that training depends on, by dotted name, defaults included."""
     return {
         name: value
-        for name, value in _flat(config)
+        for name, value in setting_values(config).items()
         if name not in FREE and not name.startswith(FREE_SECTIONS)
     }
-
-
-def _flat(section: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
-    plain = section.model_dump(mode="json")
-    pairs = []
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        pairs += (
-            _flat(value, f"{prefix}{name}.")
-            if isinstance(value, BaseModel)
-            else [(prefix + name, plain[name])]
-        )
-    return pairs
 
 
 def content_hash(split: Split) -> str:
