@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tf_tokclf import Config, evaluate, fit, load, load_config
+from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.training.fitting import RunResult
@@ -106,6 +107,47 @@ def test_a_second_run_in_the_same_folder_is_refused(run: RunResult, conll_files:
     with pytest.raises(UserError, match=r"already is a run in .* --force"):
         fit(config_for(conll_files, tiny_bert, run.run.root))
     assert run.run.results.is_file()
+
+
+def test_a_finished_run_without_checkpoints_is_not_begun_again(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    options = {"training.checkpoints": False, "training.num_train_epochs": 1}
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", **options)
+    weights = fit(config).run.model / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    with pytest.raises(UserError, match="finished and has no checkpoint"):
+        fit(config, resume=True)
+    assert weights.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("name", ["model", "logs"])
+def test_force_removes_no_folder_that_a_run_did_not_make(
+    name: str, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    theirs = tmp_path / name / "theirs.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("years of work")
+    config = config_for(conll_files, tiny_bert, tmp_path, overwrite=True)
+    with pytest.raises(UserError, match=f"{name}: is in the way, and no run has written it"):
+        fit(config)
+    # A configuration that fit could have written does not make what stands beside it a run's.
+    save_config(config, tmp_path / "config.yaml")
+    with pytest.raises(UserError, match=f"{name}: is in the way"):
+        fit(config)
+    assert theirs.read_text() == "years of work"
+
+
+def test_force_removes_no_configuration_that_somebody_wrote(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    config = config_for(conll_files, tiny_bert, tmp_path, overwrite=True)
+    save_config(config, tmp_path / "config.yaml")
+    text = (tmp_path / "config.yaml").read_text(encoding="utf-8") + "# The rate is Ada's.\n"
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"config\.yaml: is in the way"):
+        fit(config)
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == text
 
 
 def test_the_same_seed_gives_the_same_model(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):

@@ -86,7 +86,24 @@ def config_tree(config: Config) -> Tree:
 def save_config(config: Config, path: Path) -> None:
     """Write what the user set, so that the file reads back to the same configuration."""
     with open_whole(path) as file:
-        yaml.safe_dump(config_tree(config), file, sort_keys=False, allow_unicode=True)
+        file.write(_yaml_text(config_tree(config)))
+
+
+def is_saved_config(path: Path) -> bool:
+    """Whether a file is as `save_config` writes it for a run, and not one that a person wrote.
+
+    Of any version's settings: only the way it is written counts.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(tree, dict) and "output_dir" in tree and _yaml_text(tree) == text
+
+
+def _yaml_text(tree: Tree) -> str:
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def _yaml_value(assignment: str, text: str) -> Any:

@@ -69,7 +69,13 @@ def _check_same(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None
 
 
 def _check_begun(plan: RunPlan) -> None:
-    """A run without a checkpoint has a configuration at most."""
+    """Raise UserError unless the run in the plan's folder is this one and not finished without any checkpoint."""
+    if plan.run.results.is_file():
+        raise UserError(
+            "the run is finished and has no checkpoint to go on from.",
+            path=plan.run.root,
+            hint="Train anew in another --output-dir, or replace it with --force.",
+        )
     if plan.run.config.is_file():
         before = settings_of(load_config(plan.run.config))
         if differences := setting_differences(settings_of(plan.config), before):

@@ -8,7 +8,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from tf_tokclf.config.loading import is_saved_config
+from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
@@ -48,12 +51,19 @@ def claim_folder(run: RunDir, *, overwrite: bool) -> None:
             f"there already is a run in {run.root} ({there[0].name}).",
             hint="Go on with it by --resume, choose another --output-dir, or replace that run with --force.",
         )
+    if foreign := [path for path in there if not _is_of_run(path, run)]:
+        raise UserError(
+            "is in the way, and no run has written it.",
+            path=foreign[0],
+            hint="--force replaces runs only: move it away, or choose another --output-dir.",
+        )
     clear_folder(run)
 
 
 def remove_leftovers(run: RunDir) -> None:
     """Remove what was being written or replaced at the moment when an earlier process was killed."""
-    unfinished = [path.with_name(path.name + ending) for path in run.files for ending in (".partial", ".old")]
+    unfinished = [path.with_name(f"{path.name}.partial") for path in run.files]
+    unfinished += [run.model.with_name(f"{run.model.name}.old")]
     unfinished += [*run.checkpoints.glob("epoch-*.partial"), *run.predictions.glob("*.partial")]
     for path in unfinished:
         if path.is_dir():
@@ -68,6 +78,23 @@ def clear_folder(run: RunDir) -> None:
     others = [path for path in run.files if path not in (run.checkpoints, run.config)]
     for path in [run.checkpoints, *others, run.config]:
         if path.is_dir():
-            shutil.rmtree(path)
+            # A folder half removed would not be known again as a run's.
+            partial = path.rename(path.with_name(f"{path.name}.partial"))
+            shutil.rmtree(partial)
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_of_run(path: Path, run: RunDir) -> bool:
+    """Whether a run wrote what is at `path`, one of the names of its files: its configuration says that there was a
+    run, and folders hold what a run puts into them.
+    """
+    if not is_saved_config(run.config):
+        return False
+    if path == run.model:
+        return (path / MODEL_INFO).is_file()
+    if path == run.logs:
+        return all("tfevents" in file.name for file in path.rglob("*") if file.is_file())
+    if path == run.checkpoints:
+        return all(entry.name.startswith("epoch-") for entry in path.iterdir())
+    return True
