@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options, model_options
+
+log = logging.getLogger(__name__)
 
 # Options by the names of their settings: how SOURCE is read, and what is written of each record.
 _READING = (
@@ -74,7 +77,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     "--shard",
     metavar="I/N",
     callback=lambda ctx, parameter, text: shard_of(text),
-    help="Only the I-th of N parts of SOURCE, for schedulers; their outputs in order are the whole one's.",
+    help="Only the I-th (from 1) of N parts of SOURCE, for schedulers; cat of their outputs is the whole one.",
 )
 @click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also the K likeliest labels of each word.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Leave out spans whose score is below.")
@@ -120,12 +123,12 @@ def predict_command(
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
     from tf_tokclf.cli.outputs import check_output
-    from tf_tokclf.data.record_streams import check_source
+    from tf_tokclf.data.record_streams import check_rereadable, check_source
     from tf_tokclf.report.progress import RecordProgress
 
     check_source(source)
-    if shard and source == "-":
-        raise click.UsageError("--shard counts the records first: name a file.")
+    if shard:
+        check_rereadable(source)
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: name it with --output.")
     check_output(output, force=force or resume)
@@ -133,7 +136,7 @@ def predict_command(
     from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.data.model_folders import local_model_folder
     from tf_tokclf.data.record_streams import open_records
-    from tf_tokclf.inference.predicting import Prediction, identity_of, part_of, predict_to_file, predict_to_stdout
+    from tf_tokclf.inference.predicting import Prediction, Shard, identity_of, predict_to_file, predict_to_stdout
     from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
     from tf_tokclf.inference.tagger import Tagger
 
@@ -143,11 +146,14 @@ def predict_command(
     if threshold is not None and tagger.labels.outside is None:
         raise click.UsageError("--threshold leaves out spans, and the model's labels spell none.")
     data = DataConfig(**reading, word_splitting=word_splitting or tagger.info.word_splitting)
-    stream = open_records(source, data, keep_errors=on_error == "keep")
+    keep_errors = on_error == "keep"
+    stream = open_records(source, data, keep_errors=keep_errors)
+    log.info("%s", stream)
     part = None
     if shard:
-        n_records = sum(1 for _ in open_records(source, data).format.frames())
-        part = part_of(n_records, *shard)
+        records = open_records(source, data, keep_errors=keep_errors).records()
+        part = Shard.of((record.sentence for record in records), *shard, look_ahead_words=look_ahead)
+        log.info("shard %d of %d: %s", *shard, _records_text(part.records))
     chosen = choose_output_format(output_format, output, stream.format)
     details = Details(**written, model_name=Path(model).name)
     file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, details)
@@ -158,7 +164,7 @@ def predict_command(
             file_format,
             threshold=threshold,
             look_ahead_words=look_ahead,
-            part=part,
+            shard=part,
             watchers=(progress,),
         )
         if output is None:
@@ -171,6 +177,10 @@ def predict_command(
             identity = identity_of(folder, source, settings)
             done = predict_to_file(job, output, resume=resume, force=force, identity=identity)
     progress.summarise(done.n_problems)
+
+
+def _records_text(records: range) -> str:
+    return f"records {records.start + 1:,} to {records.stop:,}" if records else "no records"
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:

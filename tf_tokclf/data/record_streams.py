@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,8 +34,6 @@ from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-log = logging.getLogger(__name__)
 
 STDIN = "-"
 # Enough to see what the columns hold; what was looked at is read again from memory.
@@ -106,6 +103,11 @@ class RecordStream:
     counter: CountingBytes | None = None
     n_bytes: int | None = None
 
+    def __str__(self) -> str:
+        """What is read, and how."""
+        place = "standard input" if self.place == STDIN else self.place
+        return f"{place}: {self.format.name}, {self.format.note}"
+
     def records(self, *, skip: int = 0, before: int = 0) -> Iterator[Record]:
         """The records in order, from number `skip` (from 0) on, and the `before` records that stand before
         those.
@@ -145,7 +147,6 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
         lines = _lines(file, data.encoding, source)
         size = None if source == STDIN else path.stat().st_size
         stream = RecordStream(source, _STREAMED[format](lines, source, data, task), keep_errors, counter, size)
-    log.info("%s: %s, %s", "standard input" if source == STDIN else source, format, stream.format.note)
     return stream
 
 
@@ -153,6 +154,16 @@ def check_source(source: str) -> None:
     """Raise UserError unless there is such a file or folder."""
     if source != STDIN and not resolve_reference(source).exists():
         raise UserError("there is no such file.", path=source, hint="Check the path; `-` is standard input.")
+
+
+def check_rereadable(source: str) -> None:
+    """Raise UserError where `source` can be read once only: standard input, or a pipe."""
+    path = Path(source) if source == STDIN else resolve_reference(source)
+    if not (path.is_file() or path.is_dir()):
+        name = "standard input" if source == STDIN else source
+        raise UserError(
+            f"--shard reads its records twice, and {name} can be read once only.", hint="Write it to a file first."
+        )
 
 
 def format_by_name(source: str) -> str:

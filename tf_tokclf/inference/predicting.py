@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
-from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.inference.tagger import Tagger, run_starts
 from tf_tokclf.run_dir import write_json
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,45 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """One of `n_shards` parts of a source: neighbouring records by number (from 0), none or all of them perhaps.
+
+    number: which shard, from 1. What all of them write, in order, is what one job writes.
+    """
+
+    number: int
+    n_shards: int
+    records: range
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it writes what stands before all records."""
+        return self.number == 1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it writes what stands behind all records."""
+        return self.number == self.n_shards
+
+    @classmethod
+    def of(cls, sentences: Iterable[Sentence], number: int, n_shards: int, *, look_ahead_words: int) -> Shard:
+        """The shard of that number of all the `sentences` of a source.
+
+        It begins where a run begins, so that its records go through the model in the same batches as in a job that
+        labels all, and get the same scores to the last bit.
+        """
+        starts = run_starts(sentences, look_ahead_words)
+        n_runs = len(starts) - 1
+        first, end = (starts[n_runs * one // n_shards] for one in (number - 1, number))
+        return cls(number, n_shards, range(first, end))
+
+
+@dataclass(frozen=True)
 class Prediction:
     """A job: a classifier over a stream of records into a format.
 
     threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length
-    and kept in memory at once. part: the numbers (from 0) of the records to label; None: all.
+    and kept in memory at once. shard: the records to label; None: all.
     """
 
     tagger: Tagger
@@ -75,7 +109,7 @@ class Prediction:
     format: OutputFormat
     threshold: float | None = None
     look_ahead_words: int | None = None
-    part: range | None = None
+    shard: Shard | None = None
     watchers: tuple[Watcher, ...] = field(default=())
 
     def runs(self, *, skip: int = 0) -> Iterator[Run]:
@@ -86,15 +120,17 @@ class Prediction:
         never broken off.
         """
         context = self.tagger.info.reading.context_sentences
-        n_left = None if self.part is None else len(self.part) - skip
-        skip += self.part.start if self.part is not None else 0
+        n_left = None if self.shard is None else len(self.shard.records) - skip
+        if n_left == 0:
+            return
+        skip += self.shard.records.start if self.shard else 0
         n_before = min(skip, context)
         waiting: deque[tuple[Record, int | None]] = deque()
 
         def sentences() -> Iterator[Sentence]:
             counter = self.stream.counter
             records = self.stream.records(skip=skip, before=n_before)
-            # Behind a part's end come the neighbours that its last sentences see.
+            # Behind a shard's end come the neighbours that its last sentences see.
             for i, record in enumerate(islice(records, None if n_left is None else n_before + n_left + context)):
                 if i >= n_before:
                     waiting.append((record, counter.n_read if counter else None))
@@ -111,6 +147,21 @@ class Prediction:
             n_left = None if n_left is None else n_left - len(labelled)
             if labelled:
                 yield Run(labelled, positions[-1])
+
+    @property
+    def head(self) -> bytes:
+        """What stands before all records."""
+        return self.format.head if self.shard is None or self.shard.is_first else b""
+
+    @property
+    def tail(self) -> bytes:
+        """What stands behind all records."""
+        return self.format.tail if self.shard is None or self.shard.is_last else b""
+
+    def block(self, run: Run, before: Progress) -> bytes:
+        """The bytes of a run of records, behind what is written already."""
+        is_first = before.n_records == 0 and (self.shard is None or self.shard.records.start == 0)
+        return self.format.block(run.records, is_first=is_first)
 
     def advance(self, progress: Progress, run: Run, n_bytes: int) -> Progress:
         """The progress after a run of records was written, shown to the watchers and its problems to the log."""
@@ -132,29 +183,20 @@ class Prediction:
             watcher.show(progress, bytes_read, self.stream.n_bytes)
 
 
-def part_of(n_records: int, number: int, n_parts: int) -> range:
-    """The records of part `number` (from 1) of `n_parts`, neighbours; all parts in order are all records.
-
-    >>> [part_of(10, number, 3) for number in (1, 2, 3)]
-    [range(0, 3), range(3, 6), range(6, 10)]
-    """
-    return range(n_records * (number - 1) // n_parts, n_records * number // n_parts)
-
-
 def predict_to_stdout(job: Prediction) -> Progress:
     """Write the predictions to standard output as they come."""
     if not job.format.is_final:
         raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
     out = sys.stdout.buffer
-    out.write(job.format.head)
+    out.write(job.head)
     progress = Progress()
     job.show(progress)
     for run in job.runs():
-        block = job.format.block(run.records, is_first=not progress.n_records)
+        block = job.block(run, progress)
         out.write(block)
         out.flush()
         progress = job.advance(progress, run, len(block))
-    out.write(job.format.tail)
+    out.write(job.tail)
     out.flush()
     return progress
 
@@ -189,15 +231,15 @@ def predict_to_file(
     with unfinished.open(progress.n_bytes) as file:
         try:
             if not progress.n_bytes:
-                head = compress(job.format.head)
+                head = compress(job.head)
                 file.write(head)
                 progress = Progress(n_bytes=len(head))
             for run in job.runs(skip=progress.n_records):
-                block = compress(job.format.block(run.records, is_first=not progress.n_records))
+                block = compress(job.block(run, progress))
                 file.write(block)
                 progress = job.advance(progress, run, len(block))
                 unfinished.note(file, progress, identity or {})
-            file.write(compress(job.format.tail))
+            file.write(compress(job.tail))
             _flush(file)
         except BaseException:
             if not progress.n_records:

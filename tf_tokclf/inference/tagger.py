@@ -354,6 +354,28 @@ def _word_offsets(sentences: Sequence[Sentence]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(n_words)])
 
 
+def run_starts(sentences: Iterable[Sentence], n_words: int) -> list[int]:
+    """The number of the first sentence of each run of about `n_words` words that goes through a model together, and
+    the number of sentences.
+
+    >>> run_starts([Sentence(("a", "b")), Sentence(()), Sentence(("c",)), Sentence(("d",))], 3)
+    [0, 2, 4]
+    """
+    starts = [0]
+    size = number = 0
+    for number, sentence in enumerate(sentences, 1):
+        size += _size(sentence)
+        if size >= n_words:
+            starts.append(number)
+            size = 0
+    return starts if starts[-1] == number else [*starts, number]
+
+
+def _size(sentence: Sentence) -> int:
+    """What a sentence adds to a run's words: sentences without any must come to an end too."""
+    return max(len(sentence), 1)
+
+
 def _look_ahead(
     sentences: Iterable[Sentence], margin: int, n_words: int, n_before: int = 0
 ) -> Iterator[tuple[list[Sentence], int, int]]:
@@ -373,7 +395,7 @@ def _look_ahead(
             if sentence is None:
                 break
             run.append(sentence)
-            size += max(len(sentence), 1)
+            size += _size(sentence)
         if not run:
             return
         waiting.extend(sentence for _, sentence in zip(range(margin - len(waiting)), source))
