@@ -118,6 +118,14 @@ def test_json_records_keep_their_fields(tagger: Tagger, tmp_path: Path):
     assert "no JSON" in broken["error"]
 
 
+def test_lists_of_words_have_no_text(tagger: Tagger, tmp_path: Path):
+    (tmp_path / "in.jsonl").write_text('{"tokens": ["ada", "x"]}\n{broken\n')
+    lines = predicted(tagger, tmp_path / "in.jsonl", tmp_path / "out", format="jsonl", keep=True).splitlines()
+    words, broken = map(json.loads, lines)
+    assert list(words) == ["words", "labels", "scores", "spans"]
+    assert broken["text"] == "{broken\n"
+
+
 def test_csv_and_parquet_keep_their_columns(tagger: Tagger, tmp_path: Path):
     (tmp_path / "in.csv").write_text('id;text\n1;"ada; x"\n2;\n')
     rows = predicted(tagger, tmp_path / "in.csv", tmp_path / "out.csv").decode().splitlines()

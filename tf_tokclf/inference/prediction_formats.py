@@ -343,7 +343,7 @@ def json_record(record: Record, tagged: TaggedSentence, details: Details) -> dic
     line: dict[str, Any] = {}
     if sentence.text is not None:
         line["text"] = sentence.text
-    elif isinstance(record.source, str):
+    elif record.problem and isinstance(record.source, str):
         line["text"] = record.source
     line["words"] = sentence.words
     line["labels"] = tagged.labels
