@@ -16,8 +16,9 @@ from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
+from tf_tokclf.report.marking import hue_by_type, visible
 from tf_tokclf.report.tables import FACTS
-from tf_tokclf.report.terminal import duration, plain_text
+from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir, open_whole
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training, spans_in
@@ -31,9 +32,6 @@ _SHOWN_EXAMPLES = 6
 _SHOWN_WORDS = 90
 _SHOWN_CHARACTERS = 40
 _SHOWN_TYPES = 16
-_HUES = 12
-# What reorders or hides text around it.
-_BIDI = dict.fromkeys((*range(8234, 8239), *range(8294, 8298)), "�")
 _OUTCOME_STYLES = {
     Outcome.RIGHT: "right",
     Outcome.WRONG_TYPE: "type",
@@ -62,17 +60,13 @@ def report_html(run: RunDir, *, training: Training | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, count=lambda n: f"{n:,}", plain=_plain)
+    environment.filters.update(percent=_percent, count=lambda n: f"{n:,}", plain=visible)
     environment.globals.update(bar=bar, stacked_bar=stacked_bar)
     return environment.get_template("report.html.jinja").render(page=Page(run, training))
 
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
-
-
-def _plain(text: Any) -> str:
-    return plain_text(str(text)).translate(_BIDI)
 
 
 @dataclass(frozen=True)
@@ -191,8 +185,7 @@ class Page:
     @cached_property
     def hues(self) -> dict[str, int]:
         """A colour for each type; the name is always written beside it."""
-        types = sorted({type_ for pair in self.errors.confusion for type_ in pair if type_}) if self.errors else []
-        return {type_: i % _HUES for i, type_ in enumerate(types)}
+        return hue_by_type({type_ for pair in self.errors.confusion for type_ in pair if type_} if self.errors else ())
 
     @property
     def facts(self) -> list[str]:
@@ -377,7 +370,7 @@ class Page:
             if span.start > position:
                 shown.append(Shown(_joined(words[position : span.start])))
             inside = _joined(words[span.start : min(span.end, end)])
-            shown.append(Shown(inside, _plain(span.type), self.hues.get(span.type, 0), span in right))
+            shown.append(Shown(inside, visible(span.type), self.hues.get(span.type, 0), span in right))
             position = span.end
         if position < end:
             shown.append(Shown(_joined(words[position:end])))
@@ -390,12 +383,12 @@ def _has_gold(path: Path) -> bool:
 
 
 def _joined(words: Sequence[str]) -> str:
-    return " ".join(_plain(w if len(w) <= _SHOWN_CHARACTERS else w[:_SHOWN_CHARACTERS] + "…") for w in words)
+    return " ".join(visible(w if len(w) <= _SHOWN_CHARACTERS else w[:_SHOWN_CHARACTERS] + "…") for w in words)
 
 
 def _place(one: Ranked) -> str:
     origin = one.prediction.origin
-    return _plain(f"{Path(origin.path).name}, {origin.unit} {origin.number}" if origin else f"sentence {one.number}")
+    return visible(f"{Path(origin.path).name}, {origin.unit} {origin.number}" if origin else f"sentence {one.number}")
 
 
 def _name_and_unit(name: str) -> tuple[str, str]:
