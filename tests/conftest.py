@@ -45,6 +45,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's command; skips where there is none, but in CI."""
+    from tests.browser import find_chromium
+
+    return find_chromium()
+
+
+@pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny BERT encoder that knows the words of the small files here."""
     from tests.encoders import make_bert

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
 
 import pytest
 
+from tests.browser import AXE, FLAGS, SCHEMES, needed
 from tests.report.runs import make_run
 from tf_tokclf.report.html import write_report
 
-AXE = Path(__file__).parent.parent.parent / "node_modules" / "axe-core" / "axe.min.js"
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
-SCHEMES = {"dark": 0, "light": 1}
 WIDTHS = (1200, 400)
 VIEWS = [(width, scheme) for width in WIDTHS for scheme in SCHEMES]
 
@@ -47,20 +33,6 @@ addEventListener("load", async () => {
   document.body.append(place);
 });
 </script>"""
-
-
-def needed(what: str, there: bool, how: str) -> None:
-    """Skip where something is not installed; in CI it has to be."""
-    if not there:
-        message = f"needs {what}: {how}"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    needed("Chromium", found is not None, "apt-get install chromium")
-    return str(found)
 
 
 @pytest.fixture(scope="session")
