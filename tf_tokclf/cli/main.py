@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": ("tf_tokclf.cli.compare", "compare_command", "Hold systems against each other."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
+    "serve": ("tf_tokclf.cli.serve", "serve_command", "Answer requests over HTTP, with a page to try a sentence."),
     "export": ("tf_tokclf.cli.export", "export_command", "Write a model for another runtime, and compare the two."),
     "push": ("tf_tokclf.cli.push", "push_command", "Publish a model on the Hugging Face Hub and read it back."),
 }

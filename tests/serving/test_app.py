@@ -1,0 +1,374 @@
+"""The application in this process: what it answers, what it refuses, what it counts and what it keeps to itself."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.serving.running import ask, metric, predict, served, wait_until
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.serving.app import create_app
+from tf_tokclf.serving.limits import Limits
+from tf_tokclf.serving.service import Service
+
+TEXTS = ["ada lovelace visited london .", "", "grace left  oslo", "x 😀 ada\n\nrome", "ada " * 60]
+
+
+@contextmanager
+def server_of(tagger: Tagger, **limits: Any) -> Iterator[int]:
+    service = Service(tagger, "tests/tiny", Limits(**limits))
+    service.start()
+    with served(create_app(service)) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def port(tagger: Tagger) -> Iterator[int]:
+    with server_of(tagger, max_texts=8, max_length=500, max_body_bytes=20_000) as port:
+        yield port
+
+
+def same(answers: list[dict[str, Any]], records: list[dict[str, Any]]) -> None:
+    """The same records, but for rounding in scores."""
+    assert len(answers) == len(records)
+    for answer, record in zip(answers, records):
+        assert list(answer) == list(record)
+        for name, value in record.items():
+            if name == "scores":
+                assert answer[name] == pytest.approx(value, abs=2e-5)
+            elif name == "spans":
+                assert [{**one, "score": 0} for one in answer[name]] == [{**one, "score": 0} for one in value]
+                assert [one["score"] for one in answer[name]] == pytest.approx(
+                    [one["score"] for one in value], abs=2e-5
+                )
+            elif name == "top":
+                assert [[one["label"] for one in word] for word in answer[name]] == [
+                    [one["label"] for one in word] for word in value
+                ]
+            else:
+                assert answer[name] == value
+
+
+def test_answers_are_the_records_of_predict(port: int, predicted):
+    answer = predict(port, inputs=TEXTS)
+    assert answer.status == 200
+    same(answer.json["predictions"], predicted(TEXTS))
+    assert any(one["spans"] for one in answer.json["predictions"])
+
+
+def test_a_text_alone_is_a_list_of_one(port: int, predicted):
+    same(predict(port, inputs=TEXTS[0]).json["predictions"], predicted(TEXTS[:1]))
+    assert predict(port, inputs=[]).json == {"predictions": []}
+
+
+def test_words_stay_as_they_are(port: int, predicted):
+    words = [["ada", "lovelace-x", "", "left", "oslo"], [], ["New York", "."]]
+    same(predict(port, inputs=words).json["predictions"], predicted(words))
+
+
+def test_options_are_those_of_predict(port: int, predicted):
+    options = ["--threshold", "0.6", "--top-k", "2", "--offset-unit", "utf16"]
+    answer = predict(port, inputs=TEXTS, threshold=0.6, top_k=2, offset_unit="utf16")
+    same(answer.json["predictions"], predicted(TEXTS, *options))
+    assert len(answer.json["predictions"][0]["top"][0]) == 2
+
+
+def test_a_whole_number_is_one_however_it_is_written(port: int):
+    answer = ask(port, "/predict", b'{"inputs": "ada", "top_k": 2.0}')
+    assert len(answer.json["predictions"][0]["top"][0]) == 2
+    assert "valid integer" in ask(port, "/predict", b'{"inputs": "ada", "top_k": 2.5}').detail
+
+
+def test_words_and_spans_can_be_left_out(port: int):
+    (only_spans,) = predict(port, inputs=TEXTS[0], words=False).json["predictions"]
+    assert list(only_spans) == ["text", "spans"]
+    (only_words,) = predict(port, inputs=TEXTS[0], spans=False).json["predictions"]
+    assert list(only_words) == ["text", "words", "labels", "scores"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"inputs": "a" * 501}, "inputs: String should have at most 500 characters"),
+        ({"inputs": ["a", "a" * 501]}, "inputs[1]: String should have at most 500 characters"),
+        ({"inputs": ["a"] * 9}, "inputs: List should have at most 8 items, not 9"),
+        ({"inputs": [["a"] * 501]}, "inputs[0]: List should have at most 500 items, not 501"),
+        ({"inputs": [["a"], "b"]}, "inputs[1]: Input should be a valid list"),
+        ({"inputs": ["a", 3]}, "inputs[1]: Input should be a valid string"),
+        ({"inputs": 3}, "inputs: neither a text, nor a list of texts, nor a list of lists of words"),
+        ({"inputs": None}, "inputs: neither a text"),
+        ({"inputs": "\ud800"}, "inputs: Input should be a valid string, unable to parse raw data as a unicode"),
+        ({}, "inputs: Field required"),
+        ({"inputs": "a", "threshold": 1.5}, "threshold: Input should be less than or equal to 1"),
+        ({"inputs": "a", "threshold": float("nan")}, "threshold: "),
+        ({"inputs": "a", "top_k": True}, "top_k: Input should be a valid integer"),
+        ({"inputs": "a", "treshold": 0.5}, "treshold: Extra inputs are not permitted"),
+        ({"inputs": list(range(8))}, "and 3 more"),
+        (["a"], "the body: should be a JSON object"),
+        (b'{"inputs": "a"', "the body: JSON decode error"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said(port: int, request_: Any, message: str):
+    answer = ask(port, "/predict", request_)
+    assert answer.status == 422
+    assert message in answer.detail
+
+
+@pytest.mark.parametrize("body", [b'{"inputs": "\xff"}', b"[" * 15_000])
+def test_what_no_reader_gets_through_is_said(port: int, body: bytes):
+    answer = ask(port, "/predict", body)
+    assert (answer.status, answer.detail) == (400, "the body: no UTF-8, or nested too deeply")
+
+
+def test_a_body_of_another_type_is_told_the_right_one(port: int):
+    answer = ask(port, "/predict", {"inputs": "a"}, content_type="text/plain")
+    assert (answer.status, answer.detail) == (422, "the body: should be a JSON object, sent as application/json")
+
+
+def test_a_threshold_needs_spans(tagger: Tagger):
+    from tf_tokclf.data.labels import LabelSet
+    from tf_tokclf.data.schemes import Scheme
+
+    labels = LabelSet(tagger.labels.names, Scheme.NONE)
+    without_spans = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels))
+    with server_of(without_spans) as port:
+        answer = predict(port, inputs="ada", threshold=0.5)
+        assert (answer.status, answer.detail) == (422, "threshold leaves out spans, and the model's labels spell none.")
+        page = ask(port, "/", b"text=ada+lovelace", content_type="application/x-www-form-urlencoded").text
+    assert "2 words in 2 words" in page
+    assert page.count("<mark") == 2
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("n_bytes", [20_001, 150_000])
+def test_large_bodies_are_refused(port: int, n_bytes: int, chunked: bool):
+    body = b'{"inputs": "' + b"a" * n_bytes + b'"}'
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("POST", "/predict", iter([body[:9], body[9:]]) if chunked else body, encode_chunked=chunked)
+        response = connection.getresponse()
+        assert response.status == 413
+        assert b"more than 20,000 bytes" in response.read()
+
+
+def test_a_huge_body_is_not_read_to_its_end(port: int):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000000\r\n\r\n")
+        answer = b""
+        try:
+            while not answer:
+                client.sendall(b"a" * 10_000)
+                client.settimeout(0.01)
+                try:
+                    answer = client.recv(1000)
+                except TimeoutError:
+                    client.settimeout(20)
+        except ConnectionError:
+            return
+        assert b" 413 " in answer
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(tagger: Tagger):
+    with server_of(tagger, timeout_s=0.2) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"inputs')
+        assert b" 408 " in client.recv(1000)
+        assert metric(port, 'tf_tokclf_requests_total{path="/predict",status="408"}') == 1
+
+
+class Gated:
+    """A forward pass that waits at a gate."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        self._forward = tagger._forward
+        self.gate = threading.Event()
+        self.gate.set()
+        self.waits = threading.Event()
+        self.tagger = tagger.with_forward(self)
+
+    def __call__(self, *batch: Any) -> Any:
+        if not self.gate.is_set():
+            self.waits.set()
+        assert self.gate.wait(20)
+        return self._forward(*batch)
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
+    gated = Gated(tagger)
+    with server_of(gated.tagger, timeout_s=0.2) as port:
+        gated.gate.clear()
+        answer = predict(port, inputs="ada")
+        assert (answer.status, answer.detail) == (504, "no answer within 0.2 s")
+        wait_until(lambda: ask(port, "/health").status == 503)
+        assert ask(port, "/health").json["status"] == "stuck"
+        gated.gate.set()
+        wait_until(lambda: ask(port, "/health").json["status"] == "ready")
+        assert predict(port, inputs="ada").status == 200
+
+
+def test_what_is_too_much_at_once_is_turned_away(tagger: Tagger):
+    gated = Gated(tagger)
+    with server_of(gated.tagger, max_texts=4, max_waiting_texts=6) as port, ThreadPoolExecutor(8) as pool:
+        gated.gate.clear()
+        first = pool.submit(predict, port, inputs="ada")
+        assert gated.waits.wait(20)
+        waiting = [pool.submit(predict, port, inputs=["ada"] * 3) for _ in range(2)]
+        wait_until(lambda: metric(port, "tf_tokclf_waiting_texts") == 6)
+        refused = predict(port, inputs="grace")
+        page = ask(port, "/", b"text=grace", content_type="application/x-www-form-urlencoded")
+        assert (refused.status, page.status) == (503, 503)
+        assert int(refused.headers["retry-after"]) >= 1
+        assert "too much waits already" in refused.detail
+        assert "too much waits already" in page.text
+        gated.gate.set()
+        assert [one.result().status for one in (first, *waiting)] == [200, 200, 200]
+        assert predict(port, inputs="grace").status == 200
+
+
+def test_limits_that_contradict_each_other_are_refused():
+    with pytest.raises(UserError, match="Raise --max-waiting-texts or lower --max-texts"):
+        Limits(max_texts=10, max_waiting_texts=9)
+
+
+def test_texts_of_one_request_are_neighbours_and_those_of_others_are_not(tagger: Tagger):
+    reading = replace(tagger.info.reading, context_sentences=1)
+    with_context = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading))
+    texts = ["ada left", "paris .", "grace saw rome"]
+    sentences = Service(with_context, "m", Limits()).sentences_of(texts)
+    alone = [next(with_context.tag([one])).scores for one in sentences]
+    together = [one.scores for one in with_context.tag(sentences)]
+    assert alone != [pytest.approx(scores, abs=1e-4) for scores in together]
+    gated = Gated(with_context)
+    with server_of(gated.tagger) as port, ThreadPoolExecutor(8) as pool:
+        gated.gate.clear()
+        first = pool.submit(predict, port, inputs="ada")
+        assert gated.waits.wait(20)
+        singly = [pool.submit(predict, port, inputs=text) for text in texts]
+        jointly = pool.submit(predict, port, inputs=texts)
+        wait_until(lambda: metric(port, "tf_tokclf_waiting_texts") == 6)
+        gated.gate.set()
+        assert first.result().status == 200
+        scores = [answer.result().json["predictions"][0]["scores"] for answer in singly]
+        assert scores == [pytest.approx(one, abs=1e-4) for one in alone]
+        scores = [one["scores"] for one in jointly.result().json["predictions"]]
+        assert scores == [pytest.approx(one, abs=1e-4) for one in together]
+        assert metric(port, "tf_tokclf_batch_texts_sum") == 7
+
+
+def test_a_model_that_fails_is_answered_and_logged_without_the_text(tagger: Tagger, caplog: pytest.LogCaptureFixture):
+    gated = Gated(tagger)
+
+    def failing(input_ids: Any, *rest: Any) -> Any:
+        if input_ids.shape[1] > 40:
+            raise ValueError(f"secret {input_ids.tolist()}")
+        return gated(input_ids, *rest)
+
+    with server_of(tagger.with_forward(failing)) as port:
+        answer = predict(port, inputs="secret " * 30)
+        page = ask(port, "/", b"text=" + b"secret+" * 30, content_type="application/x-www-form-urlencoded")
+        assert (answer.status, page.status) == (500, 500)
+        assert "the model failed on this request" in answer.detail
+        assert "the model failed on this request" in page.text
+        assert predict(port, inputs="ada").status == 200
+    assert "ValueError in a batch" in caplog.text
+    assert "secret [" not in caplog.text
+
+
+def test_what_else_fails_is_answered_and_logged_without_its_message(
+    tagger: Tagger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    def failing(self: Service, inputs: Any) -> Any:
+        raise RuntimeError(f"about {inputs}")
+
+    monkeypatch.setattr(Service, "sentences_of", failing)
+    with server_of(tagger) as port:
+        answer = predict(port, inputs="secret")
+        assert (answer.status, answer.detail) == (500, "the server failed; its log says where")
+        assert metric(port, 'tf_tokclf_requests_total{path="/predict",status="500"}') == 1
+    assert "RuntimeError in a request" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_requests_texts_and_batches_are_counted(tagger: Tagger):
+    with server_of(tagger) as port:
+        predict(port, inputs=["ada left oslo", "rome"])
+        ask(port, "/predict", {"inputs": 3})
+        ask(port, "/predict")
+        ask(port, "/no/such/page")
+        answer = ask(port, "/metrics")
+        assert answer.headers["content-type"].startswith("text/plain")
+        for name, value in {
+            'tf_tokclf_requests_total{path="/predict",status="200"}': 1,
+            'tf_tokclf_requests_total{path="/predict",status="422"}': 1,
+            'tf_tokclf_requests_total{path="/predict",status="405"}': 1,
+            'tf_tokclf_requests_total{path="other",status="404"}': 1,
+            "tf_tokclf_texts_total": 2,
+            "tf_tokclf_words_total": 4,
+            "tf_tokclf_batch_texts_sum": 2,
+            "tf_tokclf_batch_requests_count": 1,
+            "tf_tokclf_waiting_texts": 0,
+            "tf_tokclf_requests_in_hand": 1,
+        }.items():
+            assert metric(port, name) == value, name
+
+
+def test_health_says_what_is_served(port: int):
+    answer = ask(port, "/health")
+    assert (answer.status, answer.json["status"], answer.json["model"]) == (200, "ready", "tests/tiny")
+    assert answer.json["labels"][0] == "O"
+
+
+def test_the_page_escapes_what_it_shows(port: int):
+    body = b"text=%3Cscript%3Ealert(1)%3C/script%3E+ada+%E2%80%AE%1B%5B2J%0D%0A%22%3E"
+    answer = ask(port, "/", body, content_type="application/x-www-form-urlencoded")
+    assert answer.status == 200
+    assert "<script" not in answer.text
+    assert "&lt;" in answer.text
+    assert "\u202e" not in answer.text.partition("<textarea")[0]
+    assert "\x1b" not in answer.text.partition("<textarea")[0]
+
+
+def test_the_page_fetches_nothing_and_is_kept_nowhere(port: int):
+    answer = ask(port, "/")
+    assert "script" not in answer.text
+    assert " src=" not in answer.text
+    assert "http" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_page_says_when_a_text_is_too_long(port: int):
+    answer = ask(port, "/", b"text=" + b"a" * 501, content_type="application/x-www-form-urlencoded")
+    assert answer.status == 422
+    assert "The text has 501 characters, more than 500." in answer.text
+
+
+def test_a_connection_serves_request_after_request(port: int):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        for i in range(20):
+            body = json.dumps({"inputs": "ada " * i, "spans": False})
+            connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            assert connection.getresponse().read().count(b'"ada"') == i
+
+
+def test_clients_that_go_away_leave_nothing_behind(tagger: Tagger):
+    gated = Gated(tagger)
+    with server_of(gated.tagger, timeout_s=1) as port:
+        gated.gate.clear()
+        for _ in range(20):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("POST", "/predict", '{"inputs": "ada"}', {"Content-Type": "application/json"})
+            connection.close()
+        time.sleep(0.2)
+        gated.gate.set()
+        assert predict(port, inputs="ada").status == 200
+        wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") == 1)

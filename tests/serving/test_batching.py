@@ -1,0 +1,146 @@
+"""Jobs that run together: each gets its own results, whatever happens to the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tf_tokclf.serving.batching import Batcher, Busy, Closed, WorkFailed
+
+
+class Work:
+    """Ten times each number; remembers the batches, waits at a gate, and cannot bear 13."""
+
+    def __init__(self, *, open: bool = True) -> None:
+        self.batches: list[list[list[int]]] = []
+        self.begun = threading.Event()
+        self.gate = threading.Event()
+        if open:
+            self.gate.set()
+
+    def __call__(self, jobs: list[Sequence[int]]) -> list[list[int]]:
+        self.batches.append([list(job) for job in jobs])
+        self.begun.set()
+        assert self.gate.wait(20)
+        for job in jobs:
+            if 13 in job:
+                raise ValueError(f"a secret: {job}")
+        return [[10 * item for item in job] for job in jobs]
+
+
+def batcher_of(work: Work, **options: float) -> Batcher[int, int]:
+    batcher = Batcher(work, **{"max_items": 4, "max_wait_s": 0.2, "max_waiting": 10, **options})
+    batcher.start()
+    return batcher
+
+
+def behind_a_closed_gate(*jobs: list[int], **options: float) -> tuple[Work, Batcher[int, int], list[Future]]:
+    """A batch of its own that waits at the gate, and jobs that wait for it to end."""
+    work = Work(open=False)
+    batcher = batcher_of(work, **options)
+    first = batcher.submit([0])
+    assert work.begun.wait(20)
+    return work, batcher, [first, *map(batcher.submit, jobs)]
+
+
+def test_jobs_that_arrive_together_run_together():
+    work, batcher, futures = behind_a_closed_gate([1], [2, 3], [4])
+    work.gate.set()
+    assert [future.result(20) for future in futures] == [[0], [10], [20, 30], [40]]
+    batcher.close()
+    assert work.batches == [[[0]], [[1], [2, 3], [4]]]
+
+
+def test_a_batch_ends_before_the_job_that_is_too_much():
+    work, batcher, futures = behind_a_closed_gate([1, 2, 3], [4, 5], [6, 7, 8, 9, 10])
+    work.gate.set()
+    batcher.close()
+    assert futures[-1].result(0) == [60, 70, 80, 90, 100]
+    assert work.batches[1:] == [[[1, 2, 3]], [[4, 5]], [[6, 7, 8, 9, 10]]]
+
+
+def test_a_lone_job_waits_no_longer_than_it_has_to():
+    batcher = batcher_of(Work(), max_wait_s=0.05)
+    begun = time.monotonic()
+    assert batcher.submit([1]).result(20) == [10]
+    assert 0.04 < time.monotonic() - begun < 5
+    batcher.close()
+
+
+def test_a_full_batch_does_not_wait():
+    batcher = batcher_of(Work(), max_wait_s=60)
+    assert batcher.submit([1, 2, 3, 4]).result(20) == [10, 20, 30, 40]
+    batcher.close()
+
+
+def test_what_does_not_fit_into_the_queue_is_turned_away():
+    work, batcher, futures = behind_a_closed_gate([1] * 6, max_waiting=8)
+    with pytest.raises(Busy) as refused:
+        batcher.submit([2] * 3)
+    assert refused.value.retry_after_s >= 1
+    futures.append(batcher.submit([2] * 2))
+    assert batcher.n_waiting == 8
+    work.gate.set()
+    assert [len(future.result(20)) for future in futures] == [1, 6, 2]
+    assert batcher.submit([3] * 8).result(20) == [30] * 8
+    batcher.close()
+
+
+def test_jobs_that_nobody_waits_for_are_dropped_and_make_room():
+    work, batcher, futures = behind_a_closed_gate([1] * 8, max_waiting=8)
+    assert futures[1].cancel()
+    later = batcher.submit([2] * 8)
+    assert later.cancel()
+    last = batcher.submit([3])
+    work.gate.set()
+    assert last.result(20) == [30]
+    batcher.close()
+    assert work.batches == [[[0]], [[3]]]
+
+
+def test_only_the_job_fails_that_has_to(caplog: pytest.LogCaptureFixture):
+    work, batcher, futures = behind_a_closed_gate([1], [13], [2])
+    work.gate.set()
+    assert futures[1].result(20) == [10]
+    assert futures[3].result(20) == [20]
+    with pytest.raises(WorkFailed, match="ValueError"):
+        futures[2].result(20)
+    batcher.close()
+    assert "ValueError in a batch" in caplog.text
+    assert "[13]" not in caplog.text
+
+
+def test_closing_finishes_what_waits():
+    work, batcher, futures = behind_a_closed_gate([1], [2])
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    time.sleep(0.05)
+    assert closing.is_alive()
+    work.gate.set()
+    closing.join(20)
+    assert [future.result(0) for future in futures] == [[0], [10], [20]]
+    with pytest.raises(Closed):
+        batcher.submit([3])
+
+
+def test_many_threads_get_their_own():
+    watched: list[tuple[int, int, float]] = []
+    batcher: Batcher[int, int] = Batcher(
+        Work(), max_items=16, max_wait_s=0.001, max_waiting=10_000, watch=lambda *batch: watched.append(batch)
+    )
+    batcher.start()
+
+    def ask(number: int) -> bool:
+        items = list(range(1000 * number, 1000 * number + number % 5))
+        return batcher.submit(items).result(20) == [10 * item for item in items]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(ask, range(500, 1500)))
+    batcher.close()
+    assert sum(n_jobs for n_jobs, _, _ in watched) == 1000
+    assert max(n_items for _, n_items, _ in watched) <= 16
+    assert len(watched) < 1000

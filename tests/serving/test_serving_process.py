@@ -1,0 +1,137 @@
+"""`tf-tokclf serve` as a process: many clients at once, the end of it, and what it prints."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.serving.running import Answer, ServeProcess, ask, is_listening, metric, predict, wait_until
+from tests.serving.test_app import same
+from tf_tokclf.cli.main import cli
+
+WORDS = ("ada", "grace", "london", "oslo", "visited", "left", "x", "-", ".")
+
+
+def texts_of(seed: int, n: int, longest: int) -> list[str]:
+    """Different texts, short and long."""
+    rng = np.random.default_rng(seed)
+    return [f"{i} " + " ".join(rng.choice(WORDS, rng.integers(0, longest))) for i in range(n)]
+
+
+def test_nothing_is_lost_or_mixed_up_under_concurrency(server: ServeProcess, predicted):
+    texts = texts_of(3, 600, 40)
+    requests = [texts[i : i + 1 + i % 5] for i in range(0, 600, 5)] + [[text] for text in texts[::3]]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda request: predict(server.port, inputs=request), requests))
+    assert {answer.status for answer in answers} == {200}
+    records = dict(zip(texts, predicted(texts)))
+    for request, answer in zip(requests, answers):
+        same(answer.json["predictions"], [records[text] for text in request])
+    batches = metric(server.port, "tf_tokclf_batch_requests_count")
+    assert metric(server.port, "tf_tokclf_batch_requests_sum") > 1.5 * batches
+
+
+def test_nothing_of_a_request_is_printed(server: ServeProcess):
+    hidden = "zyxwv"
+    requests = [
+        {"inputs": f"{hidden} {hidden}"},
+        {"inputs": [hidden, 3]},
+        {"inputs": hidden * 1000},
+        {hidden: hidden},
+        f'{{"inputs": "{hidden}'.encode(),
+        f"{hidden}\xff".encode("latin-1"),
+    ]
+    assert [ask(server.port, "/predict", one).status for one in requests] == [200, 422, 422, 422, 422, 400]
+    ask(server.port, f"/?text={hidden}")
+    ask(server.port, f"/{hidden}")
+    ask(server.port, "/", hidden.encode(), content_type=hidden)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(f"{hidden} nothing of HTTP\r\n\r\n".encode())
+        client.recv(1000)
+    assert hidden not in server.log
+    assert hidden not in ask(server.port, "/metrics").text
+
+
+def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Path, predicted):
+    texts = texts_of(5, 2000, 60)
+    requests = [texts[i : i + 50] for i in range(0, 2000, 50)]
+    answers: dict[int, Answer] = {}
+
+    def client(i: int) -> None:
+        answers[i] = predict(process.port, inputs=requests[i])
+
+    with ServeProcess(tiny_classifier, tmp_path, "--max-waiting-texts", "5000", "--max-batch-texts", "8") as process:
+        port = process.port
+        threads = [threading.Thread(target=client, args=[i]) for i in range(len(requests))]
+        for thread in threads:
+            thread.start()
+        # All have come, few are answered.
+        wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") + len(answers) >= len(requests))
+        n_before = len(answers)
+        assert process.stop(signal.SIGTERM) == 0
+        for thread in threads:
+            thread.join()
+        assert not is_listening(port)
+        assert process.log.splitlines()[-1] == "stopped"
+        assert "Traceback" not in process.log
+    assert n_before < len(requests) / 2
+    assert [answers[i].status for i in range(len(requests))] == [200] * len(requests)
+    records = predicted(texts)
+    for i, request in enumerate(requests):
+        same(answers[i].json["predictions"], records[50 * i : 50 * i + len(request)])
+
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(cli, ["serve", str(tmp_path / "no-model"), "--port", str(port)])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: port {port} of 127.0.0.1 is taken. Choose another with --port; 0 takes one that is free.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["./nothing"], "there is no model folder ./nothing"),
+        (["x", "--host", "no.such.host.invalid"], "there is no host 'no.such.host.invalid'"),
+        (["x", "--host", "192.0.2.1"], "cannot listen on port 0 of 192.0.2.1"),
+        (["x", "--max-texts", "2000"], "Raise --max-waiting-texts or lower --max-texts."),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(args: list[str], message: str):
+    result = CliRunner().invoke(cli, ["serve", "--port", "0", *args])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "prometheus_client"])
+def test_a_missing_extra_is_one_message(missing: str):
+    code = (
+        f"import sys; sys.modules['{missing}'] = None\n"
+        "from tf_tokclf.cli.main import cli\ncli(['serve', 'x', '--port', '0'], prog_name='tf-tokclf')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: serving needs {missing}, which is not installed. "
+        "Install it: python -m pip install 'tf-tokclf[serve]'\n"
+    )
+
+
+def test_the_log_of_a_server_is_short(server: ServeProcess):
+    # Libraries speak too, since it runs with --verbose; the server itself says one thing.
+    assert server.log.count("serving on http://127.0.0.1:") == 1
+    assert "Traceback" not in server.log
+    assert "Error" not in server.log

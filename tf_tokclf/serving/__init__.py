@@ -1,0 +1,1 @@
+"""A classifier over HTTP, and a page to try it."""

@@ -1,0 +1,171 @@
+"""What stands before the application: requests that are too large or take too long, and errors, end here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Collection
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tf_tokclf.serving.limits import Limits
+from tf_tokclf.serving.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+# Bodies that are in memory at once, in multiples of the largest one.
+_BODIES_AT_ONCE = 64
+# Of a body that is too large so much is read, in multiples of the largest one, before it is refused: a client that is
+# still sending when the connection closes never sees the answer.
+_DISCARDED = 8
+
+
+class Refusal(Exception):
+    """An answer in place of the application's."""
+
+    def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None) -> None:
+        self.status = status
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        super().__init__(detail)
+
+
+class Gate:
+    """An ASGI application around another one.
+
+    Bodies are read whole before the application sees the request. What it raises is answered with 500 and logged
+    without its message, which might quote a text. paths: those that are counted by name.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, paths: Collection[str]) -> None:
+        self._app = app
+        self._limits = limits
+        self._metrics = metrics
+        self._paths = frozenset(paths)
+        self._n_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the application's life as a whole."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        begun = time.perf_counter()
+        try:
+            with self._metrics.in_hand.track_inprogress():
+                await self._answer(scope, receive, answer)
+        finally:
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            self._metrics.count_request(path, answer.status, time.perf_counter() - begun)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            await self._pass_on(scope, receive, answer)
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+        except Exception as error:
+            trace = "".join(traceback.format_tb(error.__traceback__))
+            log.error("%s in a request, at:\n%s", type(error).__name__, trace)
+            await answer.refuse(Refusal(500, "the server failed; its log says where"))
+
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        body = _Body(receive)
+        timeout_s = self._limits.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s) as deadline:
+                # An answer that has begun is sent to its end.
+                answer.on_start = lambda: deadline.reschedule(None)
+                await self._read(scope, body)
+                await self._app(scope, body.replay, answer.send)
+        except TimeoutError:
+            if not body.is_whole:
+                raise Refusal(408, f"the request did not arrive within {timeout_s:g} s") from None
+            raise Refusal(504, f"no answer within {timeout_s:g} s", retry_after_s=1) from None
+        finally:
+            answer.on_start = _nothing
+            self._n_bytes -= body.n_bytes
+
+    async def _read(self, scope: Scope, body: _Body) -> None:
+        limit = self._limits.max_body_bytes
+        announced = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+        while not body.is_whole and body.n_bytes <= limit and announced <= limit:
+            before = body.n_bytes
+            await body.read_on()
+            self._n_bytes += body.n_bytes - before
+            if self._n_bytes > _BODIES_AT_ONCE * limit:
+                raise Refusal(503, "too many large requests at once", retry_after_s=1)
+        if body.n_bytes > limit or announced > limit:
+            await body.discard(_DISCARDED * limit)
+            raise Refusal(413, f"the request has more than {limit:,} bytes")
+
+
+def _nothing() -> None:
+    """Nothing."""
+
+
+class _Body:
+    """A request's body as it arrives."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._parts: list[bytes] = []
+        self._is_given = False
+        self.is_whole = False
+        self.n_bytes = 0
+
+    async def read_on(self) -> None:
+        """Take in the next part."""
+        message = await self._receive()
+        part = message.get("body", b"")
+        self._parts.append(part)
+        self.n_bytes += len(part)
+        # A client that has gone sends no more.
+        self.is_whole = not message.get("more_body", False)
+
+    async def discard(self, n_bytes: int) -> None:
+        """Read what is left, at most about so much, and forget it."""
+        n_read = 0
+        while not self.is_whole and n_read < n_bytes:
+            message = await self._receive()
+            n_read += len(message.get("body", b""))
+            self.is_whole = not message.get("more_body", False)
+
+    async def replay(self) -> Message:
+        """What the application receives: the body at once, then whatever the client does."""
+        if self._is_given:
+            return await self._receive()
+        self._is_given = True
+        body, self._parts = b"".join(self._parts), []
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+class _Answer:
+    """The way back to the client."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._has_begun = False
+        self.on_start: Callable[[], None] = _nothing
+        self.status = 499  # what a request is counted as when the client goes before it is answered
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the application's answer."""
+        if message["type"] == "http.response.start":
+            self._has_begun = True
+            self.status = message["status"]
+            self.on_start()
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with a problem, unless another answer has begun."""
+        if self._has_begun:
+            return
+        body = json.dumps({"detail": refusal.detail}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if refusal.retry_after_s is not None:
+            headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})

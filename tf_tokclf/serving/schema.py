@@ -1,0 +1,156 @@
+"""What `/predict` takes and gives, and what is said of a request that it cannot take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, create_model
+
+from tf_tokclf.serving.limits import Limits
+
+_LISTED_PROBLEMS = 5
+
+# 2.0 is an integer to JSON, though not to a strict pydantic.
+Integer = Annotated[int, BeforeValidator(lambda x: int(x) if isinstance(x, float) and x.is_integer() else x)]
+Inputs = str | list[str] | list[list[str]]
+
+
+class PredictOptions(BaseModel):
+    """What is wanted of each prediction."""
+
+    # Strict: "1" is no number, and true is no 1.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    threshold: float | None = Field(None, ge=0, le=1, description="Leave out spans whose score is below.")
+    top_k: Integer = Field(0, ge=0, description="Also the so many likeliest labels of each word.")
+    words: bool = Field(True, description="Give words, labels and scores.")
+    spans: bool = Field(True, description="Give spans.")
+    offset_unit: Literal["codepoint", "utf16", "byte"] = Field("codepoint", description="What places in texts count.")
+
+
+class PredictRequest(PredictOptions):
+    """What a client wants labelled."""
+
+    inputs: Inputs
+
+
+class SpanAnswer(BaseModel):
+    """A typed run of words."""
+
+    type: str
+    score: float | None = Field(description="The smallest probability among its words' labels.")
+    first_word: int
+    end_word: int = Field(description="The first word behind it.")
+    start: int = Field(description="Where it begins in the text, or in the words joined by blanks.")
+    end: int
+    text: str
+
+
+class LabelAnswer(BaseModel):
+    """A label that a word might have."""
+
+    label: str
+    score: float | None
+
+
+class Prediction(BaseModel):
+    """A text with its labels: the record that `tf-tokclf predict` writes as a line of JSON."""
+
+    text: str | None = Field(None, description="As it came; not there for lists of words.")
+    words: list[str] | None = None
+    labels: list[str] | None = None
+    scores: list[float | None] | None = Field(
+        None, description="The probability of each word's label, null for what the model never saw."
+    )
+    spans: list[SpanAnswer] | None = None
+    top: list[list[LabelAnswer]] | None = None
+
+
+class Predictions(BaseModel):
+    """A prediction for each input, in order."""
+
+    predictions: list[Prediction]
+
+
+class Problem(BaseModel):
+    """Why there is no prediction."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the server answers, and with what."""
+
+    status: Literal["ready", "stuck"]
+    model: str
+    version: str
+    labels: list[str]
+    waiting_texts: int
+
+
+def request_model(limits: Limits) -> type[PredictRequest]:
+    """The requests that `limits` let through."""
+    length = limits.max_length
+    text = Annotated[str, Field(max_length=length)]
+    words = Annotated[list[text], Field(max_length=length)]  # type: ignore[valid-type]
+    text_schema = {"type": "string", "maxLength": length}
+    words_schema = {"type": "array", "items": text_schema, "maxItems": length}
+    schema = {
+        # Not oneOf, as pydantic would have it: an empty list is both an empty list of texts and one of lists of words.
+        "anyOf": [
+            text_schema,
+            {"type": "array", "items": text_schema, "maxItems": limits.max_texts},
+            {"type": "array", "items": words_schema, "maxItems": limits.max_texts},
+        ],
+        "description": "A text, a list of texts, or a list of lists of words.",
+        "examples": ["Ada Lovelace lived in London"],
+    }
+    inputs = Annotated[
+        Annotated[text, Tag("text")]  # type: ignore[valid-type]
+        | Annotated[list[text], Field(max_length=limits.max_texts), Tag("texts")]  # type: ignore[valid-type]
+        | Annotated[list[words], Field(max_length=limits.max_texts), Tag("words")],  # type: ignore[valid-type]
+        Discriminator(
+            _kind_of_inputs,
+            custom_error_type="inputs",
+            custom_error_message="neither a text, nor a list of texts, nor a list of lists of words",
+        ),
+        WithJsonSchema(schema),
+    ]
+    return create_model("PredictRequest", __base__=PredictRequest, __doc__=PredictRequest.__doc__, inputs=(inputs, ...))
+
+
+def _kind_of_inputs(value: Any) -> str | None:
+    """What `inputs` looks meant as, so that a mistake in it is told once and not for each thing it might be."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, list):
+        return "words" if value and isinstance(value[0], list) else "texts"
+    return None
+
+
+def problem_of(errors: Iterable[Mapping[str, Any]]) -> str:
+    """What pydantic found, in one line and without what stood there.
+
+    >>> problem_of([{"loc": ("body", "inputs", "texts", 3), "msg": "Input should be a valid string"}])
+    'inputs[3]: Input should be a valid string'
+    """
+    found = [f"{_place(error['loc'])}: {_message(error)}" for error in errors]
+    more = len(found) - _LISTED_PROBLEMS
+    return "; ".join([*found[:_LISTED_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error.get("type") == "model_attributes_type":
+        return "should be a JSON object, sent as application/json"
+    return error["msg"].replace(" after validation,", ",")
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    # In front stands where it came from, behind `inputs` the kind of it.
+    steps = [step for i, step in enumerate(location[1:]) if not (i == 1 and location[1] == "inputs")]
+    if not steps or isinstance(steps[0], int):
+        return "the body"
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else step if i == 0 else f".{step}" for i, step in enumerate(steps)
+    )

@@ -1,0 +1,105 @@
+"""A classifier that many requests share: their texts are labelled together, each request gets its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from tf_tokclf.data.record_streams import Record, text_sentence
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.prediction_formats import Details, json_record
+from tf_tokclf.inference.tagged import TaggedSentence
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.serving.batching import Batcher
+from tf_tokclf.serving.limits import Limits
+from tf_tokclf.serving.metrics import Metrics
+from tf_tokclf.serving.schema import Inputs, PredictOptions
+
+# Numbers of words, and of texts, of the passes that come before the first request.
+_WARM_UP_WORDS = (4, 12, 30)
+_WARM_UP_TEXTS = (1, 8)
+
+
+class Service:
+    """Labels what requests bring."""
+
+    def __init__(self, tagger: Tagger, model_name: str, limits: Limits) -> None:
+        self.tagger = tagger
+        self.model_name = model_name
+        self.limits = limits
+        self.metrics = Metrics(model_name)
+        self._batcher: Batcher[Sentence, TaggedSentence] = Batcher(
+            self._tag,
+            max_items=limits.max_batch_texts,
+            max_wait_s=limits.max_wait_s,
+            max_waiting=limits.max_waiting_texts,
+            watch=self.metrics.count_batch,
+        )
+        self.metrics.watch_waiting(lambda: self.n_waiting)
+
+    @property
+    def n_waiting(self) -> int:
+        """Texts that wait for the model."""
+        return self._batcher.n_waiting
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the model has worked on a batch for so long that all who waited for it have gone."""
+        return self._batcher.busy_s > 2 * self.limits.timeout_s
+
+    def start(self) -> None:
+        """Run the model a few times, as the first passes take longest, and begin to take requests."""
+        for n_texts in _WARM_UP_TEXTS:
+            for n_words in _WARM_UP_WORDS:
+                self._tag([[Sentence(("a",) * n_words)] * n_texts])
+        self._batcher.start()
+
+    def close(self) -> None:
+        """Finish what waits, and take no more."""
+        self._batcher.close()
+
+    def sentences_of(self, inputs: Inputs) -> list[Sentence]:
+        """The inputs of a request, texts split into words as the training data's were."""
+        items: Sequence[str | list[str]] = [inputs] if isinstance(inputs, str) else inputs
+        rule = self.tagger.info.word_splitting
+        return [text_sentence(item, rule) if isinstance(item, str) else Sentence(tuple(item)) for item in items]
+
+    async def tag(self, inputs: Inputs) -> list[TaggedSentence]:
+        """The inputs with their labels. Raises Busy, Closed or WorkFailed."""
+        sentences = await asyncio.to_thread(self.sentences_of, inputs)
+        if not sentences:
+            return []
+        tagged = await asyncio.wrap_future(self._batcher.submit(sentences))
+        self.metrics.texts.inc(len(sentences))
+        self.metrics.words.inc(sum(map(len, sentences)))
+        return tagged
+
+    async def predict(self, inputs: Inputs, options: PredictOptions) -> list[dict[str, Any]]:
+        """The records that `tf-tokclf predict` would write of the inputs."""
+        if options.threshold is not None and self.tagger.labels.outside is None:
+            raise UserError("threshold leaves out spans, and the model's labels spell none.")
+        tagged = await self.tag(inputs)
+        return await asyncio.to_thread(lambda: [_record(one, options) for one in tagged])
+
+    def _tag(self, requests: list[Sequence[Sentence]]) -> list[list[TaggedSentence]]:
+        # A request's texts are neighbours where the model reads neighbours, and never those of another.
+        sentences = [replace(one, document=str(number)) for number, own in enumerate(requests) for one in own]
+        tagged = self.tagger.tag(sentences)
+        return [list(islice(tagged, len(own))) for own in requests]
+
+
+def _record(tagged: TaggedSentence, options: PredictOptions) -> dict[str, Any]:
+    if options.threshold is not None:
+        tagged = tagged.without_spans_below(options.threshold)
+    details = Details(top_k=options.top_k, offset_unit=options.offset_unit)
+    record = json_record(Record(_ORIGIN, None, tagged.sentence), tagged, details)
+    unwanted = [*(() if options.words else _OF_WORDS), *(() if options.spans else ("spans",))]
+    return {name: value for name, value in record.items() if name not in unwanted}
+
+
+_ORIGIN = Origin("a request", 1)
+_OF_WORDS = ("words", "labels", "scores")
