@@ -41,6 +41,15 @@ class UserError(Exception):
         return f"{message} {self.hint}" if self.hint else message
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says, in a line, without the full stop.
+
+    >>> first_line(ValueError("no such thing.\\nAnd more")), first_line(KeyError())
+    ('no such thing', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
+
+
 class JobError(Exception):
     """The job itself failed though nothing in the user's input is wrong: exit code 1."""
 

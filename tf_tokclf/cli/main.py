@@ -72,6 +72,20 @@ class LazyGroup(click.Group):
             # The reader of our output has gone: not an error, and Python's own flush at exit must not fail on it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            _stop_at(error)
+
+
+def _stop_at(error: OSError) -> NoReturn:
+    """Of what the system refuses in a place that nobody foresaw, say what and where."""
+    from tf_tokclf.run_dir import DISK_FULL
+
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+    if error.errno in DISK_FULL:
+        _stop(f"{place}the disk is full ({error.strerror}). Make room, then start again.", code=1)
+    _stop(f"{place}{error.strerror}. Check the path, its permissions and its disk.", code=2)
 
 
 def _stop(message: str, *, code: int) -> NoReturn:

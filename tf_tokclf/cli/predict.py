@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +152,14 @@ def predict_command(
     log.info("%s", stream)
     part = None
     if shard:
-        records = open_records(source, data, keep_errors=keep_errors).records()
-        part = Shard.of((record.sentence for record in records), *shard, look_ahead_words=look_ahead)
+        with closing(open_records(source, data, keep_errors=keep_errors)) as every:
+            sentences = (record.sentence for record in every.records())
+            part = Shard.of(sentences, *shard, look_ahead_words=look_ahead)
         log.info("shard %d of %d: %s", *shard, _records_text(part.records))
     chosen = choose_output_format(output_format, output, stream.format)
     details = Details(**written, model_name=Path(model).name)
     file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, details)
-    with RecordProgress() as progress:
+    with closing(stream), RecordProgress() as progress:
         job = Prediction(
             tagger,
             stream,

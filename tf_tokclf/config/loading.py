@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 import yaml
@@ -13,10 +14,17 @@ from pydantic import BaseModel, ValidationError
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.settings import section_class
 from tf_tokclf.config.shipped import shipped_config
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.run_dir import open_whole
 
 Tree = dict[str, Any]
+
+# What should be there, where pydantic speaks of Python's classes.
+_KINDS = {"model_type": "a section of settings", "tuple_type": "a list", "dict_type": "a mapping"}
+# Of a wrong value so much is shown: YAML can write enormous ones in a few lines.
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
+_SHORT.maxlevel = 2
 
 
 def load_config(
@@ -44,11 +52,13 @@ def load_config(
 def read_yaml(path: str | Path) -> Tree:
     """The mapping in a YAML file, or in the shipped configuration of that name when there is no such file."""
     path = Path(path)
-    found = path if path.is_file() else shipped_config(path)
+    if path.is_dir():
+        raise UserError("is a folder, and a configuration file was expected.", path=path, hint="Name a file in it.")
+    found = path if path.exists() else shipped_config(path)
     if found is None:
         raise UserError("there is no such configuration file.", path=path, hint="Make one: tf-tokclf init")
     try:
-        tree = yaml.safe_load(found.read_text(encoding="utf-8"))
+        tree = _parsed(found.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8 text (byte {error.start}).", path=found, hint="Save it as UTF-8.") from error
     except yaml.YAMLError as error:
@@ -58,12 +68,49 @@ def read_yaml(path: str | Path) -> Tree:
             f"not valid YAML: {problem}.", path=found, line=mark.line + 1 if mark else None, hint="Mend that line."
         ) from error
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}.", path=found) from error
+        raise UserError(f"cannot be read: {error.strerror}.", path=found, hint="Check its permissions.") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise UserError("a configuration is a mapping of sections.", path=found, hint="See tf-tokclf init.")
     return tree
+
+
+def _parsed(text: str) -> Any:
+    """The value of a YAML text. Raises YAMLError for everything that is wrong with it.
+
+    Keys that come twice are refused: YAML would keep the last, and drop the first in silence.
+    """
+    try:
+        if (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
+            _check_keys(root)
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise
+    except RecursionError:
+        raise yaml.MarkedYAMLError(problem="it is nested too deeply") from None
+    # Dates, numbers and the like that are none are left to Python, which raises what it likes.
+    except Exception as error:
+        raise yaml.MarkedYAMLError(problem=first_line(error)) from error
+
+
+def _check_keys(root: yaml.Node) -> None:
+    seen: set[int] = set()
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys = set[str]()
+            for key, value in node.value:
+                nodes.append(value)
+                if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                    raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+                keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        elif isinstance(node, yaml.SequenceNode):
+            nodes.extend(node.value)
 
 
 def check_config(tree: Tree, *, source: str | Path | None = None) -> Config:
@@ -108,7 +155,7 @@ def _yaml_text(tree: Tree) -> str:
 
 def _yaml_value(assignment: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _parsed(text)
     except yaml.YAMLError as error:
         raise UserError(f"--set {assignment}: the value is not valid YAML.", hint="Quote it.") from error
 
@@ -125,12 +172,14 @@ def _assign(tree: Tree, key: str, value: Any) -> None:
 
 def _problem_text(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "invalid_key"):
         return f"there is no setting {where}. {_nearest_hint(where)}".rstrip()
+    if problem["type"] in _KINDS:
+        return f"{where}: {_SHORT.repr(problem['input'])} is not {_KINDS[problem['type']]}."
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if problem["type"] == "value_error":
         return f"{where}: {message}." if where else f"{message}."
-    return f"{where}: {problem['input']!r} is not {message}."
+    return f"{where}: {_SHORT.repr(problem['input'])} is not {message}."
 
 
 def _nearest_hint(where: str) -> str:
@@ -140,7 +189,7 @@ def _nearest_hint(where: str) -> str:
         leaf = where.rpartition(".")[2]
         by_leaf = {name.rpartition(".")[2]: name for name in known}
         near = [by_leaf[match] for match in difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)]
-    return f"Did you mean {near[0]}?" if near else ""
+    return f"Did you mean {near[0]}?" if near else "All are listed by: tf-tokclf config schema."
 
 
 def setting_names(section: type[BaseModel], prefix: str = "") -> Iterable[str]:

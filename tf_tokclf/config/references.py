@@ -36,7 +36,7 @@ def resolve_reference(reference: str) -> Path:
     Raises UserError when the package or the path in it is missing, or the path leaves the package.
     """
     if not is_package_reference(reference):
-        return Path(reference).expanduser()
+        return _possible(reference)
     name, _, inner = reference.removeprefix(PACKAGE_PREFIX).partition("/")
     root = _package_root(name)
     path = (root / inner).resolve()
@@ -44,6 +44,18 @@ def resolve_reference(reference: str) -> Path:
         raise UserError(f"{reference} leads out of the package.", hint="Give a path below the package's folder.")
     if not path.exists():
         raise UserError(f"{reference}: the package {name} has no {inner}.", hint=f"Look into {root}.")
+    return path
+
+
+def _possible(reference: str) -> Path:
+    """The path, if the system could have a file of that name at all."""
+    try:
+        path = Path(reference).expanduser()
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        shown = reference if len(reference) < 200 else f"{reference[:80]}...{reference[-40:]}"
+        raise UserError(f"there is no such file ({reason}).", path=shown, hint="Check the path.") from error
     return path
 
 

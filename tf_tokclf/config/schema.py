@@ -6,7 +6,7 @@ Derived numbers (steps, batch counts, the label list) are never stored: they are
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -20,10 +20,17 @@ class Task(str, Enum):
     SLOTS = "slots"
 
 
+# Far above whatever anybody means, and below what overflows on the way.
+COUNT_LIMIT = 1_000_000
+Count = Annotated[int, Field(gt=0, le=COUNT_LIMIT)]
+
+
 class Section(BaseModel):
     """A part of the configuration: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_enum_values=False, validate_default=True, allow_inf_nan=False
+    )
 
 
 class DataConfig(Section):
@@ -130,12 +137,12 @@ class OptimizerConfig(Section):
 class TrainingConfig(Section):
     """How long, in what portions and how precisely to train."""
 
-    num_train_epochs: PositiveInt = Field(3, description="passes over the training sentences")
-    per_device_train_batch_size: PositiveInt = Field(
+    num_train_epochs: Count = Field(3, description="passes over the training sentences")
+    per_device_train_batch_size: Count = Field(
         16, description="windows a batch; several devices share them out, so that their number changes no result"
     )
-    gradient_accumulation_steps: PositiveInt = Field(1, description="batches whose gradients make one step")
-    seed: int = Field(42, ge=0, description="of the head, dropout and the order of batches")
+    gradient_accumulation_steps: Count = Field(1, description="batches whose gradients make one step")
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="of the head, dropout and the order of batches")
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: float16 on GPUs that are fast in it, bfloat16 on CPUs that have it, else float32"
     )
@@ -155,11 +162,18 @@ class TrainingConfig(Section):
     )
     deterministic: bool = Field(False, description="the same bits every time, at some cost in speed")
 
+    @model_validator(mode="after")
+    def _trackers_differ(self) -> TrainingConfig:
+        twice = [name for name in dict.fromkeys(self.report_to) if self.report_to.count(name) > 1]
+        if twice:
+            raise ValueError(f"report_to has {', '.join(twice)} more than once")
+        return self
+
 
 class EvaluationConfig(Section):
     """How to score."""
 
-    per_device_eval_batch_size: PositiveInt = Field(32, description="windows a forward pass on each device")
+    per_device_eval_batch_size: Count = Field(32, description="windows a forward pass on each device")
     mode: Literal["conlleval", "strict"] = Field("conlleval", description="reading of invalid label sequences")
     decoding: Literal["argmax", "viterbi"] = Field("argmax", description="viterbi: only sequences the scheme allows")
 

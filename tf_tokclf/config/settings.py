@@ -106,7 +106,7 @@ def _kind(field: FieldInfo) -> str:
     """The values that a field takes, in words."""
     text = _kind_of(field.annotation)
     bounds = [
-        f"{word} {getattr(constraint, name):g}"
+        f"{word} {_number(getattr(constraint, name))}"
         for constraint in field.metadata
         for name, word in _BOUNDS.items()
         if getattr(constraint, name, None) is not None
@@ -134,9 +134,13 @@ def _kind_of(annotation: Any) -> str:
         return "null"
     if hasattr(annotation, "__metadata__"):
         constraint = annotation.__metadata__[0]
-        bounds = [f"{w} {getattr(constraint, n):g}" for n, w in _BOUNDS.items() if hasattr(constraint, n)]
+        bounds = [f"{w} {_number(getattr(constraint, n))}" for n, w in _BOUNDS.items() if hasattr(constraint, n)]
         return f"{_TYPES[arguments[0]]} {' and '.join(bounds)}"
     return _TYPES[annotation]
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _either(words: list[str]) -> str:

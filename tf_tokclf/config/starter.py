@@ -70,7 +70,7 @@ def starter_yaml(values: Mapping[str, Any], amount: Amount = Amount.USUAL, *, he
     >>> print(starter_yaml({"training.seed": 7}, Amount.MINIMAL), end="")
     # How long, in what portions and how precisely to train.
     training:
-      # of the head, dropout and the order of batches (whole number at least 0)
+      # of the head, dropout and the order of batches (whole number at least 0 and at most 4294967295)
       seed: 7
     """
     parts = [heading] if heading else []

@@ -56,7 +56,11 @@ def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
     own.
     """
     raw = _open_raw(path)
-    first = raw.read(len(_ZSTD))
+    try:
+        first = raw.read(len(_ZSTD))
+    except OSError as error:
+        raw.close()
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
     counter = CountingBytes(raw, first)
     source = io.BufferedReader(counter, _BUFFER_BYTES)
     if first.startswith(_GZIP):

@@ -18,6 +18,8 @@ _FORBIDDEN = -1e9
 _LEAST_LOG_PROBABILITY = -1e3
 _SENTENCES_AT_ONCE = 256
 
+DECODINGS = ("argmax", "viterbi")
+
 
 def decode(
     log_probabilities: np.ndarray, sentence_starts: np.ndarray, labels: LabelSet, *, decoding: str = "argmax"

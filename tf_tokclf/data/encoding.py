@@ -111,8 +111,12 @@ class Windows:
 class Encoder:
     """Makes windows of sentences, and labels of pieces where the sentences have labels."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, reading: Reading) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, reading: Reading, *, n_embeddings: int | None = None
+    ) -> None:
+        """n_embeddings: for how many different pieces the model has embeddings, where that is known."""
         self.reading = reading
+        self._n_embeddings = n_embeddings
         self._store = PieceStore(tokenizer)
         self._before, self._after = special_pieces(tokenizer)
         self._capacity = check_window(reading.max_length, reading.overlap, len(self._before) + len(self._after))
@@ -140,6 +144,11 @@ class Encoder:
         source = ranges(first_piece, shown)
         target = ranges(starts[:-1] + len(self._before), shown)
         ids[target] = pieces.ids[source]
+        if self._n_embeddings is not None and len(ids) and (largest := int(ids.max())) >= self._n_embeddings:
+            raise UserError(
+                f"the tokenizer gives a piece number {largest}, and the model's vocabulary has {self._n_embeddings}.",
+                hint="Tokenizer and weights do not belong together: fetch or save the model again.",
+            )
         word_of_piece = np.repeat(np.arange(len(words)), pieces.n_pieces)[source]
         owned = (word_of_piece >= np.repeat(plan.own_first, shown)) & (word_of_piece < np.repeat(plan.own_last, shown))
         within = word_of_piece - np.repeat(sentence_starts[plan.sentence], shown)
@@ -192,7 +201,13 @@ def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: L
 
 
 def encode_split(
-    split: Split, labels: LabelSet, tokenizer: PreTrainedTokenizerFast, reading: Reading, *, use_cache: bool = True
+    split: Split,
+    labels: LabelSet,
+    tokenizer: PreTrainedTokenizerFast,
+    reading: Reading,
+    *,
+    use_cache: bool = True,
+    n_embeddings: int | None = None,
 ) -> Dataset:
     """The windows of a split as a data set on disk: input_ids, labels, sentence (its row in the split).
 
@@ -200,9 +215,9 @@ def encode_split(
     """
     from datasets import Dataset
 
-    path = cache_folder() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading)}.arrow"
+    path = cache_folder() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading, n_embeddings)}.arrow"
     if not (use_cache and has_schema(path, _SCHEMA)):
-        _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading)))
+        _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings)))
     else:
         log.info("tokenised %s split: from the cache", split.name)
     return Dataset.from_file(str(path))
@@ -252,7 +267,13 @@ def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
             writer.write_batch(batch)
 
 
-def _fingerprint(split: Split, labels: LabelSet, tokenizer: PreTrainedTokenizerFast, reading: Reading) -> str:
+def _fingerprint(
+    split: Split,
+    labels: LabelSet,
+    tokenizer: PreTrainedTokenizerFast,
+    reading: Reading,
+    n_embeddings: int | None,
+) -> str:
     parts = [
         ENCODING_VERSION,
         split.fingerprint,
@@ -260,5 +281,6 @@ def _fingerprint(split: Split, labels: LabelSet, tokenizer: PreTrainedTokenizerF
         labels.scheme.value,
         tokenizer.backend_tokenizer.to_str(),
         asdict(reading),
+        n_embeddings,
     ]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.references import is_package_reference, resolve_reference
+from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 # In the order of preference; what they share is that TF classes read them without torch.
 READABLE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "tf_model.h5")
 TORCH_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+# The most that a configuration may ask for without naming them.
+MOST_LABELS = 100_000
 TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
 
 
@@ -35,8 +37,10 @@ def local_model_folder(reference: str, *, revision: str | None = None, weights: 
         folder = folder / "model"
     if not (folder / "config.json").is_file():
         raise UserError(f"{reference} has no config.json.", hint="A model folder needs one; was training finished?")
+    config = model_config(folder)
     if weights:
         _check_weights(folder, reference)
+    _check_sizes(folder, config, weights=weights)
     return folder
 
 
@@ -64,10 +68,7 @@ def public_name(reference: str) -> str:
 def model_config(folder: Path) -> dict[str, Any]:
     """The plain values of a model folder's config.json."""
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"not valid JSON: {error}.", path=path, hint="Fetch or save the model again.") from error
+    config = read_json(path, hint="Fetch or save the model again.")
     if not isinstance(config, dict):
         raise UserError("a model's configuration is a mapping.", path=path, hint="Fetch or save the model again.")
     return config
@@ -83,6 +84,25 @@ def _check_weights(folder: Path, reference: str) -> None:
             "which writes model.safetensors; then give the folder Y. Many models have a revision with safetensors.",
         )
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
+
+
+def _check_sizes(folder: Path, config: dict[str, Any], *, weights: bool) -> None:
+    """Refuse what no weights are behind, before somebody makes room for it: a billion labels, or a table of embeddings
+    larger than the file that is said to hold it.
+    """
+    path, hint = folder / "config.json", "config.json and weights do not belong together: fetch the model again."
+    n_labels = config.get("num_labels")
+    if isinstance(n_labels, int) and n_labels > MOST_LABELS:
+        raise UserError(f"asks for {n_labels} labels.", path=path, hint=hint)
+    if not weights:
+        return
+    n_bytes = sum(file.stat().st_size for ending in ("*.safetensors", "*.h5") for file in folder.glob(ending))
+    width = config.get("embedding_size") or config.get("hidden_size") or config.get("dim") or 1
+    for name in ("vocab_size", "max_position_embeddings", "type_vocab_size"):
+        rows = config.get(name)
+        if isinstance(rows, int) and isinstance(width, int) and rows * width > max(n_bytes, 1 << 20):
+            problem = f"asks for {rows} x {width} embeddings ({name}), more than the weights' {n_bytes:,} bytes hold."
+            raise UserError(problem, path=path, hint=hint)
 
 
 def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig
+from tf_tokclf.data.decoding import DECODINGS
 from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme, scheme_of_names
-from tf_tokclf.data.word_splitting import DEFAULT_RULE
+from tf_tokclf.data.tokenizers import window_limit
+from tf_tokclf.data.word_splitting import DEFAULT_RULE, RULES
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import write_json
 
@@ -70,18 +74,43 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
         return ModelInfo(
             Reading.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names))
         )
+    again = "Save or fetch the model again."
+    values = read_json(path, hint=again)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:
             raise UserError("written by a later version of tf-tokclf.", path=path, hint="pip install -U tf-tokclf")
         return ModelInfo(
-            reading=Reading(**values["reading"]),
-            labels=LabelSet(tuple(names), Scheme(values["scheme"]), values["fallback_label"]),
-            word_splitting=values["word_splitting"],
+            reading=_checked_reading(Reading(**values["reading"]), folder, tokenizer),
+            labels=LabelSet(tuple(names), Scheme(values["scheme"]), _one_of(names, values["fallback_label"])),
+            word_splitting=_one_of(RULES, values["word_splitting"]),
             task=values["task"],
             base_model=values["base_model"],
-            temperature=float(values["temperature"]),
-            decoding=values.get("decoding", "argmax"),
+            temperature=_temperature(values["temperature"]),
+            decoding=_one_of(DECODINGS, values.get("decoding", "argmax")),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot be read: {error!r}.", path=path, hint="Save or fetch the model again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"cannot be read: {error!r}.", path=path, hint=again) from error
+
+
+def _one_of(known: Collection[str], value: Any) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{value!r} is none of {', '.join(known)}")
+    return value
+
+
+def _temperature(value: Any) -> float:
+    number = float(value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"a temperature is above 0, not {number}")
+    return number
+
+
+def _checked_reading(reading: Reading, folder: Path, tokenizer: PreTrainedTokenizerFast) -> Reading:
+    """`reading`, if the model can read like that."""
+    numbers = (reading.max_length, reading.overlap, reading.context_sentences)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise ValueError(f"lengths are whole numbers from 0 on, not {numbers}")
+    _one_of(get_args(AlignmentConfig.model_fields["strategy"].annotation), reading.strategy)
+    if reading.max_length > (limit := window_limit(folder, tokenizer)):
+        raise ValueError(f"windows of {reading.max_length} pieces, and the model reads {limit} at once")
+    return reading

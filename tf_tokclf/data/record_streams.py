@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.compressed import CountingBytes, name_without_compression, open_bytes
+from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, is_metadata, open_columns, splitter
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
-from tf_tokclf.data.readers.jsonl import open_json
-from tf_tokclf.data.readers.reading import undecoded
+from tf_tokclf.data.readers.jsonl import open_json, parse_document
+from tf_tokclf.data.readers.reading import codec_named, undecoded
 from tf_tokclf.data.readers.records import Layout, Shape, parse_list, sentence_from
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.word_splitting import split_words
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,6 +103,12 @@ class RecordStream:
     keep_errors: bool = False
     counter: CountingBytes | None = None
     n_bytes: int | None = None
+    file: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Close the file that the records come from."""
+        if self.file is not None:
+            self.file.close()
 
     def __str__(self) -> str:
         """What is read, and how."""
@@ -144,9 +151,14 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
         stream = RecordStream(source, ParquetRecords.open(path, data), keep_errors)
     else:
         file, counter = open_bytes(path)
-        lines = _lines(file, data.encoding, source)
-        size = None if source == STDIN else path.stat().st_size
-        stream = RecordStream(source, _STREAMED[format](lines, source, data, task), keep_errors, counter, size)
+        try:
+            lines = _lines(file, data.encoding, source)
+            size = None if source == STDIN else path.stat().st_size
+            records = _STREAMED[format](lines, source, data, task)
+        except BaseException:
+            file.close()
+            raise
+        stream = RecordStream(source, records, keep_errors, counter, size, file)
     return stream
 
 
@@ -291,8 +303,10 @@ class JsonRecords:
             whole = [line if line.endswith("\n") else line + "\n" for line in sample]
             if self.unit == "row":
                 records = list(self._lines)
-                whole = [json.dumps(record) + "\n" for _, record in records[:_SAMPLED_LINES]]
+                sampled = [record for _, record in records[:_SAMPLED_LINES] if isinstance(record, dict)]
+                whole = [json.dumps(record) + "\n" for record in sampled]
                 self._lines = iter(records)
+            whole = [without_surrogates(line) for line in whole]
             reader = _opened(whole, place, data, lambda path, options: open_json(path, options, task))
             self._layout = reader.layout
             self.note = f"a record a {self.unit}, words or text in {reader.layout.word!r}"
@@ -307,12 +321,14 @@ class JsonRecords:
 
     def record(self, source: Any, origin: Origin) -> dict[str, Any]:
         """The record in a line. Raises UserError when it is none."""
-        if not isinstance(source, str):
+        if isinstance(source, dict):
             return source
+        if not isinstance(source, str) or self.unit == "row":
+            raise origin.error(f"is no JSON object: {str(source)[:60]!r}.", "Named fields were expected.")
         _check_decoded(source, origin, self._data.encoding)
         try:
-            value = json.loads(source)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(source, halves=True)
+        except ValueError as error:
             raise origin.error(f"is no JSON ({error}): {source.strip()[:60]!r}.", "Mend the line.") from error
         if not isinstance(value, dict):
             raise origin.error(f"is no JSON object: {source.strip()[:60]!r}.", "Named fields were expected.")
@@ -469,8 +485,9 @@ class ParquetRecords:
 
         try:
             schema = pq.read_schema(path)
-        except (pa.ArrowInvalid, FileNotFoundError) as error:
-            raise UserError(f"is no Parquet file: {error}.", path=path, hint="Check what wrote it.") from error
+        except (pa.ArrowException, OSError) as error:
+            problem = f"is no Parquet file: {first_line(error)}."
+            raise UserError(problem, path=path, hint="Check what wrote it.") from error
         names = schema.names
         if data.text_column_name is None:
             column = _guess_column(names)
@@ -551,19 +568,14 @@ def _lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
     """The lines of a stream with their ends; wrong bytes come as lone surrogates, a byte-order mark is
     dropped.
     """
-    import codecs
-
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError as error:
-        hint = "Python knows utf-8, utf-16, latin-1, cp1252 and others."
-        raise UserError(f"there is no encoding named {encoding!r}.", path=place, hint=hint) from error
-    codec = "utf-8-sig" if name == "utf-8" else name
+    codec = codec_named(encoding, place)
     try:
         with io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n") as text:
             yield from text
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=place, hint="Name its encoding.") from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", path=place, hint="Check its permissions.") from error
 
 
 def _check_decoded(text: str, origin: Origin, encoding: str) -> None:
@@ -576,7 +588,8 @@ def _opened(sample: Sequence[str], place: str, data: DataConfig, opening: Callab
     options = data.model_copy(update={"encoding": "utf-8", "on_error": "skip"})
     with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
         path = Path(folder) / "sample"
-        path.write_text("".join(sample), encoding="utf-8", errors="surrogateescape", newline="")
+        # Surrogates stand for wrong bytes, which the records are judged by later.
+        path.write_text("".join(sample), encoding="utf-8", errors="surrogatepass", newline="")
         try:
             return opening(path, options)
         except UserError as error:
@@ -591,17 +604,14 @@ def _opens_document(line: str) -> bool:
     if start.rstrip() == "{":
         return True
     try:
-        value = json.loads(start)
+        value = parse_json(start, halves=True)
     except ValueError:
         return False
     return isinstance(value, dict) and isinstance(value.get("data"), list)
 
 
 def _records_of_document(text: str, place: str) -> Iterator[Frame]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"is no JSON: {error.msg}.", path=place, line=error.lineno, hint="Mend it there.") from error
+    value = parse_document(text, place, halves=True)
     if isinstance(value, dict):
         value = value["data"] if isinstance(value.get("data"), list) else [value]
     yield from enumerate(value, 1)

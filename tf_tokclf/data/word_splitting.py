@@ -28,6 +28,8 @@ _PATTERNS = {
     "characters": r"\S\p{M}*",
 }
 
+RULES = tuple(_PATTERNS)
+
 
 def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], ...]:
     """The [start, end) of each word of `text`, in code points.

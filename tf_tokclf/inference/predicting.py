@@ -270,7 +270,7 @@ class _Unfinished:
         try:
             noted = json.loads(self.journal.read_text(encoding="utf-8"))
             progress, before = Progress(**noted["progress"]), noted["identity"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError("cannot be read.", path=self.journal, hint="Begin anew with --force.") from error
         changed = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
         if changed:

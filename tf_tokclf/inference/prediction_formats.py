@@ -374,7 +374,8 @@ def enriched_json(source: JsonRecords, record: Record, tagged: TaggedSentence, d
     try:
         own = dict(source.record(record.source, record.origin))
     except UserError:
-        own = {"line": record.source.rstrip("\r\n")}
+        source_text = record.source if isinstance(record.source, str) else json.dumps(record.source)
+        own = {"line": source_text.rstrip("\r\n")}
     if record.problem:
         return {**own, "error": record.problem}
     return {**own, **prediction_fields(tagged, details)}

@@ -101,7 +101,7 @@ class Tagger:
         self.aggregation = aggregation
         check_strategy(aggregation_strategy or "first")
         self.aggregation_strategy = aggregation_strategy
-        self._encoder = Encoder(tokenizer, info.reading)
+        self._encoder = Encoder(tokenizer, info.reading, n_embeddings=getattr(model.config, "vocab_size", None))
         self._forward = forward_function(model)
 
     @classmethod

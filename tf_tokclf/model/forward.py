@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_tokclf.data.encoding import Windows, first_piece_mask
 from tf_tokclf.data.pieces import ranges
+from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 
 # Few distinct widths: the math library prepares each shape once.
@@ -75,6 +76,12 @@ def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: 
     chosen = firsts if aggregation == "first" else word >= 0
     positions = np.stack([row[chosen], column[chosen]], axis=1).astype(np.int32)
     scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
+    if np.isnan(scores).any():
+        # Words without a score would get the fallback label, as if nothing had happened.
+        raise UserError(
+            "The model gives no numbers (NaN).",
+            hint="Its weights are damaged, or too large for this precision: fetch them again, or choose float32.",
+        )
     if aggregation != "first" and len(scores):
         scores = _aggregate(scores, np.flatnonzero(firsts[chosen]), aggregation)
     return WordScores(windows.sentence[rows][row[firsts]], word[firsts], scores)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.data.model_folders import model_config
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.fast_gelu import use_fast_gelu
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
@@ -62,9 +61,14 @@ def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bo
 def saved_labels(folder: Path) -> list[str]:
     """The label names of the classifier in `folder`, in the order of its head. Raises UserError when ids have gaps."""
     id2label = model_config(folder).get("id2label") or {}
+    path = folder / "config.json"
+    if not isinstance(id2label, dict) or not all(isinstance(name, str) and name for name in id2label.values()):
+        raise UserError("id2label does not give names to ids.", path=path, hint="Mend it.")
     names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
     if not names or len(names) != len(id2label):
-        raise UserError("id2label does not number its labels from 0 on.", path=folder / "config.json", hint="Mend it.")
+        raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Mend it.")
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise UserError(f"id2label has {', '.join(twice[:5])} twice.", path=path, hint="Each id needs its own.")
     return names
 
 
@@ -87,11 +91,9 @@ def check_head(model: keras.Model, names: Sequence[str]) -> None:
 def _auto_config(folder: Path, trust_remote_code: bool) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (ValueError, KeyError, OSError, json.JSONDecodeError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise UserError(
-            f"the model's configuration cannot be used: {first_line}", path=folder / "config.json"
-        ) from error
+    except Exception as error:  # transformers checks little: what is wrong fails anywhere
+        problem = f"the model's configuration cannot be used: {first_line(error)}."
+        raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
 
 
 def _from_pretrained(folder: Path, trust_remote_code: bool, **options: Any) -> keras.Model:
@@ -100,13 +102,8 @@ def _from_pretrained(folder: Path, trust_remote_code: bool, **options: Any) -> k
             model, info = transformers.TFAutoModelForTokenClassification.from_pretrained(
                 folder, trust_remote_code=trust_remote_code, output_loading_info=True, **options
             )
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+    except Exception as error:  # of transformers, TensorFlow, safetensors and h5py, whatever they like
         raise _cannot_load(folder, error) from error
-    except Exception as error:
-        # safetensors' own class, which no public name leads to
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise UserError(f"the weights are damaged: {error}.", path=folder, hint="Fetch or save them again.") from error
     _check_missing(folder, info["missing_keys"], model)
     return model
 
@@ -118,7 +115,11 @@ def _cannot_load(folder: Path, error: Exception) -> UserError:
             f"{folder}: transformers has no TensorFlow token classifier of type {kind}.",
             hint="Choose a BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet, CamemBERT ... encoder.",
         )
-    return UserError(f"{folder}: the model cannot be loaded: {str(error).strip().splitlines()[0]}")
+    # safetensors' own class, which no public name leads to
+    if type(error).__name__ == "SafetensorError":
+        return UserError(f"the weights are damaged: {error}.", path=folder, hint="Fetch or save them again.")
+    hint = "config.json and weights have to belong together: fetch or save the model again."
+    return UserError(f"the model cannot be loaded: {first_line(error)}.", path=folder, hint=hint)
 
 
 def _check_missing(folder: Path, missing: Sequence[str], model: keras.Model) -> None:

@@ -63,9 +63,10 @@ def replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def check_saved(folder: Path) -> None:
+def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:
     """Load `folder` afresh and compare every weight with the file's. Raises JobError at the first that differs."""
-    loaded = portable_weights(load_classifier(folder, precision=Precision("float32", "as saved")))
+    precision = Precision("float32", "as saved")
+    loaded = portable_weights(load_classifier(folder, precision=precision, trust_remote_code=trust_remote_code))
     for name, array in load_file(folder / WEIGHTS).items():
         if name not in loaded or not np.array_equal(array, loaded[name]):
             raise JobError(f"{folder}: the weight {name} does not read back as it was written; do not use this folder.")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.config.schema import Config
+from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.model_folders import looks_like_hub_id, model_config, public_name
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
     from huggingface_hub.hf_api import DatasetInfo
 
+_ANEW = "Restore the file, or score the run anew: tf-tokclf fit RUN --resume."
 TEMPLATE = "model_card.md.jinja"
 N_EXAMPLES = 3
 _TASKS = {
@@ -128,16 +133,18 @@ def check_template(template: str) -> None:
 
 def _find_template(template: str | None) -> jinja2.Template:
     import jinja2
+    from jinja2.sandbox import SandboxedEnvironment
 
     loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("tf_tokclf.publishing", "templates")]
     name = TEMPLATE
     if template:
         path = Path(template)
-        if not path.is_file():
+        if not path.exists() or path.is_dir():
             raise UserError("there is no such template.", path=path, hint="Mend hub.card.template.")
         loaders.insert(0, jinja2.FileSystemLoader(path.parent))
         name = path.name
-    environment = jinja2.Environment(
+    # A template may come with somebody else's configuration: it gets at the card, and at nothing else of Python.
+    environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -145,8 +152,40 @@ def _find_template(template: str | None) -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters |= {"plain": plain_markdown, "cell": table_cell, "code": code_span}
+    environment.filters |= {"quoted": partial(json.dumps, ensure_ascii=False), "shell": shlex.quote}
     environment.filters["shown"] = lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)
     return environment.get_template(name)
+
+
+def plain_markdown(text: str) -> str:
+    """A fact in which labels and names of strangers are no HTML and open no new line.
+
+    >>> plain_markdown("labels: <b>B-LOC</b>")
+    'labels: &lt;b&gt;B-LOC&lt;/b&gt;'
+    """
+    return " ".join(str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+
+
+def table_cell(text: str) -> str:
+    """A name that is text in a table, whatever signs of Markdown are in it.
+
+    >>> print(table_cell("a|b[c](d)"))
+    a\\|b\\[c\\](d)
+    """
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain_markdown(text))
+
+
+def code_span(text: str) -> str:
+    """A name in code, between more backticks than it has itself.
+
+    >>> print(code_span("B-LOC"), code_span("a`b"))
+    `B-LOC` `` a`b ``
+    """
+    text = " ".join(str(text).split())
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"{fence}{text}{fence}"
 
 
 @contextmanager
@@ -158,6 +197,9 @@ def _template_errors(template: str | None) -> Iterator[None]:
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
         raise UserError(f"{error}.", path=template, line=line, hint="Mend the card's template.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read: {first_line(error)}."
+        raise UserError(problem, path=template, hint="Mend hub.card.template.") from error
 
 
 def metadata(card: Card) -> str:
@@ -225,10 +267,10 @@ def run_card(
     the spread. dataset: what the Hub says of the data set, for revision and licence.
     """
     config = load_config(run.config)
-    results = json.loads(run.results.read_text(encoding="utf-8")) if run.results.is_file() else {}
+    results = read_json(run.results, hint=_ANEW) if run.results.is_file() else {}
     lines = run.history.read_text(encoding="utf-8").splitlines() if run.history.is_file() else []
     info_path = run.model / MODEL_INFO
-    info = json.loads(info_path.read_text(encoding="utf-8")) if info_path.is_file() else {}
+    info = read_json(info_path, hint=_ANEW) if info_path.is_file() else {}
     given = config.hub.card
     scores = tuple(_split_scores(name, values) for name, values in results.get("splits", {}).items())
     scores = tuple(sorted(scores, key=lambda split: split.name != "test"))
@@ -389,7 +431,7 @@ def _spread(run: RunDir, others: Sequence[RunDir]) -> str:
     for one in (run, *others):
         if not one.results.is_file():
             raise UserError("this run has no results.", path=one.root, hint="Give finished runs.")
-        results = json.loads(one.results.read_text(encoding="utf-8"))
+        results = read_json(one.results, hint=_ANEW)
         splits = results["splits"]
         by_seed[results["seed"]] = float((splits.get("test") or next(iter(splits.values())))["overall"]["f1"])
     if len(by_seed) < 2:

@@ -11,8 +11,10 @@ from functools import cache
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-# C0 and C1 control characters but tab and line feed, which could command a terminal.
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+# C0 and C1 control characters but tab and line feed, which could command a terminal, signs that turn the order of what
+# follows around, and halves of characters, which no terminal can be sent.
+_CODES = (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in _CODES if chr(code) not in "\t\n"}
 
 
 @cache

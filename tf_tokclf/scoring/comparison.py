@@ -16,7 +16,14 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
-from tf_tokclf.scoring.predictions import Prediction, gold_of, read_predictions, scheme_of, score_predictions
+from tf_tokclf.scoring.predictions import (
+    Prediction,
+    at_least_one,
+    gold_of,
+    read_predictions,
+    scheme_of,
+    score_predictions,
+)
 from tf_tokclf.scoring.scores import Mode, Scores
 
 
@@ -30,7 +37,7 @@ class Source:
 
     def predictions(self) -> Iterator[Prediction]:
         """What it predicted, read anew each time."""
-        return read_predictions(self.path, self.gold, data=self.data)
+        return at_least_one(read_predictions(self.path, self.gold, data=self.data), self.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
 from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors
-from tf_tokclf.scoring.predictions import Prediction, read_predictions, scheme_of, score_predictions
+from tf_tokclf.scoring.predictions import Prediction, at_least_one, read_predictions, scheme_of, score_predictions
 from tf_tokclf.scoring.scores import Mode, Scores, numbers
 
 
@@ -62,7 +62,7 @@ def evaluate_file(
     data = data or DataConfig()
 
     def predictions() -> Iterator[Prediction]:
-        return read_predictions(path, gold, data=data)
+        return at_least_one(read_predictions(path, gold, data=data), path)
 
     return evaluate_predictions(predictions, scheme_of(predictions, data), mode=mode, errors=errors)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.detection import detect_format
-from tf_tokclf.data.readers.reading import read_lines
+from tf_tokclf.data.readers.reading import read_lines, undecoded
 from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Scheme, detect_scheme
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -89,8 +90,19 @@ def read_predictions(
     JSON lines, the last column but one in columns, as conlleval wants them.
     data: how both files are read.
     """
-    data = data or DataConfig()
-    path = Path(path)
+    return _read(Path(path), gold, data or DataConfig())
+
+
+def at_least_one(predictions: Iterator[Prediction], path: str | Path) -> Iterator[Prediction]:
+    """The predictions in a file, which may not be empty: of nothing there is no score."""
+    first = next(predictions, None)
+    if first is None:
+        raise UserError("holds no sentences.", path=path, hint="Check what wrote it.")
+    yield first
+    yield from predictions
+
+
+def _read(path: Path, gold: str | Path | None, data: DataConfig) -> Iterator[Prediction]:
     if _is_ours(path, data):
         predictions = _read_ours(path, data)
         return predictions if gold is None else _beside_gold(predictions, gold, path, data)
@@ -196,7 +208,7 @@ def _is_ours(path: Path, data: DataConfig) -> bool:
     if not first:
         return True
     try:
-        record = json.loads(first)
+        record = parse_json(first)
     except ValueError:
         return False
     return isinstance(record, dict) and {"words", "predicted"} <= record.keys()
@@ -205,13 +217,15 @@ def _is_ours(path: Path, data: DataConfig) -> bool:
 def _read_ours(path: Path, data: DataConfig) -> Iterator[Prediction]:
     for number, line in enumerate(read_lines(path, data.encoding), 1):
         if not line.isspace():
+            if error := undecoded(line, path, number, data.encoding):
+                raise error
             yield _from_line(line, path, number)
 
 
 def _from_line(line: str, path: Path, number: int) -> Prediction:
     hint = "Each line is a JSON object with words, predicted and, to be scored, gold."
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError as error:
         raise UserError(f"is no JSON ({error}).", path=path, line=number, hint=hint) from error
     if not isinstance(record, dict) or record.get("words") is None or record.get("predicted") is None:
@@ -228,6 +242,11 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
         if len(column) != len(columns["words"]):
             problem = f"{len(columns['words'])} words but {len(column)} {name}."
             raise UserError(problem, path=path, line=number, hint=hint)
+    for name in ("scores", "gold_scores"):
+        # Written so that NaN, which is in no range, is found too.
+        if not all(value is None or 0 <= value <= 1 for value in columns[name] or ()):
+            problem = f"{name} are probabilities, from 0 to 1 or null."
+            raise UserError(problem, path=path, line=number, hint=hint)
     return Prediction(origin=_origin(record.get("origin")) or Origin(str(path), number), **columns)
 
 
@@ -237,6 +256,8 @@ def _kind(types: type | tuple[type, ...]) -> str:
 
 def _origin(value: Any) -> Origin | None:
     """The place that a record says it is from, where it says so in our way."""
-    if not isinstance(value, dict) or not {"path", "number"} <= value.keys() or value.get("unit") not in _UNITS:
+    if not isinstance(value, dict) or not isinstance(value.get("number"), int) or value.get("unit") not in _UNITS:
+        return None
+    if "path" not in value:
         return None
     return Origin(str(value["path"]), value["number"], value["unit"])

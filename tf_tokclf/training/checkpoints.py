@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
@@ -209,15 +210,18 @@ def find_checkpoint(place: Path) -> Checkpoint:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """The checkpoint in a folder that is whole."""
-    about: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    if about["format"] != FORMAT:
-        raise UserError(
-            f"a checkpoint of format {about['format']}, and this version reads {FORMAT}.", path=folder
-        )
-    position = about["position"]
-    history = tuple(EpochRecord(**record) for record in position.pop("history"))
-    identity = Identity(about["settings"], about["contents"])
-    return Checkpoint(folder, Position(**position, history=history), identity)
+    hint = "Start again with --force, or go on from another checkpoint."
+    about: Any = read_json(folder / STATE, hint=hint)
+    try:
+        if about["format"] != FORMAT:
+            problem = f"a checkpoint of format {about['format']}, and this version reads {FORMAT}."
+            raise UserError(problem, path=folder, hint=hint)
+        position = about["position"]
+        history = tuple(EpochRecord(**record) for record in position.pop("history"))
+        identity = Identity(dict(about["settings"]), dict(about["contents"]))
+        return Checkpoint(folder, Position(**position, history=history), identity)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"is no state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
 
 
 def write_sums(folder: Path) -> None:
@@ -237,6 +241,8 @@ def find_damage(folder: Path) -> str | None:
         if name not in sums:
             return f"{SUMS} does not name {name}"
     for name, expected in sums.items():
+        if Path(name).name != name:
+            return f"{SUMS} names {name}, which is no file in it"
         try:
             if _sha256(folder / name) != expected:
                 return f"{name} is not what was written"

@@ -80,7 +80,7 @@ def train(
         trainer = Trainer(plan, devices, stop, saver, callbacks=callbacks)
         try:
             history = trainer.run()
-            check_saved(plan.run.model)
+            check_saved(plan.run.model, trust_remote_code=plan.config.model.trust_remote_code)
             evaluations = score_run(plan, stop)
         except tf.errors.ResourceExhaustedError as error:
             # TensorFlow's name for full disks too

@@ -69,7 +69,14 @@ def plan_run(config: Config) -> RunPlan:
         decoding=config.evaluation.decoding,
     )
     assert splits.train is not None  # load_splits requires it
-    windows = encode_split(splits.train, splits.labels, tokenizer, reading, use_cache=config.data.use_cache)
+    windows = encode_split(
+        splits.train,
+        splits.labels,
+        tokenizer,
+        reading,
+        use_cache=config.data.use_cache,
+        n_embeddings=model_config(folder).get("vocab_size"),
+    )
     training = config.training
     batches = TrainingBatches(windows, tokenizer, batch_size=training.per_device_train_batch_size, seed=training.seed)
     if not len(batches):

@@ -25,7 +25,8 @@ def locked(run: RunDir) -> Iterator[None]:
         run.root.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(run.root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root) from error
+        hint = "Choose another --output-dir."
+        raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root, hint=hint) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

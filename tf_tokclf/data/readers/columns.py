@@ -17,7 +17,7 @@ from tf_tokclf.data.readers.guessing import (
     looks_like_tags,
     types_in,
 )
-from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded
 from tf_tokclf.data.readers.records import label_of
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -28,6 +28,7 @@ _DOCUMENT_BORDER = "-DOCSTART-"
 _METADATA = re.compile(r"#\s?(?:id\s+\S|[\w:.-]+\s*=)")
 _DOCUMENT_ID = re.compile(r"#\s?(?:[\w:]*document_id|newdoc id)\s*=\s*(.+)")
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " ", "comma": ",", "auto": None}
+_NUMBER = re.compile("-?[0-9]{1,9}")
 _CHUNK_TYPES = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 
 Splitter = Callable[[str], list[str]]
@@ -123,7 +124,7 @@ def is_metadata(line: str) -> bool:
     >>> is_metadata("# hipe2022:language = en"), is_metadata("#")
     (True, False)
     """
-    return _METADATA.match(line) is not None
+    return (_METADATA.match(line) or _DOCUMENT_ID.match(line)) is not None
 
 
 class _Reading:
@@ -196,7 +197,7 @@ class _Reading:
         if self.reader.has_index and line.startswith("#"):
             return True
         if found := _DOCUMENT_ID.match(line):
-            self._open_document(found.group(1).strip())
+            self._open_document(plain_name(found.group(1)))
         return is_metadata(line)
 
     def _ragged(self, fields: Sequence[str], number: int) -> UserError:
@@ -312,7 +313,7 @@ def _numbered(column: str | int, header: list[str] | None, width: int, path: Pat
     """The number of a column given by name, or by number from 0 (from the end when negative)."""
     if isinstance(column, str) and header and column in header:
         return header.index(column)
-    if isinstance(column, str) and not column.lstrip("-").isdigit():
+    if isinstance(column, str) and not _NUMBER.fullmatch(column):
         known = f"Its columns are {', '.join(header)}." if header else f"It has no header: give 0 to {width - 1}."
         raise UserError(f"there is no column {column!r}.", path=path, hint=known)
     number = int(column)

@@ -82,8 +82,10 @@ def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[
             parsed = conllu.parse("".join(lines), fields=FIELDS)
         except UserError as error:
             problems.report(error)
-        except conllu.exceptions.ParseException as error:
-            problems.report(origin.error(f"is no CoNLL-U: {error}.", "Mend the sentence that begins there."))
+        # Besides its own errors the library lets some of Python's through.
+        except Exception as error:
+            shown = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            problems.report(origin.error(f"is no CoNLL-U: {shown}.", "Mend the sentence that begins there."))
         else:
             for tokens in parsed:
                 yield origin, tokens

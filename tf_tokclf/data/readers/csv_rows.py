@@ -42,6 +42,11 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
     if not first:
         raise UserError("holds no rows.", path=path, hint="A header and rows were expected.")
     separator = separator_named(data.separator) or max(_SEPARATORS, key=first.count)
+    if len(separator) != 1 or separator in '\r\n"':
+        problem = f"{separator!r} cannot stand between the fields of CSV."
+        raise UserError(problem, path=path, hint="Give one sign as the separator, or tab.")
+    # A field may be as long as its text is; Python's own limit is 131,072 characters.
+    csv.field_size_limit(2**31 - 1)
     try:
         fields = next(csv.reader([first], delimiter=separator))
     except csv.Error as error:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.guessing import split_in_name
-from tf_tokclf.data.readers.reading import Reader, read_lines, require_file
+from tf_tokclf.data.readers.reading import Reader, explained_reading, read_lines, require_file
 from tf_tokclf.errors import UserError
 
 _FORMAT_BY_SUFFIX = {
@@ -68,7 +68,7 @@ def _format_of_folder(path: Path) -> str:
 
 
 def _format_by_content(path: Path, encoding: str) -> str:
-    with require_file(path).open("rb") as file:
+    with explained_reading(path), require_file(path).open("rb") as file:
         if file.read(4) == b"PAR1":
             return "parquet"
     lines = [line for line in islice(read_lines(path, encoding), _SNIFFED_LINES) if not line.isspace()]
@@ -83,7 +83,7 @@ def _format_by_content(path: Path, encoding: str) -> str:
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
+        parse_json(line)
     except ValueError:
         return False
     return True

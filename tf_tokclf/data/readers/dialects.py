@@ -48,7 +48,7 @@ def detect_dialect(sample: Sequence[Record]) -> str | None:
     return None
 
 
-def normalised(record: Record, dialect: str) -> Record | None:
+def normalised(record: Record, dialect: str, origin: Origin) -> Record | None:
     """The record with its text and spans in the dialect's fields; None where annotators turned it down."""
     if record.get("answer", "accept") != "accept":
         return None
@@ -58,12 +58,18 @@ def normalised(record: Record, dialect: str) -> Record | None:
     text = next((value for name, value in data.items() if name == "text"), None)
     if text is None:
         text = next((value for value in data.values() if isinstance(value, str)), None)
-    done = [a for a in record.get("annotations") or record.get("completions") or () if not a.get("was_cancelled")]
-    results = done[0].get("result", ()) if done else ()
-    return {
-        "text": text,
-        "label": [result["value"] for result in results if "start" in result.get("value", ())],
-    }
+    annotations = _mappings(record.get("annotations") or record.get("completions") or (), origin)
+    done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+    results = _mappings(done[0].get("result", ()), origin) if done else []
+    values = _mappings([result["value"] for result in results if "value" in result], origin)
+    return {"text": text, "label": [value for value in values if "start" in value]}
+
+
+def _mappings(items: Any, origin: Origin) -> list[Mapping[str, Any]]:
+    """`items`, if it is a list of named fields as Label Studio's annotations, results and values are."""
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, Mapping) for item in items):
+        raise origin.error(f"{str(items)[:60]!r} is no annotation.", "Export the tasks from Label Studio as JSON.")
+    return list(items)
 
 
 def fields_of(names: Sequence[str], dialect: str) -> tuple[str, str]:
@@ -93,6 +99,8 @@ def _spans_in_item(item: Any, origin: Origin) -> Iterator[CharSpan]:
     types = next((item[name] for name in _TYPES if item.get(name)), None)
     types = types if isinstance(types, (list, tuple)) else [types]
     for place in item["points"] if isinstance(item.get("points"), list) else [item]:
+        if not isinstance(place, Mapping):
+            raise origin.error(f"{str(place)[:60]!r} is no place.", "A start and an end were expected.")
         start, end = (next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS))
         surface = next((place[name] for name in _SURFACES if isinstance(place.get(name), str)), None)
         for type in types:
@@ -100,9 +108,13 @@ def _spans_in_item(item: Any, origin: Origin) -> Iterator[CharSpan]:
 
 
 def _span(start: Any, end: Any, type: Any, surface: str | None, item: Any, origin: Origin) -> CharSpan:
-    if not (isinstance(start, int) and isinstance(end, int)) or type in (None, ""):
+    if not (isinstance(start, int) and isinstance(end, int)) or not _is_name(type):
         raise origin.error(f"{str(item)[:80]!r} is no span.", "It needs a start, an end and a type.")
     return CharSpan(start, end, str(type), surface)
+
+
+def _is_name(type: Any) -> bool:
+    return (isinstance(type, str) and type != "") or (isinstance(type, int) and not isinstance(type, bool))
 
 
 def _is_spans(value: Any) -> bool:

@@ -12,7 +12,7 @@ from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Span
@@ -91,7 +91,9 @@ def _docs(path: Path) -> Iterator[Doc]:
     from spacy.tokens import DocBin
 
     try:
-        bin = DocBin().from_disk(path)
-    except ValueError as error:
-        raise UserError(f"is no DocBin: {error}.", path=path, hint="Check what wrote it.") from error
-    yield from bin.get_docs(spacy.blank("xx").vocab)
+        docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
+    # What is damaged fails in zlib, in msgpack, in numpy or in spaCy itself.
+    except Exception as error:
+        problem = f"is no DocBin: {first_line(error)}."
+        raise UserError(problem, path=path, hint="Check what wrote it.") from error
+    yield from docs

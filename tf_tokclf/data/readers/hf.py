@@ -15,7 +15,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
 from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.data.readers.tables import TableReader, open_table
-from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.errors import JobError, UserError, first_line
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,8 +44,10 @@ def load_saved(path: Path) -> dict[str, Dataset]:
     with _quiet():
         try:
             found = datasets.load_from_disk(str(path))
-        except (FileNotFoundError, ValueError, pa.ArrowInvalid) as error:
-            raise UserError(f"is no saved data set: {error}.", path=path, hint="Save it anew.") from error
+        # What is damaged fails in json, in Arrow or in the library itself.
+        except Exception as error:
+            problem = f"is no saved data set: {first_line(error)}."
+            raise UserError(problem, path=path, hint="Save it anew.") from error
     return dict(found) if isinstance(found, datasets.DatasetDict) else {"train": found}
 
 
@@ -70,10 +72,10 @@ def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[s
             log.info("data set %s is a Python script: reading the Hub's Parquet copy, revision %s", name, CONVERTED)
             return _load_converted(name, config)
         except ValueError as error:
-            raise UserError(f"data set {name!r}: {_first_line(error)}", hint="See its page on the Hub.") from error
+            raise UserError(f"data set {name!r}: {first_line(error)}", hint="See its page on the Hub.") from error
         except (datasets.exceptions.DatasetNotFoundError, OSError) as error:
             hint = "Check its page on the Hub, or give a folder or a file."
-            raise UserError(f"data set {name!r} cannot be fetched: {_first_line(error)}", hint=hint) from error
+            raise UserError(f"data set {name!r} cannot be fetched: {first_line(error)}", hint=hint) from error
 
 
 def _from_cache_without_hub(name: str, config: str | None, revision: str | None) -> dict[str, Dataset] | None:
@@ -157,10 +159,6 @@ def _script_error(name: str) -> UserError:
         f"The same data without a script: {mirror}." if mirror else "Look for a copy in Parquet, or download its files."
     )
     return UserError(f"data set {name!r} is a Python script, which the library datasets no longer runs.", hint=hint)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextmanager

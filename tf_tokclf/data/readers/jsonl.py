@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -65,7 +65,7 @@ def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tupl
 def _is_whole(line: str) -> bool:
     """Whether a first line is a record by itself, and not the start of a list of records."""
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError:
         return line.lstrip()[:1] == "{" and line.strip() != "{"
     if _is_pair(value):
@@ -94,7 +94,7 @@ def _record(line: str, path: Path, number: int, encoding: str) -> Record:
     if error := undecoded(line, path, number, encoding):
         raise error
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError as error:
         shown = line.strip()[:60]
         hint = "A JSON object a line was expected."
@@ -106,10 +106,7 @@ def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple
     for number, line in enumerate(text.split("\n"), 1) if not text.isascii() else ():
         if error := undecoded(line, path, number, encoding):
             raise error
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"is no JSON: {error.msg}.", path=path, line=error.lineno, hint="Mend it there.") from error
+    value = parse_document(text, path)
     if isinstance(value, dict):
         value = value["data"] if isinstance(value.get("data"), list) else [value]
     if not isinstance(value, list):
@@ -117,6 +114,15 @@ def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple
     for row, item in enumerate(value, 1):
         origin = Origin(str(path), row, "row")
         yield origin, _mapping(item, origin)
+
+
+def parse_document(text: str, place: str | Path, *, halves: bool = False) -> Any:
+    """The value of a JSON document, whose faults are named by line. Raises UserError."""
+    try:
+        return parse_json(text, halves=halves)
+    except ValueError as error:
+        problem, line = getattr(error, "msg", str(error)), getattr(error, "lineno", None)
+        raise UserError(f"is no JSON: {problem}.", path=place, line=line, hint="Mend it there.") from error
 
 
 def _mapping(value: Any, origin: Origin) -> Record:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,8 @@ from tf_tokclf.errors import UserError
 
 STDIN = Path("-")
 
-_UNDECODED = re.compile("[\udc80-\udcff]")
+# Bytes that are wrong in an encoding, and halves of characters, which some encodings can spell.
+_UNDECODED = re.compile("[\ud800-\udfff]")
 _BYTES_OF_A_READ = 1 << 20
 _LISTED_AT_MOST = 1000
 
@@ -124,6 +126,8 @@ def require_file(path: Path) -> Path:
         return path
     if path.is_dir():
         raise UserError("is a folder, and a file was expected.", path=path, hint="Name a file in it.")
+    if not path.exists() and path.is_symlink():
+        raise UserError("is a link that leads nowhere.", path=path, hint="Check where it leads.")
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*"))[:8] if path.parent.is_dir() else []
         hint = f"Beside it are: {', '.join(near)}." if near else "Check the path."
@@ -135,11 +139,20 @@ def hash_files(paths: Iterable[Path]) -> str:
     """A hash of the contents of files."""
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
-        with require_file(path).open("rb") as file:
+        with explained_reading(path), require_file(path).open("rb") as file:
             while block := file.read(_BYTES_OF_A_READ):
                 digest.update(block)
         digest.update(b"\0end of file\0")
     return digest.hexdigest()
+
+
+@contextmanager
+def explained_reading(path: Path) -> Iterator[None]:
+    """Make what the system says about a file that cannot be read a message for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[str]:
@@ -148,7 +161,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
     Bytes that are wrong in the encoding come as lone surrogates: `undecoded` finds them, so that the line is
     known.
     """
-    codec = _codec(encoding, path)
+    codec = codec_named(encoding, path)
     errors = "surrogateescape"
     try:
         if path == STDIN:
@@ -168,6 +181,10 @@ def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | 
     if line.isascii() or not (bad := _UNDECODED.search(line)):
         return None
     byte = ord(bad.group()) - 0xDC00
+    if not 0x80 <= byte <= 0xFF:
+        hint = "Name the file's encoding, or mend the line."
+        raised = f"half of a character (U+{ord(bad.group()):X}) was read as {encoding}."
+        return UserError(raised, path=path, line=number, hint=hint)
     shown = _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", line.strip())[:60]
     hint = (
         "The file seems to be UTF-16: name that encoding."
@@ -177,10 +194,17 @@ def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | 
     return UserError(f"byte 0x{byte:02x} is not {encoding} in {shown!r}.", path=path, line=number, hint=hint)
 
 
-def _codec(encoding: str, path: Path) -> str:
+def plain_name(text: str) -> str:
+    """The name of a document, in characters that can be written, whatever bytes it was read from."""
+    return _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", text.strip())
+
+
+def codec_named(encoding: str, path: str | Path) -> str:
+    """Python's name of an encoding of text; that of UTF-8 drops a byte-order mark. Raises UserError for all others."""
     try:
         name = codecs.lookup(encoding).name
-    except LookupError as error:
+        "".encode(name)  # refuses what is no encoding of text, such as hex
+    except (LookupError, ValueError) as error:
         hint = "Python knows utf-8, utf-16, latin-1, cp1252 and others."
         raise UserError(f"there is no encoding named {encoding!r}.", path=path, hint=hint) from error
     return "utf-8-sig" if name == "utf-8" else name

@@ -5,8 +5,8 @@ record.
 from __future__ import annotations
 
 import ast
-import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
+from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.dialects import DIALECTS, char_spans_in, detect_dialect, fields_of, normalised
 from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, label_names_for
 from tf_tokclf.data.readers.reading import Problems
@@ -23,6 +24,8 @@ from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
 Record = Mapping[str, Any]
+
+_NUMBER = re.compile("[0-9]{1,9}")
 
 _SENTENCE_NAMES = (
     "sentence #",
@@ -145,7 +148,7 @@ def sentence_from(record: Record, layout: Layout, origin: Origin, counts: Counte
 def _sentence_of_text(
     record: Record, layout: Layout, texts: TextReading, origin: Origin, counts: Counter[str]
 ) -> Sentence | None:
-    found = normalised(record, layout.dialect) if layout.dialect else record
+    found = normalised(record, layout.dialect, origin) if layout.dialect else record
     if found is None:
         counts["records left out: not accepted by their annotators"] += 1
         return None
@@ -173,6 +176,10 @@ def _token_offsets(tokens: Any, text: str, rules: SpanRules, origin: Origin) -> 
         isinstance(token, Mapping) and {"start", "end"} <= token.keys() for token in tokens
     ):
         return None
+    for token in tokens:
+        if not (isinstance(token["start"], int) and isinstance(token["end"], int)):
+            problem = f"a token goes from {token['start']!r} to {token['end']!r}."
+            raise origin.error(problem, "Leave the tokens out, or mend them.")
     given = [CharSpan(token["start"], token["end"], "token", token.get("text")) for token in tokens]
     places = in_codepoints(given, text, unit=rules.unit, inclusive_end=rules.inclusive_end, origin=origin)
     for token in places:
@@ -188,7 +195,7 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
     if isinstance(value, str):
         if not value:
             raise origin.error("a label is empty.", "Write O where a word is in no span.")
-        if names is None or not value.isdigit() or value in names:
+        if names is None or not _NUMBER.fullmatch(value) or value in names:
             return value
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -294,10 +301,10 @@ def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
     text = text.strip()
     if not _is_list_text(text):
         return text.split()
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (parse_json, _python_value):
         try:
             value = parse(text)
-        except (ValueError, SyntaxError):
+        except ValueError:
             continue
         if isinstance(value, (list, tuple)) and not _glued(value, text):
             return value
@@ -318,10 +325,20 @@ def _numpy_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
     """numpy prints no commas: ['New' 'York'], [0 1]."""
     with_commas = re.sub(r"""(['"\d])\s+(?=['"\d-])""", r"\1, ", text)
     try:
-        return list(ast.literal_eval(with_commas))
-    except (ValueError, SyntaxError) as error:
+        return list(_python_value(with_commas))
+    except (ValueError, TypeError) as error:
         hint = "Write it as a JSON list, or as words between blanks."
         raise origin.error(f"{name!r} is no list: {text[:60]!r}.", hint) from error
+
+
+def _python_value(text: str) -> Any:
+    """What Python prints of a value of its own kinds. Raises ValueError for anything else, and runs nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd escapes in it
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _texts(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, senten
 from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
 from tf_tokclf.data.readers.records import Layout, Record, Shape, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 
 _SAMPLED_ROWS = 50
 
@@ -99,8 +99,9 @@ def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
         try:
             with pq.ParquetFile(require_file(path)) as file:
                 yield from file.iter_batches(batch_size=SENTENCES_PER_BATCH)
-        except pa.ArrowInvalid as error:
-            raise UserError(f"is no Parquet file: {error}.", path=path, hint="Check what wrote it.") from error
+        except (pa.ArrowException, OSError) as error:
+            problem = f"is no Parquet file: {first_line(error)}."
+            raise UserError(problem, path=path, hint="Check what wrote it.") from error
 
     return open_table(
         str(path), batches, lambda: hash_files([path]), data.model_copy(update={"format": "parquet"}), task

@@ -39,6 +39,8 @@ class TextReading:
         """As the options say; `inclusive_end` where they leave that to the format."""
         if isinstance(data.layer, str):
             raise UserError(f"there is no layer {data.layer!r}.", hint="Layers of spans have numbers, 0 the outermost.")
+        if data.layer is not None and data.layer < 0:
+            raise UserError(f"there is no layer {data.layer}.", hint="Layers of spans have numbers, 0 the outermost.")
         inclusive = inclusive_end if data.offset_end is None else data.offset_end == "inclusive"
         rules = SpanRules(data.span_policy, data.layer, data.offset_unit, inclusive)
         asked = given_scheme(data)

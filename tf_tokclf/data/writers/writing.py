@@ -57,8 +57,12 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
     """Raise UserError when `out` is there already and may not be replaced. Of folders only those are replaced that hold
     nothing but what the format writes.
     """
-    if not out.exists():
-        return
+    try:
+        if not out.exists():
+            return
+    except OSError as error:
+        problem = f"cannot be written: {error.strerror}."
+        raise UserError(problem, path=f"{str(out)[:80]}...", hint="Choose another name.") from error
     if not force:
         raise UserError("is there already.", path=out, hint="Pass --force to replace it.")
     patterns = _FILES_OF_FOLDERS.get(format, ())

@@ -1,0 +1,57 @@
+"""JSON from anybody: what is wrong with it, whatever that is, is one kind of error."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.errors import UserError
+
+# Escapes of surrogates, which stand for a character in pairs only.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def parse_json(text: str, *, halves: bool = False) -> Any:
+    """The value of a JSON text.
+
+    Raises ValueError for whatever is none, also for what is nested too deeply, for numbers of thousands of digits and,
+    unless `halves` are welcome, for halves of surrogate pairs, which no file in UTF-8 can hold.
+
+    >>> parse_json('{"words": ["Ada"]}')
+    {'words': ['Ada']}
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise ValueError("a number in it has too many digits") from None
+    if not halves and _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("half of a surrogate pair stands in it; write the whole character") from None
+    return value
+
+
+def without_surrogates(text: str) -> str:
+    """A JSON text with a sign of replacement for each surrogate: the same names and kinds of values.
+
+    >>> without_surrogates(r'["\\ud800"]')
+    '["\\\\ufffd"]'
+    """
+    return _SURROGATE.sub(r"\\ufffd", text)
+
+
+def read_json(path: Path, *, hint: str) -> Any:
+    """The value in a JSON file. Raises UserError, with `hint`, for whatever cannot be read."""
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"not valid JSON: {error}.", path=path, hint=hint) from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint=hint) from error
