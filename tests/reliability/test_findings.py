@@ -25,7 +25,11 @@ READ = {
     "half a character in JSON": ("a.jsonl", b'{"tokens": ["\\ud800"], "ner_tags": ["O"]}\n', {}),
     "half a character in a text with spans": ("a.jsonl", b'{"text": "\\ud800", "entities": []}\n', {}),
     "a layer below the outermost": ("a.jsonl", json.dumps(SPAN).encode(), {"layer": -1}),
-    "a superscript for an id": ("a.jsonl", b'{"tokens": ["a"], "ner_tags": ["\\u00b2", "9"]}\n', {"label_names": ("O",)}),
+    "a superscript for an id": (
+        "a.jsonl",
+        b'{"tokens": ["a"], "ner_tags": ["\\u00b2", "9"]}\n',
+        {"label_names": ("O",)},
+    ),
     "a superscript for a column": ("a.conll", b"a\tO\n", {"label_column_name": "\u00b2"}),
     "two hyphens before a column": ("a.conll", b"a\tO\n", {"label_column_name": "--1"}),
     "a separator of two signs": ("a.csv", b"tokens,tags\na,O\n", {"separator": "::"}),
