@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import click
 from click.testing import CliRunner
 
+from tests.browser import needed
 from tf_tokclf.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +39,7 @@ NOT_RUN = {
     "cd": "of the shell",
     "cp": "of the shell",
     "cat": "of the shell",
-    "curl": "needs the network",
+    "curl": "needs the network, or a server, which the README's test starts",
     "hf": "needs the network",
     "ssh": "needs other machines",
     "TF_CONFIG=": "needs other machines",
@@ -105,6 +110,11 @@ def pipelines(block: Block) -> Iterator[Pipeline]:
         yield Pipeline(tuple(tuple(command) for command in commands if command), output)
 
 
+def asks_a_server(command: tuple[str, ...]) -> bool:
+    """Whether a command sends a request to `tf-tokclf serve` on this machine."""
+    return command[0] == "curl" and "http://127.0.0.1:" in command[-1]
+
+
 def is_ours(command: tuple[str, ...]) -> bool:
     """Whether a command is one of this project's."""
     return command[0] == "tf-tokclf"
@@ -156,6 +166,39 @@ def run(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path) -> s
     if pipeline.output:
         (into / pipeline.output).write_text(text, encoding="utf-8")
     return text
+
+
+class Servers:
+    """The servers that a page's commands start, each on a free port, until the page ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = ExitStack()
+        self._port_by_address: dict[str, str] = {}
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    def start(self, command: tuple[str, ...]) -> None:
+        """Run `tf-tokclf serve MODEL --port PORT ...` in a process until it answers."""
+        from tests.serving.running import ServeProcess
+
+        words = list(command[2:])
+        at = words.index("--port")
+        _, port = words.pop(at), words.pop(at)
+        server = self._running.enter_context(ServeProcess(Path(words[0]), self._folder, *words[1:]))
+        self._port_by_address[f"127.0.0.1:{port}"] = f"127.0.0.1:{server.port}"
+
+    def ask(self, command: tuple[str, ...]) -> str:
+        """Run a command that sends a request to one of them; what it prints."""
+        needed("curl", shutil.which("curl") is not None, "apt-get install curl")
+        words = [_replaced(word, self._port_by_address) for word in command]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def _replaced(word: str, replacements: Mapping[str, str]) -> str:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.documentation import PAGES, blocks, check_options, is_ours, pipelines, reason_not_to_run, run
+from tests.documentation import (
+    PAGES,
+    Servers,
+    asks_a_server,
+    blocks,
+    check_options,
+    is_ours,
+    pipelines,
+    reason_not_to_run,
+    run,
+)
 from tests.local_hub import USER, LocalHub
 
 README = PAGES[0]
@@ -31,18 +42,24 @@ def test_the_readme_works_from_top_to_bottom(
 ):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
-    with LocalHub(tmp_path / "hub") as hub:
+    answers = []
+    with LocalHub(tmp_path / "hub") as hub, Servers(tmp_path) as servers:
         hub.use_here(monkeypatch, tmp_path / "home")
         for block in blocks(README, "bash", "python"):
             if block.language == "python":
                 exec(compile(block.text, str(block), "exec"), {})
                 continue
             for pipeline in pipelines(block):
-                if all(is_ours(command) or command[0] == "echo" for command in pipeline.commands):
+                if pipeline.commands[0][:2] == ("tf-tokclf", "serve"):
+                    servers.start(pipeline.commands[0])
+                elif asks_a_server(pipeline.commands[0]):
+                    answers.append(json.loads(servers.ask(pipeline.commands[0])))
+                elif all(is_ours(command) or command[0] == "echo" for command in pipeline.commands):
                     run(pipeline, replacements={ENCODER: str(tiny_bert), "me/": f"{USER}/"}, into=folder)
     assert (folder / "runs/mine/report.html").is_file()
     assert len((folder / "labelled.jsonl").read_text().splitlines()) == 2
     assert (folder / "labelled.conll").read_text().startswith("london\t")
+    assert [one["predictions"][0]["text"] for one in answers] == ["Ada Lovelace lived in London"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

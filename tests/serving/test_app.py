@@ -360,6 +360,18 @@ def test_a_connection_serves_request_after_request(port: int):
             assert connection.getresponse().read().count(b'"ada"') == i
 
 
+def test_answers_on_an_open_connection_wait_for_no_acknowledgement(port: int):
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        seconds = []
+        for _ in range(40):
+            begun = time.perf_counter()
+            connection.request("POST", "/predict", '{"inputs": []}', {"Content-Type": "application/json"})
+            connection.getresponse().read()
+            seconds.append(time.perf_counter() - begun)
+    # Acknowledgements are put off by 40 ms.
+    assert sorted(seconds)[20] < 0.035
+
+
 def test_clients_that_go_away_leave_nothing_behind(tagger: Tagger):
     gated = Gated(tagger)
     with server_of(gated.tagger, timeout_s=1) as port:

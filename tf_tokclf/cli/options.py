@@ -184,8 +184,8 @@ class ChoiceList(click.ParamType):
         return names
 
 
-def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
+def model_options(function: Callable[..., Any], *, batch_size: int = 32) -> Callable[..., Any]:
+    """How a model is loaded and run: the keyword arguments of `Tagger.load`. batch_size: the default."""
     option = partial(click.option, cls=HeadedOption, heading="Loading and running the model")
     for decorate in (
         option("--model-revision", "revision", help="Branch, tag or commit on the Hub."),
@@ -200,7 +200,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--per-device-eval-batch-size",
             "batch_size",
             type=click.IntRange(min=1),
-            default=32,
+            default=batch_size,
             show_default=True,
             help="Windows a forward pass.",
         ),
