@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import time
+from itertools import islice
 from pathlib import Path
 
 parser = argparse.ArgumentParser()
@@ -12,6 +13,8 @@ parser.add_argument("model")
 parser.add_argument("text")
 parser.add_argument("--framework", choices=["tf", "pt"], required=True)
 parser.add_argument("--batch-size", type=int, default=1)
+parser.add_argument("--bfloat16", action="store_true", help="PyTorch's weights and computation")
+parser.add_argument("--limit", type=int, help="lines, at most")
 options = parser.parse_args()
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -21,20 +24,20 @@ transformers.utils.logging.set_verbosity_error()
 tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
 if options.framework == "tf":
     model = transformers.TFAutoModelForTokenClassification.from_pretrained(options.model)
+    # Its default names torch, and fails where torch is missing.
     extra = {"framework": "tf", "torch_dtype": None}
 else:
-    model = transformers.AutoModelForTokenClassification.from_pretrained(options.model)
+    dtype = "bfloat16" if options.bfloat16 else "float32"
+    model = transformers.AutoModelForTokenClassification.from_pretrained(options.model, dtype=dtype).eval()
     extra = {}
 pipe = transformers.pipeline(
     "token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="first", **extra
 )
 
 
-def lines(limit=None):
+def lines(limit):
     with Path(options.text).open(encoding="utf-8") as file:
-        for i, line in enumerate(file):
-            if i == limit:
-                return
+        for line in islice(file, limit):
             # The pipeline fails on texts without a piece.
             yield line.strip() or "."
 
@@ -43,7 +46,8 @@ list(pipe(list(lines(64)), batch_size=options.batch_size))
 begun = time.perf_counter()
 n_entities = n = 0
 # A list is what the TF pipeline takes; the PyTorch one batches iterators too.
-for entities in pipe(lines() if options.framework == "pt" else list(lines()), batch_size=options.batch_size):
+inputs = lines(options.limit)
+for entities in pipe(inputs if options.framework == "pt" else list(inputs), batch_size=options.batch_size):
     n += 1
     n_entities += len(entities)
 seconds = time.perf_counter() - begun

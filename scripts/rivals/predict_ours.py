@@ -5,6 +5,7 @@ import json
 import resource
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
@@ -17,20 +18,22 @@ parser = argparse.ArgumentParser()
 parser.add_argument("model")
 parser.add_argument("text")
 parser.add_argument("--precision", default="float32")
+parser.add_argument("--look-ahead", type=int, help="words")
 options = parser.parse_args()
 
 tagger = Tagger.load(options.model, precision=options.precision)
 with Path(options.text).open(encoding="utf-8") as file:
-    tagger([line for _, line in zip(range(64), file)])
+    tagger([line.rstrip("\n") for line in islice(file, 64)])
 data = DataConfig(format="text", word_splitting=tagger.info.word_splitting)
 stream = open_records(options.text, data)
-job = Prediction(tagger, stream, open_output_format("jsonl", stream.format, tagger.labels.scheme, Details()))
+written = open_output_format("jsonl", stream.format, tagger.labels.scheme, Details())
+job = Prediction(tagger, stream, written, look_ahead_words=options.look_ahead)
 with tempfile.TemporaryDirectory() as folder:
     output = Path(folder) / "out.jsonl"
     begun = time.perf_counter()
     done = predict_to_file(job, output)
     seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with output.open(encoding="utf-8") as file:
         n_entities = sum(len(json.loads(line)["spans"]) for line in file)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"seconds": seconds, "sentences": done.n_records, "entities": n_entities, "peak_mb": peak}))
