@@ -17,6 +17,9 @@ from tf_tokclf.errors import UserError
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+# An open connection may be idle for so long: longer than proxies and clients keep one, so that they never send a request
+# on one that is just being closed.
+_IDLE_S = 75
 # Beyond the time limit of requests, for answers on their way to slow clients.
 _LAST_ANSWERS_S = 5
 
@@ -64,6 +67,7 @@ def run_server(app: Any, listening: socket.socket, *, timeout_s: float) -> None:
         log_config=None,
         log_level=logging.ERROR,
         server_header=False,
+        timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=int(timeout_s) + _LAST_ANSWERS_S,
     )
     host, port = listening.getsockname()[:2]
