@@ -215,6 +215,22 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
         assert predict(port, inputs="ada").status == 200
 
 
+def test_work_that_nobody_waits_for_is_given_up(tagger: Tagger):
+    forward, n_windows = tagger._forward, []
+
+    def slow(*batch: Any) -> Any:
+        n_windows.append(len(batch[0]))
+        time.sleep(0.05)
+        return forward(*batch)
+
+    slow_tagger = tagger.with_forward(slow)
+    with server_of(slow_tagger, timeout_s=0.5) as port:
+        assert predict(port, inputs=["ada " * 1000] * 100).status == 504
+        wait_until(lambda: predict(port, inputs="ada").status == 200)
+    # The texts have 1,900 windows.
+    assert sum(n_windows) < 1000
+
+
 def test_what_is_too_much_at_once_is_turned_away(tagger: Tagger):
     gated = Gated(tagger)
     with server_of(gated.tagger, max_texts=4, max_waiting_texts=6) as port, ThreadPoolExecutor(8) as pool:

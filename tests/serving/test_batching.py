@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tf_tokclf.serving.batching import Batcher, Busy, Closed, WorkFailed
+from tf_tokclf.serving.batching import Abandoned, Batcher, Busy, Closed, WorkFailed
 
 
 class Work:
@@ -112,6 +112,21 @@ def test_only_the_job_fails_that_has_to(caplog: pytest.LogCaptureFixture):
     batcher.close()
     assert "ValueError in a batch" in caplog.text
     assert "[13]" not in caplog.text
+
+
+def test_work_that_was_given_up_is_not_tried_again():
+    calls = []
+
+    def give_up(jobs: list[Sequence[int]]) -> list[list[int]]:
+        calls.append(jobs)
+        raise Abandoned
+
+    batcher: Batcher[int, int] = Batcher(give_up, max_items=2, max_wait_s=20, max_waiting=4)
+    batcher.start()
+    futures = [batcher.submit([1]), batcher.submit([2])]
+    batcher.close()
+    assert [type(future.exception(0)) for future in futures] == [Abandoned, Abandoned]
+    assert calls == [[[1], [2]]]
 
 
 def test_closing_finishes_what_waits():

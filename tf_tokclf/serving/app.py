@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from tf_tokclf.errors import UserError
-from tf_tokclf.serving.batching import Busy, Closed, WorkFailed
+from tf_tokclf.serving.batching import Abandoned, Busy, Closed, WorkFailed
 from tf_tokclf.serving.gate import Gate
 from tf_tokclf.serving.metrics import CONTENT_TYPE
 from tf_tokclf.serving.page import HEADERS, Page, Shown
@@ -79,7 +79,7 @@ def add_predict(app: FastAPI, service: Service) -> None:
         options: PredictOptions = request  # type: ignore[assignment]
         try:
             return JSONResponse({"predictions": await service.predict(request.inputs, options)})  # type: ignore[attr-defined]
-        except (Busy, Closed, WorkFailed, UserError) as error:
+        except (Busy, Closed, Abandoned, WorkFailed, UserError) as error:
             status, detail, headers = _refusal(error)
             return JSONResponse({"detail": detail}, status, headers)
 
@@ -103,7 +103,7 @@ def add_page(app: FastAPI, service: Service) -> None:
         begun = time.perf_counter()
         try:
             (tagged,) = await service.tag(text)
-        except (Busy, Closed, WorkFailed) as error:
+        except (Busy, Closed, Abandoned, WorkFailed) as error:
             status, detail, headers = _refusal(error)
             return HTMLResponse(page.html(text=text, problem=detail), status, {**HEADERS, **headers})
         shown = Shown(tagged, time.perf_counter() - begun)
@@ -147,6 +147,8 @@ def _refusal(error: Exception) -> tuple[int, str, dict[str, str]]:
         return 503, str(error), {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, Closed):
         return 503, "the server is stopping", {"Retry-After": "5"}
+    if isinstance(error, Abandoned):
+        return 504, "no answer in time", {"Retry-After": "1"}
     if isinstance(error, UserError):
         return 422, str(error), {}
     return 500, "the model failed on this request; the server's log says where", {}

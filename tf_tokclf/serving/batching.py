@@ -39,6 +39,10 @@ class WorkFailed(Exception):
     """The work on a request failed. The cause is in the log, without what it was about."""
 
 
+class Abandoned(Exception):
+    """The work on a batch was given up: it took so long that nobody waits for it any more."""
+
+
 @dataclass
 class _Job(Generic[T, R]):
     items: Sequence[T]
@@ -55,7 +59,7 @@ class Batcher(Generic[T, R]):
     and items and its seconds.
 
     Jobs whose futures are cancelled while they wait are dropped. Where a batch fails, each of its jobs is tried by
-    itself, so that only those fail that have to.
+    itself, so that only those fail that have to; but not where `work` raises Abandoned.
     """
 
     def __init__(
@@ -160,6 +164,10 @@ class Batcher(Generic[T, R]):
         begun = time.perf_counter()
         try:
             found = self._work([job.items for job in jobs])
+        except Abandoned as error:
+            for job in jobs:
+                job.future.set_exception(error)
+            return
         except Exception as error:
             if len(jobs) > 1:
                 for job in jobs:

@@ -17,8 +17,8 @@ from tf_tokclf.errors import UserError
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-# An open connection may be idle for so long: longer than proxies and clients keep one, so that they never send a request
-# on one that is just being closed.
+# An open connection may be idle for so long: longer than proxies and clients keep one, so that they never send a
+# request on one that is just being closed.
 _IDLE_S = 75
 # Beyond the time limit of requests, for answers on their way to slow clients.
 _LAST_ANSWERS_S = 5
@@ -41,8 +41,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-        # Connections inherit it. asyncio sets it for sockets that were made with TCP by name only; without it each answer
-        # on an open connection waits 40 ms for the client's acknowledgement.
+        # Connections inherit it. asyncio sets it only for sockets that were made with TCP by name; without it each
+        # answer on an open connection waits 40 ms for the client's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except socket.gaierror as error:

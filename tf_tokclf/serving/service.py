@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from tf_tokclf.data.record_streams import Record, text_sentence
@@ -14,7 +15,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.inference.prediction_formats import Details, json_record
 from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.serving.batching import Batcher
+from tf_tokclf.serving.batching import Abandoned, Batcher
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics
 from tf_tokclf.serving.schema import Inputs, PredictOptions
@@ -22,6 +23,8 @@ from tf_tokclf.serving.schema import Inputs, PredictOptions
 # Numbers of words, and of texts, of the passes that come before the first request.
 _WARM_UP_WORDS = (4, 12, 30)
 _WARM_UP_TEXTS = (1, 8)
+# After so many words a batch can be given up. Most batches have fewer.
+_WORDS_AT_ONCE = 2048
 
 
 class Service:
@@ -69,7 +72,7 @@ class Service:
         return [text_sentence(item, rule) if isinstance(item, str) else Sentence(tuple(item)) for item in items]
 
     async def tag(self, inputs: Inputs) -> list[TaggedSentence]:
-        """The inputs with their labels. Raises Busy, Closed or WorkFailed."""
+        """The inputs with their labels. Raises Busy, Closed, Abandoned or WorkFailed."""
         sentences = await asyncio.to_thread(self.sentences_of, inputs)
         if not sentences:
             return []
@@ -88,8 +91,16 @@ class Service:
     def _tag(self, requests: list[Sequence[Sentence]]) -> list[list[TaggedSentence]]:
         # A request's texts are neighbours where the model reads neighbours, and never those of another.
         sentences = [replace(one, document=str(number)) for number, own in enumerate(requests) for one in own]
-        tagged = self.tagger.tag(sentences)
+        tagged = chain.from_iterable(self._runs(sentences))
         return [list(islice(tagged, len(own))) for own in requests]
+
+    def _runs(self, sentences: list[Sentence]) -> Iterator[list[TaggedSentence]]:
+        """The sentences with their labels, as long as somebody can still be waiting for them."""
+        until = time.monotonic() + self.limits.timeout_s
+        for run in self.tagger.tag_runs(sentences, look_ahead_words=_WORDS_AT_ONCE):
+            yield run
+            if time.monotonic() > until:
+                raise Abandoned
 
 
 def _record(tagged: TaggedSentence, options: PredictOptions) -> dict[str, Any]:
