@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.control_characters import echo
 
 
 @click.command("compare", cls=TwinCommand)
@@ -96,6 +97,6 @@ def compare_command(
     if output:
         write_json(output, comparison.to_json())
     if output_format == "json":
-        click.echo(json.dumps(comparison.to_json(), ensure_ascii=False))
+        echo(json.dumps(comparison.to_json(), ensure_ascii=False))
     else:
         stdout_console().print(comparison_tables(comparison, n_examples=examples))

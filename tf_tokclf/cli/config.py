@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
@@ -47,7 +48,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
         except UserError as error:
             problems.append(str(error))
         else:
-            click.echo(f"{name}: nothing wrong", err=True)
+            echo(f"{name}: nothing wrong", err=True)
     if problems:
         raise UserError("\n".join(problems))
 
@@ -79,9 +80,9 @@ def diff_command(a: str, b: str | None) -> None:
     second = _loaded(a if b is None else b, ())
     found = differences(setting_values(first), setting_values(second))
     for name, (old, new) in found.items():
-        click.echo(f"{name}: {yaml_value(old)} -> {yaml_value(new)}")
+        echo(f"{name}: {yaml_value(old)} -> {yaml_value(new)}")
     if not found:
-        click.echo("No setting differs.", err=True)
+        echo("No setting differs.", err=True)
 
 
 @config_command.command("schema", cls=TwinCommand)
@@ -113,7 +114,7 @@ def _write(text: str, output: Path | None, *, force: bool) -> None:
     from tf_tokclf.run_dir import open_whole
 
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     check_output(output, force=force)
     with open_whole(output) as file:

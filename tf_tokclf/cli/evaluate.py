@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options, model_options
+from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.scoring.evaluation import Evaluation
@@ -174,8 +175,8 @@ def _print(result: Evaluation, output_format: str) -> None:
     from tf_tokclf.report.terminal import stdout_console
 
     if output_format == "json":
-        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        echo(json.dumps(result.to_json(), ensure_ascii=False))
     elif output_format == "conlleval":
-        click.echo(conlleval_text(result.scores), nl=False)
+        echo(conlleval_text(result.scores), nl=False)
     else:
         stdout_console().print(evaluation_tables(result))

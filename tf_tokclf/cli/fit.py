@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tf_tokclf.cli.options import ChoiceList, NameOrNumber, TwinCommand, logging_options, setting_options
+from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
@@ -161,7 +162,7 @@ def fit_command(
         if result.evaluations:
             run = result.run
             files = (("model", run.model), ("scores", run.results), ("report", run.report))
-            out.print("", *(f"{name:<8}{path}" for name, path in files), sep="\n", soft_wrap=True)
+            out.print("", *(plain_text(f"{name:<8}{path}") for name, path in files), sep="\n", soft_wrap=True)
 
 
 def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
@@ -174,7 +175,8 @@ def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
     root = RunDir(Path(config.output_dir or "."))
     out = stdout_console()
     out.print(seeds_table({one.seed: one.f1 for one in summary.scores}, median=summary.median))
-    out.print(f"\nmodel: {root.model} (seed {summary.median}, the median)\nscores: {root.seeds}", soft_wrap=True)
+    places = f"\nmodel: {root.model} (seed {summary.median}, the median)\nscores: {root.seeds}"
+    out.print(plain_text(places), soft_wrap=True)
 
 
 def seed_list(text: str | None) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.control_characters import echo
 
 SAMPLE = "package:tf_tokclf/shipped/snips"
 
@@ -63,10 +64,10 @@ def init_command(
     heading = f"# A run of tf-tokclf: what each setting means stands above it.\n#\n#   tf-tokclf fit {where}\n"
     text = starter_yaml(values, Amount(amount or "usual"), heading=heading)
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     from tf_tokclf.run_dir import open_whole
 
     with open_whole(output) as file:
         file.write(text)
-    click.echo(f"{output} is written. Next: tf-tokclf fit {output} --dry-run", err=True)
+    echo(f"{output} is written. Next: tf-tokclf fit {output} --dry-run", err=True)

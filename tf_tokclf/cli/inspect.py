@@ -10,6 +10,7 @@ import click
 
 from tf_tokclf.cli.fit import COLUMN, SETTINGS
 from tf_tokclf.cli.options import TwinCommand, logging_options, setting_options
+from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
@@ -71,7 +72,7 @@ def inspect_command(
     if as_json:
         import json
 
-        click.echo(json.dumps(inspection.to_json(), indent=2))
+        echo(json.dumps(inspection.to_json(), indent=2))
     else:
         from tf_tokclf.report.inspection import inspection_report
         from tf_tokclf.report.terminal import stdout_console

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
+from tf_tokclf.control_characters import echo
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.version import __version__
 
@@ -60,18 +62,24 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what the user has to change ends in one message and exit code 2, a failed job in 1."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where it can be told that the disk is full
+            return result
         except UserError as error:
             _stop(str(error), code=2)
         except JobError as error:
             _stop(str(error), code=1)
         except Stopped as stopped:
-            click.echo(f"{str(stopped)[0].upper()}{str(stopped)[1:]}", err=True)
+            echo(f"{str(stopped)[0].upper()}{str(stopped)[1:]}", err=True)
             sys.exit(stopped.exit_code)
         except BrokenPipeError:
             # The reader of our output has gone: not an error, and Python's own flush at exit must not fail on it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_stdout()
             sys.exit(0)
+        except MemoryError:
+            tried = "smaller batches (--per-device-eval-batch-size, --per-device-train-batch-size), less --look-ahead"
+            _stop(f"out of memory. Try {tried}, or parts of the input (--shard).", code=1)
         except OSError as error:
             if error.errno is None:
                 raise
@@ -84,14 +92,34 @@ def _stop_at(error: OSError) -> NoReturn:
 
     place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in DISK_FULL:
+        if error.filename is None:
+            _forget_stdout()
         _stop(f"{place}the disk is full ({error.strerror}). Make room, then start again.", code=1)
     _stop(f"{place}{error.strerror}. Check the path, its permissions and its disk.", code=2)
+
+
+def _forget_stdout() -> None:
+    """Send what is still to be written nowhere, so that Python's own flush at its end does not fail on it."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _occupy_closed() -> None:
+    """Open what the caller closed of standard input, output and error: else the next file would get its number, and
+    what libraries print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _stop(message: str, *, code: int) -> NoReturn:
     from rich.text import Text
 
-    from tf_tokclf.report.terminal import plain_text, stderr_console
+    from tf_tokclf.control_characters import plain_text
+    from tf_tokclf.report.terminal import stderr_console
 
     stderr_console().print(Text.assemble(("Error: ", "bold red"), plain_text(message)))
     sys.exit(code)
@@ -112,4 +140,5 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    _occupy_closed()
     cli(prog_name="tf-tokclf")

@@ -212,7 +212,8 @@ def _split_names(place: str, there: Sequence[str], data: DataConfig, required: t
 
 def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     options = reader.options.model_dump_json(exclude=_NOT_READING)
-    fingerprint = hash_of(reader.content_key(), options, task.value, reader.place)
+    content = reader.content_key()
+    fingerprint = hash_of(content, options, task.value, reader.place)
     problems = Problems(skip=data.on_error == "skip")
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -221,6 +222,10 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
         return batches_of(reader.sentences(problems))
 
     def facts() -> Facts:
+        # Otherwise the cache would hold one content under the name of another.
+        if reader.content_key() != content:
+            hint = "Start again when nothing writes to it any more."
+            raise UserError("changed while it was read.", path=reader.place, hint=hint)
         notes = (*_found_out(reader), *problems.changes())
         return Facts(reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped))
 

@@ -165,11 +165,12 @@ def _facts_path(path: Path) -> Path:
 
 
 def has_schema(path: Path, schema: pa.Schema) -> bool:
-    """Whether there is a file of the cache with just these columns."""
+    """Whether there is a whole file of the cache with just these columns."""
     try:
         with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_stream(source).schema.equals(schema)
-    except (OSError, pa.ArrowInvalid):
+            # Memory-mapped: this reads where its batches are, and none of them.
+            return pa.ipc.open_stream(source).read_all().schema.equals(schema)
+    except (OSError, pa.ArrowException):
         return False
 
 

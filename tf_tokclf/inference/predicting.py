@@ -7,6 +7,7 @@ tokenizer work outside of Python's lock.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -17,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.control_characters import plain_text
 from tf_tokclf.data.compressed import compressor
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
@@ -187,7 +189,9 @@ def predict_to_stdout(job: Prediction) -> Progress:
     """Write the predictions to standard output as they come."""
     if not job.format.is_final:
         raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
-    out = sys.stdout.buffer
+    if sys.stdout is None:
+        raise UserError("standard output is closed.", hint="Name a file to write to with --output.")
+    out = _Plain(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
     out.write(job.head)
     progress = Progress()
     job.show(progress)
@@ -199,6 +203,21 @@ def predict_to_stdout(job: Prediction) -> Progress:
     out.write(job.tail)
     out.flush()
     return progress
+
+
+class _Plain:
+    """Standard output where a terminal shows it: words of strangers command nothing."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def write(self, block: bytes) -> None:
+        """Write text, without what could command a terminal."""
+        self._out.write(plain_text(block.decode(errors="replace")).encode())
+
+    def flush(self) -> None:
+        """Show it."""
+        self._out.flush()
 
 
 def predict_to_file(
@@ -286,7 +305,17 @@ class _Unfinished:
 
     def open(self, n_bytes: int) -> IO[bytes]:
         """The file to go on writing, cut to its first `n_bytes`."""
-        file = self.partial.open("r+b" if n_bytes else "wb")
+        # Appending creates the file, and leaves what another job has in it until it is known that there is none.
+        self.partial.open("ab").close()
+        file = self.partial.open("r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            hint = "Wait for it, or choose another --output."
+            raise UserError("another job is writing this output.", path=self.partial, hint=hint) from error
+        except OSError as error:
+            log.debug("%s: this file system has no locks (%s)", self.partial, error.strerror)
         file.truncate(n_bytes)
         file.seek(n_bytes)
         return file

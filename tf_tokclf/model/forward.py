@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tokclf.data.encoding import Windows, first_piece_mask
 from tf_tokclf.data.pieces import ranges
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
 
 # Few distinct widths: the math library prepares each shape once.
@@ -75,7 +75,14 @@ def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: 
     firsts = first_piece_mask(word, np.concatenate([[0], np.cumsum(lengths)]))
     chosen = firsts if aggregation == "first" else word >= 0
     positions = np.stack([row[chosen], column[chosen]], axis=1).astype(np.int32)
-    scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
+    try:
+        scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise JobError(
+            f"out of memory with {len(rows)} windows of {width} pieces at once. Try "
+            f"--per-device-eval-batch-size {max(len(rows) // 2, 1)}, which labels the same, or a model that was "
+            f"trained with windows (alignment.max_length) of {max(width // 2, 32)} pieces."
+        ) from error
     if np.isnan(scores).any():
         # Words without a score would get the fallback label, as if nothing had happened.
         raise UserError(

@@ -10,13 +10,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tf_tokclf.control_characters import plain_text
 from tf_tokclf.data.checks import Example, Level, Problem
 from tf_tokclf.data.inspection import Inspection
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, split_label
 from tf_tokclf.data.statistics import Lengths, SplitStatistics
 from tf_tokclf.data.variation import MAX_LISTED_WORDS
-from tf_tokclf.report.terminal import plain_text
 
 # Readable on dark and light ground, and told apart without red and green alone.
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")

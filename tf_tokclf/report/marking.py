@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tf_tokclf.report.terminal import plain_text
+from tf_tokclf.control_characters import plain_text
 
 # marks.css has so many.
 HUES = 12

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tf_tokclf.report.terminal import plain_text
+from tf_tokclf.control_characters import plain_text
 from tf_tokclf.scoring.bootstrap import Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts

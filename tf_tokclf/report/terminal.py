@@ -11,31 +11,19 @@ from functools import cache
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-# C0 and C1 control characters but tab and line feed, which could command a terminal, signs that turn the order of what
-# follows around, and halves of characters, which no terminal can be sent.
-_CODES = (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in _CODES if chr(code) not in "\t\n"}
+from tf_tokclf.control_characters import plain_text
 
 
 @cache
 def stderr_console() -> Console:
     """Where messages, progress and tables about a run go."""
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=sys.stderr is None or not sys.stderr.isatty())
 
 
 @cache
 def stdout_console() -> Console:
     """Where a command's result goes."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 80)
-
-
-def plain_text(text: str) -> str:
-    """`text` without characters that could command a terminal.
-
-    >>> plain_text("a\\x1b[2Jb")
-    'a�[2Jb'
-    """
-    return text.translate(_CONTROLS)
+    return Console(highlight=False, markup=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 80)
 
 
 def key_value_table(rows: Iterable[tuple[str, str]]) -> RenderableType:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from tf_tokclf.control_characters import shown_on
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.writers.file_formats import PATH_WRITERS, ToPath
 from tf_tokclf.data.writers.options import Writing
@@ -36,10 +37,12 @@ def write_sentences(
     if out == STDOUT:
         if lines is None:
             raise UserError(f"the format {format} is no stream of text.", hint="Name a file or folder to write to.")
+        if sys.stdout is None:
+            raise UserError("standard output is closed.", hint="Name a file or folder to write to.")
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         for line in lines(sentences, writing):
-            sys.stdout.write(line)
+            sys.stdout.write(shown_on(sys.stdout, line))
         return
     check_free(out, format, force=force)
     try:

@@ -1,0 +1,344 @@
+"""What goes wrong around a command: disks, permissions, files that change, memory, pipes. Each case names what the user
+sees, and nothing that was there before is lost.
+
+Killed processes, full disks while training and damaged checkpoints are in tests/training/test_resuming.py, a Hub that
+misbehaves is in tests/publishing and tests/local_hub.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from safetensors.numpy import load_file, save_file
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.splits import load_split
+from tf_tokclf.errors import JobError, UserError
+
+ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+
+
+def run(*args: str | Path) -> Result:
+    """The command, in this process."""
+    return CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="tf-tokclf", input="")
+
+
+def refused(result: Result, *says: str, code: int = 2) -> None:
+    """It ended in one message."""
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.stderr
+    assert result.stderr.count("Error: ") == 1
+    for part in says:
+        assert part in " ".join(result.stderr.split()), result.stderr
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A file of a few thousand sentences."""
+    path = tmp_path / "a.conll"
+    path.write_text("".join(f"word{i}\tO\nada\tB-PER\n\n" for i in range(3000)), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def file_limit(n_bytes: int) -> Iterator[None]:
+    """No file may grow beyond this: what a full disk is to a program."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that anybody may enter and write in, as those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-test-") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's rights, for which permissions mean nothing."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_full_disk_while_converting_leaves_the_old_file(corpus: Path, tmp_path: Path):
+    out = tmp_path / "out.jsonl"
+    out.write_text("precious\n", encoding="utf-8")
+    assert run("inspect", corpus).exit_code == 0  # its sentences are in the cache now
+    with file_limit(20_000):
+        result = run("convert", "--force", corpus, out)
+    refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and room")
+    assert out.read_text(encoding="utf-8") == "precious\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out.jsonl"]
+
+
+def test_a_full_disk_for_the_cache_is_named(corpus: Path, tmp_path: Path):
+    with file_limit(20_000):
+        result = run("convert", corpus, tmp_path / "out.jsonl")
+    refused(result, "cannot be written: File too large.", "Set TF_TOKCLF_CACHE to a folder with room")
+    assert not list(Path(os.environ["TF_TOKCLF_CACHE"]).rglob("*.partial"))
+
+
+def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny_classifier: Path):
+    out = tmp_path / "out.jsonl"
+    out.write_text("precious\n", encoding="utf-8")
+    with file_limit(20_000):
+        result = run("predict", tiny_classifier, corpus, "-o", out, "--force", "--look-ahead", "500")
+    refused(result, "the disk is full (File too large). Make room", code=1)
+    assert out.read_text(encoding="utf-8") == "precious\n"
+
+
+def test_a_file_without_permission_to_read(corpus: Path, open_folder: Path):
+    path = shutil.copy(corpus, open_folder / "a.conll")
+    path.chmod(0o000)
+    with as_nobody():
+        result = run("convert", path, open_folder / "out.jsonl")
+    refused(result, "a.conll: cannot be read: Permission denied.", "Check its permissions")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["convert", "a.conll", "shut/out.jsonl"], "shut/out.jsonl: cannot be written: Permission denied."),
+        (
+            ["evaluate", "--predictions", "p.jsonl", "--output", "shut/s.json"],
+            "shut/s.json: cannot be written: Permission denied.",
+        ),
+        (["config", "fill", "c.yaml", "--output", "shut/c.yaml"], "shut"),
+    ],
+)
+def test_a_folder_that_may_not_be_written_in(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str
+):
+    monkeypatch.chdir(open_folder)
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(open_folder / "cache"))
+    Path("shut").mkdir(mode=0o555)
+    Path("a.conll").write_text("ada\tB-PER\n", encoding="utf-8")
+    Path("c.yaml").write_text("task: ner\n", encoding="utf-8")
+    said = {"words": ["a"], "predicted": ["O"], "gold": ["O"]}
+    Path("p.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
+    with as_nobody():
+        result = run(*args)
+    refused(result, says, "permissions")
+    assert not list(Path("shut").iterdir())
+
+
+def test_a_run_in_a_folder_that_may_not_be_written_in(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, conll_files: dict[str, str], tiny_bert: Path
+):
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(open_folder / "cache"))
+    shutil.copytree(tiny_bert, open_folder / "encoder")
+    train = shutil.copy(conll_files["train_file"], open_folder / "train.conll")
+    (open_folder / "shut").mkdir(mode=0o555)
+    encoder, output = open_folder / "encoder", open_folder / "shut" / "run"
+    for path in (encoder, *encoder.iterdir(), train):
+        path.chmod(0o755)
+    args = ("fit", "--train-file", train, "--model-name-or-path", encoder, "--output-dir", output)
+    # Python's own library may be out of nobody's reach: this loads what is needed of it.
+    assert run(*args, "--dry-run").exit_code == 0
+    with as_nobody():
+        result = run(*args)
+    refused(result, "shut/run: the folder cannot be made: Permission denied.", "Choose another --output-dir")
+
+
+def test_a_file_that_grows_while_it_is_read_is_not_taken_for_what_it_was(corpus: Path, monkeypatch: pytest.MonkeyPatch):
+    from tf_tokclf.data.readers.columns import ColumnsReader
+
+    read = ColumnsReader.sentences
+
+    def while_growing(self: ColumnsReader, problems: object) -> Iterator[object]:
+        for number, sentence in enumerate(read(self, problems)):
+            if number == 5:
+                with corpus.open("a", encoding="utf-8") as file:
+                    file.write("late\tO\n\n")
+            yield sentence
+
+    monkeypatch.setattr(ColumnsReader, "sentences", while_growing)
+    with pytest.raises(UserError, match="changed while it was read"):
+        load_split(str(corpus), DataConfig(), task=Task.NER)
+    monkeypatch.undo()
+    assert len(load_split(str(corpus), DataConfig(), task=Task.NER)) == 3001
+
+
+def test_a_file_that_vanishes_while_it_is_read(corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from tf_tokclf.data.readers import detection
+
+    opened = detection.open_reader
+
+    def opened_and_gone(*args: object, **options: object) -> object:
+        reader = opened(*args, **options)
+        corpus.unlink(missing_ok=True)
+        return reader
+
+    monkeypatch.setattr("tf_tokclf.data.splits.open_reader", opened_and_gone)
+    refused(run("convert", corpus, tmp_path / "out.jsonl"), "a.conll: there is no such file.", "Check the path")
+
+
+def test_links_in_circles(tmp_path: Path):
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "again").symlink_to(folder)
+    (folder / "x.txt").write_text("Ada smiled\n", encoding="utf-8")
+    (folder / "x.ann").write_text("T1\tPER 0 3\tAda\n", encoding="utf-8")
+    assert run("convert", folder, tmp_path / "out.conll").exit_code == 0
+    assert (tmp_path / "out.conll").read_text(encoding="utf-8").splitlines().count("Ada\tB-PER") == 1
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".json"])
+@pytest.mark.parametrize("n_bytes", [0, 100, 2000])
+def test_a_damaged_cache_is_written_anew(corpus: Path, tmp_path: Path, suffix: str, n_bytes: int):
+    assert run("convert", corpus, tmp_path / "one.jsonl").exit_code == 0
+    for path in Path(os.environ["TF_TOKCLF_CACHE"]).rglob(f"*{suffix}"):
+        path.write_bytes(path.read_bytes()[:n_bytes])
+    assert run("convert", corpus, tmp_path / "two.jsonl").exit_code == 0
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("years", [-20, 20])
+def test_a_clock_that_jumps_removes_no_file_of_a_run_that_goes_on(tmp_path: Path, years: int):
+    """Only leftovers in the cache are judged by the clock; those of a running process are held open by nobody else."""
+    from tf_tokclf.data.store import cache_folder
+
+    there = cache_folder() / "splits" / "x.arrow.1.partial"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"")
+    second = there.stat().st_mtime + years * 365 * 24 * 3600
+    os.utime(there, (second, second))
+    (tmp_path / "a.conll").write_text("ada\tO\n", encoding="utf-8")
+    assert run("convert", tmp_path / "a.conll", tmp_path / "out.jsonl").exit_code == 0
+    assert there.exists() == (years > 0)
+
+
+def test_durations_are_measured_by_a_clock_that_does_not_jump():
+    uses = [
+        (path.name, line.strip())
+        for path in (ROOT / "tf_tokclf").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "time.time()" in line or "datetime.now()" in line
+    ]
+    assert uses == [("store.py", "if time.time() - partial.stat().st_mtime > _STALE_AFTER_S:")]
+
+
+def test_two_predictions_into_one_file_exclude_each_other(tmp_path: Path, tiny_classifier: Path):
+    (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    with (tmp_path / "out.jsonl.partial").open("wb") as other:
+        other.write(b"of another job")
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        result = run("predict", tiny_classifier, tmp_path / "in.txt", "-o", out)
+        refused(result, "out.jsonl.partial: another job is writing this output.", "Wait for it")
+        assert (tmp_path / "out.jsonl.partial").read_bytes() == b"of another job"
+    assert not out.exists()
+
+
+def test_weights_that_are_no_numbers_are_not_passed_over(tmp_path: Path, tiny_classifier: Path):
+    folder = shutil.copytree(tiny_classifier, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"] = np.full_like(weights["classifier.weight"], np.nan)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
+    result = run("predict", folder, tmp_path / "in.txt", "-o", tmp_path / "out.jsonl")
+    refused(result, "The model gives no numbers (NaN).", "Its weights are damaged")
+    assert not list(tmp_path.glob("out.jsonl*"))
+
+
+def test_memory_that_runs_out_elsewhere_is_a_message_too(corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def reading(*args: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr("tf_tokclf.data.splits.open_reader", reading)
+    refused(run("convert", corpus, tmp_path / "out.jsonl"), "out of memory. Try smaller batches", code=1)
+
+
+def test_memory_that_runs_out_in_a_batch_is_a_failed_job(tiny_classifier: Path):
+    from tf_tokclf.inference.tagger import Tagger
+    from tf_tokclf.model.backend import tf
+
+    def forward(*arrays: object) -> object:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    tagger = Tagger.load(tiny_classifier, batch_size=8).with_forward(forward)
+    with pytest.raises(JobError, match=r"8 windows of \d+ pieces at once. Try --per-device-eval-batch-size 4"):
+        tagger(["ada saw rome"] * 8)
+
+
+def command(*args: str | Path) -> list[str]:
+    """The command as a process of its own."""
+    return [sys.executable, "-m", "tf_tokclf", *map(str, args)]
+
+
+def shell(text: str, **names: str | Path) -> subprocess.CompletedProcess[str]:
+    """A line for the shell, in which `TF` stands for the command."""
+    line = text.replace("TF ", f"{sys.executable} -m tf_tokclf ")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in names.items()}}
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, env=environment, timeout=240
+    )
+
+
+def test_a_reader_that_goes_away_ends_the_command_in_peace(corpus: Path, tmp_path: Path, tiny_classifier: Path):
+    converted = shell('TF convert "$IN" - | head -1', IN=corpus)
+    assert (converted.returncode, converted.stdout) == (0, "word0\tO\n")
+    assert "Traceback" not in converted.stderr
+    predicted = shell('TF predict --look-ahead 500 "$MODEL" "$IN" | head -1', MODEL=tiny_classifier, IN=corpus)
+    assert predicted.returncode == 0
+    assert "Traceback" not in predicted.stderr
+    assert "Exception ignored" not in predicted.stderr
+
+
+def test_output_that_is_closed_is_told(corpus: Path, tiny_classifier: Path):
+    for line in ('TF convert "$IN" - >&-', 'TF predict "$MODEL" "$IN" >&-'):
+        done = shell(line, IN=corpus, MODEL=tiny_classifier)
+        assert done.returncode == 2, (line, done.stderr[-1500:])
+        assert "Error: standard output is closed." in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_full_standard_output_is_told(corpus: Path):
+    done = shell('TF convert "$IN" - > /dev/full', IN=corpus)
+    assert done.returncode == 1, done.stderr[-1500:]
+    assert "the disk is full (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_threads_that_convert_the_same_file_at_once_do_not_harm_each_other(corpus: Path, tmp_path: Path):
+    lengths: list[int] = []
+
+    def read() -> None:
+        lengths.append(len(load_split(str(corpus), DataConfig(use_cache=False), task=Task.NER)))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lengths == [3000] * 4

@@ -1,0 +1,300 @@
+"""Files, models and names of strangers: they are read and shown, never run, and stay in their place."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.schema import Config, DataConfig
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "tf_tokclf").rglob("*.py"))
+ESC = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e"
+RAW = [sign for sign in ESC if not sign.isprintable()]
+
+
+def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
+    """Every call in a module, by its dotted name."""
+    return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The modules that a module imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nothing_that_is_read_is_run(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    forbidden = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "imp", "torch"}
+    assert not {name for name in imports(tree) if name.split(".")[0] in forbidden}
+    for name, call in calls(tree):
+        assert name not in (
+            "eval",
+            "exec",
+            "compile",
+            "__import__",
+            "os.system",
+            "os.popen",
+            "yaml.load",
+            "yaml.load_all",
+        )
+        assert name not in ("yaml.unsafe_load", "yaml.full_load", "tempfile.mktemp", "tarfile.open", "zipfile.ZipFile")
+        assert not name.endswith(".extractall")
+        options = {option.arg: option.value for option in call.keywords}
+        assert "shell" not in options, f"{name}(shell=...)"
+        pickled = options.get("allow_pickle")
+        assert pickled is None or (isinstance(pickled, ast.Constant) and pickled.value is False)
+        trust = options.get("trust_remote_code")
+        assert not (isinstance(trust, ast.Constant) and trust.value is True)
+        if name == "yaml.compose":
+            assert ast.unparse(options["Loader"]) == "yaml.SafeLoader"
+
+
+def test_code_of_models_is_run_by_nobody_unless_asked():
+    assert Config().model.trust_remote_code is False
+    for name in ("predict", "evaluate"):
+        option = next(o for o in cli.get_command(None, name).params if o.name == "trust_remote_code")
+        assert option.default is not True
+        assert option.is_flag
+
+
+def test_a_model_that_wants_code_of_its_own_is_refused(tiny_classifier: Path, tmp_path: Path):
+    folder = shutil.copytree(tiny_classifier, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"model_type": "theirs", "auto_map": {"AutoConfig": "code.Config", "TFAutoModel": "code.Model"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "code.py").write_text("raise SystemExit('run!')\n", encoding="utf-8")
+    (tmp_path / "in.txt").write_text("ada\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["predict", str(folder), str(tmp_path / "in.txt")])
+    assert result.exit_code == 2
+    assert "run!" not in result.output
+
+
+def test_a_pickle_in_a_model_folder_is_not_opened(tiny_classifier: Path, tmp_path: Path):
+    folder = shutil.copytree(tiny_classifier, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    result = CliRunner().invoke(cli, ["predict", str(folder)], input="ada\n")
+    assert result.exit_code == 2
+    assert "a pickle that needs torch to read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["package:tf_tokclf/../../etc/passwd", "package:tf_tokclf//etc/passwd", "package:../tf_tokclf/x", "package:os/x"],
+)
+def test_references_stay_in_their_package(reference: str):
+    with pytest.raises(UserError):
+        list(read_sentences(reference, DataConfig()))
+
+
+def test_importing_a_package_for_its_files_runs_none_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "__init__.py").write_text("raise SystemExit('run!')\n", encoding="utf-8")
+    (tmp_path / "theirs" / "a.conll").write_text("ada\tO\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert len(list(read_sentences("package:theirs/a.conll", DataConfig()))) == 1
+    assert "theirs" not in sys.modules
+
+
+def test_an_archive_is_no_input_and_nothing_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open("a.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("../../owned")
+        entry.size = 1
+        archive.addfile(entry, io.BytesIO(b"x"))
+    CliRunner().invoke(cli, ["convert", "--from", "conll", "a.tar.gz", "out.jsonl"])
+    assert not (tmp_path.parent.parent / "owned").exists()
+
+
+def test_a_brat_document_names_no_file_outside_of_its_folder(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"tokens": ["ada"], "ner_tags": ["B-../../x"], "document": "../../owned"}) + "\n", encoding="utf-8"
+    )
+    result = CliRunner().invoke(cli, ["convert", str(tmp_path / "a.jsonl"), str(tmp_path / "out"), "--to", "brat"])
+    assert result.exit_code in (0, 2)
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.jsonl", "out"}
+    assert not list(tmp_path.parent.glob("*owned*")) + list(tmp_path.parent.parent.glob("*owned*"))
+
+
+HOSTILE = f"{ESC.replace('/', '')}"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """Data whose words, labels and name would command a terminal."""
+    path = tmp_path / f"a{HOSTILE}.jsonl"
+    records = [
+        {"tokens": ["ada", f"x{HOSTILE}"], "ner_tags": ["B-PER", f"B-{HOSTILE}"]},
+        {"tokens": [f"{HOSTILE}", "rome"], "ner_tags": ["O", "I-LOC"]},
+    ]
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def on_terminal(args: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a terminal gets that the command's output and messages go to."""
+    from tf_tokclf.report import terminal
+
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w", encoding="utf-8", buffering=1) as out, monkeypatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("TERM", "dumb")
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", out)
+        for console in (terminal.stdout_console, terminal.stderr_console):
+            console.cache_clear()
+        try:
+            cli(args, prog_name="tf-tokclf", standalone_mode=True)
+        except SystemExit:
+            pass
+        finally:
+            for console in (terminal.stdout_console, terminal.stderr_console):
+                console.cache_clear()
+        out.flush()
+        got = os.read(master, 1 << 20)
+    os.close(master)
+    return got.decode()
+
+
+def assert_harmless(text: str) -> None:
+    """Nothing in it commands a terminal, beyond colours and lines."""
+    assert text
+    found = [sign for sign in text if sign in RAW]
+    assert not found, repr(text[:2000])
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["inspect", "{data}"],
+        ["inspect", "{data}", "--json"],
+        ["convert", "{data}", "-"],
+        ["convert", "{data}", "-", "--to", "jsonl"],
+        ["evaluate", "--predictions", "{said}"],
+        ["evaluate", "--predictions", "{said}", "--errors"],
+        ["evaluate", "--predictions", "{said}", "--format", "json"],
+        ["evaluate", "--predictions", "{said}", "--format", "conlleval"],
+        ["compare", "{said}", "{said}"],
+        ["compare", "{said}", "{said}", "--format", "json"],
+        ["predict", "{model}", "{data}"],
+        ["predict", "{model}", "{data}", "--output-format", "conll"],
+        ["predict", "{model}", "{data}", "--output-format", "jsonl"],
+        ["config", "check", "{data}"],
+        ["fit", f"--{HOSTILE}"],
+        ["fit", "--task", HOSTILE],
+        ["fit", "--set", f"a.{HOSTILE}=1"],
+        ["fit", HOSTILE],
+        [HOSTILE],
+        ["predict", HOSTILE],
+        ["evaluate", "--predictions", HOSTILE],
+        ["evaluate", HOSTILE],
+        ["push", HOSTILE],
+        ["export", HOSTILE, "--format", "onnx", "out"],
+    ],
+    ids=lambda args: " ".join(args[:1] + args[-1:]).encode("unicode_escape").decode()[:40],
+)
+def test_nothing_in_the_data_commands_a_terminal(
+    args: list[str], hostile: Path, tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said = tmp_path / "said.jsonl"
+    labels = ["B-PER", f"B-{HOSTILE}"]
+    said.write_text(
+        json.dumps({"words": ["ada", HOSTILE], "predicted": labels, "gold": labels[::-1]}, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+    names = {"{data}": str(hostile), "{said}": str(said), "{model}": str(tiny_classifier)}
+    assert_harmless(on_terminal([names.get(arg, arg) for arg in args], monkeypatch))
+
+
+def test_data_reaches_files_and_pipes_as_it_is(hostile: Path, tmp_path: Path):
+    out = tmp_path / "out.jsonl"
+    assert CliRunner().invoke(cli, ["convert", str(hostile), str(out)]).exit_code == 0
+    assert json.loads(out.read_text(encoding="utf-8").splitlines()[0])["tokens"][1] == f"x{HOSTILE}"
+
+
+def test_the_model_card_shows_labels_and_holds_no_html(tmp_path: Path):
+    from tf_tokclf.publishing.card import Card, render
+
+    labels = ("O", "B-<script>alert(1)</script>", "B-a|b", "B-`x`", "B-[click](javascript:alert(1))")
+    card = Card(
+        reference="ada/model",
+        dataset_name="<img src=x onerror=alert(1)>",
+        labels=labels,
+        limits=("labels only in test: <script>alert(1)</script>\n\n# Heading",),
+        training=("optimizer: <b>x</b>",),
+        examples=('"); import os; os.system("id") #', "x"),
+    )
+    text = render(card)
+    body = text.split("---\n", 2)[2]
+    outside_of_code = "".join(body.split("`")[::2])
+    assert "<script" not in outside_of_code
+    assert "<img" not in body
+    assert "<b>" not in body
+    assert "\n# Heading" not in body
+    assert r'tagger("\"); import os; os.system(\"id\") #")' in body
+
+
+def test_a_card_s_template_gets_at_nothing_but_the_card(tmp_path: Path):
+    from tf_tokclf.publishing.card import Card, render
+
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ card.__class__.__mro__[1].__subclasses__() }}", encoding="utf-8")
+    with pytest.raises(UserError, match="unsafe"):
+        render(Card(reference="a/b"), template=str(template))
+
+
+def test_a_configuration_that_asks_for_a_billion_labels_makes_no_room_for_them(tiny_classifier: Path, tmp_path: Path):
+    import resource
+
+    from tf_tokclf.data.model_folders import local_model_folder
+
+    folder = shutil.copytree(tiny_classifier, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for name in ("id2label", "label2id"):
+        config.pop(name)
+    (folder / "config.json").write_text(json.dumps({**config, "num_labels": 10**9}), encoding="utf-8")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="asks for 1000000000 labels"):
+        local_model_folder(str(folder))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
+def test_a_few_lines_of_yaml_cannot_fill_the_memory(tmp_path: Path):
+    import resource
+
+    from tests.reliability.bad_inputs import LAUGHS
+
+    path = tmp_path / "c.yaml"
+    path.write_bytes(LAUGHS + b"training: {seed: *j}\ndata: {label_names: *j}\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = CliRunner().invoke(cli, ["config", "check", str(path)])
+    assert result.exit_code == 2
+    assert len(result.stderr) < 5000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.parametrize("message", ["token hf_abcdefghijklmnopqrstuvwxyzABCDEF was refused", "Bearer hf_" + "x" * 34])
+def test_tokens_are_redacted(message: str):
+    from tf_tokclf.data.hub_errors import redact
+
+    assert "hf_" not in redact(message).replace("hf_...", "")
