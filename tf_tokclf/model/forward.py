@@ -11,6 +11,7 @@ from tf_tokclf.data.encoding import Windows, first_piece_mask
 from tf_tokclf.data.pieces import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.threads import side_by_side
 
 # Few distinct widths: the math library prepares each shape once.
 WIDTH_MULTIPLE = 8
@@ -58,9 +59,8 @@ def score_windows(
     piece that is surest.
     """
     order = np.argsort(-windows.lengths, kind="stable")
-    for begin in range(0, len(order), batch_size):
-        rows = order[begin : begin + batch_size]
-        yield _score_batch(forward, windows, rows, pad_id, aggregation)
+    batches = (order[begin : begin + batch_size] for begin in range(0, len(order), batch_size))
+    return side_by_side(lambda rows: _score_batch(forward, windows, rows, pad_id, aggregation), batches)
 
 
 def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: int, aggregation: str) -> WordScores:

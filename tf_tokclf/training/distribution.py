@@ -33,6 +33,16 @@ WORKER_ERRORS = (
 BROADCAST_SIZE = 2**24
 
 
+def rows_of_part(batch: Mapping[str, tf.Tensor], part: tf.Tensor | int, n_parts: int) -> dict[str, tf.Tensor]:
+    """The rows of one of `n_parts` of a batch. All have the same number: where rows lack, unscored ones."""
+    n_rows = tf.shape(batch["labels"])[0]
+    n_own = (n_rows + n_parts - 1) // n_parts
+    rows = part * n_own + tf.range(n_own)
+    own = {name: tf.gather(values, tf.minimum(rows, n_rows - 1)) for name, values in batch.items()}
+    unscored = tf.cast(UNSCORED, own["labels"].dtype)
+    return own | {"labels": tf.where((rows < n_rows)[:, None], own["labels"], unscored)}
+
+
 class Devices:
     """The replicas of a run: one device, all of one host's, or those of several hosts."""
 
@@ -68,13 +78,8 @@ class Devices:
         """The calling replica's share of a batch. All have the same number of rows: where they lack, unscored ones."""
         if self.n_replicas == 1:
             return dict(batch)
-        n_rows = tf.shape(batch["labels"])[0]
-        n_own = (n_rows + self.n_replicas - 1) // self.n_replicas
         replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-        rows = replica * n_own + tf.range(n_own)
-        own = {name: tf.gather(values, tf.minimum(rows, n_rows - 1)) for name, values in batch.items()}
-        unscored = tf.cast(UNSCORED, own["labels"].dtype)
-        return own | {"labels": tf.where((rows < n_rows)[:, None], own["labels"], unscored)}
+        return rows_of_part(batch, replica, self.n_replicas)
 
     def summed(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> list[tf.Tensor | tf.IndexedSlices]:
         """The sum of all replicas' gradients, on every replica."""

@@ -1,4 +1,4 @@
-"""Dropout as a function of (seed, batch number, place in the model, replica): nothing random to keep or to restore."""
+"""Dropout as a function of (seed, batch number, place in the model, replica and part): no state to keep or restore."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class SeededDropout:
         self.batch_number = tf.Variable(0, dtype=tf.int64, trainable=False, name="batch_number")
         self._seed = seed
         self._n_calls = 0
+        self._part: tf.Tensor | int = 0
+        self._n_parts = 1
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.Dropout):
                 layer._random_generator.dropout = self._drop
@@ -29,17 +31,22 @@ class SeededDropout:
         """Another batch, other masks."""
         self.batch_number.assign_add(1)
 
-    def begin(self) -> None:
-        """Call at the start of each traced forward pass: masks are told apart by the order of calls since then."""
+    def begin(self, part: tf.Tensor | int = 0, n_parts: int = 1) -> None:
+        """Call at the start of each traced forward pass: masks are told apart by the order of calls since then.
+
+        part: which of `n_parts` of the replica's rows the pass is for.
+        """
         self._n_calls = 0
+        self._part, self._n_parts = part, n_parts
 
     def _drop(self, inputs: tf.Tensor, rate: float, noise_shape: object = None) -> tf.Tensor:
         self._n_calls += 1
         state = np.random.SeedSequence((self._seed, self._n_calls)).generate_state(1, np.uint64)
         key = state.astype(np.int64)[0]
         context = tf.distribute.get_replica_context()
-        n_replicas = tf.cast(context.num_replicas_in_sync, tf.int64)
-        number = self.batch_number * n_replicas + tf.cast(context.replica_id_in_sync_group, tf.int64)
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+        number = self.batch_number * context.num_replicas_in_sync + replica
+        number = number * self._n_parts + tf.cast(self._part, tf.int64)
         shape = tf.shape(inputs) if noise_shape is None else tf.constant(noise_shape)
         mask = _scaled_mask(shape, inputs.dtype, rate, seed=tf.stack([tf.constant(key, tf.int64), number]))
         return inputs * tf.stop_gradient(mask)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.training.distribution import Devices
+from tf_tokclf.model.threads import n_lanes
+from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import summed_loss
 from tf_tokclf.training.optimizer import clipped
@@ -14,6 +15,7 @@ Batch = Mapping[str, tf.Tensor]
 
 _BATCH = {name: tf.TensorSpec((None, None), tf.int64) for name in ("attention_mask", "input_ids", "labels")}
 _COUNT = tf.TensorSpec((), tf.float32)
+_PART = tf.TensorSpec((), tf.int32)
 
 
 class TrainingStep:
@@ -40,6 +42,9 @@ class TrainingStep:
         self._scales_loss = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
         self._accumulators: list[tf.Variable] = []
         self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
+        # A batch's parts run side by side, each on a core of its own.
+        self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
+        self._one_part = tf.function(self._gradients_of_part, input_signature=[_BATCH, _COUNT, _PART])
         self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT])
         self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT])
         self._settle = tf.function(self._deferring.catch_up_all, input_signature=[])
@@ -104,7 +109,18 @@ class TrainingStep:
         return tf.constant(0.0)
 
     def _gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tuple[tf.Tensor, list]:
-        self.dropout.begin()
+        """The loss of a replica's rows and its gradients, None for weights that have none."""
+        if self._n_parts == 1:
+            return self._gradients_of_part(batch, n_labelled, tf.constant(0))
+        parts = [
+            self._one_part(rows_of_part(batch, part, self._n_parts), n_labelled, tf.constant(part))
+            for part in range(self._n_parts)
+        ]
+        losses, gradients = zip(*parts)
+        return tf.add_n(losses), [_sum(of_weight) for of_weight in zip(*gradients)]
+
+    def _gradients_of_part(self, batch: Batch, n_labelled: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list]:
+        self.dropout.begin(part, self._n_parts)
         with tf.GradientTape() as tape:
             logits = self.model(
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], training=True
@@ -121,3 +137,14 @@ class TrainingStep:
         summed = self._devices.summed(whole)
         update = zip(clipped(summed, self._clip_norm), [weight for _, weight in pairs])
         self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)
+
+
+def _sum(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor | tf.IndexedSlices | None:
+    """The sum of a weight's gradients; rows are put behind each other, to be summed where they are clipped."""
+    first = gradients[0]
+    if first is None:
+        return None
+    if not isinstance(first, tf.IndexedSlices):
+        return tf.add_n(gradients)
+    values, indices = (tf.concat([getattr(g, name) for g in gradients], axis=0) for name in ("values", "indices"))
+    return tf.IndexedSlices(values, indices, first.dense_shape)
