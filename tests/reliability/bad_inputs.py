@@ -1081,6 +1081,8 @@ def _checkpoints() -> list[Cell]:
 
     bad("out of range", resummed(b'{"format": 99}'), "a checkpoint of format 99", "Start again with --force")
     bad("hostile", resummed(b'{"format": 1}'), "state.json: is no state of a run", "Start again with --force")
+    half = b'{"format": 1, "position": {"epoch": 0.5, "history": []}, "settings": {}, "contents": {}}'
+    bad("wrong type", resummed(half), "state.json: is no state of a run", "Start again with --force")
     bad("hostile", resummed(DEEP), "state.json: not valid JSON", "Start again with --force")
     climbing = b"00  ../../../../etc/passwd\n00  state.json\n00  variables.index\n"
     bad("hostile", with_content(f"{newest}/SHA256SUMS", climbing), *whole)

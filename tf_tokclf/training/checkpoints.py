@@ -219,7 +219,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         position = about["position"]
         history = tuple(EpochRecord(**record) for record in position.pop("history"))
         identity = Identity(dict(about["settings"]), dict(about["contents"]))
-        return Checkpoint(folder, Position(**position, history=history), identity)
+        found = Position(**position, history=history)
+        _ = found.name  # which only whole numbers make
+        return Checkpoint(folder, found, identity)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"is no state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
 
