@@ -35,6 +35,7 @@ READ = {
     "a separator of two signs": ("a.csv", b"tokens,tags\na,O\n", {"separator": "::"}),
     "a line feed between fields": ("a.csv", b"tokens,tags\na,O\n", {"separator": "\n"}),
     "an unhashable key in a printed list": ("a.csv", b'tokens,tags\n"[{[]: 1}]",O\n', {}),
+    "half a character in a printed list": ("a.csv", b"tokens,tags\n\"['N\\ud800']\",O\n", {}),
     "annotations that are no mappings": ("a.json", b'[{"data": {"text": "a"}, "annotations": [5]}]', {}),
     "annotations that are no list": ("a.json", b'[{"data": {"text": "a"}, "annotations": {"b": 1}}]', {}),
     "results that are no list": ("a.json", b'[{"data": {"text": "a"}, "annotations": [{"result": 5}]}]', {}),

@@ -336,7 +336,9 @@ def _python_value(text: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd escapes in it
-            return ast.literal_eval(text)
+            value = ast.literal_eval(text)
+        "".join(map(str, value)).encode()  # refuses halves of surrogate pairs
+        return value
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
