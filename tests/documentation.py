@@ -41,6 +41,8 @@ NOT_RUN = {
     "cat": "of the shell",
     "curl": "needs the network, or a server, which the README's test starts",
     "hf": "needs the network",
+    "seq": "of the shell",
+    "xargs": "of the shell",
     "ssh": "needs other machines",
     "TF_CONFIG=": "needs other machines",
     "HF_HUB_OFFLINE=": "needs a cache that the Hub has filled",

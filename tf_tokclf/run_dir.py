@@ -23,6 +23,11 @@ class RunDir:
 
     root: Path
 
+    @classmethod
+    def of(cls, output_dir: str | None) -> RunDir:
+        """The folder that a configuration names; where it names none, this one."""
+        return cls(Path(output_dir or "."))
+
     @property
     def config(self) -> Path:
         """The configuration as the user wrote it, options folded in."""
@@ -78,6 +83,25 @@ class RunDir:
         return RunDir(self.root / f"seed-{seed}")
 
     @property
+    def sweep(self) -> Path:
+        """Settings and scores of the trials of a sweep, of which this folder holds the best one."""
+        return self.root / "sweep.json"
+
+    @property
+    def sweep_storage(self) -> Path:
+        """Optuna's data base of a sweep."""
+        return self.root / "sweep.db"
+
+    @property
+    def trials(self) -> Path:
+        """The folder of the runs of a sweep."""
+        return self.root / "trials"
+
+    def of_trial(self, name: str) -> RunDir:
+        """The run of one trial of a sweep."""
+        return RunDir(self.trials / name)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Everything that a run writes."""
         return (
@@ -91,6 +115,9 @@ class RunDir:
             self.predictions,
             self.report,
             self.seeds,
+            self.sweep,
+            self.sweep_storage,
+            self.trials,
         )
 
     def predictions_for(self, split: str) -> Path:

@@ -49,7 +49,7 @@ def test_a_starter_changes_nothing_but_what_was_asked_for(amount: list[str]):
 def _flat(tree: dict, prefix: str = "") -> dict:
     flat = {}
     for key, value in tree.items():
-        is_section = isinstance(value, dict) and key != "sections"
+        is_section = isinstance(value, dict) and key not in ("sections", "sweep")
         flat |= _flat(value, f"{prefix}{key}.") if is_section else {prefix + key: value}
     return flat
 

@@ -39,12 +39,15 @@ def config_command() -> None:
 @_ASSIGNMENTS
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
     """Say every problem of configurations, or that there is none. Data and model are not read: fit --dry-run does."""
+    from tf_tokclf.config.sweep import Sweep
     from tf_tokclf.errors import UserError
 
     problems = []
     for name in configs:
         try:
-            _loaded(name, assignments)
+            config = _loaded(name, assignments)
+            if config.sweep:
+                Sweep.of(config)
         except UserError as error:
             problems.append(str(error))
         else:

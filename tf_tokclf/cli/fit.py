@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import ChoiceList, NameOrNumber, TwinCommand, logging_options, setting_options
+from tf_tokclf.cli.options import ChoiceList, NameOrNumber, SweptSetting, TwinCommand, logging_options, setting_options
 from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ SETTINGS = (
         "training.strategy",
         {**choice("auto", "one", "mirrored", "multi-worker"), "help": "Devices to train on, and hosts by TF_CONFIG."},
     ),
+    ("--sweep-trials", "sweep_trials", {**INT, "help": "Try so many of the combinations; chosen by what others gave."}),
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 
@@ -101,6 +102,14 @@ SETTINGS = (
 @click.option(
     "--seeds", callback=lambda ctx, parameter, text: seed_list(text), metavar="N,N,...",
     help="Train once for each of these seeds; report mean and spread, keep the median run as the model.",
+)
+@click.option(
+    "--sweep",
+    type=SweptSetting(),
+    multiple=True,
+    expose_value=False,
+    callback=lambda ctx, parameter, pairs: _collect_sweep(ctx, pairs),
+    help="Train once for each of these values and keep the best by dev F1; repeat it for all combinations.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
 @logging_options
@@ -135,6 +144,13 @@ def fit_command(
     config = own_config(config, options)
     settings = load_config(config, assignments=assignments, options=options)
     chief = is_chief(settings.training.strategy)
+    if seeds and settings.sweep:
+        raise click.UsageError("--seeds and a sweep are two things: sweep first, then run the best with --seeds.")
+    if resume_from_checkpoint and (seeds or settings.sweep):
+        raise click.UsageError("--resume-from-checkpoint goes on with one run; several go on with --resume.")
+    if settings.sweep:
+        _fit_sweep(settings, resume=resume, dry_run=dry_run)
+        return
     if seeds and not dry_run:
         _fit_seeds(settings, seeds, resume=resume)
         return
@@ -172,11 +188,48 @@ def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
     from tf_tokclf.run_dir import RunDir
 
     summary = fit_seeds(config, seeds, resume=resume)
-    root = RunDir(Path(config.output_dir or "."))
+    root = RunDir.of(config.output_dir)
     out = stdout_console()
     out.print(seeds_table({one.seed: one.f1 for one in summary.scores}, median=summary.median))
     places = f"\nmodel: {root.model} (seed {summary.median}, the median)\nscores: {root.seeds}"
     out.print(plain_text(places), soft_wrap=True)
+
+
+def _fit_sweep(config: Config, *, resume: bool, dry_run: bool) -> None:
+    from tf_tokclf.config.sweep import Sweep, value_text
+    from tf_tokclf.report.tables import sweep_table
+    from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
+    from tf_tokclf.run_dir import RunDir
+
+    sweep = Sweep.of(config)
+    if dry_run:
+        from tf_tokclf.config.loading import with_settings
+        from tf_tokclf.training.plan import plan_rows, plan_run
+
+        first = with_settings(sweep.base, sweep.combinations()[0])
+        stdout_console().print(key_value_table([*plan_rows(plan_run(first)), ("sweep", str(sweep))]))
+        return
+    from tf_tokclf.publishing.sweeping import fit_sweep
+
+    stderr_console().print(key_value_table([("sweep", str(sweep))]))
+    summary = fit_sweep(config, resume=resume)
+    root = RunDir.of(config.output_dir)
+    rows = [
+        (one.name, [value_text(value) for value in one.values.values()], one.f1["validation"] if one.f1 else None)
+        for one in summary.ranked()
+    ]
+    out = stdout_console()
+    out.print(sweep_table(list(sweep.values), rows))
+    places = f"\nmodel: {root.model} (trial {summary.best.name}, the best)\nscores: {root.sweep}"
+    out.print(plain_text(places), soft_wrap=True)
+
+
+def _collect_sweep(ctx: click.Context, pairs: tuple[tuple[str, list[Any]], ...]) -> None:
+    for name, values in pairs:
+        swept = ctx.ensure_object(dict).setdefault("settings", {}).setdefault("sweep", {})
+        if name in swept:
+            raise click.BadParameter(f"{name} is given twice: list its values with commas.")
+        swept[name] = values
 
 
 def seed_list(text: str | None) -> tuple[int, ...]:

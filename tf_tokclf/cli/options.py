@@ -13,7 +13,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 # Headings of `--help`, in order, with the sections of settings that stand under them.
 HEADINGS = {
-    "Run": ("task", "output_dir", "overwrite"),
+    "Run": ("task", "output_dir", "overwrite", "sweep_trials"),
     "Data": ("data",),
     "Model": ("model",),
     "Pieces and windows": ("alignment",),
@@ -156,6 +156,29 @@ class NameOrNumber(click.ParamType):
         """
         digits = str(value).removeprefix("-")
         return int(value) if digits.isascii() and digits.isdigit() else value
+
+
+class SweptSetting(click.ParamType):
+    """A setting with values to try, which are YAML."""
+
+    name = "SECTION.KEY=V,V,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, list[Any]]:
+        """The name and the values.
+
+        >>> SweptSetting().convert("optimizer.clip_norm=1.0,null", None, None)
+        ('optimizer.clip_norm', [1.0, None])
+        """
+        import yaml
+
+        name, equals, text = value.partition("=")
+        if not (name.strip() and equals and text.strip()):
+            self.fail(f"{value!r} is not SECTION.KEY=V,V,... such as optimizer.learning_rate=1e-5,3e-5.", param, ctx)
+        try:
+            values = yaml.safe_load(text if text.lstrip().startswith("[") else f"[{text}]")
+        except yaml.YAMLError:
+            self.fail(f"{value!r}: the values are not valid YAML. Quote them.", param, ctx)
+        return name.strip(), values
 
 
 class ChoiceList(click.ParamType):

@@ -125,6 +125,14 @@ def check_config(tree: Tree, *, source: str | Path | None = None) -> Config:
         raise UserError(f"{len(problems)} problems in the configuration:{listing}", path=source) from None
 
 
+def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
+    """The configuration with other values ("section.key" -> value). Raises UserError where it does not take them."""
+    tree = config_tree(config)
+    for key, value in values.items():
+        _assign(tree, key, value)
+    return check_config(tree)
+
+
 def config_tree(config: Config) -> Tree:
     """What the user set, as plain values for YAML: fields that were left alone stay out."""
     return config.model_dump(mode="json", exclude_unset=True)
@@ -165,7 +173,7 @@ def _assign(tree: Tree, key: str, value: Any) -> None:
     for section in sections:
         child = tree.setdefault(section, {})
         if not isinstance(child, dict):
-            raise UserError(f"--set {key}: {section} is not a section.", hint=_nearest_hint(key))
+            raise UserError(f"--set {key}: {section} is not a section.", hint=nearest_hint(key))
         tree = child
     tree[name] = value
 
@@ -173,7 +181,7 @@ def _assign(tree: Tree, key: str, value: Any) -> None:
 def _problem_text(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] in ("extra_forbidden", "invalid_key"):
-        return f"there is no setting {where}. {_nearest_hint(where)}".rstrip()
+        return f"there is no setting {where}. {nearest_hint(where)}".rstrip()
     if problem["type"] in _KINDS:
         return f"{where}: {_SHORT.repr(problem['input'])} is not {_KINDS[problem['type']]}."
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -182,7 +190,8 @@ def _problem_text(problem: Any) -> str:
     return f"{where}: {_SHORT.repr(problem['input'])} is not {message}."
 
 
-def _nearest_hint(where: str) -> str:
+def nearest_hint(where: str) -> str:
+    """A question after the setting whose name is most like `where`."""
     known = list(setting_names(Config))
     near = difflib.get_close_matches(where, known, n=1, cutoff=0.5)
     if not near:

@@ -218,3 +218,9 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     hub: HubConfig = HubConfig()
+    sweep: dict[str, tuple[bool | int | float | str | None, ...]] = Field(
+        {}, description="values to try by SECTION.KEY: a run for each combination, the best by dev F1 is kept"
+    )
+    sweep_trials: PositiveInt | None = Field(
+        None, description="so many of the combinations of a sweep, chosen by what the ones before gave; null: all"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tf_tokclf.config.loading import load_config
-from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.config.schema import Config, DataConfig
 from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.errors import UserError
@@ -40,6 +40,8 @@ def evaluate(
     reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. predictions:
     a file to write words, labels and scores to. errors: analyse them as well. options: those of `Tagger.load`.
     """
+    if data is None:
+        own_config(reference)  # before the model is loaded
     tagger = Tagger.load(reference, **options)
     splits = labelled_splits(reference, split, data, tagger.info)
     analyst = None
@@ -62,18 +64,19 @@ def labelled_splits(reference: str | Path, split: str, data: DataConfig | None, 
 
     info: the model's, by whose rule texts fall into words unless `data` names one.
     """
-    task, seed = Task.NER, 42
-    if data is None:
-        run = run_of(reference)
-        if run is None:
-            raise UserError(
-                f"{reference} is no run, so it does not say what to score on.", hint="Name a file with --file."
-            )
-        config = load_config(run.config)
-        data, task, seed = config.data, config.task, config.training.seed
-    else:
-        data = with_word_rule(data, info)
-    return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=split != "test")
+    config = Config(data=with_word_rule(data, info)) if data else own_config(reference)
+    seed, cut = config.training.seed, split != "test"
+    return load_splits(config.data, task=config.task, seed=seed, required=(split,), cut_validation=cut)
+
+
+def own_config(reference: str | Path) -> Config:
+    """The configuration of the run that `reference` is. Raises UserError where it is none."""
+    run = run_of(reference)
+    if run is None:
+        raise UserError(
+            f"{reference} is no run, so it does not say what to score on.", hint="Name a file with --file."
+        )
+    return load_config(run.config)
 
 
 def with_word_rule(data: DataConfig, info: ModelInfo) -> DataConfig:

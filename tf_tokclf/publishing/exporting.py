@@ -15,7 +15,7 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.api import labelled_splits, with_word_rule
+from tf_tokclf.inference.api import labelled_splits, own_config, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.saving import WEIGHTS, replace_folder
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
@@ -47,6 +47,8 @@ def export_model(
     the run that `reference` is, or of `data`. The caller looks at `problems` of what is returned.
     """
     check_free(output, force=force)
+    if data is None:
+        own_config(reference)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, revision=revision)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences)

@@ -124,6 +124,18 @@ def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> Render
     return table
 
 
+def sweep_table(
+    names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]]
+) -> RenderableType:
+    """Trials, the best first: name, the values of the settings `names`, and dev F1, None where it failed."""
+    leaves = [name.rpartition(".")[2] for name in names]
+    table = _table("trial", *(leaf if leaves.count(leaf) == 1 else name for leaf, name in zip(leaves, names)), "dev F1")
+    for i, (name, values, f1) in enumerate(trials):
+        shown = "failed" if f1 is None else percent(f1)
+        table.add_row(_text(f"{name} (best)" if i == 0 else name), *map(_text, values), shown)
+    return table
+
+
 def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> RenderableType:
     """All systems, then each later one against the first by type, and sentences that one gets right alone."""
     overview = _table("system", "runs", "F1", "sd", "precision", "recall")

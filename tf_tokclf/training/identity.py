@@ -19,6 +19,8 @@ from tf_tokclf.data.splits import Split
 FREE = {
     "output_dir",
     "overwrite",
+    "sweep",
+    "sweep_trials",
     "training.logging_steps",
     "training.report_to",
     "training.checkpoints",

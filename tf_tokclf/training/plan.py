@@ -54,7 +54,7 @@ def plan_run(config: Config) -> RunPlan:
     """Read and check everything that `config` names. Raises UserError before anything is written."""
     _check_complete(config)
     check_trackers(config.training.report_to)
-    run = RunDir(Path(config.output_dir or "."))
+    run = RunDir.of(config.output_dir)
     name = config.model.name_or_path or ""
     folder = local_model_folder(name, revision=config.model.revision)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)

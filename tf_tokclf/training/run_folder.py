@@ -65,6 +65,8 @@ def remove_leftovers(run: RunDir) -> None:
     """Remove what was being written or replaced at the moment when an earlier process was killed."""
     unfinished = [path.with_name(f"{path.name}.partial") for path in run.files]
     unfinished += [run.model.with_name(f"{run.model.name}.old")]
+    # Of SQLite, which would bring what stands in it back into the next data base of that name.
+    unfinished += [run.sweep_storage.with_name(f"{run.sweep_storage.name}-journal")]
     unfinished += [*run.checkpoints.glob("epoch-*.partial"), *run.predictions.glob("*.partial")]
     for path in unfinished:
         if path.is_dir():
@@ -98,4 +100,6 @@ def _is_of_run(path: Path, run: RunDir) -> bool:
         return all("tfevents" in file.name for file in path.rglob("*") if file.is_file())
     if path == run.checkpoints:
         return all(entry.name.startswith("epoch-") for entry in path.iterdir())
+    if path == run.trials:
+        return all((entry / run.config.name).is_file() for entry in path.iterdir())
     return True

@@ -1,0 +1,302 @@
+"""A run for each combination of listed values: the best is kept, and one that was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.conftest import WORDS
+from tests.encoders import make_bert
+from tests.killing import Ended, Ending, KillServer
+from tests.training.test_fitting import config_for
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.schema import Config
+from tf_tokclf.config.sweep import Sweep
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.run_folder import claim_folder
+
+pytest.importorskip("optuna", reason="needs optuna: pip install 'tf-tokclf[sweep]'")
+
+from optuna.trial import TrialState
+
+from tf_tokclf.publishing.sweeping import _run_trial, _study, _Trials, fit_sweep
+
+RATE, WARMUP = "optimizer.learning_rate", "optimizer.warmup_ratio"
+GRID = [{RATE: rate, WARMUP: warmup} for rate in (1e-6, 2e-2) for warmup in (0.9, 0.0)]
+SWEEP = (f"--sweep={RATE}=1e-6,2e-2", f"--sweep={WARMUP}=0.9,0.0")
+TRIALS = ["000", "001", "002", "003"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A sweep that was killed in its second trial and went on, in processes of their own."""
+
+    server: KillServer
+    root: RunDir
+    args: list[str]
+    killed: Ended
+    first_tried: list[str]
+    went_on: Ended
+
+    def results(self, run: RunDir) -> dict[str, Any]:
+        """What a run came to, but for times."""
+        found = json.loads(run.results.read_text(encoding="utf-8"))
+        return {key: value for key, value in found.items() if key != "seconds"}
+
+
+@pytest.fixture(scope="module")
+def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("sweeps")
+    encoder = make_bert(folder / "encoder", WORDS, num_hidden_layers=1)
+    files = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
+    settings = ["--precision=float32", "--deterministic", "--save-steps=3", "--per-device-train-batch-size=4"]
+    settings += ["--num-train-epochs=1", "--max-eval-samples=6", "--report-to=none"]
+    root = RunDir(folder / "run")
+    args = ["fit", *files, *settings, f"--model-name-or-path={encoder}"]
+    with KillServer() as server:
+        where = [f"--output-dir={root.root}"]
+        killed = server.run([*args, *where, *SWEEP], root.of_trial("001").root, Ending(change=30))
+        first_tried = sorted(path.name for path in root.trials.iterdir())
+        # The folder alone remembers what was swept.
+        went_on = server.run(["fit", str(root.root), "--resume"], root.root)
+        yield Bench(server, root, args, killed, first_tried, went_on)
+
+
+def test_every_combination_is_a_run_of_its_own(bench: Bench):
+    assert bench.went_on.code == 0, bench.went_on.stderr
+    assert sorted(path.name for path in bench.root.trials.iterdir()) == TRIALS
+    for name, values in zip(TRIALS, GRID):
+        config = load_config(bench.root.of_trial(name).config)
+        assert (config.optimizer.learning_rate, config.optimizer.warmup_ratio) == tuple(values.values())
+        assert (config.sweep, config.output_dir) == ({}, str(bench.root.of_trial(name).root))
+
+
+def test_the_best_by_dev_is_the_model(bench: Bench):
+    root = bench.root
+    said = json.loads(root.sweep.read_text(encoding="utf-8"))
+    assert [trial["settings"] for trial in said["trials"].values()] == GRID
+    dev = {name: bench.results(root.of_trial(name))["splits"]["validation"]["overall"]["f1"] for name in TRIALS}
+    assert {name: trial["f1"]["validation"] for name, trial in said["trials"].items()} == dev
+    assert dev[said["best"]] == max(dev.values()) > min(dev.values())
+    best = root.of_trial(said["best"])
+    for name in ("model/model.safetensors", "results.json", "history.jsonl", "predictions/test.jsonl"):
+        assert (root.root / name).read_bytes() == (best.root / name).read_bytes()
+    assert load_config(root.config).optimizer == load_config(best.config).optimizer
+    assert (root.model / "README.md").is_file()
+
+
+@pytest.mark.slow
+def test_a_trial_whose_loss_is_no_number_loses_nothing(bench: Bench):
+    root = RunDir(bench.root.root.parent / "failing")
+    # The loss under a rate far too high is no number.
+    options = [f"--sweep={RATE}=1e30,2e-2", f"--output-dir={root.root}"]
+    ended = bench.server.run([*bench.args, *options], root.root)
+    assert ended.code == 0, ended.stderr
+    assert "trial 000 failed: the training loss is" in ended.stderr
+    said = json.loads(root.sweep.read_text(encoding="utf-8"))
+    assert said["trials"]["000"]["error"].startswith("the training loss is")
+    assert said["best"] == "001"
+    assert root.results.is_file()
+
+
+@pytest.mark.slow
+def test_where_all_trials_fail_the_sweep_does(bench: Bench):
+    folder = bench.root.root.parent / "hopeless"
+    options = [f"--sweep={RATE}=1e30,1e31", f"--output-dir={folder}"]
+    ended = bench.server.run([*bench.args, *options], folder)
+    assert ended.code == 1
+    assert "all trials failed; the first one: the training loss is" in " ".join(ended.stderr.split())
+
+
+def test_a_killed_trial_goes_on_where_it_was(bench: Bench):
+    assert (bench.killed.code, bench.first_tried) == (-9, TRIALS[:2])
+    assert "going on from epoch 1, step 3" in bench.went_on.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_trial_is_in_the_end_what_the_run_alone_gives(bench: Bench):
+    alone, trial = RunDir(bench.root.root.parent / "alone"), bench.root.of_trial("001")
+    settings = [f"--set={key}={value}" for key, value in GRID[1].items()]
+    ended = bench.server.run([*bench.args, *settings, f"--output-dir={alone.root}"], alone.root)
+    assert ended.code == 0, ended.stderr
+    assert (alone.model / "model.safetensors").read_bytes() == (trial.model / "model.safetensors").read_bytes()
+    assert bench.results(alone) == bench.results(trial)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([f"--sweep={RATE}=1e-6,3e-2", SWEEP[1]], "values was {"),
+        ([*SWEEP, "--weight-decay=0.3"], "changed: optimizer.weight_decay (was 0.01, is 0.3)"),
+        ([*SWEEP, "--sweep-trials=2"], "n_trials was 4, is 2"),
+    ],
+)
+def test_another_sweep_is_not_gone_on_with(bench: Bench, options: list[str], message: str):
+    args = [*bench.args, f"--output-dir={bench.root.root}", "--resume", *options]
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_second_sweep_needs_force_which_removes_all_trials(bench: Bench, tmp_path: Path):
+    root = tmp_path / "run"
+    shutil.copytree(bench.root.root, root)
+    (root / "notes.txt").write_text("mine")
+    refused = CliRunner().invoke(cli, [*bench.args, f"--output-dir={root}", *SWEEP])
+    assert refused.exit_code == 2
+    assert "there already is a run" in refused.stderr
+    claim_folder(RunDir(root), overwrite=True)
+    assert [path.name for path in root.iterdir()] == ["notes.txt"]
+
+
+def test_force_removes_no_trials_that_no_sweep_made(bench: Bench, tmp_path: Path):
+    root = tmp_path / "run"
+    shutil.copytree(bench.root.root, root)
+    (root / "trials" / "of patience").mkdir()
+    with pytest.raises(UserError, match="trials: is in the way, and no run has written it"):
+        claim_folder(RunDir(root), overwrite=True)
+
+
+def test_a_finished_sweep_trains_nothing_and_shows_its_table_again(bench: Bench):
+    before = {path: path.stat().st_mtime_ns for path in bench.root.trials.rglob("*")}
+    result = CliRunner().invoke(cli, ["fit", str(bench.root.root), "--resume"], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    assert {path: path.stat().st_mtime_ns for path in bench.root.trials.rglob("*")} == before
+    said = json.loads(bench.root.sweep.read_text(encoding="utf-8"))
+    ranked = sorted(said["trials"], key=lambda name: -said["trials"][name]["f1"]["validation"])
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["trial", "learning_rate", "warmup_ratio", "dev", "F1"] in rows
+    assert [row[0] for row in rows if row and row[0] in TRIALS] == ranked
+    rate = {"000": "1e-06", "001": "1e-06", "002": "0.02", "003": "0.02"}[said["best"]]
+    assert [said["best"], "(best)", rate] in [row[:3] for row in rows]
+    assert f"(trial {said['best']}, the best)" in result.stdout
+
+
+BAD = [
+    (["--sweep=learning_rate=1e-5,3e-5"], "setting learning_rate to sweep over. Did you mean optimizer.learning_rate"),
+    (["--sweep=optimizer=1,2"], "there is no setting optimizer to sweep over"),
+    ([f"--sweep={RATE}=1e-5,fast"], "optimizer.learning_rate: 'fast' is not a valid number"),
+    ([f"--sweep={RATE}=1e-5,-1"], "optimizer.learning_rate: -1 is not greater than 0"),
+    ([f"--sweep={RATE}=1e-5,0.00001"], "optimizer.learning_rate has a value twice"),
+    ([f"--sweep={RATE}=1e-5"], "a sweep needs 2 to 10,000 combinations of values, not 1"),
+    ([f"--sweep={RATE}"], "is not SECTION.KEY=V,V,..."),
+    ([f"--sweep={RATE}=[1e-5", f"--sweep={WARMUP}=1,2"], "the values are not valid YAML"),
+    ([f"--sweep={RATE}=1e-5", f"--sweep={RATE}=3e-5"], "is given twice"),
+    (["--sweep=training.seed=1,2"], "--seeds 1,2,3 keeps the median"),
+    (["--sweep=hub.private=true,false"], "only the best trial is published"),
+    (["--sweep=training.report_to=[[csv], [tensorboard]]"], "sweep"),
+    (["--sweep=alignment.max_length=32,9999"], "more than the model reads at once"),
+    (["--sweep=model.name_or_path=nowhere/to/be/found,also/nowhere/here"], "nowhere"),
+    ([f"--sweep={RATE}=1e-5,3e-5", "--seeds=1,2"], "--seeds and a sweep are two things"),
+    (["--sweep=hurry=1,2", "--sweep=optimizer.clip_norm=x,y"], "- optimizer.clip_norm: 'x' is not a valid number"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD, ids=[options[0] for options, _ in BAD])
+def test_bad_names_and_values_end_in_a_message_before_anything_is_trained(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, options: list[str], message: str
+):
+    files = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
+    args = ["fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", *options]
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "run" / "trials").exists()
+
+
+def test_without_optuna_the_extra_is_named(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", sweep={RATE: [1e-5, 3e-5]})
+    with pytest.raises(UserError, match=r"pip install 'tf-tokclf\[sweep\]'"):
+        fit_sweep(config)
+
+
+def test_a_sweep_in_a_file_is_checked_and_planned(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text("sweep: {optimizer.learning_rate: [1e-5, 3e-5], training.num_train_epochs: [2, 3]}\n")
+    assert CliRunner().invoke(cli, ["config", "check", str(path)]).exit_code == 0
+    files = [f"--{key.replace('_', '-')}={file}" for key, file in conll_files.items()]
+    args = ["fit", str(path), *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}"]
+    result = CliRunner().invoke(cli, [*args, "--dry-run"])
+    assert result.exit_code == 0, result.stderr
+    planned = " ".join(result.stdout.split())
+    assert "optimizer.learning_rate 1e-05, 3e-05 x training.num_train_epochs 2, 3: 4 trials" in planned
+    path.write_text("sweep: {optimizer.rate: [1e-5, 3e-5]}\n")
+    bad = CliRunner().invoke(cli, ["config", "check", str(path)])
+    assert (bad.exit_code, "there is no setting optimizer.rate" in bad.stderr) == (2, True)
+
+
+def test_a_failed_trial_is_said_and_the_next_one_tried(tmp_path: Path):
+    sweep = Sweep.of(Config(output_dir=str(tmp_path), sweep={RATE: [1e-5, 3e-5]}))
+    with _study(RunDir(tmp_path), sweep) as study:
+        trials = _Trials(study, sweep, RunDir(tmp_path))
+        trials.queue()
+        while trial := trials.next():
+            # It cannot train, having no data.
+            _run_trial(trial, sweep, RunDir(tmp_path))
+        summary = trials.summary()
+    assert [one.f1 for one in summary.trials] == [None, None]
+    said = summary.to_json()
+    assert said["best"] is None
+    assert said["trials"]["001"]["settings"] == {RATE: 3e-5}
+    assert said["trials"]["001"]["error"].startswith("what to train is not all said")
+
+
+def play(folder: Path, *outcomes: str, n_trials: int | None = None) -> list[str]:
+    """The trials of a sweep of 9 combinations where lower values are better, without any training.
+
+    outcomes: of its tries in order, "failed", "stopped", or "fine", which the rest are.
+    """
+    values = {RATE: [1e-5, 2e-5, 3e-5], "optimizer.weight_decay": [0.0, 0.1, 0.2]}
+    sweep = Sweep.of(Config(output_dir=str(folder), sweep=values, sweep_trials=n_trials))
+    folder.mkdir(exist_ok=True)
+    tries = []
+    with _study(RunDir(folder), sweep) as study:
+        trials = _Trials(study, sweep, RunDir(folder))
+        trials.queue()
+        while trial := trials.next():
+            tries.append(f"{trial.user_attrs['folder']} {list(trial.params.values())}")
+            outcome = outcomes[len(tries) - 1] if len(tries) <= len(outcomes) else "fine"
+            if outcome == "stopped":
+                return tries
+            if outcome == "failed":
+                trial.set_user_attr("error", "no luck")
+                study.tell(trial, state=TrialState.FAIL)
+            else:
+                value = -sum(trial.params.values())
+                trial.set_user_attr("f1", {"validation": value})
+                study.tell(trial, value)
+        best = trials.summary().best
+        assert best.f1 == {"validation": max(one.f1["validation"] for one in trials.summary().trials if one.f1)}
+    return tries
+
+
+def test_sampled_trials_differ_and_do_not_depend_on_stops(tmp_path: Path):
+    chosen = play(tmp_path / "whole", n_trials=8)
+    assert len({one.partition(" ")[2] for one in chosen}) == 8
+    assert [one.partition(" ")[0] for one in chosen] == [f"{number:03d}" for number in range(8)]
+    # The name is none that a data base's address would take as it is.
+    stopped = play(tmp_path / "a ?#% stop", "fine", "fine", "fine", "stopped", n_trials=8)
+    assert stopped == chosen[:4]
+    assert play(tmp_path / "a ?#% stop", n_trials=8) == chosen[3:]
+
+
+def test_what_failed_is_tried_again_and_what_was_stopped_goes_on(tmp_path: Path):
+    first = play(tmp_path / "run", "fine", "failed", "stopped")
+    again = play(tmp_path / "run")
+    assert len(first) == 3
+    assert sorted(again[:6]) == again[:6] == [f"00{n} {one.partition(' ')[2]}" for n, one in zip(range(3, 9), again)]
+    assert again[6:] == first[1:]
+    assert play(tmp_path / "run") == []

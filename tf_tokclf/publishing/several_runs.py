@@ -1,0 +1,83 @@
+"""Several runs for one model: each in a folder inside the run's folder, the chosen one's files become the run's own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from tf_tokclf.config.loading import load_config, save_config, with_settings
+from tf_tokclf.config.schema import Config
+from tf_tokclf.errors import Stopped, UserError
+from tf_tokclf.publishing.runs import fit
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.identity import setting_differences, settings_of
+
+log = logging.getLogger(__name__)
+
+
+def variant(config: Config, run: RunDir, values: Mapping[str, Any], *, push: bool = False) -> Config:
+    """The configuration with other values ("section.key" -> value) and another folder."""
+    return with_settings(config, {**values, "output_dir": str(run.root), "hub.push": push})
+
+
+def fit_unless_finished(config: Config, name: str, *, resume: bool) -> dict[str, float]:
+    """Train one of several runs, or go on with it; returns its F1 by split.
+
+    name: what to call it in messages. resume: leave it as it is where it is finished.
+    """
+    run = RunDir.of(config.output_dir)
+    if not (resume and _is_finished(run, config)):
+        log.info("%s: %s", name, run.root)
+        try:
+            fit(config, resume=resume)
+        except Stopped as stopped:
+            message = f"{name}: {stopped} (or with all others by the same command as now with --resume)"
+            raise Stopped(message, exit_code=stopped.exit_code) from stopped
+        finally:
+            # What one run leaves in memory the next one does not need.
+            _clear_session()
+    splits = json.loads(run.results.read_text(encoding="utf-8"))["splits"]
+    return {name: float(values["overall"]["f1"]) for name, values in splits.items()}
+
+
+def take_over(root: RunDir, run: RunDir, config: Config) -> None:
+    """Make `root` a run folder like `run`, without what only going on needs. config: what to write there as its own."""
+    # First what says that a run is here.
+    save_config(config, root.config)
+    for source, target in zip(_outcome(run), _outcome(root)):
+        if not source.exists():
+            continue
+        partial = target.with_name(target.name + ".partial")
+        if source.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(source, partial)
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            shutil.copyfile(source, partial)
+        partial.replace(target)
+
+
+def _outcome(run: RunDir) -> tuple[Any, ...]:
+    return run.model, run.history, run.history_table, run.results, run.predictions, run.report
+
+
+def _is_finished(run: RunDir, config: Config) -> bool:
+    if not run.results.is_file():
+        return False
+    differences = setting_differences(settings_of(config), settings_of(load_config(run.config)))
+    if differences:
+        raise UserError(
+            f"this is another run than the one to go on with; changed: {', '.join(differences)}.",
+            path=run.root,
+            hint="Change it back, or train anew in another --output-dir.",
+        )
+    return True
+
+
+def _clear_session() -> None:
+    from tf_tokclf.model.backend import keras
+
+    keras.backend.clear_session()

@@ -1,0 +1,274 @@
+"""A sweep: a run for each combination of listed values, kept in Optuna's storage, and the best one as the model.
+
+Trials are taken from Optuna's queue. For a grid all combinations are put into it at the start, in the order in which
+they are listed: `GridSampler` would choose among them by chance, and ends in an error where a study is asked instead of
+driven. A trial that was stopped or failed is put into the queue again with its folder, where its run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from tf_tokclf.config.cluster import cluster_of
+from tf_tokclf.config.loading import load_config, save_config
+from tf_tokclf.config.schema import Config
+from tf_tokclf.config.sweep import Sweep, value_text
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.publishing.runs import prepare_repository, push, write_card
+from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
+from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.training.identity import setting_differences, settings_of
+from tf_tokclf.training.resuming import disk_problem
+from tf_tokclf.training.run_folder import claim_folder, locked
+
+if TYPE_CHECKING:
+    import optuna
+
+log = logging.getLogger(__name__)
+
+# Asked so often for a combination that was not tried yet, a sampler that repeats itself is helped along.
+MOST_REPETITIONS = 20
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial of a sweep. name: its folder's. f1: by split, None where it failed, and then `error` says why."""
+
+    name: str
+    values: dict[str, Any]
+    f1: dict[str, float] | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """All trials in the order of their folders; at least one did not fail."""
+
+    trials: tuple[TrialResult, ...]
+
+    @property
+    def best(self) -> TrialResult:
+        """Chosen by dev F1, never by test; of equals the first."""
+        return self.ranked()[0]
+
+    def ranked(self) -> list[TrialResult]:
+        """The best by dev first, failed ones last."""
+        return sorted(self.trials, key=lambda one: -one.f1["validation"] if one.f1 else 1.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """What sweep.json holds."""
+        return {
+            "chosen_by": "F1 on validation",
+            "best": self.best.name if any(one.f1 for one in self.trials) else None,
+            "trials": {
+                one.name: {"settings": one.values, **({"f1": one.f1} if one.f1 else {"error": one.error})}
+                for one in self.trials
+            },
+        }
+
+
+def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
+    """Train a run for each combination of `config.sweep` in folders trials/000, trials/001 ... of the run's folder; the
+    best by dev F1 becomes the model there.
+
+    resume: leave finished trials as they are, go on with a stopped one and try failed ones again. With hub.push the
+    best is published. Raises UserError, before anything is trained, for what the user has to change.
+    """
+    sweep = Sweep.of(config)
+    _check(config, sweep)
+    root = RunDir.of(config.output_dir)
+    with locked(root):
+        begun = resume and root.sweep_storage.is_file()
+        if begun:
+            _check_same_base(root, sweep)
+        else:
+            _begin(root, config, resume=resume)
+        with _study(root, sweep) as study:
+            trials = _Trials(study, sweep, root)
+            trials.queue()
+            while trial := trials.next():
+                _run_trial(trial, sweep, root)
+                write_json(root.sweep, trials.summary().to_json())
+            summary = trials.summary()
+        if not any(one.f1 for one in summary.trials):
+            raise JobError(f"{root.root}: all trials failed; the first one: {summary.trials[0].error}")
+        best = summary.best
+        run = root.of_trial(best.name)
+        take_over(root, run, variant(config, root, best.values, push=config.hub.push))
+        if config.hub.push:
+            push(root.root)
+        else:
+            write_card(root)
+    return summary
+
+
+def _check(config: Config, sweep: Sweep) -> None:
+    if not config.output_dir:
+        raise UserError("there is no place for the trials: give --output-dir.")
+    if cluster_of(config.training.strategy):
+        raise UserError("a sweep runs on one host.", hint="Unset TF_CONFIG, or pass --strategy mirrored.")
+    if find_spec("optuna") is None:
+        raise UserError(
+            "a sweep needs the package optuna, which is not installed.", hint="pip install 'tf-tokclf[sweep]'"
+        )
+    from tf_tokclf.training.plan import plan_run
+
+    for values in sweep.to_plan():
+        plan_run(variant(sweep.base, RunDir.of(config.output_dir), values))
+    prepare_repository(config)
+
+
+def _begin(root: RunDir, config: Config, *, resume: bool) -> None:
+    """Claim the folder for a new sweep; one that was stopped before its first trial has a configuration at most."""
+    if resume and root.model.exists():
+        raise UserError("holds a run that is no sweep.", path=root.root, hint="Choose another --output-dir.")
+    if not resume:
+        claim_folder(root, overwrite=config.overwrite)
+    save_config(config, root.config)
+
+
+def _check_same_base(root: RunDir, sweep: Sweep) -> None:
+    """What all trials share has to be as it was when the sweep began."""
+    now, before = (settings_of(one) for one in (sweep.base, load_config(root.config)))
+    shared = {name: value for name, value in now.items() if name not in sweep.values}
+    if differences := setting_differences(shared, before):
+        raise _another(f"changed: {', '.join(differences)}", root)
+
+
+def _another(what: str, root: RunDir) -> UserError:
+    return UserError(
+        f"this is another sweep than the one to go on with; {what}.",
+        path=root.root,
+        hint="Change it back, or begin another one in another --output-dir.",
+    )
+
+
+@contextmanager
+def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
+    """The study in the run's folder, made where it has not begun. Raises UserError where it is of another sweep."""
+    import optuna
+    from sqlalchemy.engine import URL
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    asked = {"values": {name: list(values) for name, values in sweep.values.items()}, "n_trials": sweep.n_trials}
+    storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(root.sweep_storage)).render_as_string())
+    try:
+        study = optuna.create_study(storage=storage, study_name="sweep", direction="maximize", load_if_exists=True)
+        if not study.user_attrs:
+            study.set_user_attr("sweep", asked)
+        elif study.user_attrs["sweep"] != asked:
+            before = study.user_attrs["sweep"]
+            changed = next(key for key in asked if asked[key] != before[key])
+            raise _another(f"{changed} was {json.dumps(before[changed])}, is {json.dumps(asked[changed])}", root)
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+class _Trials:
+    """The trials of a sweep as the study has them. Each has a folder; several tries in one folder are one trial."""
+
+    def __init__(self, study: optuna.Study, sweep: Sweep, root: RunDir) -> None:
+        self._study = study
+        self._sweep = sweep
+        self._root = root
+
+    def queue(self) -> None:
+        """Put into the queue what is known to be due: combinations of a grid, and trials that were not finished."""
+        import optuna
+
+        waiting = optuna.trial.TrialState.WAITING
+        for trial in self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+            self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        if self._sweep.is_whole:
+            for number, values in enumerate(self._sweep.combinations()):
+                if _name(number) not in self._latest():
+                    self._enqueue(_name(number), values)
+        for name, trial in self._latest().items():
+            if trial.value is None and trial.state is not waiting:
+                self._enqueue(name, trial.user_attrs["values"])
+
+    def next(self) -> optuna.Trial | None:
+        """The next trial to run; None where all were run."""
+        import optuna
+
+        distributions: dict[str, optuna.distributions.BaseDistribution] = {
+            name: optuna.distributions.CategoricalDistribution(values) for name, values in self._sweep.values.items()
+        }
+        if self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+            return self._study.ask(distributions)
+        if len(self._latest()) == self._sweep.n_trials:
+            return None
+        known = {_key(one.user_attrs["values"]): one.value for one in self._latest().values()}
+        for repetition in range(MOST_REPETITIONS):
+            # A function of what was tried, so that a sweep that was stopped chooses what it would have chosen.
+            seed = self._sweep.base.training.seed + len(known) * MOST_REPETITIONS + repetition
+            self._study.sampler = optuna.samplers.TPESampler(seed=seed)
+            trial = self._study.ask(distributions)
+            if _key(trial.params) not in known:
+                trial.set_user_attr("values", trial.params)
+                trial.set_user_attr("folder", _name(len(self._latest())))
+                return trial
+            value = known[_key(trial.params)]
+            state = optuna.trial.TrialState.COMPLETE if value is not None else optuna.trial.TrialState.FAIL
+            self._study.tell(trial, value, state=state)
+        self._enqueue(_name(len(known)), next(x for x in self._sweep.combinations() if _key(x) not in known))
+        return self._study.ask(distributions)
+
+    def summary(self) -> SweepSummary:
+        """What is known of the trials so far that were run."""
+        return SweepSummary(
+            tuple(
+                TrialResult(name, attributes["values"], attributes.get("f1"), attributes.get("error"))
+                for name, attributes in ((name, trial.user_attrs) for name, trial in sorted(self._latest().items()))
+                if "f1" in attributes or "error" in attributes
+            )
+        )
+
+    def _enqueue(self, name: str, values: dict[str, Any]) -> None:
+        self._study.enqueue_trial(values, user_attrs={"folder": name, "values": values})
+
+    def _latest(self) -> dict[str, optuna.trial.FrozenTrial]:
+        """The newest try by folder."""
+        return {
+            trial.user_attrs["folder"]: trial
+            for trial in self._study.get_trials(deepcopy=False)
+            if "folder" in trial.user_attrs
+        }
+
+
+def _run_trial(trial: optuna.Trial, sweep: Sweep, root: RunDir) -> None:
+    """Train a trial's run, or the rest of it, and tell the study how it ended."""
+    import optuna
+
+    name, values = trial.user_attrs["folder"], trial.user_attrs["values"]
+    run = root.of_trial(name)
+    log.info("trial %s: %s", name, ", ".join(f"{key} {value_text(value)}" for key, value in values.items()))
+    try:
+        own = variant(sweep.base, run, values)
+        f1 = fit_unless_finished(own, f"trial {name}", resume=run.config.is_file())
+    except (UserError, JobError) as error:
+        if isinstance(error.__cause__, Exception) and disk_problem(error.__cause__):
+            # Which the next trial would meet too: here the sweep stops, to go on from here.
+            raise
+        log.error("trial %s failed: %s", name, error)
+        trial.set_user_attr("error", str(error))
+        trial.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    else:
+        trial.set_user_attr("f1", f1)
+        trial.study.tell(trial, f1["validation"])
+
+
+def _name(number: int) -> str:
+    return f"{number:03d}"
+
+
+def _key(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
