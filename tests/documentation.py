@@ -49,8 +49,6 @@ NOT_RUN = {
     "CUDA_VISIBLE_DEVICES=": "needs GPUs",
     "eval": "of the shell",
     "for": "of the shell",
-    "seq": "of the shell",
-    "xargs": "of the shell",
     "do": "of the shell",
     "done": "of the shell",
 }

@@ -53,7 +53,7 @@ def test_an_unknown_command_is_told_the_nearest():
         (["fit", "nothing.yaml"], "nothing.yaml: there is no such configuration file"),
         (["fit", "--set", "training.seed"], "no '=' in it"),
         (["fit", "--set", "training.sead=1"], "Did you mean training.seed?"),
-        (["evaluate", "no/such/model"], "there is no model folder no/such/model. Give a folder"),
+        (["evaluate", "no/such/model"], "Name a file with --file"),
         (["predict", "./nothing"], "there is no model folder ./nothing"),
         (["predict", "package:nothing/x"], "no installed package named 'nothing'"),
     ],
