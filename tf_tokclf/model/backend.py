@@ -55,9 +55,9 @@ with quiet_stderr(quiet=not VERBOSE), warnings.catch_warnings():
         # Memory grows as needed: without this TensorFlow takes all of it at once.
         tf.config.experimental.set_memory_growth(gpu, True)
 
-    from tf_tokclf.model.threads import set_threads
+    from tf_tokclf.model.threads import set_cpu_options
 
-    set_threads()
+    set_cpu_options()
 
 if not VERBOSE:
     transformers.utils.logging.set_verbosity_error()

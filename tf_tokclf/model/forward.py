@@ -17,6 +17,15 @@ from tf_tokclf.model.threads import side_by_side
 WIDTH_MULTIPLE = 8
 
 
+# Their code branches on Python values alone.
+_PLAIN = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+
+
+def needs_autograph(model: keras.Model) -> bool:
+    """Whether tracing `model` has to look for branches on tensors, which doubles the time that tracing takes."""
+    return model.config.model_type not in _PLAIN
+
+
 def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor]:
     """A function of input_ids (rows, width) int32, lengths (rows,) int32 and positions (pieces, 2) int32.
 
@@ -28,7 +37,8 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None, 2), tf.int32),
-        ]
+        ],
+        autograph=needs_autograph(model),
     )
     def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)

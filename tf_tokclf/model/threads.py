@@ -27,8 +27,14 @@ def n_lanes() -> int:
     return 1 if tf.config.list_physical_devices("GPU") else min(N_CORES, MAX_LANES)
 
 
-def set_threads() -> None:
-    """Give each operation its lane's share of the cores, unless the environment or the program has said otherwise."""
+def set_cpu_options() -> None:
+    """Give each operation its lane's share of the cores, unless the environment or the program has said otherwise.
+
+    Graphs are run as they were traced: rewriting a training step's takes 3 s and makes it no faster.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if "TF_NUM_INTRAOP_THREADS" in os.environ or tf.config.threading.get_intra_op_parallelism_threads():
         return
     try:

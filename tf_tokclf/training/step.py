@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.forward import needs_autograph
 from tf_tokclf.model.threads import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
@@ -44,11 +45,12 @@ class TrainingStep:
         self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
         # A batch's parts run side by side, each on a core of its own.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
-        self._one_part = tf.function(self._gradients_of_part, input_signature=[_BATCH, _COUNT, _PART])
-        self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT])
-        self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT])
-        self._settle = tf.function(self._deferring.catch_up_all, input_signature=[])
-        self._finish = tf.function(self._update_by_sum, input_signature=[])
+        options = {"autograph": needs_autograph(model)}
+        self._one_part = tf.function(self._gradients_of_part, input_signature=[_BATCH, _COUNT, _PART], **options)
+        self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT], **options)
+        self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT], **options)
+        self._settle = tf.function(self._deferring.catch_up_all, input_signature=[], autograph=False)
+        self._finish = tf.function(self._update_by_sum, input_signature=[], autograph=False)
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
         """Update by `batches` together; returns their mean loss, a float32 scalar."""
