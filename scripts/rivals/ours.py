@@ -53,7 +53,8 @@ with tempfile.TemporaryDirectory() as output:
     # Multiply-adds of the matrices and of attention, forward and twice backward, over pieces that are no padding.
     config = model_config(local_model_folder(f"{output}/run"))
     hidden, layers, inner = config["hidden_size"], config["num_hidden_layers"], config["intermediate_size"]
-    train = labelled_splits(f"{output}/run", "train", DataConfig(train_file=settings["data.train_file"]), tagger.info)["train"]
+    train_data = DataConfig(train_file=settings["data.train_file"])
+    train = labelled_splits(f"{output}/run", "train", train_data, tagger.info)["train"]
     windows = encode_split(train, tagger.labels, tagger.tokenizer, tagger.info.reading)
     flop = sum(
         layers * (2 * n * (4 * hidden * hidden + 2 * hidden * inner) + 4 * n * n * hidden)

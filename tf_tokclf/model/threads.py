@@ -1,8 +1,8 @@
 """How TensorFlow shares out its work among a CPU's cores: few threads an operation, several operations at a time.
 
 An encoder on short sentences is thousands of small operations, of which each gains little from a second core: on two
-cores a training step of MiniLM-L6 (16 x 32 pieces, bfloat16) takes 203 ms on one, 160 with two threads an operation, and
-126 as two halves of the batch side by side with one thread each.
+cores a training step of MiniLM-L6 (16 x 32 pieces, bfloat16) takes 203 ms on one, 160 with two threads an operation,
+and 126 as two halves of the batch side by side with one thread each.
 """
 
 from __future__ import annotations
