@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from tf_tokclf.config.schema import OptimizerConfig
-from tf_tokclf.model.backend import tf
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import tf, transformers
 from tf_tokclf.training.optimizer import (
     Schedule,
     clipped,
     create_slots,
+    decay_rates_by_layer,
+    defer_embedding,
+    freeze_embeddings,
     learning_rate_at,
     make_optimizer,
     rates_of,
@@ -121,3 +125,69 @@ def test_without_decay_nothing_decays():
     zeros = [[tf.zeros(w.shape) for w in WEIGHTS.values()]]
     weights = updated(lambda: make_optimizer(config, Schedule.of(config, 10), loss_scaling=False), zeros, WEIGHTS)
     assert all((weights[name] == WEIGHTS[name]).all() for name in WEIGHTS)
+
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 16,
+}
+
+
+def small_model(config_class=transformers.BertConfig):
+    model = transformers.TFAutoModelForTokenClassification.from_config(config_class(**SMALL))
+    model.build_in_name_scope()
+    return model
+
+
+def moved_by_one_step(model, *, layer_decay: float, deferred: bool) -> dict[str, float]:
+    """How far the first update moves each weight at most: by the rate, whatever the gradient (Adam)."""
+    config = OptimizerConfig(learning_rate=1e-3, layer_decay=layer_decay, weight_decay=0.0)
+    optimizer = make_optimizer(config, Schedule(1000, 0), loss_scaling=False)
+    decay_rates_by_layer(optimizer, model, config.layer_decay)
+    weights = model.trainable_variables
+    create_slots(optimizer, weights)
+    if deferred:
+        defer_embedding(optimizer, model, n_steps=1000)
+    before = {weight.name: weight.numpy() for weight in weights}
+    rows = tf.IndexedSlices(tf.ones((2, 8)), tf.constant([3, 7]), tf.constant([50, 8]))
+    gradients = [rows if "word_embeddings" in weight.name else tf.ones_like(weight) for weight in weights]
+    optimizer.apply_gradients(zip(gradients, weights))
+    return {weight.name: float(np.abs(weight.numpy() - before[weight.name]).max()) for weight in weights}
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_the_rate_falls_from_the_head_to_the_embeddings(deferred):
+    moved = moved_by_one_step(small_model(), layer_decay=0.5, deferred=deferred)
+    expected = {"classifier": 1.0, "layer_._1": 0.5, "layer_._0": 0.25, "embeddings": 0.125}
+    for name, distance in moved.items():
+        (factor,) = [factor for part, factor in expected.items() if f"/{part}" in name]
+        assert distance == pytest.approx(1e-3 * factor, rel=1e-3), name
+
+
+def test_without_decay_all_layers_have_one_rate():
+    moved = moved_by_one_step(small_model(), layer_decay=1.0, deferred=False)
+    assert list(moved.values()) == pytest.approx([1e-3] * len(moved), rel=1e-3)
+
+
+def test_layers_without_numbers_are_refused():
+    model = small_model(transformers.AlbertConfig)
+    optimizer = make_optimizer(OptimizerConfig(), Schedule(10, 0), loss_scaling=False)
+    with pytest.raises(UserError, match="albert"):
+        decay_rates_by_layer(optimizer, model, 0.9)
+
+
+def test_frozen_embeddings_are_no_part_of_training():
+    model = small_model()
+    n_before = len(model.trainable_variables)
+    freeze_embeddings(model)
+    names = [weight.name for weight in model.trainable_variables]
+    assert not [name for name in names if "embeddings" in name]
+    assert n_before - len(names) == 5
+    optimizer = make_optimizer(OptimizerConfig(), Schedule(10, 0), loss_scaling=False)
+    create_slots(optimizer, model.trainable_variables)
+    defer_embedding(optimizer, model, n_steps=10)
+    assert not optimizer.defers(model.get_input_embeddings().weight)

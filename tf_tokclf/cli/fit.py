@@ -49,6 +49,7 @@ SETTINGS = (
     ("--learning-rate", "optimizer.learning_rate", {**FLOAT, "help": "Peak, reached when warm-up ends."}),
     ("--weight-decay", "optimizer.weight_decay", {**FLOAT, "help": "Decoupled weight decay."}),
     ("--warmup-ratio", "optimizer.warmup_ratio", {**FLOAT, "help": "Share of the steps to warm up in."}),
+    ("--layer-decay", "optimizer.layer_decay", {**FLOAT, "help": "Factor on the rate, layer by layer downwards."}),
     ("--max-grad-norm", "optimizer.clip_norm", {**FLOAT, "help": "Global gradient norm."}),
     ("--patience", "training.patience", {**INT, "help": "Epochs without a better dev F1 before stopping."}),
     ("--logging-steps", "training.logging_steps", {**INT, "help": "Steps between two lines of loss."}),
@@ -85,6 +86,11 @@ SETTINGS = (
         {**choice("auto", "one", "mirrored", "multi-worker"), "help": "Devices to train on, and hosts by TF_CONFIG."},
     ),
     ("--sweep-trials", "sweep_trials", {**INT, "help": "Try so many of the combinations; chosen by what others gave."}),
+    (
+        "--freeze-embeddings",
+        "training.freeze_embeddings",
+        {"flag_value": True, "help": "Leave the encoder's embeddings as they are."},
+    ),
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 

@@ -128,6 +128,9 @@ class OptimizerConfig(Section):
     learning_rate: PositiveFloat = Field(5e-5, description="peak, reached when warm-up ends")
     weight_decay: float = Field(0.01, ge=0, description="decoupled, per step, times the learning rate")
     warmup_ratio: float = Field(0.0, ge=0, lt=1, description="share of all steps to warm up in")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor on the rate from each layer to the one below; the head has the full rate"
+    )
     clip_norm: PositiveFloat | None = Field(1.0, description="global gradient norm; null leaves gradients as they are")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment")
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
@@ -146,6 +149,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: float16 on GPUs that are fast in it, bfloat16 on CPUs that have it, else float32"
     )
+    freeze_embeddings: bool = Field(False, description="leave the encoder's embeddings as they are")
     patience: PositiveInt | None = Field(None, description="epochs without a better dev score before stopping")
     logging_steps: PositiveInt = Field(50, description="steps between two lines of training loss")
     report_to: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = Field(

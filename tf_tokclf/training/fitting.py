@@ -32,7 +32,14 @@ from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
 from tf_tokclf.training.identity import Identity
-from tf_tokclf.training.optimizer import create_slots, defer_embedding, learning_rate_at, make_optimizer
+from tf_tokclf.training.optimizer import (
+    create_slots,
+    decay_rates_by_layer,
+    defer_embedding,
+    freeze_embeddings,
+    learning_rate_at,
+    make_optimizer,
+)
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.resuming import RunSaver, disk_problem, explained_errors, resume_folder, stopped
@@ -151,6 +158,9 @@ class Trainer:
             self.optimizer = make_optimizer(
                 config.optimizer, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16"
             )
+            if config.training.freeze_embeddings:
+                freeze_embeddings(self.model)
+            decay_rates_by_layer(self.optimizer, self.model, config.optimizer.layer_decay)
             self.model.compile(optimizer=self.optimizer)
             dropout = SeededDropout(self.model, seed=config.training.seed)
             # Before restoring: a value without a variable to go to would wait for one in silence.

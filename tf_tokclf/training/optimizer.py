@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tf_tokclf.config.schema import OptimizerConfig
+from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf, transformers
 
 
@@ -66,12 +68,44 @@ def defer_embedding(optimizer: keras.optimizers.Optimizer, model: keras.Model, *
     """Put off updates of the rows of `model`'s embedding that a batch does not read, where that is exact and pays."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     embedding = piece_embedding(model)
-    if embedding is None:
+    if embedding is None or not any(weight is embedding for weight in model.trainable_variables):
         return
-    rates = rates_of(inner, n_steps)
+    rates = rates_of(inner, n_steps) * inner.rate_factor(embedding)
     # Otherwise the sums do not converge, or leave the range of numbers.
     if inner._get_hyper("beta_1") < tf.sqrt(inner._get_hyper("beta_2")) and rates.sum() * inner.weight_decay_rate < 1:
         inner.defer(embedding, rates=rates)
+
+
+def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Model, decay: float) -> None:
+    """Give layer i of n (from 0) `decay` ** (n - i) times the learning rate, embeddings `decay` ** (n + 1) times.
+
+    The head keeps the whole rate, and what stands beside the layers has the lowest layer's. Source: discriminative
+    fine-tuning, Howard and Ruder 2018 (arXiv:1801.06146). Raises UserError where a model's layers have no numbers.
+    """
+    if decay == 1:
+        return
+    layers = {weight.ref(): _LAYER.search(weight.name) for weight in model.trainable_variables}
+    numbers = [int(found.group(1)) for found in layers.values() if found]
+    if not numbers:
+        raise UserError(
+            f"the layers of a model of type {model.config.model_type} have no numbers to lower the rate by.",
+            hint="Leave out --layer-decay.",
+        )
+    n_layers = max(numbers) + 1
+    head = {weight.ref() for weight in model.classifier.weights}
+    factors = {}
+    for ref, found in layers.items():
+        below = n_layers - int(found.group(1)) if found else n_layers + ("embeddings" in ref.deref().name)
+        factors[ref] = 1.0 if ref in head else decay**below
+    getattr(optimizer, "inner_optimizer", optimizer).rate_factors = factors
+
+
+_LAYER = re.compile(r"/layer_\._(\d+)/")
+
+
+def freeze_embeddings(model: keras.Model) -> None:
+    """Leave the encoder's embeddings (of pieces, positions and types, and their layer norm) out of training."""
+    model.get_input_embeddings().trainable = False
 
 
 def rates_of(optimizer: keras.optimizers.Optimizer, n_steps: int) -> np.ndarray:
@@ -102,6 +136,23 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     """
 
     _deferred: tf.Variable | None = None
+    # By weight; 1 for those that are not in it.
+    rate_factors: Mapping[Any, float] = {}
+
+    def rate_factor(self, weight: tf.Variable) -> float:
+        """What the learning rate is multiplied by for `weight`."""
+        return self.rate_factors.get(weight.ref(), 1.0)
+
+    def _with_own_rate(self, var: tf.Variable, apply_state: dict) -> dict:
+        factor = self.rate_factor(var)
+        if factor == 1:
+            return apply_state
+        key = (var.device, var.dtype.base_dtype)
+        state = apply_state[key]
+        return {**apply_state, key: {**state, **{name: state[name] * factor for name in ("lr_t", "lr")}}}
+
+    def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None) -> tf.Operation:
+        return super()._resource_apply_dense(grad, var, apply_state=self._with_own_rate(var, apply_state))
 
     def defer(self, embedding: tf.Variable, *, rates: np.ndarray) -> None:
         """Put off updates of `embedding` (rows, width) in a run of steps with these rates; then call `catch_up`."""
@@ -154,12 +205,13 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         up_to.scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), tf.cast(now, tf.float32)), rows))
 
     def _resource_apply_sparse(
-        self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor, apply_state: dict | None = None
+        self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor, apply_state: Any = None
     ) -> tf.Operation:
+        apply_state = self._with_own_rate(var, apply_state)
         if not self.defers(var):
             return super()._resource_apply_sparse(grad, var, indices, apply_state=apply_state)
-        rate, _ = self._get_lr(var.device, var.dtype.base_dtype, apply_state)
-        state = (apply_state or {})[(var.device, var.dtype.base_dtype)]
+        state = apply_state[(var.device, var.dtype.base_dtype)]
+        rate = state["lr_t"]
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         new_m = tf.gather(m, indices) * state["beta_1_t"] + grad * state["one_minus_beta_1_t"]
         new_v = tf.gather(v, indices) * state["beta_2_t"] + tf.square(grad) * state["one_minus_beta_2_t"]
