@@ -14,7 +14,6 @@ parser.add_argument("text")
 parser.add_argument("--framework", choices=["tf", "pt"], required=True)
 parser.add_argument("--batch-size", type=int, default=1)
 parser.add_argument("--bfloat16", action="store_true", help="PyTorch's weights and computation")
-parser.add_argument("--limit", type=int, help="lines, at most")
 options = parser.parse_args()
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -46,7 +45,7 @@ list(pipe(list(lines(64)), batch_size=options.batch_size))
 begun = time.perf_counter()
 n_entities = n = 0
 # A list is what the TF pipeline takes; the PyTorch one batches iterators too.
-inputs = lines(options.limit)
+inputs = lines(None)
 for entities in pipe(inputs if options.framework == "pt" else list(inputs), batch_size=options.batch_size):
     n += 1
     n_entities += len(entities)
