@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +52,32 @@ def test_windows_change_nothing_for_texts_that_fit(model: keras.Model, tiny_bert
     for one, other in zip(whole, windowed):
         np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, atol=1e-5)
         assert one.labels == other.labels
+
+
+def test_how_many_windows_a_pass_changes_nothing(model: keras.Model, tiny_bert: Path):
+    sentences = sentences_of([1, 30, 7, 0, 200, 12, 3, 3])
+    tagger = tagger_for(model, tiny_bert, max_length=16, overlap=2)
+    one_by_one = next(tagger.tag_runs(sentences, batch_size=1))
+    by_itself = Tagger(tagger.model, tagger.tokenizer, tagger.info)
+    for runs in (by_itself.tag_runs(sentences), tagger.tag_runs(sentences, batch_size=1000)):
+        for one, other in zip(one_by_one, next(runs), strict=True):
+            np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, atol=1e-5)
+
+
+def test_a_forward_pass_of_somebody_elses_is_called_by_one_thread_at_a_time(model: keras.Model, tiny_bert: Path):
+    tagger = tagger_for(model, tiny_bert)
+    lengths, at_work = [], threading.Lock()
+
+    def forward(input_ids: np.ndarray, *rest: np.ndarray) -> Any:
+        assert at_work.acquire(blocking=False)
+        time.sleep(0.01)
+        lengths.append(input_ids.shape[1])
+        at_work.release()
+        return tagger._forward(input_ids, *rest)
+
+    list(tagger.with_forward(forward).tag(sentences_of(list(range(1, 40)))))
+    assert len(lengths) == 10
+    assert lengths == sorted(lengths, reverse=True)
 
 
 @pytest.mark.parametrize("overlap", [0, 3, 9])

@@ -207,8 +207,8 @@ class ChoiceList(click.ParamType):
         return names
 
 
-def model_options(function: Callable[..., Any], *, batch_size: int = 32) -> Callable[..., Any]:
-    """How a model is loaded and run: the keyword arguments of `Tagger.load`. batch_size: the default."""
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
     option = partial(click.option, cls=HeadedOption, heading="Loading and running the model")
     for decorate in (
         option("--model-revision", "revision", help="Branch, tag or commit on the Hub."),
@@ -223,9 +223,7 @@ def model_options(function: Callable[..., Any], *, batch_size: int = 32) -> Call
             "--per-device-eval-batch-size",
             "batch_size",
             type=click.IntRange(min=1),
-            default=batch_size,
-            show_default=True,
-            help="Windows a forward pass.",
+            help="Windows a forward pass, at most.  [default: few on CPUs, 32 on GPUs]",
         ),
         option(
             "--decoding",

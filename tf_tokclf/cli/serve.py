@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +65,7 @@ from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
     show_default=True,
     help="Characters of a text, or words of a list of words; longer ones are answered 422.",
 )
-# Few texts at once seldom are of like length, and padding costs more than small passes: 32 texts of WNUT-17 took 234 ms
-# in passes of 8, 356 ms in one of 32 (MiniLM-L6, 2 cores).
-@partial(model_options, batch_size=8)
+@model_options
 @logging_options
 def serve_command(
     model: str,

@@ -72,6 +72,7 @@ class Share(Protocol):
 class Tagger:
     """A token classifier with its tokenizer and its reading of sentences.
 
+    batch_size: windows a forward pass, at most; by default as many as are fast where it runs.
     decoding: "argmax", or "viterbi" for sequences that the scheme allows only; by default what training scored
     the model with. aggregation: which of a word's pieces speak for it: "first", "average" or "max".
     aggregation_strategy: of calls, as in `transformers.pipeline`. share: which part of the work is this one's,
@@ -86,7 +87,7 @@ class Tagger:
         tokenizer: PreTrainedTokenizerFast,
         info: ModelInfo,
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         decoding: str | None = None,
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
@@ -103,6 +104,7 @@ class Tagger:
         self.aggregation_strategy = aggregation_strategy
         self._encoder = Encoder(tokenizer, info.reading, n_embeddings=getattr(model.config, "vocab_size", None))
         self._forward = forward_function(model)
+        self._lanes: int | None = None
 
     @classmethod
     def load(
@@ -111,7 +113,7 @@ class Tagger:
         *,
         revision: str | None = None,
         precision: str = "float32",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         decoding: str | None = None,
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
@@ -134,9 +136,13 @@ class Tagger:
         )
 
     def with_forward(self, forward: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> Tagger:
-        """The same with another forward pass in the model's place: a function such as `forward_function` gives."""
+        """The same with another forward pass in the model's place: a function such as `forward_function` gives.
+
+        It is called by one thread at a time, batch after batch.
+        """
         other = copy(self)
         other._forward = forward
+        other._lanes = 1
         return other
 
     @property
@@ -277,7 +283,7 @@ class Tagger:
         wanted = windows.rows((windows.sentence >= begin) & (windows.sentence < end))
         return _Run(sentences, begin, end, wanted, wanted.positions(_word_offsets(sentences)))
 
-    def _scores(self, run: _Run, *, aggregation: str, batch_size: int) -> np.ndarray:
+    def _scores(self, run: _Run, *, aggregation: str, batch_size: int | None) -> np.ndarray:
         """(words, labels) float32 log-probabilities, nan for words that the model does not see."""
         offsets = _word_offsets(run.sentences)
         first, last = self._own_part(offsets, run.begin, run.end)
@@ -289,6 +295,7 @@ class Tagger:
             batch_size=batch_size,
             pad_id=self.tokenizer.pad_token_id or 0,
             aggregation=aggregation,
+            lanes=self._lanes,
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         if self._share:

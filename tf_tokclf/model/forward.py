@@ -11,7 +11,7 @@ from tf_tokclf.data.encoding import Windows, first_piece_mask
 from tf_tokclf.data.pieces import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.threads import side_by_side
+from tf_tokclf.model.threads import n_lanes, side_by_side
 
 # Few distinct widths: the math library prepares each shape once.
 WIDTH_MULTIPLE = 8
@@ -61,16 +61,38 @@ class WordScores:
 
 
 def score_windows(
-    forward: Callable, windows: Windows, *, batch_size: int, pad_id: int, aggregation: str = "first"
+    forward: Callable,
+    windows: Windows,
+    *,
+    batch_size: int | None,
+    pad_id: int,
+    aggregation: str = "first",
+    lanes: int | None = None,
 ) -> Iterator[WordScores]:
     """Run `windows` in batches of similar length, longest first so that too little memory shows at once.
 
-    aggregation: which of a word's pieces speak for it: "first", "average" of their probabilities, or "max", the
-    piece that is surest.
+    batch_size: windows a batch, at most; None: as many as are fast here. aggregation: which of a word's pieces speak
+    for it: "first", "average" of their probabilities, or "max", the piece that is surest. lanes: calls of `forward` at
+    a time, by default as many as the machine has lanes.
     """
+    lanes = lanes or n_lanes()
     order = np.argsort(-windows.lengths, kind="stable")
-    batches = (order[begin : begin + batch_size] for begin in range(0, len(order), batch_size))
-    return side_by_side(lambda rows: _score_batch(forward, windows, rows, pad_id, aggregation), batches)
+    size = _windows_a_pass(batch_size, len(order), lanes)
+    batches = (order[begin : begin + size] for begin in range(0, len(order), size))
+    return side_by_side(lambda rows: _score_batch(forward, windows, rows, pad_id, aggregation), batches, lanes)
+
+
+def _windows_a_pass(batch_size: int | None, n_windows: int, lanes: int) -> int:
+    """As many as were asked for, but no lane is left idle; where nothing was asked, few on a CPU, as they differ less
+    in length.
+
+    MiniLM-L6 on two cores: 1,280 tweets at once went at 268 a second in passes of 8, 260 of 16, 233 of 32; 32 at once
+    at 201 in passes of 4, 169 of 8, 112 of 16.
+    """
+    if batch_size is None:
+        few, many, very_many = 4, 8, 32
+        batch_size = very_many if tf.config.list_physical_devices("GPU") else many if n_windows > 256 else few
+    return max(min(batch_size, -(-n_windows // lanes)), 1)
 
 
 def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: int, aggregation: str) -> WordScores:

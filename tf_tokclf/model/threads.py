@@ -44,9 +44,8 @@ def set_cpu_options() -> None:
         return
 
 
-def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> Iterator[Result]:
     """`function` of each item, in order, with one call a lane at work."""
-    lanes = n_lanes()
     source = iter(items)
     if lanes == 1:
         yield from map(function, source)
