@@ -211,7 +211,9 @@ def test_nothing_is_left_in_the_temporary_folder(hub, model, tmp_path, monkeypat
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     train(model, [PushToHubCallback(tmp_path / "model")], epochs=2)
-    assert not list((tmp_path / "temporary").iterdir())
+    # TensorFlow's own files are there when this test is the first to trace something; they go when Python ends.
+    left = [path.name for path in (tmp_path / "temporary").iterdir()]
+    assert [name for name in left if not name.startswith("__autograph_generated_file")] == []
 
 
 def test_strategy_end(hub, model, tmp_path):
