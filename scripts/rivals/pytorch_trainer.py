@@ -1,4 +1,4 @@
-"""The PyTorch Trainer of transformers 5: as usually run, or (--best) in bfloat16 with batches of similar length."""
+"""The PyTorch Trainer of transformers 5: as usually run, with batches of similar length, or in bfloat16."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ parser.add_argument("folder", type=Path)
 parser.add_argument("--encoder")
 parser.add_argument("--epochs", type=int)
 parser.add_argument("--seed", type=int)
-parser.add_argument("--best", action="store_true")
+parser.add_argument("--grouped", action="store_true", help="batches of similar length")
+parser.add_argument("--bf16", action="store_true")
 options = parser.parse_args()
 set_seed(options.seed)
 
@@ -53,7 +54,7 @@ def tokenize(rows: dict) -> dict:
 tokenized = data.map(tokenize, batched=True, remove_columns=["tokens", "tags"])
 labels = {"id2label": dict(enumerate(names)), "label2id": ids}
 model = AutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
-best = {"bf16": True, "train_sampling_strategy": "group_by_length"} if options.best else {}
+grouping = {"train_sampling_strategy": "group_by_length"} if options.grouped else {}
 with tempfile.TemporaryDirectory() as output:
     arguments = TrainingArguments(
         output,
@@ -67,7 +68,8 @@ with tempfile.TemporaryDirectory() as output:
         save_strategy="no",
         disable_tqdm=True,
         use_cpu=True,
-        **best,
+        bf16=options.bf16,
+        **grouping,
     )
     trainer = Trainer(
         model,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 import tempfile
 import warnings
@@ -41,6 +42,10 @@ def quiet_stderr(*, quiet: bool = True) -> Iterator[None]:
 
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+if platform.machine() in ("x86_64", "AMD64"):
+    # TensorFlow uses oneDNN unasked only on CPUs with AVX-512 or AMX. A training step of MiniLM-L6 (16 x 32 pieces,
+    # float32) takes 282 ms with it and 338 without on an AMD EPYC with AVX2, two cores.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if not VERBOSE:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
