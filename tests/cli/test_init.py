@@ -135,3 +135,14 @@ def test_the_json_schema_refuses_unknown_settings():
     schema = json.loads(run("config", "schema").stdout)
     assert schema["additionalProperties"] is False
     assert schema["$defs"]["OptimizerConfig"]["properties"]["learning_rate"]["default"] == 5e-05
+
+
+@pytest.mark.parametrize("command", [["init"], ["config", "fill", "quickstart"]])
+def test_a_yaml_server_is_told_where_the_schema_is(command: list[str]):
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    line = next(line for line in run(*command).stdout.splitlines() if "yaml-language-server" in line)
+    named = line.removeprefix("# yaml-language-server: $schema=")
+    schema = json.loads(Path(url2pathname(urlsplit(named).path)).read_text(encoding="utf-8"))
+    assert schema["title"] == "Configuration of tf-tokclf fit"

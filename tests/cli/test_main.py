@@ -40,6 +40,26 @@ def test_every_command_has_help():
         assert result.output.startswith("Usage:")
 
 
+def test_the_defaults_in_the_help_of_fit_are_those_of_the_settings():
+    """They are written out in the help, which is to appear without loading the settings' classes."""
+    import re
+
+    from tf_tokclf.cli.fit import fit_command
+    from tf_tokclf.cli.options import SettingOption
+    from tf_tokclf.config.schema import Config
+    from tf_tokclf.config.settings import setting_values
+
+    said, right = {}, {}
+    for option in fit_command.params:
+        if isinstance(option, SettingOption) and not option.is_flag and option.flag_value is None:
+            found = re.search(r"\[default: (.*)\]", option.help or "")
+            said[option.setting] = found[1] if found else None
+            default = setting_values(Config())[option.setting]
+            default = default[0] if isinstance(default, list) else default
+            right[option.setting] = f"{default:g}" if isinstance(default, float) else default and str(default)
+    assert said == right
+
+
 def test_an_unknown_command_is_told_the_nearest():
     result = run("evalaute")
     assert result.exit_code == 2

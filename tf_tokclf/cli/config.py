@@ -63,11 +63,12 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
     """Print a configuration with every setting in it, each explained."""
+    from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.settings import setting_values
     from tf_tokclf.config.starter import Amount, starter_yaml
 
     values = setting_values(_loaded(config, assignments))
-    _write(starter_yaml(values, Amount.FULL), output, force=force)
+    _write(starter_yaml(values, Amount.FULL, heading=schema_line()), output, force=force)
 
 
 @config_command.command("diff", cls=TwinCommand)
@@ -94,7 +95,7 @@ def diff_command(a: str, b: str | None) -> None:
 def schema_command(output: Path | None, force: bool) -> None:
     """Print the JSON Schema of configurations, by which editors complete and check them.
 
-    With the YAML extension of an editor, write at the head of a configuration:
+    What `init` and `config fill` write names it already. In another file, write for a YAML language server:
 
     \b
     # yaml-language-server: $schema=config.schema.json

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import ChoiceList, NameOrNumber, SweptSetting, TwinCommand, logging_options, setting_options
+from tf_tokclf.cli.options import (
+    ChoiceList,
+    HeadedOption,
+    NameOrNumber,
+    SweptSetting,
+    TwinCommand,
+    logging_options,
+    setting_options,
+)
 from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:
@@ -22,7 +31,11 @@ def choice(*values: str) -> dict[str, Any]:
 
 
 SETTINGS = (
-    ("--task", "task", {**choice("ner", "pos", "chunk", "slots"), "help": "Names the label column {task}_tags."}),
+    (
+        "--task",
+        "task",
+        {**choice("ner", "pos", "chunk", "slots"), "help": "Names the label column {task}_tags.  [default: ner]"},
+    ),
     ("--train-file", "data.train_file", {"help": "File to train on, in any format that inspect shows."}),
     ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch by."}),
     ("--test-file", "data.test_file", {"help": "File to score at the end."}),
@@ -37,35 +50,66 @@ SETTINGS = (
     ("--model-revision", "model.revision", {"help": "Branch, tag or commit on the Hub."}),
     ("--trust-remote-code", "model.trust_remote_code", {"flag_value": True, "help": "Run code that comes with it."}),
     ("--max-length/--max-seq-length", "alignment.max_length", {**INT, "help": "Pieces in a window."}),
-    ("--overlap", "alignment.overlap", {**INT, "help": "Pieces that neighbouring windows share."}),
-    ("--alignment", "alignment.strategy", {**choice("first", "all", "all-same"), "help": "Pieces with a label."}),
+    ("--overlap", "alignment.overlap", {**INT, "help": "Pieces that neighbouring windows share.  [default: 64]"}),
+    (
+        "--alignment",
+        "alignment.strategy",
+        {**choice("first", "all", "all-same"), "help": "Pieces with a label.  [default: first]"},
+    ),
     ("--label-all-tokens", "alignment.strategy", {"flag_value": "all-same", "help": "The same as all-same."}),
     ("--output-dir", "output_dir", {"help": "The run's folder."}),
     ("--force/--overwrite-output-dir", "overwrite", {"flag_value": True, "help": "Replace the run in that folder."}),
-    ("--num-train-epochs", "training.num_train_epochs", {**INT, "help": "Passes over the training sentences."}),
-    ("--per-device-train-batch-size", "training.per_device_train_batch_size", {**INT, "help": "Windows a batch."}),
-    ("--gradient-accumulation-steps", "training.gradient_accumulation_steps", {**INT, "help": "Batches a step."}),
-    ("--per-device-eval-batch-size", "evaluation.per_device_eval_batch_size", {**INT, "help": "The same in scoring."}),
-    ("--learning-rate", "optimizer.learning_rate", {**FLOAT, "help": "Peak, reached when warm-up ends."}),
-    ("--weight-decay", "optimizer.weight_decay", {**FLOAT, "help": "Decoupled weight decay."}),
-    ("--warmup-ratio", "optimizer.warmup_ratio", {**FLOAT, "help": "Share of the steps to warm up in."}),
-    ("--layer-decay", "optimizer.layer_decay", {**FLOAT, "help": "Factor on the rate, layer by layer downwards."}),
-    ("--max-grad-norm", "optimizer.clip_norm", {**FLOAT, "help": "Global gradient norm."}),
+    (
+        "--num-train-epochs",
+        "training.num_train_epochs",
+        {**INT, "help": "Passes over the training sentences.  [default: 3]"},
+    ),
+    (
+        "--per-device-train-batch-size",
+        "training.per_device_train_batch_size",
+        {**INT, "help": "Windows a batch.  [default: 16]"},
+    ),
+    (
+        "--gradient-accumulation-steps",
+        "training.gradient_accumulation_steps",
+        {**INT, "help": "Batches a step.  [default: 1]"},
+    ),
+    (
+        "--per-device-eval-batch-size",
+        "evaluation.per_device_eval_batch_size",
+        {**INT, "help": "The same in scoring.  [default: 32]"},
+    ),
+    (
+        "--learning-rate",
+        "optimizer.learning_rate",
+        {**FLOAT, "help": "Peak, reached when warm-up ends.  [default: 5e-05]"},
+    ),
+    ("--weight-decay", "optimizer.weight_decay", {**FLOAT, "help": "Decoupled weight decay.  [default: 0.01]"}),
+    ("--warmup-ratio", "optimizer.warmup_ratio", {**FLOAT, "help": "Share of the steps to warm up in.  [default: 0]"}),
+    (
+        "--layer-decay",
+        "optimizer.layer_decay",
+        {**FLOAT, "help": "Factor on the rate, layer by layer downwards.  [default: 1]"},
+    ),
+    ("--max-grad-norm", "optimizer.clip_norm", {**FLOAT, "help": "Global gradient norm.  [default: 1]"}),
     ("--patience", "training.patience", {**INT, "help": "Epochs without a better dev F1 before stopping."}),
-    ("--logging-steps", "training.logging_steps", {**INT, "help": "Steps between two lines of loss."}),
+    ("--logging-steps", "training.logging_steps", {**INT, "help": "Steps between two lines of loss.  [default: 50]"}),
     (
         "--report-to",
         "training.report_to",
         {
             "type": ChoiceList("tensorboard", "csv", "wandb", "mlflow"),
-            "help": "Where epochs are reported besides history.jsonl.",
+            "help": "Where epochs are reported besides history.jsonl.  [default: tensorboard]",
         },
     ),
-    ("--seed", "training.seed", {**INT, "help": "Of the head, dropout and the order of batches."}),
+    ("--seed", "training.seed", {**INT, "help": "Of the head, dropout and the order of batches.  [default: 42]"}),
     (
         "--precision",
         "training.precision",
-        {**choice("auto", "float32", "mixed_float16", "mixed_bfloat16"), "help": "What to compute in."},
+        {
+            **choice("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+            "help": "What to compute in.  [default: auto]",
+        },
     ),
     ("--fp16", "training.precision", {"flag_value": "mixed_float16", "help": "The same as mixed_float16."}),
     ("--bf16", "training.precision", {"flag_value": "mixed_bfloat16", "help": "The same as mixed_bfloat16."}),
@@ -75,15 +119,29 @@ SETTINGS = (
     (
         "--hub-strategy",
         "hub.strategy",
-        {**choice("end", "every_save", "checkpoint", "all_checkpoints", "best"), "help": "What is pushed on the way."},
+        {
+            **choice("end", "every_save", "checkpoint", "all_checkpoints", "best"),
+            "help": "What is pushed on the way.  [default: every_save]",
+        },
     ),
-    ("--hub-backend", "hub.backend", {**choice("http", "git"), "help": "git: transformers' own callback."}),
+    (
+        "--hub-backend",
+        "hub.backend",
+        {**choice("http", "git"), "help": "git: transformers' own callback.  [default: http]"},
+    ),
     ("--checkpoint-steps/--save-steps", "training.checkpoint_steps", {**INT, "help": "Steps between checkpoints."}),
-    ("--checkpoint-minutes", "training.checkpoint_minutes", {**FLOAT, "help": "Minutes between checkpoints."}),
+    (
+        "--checkpoint-minutes",
+        "training.checkpoint_minutes",
+        {**FLOAT, "help": "Minutes between checkpoints.  [default: 10]"},
+    ),
     (
         "--strategy",
         "training.strategy",
-        {**choice("auto", "one", "mirrored", "multi-worker"), "help": "Devices to train on, and hosts by TF_CONFIG."},
+        {
+            **choice("auto", "one", "mirrored", "multi-worker"),
+            "help": "Devices to train on, and hosts by TF_CONFIG.  [default: auto]",
+        },
     ),
     ("--sweep-trials", "sweep_trials", {**INT, "help": "Try so many of the combinations; chosen by what others gave."}),
     (
@@ -94,22 +152,27 @@ SETTINGS = (
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 
+# Of the run as a whole: they stand first in the help.
+_run_option = partial(click.option, cls=HeadedOption, heading="Run")
+
 
 @click.command("fit", cls=TwinCommand)
 @click.argument("config", required=False)
 @setting_options(*SETTINGS)
-@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the output folder from its newest checkpoint.")
-@click.option(
+@_run_option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it.")
+@_run_option("--resume", is_flag=True, help="Go on with the run in the output folder from its newest checkpoint.")
+@_run_option(
     "--resume-from-checkpoint",
     metavar="FOLDER",
     help="Go on from a checkpoint, or the newest in FOLDER (a run, or what was pushed to the Hub); true: --resume.",
 )
-@click.option(
-    "--seeds", callback=lambda ctx, parameter, text: seed_list(text), metavar="N,N,...",
+@_run_option(
+    "--seeds",
+    callback=lambda ctx, parameter, text: seed_list(text),
+    metavar="N,N,...",
     help="Train once for each of these seeds; report mean and spread, keep the median run as the model.",
 )
-@click.option(
+@_run_option(
     "--sweep",
     type=SweptSetting(),
     multiple=True,
@@ -117,7 +180,7 @@ SETTINGS = (
     callback=lambda ctx, parameter, pairs: _collect_sweep(ctx, pairs),
     help="Train once for each of these values and keep the best by dev F1; repeat it for all combinations.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
+@_run_option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
 @logging_options
 @click.pass_context
 def fit_command(

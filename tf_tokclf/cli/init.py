@@ -42,7 +42,8 @@ def init_command(
 ) -> None:
     """Print a commented configuration that runs.
 
-    Each setting stands there with its meaning; those that are seldom changed come with --full.
+    Each setting stands there with its meaning; those that are seldom changed come with --full. Editors with a YAML
+    language server complete and check the file: a comment in it names the JSON Schema.
 
     \b
     tf-tokclf init > sample.yaml
@@ -50,6 +51,7 @@ def init_command(
     tf-tokclf init --task pos --data treebank/ --minimal
     """
     from tf_tokclf.cli.outputs import check_output
+    from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.starter import Amount, data_settings, starter_yaml
 
     check_output(output, force=force)
@@ -61,7 +63,8 @@ def init_command(
         "model.name_or_path": model,
     }
     where = output or "FILE.yaml"
-    heading = f"# A run of tf-tokclf: what each setting means stands above it.\n#\n#   tf-tokclf fit {where}\n"
+    heading = f"# A run of tf-tokclf: what each setting means stands above it.\n#\n#   tf-tokclf fit {where}\n#\n"
+    heading += schema_line()
     text = starter_yaml(values, Amount(amount or "usual"), heading=heading)
     if output is None:
         echo(text, nl=False)

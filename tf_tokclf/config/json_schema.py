@@ -22,6 +22,11 @@ def config_schema() -> dict[str, Any]:
     }
 
 
+def schema_line() -> str:
+    """The comment by which an editor's YAML server finds the schema of the tf-tokclf that is installed here."""
+    return f"# yaml-language-server: $schema={SHIPPED_SCHEMA.as_uri()}\n"
+
+
 def schema_text() -> str:
     """The schema as the package ships it.
 
