@@ -89,7 +89,8 @@ def serve_command(
 
     \b
     tf-tokclf serve runs/mine
-    curl --json '{"inputs": "Ada Lovelace lived in London"}' http://127.0.0.1:8000/predict
+    curl --header 'Content-Type: application/json' \\
+        --data '{"inputs": "Ada Lovelace lived in London"}' http://127.0.0.1:8000/predict
     tf-tokclf serve runs/mine --host 0.0.0.0 --port 80 --max-batch-texts 64 --timeout-s 10
     """
     from tf_tokclf.serving.limits import Limits
