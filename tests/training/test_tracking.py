@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,20 @@ def test_nowhere_is_a_choice(tmp_path: Path):
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tf_tokclf.training.tracking.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install wandb"):
+    with pytest.raises(UserError, match=r"pip install 'tf-tokclf\[wandb\]'"):
         check_trackers(["csv", "wandb"])
+
+
+def test_a_package_that_does_not_fit_the_others_is_said_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An old mlflow under a new protobuf."""
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "__init__.py").write_text("from google.protobuf import no_such_service\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    with pytest.raises(UserError, match="cannot be used: cannot import name 'no_such_service'"):
+        check_trackers(["mlflow"])
 
 
 def test_an_unknown_tracker_is_refused():

@@ -109,7 +109,7 @@ class SpanRules:
         self, span: CharSpan, text: str, offsets: Offsets, touched: Sequence[int], origin: Origin
     ) -> UserError:
         shown = f"{span.type} {text[span.start : span.end]!r} ({span.start} to {span.end})"
-        hint = "Choose span_policy expand, contract or drop, or mend it."
+        hint = "Mend it, or say what to do with such spans: --set data.span_policy=expand, contract or drop."
         if not touched:
             return origin.error(f"the span {shown} holds no word.", hint)
         words = " ".join(text[slice(*offsets[i])] for i in touched)

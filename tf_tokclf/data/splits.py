@@ -262,7 +262,7 @@ def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
 def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Splits:
     for name, split in found.items():
         if not split.has_labels:
-            problem = f"the {name} split has sentences without labels."
+            problem = f"the {name} split has sentences without labels (read as {split.notes[0]})."
             hint = "Name the column of labels with --label-column-name."
             raise UserError(problem, path=split.place, hint=hint)
     scheme, detection = scheme_of(found.values(), data)
@@ -277,7 +277,8 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
     for name in found:
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
             n = sum(counts[name][label] for label in unseen)
-            notes.append(f"{name}: {n} words have labels that training never sees: {', '.join(unseen)}")
+            words = "1 word has a label" if n == 1 else f"{n} words have labels"
+            notes.append(f"{name}: {words} that training never sees: {', '.join(unseen)}")
     names = next((split.facts.label_names for split in found.values() if split.facts.label_names), None)
     return Splits(
         train=found.get("train"),

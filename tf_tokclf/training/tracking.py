@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,18 +17,23 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir, open_whole
 from tf_tokclf.training.history import read_history
 
-PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
+# Modules with the callbacks, by tracker.
+MODULES = {"wandb": "wandb.integration.keras", "mlflow": "mlflow.tensorflow"}
 
 
 def check_trackers(names: Iterable[str]) -> None:
-    """Raise UserError where the package that one of `names` needs is not installed."""
+    """Raise UserError where what one of `names` needs is not installed, or does not fit what else is."""
     for name in names:
-        package = PACKAGES.get(name)
-        if package and find_spec(package) is None:
-            raise UserError(
-                f"--report-to {name} needs the package {package}, which is not installed.",
-                hint=f"Install it: pip install {package}",
-            )
+        if name not in MODULES:
+            continue
+        hint = f"Install it: pip install 'tf-tokclf[{name}]'"
+        if find_spec(name) is None:
+            raise UserError(f"--report-to {name} needs the package {name}, which is not installed.", hint=hint)
+        try:
+            import_module(MODULES[name])
+        except Exception as error:  # whatever goes wrong inside
+            problem = f"--report-to {name}: the package {name} that is installed cannot be used: {error}."
+            raise UserError(problem, hint=hint) from error
 
 
 def tracking_callbacks(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:

@@ -203,7 +203,10 @@ class _Reading:
     def _ragged(self, fields: Sequence[str], number: int) -> UserError:
         width = self.reader.width
         shown = " | ".join(fields)[:80]
-        hint = "Mend the line, or name the separator, or a comment prefix if it is a comment."
+        hint = (
+            "Mend the line, or name the separator, or, if it is a comment, what comments begin with:"
+            " --set data.comment_prefix='#' (convert, predict: --comment-prefix)."
+        )
         columns = "column" if width == 1 else "columns"
         return UserError(
             f"{len(fields)} where {width} {columns} were expected: {shown!r}.",
