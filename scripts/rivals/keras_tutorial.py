@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from datasets import load_dataset
-from seqeval.metrics import f1_score
+from seqeval.metrics import accuracy_score, f1_score
 from transformers import (
     AutoTokenizer,
     DataCollatorForTokenClassification,
@@ -33,6 +33,7 @@ parser.add_argument("folder", type=Path)
 parser.add_argument("--encoder")
 parser.add_argument("--epochs", type=int)
 parser.add_argument("--seed", type=int)
+parser.add_argument("--learning-rate", type=float, default=1e-4)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
@@ -64,7 +65,7 @@ test = tokenized["test"].to_tf_dataset(columns=columns, batch_size=16, shuffle=F
 
 labels = {"id2label": dict(enumerate(names)), "label2id": ids}
 model = TFAutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
-optimizer, _ = create_optimizer(1e-4, len(train) * options.epochs, 0, weight_decay_rate=0.01)
+optimizer, _ = create_optimizer(options.learning_rate, len(train) * options.epochs, 0, weight_decay_rate=0.01)
 model.compile(optimizer=optimizer)
 began = time.perf_counter()
 model.fit(train, epochs=options.epochs, verbose=0)
@@ -87,6 +88,7 @@ print(
             "train_seconds": round(trained, 2),
             "score_seconds": round(scored, 2),
             "f1": float(f1),
+            "accuracy": float(accuracy_score(gold, predicted)),
             "peak_gb": round(peak, 3),
             "threads": tf.config.threading.get_intra_op_parallelism_threads(),
         }

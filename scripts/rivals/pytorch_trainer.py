@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from datasets import load_dataset
-from seqeval.metrics import f1_score
+from seqeval.metrics import accuracy_score, f1_score
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -26,6 +26,7 @@ parser.add_argument("folder", type=Path)
 parser.add_argument("--encoder")
 parser.add_argument("--epochs", type=int)
 parser.add_argument("--seed", type=int)
+parser.add_argument("--learning-rate", type=float, default=1e-4)
 parser.add_argument("--grouped", action="store_true", help="batches of similar length")
 parser.add_argument("--bf16", action="store_true")
 options = parser.parse_args()
@@ -58,7 +59,7 @@ grouping = {"train_sampling_strategy": "group_by_length"} if options.grouped els
 with tempfile.TemporaryDirectory() as output:
     arguments = TrainingArguments(
         output,
-        learning_rate=1e-4,
+        learning_rate=options.learning_rate,
         per_device_train_batch_size=16,
         per_device_eval_batch_size=32,
         num_train_epochs=options.epochs,
@@ -96,6 +97,7 @@ print(
             "train_seconds": round(trained, 2),
             "score_seconds": round(scored, 2),
             "f1": float(f1),
+            "accuracy": float(accuracy_score(gold, predicted)),
             "peak_gb": round(peak, 3),
         }
     )

@@ -29,6 +29,29 @@ def test_inner_commands_are_completed():
     assert completions(["config"], "") == ["check", "diff", "fill", "schema"]
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        "fit",
+        "fit --train-file",
+        "inspect",
+        "evaluate",
+        "evaluate x --file",
+        "predict x",
+        "compare a",
+        "convert a",
+        "push",
+        "config check",
+        "init --data",
+        "init -o",
+    ],
+)
+def test_places_are_completed_by_the_shell(args: str):
+    """After click's completion was switched on, no shell completed a file's name any more."""
+    shell = BashComplete(cli, {}, "tf-tokclf", "_TF_TOKCLF_COMPLETE")
+    assert [(item.type, item.value) for item in shell.get_completions(args.split(), "tr")] == [("file", "tr")]
+
+
 @pytest.mark.parametrize("shell", [BashComplete, ZshComplete, FishComplete])
 def test_each_shell_has_its_script(shell: type):
     assert "_TF_TOKCLF_COMPLETE" in shell(cli, {}, "tf-tokclf", "_TF_TOKCLF_COMPLETE").source_vars()["complete_var"]

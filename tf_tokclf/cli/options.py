@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -26,9 +27,23 @@ HEADINGS = {
 }
 
 
+class Text(click.types.StringParamType):
+    """Text that the shell completes to names of files, which nearly all arguments and most options are or may be."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Leave it to the shell, as without completion by click."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 class TwinCommand(click.Command):
-    """A command whose `--long-options` may be written `--long_options`, as run_ner.py spells them, and whose help has
-    its options under headings."""
+    """A command whose `--long-options` may be written `--long_options`, as run_ner.py spells them, whose help has its
+    options under headings, and whose texts are completed to names of files."""
+
+    def __init__(self, *args: Any, **arguments: Any) -> None:
+        super().__init__(*args, **arguments)
+        for parameter in self.params:
+            if parameter.type is click.STRING:
+                parameter.type = Text()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """All options, each under its heading."""
