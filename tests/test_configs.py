@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,22 @@ def test_the_task_chooses_the_column(name: str, label: str, dataset_folder: Path
 
     config = load_config(name, options={"data.dataset_name": str(dataset_folder)})
     assert label in load_splits(config.data, task=config.task, seed=0).labels.names
+
+
+@pytest.mark.parametrize(
+    ("name", "type_"),
+    [("conll2003-ner-offline", "ORG"), ("conll2003-pos-offline", "NNP"), ("conll2003-chunk-offline", "NP")],
+)
+def test_the_licensed_sets_run_on_files_of_their_layout(name: str, type_: str, tiny_bert: Path, tmp_path: Path):
+    """CoNLL-2003's own text cannot be shipped: its columns, document lines and blanks are those of the sample."""
+    document = (SAMPLES / "four_columns.conll").read_text(encoding="utf-8").rstrip() + "\n\n"
+    for part in ("eng.train", "eng.testa", "eng.testb"):
+        (tmp_path / part).write_text(document * 4, encoding="utf-8")
+    parts = {"train": "eng.train", "validation": "eng.testa", "test": "eng.testb"}
+    settings = {f"data.{part}_file": str(tmp_path / file) for part, file in parts.items()}
+    settings |= {"model.name_or_path": str(tiny_bert), "output_dir": str(tmp_path / "run"), "alignment.overlap": "8"}
+    assignments = [f"--set={key}={value}" for key, value in settings.items()]
+    result = CliRunner().invoke(cli, ["fit", name, *assignments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    scores = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["splits"]["test"]
+    assert type_ in json.dumps(scores["by_type"])

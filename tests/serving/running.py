@@ -115,13 +115,21 @@ class ServeProcess:
         return self._log.read_text(encoding="utf-8")
 
     def __enter__(self) -> ServeProcess:
-        end = time.monotonic() + 120
+        try:
+            self.port = self._own_port(seconds=300)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _own_port(self, *, seconds: float) -> int:
+        """What it says that it listens on, as soon as it does."""
+        end = time.monotonic() + seconds
         while not (found := re.search(r"serving on http://127\.0\.0\.1:(\d+)", self.log)):
             assert self.process.poll() is None, self.log
             assert time.monotonic() < end, self.log
             time.sleep(0.05)
-        self.port = int(found[1])
-        return self
+        return int(found[1])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
