@@ -38,7 +38,12 @@ def config_command() -> None:
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
 @_ASSIGNMENTS
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
-    """Say every problem of configurations, or that there is none. Data and model are not read: fit --dry-run does."""
+    """Say every problem of configurations, or that there is none. Data and model are not read: fit --dry-run does.
+
+    \b
+    tf-tokclf config check mine.yaml
+    tf-tokclf config check mine.yaml --set optimizer.learning_rate=3e-5
+    """
     from tf_tokclf.config.sweep import Sweep
     from tf_tokclf.errors import UserError
 
@@ -62,7 +67,11 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 @_OUTPUT
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
-    """Print a configuration with every setting in it, each explained."""
+    """Print a configuration with every setting in it, each explained.
+
+    \b
+    tf-tokclf config fill mine.yaml -o whole.yaml
+    """
     from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.settings import setting_values
     from tf_tokclf.config.starter import Amount, starter_yaml
@@ -75,7 +84,12 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
 @click.argument("a", metavar="CONFIG")
 @click.argument("b", metavar="[OTHER]", required=False)
 def diff_command(a: str, b: str | None) -> None:
-    """Print the settings in which CONFIG differs from OTHER, or without it from the defaults."""
+    """Print the settings in which CONFIG differs from OTHER, or without it from the defaults.
+
+    \b
+    tf-tokclf config diff mine.yaml
+    tf-tokclf config diff runs/first runs/second
+    """
     from tf_tokclf.config.schema import Config
     from tf_tokclf.config.settings import differences, setting_values
     from tf_tokclf.config.starter import yaml_value
