@@ -106,3 +106,21 @@ def test_package_references_that_lead_nowhere(reference: str, message: str):
 def test_settings_that_would_be_passed_over_are_refused(settings: dict[str, object], problem: str):
     with pytest.raises(UserError, match=problem):
         load_config(options=settings)
+
+
+def test_problems_come_with_their_lines(tmp_path: Path):
+    path = write(tmp_path, "training:\n  seed: -1\n  report_to: [csv, nowhere]\nhub:\n  card: {tags: 3}\n  tries: 0\n")
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.partition(": ")[0].strip(" -") for line in lines] == ["line 2", "line 3", "line 5", "line 6"]
+
+
+def test_the_line_of_a_value_that_was_overridden_is_not_named(tmp_path: Path):
+    path = write(tmp_path, "training:\n  seed: 1\n")
+    with pytest.raises(UserError) as caught:
+        load_config(path, assignments=["training.seed=-1"])
+    assert caught.value.line is None
+    with pytest.raises(UserError) as caught:
+        load_config(write(tmp_path, "training:\n  seed: -1\n"))
+    assert caught.value.line == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
@@ -25,6 +26,8 @@ _KINDS = {"model_type": "a section of settings", "tuple_type": "a list", "dict_t
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 _SHORT.maxlevel = 2
+# Sections in sections, and what stands in them.
+_DEPTH = 3
 
 
 def load_config(
@@ -39,14 +42,17 @@ def load_config(
     Raises UserError with every problem found.
     """
     tree = read_yaml(path) if path is not None else {}
+    lines = _setting_lines(Path(path)) if path is not None else {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: no '=' in it.", hint="Write --set section.key=value.")
         _assign(tree, key.strip(), _yaml_value(assignment, value))
+        lines.pop(key.strip(), None)
     for key, value in (options or {}).items():
         _assign(tree, key, value)
-    return check_config(tree, source=path)
+        lines.pop(key, None)
+    return check_config(tree, source=path, lines=lines)
 
 
 def read_yaml(path: str | Path) -> Tree:
@@ -54,7 +60,7 @@ def read_yaml(path: str | Path) -> Tree:
     path = Path(path)
     if path.is_dir():
         raise UserError("is a folder, and a configuration file was expected.", path=path, hint="Name a file in it.")
-    found = path if path.exists() else shipped_config(path)
+    found = _found(path)
     if found is None:
         raise UserError("there is no such configuration file.", path=path, hint="Make one: tf-tokclf init")
     try:
@@ -74,6 +80,27 @@ def read_yaml(path: str | Path) -> Tree:
     if not isinstance(tree, dict):
         raise UserError("a configuration is a mapping of sections.", path=found, hint="See tf-tokclf init.")
     return tree
+
+
+def _found(path: Path) -> Path | None:
+    return path if path.exists() else shipped_config(path)
+
+
+def _setting_lines(path: Path) -> dict[str, int]:
+    """The line of each setting and section in a file that `read_yaml` has read."""
+    found = _found(path)
+    assert found is not None  # it was read
+    lines: dict[str, int] = {}
+    sections = [("", yaml.compose(found.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))]
+    for _ in range(_DEPTH):
+        inner = []
+        for prefix, node in sections:
+            for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+                if isinstance(key, yaml.ScalarNode):
+                    lines[f"{prefix}{key.value}"] = key.start_mark.line + 1
+                    inner.append((f"{prefix}{key.value}.", value))
+        sections = inner
+    return lines
 
 
 def _parsed(text: str) -> Any:
@@ -113,15 +140,19 @@ def _check_keys(root: yaml.Node) -> None:
             nodes.extend(node.value)
 
 
-def check_config(tree: Tree, *, source: str | Path | None = None) -> Config:
-    """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem."""
+def check_config(tree: Tree, *, source: str | Path | None = None, lines: Mapping[str, int] | None = None) -> Config:
+    """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem.
+
+    lines: dotted name -> line, of what stands in the file `source`.
+    """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = [_problem_text(problem) for problem in error.errors()]
+        problems = [(_place(problem, lines or {}), _problem_text(problem)) for problem in error.errors()]
+        problems.sort(key=lambda placed: placed[0] or 0)
         if len(problems) == 1:
-            raise UserError(problems[0], path=source) from None
-        listing = "".join(f"\n  - {problem}" for problem in problems)
+            raise UserError(problems[0][1], path=source, line=problems[0][0]) from None
+        listing = "".join(f"\n  - {f'line {line}: ' if line else ''}{problem}" for line, problem in problems)
         raise UserError(f"{len(problems)} problems in the configuration:{listing}", path=source) from None
 
 
@@ -176,6 +207,12 @@ def _assign(tree: Tree, key: str, value: Any) -> None:
             raise UserError(f"--set {key}: {section} is not a section.", hint=nearest_hint(key))
         tree = child
     tree[name] = value
+
+
+def _place(problem: Any, lines: Mapping[str, int]) -> int | None:
+    """The line of the setting, where it stands in the file and was not overridden."""
+    names = takewhile(lambda part: isinstance(part, str), problem["loc"])  # numbers: items of a list
+    return lines.get(".".join(names))
 
 
 def _problem_text(problem: Any) -> str:
