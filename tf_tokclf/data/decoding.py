@@ -36,7 +36,8 @@ def decode(
     fallback[labels.id_by_label[labels.fallback]] = 0.0
     scores = np.where(unseen[:, None], fallback, log_probabilities)
     if decoding == "argmax":
-        return scores.argmax(axis=1).astype(np.int64)
+        best: np.ndarray = scores.argmax(axis=1).astype(np.int64)
+        return best
     if decoding != "viterbi":
         raise ValueError(f"decoding is argmax or viterbi, not {decoding!r}")
     sentences = np.split(scores, sentence_starts[1:-1])

@@ -173,7 +173,8 @@ def first_piece_mask(word: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """
     before = np.concatenate([[-1], word[:-1]])
     before[starts[:-1][starts[:-1] < len(word)]] = -1
-    return (word >= 0) & (word != before)
+    opens: np.ndarray = (word >= 0) & (word != before)
+    return opens
 
 
 def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: LabelSet, strategy: str) -> np.ndarray:

@@ -370,7 +370,8 @@ def span_table(
 def _is_role(roles: np.ndarray, wanted: frozenset[Role]) -> np.ndarray:
     table = np.zeros(len(Role), bool)
     table[list(wanted)] = True
-    return table[roles]
+    flags: np.ndarray = table[roles]
+    return flags
 
 
 def labels_of(spans: Iterable[Span], n_words: int, scheme: Scheme) -> list[str]:

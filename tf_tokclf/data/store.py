@@ -84,7 +84,7 @@ class Split:
         return dataset
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
     def __iter__(self) -> Iterator[Sentence]:
         return self.slice(0)
@@ -97,7 +97,7 @@ class Split:
     @property
     def has_labels(self) -> bool:
         """Whether each sentence has labels."""
-        return self.table.column("labels").null_count == 0
+        return bool(self.table.column("labels").null_count == 0)
 
     def label_sequences(self) -> Iterator[Sequence[str]]:
         """The labels of each sentence that has them, several times faster than by sentence."""
@@ -169,7 +169,7 @@ def has_schema(path: Path, schema: pa.Schema) -> bool:
     try:
         with pa.memory_map(str(path)) as source:
             # Memory-mapped: this reads where its batches are, and none of them.
-            return pa.ipc.open_stream(source).read_all().schema.equals(schema)
+            return bool(pa.ipc.open_stream(source).read_all().schema.equals(schema))
     except (OSError, pa.ArrowException):
         return False
 

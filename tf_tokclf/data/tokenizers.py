@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,13 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
     from transformers import AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers' own gap
     options: dict[str, Any] = {"use_fast": True, "trust_remote_code": trust_remote_code}
+    load: Callable[..., PreTrainedTokenizerFast] = AutoTokenizer.from_pretrained
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        tokenizer = load(folder, **options)
         if _wants_prefix_space(tokenizer):
-            tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
+            tokenizer = load(folder, add_prefix_space=True, **options)
     except Exception as error:  # transformers and tokenizers raise anything here, bare Exception included
         raise UserError(
             f"the tokenizer in {folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else error!r}",

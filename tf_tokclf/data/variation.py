@@ -226,7 +226,7 @@ class _LabelReading:
     def of(self, starts: np.ndarray, length: int) -> np.ndarray:
         """A type's number (from 1) for a whole span, 0 where all words are outside, -1 for anything else."""
         if self._plain:
-            return self._ids[starts].astype(np.int64)
+            return self._ids.take(starts).astype(np.int64)
         outside = self._n_inside[starts + length] == self._n_inside[starts]
         return np.where(self._end[starts] == starts + length, self._type[starts], np.where(outside, 0, -1))
 

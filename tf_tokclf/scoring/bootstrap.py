@@ -98,11 +98,14 @@ def _with_overall(counts: np.ndarray) -> np.ndarray:
 def _f1(counts: np.ndarray) -> np.ndarray:
     """(..., 3) correct, predicted, gold -> (...)."""
     total = counts[..., 1] + counts[..., 2]
-    return np.divide(2 * counts[..., 0], total, out=np.zeros(total.shape), where=total > 0)
+    scores = np.zeros(total.shape)
+    np.divide(2 * counts[..., 0], total, out=scores, where=total > 0)
+    return scores
 
 
 def _percentiles(values: np.ndarray, level: float) -> np.ndarray:
-    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    ends: np.ndarray = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return ends
 
 
 def _resample(counts: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
@@ -138,7 +141,8 @@ def _permutation_p_values(counts: np.ndarray, observed: np.ndarray, n_samples: i
     shuffled = np.abs(_f1(b - shift) - _f1(a + shift))
     # Sums of the same numbers in another order may differ in the last bit.
     as_large = shuffled >= np.abs(observed[1] - observed[0]) - 1e-12
-    return (1 + as_large.sum(axis=0)) / (1 + n_samples)
+    shares: np.ndarray = (1 + as_large.sum(axis=0)) / (1 + n_samples)
+    return shares
 
 
 def _kinds(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

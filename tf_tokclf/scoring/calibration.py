@@ -142,4 +142,5 @@ def temper(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """
     scaled = log_probabilities / temperature
     top = scaled.max(axis=-1, keepdims=True)
-    return scaled - top - np.log(np.exp(scaled - top).sum(axis=-1, keepdims=True))
+    tempered: np.ndarray = scaled - top - np.log(np.exp(scaled - top).sum(axis=-1, keepdims=True))
+    return tempered

@@ -56,7 +56,8 @@ class System:
     def right(self) -> np.ndarray:
         """(runs, sentences) bool: nothing missed and nothing spurious."""
         counts = np.stack([s.table.per_sentence().sum(axis=1) for s in self.scores])
-        return (counts == counts[..., :1]).all(axis=-1)
+        right: np.ndarray = (counts == counts[..., :1]).all(axis=-1)
+        return right
 
 
 @dataclass(frozen=True)

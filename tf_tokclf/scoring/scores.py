@@ -236,7 +236,9 @@ class Scorer:
         n_types = len(self._type_ids)
 
         def sentence_and_type(spans: SpanArrays) -> np.ndarray:
-            return (np.searchsorted(starts, spans.start, side="right") - 1) * n_types + spans.type
+            sentence = np.searchsorted(starts, spans.start, side="right") - 1
+            keys: np.ndarray = sentence * n_types + spans.type
+            return keys
 
         # Spans of one side never overlap: a start and an end name at most one, a third number makes it typed.
         size = self._n_buffered + 1

@@ -192,14 +192,17 @@ def _filled(lists: pa.ListArray) -> np.ndarray:
     """For each row whether it is there and none of its values is missing or empty."""
     lengths = pc.binary_length(lists.values).fill_null(0).to_numpy(zero_copy_only=False)
     there = lists.is_valid().to_numpy(zero_copy_only=False)
-    return there & ~_any_in_row(lists, lengths == 0)
+    filled: np.ndarray = there & ~_any_in_row(lists, lengths == 0)
+    return filled
 
 
 def _any_in_row(lists: pa.ListArray, flags: np.ndarray) -> np.ndarray:
     totals = np.concatenate([[0], np.cumsum(flags)])
     bounds = lists.offsets.to_numpy()
-    return totals[bounds[1:]] > totals[bounds[:-1]]
+    any_: np.ndarray = totals[bounds[1:]] > totals[bounds[:-1]]
+    return any_
 
 
 def _lengths(lists: pa.Array) -> np.ndarray:
-    return lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    lengths: np.ndarray = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths
