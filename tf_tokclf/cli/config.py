@@ -90,15 +90,15 @@ def diff_command(a: str, b: str | None) -> None:
     tf-tokclf config diff mine.yaml
     tf-tokclf config diff runs/first runs/second
     """
+    from tf_tokclf.config.loading import yaml_line
     from tf_tokclf.config.schema import Config
     from tf_tokclf.config.settings import differences, setting_values
-    from tf_tokclf.config.starter import yaml_value
 
     first = Config() if b is None else _loaded(a, ())
     second = _loaded(a if b is None else b, ())
     found = differences(setting_values(first), setting_values(second))
     for name, (old, new) in found.items():
-        echo(f"{name}: {yaml_value(old)} -> {yaml_value(new)}")
+        echo(f"{name}: {yaml_line(old)} -> {yaml_line(new)}")
     if not found:
         echo("No setting differs.", err=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +24,7 @@ Tree = dict[str, Any]
 
 # What should be there, where pydantic speaks of Python's classes.
 _KINDS = {"model_type": "a section of settings", "tuple_type": "a list", "dict_type": "a mapping"}
+_HALF = re.compile("[\ud800-\udfff]")
 # Of a wrong value so much is shown: YAML can write enormous ones in a few lines.
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
@@ -64,7 +67,7 @@ def read_yaml(path: str | Path) -> Tree:
     if found is None:
         raise UserError("there is no such configuration file.", path=path, hint="Make one: tf-tokclf init")
     try:
-        tree = _parsed(found.read_text(encoding="utf-8"))
+        tree = parsed_yaml(found.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8 text (byte {error.start}).", path=found, hint="Save it as UTF-8.") from error
     except yaml.YAMLError as error:
@@ -103,14 +106,15 @@ def _setting_lines(path: Path) -> dict[str, int]:
     return lines
 
 
-def _parsed(text: str) -> Any:
+def parsed_yaml(text: str) -> Any:
     """The value of a YAML text. Raises YAMLError for everything that is wrong with it.
 
-    Keys that come twice are refused: YAML would keep the last, and drop the first in silence.
+    Keys that come twice are refused: YAML would keep the last, and drop the first in silence. So are halves of
+    characters, which no file could be written with.
     """
     try:
         if (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
-            _check_keys(root)
+            _check_nodes(root)
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise
@@ -121,7 +125,7 @@ def _parsed(text: str) -> Any:
         raise yaml.MarkedYAMLError(problem=first_line(error)) from error
 
 
-def _check_keys(root: yaml.Node) -> None:
+def _check_nodes(root: yaml.Node) -> None:
     seen: set[int] = set()
     nodes = [root]
     while nodes:
@@ -129,10 +133,12 @@ def _check_keys(root: yaml.Node) -> None:
         if id(node) in seen:
             continue
         seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode) and _HALF.search(node.value):
+            raise yaml.MarkedYAMLError(problem="half of a surrogate pair is in it", problem_mark=node.start_mark)
         if isinstance(node, yaml.MappingNode):
             keys = set[str]()
             for key, value in node.value:
-                nodes.append(value)
+                nodes += (key, value)
                 if isinstance(key, yaml.ScalarNode) and key.value in keys:
                     raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
                 keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
@@ -182,19 +188,49 @@ def is_saved_config(path: Path) -> bool:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.safe_load(text)
+        tree = parsed_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return False
     return isinstance(tree, dict) and "output_dir" in tree and _yaml_text(tree) == text
 
 
+def yaml_line(value: Any) -> str:
+    """A value on one line of YAML, that reads back the same.
+
+    >>> yaml_line(None), yaml_line(5e-05), yaml_line("# "), yaml_line(["O", "B-LOC"]), yaml_line({"a": [1e-5]})
+    ('null', '5.0e-05', "'# '", '[O, B-LOC]', '{a: [1.0e-05]}')
+    """
+    text = yaml.dump(
+        value, Dumper=_LineDumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
+    )
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
 def _yaml_text(tree: Tree) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML takes for the end of a line, which it would read back as a blank or leave out."""
+
+    quoted = re.compile("[\x85\u2028\u2029]")
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """In quotes where it has to be."""
+        style = '"' if self.quoted.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+class _LineDumper(_Dumper):
+    quoted = re.compile("[\n\x85\u2028\u2029]")
 
 
 def _yaml_value(assignment: str, text: str) -> Any:
     try:
-        return _parsed(text)
+        return parsed_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(f"--set {assignment}: the value is not valid YAML.", hint="Quote it.") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Mapping
@@ -10,8 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tf_tokclf.config.loading import yaml_line
 from tf_tokclf.config.references import is_meant_as_path, resolve_reference
 from tf_tokclf.config.settings import Setting, SettingSection, setting_sections
 from tf_tokclf.errors import UserError
@@ -100,7 +98,7 @@ def _section_text(section: SettingSection, chosen: list[Setting], values: Mappin
         # "text" says nothing that the description does not.
         kind = "" if setting.kind.startswith("text") else f" ({setting.kind})"
         lines += _comment(setting.description + kind, "  " * depth)
-        lines.append(f"{'  ' * depth}{setting.key}: {yaml_value(values.get(setting.name, setting.default))}")
+        lines.append(f"{'  ' * depth}{setting.key}: {yaml_line(values.get(setting.name, setting.default))}")
     return "\n".join(lines) + "\n"
 
 
@@ -112,18 +110,6 @@ def _comment(text: str, indent: str) -> list[str]:
         subsequent_indent=f"{indent}#   ",
         break_on_hyphens=False,
     )
-
-
-def yaml_value(value: Any) -> str:
-    """A plain value on one line of YAML, that reads back the same.
-
-    >>> yaml_value(None), yaml_value(5e-05), yaml_value("# "), yaml_value(["O", "B-LOC"])
-    ('null', '5.0e-05', "'# '", '[O, B-LOC]')
-    """
-    if isinstance(value, dict) and value:
-        return json.dumps(value, ensure_ascii=False)
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def data_settings(data: str) -> dict[str, Any]:
