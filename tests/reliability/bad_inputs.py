@@ -1111,6 +1111,12 @@ def _options() -> list[Cell]:
     bad("shards", "wrong type", "predict {model} t.txt --shard x", "'x' is not I/N", "2/8")
     bad("shards", "out of range", "predict {model} t.txt --shard 3/2", "'3/2' is not I/N", "2/8")
     bad("shards", "wrong encoding", "predict {model} t.txt --shard \u00b2/2", "is not I/N", "2/8")
+    bad("shards", "empty", "predict {model} t.txt --shard /", "'/' is not I/N", "2/8")
+    bad("shards", "truncated", "predict {model} t.txt --shard 1/", "'1/' is not I/N", "2/8")
+    bad("shards", "wrong length", "predict {model} t.txt --shard 1/2/3", "'1/2/3' is not I/N", "2/8")
+    bad("shards", "out of range", "predict {model} t.txt --shard 0/2", "'0/2' is not I/N", "2/8")
+    bad("shards", "hostile", f"predict {{model}} t.txt --shard {ESC}/2", "is not I/N", "2/8")
+    bad("shards", "huge", f"predict {{model}} t.txt --shard 1/{'9' * 5000}", "is not I/N", "2/8")
     bad("seeds", "wrong type", "fit --seeds 1,x", "no list of whole numbers", "1,2,3")
     bad("seeds", "out of range", "fit --seeds -1", "seeds are 0 or more", "--seeds")
     bad("seeds", "duplicated", "fit --seeds 1,1", "--seeds 1,1", "two or more different ones")
@@ -1232,6 +1238,145 @@ def _options() -> list[Cell]:
     return cells
 
 
-CELLS: tuple[Cell, ...] = (*_readers(), *_predictions(), *_configurations(), *_models(), *_checkpoints(), *_options())
+def _sweeps() -> list[Cell]:
+    """What `fit --sweep` is to try, and the folder that a sweep goes on in."""
+    cells: list[Cell] = []
+    rate = "optimizer.learning_rate"
+    good = f"--sweep {rate}=1e-5,3e-5"
+
+    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
+        ready = "fit --train-file {train} --model-name-or-path {encoder} --output-dir o"
+        cells.append(Bad("sweeps", fault, files, f"{ready} {args}", says))
+
+    bad("missing", "--sweep", "Option '--sweep' requires an argument")
+    bad("missing", f"--sweep {rate}=nothing,1e-5", f"{rate}: 'nothing' is not", "a valid number")
+    bad("empty", f"--sweep {rate}=", "is not SECTION.KEY=V,V,...", "such as")
+    bad("empty", f"--sweep {rate}=[]", f"{rate} has no values", "cannot be tried")
+    bad("truncated", f"--sweep {rate}", "is not SECTION.KEY=V,V,...", "such as")
+    bad("truncated", f"--sweep {rate}=[1e-5,", "the values are not valid YAML", "Quote them")
+    bad("wrong type", f"--sweep {rate}=fast,slow", f"{rate}: 'fast' is not", "a valid number")
+    bad("wrong type", "--sweep training.report_to=[[csv],[wandb]]", "sweep.training.report_to", "is not")
+    bad("wrong type", "--sweep training.seed=2024-99-99,1", "the values are not valid YAML", "Quote them")
+    bad("wrong type", "--set sweep=5", "sweep: 5 is not", "a mapping")
+    bad("wrong type", f"--sweep {rate}=[[1],[2]]", "sweep", "is not")
+    bad("wrong encoding", f"--sweep {rate}=\u00b2,1", f"{rate}: '\u00b2' is not", "a valid number")
+    bad("wrong length", f"--sweep {rate}=1e-5", "a sweep needs 2 to 10,000 combinations of values, not 1", "Such as")
+    bad("out of range", f"--sweep {rate}=1e-5,-1", f"{rate}: -1 is not", "greater than 0")
+    bad("out of range", f"--sweep-trials 0 {good}", "sweep_trials: 0 is not", "greater than 0")
+    bad("out of range", "--sweep training.seed=1,2", "training.seed is the same in all trials", "--seeds 1,2,3")
+    bad("duplicated", f"--sweep {rate}=1e-5,0.00001", f"{rate} has a value twice", "1e-05")
+    bad("duplicated", f"{good} --sweep {rate}=5e-5", f"{rate} is given twice", "list its values with commas")
+    bad("duplicated", f"{good} --seeds 1,2", "--seeds and a sweep are two things", "sweep first")
+    bad("hostile", f"--sweep {ESC}=1,2", "no setting \ufffd]0;owned", "config schema")
+    bad("hostile", "--sweep sweep.x=1,2", "no setting sweep.x", "Did you mean sweep?")
+    bad("hostile", "--sweep output_dir=a,b", "output_dir is the same in all trials", "each trial has a folder")
+    bad("hostile", f"--sweep {rate}={'[' * 3000}", "the values are not valid YAML", "Quote them")
+    bad("hostile", f"--sweep {rate}=!!python/object/apply:os.system,1", "the values are not valid YAML", "Quote them")
+    many = ",".join(str(one) for one in range(1, 102))
+    huge = f"--sweep training.num_train_epochs={many} --sweep training.logging_steps={many}"
+    bad("huge", huge, "2 to 10,000 combinations of values, not 10,201", "Such as")
+    bad("huge", f"--sweep training.num_train_epochs=1,{'9' * 5000}", "the values are not valid YAML", "Quote them")
+
+    def begun(content: Content) -> dict[str, Content]:
+        return {"o": folder, "o/config.yaml": b"task: ner\noutput_dir: o\n", "o/sweep.db": content}
+
+    says = ("o/sweep.db: the sweep's data base cannot be used", "begin the sweep again")
+    bad("unreadable", f"{good} --resume", *says, **begun(unreadable))
+    bad("truncated", f"{good} --resume", *says, **begun(PNG))
+    return cells
+
+
+def _exports() -> list[Cell]:
+    """What `export` is to write, and what it is to be compared on."""
+    cells: list[Cell] = []
+
+    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
+        there = {name.replace("__", "."): content for name, content in files.items()}
+        cells.append(Bad("exports", fault, {"a.conll": b"ada\tB-PER\n", **there}, f"export {args}", says))
+
+    def no(fault: str, why: str) -> None:
+        cells.append(Impossible("exports", fault, why))
+
+    to = "--file a.conll --output x"
+    bad("missing", f"{{model}} {to}", "Missing option '--format'", "savedmodel")
+    bad("missing", "{model} --format onnx --file a.conll", "Missing option '--output'")
+    bad("missing", f"./nothing --format onnx {to}", "there is no model folder ./nothing", "Give a folder")
+    bad("missing", "{model} --format savedmodel --output x", "no run", "--file")
+    bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "Beside")
+    bad("empty", "{model} --format savedmodel --output x --file e.conll", "e.conll: holds no words", "A word a line",
+        e__conll=b"")
+    bad("truncated", "{model} --format savedmodel --output x --file b.conll", "b.conll, line 2: 1 where 2", "Mend",
+        b__conll=b"ada\tO\nbob")
+    bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
+    bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "no quantisation int8", "There is none")
+    bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "A model folder needs one", m=folder)
+    bad("wrong encoding", "{model} --format savedmodel --output x --file b.conll", "b.conll, line 1: byte 0xe9",
+        "encoding", b__conll=b"Jos\xe9\tO\n")
+    no("wrong length", "its options are single values")
+    bad("out of range", f"{{model}} --format onnx --max-sentences 0 {to}", "0 is not in the range x>=1", "--max-sent")
+    bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known are")
+    bad("duplicated", f"{{model}} --format onnx {to}", "x: is there already.", "--force", x=folder)
+    bad("duplicated", f"{{model}} --format onnx {to} --force", "x: is no export, so it is not replaced",
+        "Choose another", x=b"mine")
+    bad("hostile", f"{{model}} --format {ESC} {to}", "is not one of 'savedmodel'", "--format")
+    bad("hostile", f"package:tf_tokclf/../../etc --format onnx {to}", "leads out of the package", "below")
+    bad("huge", f"{{model}} --format onnx --file a.conll --output {'x' * 300}", "x", "File name too long")
+    bad("unreadable", "{model} --format savedmodel --output x --file b.conll", "b.conll: cannot be read", "Check",
+        b__conll=unreadable)
+    bad("unreadable", "{model} --format savedmodel --file a.conll --output a.conll/x", "a.conll", "Check")
+    return cells
+
+
+def _servers() -> list[Cell]:
+    """How `serve` is started."""
+    cells: list[Cell] = []
+
+    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
+        cells.append(Bad("servers", fault, files, f"serve {args}", says))
+
+    def no(fault: str, why: str) -> None:
+        cells.append(Impossible("servers", fault, why))
+
+    bad("missing", "", "Missing argument 'MODEL'")
+    bad("missing", "./nothing --port 0", "there is no model folder ./nothing", "Give a folder")
+    bad("missing", "{model} --host nowhere.invalid", "there is no host 'nowhere.invalid'", "--host")
+    bad("empty", "m --port 0", "m has no config.json", "A model folder needs one", m=folder)
+    bad("truncated", "m --port 0", "m: the weights are damaged", "Fetch", m=model(cut("model.safetensors", 100)))
+    bad("wrong type", "{model} --port http", "'http' is not a valid integer", "--port")
+    bad("wrong type", "{model} --timeout-s soon", "'soon' is not a valid float", "--timeout-s")
+    bad("wrong type", "m --port 0", "m: is a file", "Name the folder that it is in", m=b"no folder")
+    bad("wrong encoding", "{model} --port \u00b2", "is not a valid integer", "--port")
+    no("wrong length", "its options are single values")
+    bad("out of range", "{model} --port 65536", "65536 is not in the range 0<=x<=65535", "--port")
+    for option in ("--max-batch-texts", "--max-waiting-texts", "--max-body-bytes", "--max-texts", "--max-length"):
+        bad("out of range", f"{{model}} --port 0 {option} 0", "0 is not in the range x>=1", option)
+    bad("out of range", "{model} --port 0 --max-wait-ms -1", "-1.0 is not in the range 0<=x<=60000", "--max-wait-ms")
+    bad("out of range", "{model} --port 0 --timeout-s 0", "0.0 is not in the range 0<x<=86400", "--timeout-s")
+    bad("out of range", "{model} --port 0 --timeout-s nan", "nan", "--timeout-s")
+    bad("out of range", "{model} --port 0 --max-wait-ms nan", "nan", "--max-wait-ms")
+    bad("out of range", "{model} --port 0 --max-texts 2000", "1,024 texts may wait", "Raise --max-waiting-texts")
+    no("duplicated", "a port that is taken: see tests/serving")
+    bad("hostile", f"{{model}} --host {ESC}", "there is no host", "--host")
+    bad("hostile", f"{{model}} --host {'a' * 64}.org", "there is no host", "--host")
+    bad("hostile", "package:tf_tokclf/../../etc --port 0", "leads out of the package", "below")
+    bad("huge", f"{{model}} --host {'x' * 5000}", "there is no host", "--host")
+    bad("huge", "{model} --port 0 --timeout-s inf", "inf", "--timeout-s")
+    bad("huge", "{model} --port 0 --timeout-s 1e300", "--timeout-s")
+    bad("huge", "{model} --port 0 --max-wait-ms 1e300", "--max-wait-ms")
+    bad("unreadable", "m --port 0", "m", "Fetch", m=model(in_place_of("config.json", unreadable)))
+    return cells
+
+
+CELLS: tuple[Cell, ...] = (
+    *_readers(),
+    *_predictions(),
+    *_configurations(),
+    *_models(),
+    *_checkpoints(),
+    *_options(),
+    *_sweeps(),
+    *_exports(),
+    *_servers(),
+)
 BAD = tuple(cell for cell in CELLS if isinstance(cell, Bad))
 IMPOSSIBLE = tuple(cell for cell in CELLS if isinstance(cell, Impossible))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -186,14 +187,28 @@ class SweptSetting(click.ParamType):
         """
         import yaml
 
+        from tf_tokclf.config.loading import parsed_yaml
+
         name, equals, text = value.partition("=")
         if not (name.strip() and equals and text.strip()):
-            self.fail(f"{value!r} is not SECTION.KEY=V,V,... such as optimizer.learning_rate=1e-5,3e-5.", param, ctx)
+            such = "SECTION.KEY=V,V,... such as optimizer.learning_rate=1e-5,3e-5"
+            self.fail(f"{value[:99]!r} is not {such}.", param, ctx)
         try:
-            values = yaml.safe_load(text if text.lstrip().startswith("[") else f"[{text}]")
+            values = parsed_yaml(text if text.lstrip().startswith("[") else f"[{text}]")
         except yaml.YAMLError:
-            self.fail(f"{value!r}: the values are not valid YAML. Quote them.", param, ctx)
+            self.fail(f"{value[:99]!r}: the values are not valid YAML. Quote them.", param, ctx)
         return name.strip(), values
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers; "nan", which no comparison finds outside of a range, is no number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
 
 
 class ChoiceList(click.ParamType):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import FiniteRange, NameOrNumber, TwinCommand, logging_options, model_options
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     help="Only the I-th (from 1) of N parts of SOURCE, for schedulers; cat of their outputs is the whole one.",
 )
 @click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also the K likeliest labels of each word.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Leave out spans whose score is below.")
+@click.option("--threshold", type=FiniteRange(0, 1), help="Leave out spans whose score is below.")
 @click.option("--scores", is_flag=True, help="In CoNLL, a column with each word's score too.")
 @click.option(
     "--offset-unit",
@@ -189,7 +190,8 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
     """The two numbers in "2/8"."""
     if text is None:
         return None
-    number, slash, n_parts = text.partition("/")
-    if not (slash and number.isdecimal() and n_parts.isdecimal() and 1 <= int(number) <= int(n_parts)):
-        raise click.BadParameter(f"{text!r} is not I/N with I from 1 to N, such as 2/8.")
-    return int(number), int(n_parts)
+    match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    number, n_parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= n_parts:
+        raise click.BadParameter(f"{text[:99]!r} is not I/N with I from 1 to N, such as 2/8.")
+    return number, n_parts

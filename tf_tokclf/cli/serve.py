@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import FiniteRange, TwinCommand, logging_options, model_options
 
 
 @click.command("serve", cls=TwinCommand)
@@ -25,7 +25,7 @@ from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
 )
 @click.option(
     "--max-wait-ms",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0, max=60_000),
     default=5,
     show_default=True,
     help="A text waits so long for others to run with.",
@@ -39,7 +39,7 @@ from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
 )
 @click.option(
     "--timeout-s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
     help="For a request from its beginning to its answer; then it is answered 504.",

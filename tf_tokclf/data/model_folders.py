@@ -27,6 +27,10 @@ def local_model_folder(reference: str, *, revision: str | None = None, weights: 
     """
     folder = Path(resolve_reference(reference))
     if not folder.is_dir():
+        if folder.is_file():
+            raise UserError(
+                "is a file, and a model's folder was expected.", path=reference, hint="Name the folder that it is in."
+            )
         if is_package_reference(reference) or not looks_like_hub_id(reference):
             raise UserError(
                 f"there is no model folder {reference}.", hint="Give a folder, a Hub id or package:NAME/PATH."

@@ -19,7 +19,7 @@ from tf_tokclf.config.cluster import cluster_of
 from tf_tokclf.config.loading import load_config, save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep, value_text
-from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.publishing.runs import prepare_repository, push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
 from tf_tokclf.run_dir import RunDir, write_json
@@ -153,13 +153,20 @@ def _another(what: str, root: RunDir) -> UserError:
 def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
     """The study in the run's folder, made where it has not begun. Raises UserError where it is of another sweep."""
     import optuna
-    from sqlalchemy.engine import URL
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked = {"values": {name: list(values) for name, values in sweep.values.items()}, "n_trials": sweep.n_trials}
-    storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(root.sweep_storage)).render_as_string())
     try:
+        storage = _storage(root)
         study = optuna.create_study(storage=storage, study_name="sweep", direction="maximize", load_if_exists=True)
+    except SQLAlchemyError as error:
+        raise UserError(
+            f"the sweep's data base cannot be used: {first_line(getattr(error, 'orig', None) or error)}.",
+            path=root.sweep_storage,
+            hint="Check its permissions and room; if it is damaged, begin the sweep again in another --output-dir.",
+        ) from error
+    try:
         if not study.user_attrs:
             study.set_user_attr("sweep", asked)
         elif study.user_attrs["sweep"] != asked:
@@ -170,6 +177,13 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _storage(root: RunDir) -> optuna.storages.RDBStorage:
+    import optuna
+    from sqlalchemy.engine import URL
+
+    return optuna.storages.RDBStorage(URL.create("sqlite", database=str(root.sweep_storage)).render_as_string())
 
 
 class _Trials:

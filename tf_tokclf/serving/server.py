@@ -45,8 +45,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
         # answer on an open connection waits 40 ms for the client's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
-    except socket.gaierror as error:
-        raise UserError(f"there is no host {host!r}: {error.strerror}.", hint="Choose another with --host.") from error
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "no part of a name is empty or that long"
+        raise UserError(f"there is no host {host[:99]!r}: {reason}.", hint="Choose another with --host.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             hint = "Choose another with --port; 0 takes one that is free."
