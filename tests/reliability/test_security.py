@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import json
+import logging
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -298,3 +300,58 @@ def test_tokens_are_redacted(message: str):
     from tf_tokclf.data.hub_errors import redact
 
     assert "hf_" not in redact(message).replace("hf_...", "")
+
+
+SECRET = "hf_SecretOfThisTestAlone0123456789"
+
+
+def crashing(code: str, tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own in which something of ours is broken."""
+    text = f"from tf_tokclf.cli import main, inspect\nsecret = {SECRET!r}\n{code}\nmain.main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_TOKEN": "no-common-shape-of-one"}
+    return subprocess.run(
+        [sys.executable, "-c", text, *args], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120
+    )
+
+
+@pytest.mark.parametrize("told", [SECRET, "no-common-shape-of-one", f"https://ada:{SECRET}@hub.example/x"])
+def test_a_crash_s_traceback_shows_neither_tokens_nor_control_characters(told: str, tmp_path: Path):
+    """Of causes too, and of threads: it is what people paste into reports."""
+    code = f"""
+import threading
+def broken(*args, **options):
+    def within(): raise RuntimeError("in a thread: " + {told!r})
+    thread = threading.Thread(target=within); thread.start(); thread.join()
+    try: raise ValueError("at first: " + {told!r})
+    except ValueError as error: raise RuntimeError("then: " + {told + ESC!r}) from error
+inspect.inspect_command.callback = broken
+"""
+    (tmp_path / "a.conll").write_text("ada\tO\n", encoding="utf-8")
+    done = crashing(code, tmp_path, "inspect", "a.conll")
+    assert done.returncode == 1
+    for part in ("in a thread: ", "at first: ", "then: ", "Traceback"):
+        assert part in done.stderr
+    assert "***" in done.stderr
+    assert SECRET not in done.stderr
+    assert "no-common-shape-of-one" not in done.stderr
+    assert_harmless(done.stderr)
+
+
+def test_messages_and_logs_show_no_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tf_tokclf.report.terminal import set_up_logging
+
+    monkeypatch.setenv("HF_TOKEN", "no-common-shape-of-one")
+    for named in (SECRET, "no-common-shape-of-one", f"https://ada:{SECRET}@hub.example"):
+        for args in (["inspect", named], ["predict", named], ["evaluate", named], ["fit", f"--set={named}"]):
+            result = CliRunner().invoke(cli, args, input="")
+            assert result.exit_code == 2
+            assert SECRET not in result.output, args
+            assert "no-common-shape-of-one" not in result.output, args
+
+    def logging_command(*args: object, **options: object) -> None:
+        logging.getLogger("tf_tokclf").warning("answered %s to %s", 403, SECRET)
+
+    monkeypatch.setattr("tf_tokclf.cli.inspect.inspect_command.callback", logging_command)
+    result = CliRunner().invoke(cli, ["inspect", "a.conll"])
+    set_up_logging()
+    assert "Warning: answered 403 to ***" in result.stderr

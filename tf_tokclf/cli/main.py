@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
+from types import TracebackType
 from typing import Any, NoReturn
 
 import click
@@ -119,9 +121,10 @@ def _stop(message: str, *, code: int) -> NoReturn:
     from rich.text import Text
 
     from tf_tokclf.control_characters import plain_text
+    from tf_tokclf.data.hub_http import redact
     from tf_tokclf.report.terminal import stderr_console
 
-    stderr_console().print(Text.assemble(("Error: ", "bold red"), plain_text(message)))
+    stderr_console().print(Text.assemble(("Error: ", "bold red"), plain_text(redact(message))))
     sys.exit(code)
 
 
@@ -138,7 +141,24 @@ def cli() -> None:
     """
 
 
+def _report_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an error of ours, without tokens and without what could command a terminal: it is pasted
+    into reports.
+    """
+    import traceback
+
+    from tf_tokclf.control_characters import plain_text
+    from tf_tokclf.data.hub_http import redact
+
+    if sys.stderr is not None:
+        print(plain_text(redact("".join(traceback.format_exception(kind, error, trace)))), end="", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line."""
     _occupy_closed()
+    sys.excepthook = _report_crash
+    threading.excepthook = lambda crash: _report_crash(
+        crash.exc_type, crash.exc_value or crash.exc_type(), crash.exc_traceback
+    )
     cli(prog_name="tf-tokclf")

@@ -49,15 +49,16 @@ def answer_timeout_s() -> float:
 
 
 def redact(text: str, *tokens: str | None) -> str:
-    """`text` without tokens: those given, and whatever looks like one.
+    """`text` without tokens: those given, that of HF_TOKEN, and whatever looks like one.
 
     >>> redact("https://user:hf_abcdefghijklmnop@huggingface.co/a/b", None)
     'https://***@huggingface.co/a/b'
     >>> redact("token hf_abcdefghijklmnop")
     'token ***'
     """
-    for token in tokens:
-        if token:
+    for token in (*tokens, os.environ.get("HF_TOKEN")):
+        # A word that short is no token, and would be found everywhere.
+        if token and len(token) >= 8:
             text = text.replace(token, "***")
     text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
     return re.sub(r"\bhf_[A-Za-z0-9_]{8,}", "***", text)

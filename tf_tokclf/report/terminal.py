@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
+from tf_tokclf.data.hub_http import redact
 
 
 @cache
@@ -53,7 +54,7 @@ class TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record: plain below WARNING, named from there on."""
         try:
-            text = Text(plain_text(self.format(record)))
+            text = Text(plain_text(redact(self.format(record))))
             if record.levelno >= logging.WARNING:
                 style = "bold yellow" if record.levelno == logging.WARNING else "bold red"
                 text = Text.assemble((f"{record.levelname.capitalize()}: ", style), text)
