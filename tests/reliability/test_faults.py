@@ -116,6 +116,38 @@ def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny
     assert out.read_text(encoding="utf-8") == "precious\n"
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["convert", "--force", "a.conll", "old"],
+        ["evaluate", "--predictions", "p.jsonl", "--output", "old"],
+        ["compare", "p.jsonl", "p.jsonl", "--output", "old"],
+        ["config", "fill", "c.yaml", "--output", "old", "--force"],
+        ["config", "schema", "--output", "old", "--force"],
+        ["init", "ner", "a.conll", "--output", "old", "--force"],
+    ],
+    ids=lambda args: "-".join(args[:2]),
+)
+def test_a_full_disk_leaves_every_command_s_old_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str]
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a.conll").write_text("ada\tB-PER\nsaw\tO\n\n" * 300, encoding="utf-8")
+    Path("c.yaml").write_text("task: ner\n", encoding="utf-8")
+    said = {"words": ["a"], "predicted": ["O"], "gold": ["O"]}
+    Path("p.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
+    assert run("inspect", "a.conll").exit_code == 0  # its sentences are in the cache now
+    old = "old.jsonl" if args[0] == "convert" else "old"
+    Path(old).write_text("precious\n", encoding="utf-8")
+    before = sorted(Path().iterdir())
+    with file_limit(20):
+        result = run(*(old if arg == "old" else arg for arg in args))
+    assert result.exit_code in (1, 2)
+    refused(result, "File too large", code=result.exit_code)
+    assert Path(old).read_text(encoding="utf-8") == "precious\n"
+    assert sorted(Path().iterdir()) == before
+
+
 def test_a_file_without_permission_to_read(corpus: Path, open_folder: Path):
     path = shutil.copy(corpus, open_folder / "a.conll")
     path.chmod(0o000)
