@@ -120,11 +120,11 @@ def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny
     "args",
     [
         ["convert", "--force", "a.conll", "old"],
-        ["evaluate", "--predictions", "p.jsonl", "--output", "old"],
-        ["compare", "p.jsonl", "p.jsonl", "--output", "old"],
+        ["evaluate", "--predictions", "p.jsonl", "--output", "old", "--force"],
+        ["compare", "p.jsonl", "p.jsonl", "--output", "old", "--force"],
         ["config", "fill", "c.yaml", "--output", "old", "--force"],
         ["config", "schema", "--output", "old", "--force"],
-        ["init", "ner", "a.conll", "--output", "old", "--force"],
+        ["init", "--output", "old", "--force"],
     ],
     ids=lambda args: "-".join(args[:2]),
 )

@@ -344,7 +344,7 @@ def test_messages_and_logs_show_no_tokens(tmp_path: Path, monkeypatch: pytest.Mo
     for named in (SECRET, "no-common-shape-of-one", f"https://ada:{SECRET}@hub.example"):
         for args in (["inspect", named], ["predict", named], ["evaluate", named], ["fit", f"--set={named}"]):
             result = CliRunner().invoke(cli, args, input="")
-            assert result.exit_code == 2
+            assert result.exit_code in (1, 2)  # 1 where the Hub is asked, and cannot be
             assert SECRET not in result.output, args
             assert "no-common-shape-of-one" not in result.output, args
 
