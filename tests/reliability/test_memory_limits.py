@@ -1,0 +1,100 @@
+"""A true limit of memory, set by the system: a batch that does not fit ends in a message that says what would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import WORDS
+from tests.encoders import make_bert
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA leaves out what is mapped")
+
+# The limit is set when TensorFlow is there and its threads have begun, so that it is the batch that does not fit.
+LIMITED = """
+import resource, sys
+from tf_tokclf.model.backend import tf
+
+tf.linalg.matmul(tf.ones((500, 500)), tf.ones((500, 500)))
+fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
+limit = int(fields["VmData"].split()[0]) * 1024 + 700 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+from tf_tokclf.cli.main import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def long_sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """256 sentences of 480 words."""
+    path = tmp_path_factory.mktemp("long") / "long.conll"
+    path.write_text("\n".join(["ada\tB-PER\nvisited\tO\noslo\tB-LOC\n" * 160] * 256), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wide_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that reads 512 pieces at once."""
+    return make_bert(tmp_path_factory.mktemp("wide") / "bert", WORDS, max_position_embeddings=512)
+
+
+def limited(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command with 700 MB more than it has at its start."""
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, *map(str, args)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        timeout=600,
+    )
+
+
+def test_training_with_batches_that_do_not_fit_says_which_would(
+    tmp_path: Path, long_sentences: Path, wide_encoder: Path
+):
+    files = ("--train-file", long_sentences, "--validation-file", long_sentences, "--max-eval-samples", "1")
+    args = ("fit", *files, "--model-name-or-path", wide_encoder, "--output-dir", "run", "--num-train-epochs", "1")
+    done = limited(tmp_path, *args, "--per-device-train-batch-size", "256", "--max-length", "512")
+    assert done.returncode == 1, done.stderr[-3000:]
+    said = " ".join(done.stderr.split())
+    assert "Error: out of memory with batches of 256 windows of up to 512 pieces." in said
+    assert "--per-device-train-batch-size 128 --gradient-accumulation-steps 2, which trains the same" in said
+    assert "or --max-length 256" in said
+    assert "Traceback" not in done.stderr
+    fitting = ("--per-device-train-batch-size", "2", "--max-length", "64", "--max-train-samples", "4")
+    again = limited(tmp_path, *args, *fitting)
+    assert again.returncode == 2
+    assert "Go on with it by --resume, choose another --output-dir, or replace that run with --force." in again.stderr
+    again = limited(tmp_path, *args, *fitting, "--force")
+    assert again.returncode == 0, again.stderr[-3000:]
+
+
+def test_predicting_with_batches_that_do_not_fit_says_which_would(
+    tmp_path: Path, long_sentences: Path, wide_encoder: Path
+):
+    from tf_tokclf import fit
+    from tf_tokclf.config.loading import check_config
+
+    data = {"train_file": str(long_sentences), "validation_file": str(long_sentences)}
+    fit(
+        check_config(
+            {
+                "data": {**data, "max_train_samples": 2, "max_eval_samples": 1},
+                "model": {"name_or_path": str(wide_encoder)},
+                "training": {"num_train_epochs": 1, "per_device_train_batch_size": 1},
+                "output_dir": str(tmp_path / "run"),
+            }
+        )
+    )
+    batches = ("--per-device-eval-batch-size", "256", "--look-ahead", "1000000")
+    done = limited(tmp_path, "predict", "run", long_sentences, "-o", "out.jsonl", *batches)
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "windows of 512 pieces at once. Try --per-device-eval-batch-size " in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
