@@ -92,9 +92,14 @@ def test_predicting_with_batches_that_do_not_fit_says_which_would(
             }
         )
     )
-    batches = ("--per-device-eval-batch-size", "256", "--look-ahead", "1000000")
-    done = limited(tmp_path, "predict", "run", long_sentences, "-o", "out.jsonl", *batches)
+    # An attention matrix of theirs alone is larger than the limit.
+    many = tmp_path / "many.txt"
+    many.write_text(("ada visited oslo " * 160 + "\n") * 1024, encoding="utf-8")
+    batches = ("--per-device-eval-batch-size", "512", "--look-ahead", "1000000")
+    done = limited(tmp_path, "predict", "run", many, "-o", "out.jsonl", *batches)
     assert done.returncode == 1, done.stderr[-3000:]
-    assert "windows of 512 pieces at once. Try --per-device-eval-batch-size " in " ".join(done.stderr.split())
+    said = " ".join(done.stderr.split())
+    assert "Error: out of memory with 512 windows of " in said
+    assert "Try --per-device-eval-batch-size 256, which labels the same" in said
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.jsonl").exists()
