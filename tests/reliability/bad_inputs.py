@@ -318,7 +318,7 @@ def _readers() -> list[Cell]:
         "missing", good + json_lines({"entities": []}), "s.jsonl, line 2: there is no text in 'text'", "It has entities"
     )
     bad("empty", spans([3, 3, "PER"]), "s.jsonl, line 2: PER, 3 to 3, is no place", "Check the offsets")
-    bad("truncated", spans([0, 2, "PER"]), "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts", "Choose span_policy")
+    bad("truncated", spans([0, 2, "PER"]), "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts", "say what to do with")
     bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
     bad("wrong type", spans(7), "s.jsonl, line 2: '7' is no span", "A list [start, end, type]")
     bad("wrong type", spans([0, 3, ["PER"]]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
@@ -343,7 +343,7 @@ def _readers() -> list[Cell]:
     bad("out of range", good, "there is no layer -1", "0 the outermost", options="--layer=-1")
     no("duplicated", "a span given twice is read once, and counted")
     bad("duplicated", spans([0, 3, "PER"], [0, 10, "ORG"]), "s.jsonl, line 2: the spans", "Choose a layer")
-    bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "Choose span_policy")
+    bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "say what to do with such spans")
     bad("huge", spans([0, 10**30, "PER"]), "s.jsonl, line 2: PER, 0 to 1000", "Check the offsets")
     no("unreadable", "spans stand in a file: see jsonl")
 
@@ -622,7 +622,7 @@ def _configurations() -> list[Cell]:
     bad("empty", b"", "no training data: give --train-file", "--output-dir")
     bad("truncated", b"data: {train_file: [", "c.yaml, line 1: not valid YAML", "Mend that line")
     bad("wrong type", b"- a\n- b\n", "c.yaml: a configuration is a mapping", "tf-tokclf init")
-    bad("wrong type", b"training: 5\n", "c.yaml: training: 5 is not", "a section of settings")
+    bad("wrong type", b"training: 5\n", "c.yaml, line 1: training: 5 is not", "a section of settings")
     bad("wrong type", b"1: 2\n", "c.yaml", "there is no setting 1")
     bad("wrong type", b"seed: 2024-99-99\n", "c.yaml", "not valid YAML")
     bad("wrong type", b"seed: !!bool maybe\n", "c.yaml", "not valid YAML")
@@ -630,13 +630,13 @@ def _configurations() -> list[Cell]:
     bad(
         "wrong length",
         b"training: {report_to: tensorboard}\n",
-        "c.yaml: training.report_to: 'tensorboard' is not",
+        "c.yaml, line 1: training.report_to: 'tensorboard' is not",
         "a list",
     )
     bad(
         "out of range",
         b"training: {num_train_epochs: 0}\n",
-        "c.yaml: training.num_train_epochs: 0 is not",
+        "c.yaml, line 1: training.num_train_epochs: 0 is not",
         "greater than 0",
     )
     bad("duplicated", b"training: {seed: 1, seed: 2}\n", "c.yaml, line 1", "seed", "twice")
@@ -644,11 +644,11 @@ def _configurations() -> list[Cell]:
     bad(
         "hostile",
         f'"{ESC.encode("unicode_escape").decode()}": 1\n'.encode(),
-        "c.yaml: there is no setting \ufffd]0;owned",
+        "c.yaml, line 1: there is no setting \ufffd]0;owned",
         "tf-tokclf config",
     )
     bad("hostile", DEEP, "c.yaml: not valid YAML", "nested")
-    bad("hostile", b"data: &a {train_file: *a}\n", "c.yaml: data.train_file: ", "is not a valid string")
+    bad("hostile", b"data: &a {train_file: *a}\n", "c.yaml, line 1: data.train_file: ", "is not a valid string")
     bad(
         "hostile",
         b'data: {train_file: "a\\0b", validation_file: b}\n',
@@ -695,7 +695,7 @@ def _configurations() -> list[Cell]:
     none("model", "wrong encoding", "names are text")
     none("model", "out of range", "it has no numbers")
     none("model", "duplicated", "see config file")
-    setting("model", "unreadable", "model.name_or_path=/proc/self/mem", "there is no model folder", "Give a folder")
+    setting("model", "unreadable", "model.name_or_path=/proc/self/mem", "/proc/self/mem: is a file", "Name the folder")
     setting("alignment", "wrong type", "alignment.max_length=long", "alignment.max_length: 'long' is not", "integer")
     setting("alignment", "out of range", "alignment.max_length=2", "leaves no room beside 2 special", "Raise it")
     setting(
