@@ -18,7 +18,18 @@ import tensorflow as tf
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-N_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _n_cores() -> int:
+    """The cores of this process: those it is bound to, or fewer where OMP_NUM_THREADS says so, by which Ray and other
+    schedulers tell a process its share.
+    """
+    n_bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return min(n_bound, int(share)) if share.isdecimal() and int(share) else n_bound
+
+
+N_CORES = _n_cores()
 MAX_LANES = 2
 
 
