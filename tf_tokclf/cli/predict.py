@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tf_tokclf.cli.options import FiniteRange, NameOrNumber, TwinCommand, logging_options, model_options
+from tf_tokclf.errors import UserError
+
+if TYPE_CHECKING:
+    from tf_tokclf.inference.labelling import Labelling
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +75,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="Write here, not to stdout; a name in .gz or .zst is compressed.",
 )
 @click.option("--force", is_flag=True, help="Replace the file named by --output, finished or not.")
@@ -80,6 +85,21 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     metavar="I/N",
     callback=lambda ctx, parameter, text: shard_of(text),
     help="Only the I-th (from 1) of N parts of SOURCE, for schedulers; cat of their outputs is the whole one.",
+)
+@click.option(
+    "--workers",
+    "n_workers",
+    type=click.IntRange(min=1),
+    help="Share SOURCE, a file or a folder of files, out to so many processes by Ray; --output is a folder then.",
+)
+@click.option(
+    "--parts",
+    "n_parts",
+    type=click.IntRange(min=1),
+    help="Into how many --workers cuts a file; a folder's files are the parts.  [default: 4 a worker]",
+)
+@click.option(
+    "--ray-address", help="HOST:PORT of a Ray cluster for --workers.  [default: RAY_ADDRESS, else this machine alone]"
 )
 @click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also the K likeliest labels of each word.")
 @click.option("--threshold", type=FiniteRange(0, 1), help="Leave out spans whose score is below.")
@@ -112,6 +132,9 @@ def predict_command(
     threshold: float | None,
     look_ahead: int,
     shard: tuple[int, int] | None,
+    n_workers: int | None,
+    n_parts: int | None,
+    ray_address: str | None,
     **options: Any,
 ) -> None:
     """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
@@ -126,60 +149,119 @@ def predict_command(
     """
     from tf_tokclf.cli.outputs import check_output
     from tf_tokclf.data.record_streams import check_rereadable, check_source
-    from tf_tokclf.report.progress import RecordProgress
 
     check_source(source)
-    if shard:
-        check_rereadable(source)
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: name it with --output.")
-    check_output(output, force=force or resume)
+    if n_workers is None:
+        if n_parts or ray_address:
+            raise click.UsageError("--parts and --ray-address are for --workers.")
+        if output and output.is_dir():
+            raise UserError("is a folder.", path=output, hint="Name a file with --output.")
+        if shard:
+            check_rereadable(source, "--shard")
+        check_output(output, force=force or resume)
+    elif shard:
+        raise click.UsageError("--workers makes its own parts: leave out --shard.")
+    elif output is None:
+        raise click.UsageError("--workers writes a folder of parts: name it with --output.")
+    else:
+        check_rereadable(source, "--workers")
+        check_output(output, force=True)
 
-    from tf_tokclf.config.schema import DataConfig
-    from tf_tokclf.data.model_folders import local_model_folder
-    from tf_tokclf.data.record_streams import open_records
-    from tf_tokclf.inference.predicting import Prediction, Shard, identity_of, predict_to_file, predict_to_stdout
-    from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
-    from tf_tokclf.inference.tagger import Tagger
+    from tf_tokclf.inference.labelling import Labelling
 
-    reading = {name: options.pop(name) for name in _READING}
-    written = {name: options.pop(name) for name in _DETAILS}
-    tagger = Tagger.load(model, **options)
-    if threshold is not None and tagger.labels.outside is None:
-        raise click.UsageError("--threshold leaves out spans, and the model's labels spell none.")
-    data = DataConfig(**reading, word_splitting=word_splitting or tagger.info.word_splitting)
-    keep_errors = on_error == "keep"
-    stream = open_records(source, data, keep_errors=keep_errors)
+    labelling = Labelling(
+        model,
+        reading={name: options.pop(name) for name in _READING},
+        details={name: options.pop(name) for name in _DETAILS},
+        loading=options,
+        word_splitting=word_splitting,
+        output_format=output_format,
+        threshold=threshold,
+        look_ahead=look_ahead,
+        keep_errors=on_error == "keep",
+    )
+    if n_workers is None:
+        predict_here(labelling, source, output, shard, resume=resume, force=force)
+    else:
+        assert output is not None  # it was checked
+        sharing = Sharing(n_workers, n_parts, ray_address)
+        predict_by_workers(labelling, source, output, sharing, resume=resume, force=force)
+
+
+def predict_here(
+    labelling: Labelling,
+    source: str,
+    output: Path | None,
+    shard: tuple[int, int] | None,
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Label in this process."""
+    from tf_tokclf.inference.predicting import predict_to_file, predict_to_stdout
+    from tf_tokclf.report.progress import RecordProgress
+
+    tagger = labelling.tagger()
+    stream = labelling.open(tagger, source)
     log.info("%s", stream)
     part = None
     if shard:
-        with closing(open_records(source, data, keep_errors=keep_errors)) as every:
-            sentences = (record.sentence for record in every.records())
-            part = Shard.of(sentences, *shard, look_ahead_words=look_ahead)
-        log.info("shard %d of %d: %s", *shard, _records_text(part.records))
-    chosen = choose_output_format(output_format, output, stream.format)
-    details = Details(**written, model_name=Path(model).name)
-    file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, details)
+        number, n_shards = shard
+        part = labelling.shards(tagger, source, n_shards)[number - 1]
+        log.info("shard %d of %d: %s", number, n_shards, _records_text(part.records))
+    chosen = labelling.format_for(stream, output)
     with closing(stream), RecordProgress() as progress:
-        job = Prediction(
-            tagger,
-            stream,
-            file_format,
-            threshold=threshold,
-            look_ahead_words=look_ahead,
-            shard=part,
-            watchers=(progress,),
-        )
+        job = labelling.job(tagger, stream, chosen, shard=part, watchers=(progress,))
         if output is None:
             done = predict_to_stdout(job)
         else:
-            settings = {**reading, **written, **options, "format": chosen, "input format": stream.format.name}
-            settings |= {"threshold": threshold, "look ahead": look_ahead, "words": data.word_splitting}
-            settings |= {"shard": shard and list(shard)}
-            folder = local_model_folder(model, revision=options["revision"])
-            identity = identity_of(folder, source, settings)
+            identity = labelling.identity(tagger, stream, chosen, part)
             done = predict_to_file(job, output, resume=resume, force=force, identity=identity)
     progress.summarise(done.n_problems)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Among how many workers, in how many parts (None: some for each worker), on which cluster (None: here)."""
+
+    n_workers: int
+    n_parts: int | None
+    address: str | None
+
+
+def predict_by_workers(
+    labelling: Labelling,
+    source: str,
+    output: Path,
+    sharing: Sharing,
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Label in workers of their own, part by part."""
+    from tf_tokclf.inference.parts import PARTS_A_WORKER, PartsFolder, left_to_do
+    from tf_tokclf.inference.ray_workers import check_ray, predict_with_ray
+    from tf_tokclf.report.progress import RecordProgress
+
+    folder = PartsFolder(output)
+    folder.check(resume=resume, force=force)
+    check_ray(sharing.address)
+    labelling = labelling.from_anywhere()
+    default = sharing.n_workers * PARTS_A_WORKER
+    parts = folder.begin(labelling, labelling.tagger(), source, sharing.n_parts, default=default, resume=resume)
+    left = left_to_do(parts)
+    log.info("%d parts, %d of them whole already; %d workers", len(parts), len(parts) - len(left), sharing.n_workers)
+    with RecordProgress() as progress:
+        n_problems = 0
+        if left:
+            done = predict_with_ray(
+                labelling, left, n_workers=sharing.n_workers, address=sharing.address, watcher=progress
+            )
+            n_problems = done.n_problems
+    folder.finish()
+    progress.summarise(n_problems)
 
 
 def _records_text(records: range) -> str:

@@ -168,13 +168,13 @@ def check_source(source: str) -> None:
         raise UserError("there is no such file.", path=source, hint="Check the path; `-` is standard input.")
 
 
-def check_rereadable(source: str) -> None:
+def check_rereadable(source: str, option: str) -> None:
     """Raise UserError where `source` can be read once only: standard input, or a pipe."""
     path = Path(source) if source == STDIN else resolve_reference(source)
     if not (path.is_file() or path.is_dir()):
         name = "standard input" if source == STDIN else source
         raise UserError(
-            f"--shard reads its records twice, and {name} can be read once only.", hint="Write it to a file first."
+            f"{option} reads its records twice, and {name} can be read once only.", hint="Write it to a file first."
         )
 
 

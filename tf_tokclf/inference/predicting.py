@@ -86,16 +86,16 @@ class Shard:
         return self.number == self.n_shards
 
     @classmethod
-    def of(cls, sentences: Iterable[Sentence], number: int, n_shards: int, *, look_ahead_words: int) -> Shard:
-        """The shard of that number of all the `sentences` of a source.
+    def all(cls, sentences: Iterable[Sentence], n_shards: int, *, look_ahead_words: int) -> list[Shard]:
+        """The `n_shards` shards of all the `sentences` of a source.
 
-        It begins where a run begins, so that its records go through the model in the same batches as in a job that
+        Each begins where a run begins, so that its records go through the model in the same batches as in a job that
         labels all, and get the same scores to the last bit.
         """
         starts = run_starts(sentences, look_ahead_words)
         n_runs = len(starts) - 1
-        first, end = (starts[n_runs * one // n_shards] for one in (number - 1, number))
-        return cls(number, n_shards, range(first, end))
+        borders = [starts[n_runs * number // n_shards] for number in range(n_shards + 1)]
+        return [cls(i + 1, n_shards, range(borders[i], borders[i + 1])) for i in range(n_shards)]
 
 
 @dataclass(frozen=True)
@@ -336,18 +336,34 @@ def _flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
+def is_whole(output: Path) -> bool:
+    """Whether an output has all that belongs in it."""
+    return output.exists() and not _Unfinished(output).exists()
+
+
+def files_of(output: Path) -> tuple[Path, ...]:
+    """An output, and what lies beside it while it is being written."""
+    unfinished = _Unfinished(output)
+    return output, unfinished.partial, unfinished.journal
+
+
 def identity_of(model_folder: Path, source: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What must be the same for a job to go on: model and input by content, settings by value."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(model_folder.iterdir()):
-        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
-            digest.update(f"{path.name}\0{_fingerprint(path)}\0".encode())
     file = None if source == STDIN else resolve_reference(source)
-    content = _fingerprint(file) if file and file.is_file() else None
-    return {"model": digest.hexdigest(), "input": content, **settings}
+    content = fingerprint(file) if file and file.is_file() else None
+    return {"model": model_fingerprint(model_folder), "input": content, **settings}
 
 
-def _fingerprint(path: Path) -> str:
+def model_fingerprint(folder: Path) -> str:
+    """A hash of a model's files."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
+            digest.update(f"{path.name}\0{fingerprint(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(path: Path) -> str:
     """A hash of a file's size, beginning and end: enough to tell whether it is the file of before."""
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)

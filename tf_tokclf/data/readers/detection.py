@@ -54,6 +54,14 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
     return _FORMAT_BY_SUFFIX.get(path.suffix.lower()) or _format_by_content(path, encoding)
 
 
+def is_folder_of_files(path: Path, format: str) -> bool:
+    """Whether `path`, read in `format`, is a folder of files that each stand for themselves, and not one data set."""
+    if not path.is_dir():
+        return False
+    found = detect_format(path) if format == "auto" else format
+    return found == "folder" or found not in _WHOLE_FOLDERS
+
+
 def _format_of_folder(path: Path) -> str:
     from tf_tokclf.data.readers.hf import is_saved_dataset
     from tf_tokclf.data.readers.parallel import WORDS_FILE

@@ -1,0 +1,203 @@
+"""Prediction by several processes: together they write what one writes, whoever dies, and leave nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+
+WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
+# Short look-aheads: many places to go on from.
+LOOK_AHEAD = ("--look-ahead", "40")
+
+
+@pytest.fixture(scope="module")
+def ray() -> None:
+    """Skips where Ray is not installed."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'tf-tokclf[ray]'")
+
+
+def sample_texts(n: int) -> list[str]:
+    rng = np.random.default_rng(5)
+    return [" ".join(rng.choice(WORDS, rng.integers(1, 12))) for _ in range(n)]
+
+
+def labelled_by_one(model: Path, source: Path, output: Path) -> Path:
+    result = CliRunner().invoke(cli, ["predict", str(model), str(source), "-o", str(output), *LOOK_AHEAD])
+    assert result.exit_code == 0, result.stderr
+    return output
+
+
+class Job:
+    """`tf-tokclf predict ... --workers 2` in a process group of its own, which all of its processes can be told by."""
+
+    def __init__(self, model: Path, source: Path, output: Path, *options: str) -> None:
+        self._mark = f"TF_TOKCLF_TEST={uuid4()}"
+        name, _, value = self._mark.partition("=")
+        command = [sys.executable, "-m", "tf_tokclf", "predict", str(model), str(source), "-o", str(output)]
+        self.output = output
+        self.process = subprocess.Popen(
+            [*command, "--workers", "2", *LOOK_AHEAD, *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, name: value},
+        )
+
+    def worker(self) -> int:
+        """The process that writes a part, once something of it counts."""
+        while True:
+            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+            for journal in self.output.glob("*.journal"):
+                partial = journal.with_suffix(".partial")
+                for pid in self.pids():
+                    with contextlib.suppress(OSError):
+                        if any(fd.readlink() == partial for fd in Path(f"/proc/{pid}/fd").iterdir()):
+                            return pid
+            time.sleep(0.02)
+
+    def pids(self) -> list[int]:
+        """All processes that this one started, it and what they started too."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if folder.name.isdecimal() and self._mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
+    def ended(self) -> tuple[int, str]:
+        """The exit code and the messages, with blanks between words; nothing that it started is left."""
+        _, messages = self.process.communicate(timeout=300)
+        deadline = time.monotonic() + 5
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert self.pids() == []
+        return self.process.returncode, " ".join(messages.split())
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: Path, tmp_path: Path):
+    source = tmp_path / "in.csv.gz"
+    lines = ["id,text", *(f"{i},{text}" for i, text in enumerate(sample_texts(600)))]
+    source.write_bytes(gzip.compress("\n".join(lines).encode()))
+    job = Job(tiny_classifier, source, tmp_path / "out", "--parts", "3")
+    os.kill(job.worker(), signal.SIGKILL)
+    code, messages = job.ended()
+    assert code == 0, messages
+    assert messages.startswith("3 parts, 0 of them whole already; 2 workers")
+    assert messages.count("\n") == 0
+    assert "words a second" in messages
+    parts = [tmp_path / "out" / f"part-0000{i}-of-00003.csv.gz" for i in (1, 2, 3)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "_SUCCESS",
+        "_job.json",
+        *(part.name for part in parts),
+    ]
+    whole = labelled_by_one(tiny_classifier, source, tmp_path / "whole.csv.gz")
+    assert b"".join(part.read_bytes() for part in parts) == whole.read_bytes()
+
+
+def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path: Path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, n in (("a", 300), ("b", 0), ("c", 250)):
+        table = pa.table({"id": pa.array(range(n), pa.int64()), "text": pa.array(sample_texts(n), pa.string())})
+        pq.write_table(table, source / f"{name}.parquet")
+    job = Job(tiny_classifier, source, tmp_path / "out")
+    job.worker()
+    os.killpg(job.process.pid, signal.SIGINT)
+    code, messages = job.ended()
+    assert code == 130, messages
+    assert messages.endswith("Stopped by Ctrl-C; what is labelled stays. Go on with --resume.")
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
+    assert code == 0, messages
+    for name in ("a", "b", "c"):
+        whole = labelled_by_one(tiny_classifier, source / f"{name}.parquet", tmp_path / f"{name}.parquet")
+        assert pq.read_table(tmp_path / "out" / f"{name}.parquet").equals(pq.read_table(whole))
+    assert len(pq.read_table(tmp_path / "out")) == 550
+
+
+def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: Path):
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.jsonl").write_text('{"text": "ada visited london"}\n')
+    (source / "b.jsonl").write_text('{"text": "ada"}\n{broken\n')
+    code, messages = Job(tiny_classifier, source, tmp_path / "out").ended()
+    assert code == 2, messages
+    assert messages.count("Error: ") == 1
+    assert f"{source}/b.jsonl, line 2: is no JSON" in messages
+    assert messages.endswith("go on with --resume.")
+
+
+def refused(args: Sequence[object]) -> str:
+    result = CliRunner().invoke(cli, ["predict", *map(str, args)])
+    assert result.exit_code == 2, result.stderr
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "in.txt").write_text("\n".join(sample_texts(9)))
+    return tmp_path / "in.txt"
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as bound:
+        bound.bind(("localhost", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--workers", 2], "name it with --output"),
+        (["--workers", 2, "-o", "out", "--shard", "1/2"], "leave out --shard"),
+        (["--parts", 2, "-o", "out"], "are for --workers"),
+        (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write in"),
+        (["--workers", 2, "-o", "in.txt"], "is a file; --workers writes a folder"),
+        (["-o", "."], "is a folder"),
+    ],
+)
+def test_what_workers_cannot_do(
+    tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch, options: list[object], message: str
+):
+    monkeypatch.chdir(source.parent)
+    assert message in refused([tiny_classifier, source.name, *options])
+    assert [path.name for path in source.parent.iterdir()] == ["in.txt"]
+
+
+def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path):
+    assert "standard input can be read once only" in refused([tiny_classifier, "--workers", 2, "-o", tmp_path / "out"])
+
+
+def test_without_ray_it_is_said_what_to_install(
+    tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tf_tokclf.inference.ray_workers.find_spec", lambda name: None)
+    message = refused([tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"])
+    assert "pip install 'tf-tokclf[ray]'" in message
+    assert not (source.parent / "out").exists()
+
+
+def test_an_address_where_nobody_answers_is_named(ray: None, tiny_classifier: Path, source: Path, closed_port: int):
+    args = [tiny_classifier, source, "--workers", 2, "-o", source.parent / "out", "--ray-address"]
+    assert f"nobody answers at localhost:{closed_port}" in refused([*args, f"localhost:{closed_port}"])
+    assert "'somewhere' is no HOST:PORT" in refused([*args, "somewhere"])
+    assert not (source.parent / "out").exists()

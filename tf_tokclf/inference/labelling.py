@@ -1,0 +1,110 @@
+"""What predict was asked for, in plain values, so that any process can do its part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.model_folders import local_model_folder
+from tf_tokclf.data.record_streams import RecordStream, open_records
+from tf_tokclf.errors import UserError
+from tf_tokclf.inference.predicting import Prediction, Shard, Watcher, identity_of
+from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
+from tf_tokclf.inference.tagger import Tagger
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """A model over any input into any output.
+
+    model: as `Tagger.load` takes it, `loading` its other arguments. reading: settings of `DataConfig`. word_splitting:
+    None for the rule that is stored with the model. details: arguments of `Details`. keep_errors: records that cannot
+    be read are written with their problem.
+    """
+
+    model: str
+    loading: Mapping[str, Any]
+    reading: Mapping[str, Any]
+    details: Mapping[str, Any]
+    word_splitting: str | None
+    output_format: str | None
+    threshold: float | None
+    look_ahead: int
+    keep_errors: bool
+
+    @property
+    def model_folder(self) -> Path:
+        """Where the model is on this machine."""
+        return local_model_folder(self.model, revision=self.loading.get("revision"))
+
+    def from_anywhere(self) -> Labelling:
+        """The same for processes that run in other folders."""
+        folder = resolve_reference(self.model)
+        return replace(self, model=str(folder.absolute())) if folder.is_dir() else self
+
+    def tagger(self) -> Tagger:
+        """The model, loaded. Raises UserError where it cannot do what was asked for."""
+        tagger = Tagger.load(self.model, **self.loading)
+        if self.threshold is not None and tagger.labels.outside is None:
+            raise UserError("--threshold leaves out spans, and the model's labels spell none.", hint="Leave it out.")
+        return tagger
+
+    def open(self, tagger: Tagger, source: str) -> RecordStream:
+        """The records of `source`."""
+        splitting = self.word_splitting or tagger.info.word_splitting
+        return open_records(source, DataConfig(**self.reading, word_splitting=splitting), keep_errors=self.keep_errors)
+
+    def shards(self, tagger: Tagger, source: str, n_shards: int) -> list[Shard]:
+        """The borders of `n_shards` parts of `source`, which is read to its end."""
+        with closing(self.open(tagger, source)) as every:
+            sentences = (record.sentence for record in every.records())
+            return Shard.all(sentences, n_shards, look_ahead_words=self.look_ahead)
+
+    def format_for(self, stream: RecordStream, output: Path | None) -> str:
+        """The output's format: the one that was asked for, or as `output` is called, or the stream's own."""
+        return choose_output_format(self.output_format, output, stream.format)
+
+    def job(
+        self,
+        tagger: Tagger,
+        stream: RecordStream,
+        output_format: str,
+        *,
+        shard: Shard | None = None,
+        watchers: tuple[Watcher, ...] = (),
+    ) -> Prediction:
+        """The prediction of a stream's records into a format as `format_for` gives it."""
+        details = Details(**self.details, model_name=Path(self.model).name)
+        return Prediction(
+            tagger,
+            stream,
+            open_output_format(output_format, stream.format, tagger.labels.scheme, details),
+            threshold=self.threshold,
+            look_ahead_words=self.look_ahead,
+            shard=shard,
+            watchers=watchers,
+        )
+
+    def settings(self, tagger: Tagger) -> dict[str, Any]:
+        """What was asked for, by name."""
+        return {
+            **self.reading,
+            **self.details,
+            **self.loading,
+            "threshold": self.threshold,
+            "look ahead": self.look_ahead,
+            "words": self.word_splitting or tagger.info.word_splitting,
+        }
+
+    def identity(
+        self, tagger: Tagger, stream: RecordStream, output_format: str, shard: Shard | None = None
+    ) -> dict[str, Any]:
+        """What must be the same for a job to go on: model and input by content, settings by value."""
+        settings = {**self.settings(tagger), "format": output_format, "input format": stream.format.name}
+        settings |= {"shard": shard and [shard.number, shard.n_shards]}
+        return identity_of(self.model_folder, stream.place, settings)

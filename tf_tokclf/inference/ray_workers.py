@@ -1,0 +1,218 @@
+"""Parts of a job handed out to processes on one machine or on many by Ray Data.
+
+Ray Data, since it is a Python library whose workers keep a loaded model between parts, starts on one machine with no
+service beside it, and puts a worker that died back to work. That a part is whole or goes on is the business of
+`predict_to_file`: so every format works, and a part that is tried again is not begun again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tf_tokclf.errors import JobError, Stopped, UserError, first_line
+from tf_tokclf.inference.labelling import Labelling
+from tf_tokclf.inference.parts import Part
+from tf_tokclf.inference.predicting import Progress, Watcher, predict_to_file
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.threads import N_CORES
+from tf_tokclf.run_dir import DISK_FULL
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+# A worker that dies more often on its way through a part is not killed by chance.
+_MAX_RESTARTS = 3
+_CONNECT_TIMEOUT_S = 5.0
+# Only numbers of parts go through it; Ray takes no less.
+_OBJECT_STORE_BYTES = 80 * 2**20
+_COUNTS = ("n_records", "n_words", "n_bytes", "n_problems")
+
+
+def check_ray(address: str | None) -> None:
+    """Raise UserError where Ray is not installed, or nobody answers at `address`."""
+    if find_spec("ray") is None:
+        raise UserError("--workers needs Ray.", hint="Install it: python -m pip install 'tf-tokclf[ray]'.")
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address is None:
+        return
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal()) or "/" in host:
+        raise UserError(f"{address!r} is no HOST:PORT.", hint="Give --ray-address what `ray start --head` printed.")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        hint = "Check --ray-address (or RAY_ADDRESS), and that Ray runs there."
+        raise UserError(f"nobody answers at {address}: {first_line(error)}.", hint=hint) from error
+
+
+def predict_with_ray(
+    labelling: Labelling, parts: Sequence[Part], *, n_workers: int, address: str | None, watcher: Watcher
+) -> Progress:
+    """Label all `parts`, each into its file.
+
+    address: of a running cluster; None: RAY_ADDRESS, or else workers of this machine alone, which end with the call.
+    Raises UserError for what a part's input has, JobError where a worker cannot go on, Stopped on Ctrl-C and SIGTERM.
+    """
+    progress, n_done = Progress(), 0
+    with _stoppable(), _ray(n_workers, address or os.environ.get("RAY_ADDRESS")):
+        watcher.show(progress, 0, len(parts))
+        for row in _rows(labelling, parts, n_workers):
+            if row["problem"]:
+                kind = UserError if row["is_users"] else JobError
+                raise kind(f"{row['problem']} What is labelled stays: go on with --resume.")
+            progress = Progress(*(getattr(progress, name) + int(row[name]) for name in _COUNTS))
+            n_done += 1
+            watcher.show(progress, n_done, len(parts))
+    return progress
+
+
+def _rows(labelling: Labelling, parts: Sequence[Part], n_workers: int) -> Iterator[dict[str, Any]]:
+    """What the workers say of each part, as they come."""
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    numbers = ray.data.from_items([{"part": i} for i in range(len(parts))], override_num_blocks=len(parts))
+    answers = numbers.map_batches(
+        Worker,
+        fn_constructor_args=(labelling, list(parts)),
+        batch_size=1,
+        # A worker gets its next part when it is done with one: who is slow or dead keeps none from the others.
+        compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
+        max_restarts=_MAX_RESTARTS,
+        max_task_retries=_MAX_RESTARTS,
+        **_share_of_each(ray.nodes(), n_workers),
+    )
+    try:
+        yield from answers.iter_rows()
+    except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise JobError(
+            f"a worker died {_MAX_RESTARTS + 1} times over the same part ({first_line(error)}). "
+            "What is labelled stays: go on with --resume, with fewer --workers if memory was short."
+        ) from error
+
+
+def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str, int]:
+    """How many cores, and GPUs where there are any, each of `n_workers` gets on a cluster's machines.
+
+    >>> two = [{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {"CPU": 8.0}}]
+    >>> _share_of_each(two, 3), _share_of_each(two, 4)
+    ({'num_cpus': 4}, {'num_cpus': 4})
+    """
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    share: dict[str, int] = {}
+    for name, kind in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+        numbers = [int(resources.get(kind, 0)) for resources in alive]
+        # A worker's share lies on one machine.
+        sizes = range(1, max(numbers, default=0) + 1)
+        fitting = [size for size in sizes if sum(n // size for n in numbers) >= n_workers]
+        if fitting:
+            share[name] = fitting[-1] if kind == "CPU" else 1
+        elif kind == "CPU" or any(numbers):
+            hint = f"Give --workers no more than {sum(numbers)}."
+            raise UserError(f"the cluster has {sum(numbers)} {kind}s for {n_workers} workers.", hint=hint)
+    return share
+
+
+class Worker:
+    """Labels parts, one after the other, with a model that is loaded once."""
+
+    def __init__(self, labelling: Labelling, parts: Sequence[Part]) -> None:
+        self._labelling = labelling
+        self._parts = parts
+        self._tagger: Tagger | None = None
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+        """Label the parts of these numbers: what was written, or what somebody has to mend."""
+        rows = [self._answer(self._parts[int(number)]) for number in batch["part"]]
+        return {name: [row[name] for row in rows] for name in (*_COUNTS, "problem", "is_users")}
+
+    def _answer(self, part: Part) -> dict[str, Any]:
+        done, problem, is_users = Progress(), "", True
+        try:
+            done = self._label(part)
+        except UserError as error:
+            problem = str(error)
+        except JobError as error:
+            problem, is_users = str(error), False
+        except MemoryError:
+            problem, is_users = "out of memory: try fewer --workers, or less --look-ahead.", False
+        except OSError as error:
+            full = error.errno in DISK_FULL
+            problem, is_users = f"{part.output}: {'the disk is full: make room.' if full else first_line(error)}", False
+        return {**{name: getattr(done, name) for name in _COUNTS}, "problem": problem, "is_users": is_users}
+
+    def _label(self, part: Part) -> Progress:
+        labelling = self._labelling
+        tagger = self._tagger = self._tagger or labelling.tagger()
+        with closing(labelling.open(tagger, part.source)) as stream:
+            job = labelling.job(tagger, stream, part.output_format, shard=part.shard)
+            identity = labelling.identity(tagger, stream, part.output_format, part.shard)
+            # Who takes a dead worker's part over goes on where that one came to.
+            return predict_to_file(job, part.output, resume=True, identity=identity)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block with Stopped."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    _take_signals()
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _take_signals() -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    by = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}[signal.Signals(number)]
+    raise Stopped(f"stopped by {by}; what is labelled stays. Go on with --resume.", exit_code=128 + number)
+
+
+@contextmanager
+def _ray(n_workers: int, address: str | None) -> Iterator[None]:
+    """A connection to a cluster, or a Ray of this machine that ends with the block and tells nobody of its use."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    # Sockets have short names, so not in TMPDIR.
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        options: dict[str, Any] = {"address": address}
+        if address is None:
+            options = {"address": "local", "num_cpus": max(N_CORES, n_workers), "include_dashboard": False}
+            options |= {"object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": folder}
+        try:
+            try:
+                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                # Another version of Ray or Python on the other side, say.
+                hint = "Check --ray-address (or RAY_ADDRESS), and Ray's version there."
+                raise UserError(f"Ray does not start: {first_line(error)}.", hint=hint) from error
+            # Ray has put its own in their place.
+            _take_signals()
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = False
+            context.max_consecutive_actor_init_deaths = _MAX_RESTARTS
+            # Ray Data takes half an hour without an answer for a job that hangs; a part may take a day.
+            context.execution_no_progress_timeout_s = -1
+            # What it raises, it logs too.
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+            yield
+        finally:
+            ray.shutdown()
