@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -99,9 +100,10 @@ def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: P
     os.kill(job.worker(), signal.SIGKILL)
     code, messages = job.ended()
     assert code == 0, messages
-    assert messages.startswith("3 parts, 0 of them whole already; 2 workers")
-    assert messages.count("\n") == 0
-    assert "words a second" in messages
+    # Nothing of Ray's, TensorFlow's or the tokenizer's stands between.
+    rate = "words a second"
+    said = rf"3 parts, 0 of them whole already; 2 workers( [\d,]+ sentences, [^:]+ {rate})* [^:]+: [^:]+ {rate}"
+    assert re.fullmatch(said, messages), messages
     parts = [tmp_path / "out" / f"part-0000{i}-of-00003.csv.gz" for i in (1, 2, 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "_SUCCESS",
@@ -123,7 +125,8 @@ def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path:
     os.killpg(job.process.pid, signal.SIGINT)
     code, messages = job.ended()
     assert code == 130, messages
-    assert messages.endswith("Stopped by Ctrl-C; what is labelled stays. Go on with --resume.")
+    said = "Stopped by Ctrl-C; what is labelled stays. Go on with --resume."
+    assert messages == f"3 parts, 0 of them whole already; 2 workers {said}"
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
     assert code == 0, messages

@@ -89,8 +89,9 @@ def _rows(labelling: Labelling, parts: Sequence[Part], n_workers: int) -> Iterat
         batch_size=1,
         # A worker gets its next part when it is done with one: who is slow or dead keeps none from the others.
         compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
-        max_restarts=_MAX_RESTARTS,
-        max_task_retries=_MAX_RESTARTS,
+        # Ray Data has no parameters of their own for these. Actors that may be restarted only so often make Ray complain
+        # of how Ray Data gives them their arguments.
+        ray_remote_args_fn=lambda: {"max_task_retries": _MAX_RESTARTS, "max_restarts": -1},
         **_share_of_each(ray.nodes(), n_workers),
     )
     try:
@@ -189,6 +190,8 @@ def _ray(n_workers: int, address: str | None) -> Iterator[None]:
     """A connection to a cluster, or a Ray of this machine that ends with the block and tells nobody of its use."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # The tokenizer, which has been at work here, warns of each process that is started after it unless this is set.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
 
     # Sockets have short names, so not in TMPDIR.
