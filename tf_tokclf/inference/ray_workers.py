@@ -89,8 +89,8 @@ def _rows(labelling: Labelling, parts: Sequence[Part], n_workers: int) -> Iterat
         batch_size=1,
         # A worker gets its next part when it is done with one: who is slow or dead keeps none from the others.
         compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
-        # Ray Data has no parameters of their own for these. Actors that may be restarted only so often make Ray complain
-        # of how Ray Data gives them their arguments.
+        # Ray Data has no parameters for these. Actors that may be restarted only so often make Ray complain of how Ray
+        # Data gives them their arguments.
         ray_remote_args_fn=lambda: {"max_task_retries": _MAX_RESTARTS, "max_restarts": -1},
         **_share_of_each(ray.nodes(), n_workers),
     )
