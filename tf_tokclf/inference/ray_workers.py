@@ -1,7 +1,7 @@
 """Parts of a job handed out to processes on one machine or on many by Ray Data.
 
 Ray Data, since it is a Python library whose workers keep a loaded model between parts, starts on one machine with no
-service beside it, and puts a worker that died back to work. That a part is whole or goes on is the business of
+service beside it. That a part is whole or goes on is the business of
 `predict_to_file`: so every format works, and a part that is tried again is not begun again.
 """
 
@@ -12,7 +12,8 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from types import FrameType
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A worker that dies more often on its way through a part is not killed by chance.
-_MAX_RESTARTS = 3
+# Workers that die more often are not killed by chance.
+_MAX_DEATHS = 3
 _CONNECT_TIMEOUT_S = 5.0
 # Only numbers of parts go through it; Ray takes no less.
 _OBJECT_STORE_BYTES = 80 * 2**20
@@ -64,46 +65,59 @@ def predict_with_ray(
     address: of a running cluster; None: RAY_ADDRESS, or else workers of this machine alone, which end with the call.
     Raises UserError for what a part's input has, JobError where a worker cannot go on, Stopped on Ctrl-C and SIGTERM.
     """
-    progress, n_done = Progress(), 0
+    progress, waiting, n_deaths = Progress(), dict(enumerate(parts)), 0
     with _stoppable(), _ray(n_workers, address or os.environ.get("RAY_ADDRESS")):
         watcher.show(progress, 0, len(parts))
-        for row in _rows(labelling, parts, n_workers):
-            if row["problem"]:
-                kind = UserError if row["is_users"] else JobError
-                raise kind(f"{row['problem']} What is labelled stays: go on with --resume.")
-            progress = Progress(*(getattr(progress, name) + int(row[name]) for name in _COUNTS))
-            n_done += 1
-            watcher.show(progress, n_done, len(parts))
+        while waiting:
+            try:
+                for row in _rows(labelling, waiting, n_workers):
+                    if row["problem"]:
+                        kind = UserError if row["is_users"] else JobError
+                        raise kind(f"{row['problem']} What is labelled stays: go on with --resume.")
+                    progress = Progress(*(getattr(progress, name) + int(row[name]) for name in _COUNTS))
+                    del waiting[int(row["part"])]
+                    watcher.show(progress, len(parts) - len(waiting), len(parts))
+            except _worker_deaths() as error:
+                n_deaths += 1
+                if n_deaths > _MAX_DEATHS:
+                    raise JobError(
+                        f"workers died {n_deaths} times ({first_line(error)}). What is labelled stays: go on with "
+                        "--resume, with fewer --workers if memory was short."
+                    ) from error
+                log.warning("a worker died; its part goes on where it came to.")
     return progress
 
 
-def _rows(labelling: Labelling, parts: Sequence[Part], n_workers: int) -> Iterator[dict[str, Any]]:
-    """What the workers say of each part, as they come."""
+def _worker_deaths() -> tuple[type[Exception], ...]:
+    from ray import exceptions
+
+    return exceptions.RayActorError, exceptions.WorkerCrashedError, exceptions.OutOfMemoryError
+
+
+def _rows(labelling: Labelling, parts: Mapping[int, Part], n_workers: int) -> Iterator[dict[str, Any]]:
+    """What the workers say of each part, as they come. Ends in one of `_worker_deaths` when one of them dies."""
     import ray
     from ray.data import ActorPoolStrategy
 
-    numbers = ray.data.from_items([{"part": i} for i in range(len(parts))], override_num_blocks=len(parts))
-    answers = numbers.map_batches(
-        Worker,
-        fn_constructor_args=(labelling, list(parts)),
-        batch_size=1,
-        # A worker gets its next part when it is done with one: who is slow or dead keeps none from the others.
-        compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
-        # Ray Data has no parameters for these. Actors that may be restarted only so often make Ray complain of how Ray
-        # Data gives them their arguments.
-        ray_remote_args_fn=lambda: {"max_task_retries": _MAX_RESTARTS, "max_restarts": -1},
-        **_share_of_each(ray.nodes(), n_workers),
-    )
-    try:
-        yield from answers.iter_rows()
-    except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        raise JobError(
-            f"a worker died {_MAX_RESTARTS + 1} times over the same part ({first_line(error)}). "
-            "What is labelled stays: go on with --resume, with fewer --workers if memory was short."
-        ) from error
+    numbers = ray.data.from_items([{"part": number} for number in parts], override_num_blocks=len(parts))
+    with warnings.catch_warnings():
+        # Ray 2.60 says that 2.64 will take the two limits by other names, which it does not have yet.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        answers = numbers.map_batches(
+            Worker,
+            fn_constructor_args=(labelling, dict(parts)),
+            batch_size=1,
+            # A worker gets its next part when it is done with one: who is slow keeps none from the others.
+            compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
+            # Ray would bring a worker back itself, and write two pages about it on the terminal.
+            max_restarts=0,
+            max_task_retries=0,
+            **_share_of_each(ray.nodes(), n_workers),
+        )
+    yield from answers.iter_rows()
 
 
-def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str, int]:
+def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str, Any]:
     """How many cores, and GPUs where there are any, each of `n_workers` gets on a cluster's machines.
 
     >>> two = [{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {"CPU": 8.0}}]
@@ -111,7 +125,7 @@ def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str,
     ({'num_cpus': 4}, {'num_cpus': 4})
     """
     alive = [node["Resources"] for node in nodes if node["Alive"]]
-    share: dict[str, int] = {}
+    share: dict[str, Any] = {}
     for name, kind in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
         numbers = [int(resources.get(kind, 0)) for resources in alive]
         # A worker's share lies on one machine.
@@ -128,15 +142,15 @@ def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str,
 class Worker:
     """Labels parts, one after the other, with a model that is loaded once."""
 
-    def __init__(self, labelling: Labelling, parts: Sequence[Part]) -> None:
+    def __init__(self, labelling: Labelling, parts: Mapping[int, Part]) -> None:
         self._labelling = labelling
         self._parts = parts
         self._tagger: Tagger | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Label the parts of these numbers: what was written, or what somebody has to mend."""
-        rows = [self._answer(self._parts[int(number)]) for number in batch["part"]]
-        return {name: [row[name] for row in rows] for name in (*_COUNTS, "problem", "is_users")}
+        rows = [{"part": int(number), **self._answer(self._parts[int(number)])} for number in batch["part"]]
+        return {name: [row[name] for row in rows] for name in ("part", *_COUNTS, "problem", "is_users")}
 
     def _answer(self, part: Part) -> dict[str, Any]:
         done, problem, is_users = Progress(), "", True
@@ -211,7 +225,6 @@ def _ray(n_workers: int, address: str | None) -> Iterator[None]:
             _take_signals()
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
-            context.max_consecutive_actor_init_deaths = _MAX_RESTARTS
             # Ray Data takes half an hour without an answer for a job that hangs; a part may take a day.
             context.execution_no_progress_timeout_s = -1
             # What it raises, it logs too.
