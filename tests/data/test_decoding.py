@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from tf_tokclf.data.decoding import decode, viterbi, viterbi_batch
+from tf_tokclf.data.decoding import DECODINGS, decode, viterbi, viterbi_batch
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import RULES, Scheme, label_for, transition_mask, violations
 
@@ -51,6 +51,14 @@ def test_a_batch_gives_what_each_sentence_gives_alone():
         assert (ids == viterbi(alone, mask)).all()
 
 
+def test_a_batch_may_be_of_any_size():
+    rng = np.random.default_rng(4)
+    mask = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
+    sentences = [np.log(rng.dirichlet(np.ones(3), size=n)) for n in rng.integers(0, 4, 600)]
+    batch = viterbi_batch(sentences, mask)
+    assert [ids.tolist() for ids in batch] == [viterbi(alone, mask).tolist() for alone in sentences]
+
+
 def test_keeps_an_argmax_that_is_allowed():
     labels = labels_in(Scheme.IOB2)
     scores = np.log(np.full((3, len(labels)), 0.02))
@@ -80,6 +88,55 @@ def test_words_that_no_model_saw_are_outside(decoding):
     scores = np.log(np.array([[0.1, 0.8, 0.1], [np.nan] * 3, [0.2, 0.2, 0.6], [0.2, 0.1, 0.7]]))
     ids = decode(scores, np.array([0, 3, 4]), labels, decoding=decoding)
     assert ids.tolist() == {"argmax": [1, 0, 2, 2], "viterbi": [1, 0, 0, 0]}[decoding]
+
+
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_words_that_no_model_saw_get_the_fallback_wherever_it_stands(decoding):
+    labels = LabelSet(("B-X", "I-X", "O"), Scheme.IOB2)
+    scores = np.log(np.array([[0.8, 0.1, 0.1], [np.nan] * 3, [0.1, 0.2, 0.7]], np.float32))
+    assert decode(scores, np.array([0, 3]), labels, decoding=decoding).tolist() == [0, 2, 2]
+    tags = LabelSet(("NOUN", "VERB"), Scheme.NONE, fallback="VERB")
+    assert decode(np.full((1, 2), np.nan), np.array([0, 1]), tags, decoding=decoding).tolist() == [1]
+
+
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_one_label_is_every_words(decoding):
+    scores = np.array([[0.0], [np.nan]])
+    assert decode(scores, np.array([0, 2]), LabelSet(("O",), Scheme.IOB2), decoding=decoding).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("decoding", DECODINGS)
+@pytest.mark.parametrize("n_words", [0, 3])
+def test_ids_can_index_the_names(decoding, n_words):
+    labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+    ids = decode(np.zeros((n_words, 3)), np.array([0, n_words]), labels, decoding=decoding)
+    assert ids.dtype == np.int64
+    assert viterbi(np.zeros((n_words, 3)), transition_mask(labels.names, labels.scheme)).dtype == np.int64
+
+
+def test_decoding_is_by_argmax_unless_another_is_named():
+    labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+    scores = np.log(np.array([[0.5, 0.2, 0.3], [0.1, 0.2, 0.7]]))
+    assert decode(scores, np.array([0, 2]), labels).tolist() == [0, 2]
+    assert set(DECODINGS) == {"argmax", "viterbi"}
+    with pytest.raises(ValueError, match="decoding is argmax or viterbi, not 'beam'"):
+        decode(scores, np.array([0, 2]), labels, decoding="beam")
+
+
+def test_among_equals_the_smaller_ids_are_taken_and_what_hardly_can_be_counts_alike():
+    free = transition_mask(["a", "b"], Scheme.NONE)
+    assert viterbi(np.log(np.full((3, 2), 0.5)), free).tolist() == [0, 0, 0]
+    # Beyond e^-1000 nothing is less likely than anything else.
+    assert viterbi(np.array([[-np.inf, -1000.5], [-1000.5, -999.5]]), free).tolist() == [0, 1]
+
+
+def test_where_no_way_is_allowed_the_one_with_the_fewest_forbidden_steps_is_taken():
+    mask = transition_mask(["B-X", "I-X", "I-Y"], Scheme.IOB2)
+    scores = np.log(np.array([[0.02, 0.49, 0.49], [0.01, 0.01, 0.98], [0.01, 0.01, 0.98]]))
+    scores[:, 0] = -800
+    forced = viterbi(scores, (np.zeros(3, bool), mask[1], mask[2]))
+    assert forced.tolist() == [2, 2, 2]
+    assert viterbi(scores, mask).tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize("decoding", ["argmax", "viterbi"])

@@ -31,7 +31,7 @@ def decode(
     sentence_starts: (sentences + 1,) first word of each sentence, and the end. decoding: "argmax" for each
     word's best label, "viterbi" for each sentence's best sequence that the scheme allows.
     """
-    unseen = np.isnan(log_probabilities[:, 0]) if len(log_probabilities) else np.zeros(0, bool)
+    unseen = np.isnan(log_probabilities[:, 0])
     fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)
     fallback[labels.id_by_label[labels.fallback]] = 0.0
     scores = np.where(unseen[:, None], fallback, log_probabilities)
@@ -60,13 +60,12 @@ def viterbi(log_probabilities: np.ndarray, mask: Mask) -> np.ndarray:
 
 def viterbi_batch(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
     """`viterbi` of many sentences, those of similar length together. Paths in the order of the sentences."""
-    paths: list[np.ndarray] = [np.zeros(0, np.int64)] * len(sentences)
+    paths: dict[int, np.ndarray] = {}
     by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     for start in range(0, len(by_length), _SENTENCES_AT_ONCE):
         group = by_length[start : start + _SENTENCES_AT_ONCE]
-        for i, path in zip(group, _viterbi_group([sentences[i] for i in group], mask)):
-            paths[i] = path
-    return paths
+        paths.update(zip(group, _viterbi_group([sentences[i] for i in group], mask)))
+    return [paths[i] for i in range(len(sentences))]
 
 
 def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
@@ -78,7 +77,7 @@ def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarr
         steps[: len(one), i] = np.maximum(one, _LEAST_LOG_PROBABILITY)
 
     best = steps[:1].sum(axis=0) + start
-    came_from = np.empty((n_words, len(sentences), n_labels), np.int32)
+    came_from = np.zeros((n_words, len(sentences), n_labels), np.int32)
     for word in range(1, n_words):
         routes = best[:, :, None] + transitions
         # Sentences that have ended stand still.
@@ -90,5 +89,5 @@ def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarr
     label = (best + end).argmax(axis=1)
     for word in range(n_words - 1, -1, -1):
         paths[word] = label
-        label = came_from[word, np.arange(len(sentences)), label] if word else label
+        label = came_from[word, np.arange(len(sentences)), label]
     return [paths[:length, i] for i, length in enumerate(lengths.tolist())]
