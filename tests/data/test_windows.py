@@ -114,12 +114,11 @@ def slow_context(sentence: int, sizes: list[int], documents: list[str], capacity
         for side in ("left", "right"):
             neighbour = low - 1 if side == "left" else high + 1
             wider = (neighbour, high) if side == "left" else (low, neighbour)
-            if side in closed or not 0 <= neighbour < len(sizes) or documents[neighbour] != documents[sentence]:
-                closed.add(side)
-            elif sum(sizes[wider[0] : wider[1] + 1]) > capacity:
-                closed.add(side)
-            else:
+            there = 0 <= neighbour < len(sizes) and documents[neighbour] == documents[sentence]
+            if side not in closed and there and sum(sizes[wider[0] : wider[1] + 1]) <= capacity:
                 low, high = wider
+            else:
+                closed.add(side)
     return low, high
 
 
