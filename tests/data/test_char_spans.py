@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.values import check_values
 from tf_tokclf.data.char_spans import CharSpan, SpanRules, char_spans, in_unit, nested_layers
 from tf_tokclf.data.sentence import Origin, Span
 from tf_tokclf.data.word_splitting import split_words
@@ -99,6 +100,156 @@ def test_an_offset_inside_a_character_is_an_error():
         SpanRules(unit="utf16").word_spans(
             [CharSpan(1, 3, "X")], "😀 A", split_words("😀 A"), ORIGIN, Counter()
         )
+
+
+MISFIT = "Choose span_policy expand, contract or drop, or mend it."
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ((4, 10), f"the span LOC 'New Yo' (4 to 10) cuts the words 'New York'. {MISFIT}"),
+        ((5, 6), f"the span LOC 'e' (5 to 6) cuts the words 'New'. {MISFIT}"),
+        ((3, 12), f"the span LOC ' New York' (3 to 12) has white space at its ends. {MISFIT}"),
+        ((0, 3), f"the span LOC 'in ' (0 to 3) has white space at its ends. {MISFIT}"),
+        ((2, 4), f"the span LOC '  ' (2 to 4) holds no word. {MISFIT}"),
+        (
+            (14, 20),
+            "LOC, 14 to 20, is no place in a text of 19 characters."
+            " Check the offsets, their unit, and whether their ends are inclusive.",
+        ),
+    ],
+)
+def test_a_span_that_does_not_fit_is_shown_with_what_to_do(place, message):
+    with pytest.raises(UserError) as error:
+        SpanRules().word_spans([CharSpan(*place, "LOC")], TEXT, split_words(TEXT), ORIGIN, Counter())
+    assert str(error.value) == f"a.jsonl, line 3: {message}"
+
+
+@pytest.mark.parametrize(
+    ("place", "policy", "said"),
+    [
+        ((4, 10), "expand", "spans expanded to whole words"),
+        ((4, 10), "contract", "spans contracted to whole words"),
+        ((4, 10), "drop", "spans dropped: they cut words or hold none"),
+        ((5, 11), "contract", "spans dropped: they cut words or hold none"),
+        ((3, 12), "expand", "spans without the white space at their ends"),
+        ((3, 12), "contract", "spans without the white space at their ends"),
+        ((2, 4), "expand", "spans dropped: they cut words or hold none"),
+    ],
+)
+def test_what_a_policy_did_is_counted_by_what_it_was(place, policy, said):
+    counts: Counter[str] = Counter()
+    for _ in range(2):
+        SpanRules(policy).word_spans([CharSpan(*place, "LOC")], TEXT, split_words(TEXT), ORIGIN, counts)
+    assert counts == {said: 2}
+
+
+@given(st.integers(0, 12), st.integers(1, 12), st.sampled_from(["expand", "contract"]))
+def test_policies_take_the_words_that_a_span_touches_or_holds(start, length, policy):
+    text = "ab c  def g ij"
+    words = split_words(text)
+    end = min(start + length, len(text))
+    inside = [at for at in range(start, end) if text[at] != " "]
+    touched = [i for i, (a, b) in enumerate(words) if set(range(a, b)) & set(inside)]
+    whole = [i for i, (a, b) in enumerate(words) if set(range(a, b)) <= set(inside)]
+    kept = touched if policy == "expand" else whole
+    found = SpanRules(policy).word_spans([CharSpan(start, end, "X")], text, words, ORIGIN, Counter())
+    assert found == ([Span(kept[0], kept[-1] + 1, "X")] if kept else [])
+
+
+def test_two_spans_that_overlap_are_both_shown():
+    spans = [CharSpan(8, 13, "C"), CharSpan(0, 2, "A"), CharSpan(4, 12, "B")]
+    with pytest.raises(UserError) as error:
+        SpanRules().word_spans(spans, TEXT, split_words(TEXT), ORIGIN, Counter())
+    assert str(error.value) == (
+        "a.jsonl, line 3: the spans B 'New York' and C 'York,' overlap."
+        " Choose a layer (0 is the outermost), or a span_policy that keeps the longest, such as expand."
+    )
+
+
+def test_the_kept_span_that_another_overlaps_is_the_one_shown():
+    text = "a b c d e"
+    for places, message in (
+        ([(0, 1, "A"), (4, 9, "B"), (2, 5, "C")], "the spans C 'b c' and B 'c d e' overlap"),
+        ([(0, 5, "A"), (6, 7, "B"), (4, 7, "C")], "the spans A 'a b c' and C 'c d' overlap"),
+    ):
+        spans = [CharSpan(*place) for place in places]
+        with pytest.raises(UserError, match=message):
+            SpanRules().word_spans(spans, text, split_words(text), ORIGIN, Counter())
+
+
+def test_spans_side_by_side_do_not_overlap():
+    spans = [CharSpan(4, 7, "A"), CharSpan(8, 12, "B"), CharSpan(12, 13, "C")]
+    found = SpanRules().word_spans(spans, TEXT, split_words(TEXT), ORIGIN, Counter())
+    assert found == [Span(1, 2, "A"), Span(2, 3, "B"), Span(3, 4, "C")]
+
+
+def test_no_spans():
+    counts: Counter[str] = Counter()
+    assert SpanRules().word_spans([], TEXT, split_words(TEXT), ORIGIN, counts) == []
+    assert SpanRules(layer=0).word_spans([], "", (), ORIGIN, counts) == []
+    assert not counts
+
+
+def test_each_repetition_is_counted():
+    counts: Counter[str] = Counter()
+    SpanRules().word_spans([CharSpan(4, 12, "A")] * 4, TEXT, split_words(TEXT), ORIGIN, counts)
+    assert counts == {"spans given twice": 3}
+
+
+def test_a_span_with_another_text_is_dropped_alone():
+    counts: Counter[str] = Counter()
+    spans = [CharSpan(0, 2, "A", "at"), CharSpan(4, 12, "B", "New\n York"), CharSpan(14, 19, "C", "now")]
+    found = SpanRules("drop").word_spans(spans, TEXT, split_words(TEXT), ORIGIN, counts)
+    assert found == [Span(1, 3, "B")]
+    assert counts == {"spans dropped: the text there is another": 2}
+    for policy in ("fail", "expand", "contract"):
+        with pytest.raises(UserError) as error:
+            SpanRules(policy).word_spans(spans, TEXT, split_words(TEXT), ORIGIN, Counter())
+        assert str(error.value) == (
+            "a.jsonl, line 3: the span A at 0 to 2 is 'in', not 'at'. Check the offsets, or choose span_policy drop."
+        )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "unit", "ends"),
+    [
+        (5, 7, "codepoint", "inclusive"),
+        (6, 9, "utf16", "exclusive"),
+        (6, 8, "utf16", "inclusive"),
+        (9, 13, "byte", "exclusive"),
+        (9, 12, "byte", "inclusive"),
+    ],
+)
+def test_the_way_of_counting_that_would_fit_is_named(start, end, unit, ends):
+    text = "😀 né Adé, and so on"
+    with pytest.raises(UserError) as error:
+        SpanRules().word_spans([CharSpan(start, end, "PER", "Adé")], text, split_words(text), ORIGIN, Counter())
+    assert str(error.value) == (
+        f"a.jsonl, line 3: the span PER at {start} to {end} is {text[start:end]!r}, not 'Adé'."
+        f" It fits with offset_unit {unit} and offset_end {ends}."
+    )
+
+
+def test_values():
+    check_values(CharSpan, slots=True)
+    check_values(SpanRules)
+    assert SpanRules() == SpanRules("fail", None, "codepoint", False)
+    assert sorted([CharSpan(1, 2, "B"), CharSpan(0, 3, "A")])[0].type == "A"
+
+
+def test_a_bad_offset_stops_whatever_the_policy():
+    for policy in ("fail", "expand", "contract", "drop"):
+        for start, end in ((-1, 2), (2, 2), (3, 2), (0, 20)):
+            with pytest.raises(UserError, match=f"X, {start} to {end}, is no place in a text of 19 characters"):
+                SpanRules(policy).word_spans([CharSpan(start, end, "X")], TEXT, split_words(TEXT), ORIGIN, Counter())
+
+
+def test_the_whole_text_can_be_a_span():
+    text = "Ada"
+    found = SpanRules().word_spans([CharSpan(0, 3, "X")], text, split_words(text), ORIGIN, Counter())
+    assert found == [Span(0, 1, "X")]
 
 
 TEXTS = st.text(st.sampled_from("ab Zé,.😀\n東ก\u0e31\u0301-'"), max_size=30)
