@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.values import check_values
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
-from tf_tokclf.data.encoding import Encoder, Reading, encode_split, piece_labels
+from tf_tokclf.data.encoding import (
+    Encoder,
+    Reading,
+    Windows,
+    encode_split,
+    first_piece_mask,
+    piece_labels,
+    sentence_batches,
+)
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.splits import cache_folder, load_splits
-from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
+from tf_tokclf.data.windows import plan_windows
 from tf_tokclf.errors import UserError
 
 # Ordered so that B- labels have even ids here and odd ones there: parity tells nothing.
@@ -100,3 +116,259 @@ def test_two_runs_may_encode_the_same_split_at_once(
     monkeypatch.setattr(Encoder, "windows", meanwhile)
     assert encoded() == others[0]
     assert not list(cache_folder().rglob("*.partial"))
+
+
+def test_values():
+    check_values(Reading)
+    check_values(Windows)
+    assert Reading("first", 8, 2) == Reading("first", 8, 2, truncate=False, context_sentences=0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, Reading("first", 64, 15)),
+        ({"max_length": 64}, Reading("first", 64, 15)),
+        ({"max_length": 8}, Reading("first", 8, 1)),
+        ({"max_length": 3}, Reading("first", 3, 0)),
+        ({"max_length": 64, "overlap": 61}, Reading("first", 64, 61)),
+        ({"strategy": "all", "truncate": True, "context_sentences": 2}, Reading("all", 64, 15, True, 2)),
+    ],
+)
+def test_open_ends_of_the_reading_are_filled(tiny_bert: Path, asked: dict[str, Any], expected: Reading):
+    assert Reading.of(AlignmentConfig(**asked), tiny_bert, load_tokenizer(tiny_bert)) == expected
+
+
+def test_an_overlap_that_was_asked_for_has_to_fit(tiny_bert: Path):
+    for overlap in (6, 64):
+        with pytest.raises(UserError, match=f"alignment.overlap {overlap} does not fit windows of 6 pieces"):
+            Reading.of(AlignmentConfig(max_length=8, overlap=overlap), tiny_bert, load_tokenizer(tiny_bert))
+    for max_length in (1, 2):
+        with pytest.raises(UserError, match=f"max_length {max_length} leaves no room beside 2 special pieces"):
+            Reading.of(AlignmentConfig(max_length=max_length), tiny_bert, load_tokenizer(tiny_bert))
+
+
+def test_windows_are_512_pieces_where_the_model_reads_more(tiny_bert: Path, tmp_path: Path):
+    folder = tmp_path / "long"
+    shutil.copytree(tiny_bert, folder)
+    for name, key in (("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")):
+        values = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**values, key: 2000}))
+    tokenizer = load_tokenizer(folder)
+    assert Reading.of(AlignmentConfig(), folder, tokenizer) == Reading("first", 512, 64)
+    assert Reading.of(AlignmentConfig(max_length=2000), folder, tokenizer).max_length == 2000
+
+
+def test_a_message_about_a_length_is_whole(tiny_bert: Path):
+    with pytest.raises(UserError) as error:
+        Reading.of(AlignmentConfig(max_length=65), tiny_bert, load_tokenizer(tiny_bert))
+    assert str(error.value) == "alignment.max_length 65 is more than the model reads at once. Give at most 64."
+
+
+VOCABULARY = ("ada", "xyz", "\u200b", "london", "visited", ".", "x" * 30, "rome")
+
+
+def random_sentences(seed: int, n: int = 12, longest: int = 14) -> list[tuple[str, ...]]:
+    rng = random.Random(seed)
+    return [tuple(rng.choices(VOCABULARY, k=rng.randint(0, longest))) for _ in range(n)]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize(("truncate", "context"), [(False, 0), (True, 0), (False, 2)])
+@pytest.mark.parametrize("with_documents", [False, True])
+def test_rows_hold_the_pieces_of_their_plan(
+    request: pytest.FixtureRequest, family: str, truncate: bool, context: int, with_documents: bool
+):
+    tokenizer = load_tokenizer(request.getfixturevalue(f"tiny_{family}"))
+    sentences = random_sentences(3)
+    documents = ["a", "a", None, None, "b", "b", "b", "b", "c", None, "d", "d"] if with_documents else None
+    how = Reading("first", 16, 3, truncate, context)
+    windows = Encoder(tokenizer, how).windows(sentences, documents)
+
+    before, after = special_pieces(tokenizer)
+    capacity = 16 - len(before) - len(after)
+    words = [word for sentence in sentences for word in sentence]
+    pieces = [tokenizer([word], is_split_into_words=True, add_special_tokens=False)["input_ids"] for word in words]
+    starts = np.cumsum([0, *map(len, sentences)])
+    plan = plan_windows(
+        np.array([len(p) for p in pieces]),
+        starts,
+        capacity=capacity,
+        overlap=3,
+        truncate=truncate,
+        context_sentences=context,
+        documents=np.array([d or "" for d in documents], dtype=object) if documents else None,
+    )
+    assert windows.sentence.tolist() == plan.sentence.tolist()
+    assert windows.n_pieces.tolist() == [len(p) for p in pieces]
+    for i, (sentence, first, last, own_first, own_last) in enumerate(
+        zip(plan.sentence, plan.first, plan.last, plan.own_first, plan.own_last)
+    ):
+        flat = [(word, piece) for word in range(first, last) for piece in pieces[word]][:capacity]
+        row = slice(windows.starts[i], windows.starts[i + 1])
+        assert windows.input_ids[row].tolist() == [*before, *(piece for _, piece in flat), *after]
+        inside = [word - starts[sentence] if own_first <= word < own_last else -1 for word, _ in flat]
+        assert windows.word[row].tolist() == [*(-1 for _ in before), *inside, *(-1 for _ in after)]
+    assert windows.lengths.tolist() == np.diff(windows.starts).tolist()
+    assert len(windows) == len(plan.sentence)
+    assert (windows.input_ids.dtype, windows.word.dtype) == (np.int32, np.int32)
+
+
+def test_no_words_make_no_rows(tiny_bert: Path):
+    for sentences in ([], [(), ()]):
+        windows = Encoder(load_tokenizer(tiny_bert), reading(), n_embeddings=5).windows(sentences)
+        assert (len(windows), windows.starts.tolist(), windows.input_ids.tolist()) == (0, [0], [])
+        assert piece_labels(windows, sentences, LABELS, "all").tolist() == []
+
+
+def test_a_piece_that_the_model_has_no_embedding_for_is_refused(tiny_bert: Path):
+    tokenizer = load_tokenizer(tiny_bert)
+    largest = max(Encoder(tokenizer, reading()).windows(WORDS).input_ids.tolist())
+    assert len(Encoder(tokenizer, reading(), n_embeddings=largest + 1).windows(WORDS)) == 1
+    with pytest.raises(UserError) as error:
+        Encoder(tokenizer, reading(), n_embeddings=largest).windows(WORDS)
+    assert str(error.value) == (
+        f"the tokenizer gives a piece number {largest}, and the model's vocabulary has {largest}."
+        " Tokenizer and weights do not belong together: fetch or save the model again."
+    )
+
+
+def test_where_each_word_stands_in_its_row(tiny_bert: Path):
+    sentences = [("ada", "xyz", "\u200b", "london"), (), ("rome",)]
+    windows = Encoder(load_tokenizer(tiny_bert), reading()).windows(sentences)
+    positions = windows.positions(np.array([0, 4, 4, 5]))
+    assert positions.tolist() == [1, 2, -1, 5, 1]
+    assert positions.dtype == np.int32
+    chosen = windows.rows(np.array([False, True]))
+    assert chosen.positions(np.array([0, 4, 4, 5])).tolist() == [-1, -1, -1, -1, 1]
+
+
+def test_chosen_rows_are_whole(tiny_bert: Path):
+    encoder = Encoder(load_tokenizer(tiny_bert), reading(max_length=8, overlap=2))
+    windows = encoder.windows([("ada",), ("xyz", "london") * 3, ("paris",)])
+    assert windows.rows(np.ones(len(windows), bool)) is windows
+    for keep in (windows.sentence == 1, windows.sentence != 1, windows.sentence > 5):
+        chosen = windows.rows(keep)
+        kept = np.flatnonzero(keep)
+        for column in ("input_ids", "word"):
+            rows = np.split(getattr(windows, column), windows.starts[1:-1])
+            assert getattr(chosen, column).tolist() == [x for i in kept for x in rows[i].tolist()]
+        assert chosen.lengths.tolist() == windows.lengths[keep].tolist()
+        assert (chosen.starts[0], chosen.starts[-1]) == (0, len(chosen.input_ids))
+        assert chosen.sentence.tolist() == windows.sentence[keep].tolist()
+        assert chosen.n_pieces is windows.n_pieces
+
+
+@pytest.mark.parametrize(
+    ("word", "starts", "expected"),
+    [
+        ([0, 0, 1], [0, 1, 3], [1, 1, 1]),
+        ([1, 1, 2, 2, -1, 2], [0, 6], [1, 0, 1, 0, 0, 1]),
+        ([1, 1], [0, 0, 2, 2], [1, 0]),
+        ([], [0], []),
+        ([], [0, 0], []),
+    ],
+)
+def test_first_pieces_open_their_word_in_their_row(word, starts, expected):
+    mask = first_piece_mask(np.array(word, np.int32), np.array(starts))
+    assert mask.tolist() == [bool(x) for x in expected]
+
+
+@pytest.mark.parametrize("strategy", ["first", "all", "all-same"])
+def test_pieces_get_the_labels_of_their_words_in_each_window(tiny_bert: Path, strategy: str):
+    sentences = random_sentences(8)
+    rng = random.Random(1)
+    labels = [tuple(rng.choices(LABELS.names, k=len(sentence))) for sentence in sentences]
+    windows = Encoder(load_tokenizer(tiny_bert), reading(max_length=12, overlap=3, context_sentences=1)).windows(
+        sentences
+    )
+    expected = []
+    for i, sentence in enumerate(windows.sentence):
+        before = -1
+        for word in windows.word[windows.starts[i] : windows.starts[i + 1]].tolist():
+            label = labels[sentence][word] if word >= 0 else None
+            if label and word == before and strategy != "all-same":
+                label = None if strategy == "first" else label.replace("B-", "I-")
+            expected.append(-100 if label is None else LABELS.names.index(label))
+            before = word
+    found = piece_labels(windows, labels, LABELS, strategy)
+    assert found.tolist() == expected
+    assert found.dtype == np.int32
+
+
+def test_a_split_is_encoded_the_same_in_any_batches(
+    tiny_bert: Path, conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    tokenizer, how = load_tokenizer(tiny_bert), reading(max_length=16, context_sentences=2)
+    whole = encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:]
+    assert whole["sentence"] == list(range(len(splits.train)))
+    encoder = Encoder(tokenizer, how)
+    windows = encoder.windows([s.words for s in splits.train])
+    labels = piece_labels(windows, [s.labels for s in splits.train], splits.labels, "first")
+    assert [x for row in whole["input_ids"] for x in row] == windows.input_ids.tolist()
+    assert [x for row in whole["labels"] for x in row] == labels.tolist()
+    assert [len(row) for row in whole["labels"]] == windows.lengths.tolist()
+    monkeypatch.setattr("tf_tokclf.data.encoding.SENTENCES_AT_ONCE", 5)
+    assert encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:] == whole
+
+
+def test_batches_of_sentences_know_which_of_them_are_context(
+    conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    split = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1).test
+    monkeypatch.setattr("tf_tokclf.data.encoding.SENTENCES_AT_ONCE", 3)
+    words = [list(s.words) for s in split]
+    assert len(words) == 8
+    for margin, expected in (
+        (0, [(0, 3, 0, 3), (3, 6, 0, 3), (6, 8, 0, 2)]),
+        (2, [(0, 5, 0, 3), (1, 8, 2, 5), (4, 8, 2, 4)]),
+    ):
+        batches = [
+            (start, start + len(rows["words"]), rows["begin"], rows["end"], rows["words"])
+            for start, rows in sentence_batches(split, margin=margin)
+        ]
+        assert [batch[:4] for batch in batches] == expected
+        assert [batch[4] for batch in batches] == [words[a:b] for a, b, _, _ in expected]
+    assert [start for start, _ in sentence_batches(split)] == [0, 3, 6]
+
+
+def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
+    tiny_bert: Path, tiny_roberta: Path, conll_files: dict[str, str], caplog: pytest.LogCaptureFixture
+):
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    tokenizer = load_tokenizer(tiny_bert)
+    caplog.set_level(logging.INFO, logger="tf_tokclf.data.encoding")
+
+    def from_cache(**changes: Any) -> bool:
+        caplog.clear()
+        arguments = {
+            "split": splits.train,
+            "labels": splits.labels,
+            "tokenizer": tokenizer,
+            "reading": reading(),
+            **changes,
+        }
+        encode_split(**arguments)
+        said = [record.getMessage() for record in caplog.records if record.name == "tf_tokclf.data.encoding"]
+        assert said in ([], [f"tokenised {arguments['split'].name} split: from the cache"])
+        return bool(said)
+
+    labels = splits.labels
+    assert not from_cache()
+    assert from_cache()
+    assert not from_cache(use_cache=False)
+    assert from_cache(use_cache=True)
+    for change in (
+        {"split": splits.test},
+        {"labels": replace(labels, names=labels.names[::-1])},
+        {"labels": replace(labels, scheme=Scheme.IOB1)},
+        {"tokenizer": load_tokenizer(tiny_roberta)},
+        {"reading": reading("all")},
+        {"reading": reading(context_sentences=1)},
+        {"n_embeddings": 1000},
+    ):
+        assert not from_cache(**change), change
+        assert from_cache(**change), change
+    (found,) = {path.parent.name for path in cache_folder().rglob("*.arrow")} - {"splits", "sentences", "derived"}
+    assert found == "windows"

@@ -58,7 +58,7 @@ class Reading:
         overlap_set = "overlap" in alignment.model_fields_set
         n_special = sum(map(len, special_pieces(tokenizer)))
         # The default overlap makes room for itself in short windows; one that the user gave has to fit.
-        overlap = alignment.overlap if overlap_set else min(alignment.overlap, max(max_length - n_special, 0) // 4)
+        overlap = alignment.overlap if overlap_set else min(alignment.overlap, (max_length - n_special) // 4)
         check_window(max_length, overlap, n_special)
         return cls(alignment.strategy, max_length, overlap, alignment.truncate, alignment.context_sentences)
 
@@ -171,7 +171,7 @@ def first_piece_mask(word: np.ndarray, starts: np.ndarray) -> np.ndarray:
     >>> first_piece_mask(np.array([-1, 0, 0, 1, -1]), np.array([0, 5])).tolist()
     [False, True, False, True, False]
     """
-    before = np.concatenate([[-1], word[:-1]])
+    before = np.roll(word, 1)
     before[starts[:-1][starts[:-1] < len(word)]] = -1
     opens: np.ndarray = (word >= 0) & (word != before)
     return opens
