@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.values import check_values
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme
 
@@ -48,7 +49,47 @@ def test_later_pieces_keep_their_label_where_the_set_has_no_inside():
 
 
 def test_a_label_set_without_labels_or_with_twins_is_refused():
-    with pytest.raises(ValueError, match="must be there and differ"):
+    with pytest.raises(ValueError, match=r"^label names must be there and differ: \(\)$"):
         LabelSet((), Scheme.IOB2)
-    with pytest.raises(ValueError, match="must be there and differ"):
+    with pytest.raises(ValueError, match=r"^label names must be there and differ: \('O', 'O'\)$"):
         LabelSet(("O", "O"), Scheme.IOB2)
+
+
+def test_label_sets_are_values():
+    check_values(LabelSet)
+    assert LabelSet(("O", "B-X"), Scheme.IOB2) == LabelSet(("O", "B-X"), Scheme.IOB2, "O")
+
+
+def test_the_fallback_is_o_or_else_the_first():
+    assert LabelSet(("B-X", "O"), Scheme.IOB2).fallback == "O"
+    assert LabelSet(("NOUN", "VERB"), Scheme.NONE).fallback == "NOUN"
+    assert LabelSet(("NOUN", "VERB"), Scheme.NONE, "VERB").fallback == "VERB"
+
+
+def test_labels_are_ordered_by_type_and_then_by_prefix():
+    counts = {"train": Counter(["I-B", "B-B", "B-A", "I-A", "O", "ZZ"])}
+    assert LabelSet.of(counts, Scheme.IOB2).names == ("O", "B-A", "I-A", "B-B", "I-B", "ZZ")
+    given = LabelSet.of(counts, Scheme.IOB2, names=["I-A", "B-A"])
+    assert given.names == ("I-A", "B-A", "O", "B-B", "I-B", "ZZ")
+    assert given.fallback == "O"
+
+
+def test_without_a_scheme_labels_are_types_and_the_rarest_is_not_the_fallback():
+    labels = LabelSet.of({"a": Counter({"ADJ": 1, "NOUN": 5}), "b": Counter({"VERB": 4, "ADJ": 3})}, Scheme.NONE)
+    assert (labels.names, labels.fallback, labels.outside) == (("ADJ", "NOUN", "VERB"), "NOUN", None)
+    assert labels.types == labels.names
+    given = LabelSet.of({"a": Counter({"ADJ": 1})}, Scheme.NONE, names=["X", "ADJ"])
+    assert (given.names, given.fallback) == (("X", "ADJ"), "ADJ")
+    with pytest.raises(ValueError, match="must be there"):
+        LabelSet.of({}, Scheme.NONE)
+
+
+def test_types_are_those_of_spans():
+    labels = LabelSet(("I-Y", "B-X", "O", "I-X"), Scheme.IOB2)
+    assert (labels.types, labels.outside) == (("X", "Y"), "O")
+
+
+def test_maps_of_labels_are_their_readers_own():
+    labels = LabelSet(("O", "B-X"), Scheme.IOB2)
+    labels.label2id["new"] = 2
+    assert labels.id_by_label == {"O": 0, "B-X": 1}

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import WORDS
 from tests.encoders import make_unigram_tokenizer
-from tf_tokclf.data.pieces import PieceStore
+from tests.values import check_values
+from tf_tokclf.data.pieces import Pieces, PieceStore, ranges
 from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
 
 SENTENCES = [
@@ -56,3 +60,51 @@ def test_inherited_truncation_and_padding_are_switched_off(tiny_bert: Path, tmp_
     again = load_tokenizer(tmp_path)
     assert len(again(words, is_split_into_words=True)["input_ids"]) == len(words) + 2
     assert PieceStore(again).pieces(words).n_pieces.tolist() == [1] * len(words)
+
+
+def test_a_word_is_tokenised_once_until_too_many_are_known(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch):
+    """The backend is asked for each new word once; when the store is full it starts anew, and the answers stay."""
+
+    class Counting:
+        def __init__(self, backend: Any) -> None:
+            self.backend, self.asked = backend, []
+
+        def encode_batch(self, words: list[list[str]], **options: Any) -> Any:
+            self.asked.append([word for (word,) in words])
+            return self.backend.encode_batch(words, **options)
+
+    tokenizer = load_tokenizer(tiny_bert)
+    options = {"is_split_into_words": True, "add_special_tokens": False}
+    expected = {word: tokenizer([word], **options)["input_ids"] for word in "abcde"}
+    backend = Counting(tokenizer.backend_tokenizer)
+    store = PieceStore(type("Tokenizer", (), {"backend_tokenizer": backend})())
+    monkeypatch.setattr("tf_tokclf.data.pieces.MAX_WORDS", 3)
+    for words in ("abab", "ba", "", "cab", "d", "ad", "e"):
+        assert store.pieces(list(words)).ids.tolist() == [i for word in words for i in expected[word]]
+    # Four words are more than three: with them known, the next question finds an empty store.
+    assert backend.asked == [["a", "b"], ["c"], ["d"], ["a", "d"], ["e"]]
+
+
+def test_words_without_pieces_and_halves_of_characters(tokenizer: Any):
+    store = PieceStore(tokenizer)
+    assert store.pieces([]).ids.tolist() == store.pieces([]).n_pieces.tolist() == []
+    words = ["ada", "\u200b", "rome"]
+    assert store.pieces(words).n_pieces.sum() == len(store.pieces(words).ids)
+    assert store.pieces(["a\ud800"]).ids.tolist() == store.pieces(["a?"]).ids.tolist()
+    assert store.pieces(["é"]).ids.tolist() == tokenizer(
+        ["é"], is_split_into_words=True, add_special_tokens=False
+    )["input_ids"]
+
+
+def test_pieces_are_numbers_of_fixed_sizes(tokenizer: Any):
+    check_values(Pieces)
+    store = PieceStore(tokenizer)
+    for words in ([], ["ada"], ["ada", "rome"]):
+        pieces = store.pieces(words)
+        assert (pieces.ids.dtype, pieces.n_pieces.dtype) == (np.int32, np.int64)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 4)), max_size=6))
+def test_ranges_are_those_of_python(runs: list[tuple[int, int]]):
+    starts, lengths = (np.array([run[i] for run in runs], dtype=int) for i in (0, 1))
+    assert ranges(starts, lengths).tolist() == [i for start, n in runs for i in range(start, start + n)]

@@ -13,20 +13,29 @@ from hypothesis import strategies as st
 from seqeval import scheme as seqeval_scheme
 from seqeval.metrics.sequence_labeling import get_entities
 
+from tests.values import check_values
 from tf_tokclf.data.schemes import (
     RULES,
+    Detection,
+    Reading,
+    Rules,
     Scheme,
+    SpanTable,
+    Violation,
     ViolationKind,
     continuation_label,
     convert_labels,
     detect_scheme,
     label_for,
     labels_of,
+    pair_violations,
     repair_labels,
+    scheme_of_names,
     span_table,
     spans_of,
     split_label,
     transition_mask,
+    translated_labels,
     violations,
 )
 from tf_tokclf.data.sentence import Span
@@ -280,6 +289,261 @@ def test_a_few_wrong_places_do_not_change_the_detected_scheme():
     assert str(found) == "IOB2: B- 9 times, I- 10 times; 1 place breaks IOB2, 9 would break IOB1"
 
 
-@pytest.mark.parametrize("name", ["BIO", "iobes", "BILUO", "None"])
-def test_other_names_of_schemes_are_understood(name):
-    assert Scheme(name) in (Scheme.IOB2, Scheme.BIOES, Scheme.BILOU, Scheme.NONE)
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("BIO", Scheme.IOB2),
+        ("bio2", Scheme.IOB2),
+        ("iob", Scheme.IOB1),
+        ("iobes", Scheme.BIOES),
+        ("BILUO", Scheme.BILOU),
+        ("BMESO", Scheme.BMES),
+        ("None", Scheme.NONE),
+        *((scheme.value.lower(), scheme) for scheme in Scheme),
+        *((scheme.value.upper(), scheme) for scheme in Scheme),
+    ],
+)
+def test_other_names_of_schemes_are_understood(name, scheme):
+    assert Scheme(name) is scheme
+
+
+def test_names_of_schemes():
+    assert [str(scheme) for scheme in Scheme] == ["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW", "none"]
+    with pytest.raises(ValueError, match="'XIO' is not a valid Scheme"):
+        Scheme("XIO")
+
+
+def test_values():
+    check_values(Violation, slots=True)
+    check_values(Rules, Detection)
+    check_values(SpanTable)
+    assert len({Violation(0, ViolationKind.NO_PREFIX, "x"), Violation(0, ViolationKind.NO_PREFIX, "x")}) == 1
+    assert Reading._fields == ("role", "type")
+    assert str(Detection(Scheme.IOB2, "so")) == "IOB2: so"
+    assert (Detection(Scheme.IOB2, "").prefixes, Detection(Scheme.IOB2, "").violations) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "labels", "message"),
+    [
+        (Scheme.IOB2, "O I-X", "I-X follows O; in IOB2 the span would start with B-X."),
+        (Scheme.IOB2, "B-X I-Y", "I-Y follows B-X; in IOB2 the span would start with B-Y."),
+        (Scheme.BMES, "O M-X E-X", "M-X follows O; in BMES the span would start with B-X."),
+        (Scheme.IOB2, "B-X E-X", "E-X is no label of IOB2, whose prefixes are B-, I-."),
+        (Scheme.BMEOW, "S-X", "S-X is no label of BMEOW, whose prefixes are B-, M-, E-, W-."),
+        (Scheme.IO, "B-X", "B-X is no label of IO, whose prefixes are I-."),
+        (Scheme.IOB2, "ORG", "ORG has no prefix; in IOB2 a label is O or B-, I- and a type."),
+        (Scheme.BIOES, "B-X O", "B-X is followed by O; in BIOES the span's last word would be S-X."),
+        (Scheme.BILOU, "B-X I-X U-Y", "I-X is followed by U-Y; in BILOU the span's last word would be L-X."),
+        (Scheme.BMEOW, "B-X", "B-X is followed by O; in BMEOW the span's last word would be W-X."),
+        (Scheme.IOB1, "O B-X", "B-X follows O; in IOB1 B- only parts two touching spans of one type."),
+        (Scheme.IOB1, "I-Y B-X", "B-X follows I-Y; in IOB1 B- only parts two touching spans of one type."),
+    ],
+)
+def test_a_violation_says_what_would_be_right(scheme, labels, message):
+    assert [v.message for v in violations(labels.split(), scheme)] == [message]
+
+
+def test_kinds_of_violations_have_names():
+    assert [str(kind) for kind in ViolationKind] == [
+        "no prefix",
+        "prefix of another scheme",
+        "span without its beginning",
+        "type changes inside a span",
+        "span without its end",
+        "B- where no span of that type stands before",
+    ]
+
+
+def test_bare_prefixes_touch_nothing_outside():
+    """Outside has the empty type, and so have bare prefixes."""
+    assert [v.kind for v in violations(["O", "B"], Scheme.IOB1)] == [ViolationKind.NEEDLESS_BEGIN]
+    assert violations(["I", "B"], Scheme.IOB1) == []
+    assert spans_of(["O", "B"], Scheme.IOB1, strict=True) == []
+    assert spans_of(["I", "B"], Scheme.IOB1, strict=True) == [Span(0, 1, ""), Span(1, 2, "")]
+
+
+def test_a_place_may_break_a_scheme_twice():
+    found = pair_violations("B-X", "ORG", Scheme.BIOES)
+    assert [(v.position, v.kind) for v in found] == [(-1, ViolationKind.UNFINISHED), (0, ViolationKind.NO_PREFIX)]
+    assert pair_violations("B-X", "ORG", Scheme.NONE) == ()
+
+
+@pytest.mark.parametrize(
+    ("spans", "n_words"), [([Span(0, 2, "X"), Span(1, 3, "X")], 3), ([Span(0, 3, "X")], 2), ([Span(2, 3, "X")], 2)]
+)
+def test_spans_that_overlap_or_leave_the_sentence_cannot_be_spelled(spans, n_words):
+    with pytest.raises(ValueError, match=r"Span\(.*\) overlaps .* or ends after the last of \d words"):
+        labels_of(spans, n_words, Scheme.IOB2)
+
+
+def test_spans_are_spelled_in_any_order():
+    spans = [Span(2, 3, "Y"), Span(0, 2, "X")]
+    assert labels_of(iter(spans), 4, Scheme.IOB1) == ["I-X", "I-X", "I-Y", "O"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: labels_of([], 1, Scheme.NONE),
+            "Spans cannot be written without a scheme. Choose one, such as IOB2.",
+        ),
+        (
+            lambda: labels_of([Span(0, 1, "X"), Span(1, 2, "X")], 2, Scheme.IO),
+            "Two X spans touch at word 2, which IO cannot express."
+            " Choose a scheme that marks where spans begin, such as IOB2.",
+        ),
+        (
+            lambda: convert_labels(["NOUN"], Scheme.NONE, Scheme.IOB2),
+            "Labels cannot be converted from none to IOB2: without a scheme there are no spans.",
+        ),
+        (
+            lambda: convert_labels(["B-X"], Scheme.IOB2, Scheme.NONE),
+            "Labels cannot be converted from IOB2 to none: without a scheme there are no spans.",
+        ),
+        (
+            lambda: convert_labels(["O", "I-X", "I-Y"], Scheme.IOB2, Scheme.IO),
+            "Word 2: I-X follows O; in IOB2 the span would start with B-X."
+            " Repair the labels (conlleval or discard) before converting them.",
+        ),
+    ],
+)
+def test_what_cannot_be_written_says_what_to_do(call, message):
+    with pytest.raises(UserError) as error:
+        call()
+    assert str(error.value) == message
+
+
+def test_conversion_into_the_same_scheme_changes_nothing():
+    labels = ("O", "I-X")
+    assert convert_labels(labels, Scheme.IOB2, Scheme.IOB2) == ["O", "I-X"]
+    assert convert_labels(("A", "B"), Scheme.NONE, Scheme.NONE) == ["A", "B"]
+
+
+@pytest.mark.parametrize("source", SPAN_SCHEMES)
+@pytest.mark.parametrize("target", SPAN_SCHEMES)
+@given(data=st.data())
+@settings(max_examples=20)
+def test_translated_labels_spell_the_same_spans_as_well_as_they_can(source, target, data):
+    labels = data.draw(label_lists(source))
+    translated = translated_labels(labels, source, target)
+    if source is target:
+        assert translated == labels
+        return
+    spans = spans_of(labels, source)
+    assert violations(translated, target) == []
+    if target is not Scheme.IO:
+        assert spans_of(translated, target) == spans
+    inside = {i: span.type for span in spans for i in range(span.start, span.end)}
+    assert [split_label(label)[1] for label in translated] == [inside.get(i, "") for i in range(len(labels))]
+
+
+def test_labels_without_a_scheme_are_translated_to_themselves():
+    assert translated_labels(("NOUN", "B-X"), Scheme.NONE, Scheme.IOB2) == ["NOUN", "B-X"]
+    assert translated_labels(("O", "I-X"), Scheme.IOB2, Scheme.NONE) == ["O", "I-X"]
+    assert repair_labels(("O", "I-X"), Scheme.NONE, "discard") == ["O", "I-X"]
+
+
+def test_the_mask_of_no_labels_is_empty():
+    start, between, end = transition_mask([], Scheme.IOB2)
+    assert (start.shape, between.shape, end.shape) == ((0,), (0, 0), (0,))
+    assert {array.dtype for array in transition_mask(["O", "B-X"], Scheme.IOB2)} == {np.dtype(bool)}
+
+
+def test_tables_of_spans_are_indices():
+    for ids, starts in (([], []), ([0, 1, 2], [0, 2])):
+        for scheme in (Scheme.IOB2, Scheme.BIOES, Scheme.NONE):
+            table = span_table(np.array(ids, int), np.array(starts, int), ["B-X", "I-X", "O"], scheme)
+            assert {a.dtype for a in (table.starts, table.ends, table.type_ids)} == {np.dtype(np.int64)}
+    assert len(table) == 0
+    assert table.types == ()
+    table = span_table(np.array([], int), np.array([0, 0]), ["B-Y", "O", "I-X"], Scheme.IOB2)
+    assert (len(table), table.types) == (0, ("", "X", "Y"))
+
+
+def test_the_first_word_opens_a_sentence_wherever_the_starts_are_counted_from():
+    table = span_table(np.array([0, 0]), np.array([1]), ["I-X"], Scheme.IOB2)
+    assert list(zip(table.starts.tolist(), table.ends.tolist())) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "said"),
+    [
+        ([], "IOB2: there is no label but O, which any scheme allows"),
+        (["O O"], "IOB2: there is no label but O, which any scheme allows"),
+        (
+            ["O B-X I-X I-X", "O"],
+            "IOB2: B- 1 times, I- 2 times; no place breaks IOB2, 1 would break IOB1",
+        ),
+        (
+            ["O I-X I-X"] + ["B-X I-X"] * 1200,
+            "IOB2: B- 1,200 times, I- 1,202 times; 1 place breaks IOB2, 1,200 would break IOB1",
+        ),
+        (
+            ["O I-X", "I-X"] + ["B-X I-X"] * 20,
+            "IOB2: B- 20 times, I- 22 times; 2 places break IOB2, 20 would break IOB1",
+        ),
+        (
+            ["B-X E-X S-Y"],
+            "BIOES: B- 1 times, E- 1 times, S- 1 times; no place breaks BIOES, 0 would break BMES",
+        ),
+        (["B-X M-X E-X W-Y"], "BMEOW: B- 1 times, E- 1 times, M- 1 times, W- 1 times; no place breaks BMEOW"),
+        (
+            ["I-X O", "I-Y"],
+            "IO: I- 2 times; no place breaks IO, and IOB1 reads it alike, since no B- parts touching spans of one type",
+        ),
+        (["B-X I-X ORG"], "IOB2: no prefix 1 times, B- 1 times, I- 1 times; 1 place breaks IOB2"),
+        (["NOUN VERB"], "none: labels such as NOUN, VERB have no prefix like B- or I-"),
+        (["NOUN VERB NOUN ADJ VERB NOUN"], "none: labels such as NOUN, VERB, ADJ have no prefix like B- or I-"),
+        (["A A A A C C C D D G"], "none: labels such as A, C, D, ... have no prefix like B- or I-"),
+    ],
+)
+def test_what_is_found_says_why(sentences, said):
+    assert str(detect_scheme(s.split() for s in sentences)) == said
+
+
+def test_what_is_found_counts_prefixes_and_broken_places():
+    found = detect_scheme([["O", "B-X", "I-X", "ORG"], ["I-X", "I-X"]])
+    assert found.prefixes == {"B": 1, "I": 3, "": 1}
+    assert set(found.violations) == set(RULES)
+    assert (found.violations[Scheme.IOB2], found.violations[Scheme.IOB1], found.violations[Scheme.IO]) == (2, 2, 2)
+    raw = detect_scheme([["NOUN", "B", "NOUN"]])
+    assert (raw.scheme, raw.prefixes) == (Scheme.NONE, {"": 3})
+    assert raw.violations[Scheme.IOB2] == 2
+    assert detect_scheme([["O"]]).violations == {}
+
+
+@pytest.mark.parametrize(
+    ("sentences", "scheme"),
+    [
+        # Half of the labels have to have a prefix.
+        (["B-X NOUN"], Scheme.IOB2),
+        (["B-X NOUN VERB"], Scheme.NONE),
+        # Bare letters are prefixes where a tenth of their places is broken at most.
+        (["B I I I I I I I I B", "O I"], Scheme.IOB2),
+        (["B I I I I I I B", "O I"], Scheme.NONE),
+        (["B-X I-X", "O I-X", "O I-X"], Scheme.IOB1),
+    ],
+)
+def test_where_detection_turns(sentences, scheme):
+    assert detect_scheme(s.split() for s in sentences).scheme is scheme
+
+
+@pytest.mark.parametrize(
+    ("names", "scheme"),
+    [
+        ("O I-X", Scheme.IO),
+        ("O B-X I-X", Scheme.IOB2),
+        ("B-X", Scheme.IOB2),
+        ("O B-X I-X E-X S-X", Scheme.BIOES),
+        ("O U-X", Scheme.BILOU),
+        ("O M-X", Scheme.BMES),
+        ("O W-X M-X", Scheme.BMEOW),
+        ("O B-X ORG", Scheme.NONE),
+        ("O", Scheme.NONE),
+        ("", Scheme.NONE),
+    ],
+)
+def test_names_of_labels_tell_a_scheme(names, scheme):
+    assert scheme_of_names(names.split()) is scheme

@@ -158,6 +158,12 @@ def test_windows_come_in_the_order_of_sentences_and_words():
     assert list(zip(plan.own_first, plan.own_last)) == [(0, 1), (1, 5), (5, 8), (8, 9)]
 
 
+def test_a_sentence_of_one_piece_too_many_is_cut_wherever_it_stands():
+    for before in (0, 1):
+        plan = plan_windows(np.ones(before + 5, int), np.array([0, before, before + 5]), capacity=4, overlap=0)
+        assert [(last - first) for first, last in zip(plan.first, plan.last)] == [*[1] * before, 4, 1]
+
+
 def test_a_truncated_sentence_behind_others_keeps_its_place():
     plan = plan_windows(np.ones(9, int), np.array([0, 2, 9]), capacity=4, overlap=1, truncate=True)
     assert list(zip(plan.sentence, plan.first, plan.last)) == [(0, 0, 2), (1, 2, 6)]

@@ -77,8 +77,8 @@ def plan_windows(
             runs = [(0, runs[0][1], 0, runs[0][1])]
         rows.append(np.array([(sentence, *(np.array(run) + begin)) for run in runs]).T)
     table = np.concatenate(rows, axis=1)
-    table = table[:, np.lexsort((table[3], table[0]))]
-    return WindowPlan(*table)
+    # Stable: the windows of a sentence stay in order.
+    return WindowPlan(*table[:, np.lexsort([table[0]])])
 
 
 def split_long(n_pieces: np.ndarray, *, capacity: int, overlap: int) -> list[tuple[int, int, int, int]]:
@@ -92,7 +92,7 @@ def split_long(n_pieces: np.ndarray, *, capacity: int, overlap: int) -> list[tup
     runs = _overlapping_runs(np.minimum(n_pieces, capacity), capacity, overlap)
     owners = _owners(np.minimum(n_pieces, capacity), runs)
     return [
-        (first, last, int(np.searchsorted(owners, i, "left")), int(np.searchsorted(owners, i, "right")))
+        (first, last, int(np.searchsorted(owners, i)), int(np.searchsorted(owners, i, "right")))
         for i, (first, last) in enumerate(runs)
     ]
 
@@ -106,27 +106,28 @@ def _overlapping_runs(n_pieces: np.ndarray, capacity: int, overlap: int) -> list
         runs.append((first, last))
         if last >= n_words:
             return runs
-        # Far enough back for the overlap, yet so that the next word fits too.
+        # Far enough back for the overlap, yet so that the next word fits too: that alone moves on by a word at least.
         back = int(np.searchsorted(ends, ends[last] - overlap, "right")) - 1
         room = int(np.searchsorted(ends, ends[last + 1] - capacity, "left"))
-        first = max(back, room, first + 1)
+        first = max(back, room)
 
 
 def _owners(n_pieces: np.ndarray, runs: list[tuple[int, int]]) -> np.ndarray:
-    """For each word the window whose nearer cut edge is farthest away; the ends of the sentence cut nothing."""
+    """For each word the first window whose nearer edge is farthest away, which rises from word to word.
+
+    A sentence's own ends cut nothing, and need no care: where one is the nearer edge, no other window shows more.
+    """
     ends = np.concatenate([[0], np.cumsum(n_pieces)])
     n_words = len(n_pieces)
     best = np.full(n_words, -1)
     owner = np.zeros(n_words, dtype=int)
     for i, (first, last) in enumerate(runs):
         words = np.arange(first, last)
-        left = ends[words] - ends[first] if first else np.full(len(words), ends[-1])
-        right = ends[last] - ends[words + 1] if last < n_words else np.full(len(words), ends[-1])
-        context = np.minimum(left, right)
+        context = np.minimum(ends[words] - ends[first], ends[last] - ends[words + 1])
         better = context > best[first:last]
         best[first:last][better] = context[better]
         owner[first:last][better] = i
-    return np.maximum.accumulate(owner)
+    return owner
 
 
 def _add_context(
