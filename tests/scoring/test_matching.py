@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.values import check_values
 from tf_tokclf.data.sentence import Span
 from tf_tokclf.scoring.counts import Counts
-from tf_tokclf.scoring.matching import SpanArrays, lenient_counts
+from tf_tokclf.scoring.matching import SpanArrays, align_spans, best_matching, lenient_counts, overlapping_pairs
 
 TYPES = ("X", "Y")
 
@@ -75,3 +76,119 @@ def test_a_long_prediction_is_credited_once():
     assert counts["type"].correct == 1
     assert counts["partial"].correct == 0.5
     assert counts["partial"].f1 == pytest.approx(2 * 0.5 / 4)
+
+
+def test_values():
+    check_values(SpanArrays, slots=True, by_identity=True)
+    columns = arrays([Span(0, 1, "X"), Span(2, 5, "Y")])
+    assert len(columns) == 2
+    kept = columns.keep(np.array([False, True]))
+    assert (kept.start.tolist(), kept.end.tolist(), kept.type.tolist()) == ([2], [5], [1])
+
+
+@given(gold=spans(), predicted=spans())
+def test_overlapping_pairs_are_all_of_them_in_order(gold, predicted):
+    expected = [(i, j) for i, a in enumerate(gold) for j, b in enumerate(predicted) if overlap(a, b)]
+    of_gold, of_predicted = overlapping_pairs(arrays(gold), arrays(predicted))
+    assert list(zip(of_gold.tolist(), of_predicted.tolist())) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(gold=spans(), predicted=spans(), data=st.data())
+def test_a_matching_is_one_to_one_and_weighs_most(gold, predicted, data):
+    pairs = [(i, j) for i, a in enumerate(gold) for j, b in enumerate(predicted) if overlap(a, b)]
+    weights = data.draw(st.lists(st.integers(1, 9), min_size=len(pairs), max_size=len(pairs)))
+    chosen = best_matching(pairs, weights)
+    assert chosen == sorted(chosen)
+    for side in (0, 1):
+        assert len({pairs[k][side] for k in chosen}) == len(chosen)
+    by_pair = {(gold[i], predicted[j]): weight for (i, j), weight in zip(pairs, weights)}
+
+    def credit(a: Span, b: Span) -> int:
+        return by_pair.get((a, b), by_pair.get((b, a), 0))
+
+    assert sum(weights[k] for k in chosen) == best_total(gold, predicted, credit)
+
+
+def test_among_equal_matchings_the_earlier_pairs_are_taken():
+    assert best_matching([(0, 0), (0, 1)], [1, 1]) == [0]
+    assert best_matching([(0, 0), (1, 0), (1, 1), (2, 1)], [1, 1, 1, 1]) == [0, 2]
+    assert best_matching([], []) == []
+
+
+def best_shared(gold, predicted) -> tuple[int, int, int, int]:
+    """Equal bounds, then equal types, then pairs, then shared words, of the best matching there is."""
+    short, long = sorted((gold, predicted), key=len)
+    qualities = []
+    for some in permutations(long, len(short)):
+        pairs = [(a, b) for a, b in zip(short, some) if overlap(a, b)]
+        qualities.append(quality(pairs))
+    return max(qualities)
+
+
+def quality(pairs) -> tuple[int, int, int, int]:
+    shared = [min(a.end, b.end) - max(a.start, b.start) for a, b in pairs]
+    return sum(bounds(a, b) for a, b in pairs), sum(a.type == b.type for a, b in pairs), len(pairs), sum(shared)
+
+
+@settings(max_examples=200, deadline=None)
+@given(gold=spans(), predicted=spans())
+def test_spans_are_aligned_by_bounds_types_pairs_and_shared_words(gold, predicted):
+    aligned = align_spans(gold[::-1], predicted[::-1])
+    assert sorted(a for a, _ in aligned if a) == sorted(gold)
+    assert sorted(b for _, b in aligned if b) == sorted(predicted)
+    assert quality([(a, b) for a, b in aligned if a and b]) == best_shared(gold, predicted)
+    starts = [min(span for span in pair if span) for pair in aligned]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "partners"),
+    [
+        # Equal bounds before two equal types.
+        ([(0, 2, "X")], [(0, 2, "Y")], [((0, 2, "X"), (0, 2, "Y"))]),
+        # An equal type before more shared words.
+        (
+            [(0, 4, "X")],
+            [(0, 3, "Y"), (3, 4, "X")],
+            [((0, 3, "Y"), None), ((0, 4, "X"), (3, 4, "X"))],
+        ),
+        # More shared words where all else is equal.
+        (
+            [(0, 5, "X")],
+            [(0, 2, "Y"), (2, 5, "Y")],
+            [((0, 2, "Y"), None), ((0, 5, "X"), (2, 5, "Y"))],
+        ),
+        # Two pairs before one that shares more.
+        (
+            [(0, 2, "X"), (2, 6, "X")],
+            [(1, 5, "Y"), (5, 6, "Y")],
+            [((0, 2, "X"), (1, 5, "Y")), ((2, 6, "X"), (5, 6, "Y"))],
+        ),
+        # One equal type before two pairs of other types.
+        (
+            [(0, 2, "X"), (2, 4, "Y")],
+            [(0, 1, "Z"), (1, 3, "Y")],
+            [((0, 2, "X"), (0, 1, "Z")), ((2, 4, "Y"), (1, 3, "Y"))],
+        ),
+    ],
+)
+def test_what_spans_are_held_against(gold, predicted, partners):
+    aligned = align_spans([Span(*x) for x in gold], [Span(*x) for x in predicted])
+    found = {tuple(sorted((s.start, s.end, s.type) for s in pair if s)) for pair in aligned}
+    assert found == {tuple(sorted(x for x in pair if x)) for pair in partners}
+
+
+def test_spans_that_touch_are_no_pair():
+    first, second = arrays([Span(0, 2, "X")]), arrays([Span(2, 3, "X")])
+    assert {c.correct for c in lenient_counts(first, second).values()} == {0}
+    assert align_spans([Span(0, 2, "X")], [Span(2, 3, "X")]) == [(Span(0, 2, "X"), None), (None, Span(2, 3, "X"))]
+    assert align_spans([], []) == []
+
+
+def test_counts_are_whole_numbers_but_for_halves():
+    counts = lenient_counts(arrays([Span(0, 2, "X")]), arrays([Span(0, 1, "X"), Span(3, 4, "Y")]))
+    assert repr(counts) == (
+        "{'partial': Counts(correct=0.5, predicted=2, gold=1), 'boundary': Counts(correct=0, predicted=2, gold=1),"
+        " 'type': Counts(correct=1, predicted=2, gold=1)}"
+    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_tokclf.data.schemes import RULES, Scheme, label_for, labels_of
+from tests.values import check_values
+from tf_tokclf.data.schemes import RULES, Scheme, label_for, labels_of, spans_of
 from tf_tokclf.data.sentence import Span
 from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.counts import Counts
-from tf_tokclf.scoring.scores import Scorer, score_sentences
+from tf_tokclf.scoring.scores import MODES, Scorer, Scores, numbers, score_sentences
 
 SPAN_SCHEMES = [scheme for scheme in Scheme if scheme is not Scheme.NONE]
 # Letters that seqeval does not know, by those it does; and its classes for the strict reading.
@@ -181,6 +183,190 @@ def test_json_is_json_and_says_how_the_score_was_made():
     assert result["modes"]["conlleval"]["f1"] == 1
     assert result["modes"]["strict"]["f1"] == 0
     assert result["n_unseen_words"] == 3
+
+
+ROWS = [
+    ("New York saw Rome", "B-X I-X O B-Y", "B-X I-X B-Y O"),
+    (".", "O", "O"),
+    ("Rome ,", "I-X O", "B-X O"),
+    ("New York !", "B-X I-X O", "B-Y O O"),
+]
+
+
+def scored(mode="conlleval") -> Scores:
+    scorer = Scorer(Scheme.IOB2, mode=mode)
+    for words, gold, predicted in ROWS:
+        scorer.add(gold.split(), predicted.split(), words.split())
+    return scorer.scores()
+
+
+def row(correct, predicted, gold):
+    ratios = (correct / predicted if predicted else 0, correct / gold, 2 * correct / (predicted + gold))
+    said = dict(zip(("precision", "recall", "f1", "support"), (*ratios, gold)))
+    return {**said, "correct": correct, "predicted": predicted}
+
+
+def test_json_by_hand():
+    result = scored().with_facts(n_unseen_words=0).with_facts(n_truncated_words=4).to_json()
+    macro = {"precision": 0.5, "recall": pytest.approx(1 / 3), "f1": 0.4, "support": 4}
+    weighted = {"precision": 0.75, "recall": 0.5, "f1": pytest.approx(0.6), "support": 4}
+    assert result == {
+        "scheme": "IOB2",
+        "mode": "conlleval",
+        "unit": "span",
+        "overall": row(2, 4, 4),
+        "macro": macro,
+        "weighted": weighted,
+        "by_type": {"X": row(2, 2, 3), "Y": row(0, 2, 1)},
+        "token_accuracy": 0.5,
+        "token_accuracy_without_o": pytest.approx(2 / 6),
+        "n_sentences": 4,
+        "n_words": 10,
+        "n_unseen_words": 0,
+        "n_truncated_words": 4,
+        "modes": {"conlleval": row(2, 4, 4), "strict": row(1, 4, 3)},
+        "lenient": {"partial": row(2.5, 4, 4), "boundary": row(2, 4, 4), "type": row(2, 4, 4)},
+        "surface_forms": {"overall": row(2, 4, 3), "by_type": {"X": row(2, 2, 2), "Y": row(0, 2, 1)}},
+    }
+    assert list(result["by_type"]) == list(result["surface_forms"]["by_type"]) == ["X", "Y"]
+    json.dumps(result)
+
+
+def test_the_strict_mode_is_strict_in_all_that_is_said():
+    result = scored("strict").to_json()
+    assert (result["mode"], result["overall"], result["n_words"]) == ("strict", row(1, 4, 3), 10)
+    assert result["modes"] == {"conlleval": row(2, 4, 4), "strict": row(1, 4, 3)}
+    assert result["lenient"]["type"] == row(1, 4, 3)
+    assert result["surface_forms"]["by_type"] == {"X": row(1, 2, 1), "Y": row(0, 2, 1)}
+    other = scored().in_mode("strict")
+    assert (other.mode, other.overall, other.by_type) == ("strict", Counts(1, 4, 3), scored("strict").by_type)
+    assert score_sentences([(["I-X"], ["B-X"])], Scheme.IOB2, mode="strict").overall == Counts(0, 1, 0)
+    assert MODES == ("conlleval", "strict")
+
+
+def test_json_without_a_scheme_by_hand():
+    result = score_sentences([(["N", "V"], ["N", "N"]), (["O"], ["O"])], Scheme.NONE).to_json()
+    assert result == {
+        "scheme": "none",
+        "mode": None,
+        "unit": "word",
+        "overall": row(2, 3, 3),
+        "macro": {"precision": 0.5, "recall": pytest.approx(2 / 3), "f1": pytest.approx((1 + 2 / 3) / 3), "support": 3},
+        "weighted": {
+            "precision": 0.5,
+            "recall": pytest.approx(2 / 3),
+            "f1": pytest.approx((1 + 2 / 3) / 3),
+            "support": 3,
+        },
+        "by_type": {"N": row(1, 2, 1), "O": row(1, 1, 1), "V": row(0, 0, 1)},
+        "token_accuracy": pytest.approx(2 / 3),
+        "token_accuracy_without_o": None,
+        "n_sentences": 2,
+        "n_words": 3,
+    }
+
+
+def test_numbers_of_averages_have_no_counts():
+    assert set(numbers(scored().macro)) == {"precision", "recall", "f1", "support"}
+
+
+def test_values_and_what_they_hold_unless_told():
+    check_values(Scores, by_identity=True)
+    bare = Scores(Scheme.NONE, "strict", {}, 0, 0, 0, 0)
+    assert (bare.lenient, bare.surface, bare.facts, bare.has_spans) == ({}, None, {}, False)
+    assert scored().with_facts(a=1).with_facts(b=2, a=3).facts == {"a": 3, "b": 2}
+    assert {type(value) for value in (scored().n_words, scored().n_right_words, scored().n_inside_words)} == {int}
+    scorer = Scorer(Scheme.IOB2)
+    assert (scorer.mode, scorer.scheme) == ("conlleval", Scheme.IOB2)
+    assert score_sentences([], Scheme.IOB2).mode == "conlleval"
+
+
+def test_scores_may_be_asked_for_at_any_time(monkeypatch):
+    for at_once in (1, 3, 4, 100):
+        monkeypatch.setattr("tf_tokclf.scoring.scores._WORDS_AT_ONCE", at_once)
+        scorer = Scorer(Scheme.IOB2)
+        for n, (words, gold, predicted) in enumerate(ROWS, 1):
+            assert scorer.scores().n_sentences == n - 1
+            scorer.add(gold.split(), predicted.split(), words.split())
+        assert scorer.scores().to_json() == scorer.scores().to_json() == scored().to_json()
+
+
+def test_the_words_are_counted_when_there_are_enough(monkeypatch):
+    """Only counts are kept: the labels of a sentence are let go."""
+    monkeypatch.setattr("tf_tokclf.scoring.scores._WORDS_AT_ONCE", 3)
+    asked = []
+
+    class Labels(list):
+        def __iter__(self):
+            asked.append(len(self))
+            return super().__iter__()
+
+    scorer = Scorer(Scheme.IOB2)
+    for n in (2, 1, 2, 3):
+        scorer.add(Labels(["O"] * n), ["O"] * n)
+    assert asked == [2, 1, 2, 3]
+    assert scorer.scores().n_words == 8
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_surface_forms_are_sets_of_forms(mode, data):
+    scheme = data.draw(st.sampled_from(SPAN_SCHEMES))
+    sentences = data.draw(sets(scheme))
+    scorer, kinds = Scorer(scheme, mode=mode), [set(), set(), set()]
+    for sentence in sentences:
+        words = data.draw(st.lists(st.sampled_from("ab"), min_size=len(sentence), max_size=len(sentence)))
+        gold, predicted = ([pair[side] for pair in sentence] for side in (0, 1))
+        scorer.add(gold, predicted, words)
+        found = [set(spans_of(labels, scheme, strict=mode == "strict")) for labels in (gold, predicted)]
+        for forms, spans in zip(kinds, (found[0] & found[1], found[1], found[0])):
+            forms |= {(span.type, tuple(words[span.start : span.end])) for span in spans}
+    expected = {t: Counts(*(sum(form[0] == t for form in forms) for forms in kinds)) for t in TYPES}
+    assert (scorer.scores().surface or {}) == {t: c for t, c in sorted(expected.items()) if c != Counts()}
+
+
+def test_spans_of_bare_prefixes_have_a_name():
+    scores = score_sentences([(["B", "I", "O"], ["B", "I", "B"])], Scheme.IOB2)
+    assert scores.by_type == {"_": Counts(1, 2, 1)}
+
+
+def test_without_words_there_are_no_surface_forms():
+    scores = score_sentences([(["B-X"], ["B-X"])], Scheme.IOB2)
+    assert scores.surface is None
+    assert "surface_forms" not in scores.to_json()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_counts_stand_in_the_row_of_their_sentence(data):
+    scheme = data.draw(st.sampled_from(SPAN_SCHEMES))
+    pairs = [tuple(zip(*s)) if s else ((), ()) for s in data.draw(sets(scheme))]
+    scores = score_sentences(pairs, scheme)
+    for number, (gold, predicted) in enumerate(pairs):
+        there, said = (set(spans_of(labels, scheme)) for labels in (gold, predicted))
+        counted = scores.table.per_sentence(TYPES)[number]
+        for counts, type_ in zip(counted.tolist(), TYPES):
+            assert counts == [sum(x.type == type_ for x in kind) for kind in (there & said, said, there)]
+    assert scores.n_sentences == len(pairs)
+    assert scores.n_right_words == sum(a == b for pair in pairs for a, b in zip(*pair))
+    assert scores.n_inside_words == sum(a != "O" for gold, _ in pairs for a in gold)
+
+
+def test_types_of_numbers():
+    table = scored().table
+    assert (table.sentence.dtype, table.type.dtype, table.counts.dtype) == (np.int64, np.int64, np.int32)
+    empty = score_sentences([], Scheme.IOB2).table
+    assert (empty.sentence.dtype, empty.type.dtype, empty.counts.dtype) == (np.int64, np.int64, np.int32)
+
+
+def test_the_sentence_of_another_length_is_numbered_from_the_first(monkeypatch):
+    monkeypatch.setattr("tf_tokclf.scoring.scores._WORDS_AT_ONCE", 2)
+    with pytest.raises(UserError) as error:
+        score_sentences([(["O"], ["O"])] * 3 + [(["O", "O"], ["O"])], Scheme.IOB2)
+    assert str(error.value) == (
+        "Sentence 4 has 2 gold labels but 1 predicted ones. Score predictions of the very same words."
+    )
 
 
 def test_sentences_of_different_length_are_named():

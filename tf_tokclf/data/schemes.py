@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum, auto
 from functools import cache, cached_property
 from typing import Literal, NamedTuple
 
@@ -62,9 +62,9 @@ class Role(IntEnum):
 class Begins(Enum):
     """When a span's first word is marked."""
 
-    NEVER = "never"
-    BETWEEN = "between touching spans of one type"
-    ALWAYS = "always"
+    NEVER = auto()
+    BETWEEN = auto()  # touching spans of one type
+    ALWAYS = auto()
 
 
 @dataclass(frozen=True)
