@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 
 import numpy as np
 import pytest
 
+from tests.values import check_values
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.scoring.bootstrap import compare, f1_intervals
-from tf_tokclf.scoring.counts import CountTable
+from tf_tokclf.scoring.bootstrap import LEVEL, N_SAMPLES, Difference, compare, f1_intervals, intervals_json
+from tf_tokclf.scoring.counts import Counts, CountTable
 from tf_tokclf.scoring.scores import score_sentences
 
 
@@ -32,6 +34,107 @@ def slow_interval(table: CountTable, n_samples: int, seed: int) -> tuple[float, 
         correct, predicted, gold = counts[rng.integers(0, len(counts), len(counts))].sum(axis=0)
         f1.append(2 * correct / (predicted + gold))
     return tuple(np.quantile(f1, [0.025, 0.975]))
+
+
+def test_differences_are_values():
+    check_values(Difference)
+    assert Difference(0.25, 0.75, (0.0, 1.0), 0.5).difference == 0.5
+
+
+def test_json_says_how_the_interval_was_made():
+    assert (N_SAMPLES, LEVEL) == (10_000, 0.95)
+    intervals = {"X": (0.1, 0.2), "": (0.3, 0.4), "A": (0.5, 0.6)}
+    by_type = {"X": [0.1, 0.2], "A": [0.5, 0.6]}
+    expected = {"level": 0.95, "n_samples": 10_000, "overall": [0.3, 0.4], "by_type": by_type}
+    assert intervals_json(intervals) == expected
+    other = intervals_json(intervals, n_samples=7, level=0.5)
+    assert other == {**expected, "level": 0.5, "n_samples": 7}
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 1000])
+def test_samples_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch, at_once):
+    a, b = random_table(1, 80), random_table(2, 80)
+    whole = f1_intervals(a, n_samples=60), compare([a], [b], n_samples=60)
+    monkeypatch.setattr("tf_tokclf.scoring.bootstrap._DRAWS_AT_ONCE", at_once)
+    assert (f1_intervals(a, n_samples=60), compare([a], [b], n_samples=60)) == whole
+
+
+def test_a_lower_level_is_a_narrower_interval():
+    a, b = random_table(1), random_table(2)
+    for intervals in (
+        lambda level: f1_intervals(a, n_samples=2000, level=level)[""],
+        lambda level: compare([a], [b], n_samples=2000, level=level)[""].interval,
+    ):
+        wide, narrow = intervals(0.95), intervals(0.5)
+        assert wide[0] < narrow[0] < narrow[1] < wide[1]
+        # Of a normal distribution: 1.96 to 0.674.
+        assert (wide[1] - wide[0]) / (narrow[1] - narrow[0]) == pytest.approx(2.9, rel=0.12)
+
+
+def test_the_interval_of_a_difference_is_that_of_resampling_sentences():
+    a, b = random_table(1, 100), random_table(2, 100, right=0.8)
+    counts = np.stack([t.per_sentence(["X", "Y"]).sum(axis=1) for t in (a, b)], axis=1)
+    rng = np.random.default_rng(3)
+    gaps = []
+    for _ in range(4000):
+        (ca, pa, ga), (cb, pb, gb) = counts[rng.integers(0, 100, 100)].sum(axis=0)
+        gaps.append(2 * cb / (pb + gb) - 2 * ca / (pa + ga))
+    found = compare([a], [b], n_samples=4000)[""]
+    assert found.interval == pytest.approx(tuple(np.quantile(gaps, [0.025, 0.975])), abs=0.012)
+    assert (found.a, found.b) == (pytest.approx(a.overall.f1), pytest.approx(b.overall.f1))
+
+
+def small_table(rows) -> CountTable:
+    """A sentence for each (correct, predicted, gold), all of type X."""
+    return CountTable(("X",), len(rows), np.arange(len(rows)), np.zeros(len(rows), int), np.array(rows, np.int32))
+
+
+def test_a_p_value_is_that_of_all_ways_to_change_places():
+    a = [(0, 1, 1), (0, 0, 2), (1, 1, 1), (0, 2, 1), (1, 1, 1), (0, 1, 1), (0, 0, 1), (1, 2, 1)]
+    b = [(1, 1, 1), (1, 2, 2), (1, 1, 1), (1, 1, 1), (0, 1, 1), (1, 1, 1), (1, 1, 1), (0, 0, 1)]
+
+    def f1(rows):
+        return sum((Counts(*row) for row in rows), Counts()).f1
+
+    gap = abs(f1(b) - f1(a))
+    gaps = []
+    for swaps in product((False, True), repeat=len(a)):
+        one = [y if swap else x for x, y, swap in zip(a, b, swaps)]
+        other = [x if swap else y for x, y, swap in zip(a, b, swaps)]
+        gaps.append(abs(f1(other) - f1(one)) >= gap - 1e-9)
+    found = compare([small_table(a)], [small_table(b)], n_samples=20_000)
+    assert 0.1 < np.mean(gaps) < 0.9
+    assert found["X"].p_value == found[""].p_value == pytest.approx(np.mean(gaps), abs=0.012)
+
+
+def test_a_p_value_is_never_below_what_the_samples_can_tell():
+    a, b = small_table([(0, 1, 1)] * 60), small_table([(1, 1, 1)] * 60)
+    assert compare([a], [b], n_samples=99)[""].p_value == 0.01
+
+
+def test_a_type_that_one_side_has_alone_is_compared():
+    a = small_table([(1, 1, 1)] * 3)
+    b = CountTable(("Z", "X"), 3, np.arange(3), np.array([0, 1, 1]), np.array([(0, 1, 0), (1, 1, 1), (0, 0, 1)]))
+    found = compare([a], [b], n_samples=50)
+    assert list(found) == ["X", "Z", ""]
+    assert (found["Z"].a, found["Z"].b, found["Z"].p_value) == (0, 0, 1)
+    assert (found["X"].a, found["X"].b) == (1, 2 / 3)
+    assert {type(x) for one in found.values() for x in (one.a, one.b, *one.interval, one.p_value)} == {float}
+
+
+def test_runs_of_a_system_are_averaged_sentence_by_sentence():
+    runs = [small_table([(1, 1, 1), (0, 1, 1)]), small_table([(0, 1, 1), (0, 0, 1)])]
+    found = compare(runs, [small_table([(0, 0, 1)] * 2)], n_samples=10)[""]
+    assert found.a == pytest.approx(2 * 0.5 / (1.5 + 2))
+    assert found.b == 0
+
+
+def test_other_seeds_are_other_samples():
+    a, b = random_table(1), random_table(2)
+    one, same, other = (compare([a], [b], n_samples=300, seed=seed)[""] for seed in (1, 1, 2))
+    assert one == same
+    assert one.interval != other.interval
+    assert one.p_value != other.p_value
 
 
 def test_interval_is_that_of_resampling_sentence_by_sentence():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
 
+from tests.values import check_values
+from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.scoring.comparison import compare_systems
+from tf_tokclf.scoring.bootstrap import N_SAMPLES, compare
+from tf_tokclf.scoring.comparison import Comparison, Source, System, compare_systems
 from tf_tokclf.scoring.predictions import Prediction, write_predictions
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
@@ -84,3 +88,160 @@ def test_what_is_missing_is_named(tmp_path):
         compare_systems([ARCADA, str(tmp_path / "nowhere")])
     with pytest.raises(UserError, match="holds no predictions for test"):
         compare_systems([ARCADA, str(tmp_path)])
+
+
+def test_values():
+    check_values(Source, Comparison)
+    check_values(System, by_identity=True)
+
+
+def test_json_by_hand(tmp_path):
+    names = [run(tmp_path / "a", 4), run(tmp_path / "b", 6)]
+    comparison = compare_systems(names, n_samples=200, seed=3)
+    result = comparison.to_json()
+    # Of 60 sentences 20 hold an X and 20 a Y. A wrong one misses them and predicts an X and a Y more.
+    tables = [[scores.table for scores in system.scores] for system in comparison.systems]
+    differences = compare(tables[0], tables[1], n_samples=200, seed=3)
+
+    def numbers(one):
+        return {"f1": [one.a, one.b], "difference": one.difference, "interval": one.interval, "p": one.p_value}
+
+    assert result["differences"] == [
+        {
+            "systems": ["a", "b"],
+            "overall": numbers(differences[""]),
+            "by_type": {"X": numbers(differences["X"]), "Y": numbers(differences["Y"])},
+            "right_in_first_only": [i + 1 for i in range(60) if i % 6 == 0 and i % 4],
+            "right_in_other_only": [i + 1 for i in range(60) if i % 4 == 0 and i % 6],
+        }
+    ]
+    for system, name, path, every in zip(result["systems"], "ab", names, (4, 6)):
+        right = sum(1 for i, gold in enumerate(GOLD) if i % every and "B-X" in gold)
+        wrong = len(range(0, 60, every))
+        f1 = 2 * right / (right + wrong + 20)
+        assert system["name"] == name
+        assert system["runs"] == [str(RunDir(Path(path)).predictions_for("test"))]
+        assert system["by_type"]["X"] == {"mean": f1, "standard_deviation": None, "runs": [f1]}
+        assert set(system["by_type"]) == {"X", "Y"}
+        overall = system["scores"][0]["overall"]["f1"]
+        assert system["f1"] == {"mean": overall, "standard_deviation": None, "runs": [overall]}
+        assert set(system) == {"name", "runs", "f1", "by_type", "scores"}
+    assert set(result) == {"systems", "differences"}
+
+
+def test_the_spread_is_that_of_the_runs(tmp_path):
+    named = ",".join(run(tmp_path / str(every), every) for every in (3, 4, 7))
+    comparison = compare_systems([named, f"other={named}"], n_samples=10)
+    f1 = comparison.systems[0].f1()
+    assert len(set(f1)) == 3
+    assert comparison.to_json()["systems"][1]["f1"] == {
+        "mean": pytest.approx(sum(f1) / 3),
+        "standard_deviation": pytest.approx(statistics.stdev(f1)),
+        "runs": f1,
+    }
+    assert comparison.systems[0].f1("X") == [s.by_type["X"].f1 for s in comparison.systems[0].scores]
+    assert comparison.systems[0].f1("none of these") == [0.0] * 3
+
+
+def test_a_sentence_is_won_where_every_run_of_a_side_is_right_and_every_other_wrong(tmp_path):
+    ours = ",".join(run(tmp_path / f"a{every}", every) for every in (4, 5))
+    theirs = ",".join(run(tmp_path / f"b{every}", every) for every in (2, 3))
+    first, other = compare_systems([ours, theirs], n_samples=10).split_sentences(1)
+    assert first.tolist() == [i for i in range(60) if i % 4 and i % 5 and i % 2 == 0 and i % 3 == 0]
+    assert other.tolist() == [i for i in range(60) if i % 2 and i % 3 and i % 4 == 0 and i % 5 == 0]
+
+
+def test_examples_are_the_sentences_as_both_labelled_them(tmp_path):
+    comparison = compare_systems(
+        [run(tmp_path / "a", 4), run(tmp_path / "b", 6), run(tmp_path / "c", 5)], n_samples=10
+    )
+    for other, every in ((1, 6), (2, 5)):
+        pairs = comparison.examples(other, [12, 5, 4])
+        wrong = ("B-Y", "B-X")
+        assert [(a.predicted, b.predicted) for a, b in pairs] == [
+            tuple(wrong if i % n == 0 else GOLD[i] for n in (4, every)) for i in (4, 5, 12)
+        ]
+
+
+def test_systems_are_compared_by_default_as_evaluate_scores(tmp_path):
+    names = [run(tmp_path / "a", 4), run(tmp_path / "b", 6)]
+    comparison = compare_systems(names)
+    assert comparison.systems[0].scores[0].mode == "conlleval"
+    tables = [[scores.table for scores in system.scores] for system in comparison.systems]
+    assert comparison.differences[0] == compare(*tables, n_samples=N_SAMPLES, seed=0)
+    strict = compare_systems(names, mode="strict", data=DataConfig(scheme="IOB1"), n_samples=10)
+    assert {s.mode for system in strict.systems for s in system.scores} == {"strict"}
+    assert {str(s.scheme) for system in strict.systems for s in system.scores} == {"IOB1"}
+
+
+def test_other_splits_and_gold_files(tmp_path):
+    for name, every in (("a", 4), ("b", 6)):
+        run(tmp_path / name, every)
+        path = RunDir(tmp_path / name).predictions_for("test")
+        path.rename(RunDir(tmp_path / name).predictions_for("validation"))
+    names = [str(tmp_path / name) for name in "ab"]
+    comparison = compare_systems(names, split="validation", n_samples=10)
+    assert [system.name for system in comparison.systems] == ["a", "b"]
+    gold = tmp_path / "gold.conll"
+    gold.write_text("a B-X\nb O\n", encoding="utf-8")
+    for name, label in (("one", "B-X"), ("two", "O")):
+        (tmp_path / name).write_text(f"a {label}\nb O\n", encoding="utf-8")
+    result = compare_systems([str(tmp_path / "one"), str(tmp_path / "two")], gold=gold, n_samples=10)
+    assert [system.f1() for system in result.systems] == [[1.0], [0.0]]
+
+
+def test_systems_of_one_name_go_by_their_paths(tmp_path):
+    names = [run(tmp_path / "x" / "model", 4), run(tmp_path / "y" / "model", 6), run(tmp_path / "other", 5)]
+    assert [system.name for system in compare_systems(names, n_samples=10).systems] == [*names[:2], "other"]
+
+
+def test_names_of_systems(tmp_path, monkeypatch):
+    ours, theirs = run(tmp_path / "a=b", 4), run(tmp_path / "c,d", 6)
+    comparison = compare_systems([ours, theirs, f"e={theirs}", f"f={ours}"], n_samples=10)
+    assert [system.name for system in comparison.systems] == ["a=b", "c,d", "e", "f"]
+    assert [len(system.sources) for system in comparison.systems] == [1, 1, 1, 1]
+    monkeypatch.chdir(ours)
+    assert compare_systems([".", theirs], n_samples=10).systems[0].name == "a=b"
+
+
+def test_a_run_with_runs_below_it_is_itself(tmp_path):
+    run(tmp_path / "a", 4)
+    for seed in ("2", "1"):
+        run(tmp_path / "a" / f"seed-{seed}", 5)
+    (tmp_path / "a" / "nothing").mkdir()
+    comparison = compare_systems([str(tmp_path / "a"), run(tmp_path / "b", 6)], n_samples=10)
+    paths = [source.path for source in comparison.systems[0].sources]
+    assert paths == [RunDir(tmp_path / "a").predictions_for("test")]
+    paths[0].unlink()
+    comparison = compare_systems([str(tmp_path / "a"), str(tmp_path / "b")], n_samples=10)
+    expected = [RunDir(tmp_path / "a" / f"seed-{seed}").predictions_for("test") for seed in (1, 2)]
+    assert [source.path for source in comparison.systems[0].sources] == expected
+
+
+def test_what_cannot_be_compared_says_why(tmp_path):
+    ours = run(tmp_path / "a", 3)
+    path = RunDir(Path(ours)).predictions_for("test")
+    short, other = tmp_path / "short.jsonl", tmp_path / "other.jsonl"
+    rows = [Prediction(("a", "b"), gold, gold) for gold in GOLD]
+    write_predictions(short, rows[:59])
+    write_predictions(other, [*rows[:7], *(Prediction(("a", "b"), gold, ("B-X", "B-X")) for gold in GOLD[7:])])
+    same = "Compare systems on the very same sentences."
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for names, message in (
+        ([ours], "There is nothing to compare with. Give at least two runs or files of predictions."),
+        ([ours, str(short)], f"{short}: has 59 sentences, {path} has 60. {same}"),
+        (
+            [ours, ours, str(other)],
+            f"{other}: 53 sentences have other gold labels than {path}, the first is number 8. {same}",
+        ),
+        ([ours, "nowhere"], "nowhere: is neither a run nor a file of predictions. Check the path."),
+        (
+            [ours, str(empty)],
+            f"{empty}: holds no predictions for test. Choose another --split,"
+            " or write them with `tf-tokclf evaluate`.",
+        ),
+    ):
+        with pytest.raises(UserError) as error:
+            compare_systems(names)
+        assert str(error.value) == message
