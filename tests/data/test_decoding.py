@@ -99,6 +99,12 @@ def test_words_that_no_model_saw_get_the_fallback_wherever_it_stands(decoding):
     assert decode(np.full((1, 2), np.nan), np.array([0, 1]), tags, decoding=decoding).tolist() == [1]
 
 
+def test_a_word_that_no_model_saw_gives_way_to_a_neighbour_that_can_be_but_one_label():
+    labels = LabelSet(("B-X", "E-X", "O"), Scheme.BIOES)
+    scores = np.array([[0.0, -np.inf, -np.inf], [np.nan] * 3])
+    assert decode(scores, np.array([0, 2]), labels, decoding="viterbi").tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("decoding", DECODINGS)
 def test_one_label_is_every_words(decoding):
     scores = np.array([[0.0], [np.nan]])
