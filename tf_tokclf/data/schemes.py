@@ -339,9 +339,7 @@ def span_table(
     type_ids = np.array([id_by_type[r.type] for r in readings], np.int64)[label_ids]
 
     opens_sentence = np.zeros(n_words, bool)
-    starts_in_range = np.asarray(sentence_starts)
-    opens_sentence[starts_in_range[starts_in_range < n_words]] = True
-    opens_sentence[0] = True
+    opens_sentence[sentence_starts[sentence_starts < n_words]] = True
     same_type = np.empty(n_words, bool)
     same_type[0] = False
     np.equal(type_ids[1:], type_ids[:-1], out=same_type[1:])
