@@ -122,6 +122,11 @@ def test_a_span_never_runs_over_a_sentences_end():
     assert scores.overall == Counts(correct=1, predicted=1, gold=2)
 
 
+def test_spans_of_one_end_are_told_apart():
+    gold, predicted = "O O B-X I-X I-X".split(), "B-Y I-Y I-Y I-Y I-Y".split()
+    assert score_sentences([(gold, predicted)], Scheme.IOB2).overall == Counts(0, 1, 1)
+
+
 def test_halves_add_up_to_the_whole():
     one, two = (["B-X", "O"], ["B-X", "B-Y"]), (["B-Y", "I-Y"], ["B-Y", "O"])
     halves = [score_sentences([pair], Scheme.IOB2).overall for pair in (one, two)]
@@ -354,6 +359,7 @@ def test_counts_stand_in_the_row_of_their_sentence(data):
 
 
 def test_types_of_numbers():
+    assert repr(scored().surface["X"]) == "Counts(correct=2, predicted=2, gold=2)"
     table = scored().table
     assert (table.sentence.dtype, table.type.dtype, table.counts.dtype) == (np.int64, np.int64, np.int32)
     empty = score_sentences([], Scheme.IOB2).table

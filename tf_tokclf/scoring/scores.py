@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
 from tf_tokclf.scoring.matching import SpanArrays, lenient_counts
 
 Mode = Literal["conlleval", "strict"]
-MODES: tuple[Mode, ...] = ("conlleval", "strict")
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 # Bare prefixes (`B`, `I`) spell spans without a type; this is what seqeval calls it.
 _NO_TYPE = "_"
@@ -259,7 +259,7 @@ class Scorer:
 
     def _spans(self, labels: np.ndarray, starts: np.ndarray, mode: Mode) -> SpanArrays:
         table = span_table(labels, starts, list(self._label_ids), self.scheme, mode == "strict")
-        type_ids = np.array([self._type_ids[name or _NO_TYPE] for name in table.types], np.int64)
+        type_ids = np.array([self._type_ids[name or _NO_TYPE] for name in table.types])
         return SpanArrays(table.starts, table.ends, type_ids[table.type_ids])
 
     def _add_surface_forms(self, *kinds: SpanArrays) -> None:
