@@ -158,6 +158,11 @@ def test_windows_come_in_the_order_of_sentences_and_words():
     assert list(zip(plan.own_first, plan.own_last)) == [(0, 1), (1, 5), (5, 8), (8, 9)]
 
 
+def test_a_sentence_that_fills_its_window_has_no_other():
+    plan = plan_windows(np.ones(5, int), np.array([0, 1, 5]), capacity=4, overlap=1)
+    assert list(zip(plan.sentence, plan.first, plan.last)) == [(0, 0, 1), (1, 1, 5)]
+
+
 def test_a_sentence_of_one_piece_too_many_is_cut_wherever_it_stands():
     for before in (0, 1):
         plan = plan_windows(np.ones(before + 5, int), np.array([0, before, before + 5]), capacity=4, overlap=0)

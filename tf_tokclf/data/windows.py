@@ -108,7 +108,7 @@ def _overlapping_runs(n_pieces: np.ndarray, capacity: int, overlap: int) -> list
             return runs
         # Far enough back for the overlap, yet so that the next word fits too: that alone moves on by a word at least.
         back = int(np.searchsorted(ends, ends[last] - overlap, "right")) - 1
-        room = int(np.searchsorted(ends, ends[last + 1] - capacity, "left"))
+        room = int(np.searchsorted(ends, ends[last + 1] - capacity))
         first = max(back, room)
 
 
