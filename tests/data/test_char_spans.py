@@ -192,6 +192,39 @@ def test_no_spans():
     assert not counts
 
 
+def test_of_two_spans_at_one_place_the_first_given_stays():
+    for types in ("AB", "BA"):
+        spans = [CharSpan(4, 12, type_) for type_ in types]
+        found = SpanRules("expand").word_spans(spans, TEXT, split_words(TEXT), ORIGIN, Counter())
+        assert found == [Span(1, 3, types[0])]
+
+
+def test_of_two_wrong_spans_the_longer_is_shown():
+    for places in ([(4, 6), (4, 10)], [(4, 10), (4, 6)]):
+        with pytest.raises(UserError, match=r"the span LOC 'New Yo' \(4 to 10\)"):
+            SpanRules().word_spans(
+                [CharSpan(*place, "LOC") for place in places], TEXT, split_words(TEXT), ORIGIN, Counter()
+            )
+
+
+def test_an_end_inside_a_character_is_an_error_too():
+    for unit, end in (("utf16", 3), ("byte", 4)):
+        with pytest.raises(UserError, match=f"X, 2 to {end}, is no place in a text of 4 characters"):
+            SpanRules(unit=unit).word_spans([CharSpan(2, end, "X")], "A 😀!", split_words("A 😀!"), ORIGIN, Counter())
+
+
+def test_counts_go_on_from_text_to_text():
+    counts: Counter[str] = Counter()
+    spans = [CharSpan(4, 12, "A"), CharSpan(4, 12, "A"), CharSpan(4, 7, "B"), CharSpan(0, 2, "C", "at")]
+    for _ in range(2):
+        SpanRules("drop").word_spans(spans, TEXT, split_words(TEXT), ORIGIN, counts)
+    assert counts == {
+        "spans given twice": 2,
+        "spans dropped: they overlap longer ones": 2,
+        "spans dropped: the text there is another": 2,
+    }
+
+
 def test_each_repetition_is_counted():
     counts: Counter[str] = Counter()
     SpanRules().word_spans([CharSpan(4, 12, "A")] * 4, TEXT, split_words(TEXT), ORIGIN, counts)

@@ -313,6 +313,21 @@ def test_a_split_is_encoded_the_same_in_any_batches(
     assert encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:] == whole
 
 
+def test_a_split_is_encoded_within_its_documents(tiny_bert: Path, tmp_path: Path):
+    path = tmp_path / "documents.jsonl"
+    rows = [("ada left", "one"), ("rome", "one"), ("paris", "two")]
+    path.write_text(
+        "".join(json.dumps({"text": text, "entities": [], "document": name}) + "\n" for text, name in rows),
+        encoding="utf-8",
+    )
+    data = DataConfig(train_file=str(path), scheme="IOB2")
+    splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
+    tokenizer = load_tokenizer(tiny_bert)
+    found = encode_split(splits.train, splits.labels, tokenizer, reading(context_sentences=2), use_cache=False)
+    expected = ["ada left rome", "ada left rome", "paris"]
+    assert found["input_ids"][:] == [tokenizer(text)["input_ids"] for text in expected]
+
+
 def test_batches_of_sentences_know_which_of_them_are_context(
     conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):

@@ -59,6 +59,12 @@ def test_the_number_of_bins_can_be_chosen():
     ]
 
 
+def test_a_score_lies_in_its_bin_whatever_its_type():
+    for score in np.arange(0.1, 1.0, 0.1).astype(np.float32):
+        (found,) = reliability(np.array([score]), [True]).bins
+        assert found.low <= found.mean_score < found.high
+
+
 def test_log_loss_by_hand():
     assert log_loss(np.array([0.5, 0.8]), np.array([True, False])) == pytest.approx(
         -(math.log(0.5) + math.log(0.2)) / 2

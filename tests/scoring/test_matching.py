@@ -165,11 +165,11 @@ def test_spans_are_aligned_by_bounds_types_pairs_and_shared_words(gold, predicte
             [(1, 5, "Y"), (5, 6, "Y")],
             [((0, 2, "X"), (1, 5, "Y")), ((2, 6, "X"), (5, 6, "Y"))],
         ),
-        # One equal type before two pairs of other types.
+        # One pair of an equal type before two pairs of others.
         (
-            [(0, 2, "X"), (2, 4, "Y")],
-            [(0, 1, "Z"), (1, 3, "Y")],
-            [((0, 2, "X"), (0, 1, "Z")), ((2, 4, "Y"), (1, 3, "Y"))],
+            [(0, 3, "X"), (3, 6, "Y")],
+            [(0, 1, "Z"), (2, 5, "X")],
+            [((0, 1, "Z"), None), ((0, 3, "X"), (2, 5, "X")), ((3, 6, "Y"), None)],
         ),
     ],
 )

@@ -197,7 +197,7 @@ def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: L
     if strategy == "first":
         result[later] = UNSCORED
     else:
-        result[later] = np.array(labels.continuation_ids, dtype=np.int32)[result[later]]
+        result[later] = np.array(labels.continuation_ids)[result[later]]
     return result
 
 
@@ -284,4 +284,4 @@ def _fingerprint(
         asdict(reading),
         n_embeddings,
     ]
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -87,5 +87,5 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     [5, 6, 0, 1, 2]
     """
     ends = np.cumsum(lengths)
-    numbers: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    numbers: np.ndarray = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
     return numbers

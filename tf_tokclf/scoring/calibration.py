@@ -73,7 +73,7 @@ def reliability(
     >>> round(reliability([0.9, 0.9, 0.9, 0.9], [True, True, True, False]).expected_calibration_error, 3)
     0.15
     """
-    values, hits = np.asarray(scores, np.float64), np.asarray(right, bool)
+    values, hits = np.asarray(scores, np.float64), np.asarray(right)
     bin_of = np.minimum((values * n_bins).astype(np.int64), n_bins - 1)
     bins = []
     for i in np.unique(bin_of).tolist():

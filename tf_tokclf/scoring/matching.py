@@ -35,7 +35,7 @@ class SpanArrays:
 def overlapping_pairs(gold: SpanArrays, predicted: SpanArrays) -> tuple[np.ndarray, np.ndarray]:
     """Indices of gold and predicted spans that share a word, both rising."""
     first = np.searchsorted(predicted.end, gold.start, side="right")
-    last = np.searchsorted(predicted.start, gold.end, side="left")
+    last = np.searchsorted(predicted.start, gold.end)
     n_pairs = np.maximum(last - first, 0)
     of_gold = np.repeat(np.arange(len(gold)), n_pairs)
     position = np.arange(n_pairs.sum()) - np.repeat(np.cumsum(n_pairs) - n_pairs, n_pairs)
@@ -116,9 +116,9 @@ def align_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
     n_words = sum(span.length for span in gold) + 1
 
     def weight(a: Span, b: Span) -> int:
-        same_bounds = (a.start, a.end) == (b.start, b.end)
+        # Spans of equal bounds overlap nothing else: they are a pair whatever their weight.
         shared = min(a.end, b.end) - max(a.start, b.start)
-        return ((same_bounds * n + (a.type == b.type)) * n + 1) * n_words + shared
+        return ((a.type == b.type) * n + 1) * n_words + shared
 
     weights = [weight(gold[i], predicted[j]) for i, j in pairs]
     chosen = [pairs[k] for k in best_matching(pairs, weights)]
