@@ -214,6 +214,12 @@ def test_rows_hold_the_pieces_of_their_plan(
     assert (windows.input_ids.dtype, windows.word.dtype) == (np.int32, np.int32)
 
 
+def test_documents_of_other_names_are_others(tiny_bert: Path):
+    encoder = Encoder(load_tokenizer(tiny_bert), reading(context_sentences=1))
+    for names, shown in ((["a", "a"], 4), (["a", "b"], 3), (["a", "a\0"], 3), (["", None], 4), (None, 4)):
+        assert encoder.windows([("ada",), ("rome",)], names).lengths.tolist() == [shown, shown]
+
+
 def test_no_words_make_no_rows(tiny_bert: Path):
     for sentences in ([], [(), ()]):
         windows = Encoder(load_tokenizer(tiny_bert), reading(), n_embeddings=5).windows(sentences)

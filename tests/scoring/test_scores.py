@@ -123,7 +123,7 @@ def test_a_span_never_runs_over_a_sentences_end():
 
 
 def test_spans_of_one_end_are_told_apart():
-    gold, predicted = "O O B-X I-X I-X".split(), "B-Y I-Y I-Y I-Y I-Y".split()
+    gold, predicted = ["O", "O", "B-X", "I-X", "I-X"], ["B-Y", "I-Y", "I-Y", "I-Y", "I-Y"]
     assert score_sentences([(gold, predicted)], Scheme.IOB2).overall == Counts(0, 1, 1)
 
 
