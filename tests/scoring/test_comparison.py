@@ -228,6 +228,9 @@ def test_what_cannot_be_compared_says_why(tmp_path):
     same = "Compare systems on the very same sentences."
     empty = tmp_path / "empty"
     empty.mkdir()
+    (tmp_path / "none.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"none\.jsonl"):
+        compare_systems([ours, str(tmp_path / "none.jsonl")])
     for names, message in (
         ([ours], "There is nothing to compare with. Give at least two runs or files of predictions."),
         ([ours, str(short)], f"{short}: has 59 sentences, {path} has 60. {same}"),
