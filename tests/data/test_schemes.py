@@ -448,6 +448,7 @@ def test_labels_without_a_scheme_are_translated_to_themselves():
 def test_the_mask_of_no_labels_is_empty():
     start, between, end = transition_mask([], Scheme.IOB2)
     assert (start.shape, between.shape, end.shape) == ((0,), (0, 0), (0,))
+    assert (start.dtype, between.dtype, end.dtype) == (bool, bool, bool)
     assert {array.dtype for array in transition_mask(["O", "B-X"], Scheme.IOB2)} == {np.dtype(bool)}
 
 

@@ -129,6 +129,12 @@ def test_runs_of_a_system_are_averaged_sentence_by_sentence():
     assert found.b == 0
 
 
+def test_the_seed_is_0_unless_another_is_given():
+    a, b = random_table(1, 60), random_table(2, 60)
+    assert f1_intervals(a, n_samples=50) == f1_intervals(a, n_samples=50, seed=0)
+    assert compare([a], [b], n_samples=50) == compare([a], [b], n_samples=50, seed=0)
+
+
 def test_other_seeds_are_other_samples():
     a, b = random_table(1), random_table(2)
     one, same, other = (compare([a], [b], n_samples=300, seed=seed)[""] for seed in (1, 1, 2))
