@@ -102,7 +102,7 @@ def test_an_offset_inside_a_character_is_an_error():
         )
 
 
-MISFIT = "Choose span_policy expand, contract or drop, or mend it."
+MISFIT = "Mend it, or say what to do with such spans: --set data.span_policy=expand, contract or drop."
 
 
 @pytest.mark.parametrize(
