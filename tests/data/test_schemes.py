@@ -548,3 +548,8 @@ def test_where_detection_turns(sentences, scheme):
 )
 def test_names_of_labels_tell_a_scheme(names, scheme):
     assert scheme_of_names(names.split()) is scheme
+
+
+def test_read_strictly_a_prefix_of_another_scheme_is_outside():
+    assert spans_of(["B-X", "E-X"], Scheme.IOB2) == [Span(0, 2, "X")]
+    assert spans_of(["B-X", "E-X"], Scheme.IOB2, strict=True) == [Span(0, 1, "X")]
