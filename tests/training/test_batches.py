@@ -10,6 +10,7 @@ import pytest
 from datasets import Dataset
 
 from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.errors import UserError
 from tf_tokclf.training.batches import TrainingBatches, bucket_widths
 
 
@@ -67,6 +68,53 @@ def test_the_callers_random_numbers_stay_their_own(tiny_bert: Path):
     random.seed(5)
     list(batches.dataset(batches.plan(0)))
     assert random.random() == expected
+
+
+def budgeted(lengths: list[int], folder: Path, max_pieces: int, seed: int = 1) -> TrainingBatches:
+    tokenizer = load_tokenizer(folder)
+    return TrainingBatches(windows_of(lengths), tokenizer, batch_size=4, seed=seed, max_pieces=max_pieces)
+
+
+LENGTHS = [int(n) for n in np.random.default_rng(4).gamma(4, 4, 300).clip(3, 60)]
+
+
+def test_a_budget_in_pieces_fills_narrow_batches_with_more_windows(tiny_bert: Path):
+    batches = budgeted(LENGTHS, tiny_bert, max_pieces=256)
+    rows, sizes = [], {}
+    for batch in batches.dataset(batches.plan(2)):
+        n_windows, width = batch["input_ids"].shape
+        assert n_windows * width <= 256
+        sizes.setdefault(width, set()).add(n_windows)
+        rows += [int(row[0]) for row in batch["input_ids"].numpy()]
+    assert sorted(rows) == list(range(300))
+    assert max(sizes[min(sizes)]) > 3 * max(sizes[max(sizes)])
+
+
+@pytest.mark.parametrize("max_pieces", [60, 256, 100_000])
+def test_a_budget_in_pieces_makes_as_many_batches_in_every_epoch(tiny_bert: Path, max_pieces: int):
+    batches = budgeted(LENGTHS, tiny_bert, max_pieces=max_pieces)
+    assert [len(batches.plan(epoch)) for epoch in range(5)] == [len(batches)] * 5
+
+
+def test_a_budget_that_the_longest_window_is_more_than_is_refused(tiny_bert: Path):
+    with pytest.raises(UserError, match=r"max_pieces_per_batch 59 is less .* which has 60 pieces.* at least 60"):
+        len(budgeted([5, 60], tiny_bert, max_pieces=59))
+
+
+@pytest.mark.parametrize("max_pieces", [None, 40])
+def test_the_rest_of_an_epoch_is_the_same_batches(tiny_bert: Path, max_pieces: int | None):
+    """The batch that is not full used to move the borders of those behind it, so that a rest of the epoch differed."""
+    tokenizer = load_tokenizer(tiny_bert)
+    windows = windows_of([10] * 18 + [4] * 7)
+    batches = TrainingBatches(windows, tokenizer, batch_size=4, seed=3, max_pieces=max_pieces)
+
+    def rows(first: int) -> list[list[int]]:
+        return [batch["input_ids"][:, 0].numpy().tolist() for batch in batches.dataset(batches.plan(0)[first:])]
+
+    whole = rows(0)
+    assert whole == [batch.tolist() for batch in batches.plan(0).rows]
+    assert len(whole[-1]) == 4  # a full one stands behind the one that is not
+    assert [rows(first) for first in range(1, len(whole))] == [whole[first:] for first in range(1, len(whole))]
 
 
 def brute_force_padding(lengths: np.ndarray, n_widths: int) -> int:

@@ -13,6 +13,7 @@ from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.training.fitting import RunResult
 from tf_tokclf.training.history import read_history
+from tf_tokclf.training.plan import plan_run
 
 RUN_FILES = {
     "config.yaml",
@@ -173,6 +174,19 @@ def test_a_set_smaller_than_a_batch_trains(conll_files: dict[str, str], tiny_ber
     record = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **options)).history[0]
     assert record.train_loss == record.train_loss
     assert record.learning_rate > 0
+
+
+def test_the_schedule_ends_with_the_last_batch_of_a_budget_in_pieces(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    options = {"training.max_pieces_per_batch": 40, "training.gradient_accumulation_steps": 2}
+    options |= {"training.num_train_epochs": 2, "optimizer.learning_rate": 3e-3}
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", **options)
+    history = fit(config).history
+    n_steps = plan_run(config).schedule.n_steps
+    assert history[0].learning_rate == pytest.approx(3e-3 * (n_steps / 2 + 1) / n_steps)
+    assert history[-1].learning_rate == pytest.approx(3e-3 / n_steps)
+    assert history[-1].train_loss < history[0].train_loss
 
 
 def test_accumulated_batches_train_as_one_large_batch_does(

@@ -69,6 +69,7 @@ SETTINGS = (
         "training.per_device_train_batch_size",
         {**INT, "help": "Windows a batch.  [default: 16]"},
     ),
+    ("--max-pieces-per-batch", "training.max_pieces_per_batch", {**INT, "help": "Pieces a batch, in their place."}),
     (
         "--gradient-accumulation-steps",
         "training.gradient_accumulation_steps",

@@ -144,6 +144,9 @@ class TrainingConfig(Section):
     per_device_train_batch_size: Count = Field(
         16, description="windows a batch; several devices share them out, so that their number changes no result"
     )
+    max_pieces_per_batch: Count | None = Field(
+        None, description="pieces a batch with padding, in place of a number of windows; null: off"
+    )
     gradient_accumulation_steps: Count = Field(1, description="batches whose gradients make one step")
     seed: int = Field(42, ge=0, le=2**32 - 1, description="of the head, dropout and the order of batches")
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
@@ -165,6 +168,13 @@ class TrainingConfig(Section):
         10, description="minutes after which a checkpoint is due within an epoch; null: none by time"
     )
     deterministic: bool = Field(False, description="the same bits every time, at some cost in speed")
+
+    @property
+    def batch_text(self) -> str:
+        """What a batch holds, for people."""
+        if self.max_pieces_per_batch is not None:
+            return f"at most {self.max_pieces_per_batch:,} pieces"
+        return f"{self.per_device_train_batch_size} windows"
 
     @model_validator(mode="after")
     def _trackers_differ(self) -> TrainingConfig:

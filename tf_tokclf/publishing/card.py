@@ -484,7 +484,7 @@ def _training_facts(config: Config, results: Mapping[str, Any]) -> list[str]:
     facts = [
         f"epochs: {training.num_train_epochs}"
         + (f", the weights are those of epoch {results['best_epoch']}, best by dev F1" if results else ""),
-        f"batch: {training.per_device_train_batch_size} windows"
+        f"batch: {training.batch_text}"
         + (f" x {training.gradient_accumulation_steps}" if training.gradient_accumulation_steps > 1 else ""),
         f"AdamW: learning rate {optimizer.learning_rate:g}, weight decay {optimizer.weight_decay:g}, "
         f"linear decay, warm-up {optimizer.warmup_ratio:g} of the steps, "

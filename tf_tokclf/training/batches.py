@@ -2,7 +2,9 @@
 
 Windows are grouped by width; each width has its own `Dataset.to_tf_dataset` with a collator that always pads to that
 width, so shapes are never guessed, and `choose_from_datasets` mixes the widths in our order. All batches of an epoch
-are full but the last of the widest group: what is left over in one width moves up into the next.
+are full but the last of the widest group: what is left over in one width moves up into the next. A batch is full by
+windows, or by pieces with padding, so that narrow batches have more windows than wide ones; then what fills half a
+batch of its width is one.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_tokclf.data.encoding import UNSCORED
+from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf, transformers
 
 if TYPE_CHECKING:
@@ -45,10 +48,18 @@ class TrainingBatches:
     """The batches of every epoch over encoded windows (columns input_ids and labels)."""
 
     def __init__(
-        self, windows: Dataset, tokenizer: PreTrainedTokenizerFast, *, batch_size: int, seed: int
+        self,
+        windows: Dataset,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        batch_size: int,
+        seed: int,
+        max_pieces: int | None = None,
     ) -> None:
+        """batch_size: windows a batch. max_pieces: in its place, pieces a batch, padding included."""
         self.windows = windows
         self.batch_size = batch_size
+        self.max_pieces = max_pieces
         self.seed = seed
         self._tokenizer = tokenizer
 
@@ -65,9 +76,39 @@ class TrainingBatches:
         """The few widths that windows are padded to, rising."""
         return bucket_widths(self.lengths)
 
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Windows in a full batch of each width. Raises UserError where a window alone is more than `max_pieces`."""
+        if self.max_pieces is None:
+            return np.full(len(self.widths), self.batch_size)
+        if self.widths[-1] > self.max_pieces:
+            raise UserError(
+                f"training.max_pieces_per_batch {self.max_pieces} is less than the longest window, which has "
+                f"{self.widths[-1]} pieces.",
+                hint=f"Give at least {self.widths[-1]}, or --max-length {self.max_pieces}.",
+            )
+        return self.max_pieces // self.widths
+
+    @cached_property
+    def _n_batches(self) -> int:
+        n_batches = left_over = 0
+        for n_rows, size in zip(np.bincount(np.searchsorted(self.widths, self.lengths)), self.sizes):
+            n_own, left_over = self._cut(left_over + int(n_rows), int(size))
+            n_batches += n_own
+        return n_batches + (left_over > 0)
+
+    def _cut(self, n_rows: int, size: int) -> tuple[int, int]:
+        """How many batches so many windows of one width make, and how many of them move up into the next width.
+
+        Full batches in pieces are few in small sets, so that what moves up counts: a batch that is half full stays.
+        (SNIPS' sample at 1,024 pieces: 10.1 % of them padding when all moves up, 6.4 % so, in 27 batches both times.)
+        """
+        n_full, rest = divmod(n_rows, size)
+        return (n_full + 1, 0) if self.max_pieces is not None and 2 * rest >= size else (n_full, rest)
+
     def __len__(self) -> int:
-        """Batches in an epoch, the same in each."""
-        return -(-len(self.windows) // self.batch_size)
+        """Batches in an epoch, the same in each: how many windows have which width does not depend on their order."""
+        return self._n_batches if len(self.windows) else 0
 
     def plan(self, epoch: int) -> BatchPlan:
         """Which windows stand in which batch of `epoch` (from 0), and the batches' order."""
@@ -76,11 +117,11 @@ class TrainingBatches:
         bucket = np.searchsorted(self.widths, self.lengths[shuffled])
         batches: list[tuple[int, np.ndarray]] = []
         left_over = np.zeros(0, dtype=np.int64)
-        for i, width in enumerate(self.widths):
+        for i, (width, size) in enumerate(zip(self.widths.tolist(), self.sizes.tolist())):
             rows = np.concatenate([left_over, shuffled[bucket == i]])
-            n_full = len(rows) // self.batch_size * self.batch_size
-            batches += [(width, batch) for batch in rows[:n_full].reshape(-1, self.batch_size)]
-            left_over = rows[n_full:]
+            _, n_left_over = self._cut(len(rows), size)
+            own, left_over = np.split(rows, [len(rows) - n_left_over])
+            batches += [(width, own[first : first + size]) for first in range(0, len(own), size)]
         if len(left_over):
             batches.append((int(self.lengths[left_over].max()), left_over))
         order = chance.permutation(len(batches))
@@ -88,23 +129,28 @@ class TrainingBatches:
 
     def dataset(self, plan: BatchPlan) -> tf.data.Dataset:
         """Batches of input_ids, attention_mask and labels, (batch_size, width) int each, in the order of `plan`."""
-        widths = np.unique(plan.widths)
+        # Batches that are not full stand alone: among full ones of their width they would move borders.
+        sizes = np.fromiter(map(len, plan.rows), np.int64, len(plan))
+        shapes, shape_of_batch = np.unique(np.stack([sizes, plan.widths], axis=1), axis=0, return_inverse=True)
         random_state = random.getstate()
-        parts = [self._one_width(plan, int(width)) for width in widths]
+        parts = [
+            self._one_shape(np.concatenate([plan.rows[j] for j in np.flatnonzero(shape_of_batch == i)]), *shape)
+            for i, shape in enumerate(shapes.tolist())
+        ]
         # to_tf_dataset draws from Python's random numbers; the caller's stay as they were.
         random.setstate(random_state)
-        choices = tf.data.Dataset.from_tensor_slices(np.searchsorted(widths, plan.widths).astype(np.int64))
+        choices = tf.data.Dataset.from_tensor_slices(shape_of_batch.astype(np.int64))
         joined = tf.data.Dataset.choose_from_datasets(parts, choices, stop_on_empty_dataset=False)
         counted = joined.apply(tf.data.experimental.assert_cardinality(len(plan)))
         # A batch takes 5 ms to make. On a CPU, made beside a step it slowed the steps by ten times that.
         return counted.prefetch(tf.data.AUTOTUNE) if tf.config.list_physical_devices("GPU") else counted
 
-    def _one_width(self, plan: BatchPlan, width: int) -> tf.data.Dataset:
-        batches = [rows for rows, w in zip(plan.rows, plan.widths) if w == width]
+    def _one_shape(self, rows: np.ndarray, size: int, width: int) -> tf.data.Dataset:
+        """Batches of shape (size, width) of the windows `rows`, in that order."""
         collator = FixedWidthCollator(self._tokenizer, width)
-        part = self.windows.select(np.concatenate(batches)).to_tf_dataset(
+        part = self.windows.select(rows).to_tf_dataset(
             columns=["input_ids", "attention_mask", "labels"],
-            batch_size=self.batch_size,
+            batch_size=size,
             shuffle=False,
             collate_fn=collator,
             drop_remainder=False,

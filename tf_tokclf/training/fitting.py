@@ -400,11 +400,14 @@ def _groups(batches: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _out_of_memory(plan: RunPlan) -> JobError:
-    size = plan.config.training.per_device_train_batch_size
-    group = plan.config.training.gradient_accumulation_steps
+    training = plan.config.training
     length = plan.info.reading.max_length
+    if training.max_pieces_per_batch is not None:
+        half = f"--max-pieces-per-batch {max(training.max_pieces_per_batch // 2, length)}"
+    else:
+        half = f"--per-device-train-batch-size {max(training.per_device_train_batch_size // 2, 1)}"
+    half += f" --gradient-accumulation-steps {training.gradient_accumulation_steps * 2}"
     return JobError(
-        f"out of memory with batches of {size} windows of up to {length} pieces. Try "
-        f"--per-device-train-batch-size {max(size // 2, 1)} --gradient-accumulation-steps {group * 2}, which trains "
-        f"the same, or --max-length {max(length // 2, 32)}."
+        f"out of memory with batches of {training.batch_text}, windows being of up to {length} pieces. Try {half}, "
+        f"which trains the same, or --max-length {max(length // 2, 32)}."
     )

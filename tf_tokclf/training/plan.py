@@ -78,7 +78,13 @@ def plan_run(config: Config) -> RunPlan:
         n_embeddings=model_config(folder).get("vocab_size"),
     )
     training = config.training
-    batches = TrainingBatches(windows, tokenizer, batch_size=training.per_device_train_batch_size, seed=training.seed)
+    batches = TrainingBatches(
+        windows,
+        tokenizer,
+        batch_size=training.per_device_train_batch_size,
+        max_pieces=training.max_pieces_per_batch,
+        seed=training.seed,
+    )
     if not len(batches):
         raise UserError("the training sentences hold no words.", hint="Check the train file and how it is read.")
     n_steps = -(-len(batches) // training.gradient_accumulation_steps) * training.num_train_epochs
@@ -128,7 +134,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     reading = plan.info.reading
     sizes = [f"{split.name} {len(split):,} sentences, {split.n_words:,} words" for split in plan.splits]
     n_windows = len(plan.batches.windows)
-    batch = f"{training.per_device_train_batch_size} windows"
+    batch = training.batch_text
     if training.gradient_accumulation_steps > 1:
         batch += f" x {training.gradient_accumulation_steps} batches a step"
     rate = f"{optimizer.learning_rate:g}, "
