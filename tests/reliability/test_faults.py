@@ -320,7 +320,7 @@ def test_memory_that_runs_out_in_a_batch_is_a_failed_job(tiny_classifier: Path):
 
     tagger = Tagger.load(tiny_classifier, batch_size=8).with_forward(forward)
     with pytest.raises(JobError, match=r"8 windows of \d+ pieces at once. Try --per-device-eval-batch-size 4"):
-        tagger(["ada saw rome"] * 8)
+        tagger(["ada saw rome"] * 16)
 
 
 def command(*args: str | Path) -> list[str]:

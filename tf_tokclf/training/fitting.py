@@ -408,6 +408,6 @@ def _out_of_memory(plan: RunPlan) -> JobError:
         half = f"--per-device-train-batch-size {max(training.per_device_train_batch_size // 2, 1)}"
     half += f" --gradient-accumulation-steps {training.gradient_accumulation_steps * 2}"
     return JobError(
-        f"out of memory with batches of {training.batch_text}, windows being of up to {length} pieces. Try {half}, "
+        f"out of memory with batches of {training.batch_text} and windows of up to {length} pieces. Try {half}, "
         f"which trains the same, or --max-length {max(length // 2, 32)}."
     )

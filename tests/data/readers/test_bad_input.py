@@ -119,7 +119,7 @@ TABLE = {
         "a.jsonl",
         b'{"text": "in Paris", "entities": [[3, 5, "LOC"]]}\n',
         {},
-        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Choose span_policy",
+        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Mend it, or say what to do",
     ),
     "span with white space": (
         "a.jsonl",
