@@ -117,6 +117,21 @@ def test_the_rest_of_an_epoch_is_the_same_batches(tiny_bert: Path, max_pieces: i
     assert [rows(first) for first in range(1, len(whole))] == [whole[first:] for first in range(1, len(whole))]
 
 
+@pytest.mark.parametrize("max_pieces", [None, 256])
+def test_for_a_compiler_each_width_has_one_shape(tiny_bert: Path, max_pieces: int | None):
+    tokenizer = load_tokenizer(tiny_bert)
+    options = {"batch_size": 16, "max_pieces": max_pieces, "one_shape_a_width": True}
+    batches = TrainingBatches(windows_of(LENGTHS), tokenizer, seed=1, **options)
+    shapes, rows = set(), []
+    for batch in batches.dataset(batches.plan(1)):
+        labels = batch["labels"].numpy()
+        shapes.add(labels.shape)
+        scored = (labels != -100).any(axis=1)
+        rows += batch["input_ids"].numpy()[scored, 0].tolist()
+    assert sorted(rows) == list(range(300))
+    assert len(shapes) == len({width for _, width in shapes}) <= 4
+
+
 def brute_force_padding(lengths: np.ndarray, n_widths: int) -> int:
     from itertools import combinations
 

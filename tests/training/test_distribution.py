@@ -98,6 +98,15 @@ def test_two_devices_train_what_one_does(bench: Bench, one: Path):
     assert_same_run(bench.root / "mirrored", one)
 
 
+def test_two_devices_average_what_one_does(bench: Bench):
+    calls = [bench.call("one-ema", "--ema-decay=0.8")]
+    calls.append(bench.call("mirrored-ema", "--ema-decay=0.8", "--strategy=mirrored", n_cpus=2))
+    for call in calls:
+        (ended,) = bench.server.run_together([call])
+        assert ended.code == 0, ended.stderr
+    assert_same_run(bench.root / "mirrored-ema", bench.root / "one-ema")
+
+
 @pytest.fixture(scope="module")
 def workers(bench: Bench, one: Path) -> list[Ended]:
     return bench.workers("workers")

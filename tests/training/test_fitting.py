@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tf_tokclf import Config, evaluate, fit, load, load_config
 from tf_tokclf.config.loading import save_config
@@ -187,6 +189,23 @@ def test_the_schedule_ends_with_the_last_batch_of_a_budget_in_pieces(
     assert history[0].learning_rate == pytest.approx(3e-3 * (n_steps / 2 + 1) / n_steps)
     assert history[-1].learning_rate == pytest.approx(3e-3 / n_steps)
     assert history[-1].train_loss < history[0].train_loss
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_a_compiled_step_trains_what_a_plain_one_does(
+    group: int, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    options = {"training.gradient_accumulation_steps": group, "training.num_train_epochs": 2}
+    plain, compiled = (
+        fit(config_for(conll_files, tiny_bert, tmp_path / str(jit), **options, **{"training.jit_compile": jit}))
+        for jit in (False, True)
+    )
+    for one, other in zip(plain.history, compiled.history):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=1e-3)
+        assert other.dev_loss == pytest.approx(one.dev_loss, rel=1e-3)
+    weights = [load_file(result.run.model / "model.safetensors") for result in (plain, compiled)]
+    for name, values in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], values, rtol=0, atol=2e-3, err_msg=name)
 
 
 def test_accumulated_batches_train_as_one_large_batch_does(

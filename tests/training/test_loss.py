@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_tokclf.model.backend import tf
+from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.training.loss import mean_loss, summed_loss
 
 
@@ -31,3 +31,13 @@ def test_it_is_the_mean_over_labelled_pieces():
     total, count = summed_loss(tf.constant(labels), tf.constant(logits))
     assert float(count) == len(expected) == 12
     assert float(total) == pytest.approx(sum(expected), rel=1e-6)
+
+
+def test_smoothing_is_kerass():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(3, 5, 4)).astype(np.float32), rng.integers(0, 4, (3, 5))
+    rival = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2, reduction="sum")
+    labels[1, 2] = -100
+    expected = rival(np.eye(4)[labels[labels >= 0]], logits[labels >= 0])
+    total, _ = summed_loss(tf.constant(labels), tf.constant(logits), smoothing=0.2)
+    assert float(total) == pytest.approx(float(expected), rel=1e-5)

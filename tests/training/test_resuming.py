@@ -51,11 +51,19 @@ class Bench:
             "training.deterministic": True,
         }
 
-    def fit(self, name: str, ending: Ending | None = None, *, resume: bool = True, **options: Any) -> Ended:
-        """Run it in the folder `name`, or go on with it."""
+    def fit(
+        self,
+        name: str,
+        ending: Ending | None = None,
+        *,
+        resume: bool = True,
+        more: tuple[str, ...] = (),
+        **options: Any,
+    ) -> Ended:
+        """Run it in the folder `name`, or go on with it; `more`: other settings."""
         folder = self.root / name
         assignments = [f"--set={key}={value}" for key, value in self.settings.items()]
-        flags = ["--resume"] if resume else []
+        flags = [*more, "--resume"] if resume else list(more)
         return self.server.run(["fit", *assignments, f"--output-dir={folder}", *flags], folder, ending, **options)
 
 
@@ -102,9 +110,9 @@ def outcome(run: RunDir) -> dict[str, Any]:
     }
 
 
-def differences(bench: Bench, name: str) -> list[str]:
+def differences(bench: Bench, name: str, expected_run: str = "undisturbed") -> list[str]:
     """Which parts of the outcome of run `name` are not those of the undisturbed run."""
-    expected, found = (outcome(RunDir(bench.root / run)) for run in ("undisturbed", name))
+    expected, found = (outcome(RunDir(bench.root / run)) for run in (expected_run, name))
     return [part for part in expected if expected[part] != found[part]]
 
 
@@ -147,6 +155,17 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench: Ben
     assert [ended.code for ended in disturbed.killed] == [-signal.SIGKILL] * 2
     assert disturbed.after_damage.code == 0, disturbed.after_damage.stderr
     assert differences(bench, "disturbed") == []
+
+
+def test_an_average_of_weights_and_a_budget_in_pieces_go_on_exactly(bench: Bench):
+    more = ("--ema-decay=0.9", "--max-pieces-per-batch=40")
+    undisturbed = bench.fit("averaged", resume=False, more=more)
+    assert undisturbed.code == 0, undisturbed.stderr
+    # In the middle of the second epoch, and while an epoch is saved.
+    for ending in (Ending(change=30), Ending(change=60, seconds=0.005)):
+        assert bench.fit("averaged-killed", ending, more=more).code == -signal.SIGKILL
+    assert bench.fit("averaged-killed", more=more).code == 0
+    assert differences(bench, "averaged-killed", "averaged") == []
 
 
 def test_ctrl_c_saves_and_tells_how_to_go_on(bench: Bench, disturbed: Disturbed):

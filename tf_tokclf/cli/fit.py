@@ -146,10 +146,17 @@ SETTINGS = (
     ),
     ("--sweep-trials", "sweep_trials", {**INT, "help": "Try so many of the combinations; chosen by what others gave."}),
     (
+        "--label-smoothing/--label-smoothing-factor",
+        "training.label_smoothing",
+        {**FLOAT, "help": "Share of the target that all labels have alike.  [default: 0]"},
+    ),
+    ("--ema-decay", "training.ema_decay", {**FLOAT, "help": "Score and save an average of the weights, say 0.99."}),
+    (
         "--freeze-embeddings",
         "training.freeze_embeddings",
         {"flag_value": True, "help": "Leave the encoder's embeddings as they are."},
     ),
+    ("--jit-compile", "training.jit_compile", {"flag_value": True, "help": "Compile gradients with XLA, on GPUs."}),
     ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
 )
 

@@ -152,6 +152,19 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: float16 on GPUs that are fast in it, bfloat16 on CPUs that have it, else float32"
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of each piece's target that is spread over all labels alike"
+    )
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="score and save an average of the weights, in which a step counts so much of what the next one "
+        "does; null: off",
+    )
+    jit_compile: bool = Field(
+        False, description="compile gradients with XLA, for a few shapes of batches; for GPUs: slower on CPUs"
+    )
     freeze_embeddings: bool = Field(False, description="leave the encoder's embeddings as they are")
     patience: PositiveInt | None = Field(None, description="epochs without a better dev score before stopping")
     logging_steps: PositiveInt = Field(50, description="steps between two lines of training loss")

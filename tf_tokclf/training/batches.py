@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # More widths pad less and cost more: the math library prepares each shape once, some 0.2 s a width on two cores.
 MAX_WIDTHS = 12
 MAX_PADDING = 0.06
+# A compiled step is compiled for each shape, for seconds.
+MAX_COMPILED_WIDTHS = 4
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,16 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         max_pieces: int | None = None,
+        one_shape_a_width: bool = False,
     ) -> None:
-        """batch_size: windows a batch. max_pieces: in its place, pieces a batch, padding included."""
+        """batch_size: windows a batch. max_pieces: in its place, pieces a batch, padding included.
+
+        one_shape_a_width: for compilers; batches of few widths, all filled up to full ones with unscored rows.
+        """
         self.windows = windows
         self.batch_size = batch_size
         self.max_pieces = max_pieces
+        self.one_shape_a_width = one_shape_a_width
         self.seed = seed
         self._tokenizer = tokenizer
 
@@ -74,7 +81,7 @@ class TrainingBatches:
     @cached_property
     def widths(self) -> np.ndarray:
         """The few widths that windows are padded to, rising."""
-        return bucket_widths(self.lengths)
+        return bucket_widths(self.lengths, max_widths=MAX_COMPILED_WIDTHS if self.one_shape_a_width else MAX_WIDTHS)
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -123,7 +130,9 @@ class TrainingBatches:
             own, left_over = np.split(rows, [len(rows) - n_left_over])
             batches += [(width, own[first : first + size]) for first in range(0, len(own), size)]
         if len(left_over):
-            batches.append((int(self.lengths[left_over].max()), left_over))
+            longest = int(self.lengths[left_over].max())
+            width = int(self.widths[np.searchsorted(self.widths, longest)]) if self.one_shape_a_width else longest
+            batches.append((width, left_over))
         order = chance.permutation(len(batches))
         return BatchPlan([batches[i][1] for i in order], np.array([batches[i][0] for i in order]))
 
@@ -146,8 +155,9 @@ class TrainingBatches:
         return counted.prefetch(tf.data.AUTOTUNE) if tf.config.list_physical_devices("GPU") else counted
 
     def _one_shape(self, rows: np.ndarray, size: int, width: int) -> tf.data.Dataset:
-        """Batches of shape (size, width) of the windows `rows`, in that order."""
-        collator = FixedWidthCollator(self._tokenizer, width)
+        """Batches of `size` of the windows `rows` in that order, padded to `width`."""
+        n_rows = int(self.sizes[np.searchsorted(self.widths, width)]) if self.one_shape_a_width else size
+        collator = FixedShapeCollator(self._tokenizer, n_rows, width)
         part = self.windows.select(rows).to_tf_dataset(
             columns=["input_ids", "attention_mask", "labels"],
             batch_size=size,
@@ -162,10 +172,11 @@ class TrainingBatches:
         return part.map(lambda batch: {name: tf.ensure_shape(batch[name], spec.shape) for name in sorted(batch)})
 
 
-class FixedWidthCollator:
-    """transformers' collator for token classification, always to one width."""
+class FixedShapeCollator:
+    """transformers' collator for token classification, always to one width and at least so many rows."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, width: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, n_rows: int, width: int) -> None:
+        self._n_rows = n_rows
         self._collator = transformers.DataCollatorForTokenClassification(
             tokenizer,
             padding="max_length",
@@ -175,10 +186,13 @@ class FixedWidthCollator:
         )
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-        """(rows, width) int64 input_ids, attention_mask and labels."""
+        """(rows, width) int64 input_ids, attention_mask and labels; rows that lack are the last one's, unscored."""
         rows = [{name: row[name].tolist() for name in ("input_ids", "labels")} for row in features]
         batch = self._collator(rows)
-        return {name: np.asarray(batch[name], dtype=np.int64) for name in ("input_ids", "attention_mask", "labels")}
+        lacking = ((0, max(self._n_rows - len(rows), 0)), (0, 0))
+        whole = {name: np.asarray(batch[name], dtype=np.int64) for name in ("input_ids", "attention_mask")}
+        labels = np.pad(np.asarray(batch["labels"], dtype=np.int64), lacking, constant_values=UNSCORED)
+        return {name: np.pad(values, lacking, mode="edge") for name, values in whole.items()} | {"labels": labels}
 
 
 def bucket_widths(lengths: np.ndarray, *, max_widths: int = MAX_WIDTHS, max_padding: float = MAX_PADDING) -> np.ndarray:

@@ -27,6 +27,7 @@ from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.run_dir import RunDir, write_json
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.training.averaging import WeightAverage
 from tf_tokclf.training.batches import BatchPlan
 from tf_tokclf.training.checkpoints import Checkpoint, Position
 from tf_tokclf.training.distribution import Devices, find_devices
@@ -186,12 +187,25 @@ class Trainer:
             # Batches that are added up, or shared by devices, are read before their rows could be brought up to date.
             if devices.n_replicas == 1 and config.training.gradient_accumulation_steps == 1:
                 defer_embedding(self.optimizer, self.model, n_steps=plan.schedule.n_steps)
+            self.average = WeightAverage(
+                self.model.trainable_variables,
+                decay=config.training.ema_decay,
+                steps_per_epoch=plan.steps_per_epoch,
+                devices=devices,
+            )
         self.step = TrainingStep(
-            self.model, self.optimizer, clip_norm=config.optimizer.clip_norm, dropout=dropout, devices=devices
+            self.model,
+            self.optimizer,
+            clip_norm=config.optimizer.clip_norm,
+            dropout=dropout,
+            devices=devices,
+            jit_compile=config.training.jit_compile,
+            label_smoothing=config.training.label_smoothing,
         )
-        position = saver.start(self.model, self.optimizer, dropout) if saver else Position()
+        position = saver.start(self.model, self.optimizer, dropout, self.average) if saver else Position()
         self.position = Position.from_json(devices.from_chief(position.to_json()))
-        devices.take_from_chief([*self.model.variables, *self.optimizer.variables(), dropout.batch_number])
+        state = [*self.model.variables, *self.optimizer.variables(), dropout.batch_number, *self.average.averages]
+        devices.take_from_chief(state)
         self.tagger = Tagger(
             self.model,
             plan.tokenizer,
@@ -256,17 +270,20 @@ class Trainer:
         epoch = self.position.epoch
         self.callbacks.on_epoch_begin(epoch)
         self._train_epoch()
-        record = self._scored_epoch()
+        self.step.settle()
+        with self.average.in_place():
+            record = self._scored_epoch()
         history = (*self.position.history, record)
         seconds = self.position.run_seconds + record.dev_seconds
         self.position = Position(epoch=epoch + 1, run_seconds=seconds, history=history)
         if self.saver:
             self.saver.end_epoch(self.position)
-        self.callbacks.on_epoch_end(epoch, record.logs())
+        # Some of them save the model.
+        with self.average.in_place():
+            self.callbacks.on_epoch_end(epoch, record.logs())
 
     def _scored_epoch(self) -> EpochRecord:
         began = time.perf_counter()
-        self.step.settle()
         validation, train_split = self.plan.splits.validation, self.plan.splits.train
         assert validation is not None, "the plan has it"
         assert train_split is not None, "the plan has it"
@@ -313,6 +330,9 @@ class Trainer:
             number = first + done
             self.callbacks.on_train_batch_begin(number)
             loss = float(self.step(step_batches))
+            if self.average.is_due(number + 1):
+                self.step.settle()
+                self.average.add(epoch, number + 1)
             if not math.isfinite(loss):
                 raise self._not_finite(epoch, number, plan[done * group : (done + 1) * group], loss)
             now = time.perf_counter()

@@ -84,6 +84,7 @@ def plan_run(config: Config) -> RunPlan:
         batch_size=training.per_device_train_batch_size,
         max_pieces=training.max_pieces_per_batch,
         seed=training.seed,
+        one_shape_a_width=training.jit_compile,
     )
     if not len(batches):
         raise UserError("the training sentences hold no words.", hint="Check the train file and how it is read.")
@@ -152,7 +153,8 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("steps", f"{plan.steps_per_epoch:,} x {training.num_train_epochs} epochs = {plan.schedule.n_steps:,}"),
         ("learning rate", rate),
         ("weight decay", f"{optimizer.weight_decay:g}, {clip}"),
-        ("precision", str(plan.precision)),
+        *([("averaging", f"of weights, decay {training.ema_decay:g} a step")] if training.ema_decay else []),
+        ("precision", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
         ("output", str(plan.run.root)),
     ]

@@ -22,6 +22,7 @@ from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.saving import WEIGHTS, save_model_folder
 from tf_tokclf.run_dir import DISK_FULL, RunDir
+from tf_tokclf.training.averaging import WeightAverage
 from tf_tokclf.training.checkpoints import (
     Checkpoint,
     CheckpointStore,
@@ -105,13 +106,19 @@ class RunSaver:
         self._store = CheckpointStore(plan.run.checkpoints, newest=checkpoint.folder if checkpoint else None)
 
     def start(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, dropout: SeededDropout
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        dropout: SeededDropout,
+        average: WeightAverage,
     ) -> Position:
         """Take charge of these, all of whose variables exist. What there is to go on from is put into them; the
         history and the best model become what they were then.
         """
         self._model = model
-        self._state = tf.train.Checkpoint(model=model, optimizer=optimizer, batch_number=dropout.batch_number)
+        self._average = average
+        state = {"model": model, "optimizer": optimizer, "batch_number": dropout.batch_number}
+        self._state = tf.train.Checkpoint(**state, **({"average": average.averages} if average.averages else {}))
         self._saved_at = time.monotonic()
         checkpoint = self._checkpoint
         if checkpoint is None:
@@ -145,7 +152,8 @@ class RunSaver:
         """Save the model if it is the best so far, the history, and a checkpoint."""
         plan = self._plan
         if best_epoch(position.history) is position.history[-1]:
-            save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model)
+            with self._average.in_place():
+                save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model)
         write_history(plan.run.history, position.history)
         if plan.config.training.checkpoints:
             self.save(position)

@@ -34,7 +34,10 @@ class TrainingStep:
         clip_norm: float | None,
         dropout: SeededDropout,
         devices: Devices | None = None,
+        jit_compile: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
+        """jit_compile: gradients are compiled with XLA, anew for each shape of a batch."""
         self.model = model
         self._devices = devices or Devices()
         self.dropout = dropout
@@ -46,7 +49,15 @@ class TrainingStep:
         # A batch's parts run side by side, each on a core of its own.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": needs_autograph(model)}
-        self._one_part = tf.function(self._gradients_of_part, input_signature=[_BATCH, _COUNT, _PART], **options)
+        self._label_smoothing = label_smoothing
+        self._is_compiled = jit_compile
+        self._one_part = tf.function(
+            self._gradients_of_part,
+            input_signature=[_BATCH, _COUNT, _PART],
+            # None leaves it to whoever calls.
+            jit_compile=jit_compile or None,
+            **options,
+        )
         self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT], **options)
         self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT], **options)
         self._settle = tf.function(self._deferring.catch_up_all, input_signature=[], autograph=False)
@@ -112,7 +123,7 @@ class TrainingStep:
 
     def _gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tuple[tf.Tensor, list]:
         """The loss of a replica's rows and its gradients, None for weights that have none."""
-        if self._n_parts == 1:
+        if self._n_parts == 1 and not self._is_compiled:
             return self._gradients_of_part(batch, n_labelled, tf.constant(0))
         parts = [
             self._one_part(rows_of_part(batch, part, self._n_parts), n_labelled, tf.constant(part))
@@ -127,7 +138,8 @@ class TrainingStep:
             logits = self.model(
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], training=True
             ).logits
-            loss = tf.math.divide_no_nan(summed_loss(batch["labels"], logits)[0], n_labelled)
+            summed, _ = summed_loss(batch["labels"], logits, smoothing=self._label_smoothing)
+            loss = tf.math.divide_no_nan(summed, n_labelled)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, self._weights)
         return loss, self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients

@@ -1,0 +1,114 @@
+"""The average of weights: what it is, that it is what gets scored and saved, and that training goes on without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.training.test_fitting import config_for
+from tests.training.test_optimizer import SMALL, small_model
+from tf_tokclf import evaluate, fit
+from tf_tokclf.config.schema import OptimizerConfig
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.training.averaging import WeightAverage
+from tf_tokclf.training.distribution import Devices
+from tf_tokclf.training.dropout import SeededDropout
+from tf_tokclf.training.history import best_epoch
+from tf_tokclf.training.optimizer import Schedule, create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.step import TrainingStep
+
+STEPS, EPOCHS = 7, 3
+
+
+def averaged(weight: tf.Variable, move: Callable[[int], object], *, decay: float) -> tuple[WeightAverage, list[int]]:
+    """The average over all epochs, `move` making each step, and the numbers of the steps that entered it."""
+    average = WeightAverage([weight], decay=decay, steps_per_epoch=STEPS, devices=Devices())
+    entered = []
+    for number in range(1, STEPS * EPOCHS + 1):
+        move(number)
+        epoch, step = divmod(number - 1, STEPS)
+        if average.is_due(step + 1):
+            average.add(epoch, step + 1)
+            entered.append(number)
+    return average, entered
+
+
+@pytest.mark.parametrize(("decay", "samples_per_epoch"), [(0.5, 7), (0.96, 2), (0.999, 1)])
+def test_it_is_the_mean_of_steps_by_age(decay: float, samples_per_epoch: int):
+    values = np.random.default_rng(1).normal(size=(STEPS * EPOCHS + 1, 4)).astype(np.float32)
+    weight = tf.Variable(values[0])
+    average, entered = averaged(weight, lambda number: weight.assign(values[number]), decay=decay)
+    assert len(entered) == samples_per_epoch * EPOCHS
+    assert entered[-1] == STEPS * EPOCHS
+    ages = np.arange(len(entered))[::-1] * STEPS / samples_per_epoch
+    expected = np.average(values[entered], axis=0, weights=decay**ages)
+    np.testing.assert_allclose(average.averages[0].numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_come_back_bit_for_bit():
+    weight = tf.Variable([1.0, 0.1])
+    average, _ = averaged(weight, lambda number: weight.assign_add([0.3, 0.7]), decay=0.5)
+    before, mean = weight.numpy(), average.averages[0].numpy()
+    with average.in_place():
+        assert weight.numpy().tolist() == mean.tolist() != before.tolist()
+    assert weight.numpy().tolist() == before.tolist()
+    assert average.averages[0].numpy().tolist() == mean.tolist()
+
+
+def test_without_a_decay_nothing_is_kept():
+    average = WeightAverage([tf.Variable([1.0])], decay=None, steps_per_epoch=STEPS, devices=Devices())
+    assert average.averages == []
+    assert not any(average.is_due(step) for step in range(1, STEPS + 1))
+
+
+def averages_of_training(*, deferred: bool) -> list[np.ndarray]:
+    keras.utils.set_random_seed(5)
+    model = small_model()
+    config = OptimizerConfig(learning_rate=1e-2, weight_decay=0.1)
+    optimizer = make_optimizer(config, Schedule(STEPS, 0), loss_scaling=False)
+    create_slots(optimizer, model.trainable_variables)
+    if deferred:
+        defer_embedding(optimizer, model, n_steps=STEPS)
+    step = TrainingStep(model, optimizer, clip_norm=1.0, dropout=SeededDropout(model, seed=1))
+    average = WeightAverage(model.trainable_variables, decay=0.8, steps_per_epoch=STEPS, devices=Devices())
+    rng = np.random.default_rng(2)
+    for number in range(1, STEPS + 1):
+        # Few pieces: most rows of the embedding are put off in most steps.
+        ids = tf.constant(rng.integers(0, SMALL["vocab_size"], (2, 4)), tf.int64)
+        step([{"input_ids": ids, "attention_mask": tf.ones_like(ids), "labels": ids % 2}])
+        if average.is_due(number):
+            step.settle()
+            average.add(0, number)
+    with average.in_place():
+        return [weight.numpy() for weight in model.trainable_variables]
+
+
+def test_rows_whose_updates_are_put_off_enter_it_exactly():
+    mine, expected = (averages_of_training(deferred=deferred) for deferred in (True, False))
+    for found, values in zip(mine, expected):
+        np.testing.assert_allclose(found, values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_average_is_scored_and_saved_and_a_checkpoint_has_both(
+    precision: str, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    options = {"training.ema_decay": 0.9, "training.num_train_epochs": 2, "training.precision": precision}
+    result = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **options))
+    saved = load_file(result.run.model / "model.safetensors")["classifier.weight"].T
+    best = best_epoch(result.history).epoch
+    reader = tf.train.load_checkpoint(str(result.run.checkpoints / f"epoch-{best:04d}-step-0000000" / "variables"))
+    heads = {
+        name.split("/")[0]: reader.get_tensor(name)
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if tuple(shape) == saved.shape and "OPTIMIZER_SLOT" not in name
+    }
+    assert np.array_equal(heads["average"], saved)
+    assert not np.allclose(heads["model"], saved, atol=1e-4)
+    if precision == "float32":
+        found = evaluate(result.run.root, split="validation").scores.overall.f1
+        assert found == pytest.approx(max(record.dev_f1 for record in result.history))
