@@ -19,7 +19,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-
 def _n_cores() -> int:
     """The cores of this process: those it is bound to, or fewer where OMP_NUM_THREADS says so, by which Ray and other
     schedulers tell a process its share.
