@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,16 @@ from safetensors.numpy import load_file
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Call, Ended, Ending, KillServer
+from tests.training.test_optimizer import small_model
 from tf_tokclf.config.cluster import Cluster, read_cluster
+from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
-from tf_tokclf.training.distribution import wait_for_workers
+from tf_tokclf.model.backend import tf
+from tf_tokclf.training.distribution import Devices, wait_for_workers
+from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import read_history
+from tf_tokclf.training.optimizer import Schedule, create_slots, make_optimizer, piece_embedding
+from tf_tokclf.training.step import TrainingStep
 
 
 @dataclass(frozen=True)
@@ -98,13 +104,36 @@ def test_two_devices_train_what_one_does(bench: Bench, one: Path):
     assert_same_run(bench.root / "mirrored", one)
 
 
-def test_two_devices_average_what_one_does(bench: Bench):
-    calls = [bench.call("one-ema", "--ema-decay=0.8")]
-    calls.append(bench.call("mirrored-ema", "--ema-decay=0.8", "--strategy=mirrored", n_cpus=2))
+@pytest.mark.parametrize("option", ["--ema-decay=0.8", "--layer-decay=0.5", "--gradient-accumulation-steps=2"])
+def test_two_devices_do_with_options_what_one_does(bench: Bench, option: str):
+    names = [f"{devices}{option}" for devices in ("one", "mirrored")]
+    calls = [bench.call(names[0], option), bench.call(names[1], option, "--strategy=mirrored", n_cpus=2)]
     for call in calls:
         (ended,) = bench.server.run_together([call])
         assert ended.code == 0, ended.stderr
-    assert_same_run(bench.root / "mirrored-ema", bench.root / "one-ema")
+    assert_same_run(*(bench.root / name for name in reversed(names)))
+
+
+class Sending(Devices):
+    """One device that notes what it would send to others."""
+
+    def summed(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> list[tf.Tensor | tf.IndexedSlices]:
+        self.sent = list(gradients)
+        return super().summed(gradients)
+
+
+def test_of_the_piece_embedding_only_the_rows_of_the_batch_travel():
+    model, devices = small_model(), Sending()
+    optimizer = make_optimizer(OptimizerConfig(), Schedule(1, 0), loss_scaling=False)
+    create_slots(optimizer, model.trainable_variables)
+    dropout = SeededDropout(model, seed=1)
+    ids = tf.constant([[1, 2, 1]], tf.int64)
+    batch = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "labels": ids % 2}
+    TrainingStep(model, optimizer, clip_norm=1.0, dropout=dropout, devices=devices)([batch])
+    embedding = piece_embedding(model)
+    rows = [w is embedding for w in model.trainable_variables]
+    assert [isinstance(gradient, tf.IndexedSlices) for gradient in devices.sent] == rows
+    assert sum(rows) == 1
 
 
 @pytest.fixture(scope="module")

@@ -184,8 +184,8 @@ class Trainer:
             dropout = SeededDropout(self.model, seed=config.training.seed)
             # Before restoring: a value without a variable to go to would wait for one in silence.
             create_slots(self.optimizer, self.model.trainable_variables)
-            # Batches that are added up, or shared by devices, are read before their rows could be brought up to date.
-            if devices.n_replicas == 1 and config.training.gradient_accumulation_steps == 1:
+            # Of batches that are added up the later ones are read before their rows could be brought up to date.
+            if config.training.gradient_accumulation_steps == 1:
                 defer_embedding(self.optimizer, self.model, n_steps=plan.schedule.n_steps)
             self.average = WeightAverage(
                 self.model.trainable_variables,

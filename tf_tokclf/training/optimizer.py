@@ -96,8 +96,14 @@ def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Mod
     factors = {}
     for ref, found in layers.items():
         below = n_layers - int(found.group(1)) if found else n_layers + ("embeddings" in ref.deref().name)
-        factors[ref] = 1.0 if ref in head else decay**below
+        factor = 1.0 if ref in head else decay**below
+        factors.update({copy.ref(): factor for copy in _with_copies(ref.deref())})
     getattr(optimizer, "inner_optimizer", optimizer).rate_factors = factors
+
+
+def _with_copies(weight: tf.Variable) -> tuple[tf.Variable, ...]:
+    """`weight` and its copies on the replicas, which are what gets updated where there are several."""
+    return (weight, *getattr(weight, "values", ()))
 
 
 _LAYER = re.compile(r"/layer_\._(\d+)/")
@@ -175,17 +181,23 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
 
     def defers(self, weight: tf.Variable) -> bool:
         """Whether updates of `weight` are put off."""
-        return self._deferred is not None and weight is self._deferred
+        return self._deferred is not None and any(weight is copy for copy in _with_copies(self._deferred))
 
     def catch_up(self, pieces: tf.Tensor) -> None:
-        """Bring the rows of `pieces` (any shape) up to the present step, before they are read."""
+        """Bring the rows of `pieces` (any shape) up to the present step, before they are read; on every replica."""
         if self._deferred is not None:
-            self._catch_up(self._deferred, tf.unique(tf.reshape(tf.cast(pieces, tf.int32), [-1]))[0])
+            self._catch_up_replicas(tf.unique(tf.reshape(tf.cast(pieces, tf.int32), [-1]))[0])
 
     def catch_up_all(self) -> None:
         """Bring every row up to the present step, before the weights are used for anything but the next step."""
         if self._deferred is not None:
-            self._catch_up(self._deferred, tf.range(tf.shape(self._deferred)[0]))
+            self._catch_up_replicas(tf.range(tf.shape(self._deferred)[0]))
+
+    def _catch_up_replicas(self, rows: tf.Tensor) -> None:
+        def update(strategy: tf.distribute.Strategy, rows: tf.Tensor) -> None:
+            strategy.extended.update(self._deferred, self._catch_up, args=(rows,), group=False)
+
+        tf.__internal__.distribute.interim.maybe_merge_call(update, tf.distribute.get_strategy(), rows)
 
     def _catch_up(self, var: tf.Variable, rows: tf.Tensor) -> None:
         up_to = self._rows_up_to

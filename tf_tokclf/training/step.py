@@ -10,7 +10,7 @@ from tf_tokclf.model.threads import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import summed_loss
-from tf_tokclf.training.optimizer import clipped
+from tf_tokclf.training.optimizer import clipped, piece_embedding
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -46,6 +46,7 @@ class TrainingStep:
         self._scales_loss = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
         self._accumulators: list[tf.Variable] = []
         self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
+        self._embedding = piece_embedding(model)
         # A batch's parts run side by side, each on a core of its own.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": needs_autograph(model)}
@@ -60,7 +61,7 @@ class TrainingStep:
         )
         self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT], **options)
         self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT], **options)
-        self._settle = tf.function(self._deferring.catch_up_all, input_signature=[], autograph=False)
+        self._settle = tf.function(self._settle_by_replicas, input_signature=[], autograph=False)
         self._finish = tf.function(self._update_by_sum, input_signature=[], autograph=False)
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
@@ -101,6 +102,13 @@ class TrainingStep:
     def settle(self) -> None:
         """Make up for all updates that were put off, before the weights are scored or saved."""
         self._settle()
+
+    def _settle_by_replicas(self) -> tf.Tensor:
+        return self._devices.run(self._settle_replica)
+
+    def _settle_replica(self) -> tf.Tensor:
+        self._deferring.catch_up_all()
+        return tf.constant(0.0)
 
     def _add_gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
         return self._devices.run(self._add_replica, batch, n_labelled)
@@ -146,10 +154,12 @@ class TrainingStep:
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
+        # Of the largest weight only the rows of the batch travel.
+        summed = self._devices.summed([g if w is self._embedding else tf.convert_to_tensor(g) for g, w in pairs])
+        weights = [weight for _, weight in pairs]
         # Adam's update of a whole weight is fused; that of rows is not, and takes several passes over all of it.
-        whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in pairs]
-        summed = self._devices.summed(whole)
-        update = zip(clipped(summed, self._clip_norm), [weight for _, weight in pairs])
+        whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in zip(summed, weights)]
+        update = zip(clipped(whole, self._clip_norm), weights)
         self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)
 
 
