@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,13 +35,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    """Commands send our messages to the terminal, and no more to whoever listens: not beyond their own test."""
+def _own_logging() -> None:
+    """Commands send our messages to the terminal, and not to whoever listens; so do fixtures of whole modules."""
     ours = logging.getLogger("tf_tokclf")
-    handlers, propagate, level = ours.handlers[:], ours.propagate, ours.level
-    yield
-    ours.handlers[:], ours.propagate = handlers, propagate
-    ours.setLevel(level)
+    ours.handlers.clear()
+    ours.propagate = True
+    ours.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
