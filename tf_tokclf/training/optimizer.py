@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -106,6 +106,7 @@ def _with_copies(weight: tf.Variable) -> tuple[tf.Variable, ...]:
     return (weight, *getattr(weight, "values", ()))
 
 
+_ROWS_AT_ONCE = 4096
 _LAYER = re.compile(r"/layer_\._(\d+)/")
 
 
@@ -188,10 +189,13 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         if self._deferred is not None:
             self._catch_up_replicas(tf.unique(tf.reshape(tf.cast(pieces, tf.int32), [-1]))[0])
 
-    def catch_up_all(self) -> None:
-        """Bring every row up to the present step, before the weights are used for anything but the next step."""
-        if self._deferred is not None:
-            self._catch_up_replicas(tf.range(tf.shape(self._deferred)[0]))
+    def all_rows(self) -> Iterator[tf.Tensor]:
+        """The rows to `catch_up` before the weights are used for anything but the next step, some at a time: all at
+        once would take six times the embedding's memory.
+        """
+        n_rows = 0 if self._deferred is None else self._deferred.shape[0]
+        for begin in range(0, n_rows, _ROWS_AT_ONCE):
+            yield tf.range(begin, min(begin + _ROWS_AT_ONCE, n_rows))
 
     def _catch_up_replicas(self, rows: tf.Tensor) -> None:
         def update(strategy: tf.distribute.Strategy, rows: tf.Tensor) -> None:

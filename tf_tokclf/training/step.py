@@ -17,6 +17,7 @@ Batch = Mapping[str, tf.Tensor]
 _BATCH = {name: tf.TensorSpec((None, None), tf.int64) for name in ("attention_mask", "input_ids", "labels")}
 _COUNT = tf.TensorSpec((), tf.float32)
 _PART = tf.TensorSpec((), tf.int32)
+_ROWS = tf.TensorSpec((None,), tf.int32)
 
 
 class TrainingStep:
@@ -61,7 +62,7 @@ class TrainingStep:
         )
         self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT], **options)
         self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT], **options)
-        self._settle = tf.function(self._settle_by_replicas, input_signature=[], autograph=False)
+        self._settle = tf.function(self._settle_by_replicas, input_signature=[_ROWS], autograph=False)
         self._finish = tf.function(self._update_by_sum, input_signature=[], autograph=False)
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
@@ -101,13 +102,14 @@ class TrainingStep:
 
     def settle(self) -> None:
         """Make up for all updates that were put off, before the weights are scored or saved."""
-        self._settle()
+        for rows in self._deferring.all_rows():
+            self._settle(rows)
 
-    def _settle_by_replicas(self) -> tf.Tensor:
-        return self._devices.run(self._settle_replica)
+    def _settle_by_replicas(self, rows: tf.Tensor) -> tf.Tensor:
+        return self._devices.run(self._settle_replica, rows)
 
-    def _settle_replica(self) -> tf.Tensor:
-        self._deferring.catch_up_all()
+    def _settle_replica(self, rows: tf.Tensor) -> tf.Tensor:
+        self._deferring.catch_up(rows)
         return tf.constant(0.0)
 
     def _add_gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
