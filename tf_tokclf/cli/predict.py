@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from contextlib import closing
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ def predict_command(
         predict_here(labelling, source, output, shard, resume=resume, force=force)
     else:
         assert output is not None  # it was checked
-        sharing = Sharing(n_workers, n_parts, ray_address)
+        sharing = Sharing(n_workers, n_parts, ray_address or os.environ.get("RAY_ADDRESS"))
         predict_by_workers(labelling, source, output, sharing, resume=resume, force=force)
 
 

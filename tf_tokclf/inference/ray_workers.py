@@ -44,7 +44,6 @@ def check_ray(address: str | None) -> None:
     """Raise UserError where Ray is not installed, or nobody answers at `address`."""
     if find_spec("ray") is None:
         raise UserError("--workers needs Ray.", hint="Install it: python -m pip install 'tf-tokclf[ray]'.")
-    address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
         return
     host, colon, port = address.rpartition(":")
@@ -62,11 +61,11 @@ def predict_with_ray(
 ) -> Progress:
     """Label all `parts`, each into its file.
 
-    address: of a running cluster; None: RAY_ADDRESS, or else workers of this machine alone, which end with the call.
+    address: of a running cluster; None: workers of this machine alone, which end with the call.
     Raises UserError for what a part's input has, JobError where a worker cannot go on, Stopped on Ctrl-C and SIGTERM.
     """
     progress, waiting, n_deaths = Progress(), dict(enumerate(parts)), 0
-    with _stoppable(), _ray(n_workers, address or os.environ.get("RAY_ADDRESS")):
+    with _stoppable(), _ray(n_workers, address):
         watcher.show(progress, 0, len(parts))
         while waiting:
             try:

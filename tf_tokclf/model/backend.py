@@ -56,6 +56,10 @@ with quiet_stderr(quiet=not VERBOSE), warnings.catch_warnings():
     import tf_keras as keras
     import transformers
 
+    # What transformers imports for the metrics of GLUE, which nobody asks for here: scipy.stats and sklearn, 1.1 of the
+    # 8 s that imports take on two cores.
+    transformers.utils.import_utils._sklearn_available = False
+
     for gpu in tf.config.list_physical_devices("GPU"):
         # Memory grows as needed: without this TensorFlow takes all of it at once.
         tf.config.experimental.set_memory_growth(gpu, True)
