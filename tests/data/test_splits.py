@@ -72,6 +72,7 @@ def test_labels_are_the_union_and_those_that_training_never_sees_are_said(tmp_pa
         validation_file=write_conll(tmp_path / "dev.conll", 2, type="LOC"),
     )
     assert splits.labels.names == ("O", "B-LOC", "B-PER")
+    assert splits.trained_labels.names == ("O", "B-PER")
     assert "validation: 2 words have labels that training never sees: B-LOC" in splits.notes
 
 

@@ -236,6 +236,10 @@ def test_labels_only_in_dev_count_as_misses(conll_files: dict[str, str], tiny_be
     assert scores.by_type["CITY"].correct == 0
     notes = json.loads(result.run.results.read_text())["notes"]
     assert any("B-CITY" in note for note in notes)
+    # A logit for it could only take probability from the others.
+    config = json.loads((result.run.model / "config.json").read_text())
+    assert "B-CITY" not in config["label2id"]
+    assert set(config["label2id"]) == {"O", "B-PER", "I-PER", "B-LOC"}
 
 
 def test_early_stopping_ends_after_patience_epochs(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):

@@ -44,7 +44,9 @@ _NOT_READING = {
 class Splits:
     """The splits of a run with the scheme and labels they share.
 
-    detection: why it is that scheme; None where it was given. repairs: changed sentences per split.
+    labels: of all splits. trained_labels: those that a model can learn, of the training sentences and of the list of
+    names that the data may bring along. detection: why it is that scheme; None where it was given. repairs: changed
+    sentences per split.
     """
 
     train: Split | None
@@ -52,6 +54,7 @@ class Splits:
     test: Split | None
     scheme: Scheme
     labels: LabelSet
+    trained_labels: LabelSet
     detection: Detection | None
     repairs: Mapping[str, int]
     notes: tuple[str, ...]
@@ -280,12 +283,14 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
             words = "1 word has a label" if n == 1 else f"{n} words have labels"
             notes.append(f"{name}: {words} that training never sees: {', '.join(unseen)}")
     names = next((split.facts.label_names for split in found.values() if split.facts.label_names), None)
+    trained = {"train": counts["train"]} if "train" in counts else counts
     return Splits(
         train=found.get("train"),
         validation=found.get("validation"),
         test=found.get("test"),
         scheme=scheme,
         labels=LabelSet.of(counts, scheme, names=names),
+        trained_labels=LabelSet.of(trained, scheme, names=names),
         detection=detection,
         repairs=repairs,
         notes=tuple(notes),

@@ -62,7 +62,7 @@ def plan_run(config: Config) -> RunPlan:
     reading = Reading.of(config.alignment, folder, tokenizer)
     info = ModelInfo(
         reading,
-        splits.labels,
+        splits.trained_labels,
         word_splitting=word_splitting(config, splits),
         task=config.task.value,
         base_model=public_name(name),
@@ -71,7 +71,7 @@ def plan_run(config: Config) -> RunPlan:
     assert splits.train is not None  # load_splits requires it
     windows = encode_split(
         splits.train,
-        splits.labels,
+        splits.trained_labels,
         tokenizer,
         reading,
         use_cache=config.data.use_cache,
