@@ -211,6 +211,8 @@ def test_an_end_inside_a_character_is_an_error_too():
     for unit, end in (("utf16", 3), ("byte", 4)):
         with pytest.raises(UserError, match=f"X, 2 to {end}, is no place in a text of 4 characters"):
             SpanRules(unit=unit).word_spans([CharSpan(2, end, "X")], "A 😀!", split_words("A 😀!"), ORIGIN, Counter())
+    with pytest.raises(UserError, match="X, 0 to 1, is no place in a text of 2 characters"):
+        SpanRules(unit="utf16").word_spans([CharSpan(0, 1, "X")], "😀A", split_words("😀A"), ORIGIN, Counter())
 
 
 def test_counts_go_on_from_text_to_text():

@@ -7,11 +7,13 @@ import logging
 import random
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers.processors import TemplateProcessing
 
 from tests.values import check_values
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
@@ -317,6 +319,26 @@ def test_a_split_is_encoded_the_same_in_any_batches(
     assert [len(row) for row in whole["labels"]] == windows.lengths.tolist()
     monkeypatch.setattr("tf_tokclf.data.encoding.SENTENCES_AT_ONCE", 5)
     assert encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:] == whole
+
+
+def test_pieces_of_a_split_without_embeddings_are_refused(tiny_bert: Path, conll_files: dict[str, str]):
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    with pytest.raises(UserError, match="and the model's vocabulary has 6"):
+        encode_split(
+            splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), use_cache=False, n_embeddings=6
+        )
+
+
+def test_several_special_pieces_stand_in_their_order(tiny_bert: Path):
+    tokenizer = load_tokenizer(tiny_bert)
+    special = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("[CLS]", "[SEP]")]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] [SEP] $A [SEP] [CLS]", pair="$A $B", special_tokens=special
+    )
+    sentences = [("ada", "left", "rome"), ("xyz",)]
+    windows = Encoder(tokenizer, reading()).windows(sentences)
+    expected = [tokenizer(list(words), is_split_into_words=True)["input_ids"] for words in sentences]
+    assert [windows.input_ids[a:b].tolist() for a, b in pairwise(windows.starts)] == expected
 
 
 def test_a_split_is_encoded_within_its_documents(tiny_bert: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, compare
@@ -188,6 +189,27 @@ def test_other_splits_and_gold_files(tmp_path):
         (tmp_path / name).write_text(f"a {label}\nb O\n", encoding="utf-8")
     result = compare_systems([str(tmp_path / "one"), str(tmp_path / "two")], gold=gold, n_samples=10)
     assert [system.f1() for system in result.systems] == [[1.0], [0.0]]
+
+
+def test_files_are_read_as_the_data_options_say(tmp_path):
+    gold = tmp_path / "gold.conll"
+    gold.write_bytes("é\tB-X\nb\tI-X\n".encode("latin-1"))
+    for name, label in (("one", "I-X"), ("two", "B-X")):
+        (tmp_path / name).write_bytes(f"é\tB-X\nb\t{label}\n".encode("latin-1"))
+    data = DataConfig(encoding="latin-1", scheme="BIOES")
+    names = [str(tmp_path / name) for name in ("one", "two")]
+    result = compare_systems(names, gold=gold, data=data, n_samples=10)
+    assert {scores.scheme for system in result.systems for scores in system.scores} == {Scheme.BIOES}
+    assert [system.f1() for system in result.systems] == [[1.0], [0.0]]
+
+
+def test_the_scheme_is_that_of_the_first_system(tmp_path):
+    gold = tmp_path / "gold.conll"
+    gold.write_text("a B-X\nb E-X\n", encoding="utf-8")
+    for name, labels in (("one", ("B-X", "E-X")), ("two", ("O", "O"))):
+        (tmp_path / name).write_text("".join(f"{w} {label}\n" for w, label in zip("ab", labels)), encoding="utf-8")
+    result = compare_systems([str(tmp_path / name) for name in ("one", "two")], gold=gold, n_samples=10)
+    assert {scores.scheme for system in result.systems for scores in system.scores} == {Scheme.BIOES}
 
 
 def test_systems_of_one_name_go_by_their_paths(tmp_path):

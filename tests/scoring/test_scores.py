@@ -176,7 +176,10 @@ def test_surface_forms_count_once():
 
 def test_nothing_scored_gives_zeros():
     for scheme in Scheme:
-        result = score_sentences([], scheme).to_json()
+        scores = score_sentences([], scheme)
+        assert scores.token_accuracy == 0
+        assert scores.table.per_sentence().shape == (0, 0, 3)
+        result = scores.to_json()
         assert result["overall"]["f1"] == 0
         assert result["n_words"] == 0
 

@@ -38,7 +38,7 @@ class LabelSet:
     def of(
         cls, splits: Mapping[str, Counter[str]], scheme: Scheme, names: Sequence[str] | None = None
     ) -> LabelSet:
-        """The labels of all splits together: O, then by type and prefix.
+        """The labels of these splits together: O, then by type and prefix.
 
         names: an order that the data brings along (a `ClassLabel`), which is kept; labels it lacks come last.
 
