@@ -308,7 +308,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
     tiny_bert: Path, conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
-    tokenizer, how = load_tokenizer(tiny_bert), reading(max_length=16, context_sentences=2)
+    tokenizer, how = load_tokenizer(tiny_bert), reading(max_length=32, context_sentences=2)
     whole = encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:]
     assert whole["sentence"] == list(range(len(splits.train)))
     encoder = Encoder(tokenizer, how)
