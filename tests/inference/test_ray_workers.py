@@ -16,6 +16,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -90,28 +92,18 @@ class Job:
         return self.process.returncode, " ".join(messages.split())
 
 
-def test_what_ctrl_c_stopped_goes_on_and_a_killed_worker_loses_and_doubles_nothing(
-    ray: None, tiny_classifier: Path, tmp_path: Path
-):
+def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: Path, tmp_path: Path):
     source = tmp_path / "in.csv.gz"
     lines = ["id,text", *(f"{i},{text}" for i, text in enumerate(sample_texts(600)))]
     source.write_bytes(gzip.compress("\n".join(lines).encode()))
     job = Job(tiny_classifier, source, tmp_path / "out", "--parts", "3")
-    job.worker()
-    os.killpg(job.process.pid, signal.SIGINT)
-    code, messages = job.ended()
-    assert code == 130, messages
-    said = "Stopped by Ctrl-C; what is labelled stays. Go on with --resume."
-    assert messages == f"3 parts, 0 of them whole already; 2 workers {said}"
-    assert not (tmp_path / "out" / "_SUCCESS").exists()
-    job = Job(tiny_classifier, source, tmp_path / "out", "--parts", "3", "--resume")
     os.kill(job.worker(), signal.SIGKILL)
     code, messages = job.ended()
     assert code == 0, messages
     # Nothing of Ray's, TensorFlow's or the tokenizer's stands between.
     rate = "words a second"
     died = "(Warning: )?[Aa] worker died; its part goes on where it came to."
-    said = rf"3 parts, \d of them whole already; 2 workers( [\d,]+ sentences, [^:]+ {rate})* {died} [^:]+: [^:]+ {rate}"
+    said = rf"3 parts, 0 of them whole already; 2 workers( [\d,]+ sentences, [^:]+ {rate})* {died} [^:]+: [^:]+ {rate}"
     assert re.fullmatch(said, messages), messages
     parts = [tmp_path / "out" / f"part-0000{i}-of-00003.csv.gz" for i in (1, 2, 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -123,9 +115,29 @@ def test_what_ctrl_c_stopped_goes_on_and_a_killed_worker_loses_and_doubles_nothi
     assert b"".join(part.read_bytes() for part in parts) == whole.read_bytes()
 
 
-def test_each_file_of_a_folder_is_a_part_and_a_bad_record_is_told_once(
-    ray: None, tiny_classifier: Path, tmp_path: Path
-):
+def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path: Path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, n in (("a", 300), ("b", 0), ("c", 250)):
+        table = pa.table({"id": pa.array(range(n), pa.int64()), "text": pa.array(sample_texts(n), pa.string())})
+        pq.write_table(table, source / f"{name}.parquet")
+    job = Job(tiny_classifier, source, tmp_path / "out")
+    job.worker()
+    os.killpg(job.process.pid, signal.SIGINT)
+    code, messages = job.ended()
+    assert code == 130, messages
+    said = "Stopped by Ctrl-C; what is labelled stays. Go on with --resume."
+    assert messages == f"3 parts, 0 of them whole already; 2 workers {said}"
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
+    assert code == 0, messages
+    for name in ("a", "b", "c"):
+        whole = labelled_by_one(tiny_classifier, source / f"{name}.parquet", tmp_path / f"{name}.parquet")
+        assert pq.read_table(tmp_path / "out" / f"{name}.parquet").equals(pq.read_table(whole))
+    assert len(pq.read_table(tmp_path / "out")) == 550
+
+
+def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: Path):
     source = tmp_path / "in"
     source.mkdir()
     (source / "a.jsonl").write_text('{"text": "ada visited london"}\n')

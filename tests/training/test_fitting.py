@@ -194,7 +194,7 @@ def test_the_schedule_ends_with_the_last_batch_of_a_budget_in_pieces(
 def test_a_compiled_step_trains_what_a_plain_one_does(
     group: int, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
 ):
-    options = {"training.gradient_accumulation_steps": group, "training.num_train_epochs": 1}
+    options = {"training.gradient_accumulation_steps": group, "training.num_train_epochs": 2}
     plain, compiled = (
         fit(config_for(conll_files, tiny_bert, tmp_path / str(jit), **options, **{"training.jit_compile": jit}))
         for jit in (False, True)
