@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tf_tokclf.config.loading import load_config, save_config
+from tf_tokclf.config.loading import check_config, load_config, save_config
 from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.config.schema import Config, OptimizerConfig
 from tf_tokclf.config.shipped import shipped_config_names
 from tf_tokclf.errors import UserError
 
@@ -124,3 +126,25 @@ def test_the_line_of_a_value_that_was_overridden_is_not_named(tmp_path: Path):
     with pytest.raises(UserError) as caught:
         load_config(write(tmp_path, "training:\n  seed: -1\n"))
     assert caught.value.line == 2
+
+
+def test_a_recipe_fills_what_is_left_open_and_is_saved_in_numbers(tmp_path):
+    config = load_config(options={"recipe": "best", "optimizer.learning_rate": 2e-4})
+    rates = (config.optimizer.learning_rate, config.optimizer.warmup_ratio, config.optimizer.layer_decay)
+    assert rates == (2e-4, 0.1, 0.6)
+    assert config.optimizer.weight_decay == Config().optimizer.weight_decay
+    save_config(config, tmp_path / "config.yaml")
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["optimizer"] == {
+        "learning_rate": 2e-4,
+        "warmup_ratio": 0.1,
+        "layer_decay": 0.6,
+    }
+    assert load_config(tmp_path / "config.yaml") == config
+    assert Config(recipe="best", optimizer=OptimizerConfig(layer_decay=1.0)).optimizer.layer_decay == 1
+    assert Config(recipe="best").optimizer.learning_rate == 5e-4
+
+
+@pytest.mark.parametrize("tree", [{"recipe": "good"}, {"recipe": ["best"]}, {"recipe": "best", "optimizer": 3}])
+def test_a_recipe_that_cannot_be_followed_is_told(tree):
+    with pytest.raises(UserError, match=r"recipe|optimizer"):
+        check_config(tree)

@@ -36,6 +36,7 @@ SETTINGS = (
         "task",
         {**choice("ner", "pos", "chunk", "slots"), "help": "Names the label column {task}_tags.  [default: ner]"},
     ),
+    ("--recipe", "recipe", {**choice("best"), "help": "Optimizer settings for small encoders; other options win."}),
     ("--train-file", "data.train_file", {"help": "File to train on, in any format that inspect shows."}),
     ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch by."}),
     ("--test-file", "data.test_file", {"help": "File to score at the end."}),

@@ -15,7 +15,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 # Headings of `--help`, in order, with the sections of settings that stand under them.
 HEADINGS = {
-    "Run": ("task", "output_dir", "overwrite", "sweep_trials"),
+    "Run": ("task", "recipe", "output_dir", "overwrite", "sweep_trials"),
     "Data": ("data",),
     "Model": ("model",),
     "Pieces and windows": ("alignment",),

@@ -5,8 +5,9 @@ Derived numbers (steps, batch counts, the label list) are never stored: they are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -232,10 +233,20 @@ class HubConfig(Section):
     card: CardConfig = CardConfig()
 
 
+# By name: settings that are taken where nothing else is said. best: rates that fall from the head down, discriminative
+# fine-tuning (Howard and Ruder 2018, arXiv:1801.06146), with a warm-up; docs/log.md has what it was chosen by.
+RECIPES: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "best": {"optimizer": {"learning_rate": 5e-4, "warmup_ratio": 0.1, "layer_decay": 0.6}}
+}
+
+
 class Config(Section):
     """One run, whole."""
 
     task: Task = Field(Task.NER, description="names the label column of tables, {task}_tags")
+    recipe: Literal["best"] | None = Field(
+        None, description="best: optimizer settings that small encoders learn most by; what is set beside it wins"
+    )
     output_dir: str | None = Field(None, description="the run's folder")
     overwrite: bool = Field(False, description="replace a run that is already in that folder")
     data: DataConfig = DataConfig()
@@ -251,3 +262,16 @@ class Config(Section):
     sweep_trials: PositiveInt | None = Field(
         None, description="so many of the combinations of a sweep, chosen by what the ones before gave; null: all"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_recipe(cls, values: Any) -> Any:
+        recipe = values.get("recipe") if isinstance(values, dict) else None
+        for name, settings in RECIPES.get(recipe, {}).items() if isinstance(recipe, str) else ():
+            own = values.get(name, {})
+            if isinstance(own, Section):
+                own = own.model_dump(exclude_unset=True)
+            # What is no section is told where the section is checked.
+            if isinstance(own, dict):
+                values = {**values, name: {**settings, **own}}
+        return values

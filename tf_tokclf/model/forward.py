@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from tf_tokclf.data.encoding import Windows, first_piece_mask
 from tf_tokclf.data.pieces import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.packing import packed
 from tf_tokclf.model.threads import MAX_LANES, n_lanes, side_by_side
 
 # Few distinct widths: the math library prepares each shape once.
@@ -24,6 +26,17 @@ _PLAIN = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "robe
 def needs_autograph(model: keras.Model) -> bool:
     """Whether tracing `model` has to look for branches on tensors, which doubles the time that tracing takes."""
     return model.config.model_type not in _PLAIN
+
+
+def piece_logits(
+    model: keras.Model, input_ids: tf.Tensor, attention_mask: tf.Tensor, *, training: bool, padded: bool = False
+) -> tf.Tensor:
+    """(rows, width, labels), to be read at pieces only.
+
+    padded: padding is computed like pieces, for compilers, which want shapes that the batch's shape tells.
+    """
+    with nullcontext() if padded else packed():
+        return model(input_ids=input_ids, attention_mask=attention_mask, training=training).logits
 
 
 def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor]:
@@ -42,7 +55,7 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
     )
     def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
-        logits = model(input_ids=input_ids, attention_mask=mask, training=False).logits
+        logits = piece_logits(model, input_ids, mask, training=False)
         return tf.nn.log_softmax(tf.cast(tf.gather_nd(logits, positions), tf.float32))
 
     return forward

@@ -14,6 +14,7 @@ from tf_tokclf.data.model_folders import model_config
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.fast_gelu import use_fast_gelu
+from tf_tokclf.model.packing import use_packing
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
 from tf_tokclf.model.short_graphs import use_short_graphs
 
@@ -78,6 +79,7 @@ def _made_ready(model: keras.Model, names: Sequence[str]) -> keras.Model:
     float32_head(model)
     use_fast_gelu(model)
     use_short_graphs(model)
+    use_packing(model)
     return model
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tf_tokclf.model.backend import keras, tf
@@ -47,8 +49,17 @@ class SeededDropout:
         self._n_calls += 1
         key = np.random.SeedSequence((self._seed, self._n_calls)).generate_state(1, np.uint64)
         shape = tf.shape(inputs) if noise_shape is None else tf.constant(noise_shape)
-        mask = _scaled_mask(shape, inputs.dtype, rate, key=tf.constant(key), counter=self._counter)
-        return inputs * tf.stop_gradient(mask)
+        is_whole = noise_shape is None and inputs.shape[-1] is not None and inputs.shape[-1] % 4 == 0
+        mask = _scaled_mask(
+            shape, inputs.dtype, rate, is_whole=is_whole, key=tf.constant(key), counter=self._counter
+        )
+
+        # TensorFlow's own gradient sums over no axes where shapes are not known, in a copy.
+        @tf.custom_gradient
+        def drop(inputs: tf.Tensor) -> Any:
+            return inputs * mask, lambda upstream: upstream * mask
+
+        return drop(inputs)
 
 
 # The rate is rounded to multiples of 2**-16, so that one random number of 64 bits decides about four inputs.
@@ -57,18 +68,21 @@ _PHILOX = 1
 
 
 def _scaled_mask(
-    shape: tf.Tensor, dtype: tf.DType, rate: float, *, key: tf.Tensor, counter: tf.Tensor
+    shape: tf.Tensor, dtype: tf.DType, rate: float, *, is_whole: bool, key: tf.Tensor, counter: tf.Tensor
 ) -> tf.Tensor:
     """0 for a share `rate` of the places, and elsewhere what keeps the mean.
 
-    key: (1,) uint64. counter: (2,) uint64, low half first. The generator itself (Philox; Salmon et al. 2011) in place
+    is_whole: `shape` is known to be a multiple of four numbers. key: (1,) uint64. counter: (2,) uint64, low half first. The generator itself (Philox; Salmon et al. 2011) in place
     of tf.random.stateless_uniform, which takes three times as many operations to trace to make these from a seed.
     """
     size = tf.reduce_prod(shape)
     words = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=[(size + 3) // 4], key=key, counter=counter, alg=_PHILOX, dtype=tf.uint64
     )
-    drawn = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size], shape)
+    numbers = tf.bitcast(words, tf.uint16)
+    if not is_whole:
+        numbers = tf.reshape(numbers, [-1])[:size]
+    drawn = tf.reshape(numbers, shape)
     dropped = round(rate * _STEPS)
     kept = drawn >= tf.constant(dropped, tf.uint16)
     return tf.cast(kept, dtype) * tf.constant(_STEPS / (_STEPS - dropped), dtype)

@@ -89,7 +89,7 @@ def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Mod
     if not numbers:
         raise UserError(
             f"the layers of a model of type {model.config.model_type} have no numbers to lower the rate by.",
-            hint="Leave out --layer-decay.",
+            hint="Give --layer-decay 1, which wins over a recipe.",
         )
     n_layers = max(numbers) + 1
     head = {weight.ref() for weight in model.classifier.weights}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.forward import needs_autograph
+from tf_tokclf.model.forward import needs_autograph, piece_logits
 from tf_tokclf.model.threads import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
@@ -145,9 +145,8 @@ class TrainingStep:
     def _gradients_of_part(self, batch: Batch, n_labelled: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list]:
         self.dropout.begin(part, self._n_parts)
         with tf.GradientTape() as tape:
-            logits = self.model(
-                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], training=True
-            ).logits
+            inputs = batch["input_ids"], batch["attention_mask"]
+            logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
             summed, _ = summed_loss(batch["labels"], logits, smoothing=self._label_smoothing)
             loss = tf.math.divide_no_nan(summed, n_labelled)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss

@@ -1,0 +1,153 @@
+"""Encoders over pieces alone give the logits and gradients of transformers' own layers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import transformers
+
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.forward import piece_logits
+from tf_tokclf.model.packing import packed, use_packing
+from tf_tokclf.model.precision import precision_policy
+from tf_tokclf.training.dropout import SeededDropout
+
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 32,
+    "num_labels": 5,
+    # Far from what leaves everything at nearly 0.
+    "initializer_range": 0.5,
+}
+KINDS = {
+    "bert": (transformers.BertConfig, "TFBertForTokenClassification"),
+    "roberta": (transformers.RobertaConfig, "TFRobertaForTokenClassification"),
+    "xlm-roberta": (transformers.XLMRobertaConfig, "TFXLMRobertaForTokenClassification"),
+    "camembert": (transformers.CamembertConfig, "TFCamembertForTokenClassification"),
+    "electra": (transformers.ElectraConfig, "TFElectraForTokenClassification"),
+}
+LENGTHS = np.array([7, 3, 9, 1])
+
+
+def make(kind: str, *, dropout: float = 0.0, policy: str = "float32", **options: object) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    config_class, name = KINDS[kind]
+    rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "classifier_dropout": dropout}
+    with precision_policy(policy):
+        model = getattr(transformers, name)(config_class(**SIZES, **rates, **options))
+        model(input_ids=tf.ones((1, 2), tf.int32))
+    use_packing(model)
+    return model
+
+
+def batch(width: int = 9) -> tuple[tf.Tensor, tf.Tensor]:
+    """input_ids and attention_mask, (4, width)."""
+    mask = np.arange(width)[None, :] < LENGTHS[:, None]
+    ids = np.random.default_rng(5).integers(5, 40, (4, 9))
+    padded = np.pad(ids, ((0, 0), (0, width - 9)))
+    return tf.constant(np.where(mask, padded, 1), tf.int32), tf.constant(mask.astype(np.int32))
+
+
+def logits_and_gradients(model: keras.Model, width: int = 9, **options: bool) -> list[np.ndarray]:
+    """Of a loss that reads pieces only."""
+    input_ids, mask = batch(width)
+    with tf.GradientTape() as tape:
+        logits = tf.cast(piece_logits(model, input_ids, mask, training=True, **options), tf.float32)
+        places = tf.where(mask == 1)
+        of_pieces = tf.gather_nd(logits, places)
+        loss = tf.reduce_sum(of_pieces * tf.random.stateless_normal(tf.shape(of_pieces), (1, 2)))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    return [np.asarray(tf.convert_to_tensor(g)) for g in (of_pieces, *gradients) if g is not None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_logits_and_gradients_are_those_of_the_padded_layers(kind: str):
+    model = make(kind)
+    expected = logits_and_gradients(model, padded=True)
+    mine = logits_and_gradients(model)
+    # 16 weights a layer, embeddings and head
+    assert len(mine) == len(expected) > 32
+    for one, other in zip(mine, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_they_are_in_half_precision_too(policy: str):
+    model = make("bert", policy=policy)
+    # bfloat16 has 8 bits of precision, float16 has 11.
+    tolerance = {"mixed_bfloat16": 6e-2, "mixed_float16": 8e-3}[policy]
+    for one, other in zip(logits_and_gradients(model), logits_and_gradients(model, padded=True)):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1, np.abs(other).max()))
+
+
+def test_more_padding_changes_nothing():
+    model = make("bert")
+    for narrow, wide in zip(logits_and_gradients(model), logits_and_gradients(model, width=14)):
+        if narrow.shape == wide.shape:
+            np.testing.assert_allclose(wide, narrow, rtol=1e-4, atol=1e-5 * max(1, np.abs(narrow).max()))
+
+
+def test_gradients_with_dropout_are_the_slope_of_the_loss():
+    model = make("bert", dropout=0.3)
+    dropout = SeededDropout(model, seed=1)
+    input_ids, mask = batch()
+
+    @tf.function(autograph=False)
+    def loss_and_gradients() -> tuple[tf.Tensor, list[tf.Tensor]]:
+        dropout.begin()
+        with tf.GradientTape() as tape:
+            logits = tf.gather_nd(piece_logits(model, input_ids, mask, training=True), tf.where(mask == 1))
+            loss = tf.reduce_sum(logits * tf.random.stateless_normal(tf.shape(logits), (1, 2)))
+        weights = model.trainable_variables
+        found = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, [tf.convert_to_tensor(g) for g in found]
+
+    def loss_along(direction: list[np.ndarray], distance: float) -> float:
+        start = [weight.numpy() for weight in model.trainable_variables]
+        for weight, value, step in zip(model.trainable_variables, start, direction):
+            weight.assign(value + distance * step)
+        loss = float(loss_and_gradients()[0])
+        for weight, value in zip(model.trainable_variables, start):
+            weight.assign(value)
+        return loss
+
+    random = np.random.default_rng(7)
+    weights = model.trainable_variables
+    gradients = dict(zip((weight.name for weight in weights), loss_and_gradients()[1]))
+    for moved in [weight for weight in weights if re.search("query|value|dense", weight.name)]:
+        direction = [random.normal(size=w.shape) * (w is moved) for w in weights]
+        slope = (loss_along(direction, 1e-3) - loss_along(direction, -1e-3)) / 2e-3
+        expected = sum(float(np.sum(gradients[w.name] * d)) for w, d in zip(weights, direction) if w is moved)
+        assert slope == pytest.approx(expected, rel=0.03, abs=0.05), moved.name
+
+
+def test_outside_of_it_a_model_gives_what_it_always_did():
+    model = make("bert")
+    outputs = model(input_ids=batch()[0], output_hidden_states=True, output_attentions=True)
+    assert len(outputs.hidden_states) == 3
+    assert len(outputs.attentions) == 2
+
+
+def test_what_fails_inside_turns_it_off():
+    model = make("bert")
+
+    def fail() -> None:
+        with packed():
+            assert model(input_ids=batch()[0], output_attentions=True).attentions is None
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert len(model(input_ids=batch()[0], output_attentions=True).attentions) == 2
+
+
+def test_decoders_are_left_alone():
+    model = make("bert", is_decoder=True)
+    with packed():
+        assert len(model(input_ids=batch()[0], output_attentions=True).attentions) == 2

@@ -1,0 +1,162 @@
+"""Encoders of BERT's kind over the pieces of a batch alone: padding costs nothing but a place in attention's products.
+
+A layer gets the pieces of all rows behind each other, (pieces, width); attention alone puts them into rows and takes
+them out again (as Zeng et al. 2022 do on GPUs, arXiv:2208.08124). Layers are written here in as few operations as they
+need, which halves the time that tracing takes. The weights, their names and the numbers are those of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MethodType
+from typing import Any
+
+from tf_tokclf.model.backend import keras, tf, transformers
+from tf_tokclf.model.short_graphs import layer_norm
+
+# Their layers are made of the same parts under the same names.
+_KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}
+
+
+_is_on: ContextVar[bool] = ContextVar("packing", default=False)
+
+
+def use_packing(model: keras.Model) -> None:
+    """Let `model` compute this way inside `packed`, if it is of a kind that can.
+
+    Not on GPUs, which would have to wait for the number of pieces.
+    """
+    encoder: Any = getattr(getattr(model, model.base_model_prefix, None), "encoder", None)
+    is_known = model.config.model_type in _KINDS and type(encoder).__module__.startswith("transformers.models.")
+    if not is_known or model.config.is_decoder or tf.config.list_physical_devices("GPU"):
+        return
+    encoder.call = MethodType(_call, encoder)
+
+
+def _call(
+    encoder: keras.layers.Layer,
+    hidden_states: tf.Tensor,
+    attention_mask: tf.Tensor,
+    training: bool = False,
+    **others: Any,
+) -> Any:
+    if _is_on.get():
+        return _encode(encoder.layer, hidden_states, attention_mask, training)
+    return type(encoder).call(
+        encoder, hidden_states=hidden_states, attention_mask=attention_mask, training=training, **others
+    )
+
+
+@contextmanager
+def packed() -> Iterator[None]:
+    """Inside the block, models that can compute this way; their outputs hold logits alone."""
+    token = _is_on.set(True)
+    try:
+        yield
+    finally:
+        _is_on.reset(token)
+
+
+class _Rows:
+    """Where the pieces stand in a padded batch.
+
+    shape: (rows, width). place: (pieces,) in the flattened batch. real: (rows * width, 1) bool, where there is a piece.
+    """
+
+    def __init__(self, real: tf.Tensor) -> None:
+        """real: (rows, width) bool."""
+        self.shape = tf.shape(real)
+        flat = tf.reshape(real, [-1])
+        self.place = tf.cast(tf.where(flat)[:, 0], tf.int32)
+        self.real = flat[:, None]
+        self._number = tf.maximum(tf.cumsum(tf.cast(flat, tf.int32)) - 1, 0)
+
+    def spread(self, pieces: tf.Tensor) -> tf.Tensor:
+        """(pieces, n) to (rows * width, n); padding gets some piece's values."""
+        return tf.gather(pieces, self._number)
+
+    def pack(self, padded: tf.Tensor) -> tf.Tensor:
+        """(rows * width, n) to (pieces, n)."""
+
+        @tf.custom_gradient
+        def pack(padded: tf.Tensor) -> Any:
+            def gradient(upstream: tf.Tensor) -> tf.Tensor:
+                return self.spread(upstream) * tf.cast(self.real, upstream.dtype)
+
+            return tf.gather(padded, self.place), gradient
+
+        return pack(padded)
+
+    def unpack(self, pieces: tf.Tensor) -> tf.Tensor:
+        """(pieces, n) to (rows * width, n), to be used at pieces only."""
+
+        @tf.custom_gradient
+        def unpack(pieces: tf.Tensor) -> Any:
+            return self.spread(pieces), lambda upstream: tf.gather(upstream, self.place)
+
+        return unpack(pieces)
+
+
+def _encode(
+    layers: Sequence[keras.layers.Layer], hidden_states: tf.Tensor, attention_mask: tf.Tensor, training: bool
+) -> Any:
+    """hidden_states: (rows, width, n). attention_mask: (rows, 1, 1, width), 0 at pieces and far below at padding."""
+    rows = _Rows(attention_mask[:, 0, 0, :] == 0)
+    n = hidden_states.shape[-1]
+    pieces = rows.pack(tf.reshape(hidden_states, [-1, n]))
+    for layer in layers:
+        attended = _attend(layer.attention.self_attention, pieces, rows, attention_mask, training)
+        pieces = _join(layer.attention.dense_output, attended, pieces, training)
+        inner = layer.intermediate.intermediate_act_fn(_dense(layer.intermediate.dense, pieces))
+        pieces = _join(layer.bert_output, inner, pieces, training)
+    last = tf.reshape(rows.unpack(pieces), tf.concat([rows.shape, [n]], axis=0))
+    return transformers.modeling_tf_outputs.TFBaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
+
+
+def _attend(
+    layer: keras.layers.Layer, pieces: tf.Tensor, rows: _Rows, attention_mask: tf.Tensor, training: bool
+) -> tf.Tensor:
+    """(pieces, n) to (pieces, heads * head's width)."""
+    n_heads, width = layer.num_attention_heads, layer.attention_head_size
+    in_rows = tf.concat([rows.shape, [n_heads, width]], axis=0)
+
+    def by_head(padded: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(tf.reshape(padded, in_rows), [0, 2, 1, 3])
+
+    def of_pieces(by_head: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [-1, n_heads * width]), rows.place)
+
+    # By hand, since TensorFlow's gradients of products and sums whose shapes are not known sum over no axes, in copies.
+    @tf.custom_gradient
+    def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> Any:
+        query, key, value = (by_head(rows.spread(part)) for part in (query, key, value))
+        shares = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + attention_mask)
+        kept = layer.dropout(tf.ones_like(shares), training=True) if training else None
+        used = shares if kept is None else shares * kept
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            upstream = by_head(rows.spread(upstream) * tf.cast(rows.real, upstream.dtype))
+            of_used = tf.matmul(upstream, value, transpose_b=True)
+            of_shares = of_used if kept is None else of_used * kept
+            of_scores = shares * (of_shares - tf.reduce_sum(of_shares * shares, axis=-1, keepdims=True))
+            of_query = tf.matmul(of_scores, key)
+            of_key, of_value = (tf.matmul(a, b, transpose_a=True) for a, b in ((of_scores, query), (used, upstream)))
+            return of_pieces(of_query), of_pieces(of_key), of_pieces(of_value)
+
+        return of_pieces(tf.matmul(used, value)), gradient
+
+    scaled = _dense(layer.query, pieces) * (1 / layer.sqrt_att_head_size)
+    return attend(scaled, _dense(layer.key, pieces), _dense(layer.value, pieces))
+
+
+def _join(part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, training: bool) -> tf.Tensor:
+    """A dense layer of `inputs`, normed together with what stood `beside` them."""
+    outputs = part.dropout(_dense(part.dense, inputs), training=training)
+    norm = part.LayerNorm
+    return tf.cast(layer_norm(tf.add_n([outputs, beside]), norm.gamma, norm.beta, norm.epsilon), beside.dtype)
+
+
+def _dense(layer: keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
+    return tf.nn.bias_add(tf.matmul(inputs, layer.kernel), layer.bias)
