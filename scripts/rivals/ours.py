@@ -18,6 +18,7 @@ parser.add_argument("--encoder")
 parser.add_argument("--epochs", type=int)
 parser.add_argument("--seed", type=int)
 parser.add_argument("--precision", default="auto")
+parser.add_argument("--recipe", help="in place of the others' learning rate")
 options = parser.parse_args()
 
 with tempfile.TemporaryDirectory() as output:
@@ -26,7 +27,7 @@ with tempfile.TemporaryDirectory() as output:
         "data.validation_file": str(options.folder / "validation.jsonl"),
         "model.name_or_path": options.encoder,
         "output_dir": f"{output}/run",
-        "optimizer.learning_rate": 1e-4,
+        **({"recipe": options.recipe} if options.recipe else {"optimizer.learning_rate": 1e-4}),
         "training.num_train_epochs": options.epochs,
         "training.seed": options.seed,
         "training.precision": options.precision,

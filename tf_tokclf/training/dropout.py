@@ -72,8 +72,9 @@ def _scaled_mask(
 ) -> tf.Tensor:
     """0 for a share `rate` of the places, and elsewhere what keeps the mean.
 
-    is_whole: `shape` is known to be a multiple of four numbers. key: (1,) uint64. counter: (2,) uint64, low half first. The generator itself (Philox; Salmon et al. 2011) in place
-    of tf.random.stateless_uniform, which takes three times as many operations to trace to make these from a seed.
+    is_whole: `shape` is known to be a multiple of four numbers. key: (1,) uint64. counter: (2,) uint64, low half first.
+    The generator itself (Philox; Salmon et al. 2011) in place of tf.random.stateless_uniform, which takes three times
+    as many operations to trace to make these from a seed.
     """
     size = tf.reduce_prod(shape)
     words = tf.raw_ops.StatelessRandomUniformFullIntV2(
