@@ -10,7 +10,7 @@ import transformers
 
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.forward import piece_logits
-from tf_tokclf.model.packing import packed, use_packing
+from tf_tokclf.model.packing import layer_number, packed, use_packing
 from tf_tokclf.model.precision import precision_policy
 from tf_tokclf.training.dropout import SeededDropout
 
@@ -125,6 +125,24 @@ def test_gradients_with_dropout_are_the_slope_of_the_loss():
         slope = (loss_along(direction, 1e-3) - loss_along(direction, -1e-3)) / 2e-3
         expected = sum(float(np.sum(gradients[w.name] * d)) for w, d in zip(weights, direction) if w is moved)
         assert slope == pytest.approx(expected, rel=0.03, abs=0.05), moved.name
+
+
+def test_each_layer_drops_places_of_its_own():
+    model = make("bert", dropout=0.5)
+    dropout = SeededDropout(model, seed=1)
+    dropout.begin()
+    layer = model.bert.encoder.layer[0].bert_output.dropout
+
+    def dropped(number: int) -> list[float]:
+        dropout.begin()
+        token = layer_number.set(tf.constant(number, tf.uint64))
+        try:
+            return layer(tf.ones((4, 8)), training=True).numpy().tolist()
+        finally:
+            layer_number.reset(token)
+
+    assert dropped(0) == dropped(0)
+    assert dropped(0) != dropped(1)
 
 
 def test_outside_of_it_a_model_gives_what_it_always_did():

@@ -7,11 +7,11 @@ need, which halves the time that tracing takes. The weights, their names and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.short_graphs import layer_norm
@@ -21,6 +21,9 @@ _KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}
 
 
 _is_on: ContextVar[bool] = ContextVar("packing", default=False)
+# Which of the layers that share a trace is computed, a uint64 scalar: what differs between them, such as what dropout
+# leaves out, has to depend on it.
+layer_number: ContextVar[tf.Tensor | None] = ContextVar("layer_number", default=None)
 
 
 def use_packing(model: keras.Model) -> None:
@@ -105,58 +108,99 @@ def _encode(
     """hidden_states: (rows, width, n). attention_mask: (rows, 1, 1, width), 0 at pieces and far below at padding."""
     rows = _Rows(attention_mask[:, 0, 0, :] == 0)
     n = hidden_states.shape[-1]
+    # Layers differ by their weights alone, so that one trace serves all.
+    one = _Layer(layers[0], rows, attention_mask, training)
+    traced = tf.function(one.call, autograph=False)
     pieces = rows.pack(tf.reshape(hidden_states, [-1, n]))
-    for layer in layers:
-        attended = _attend(layer.attention.self_attention, pieces, rows, attention_mask, training)
-        pieces = _join(layer.attention.dense_output, attended, pieces, training)
-        inner = layer.intermediate.intermediate_act_fn(_dense(layer.intermediate.dense, pieces))
-        pieces = _join(layer.bert_output, inner, pieces, training)
+    for number, layer in enumerate(layers):
+        pieces = traced(tf.ensure_shape(pieces, (None, n)), _weights(layer), tf.constant(number, tf.uint64))
     last = tf.reshape(rows.unpack(pieces), tf.concat([rows.shape, [n]], axis=0))
     return transformers.modeling_tf_outputs.TFBaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
 
 
-def _attend(
-    layer: keras.layers.Layer, pieces: tf.Tensor, rows: _Rows, attention_mask: tf.Tensor, training: bool
-) -> tf.Tensor:
-    """(pieces, n) to (pieces, heads * head's width)."""
-    n_heads, width = layer.num_attention_heads, layer.attention_head_size
-    in_rows = tf.concat([rows.shape, [n_heads, width]], axis=0)
-
-    def by_head(padded: tf.Tensor) -> tf.Tensor:
-        return tf.transpose(tf.reshape(padded, in_rows), [0, 2, 1, 3])
-
-    def of_pieces(by_head: tf.Tensor) -> tf.Tensor:
-        return tf.gather(tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [-1, n_heads * width]), rows.place)
-
-    # By hand, since TensorFlow's gradients of products and sums whose shapes are not known sum over no axes, in copies.
-    @tf.custom_gradient
-    def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> Any:
-        query, key, value = (by_head(rows.spread(part)) for part in (query, key, value))
-        shares = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + attention_mask)
-        kept = layer.dropout(tf.ones_like(shares), training=True) if training else None
-        used = shares if kept is None else shares * kept
-
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            upstream = by_head(rows.spread(upstream) * tf.cast(rows.real, upstream.dtype))
-            of_used = tf.matmul(upstream, value, transpose_b=True)
-            of_shares = of_used if kept is None else of_used * kept
-            of_scores = shares * (of_shares - tf.reduce_sum(of_shares * shares, axis=-1, keepdims=True))
-            of_query = tf.matmul(of_scores, key)
-            of_key, of_value = (tf.matmul(a, b, transpose_a=True) for a, b in ((of_scores, query), (used, upstream)))
-            return of_pieces(of_query), of_pieces(of_key), of_pieces(of_value)
-
-        return of_pieces(tf.matmul(used, value)), gradient
-
-    scaled = _dense(layer.query, pieces) * (1 / layer.sqrt_att_head_size)
-    return attend(scaled, _dense(layer.key, pieces), _dense(layer.value, pieces))
+Weights: TypeAlias = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
 
 
-def _join(part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, training: bool) -> tf.Tensor:
-    """A dense layer of `inputs`, normed together with what stood `beside` them."""
-    outputs = part.dropout(_dense(part.dense, inputs), training=training)
-    norm = part.LayerNorm
-    return tf.cast(layer_norm(tf.add_n([outputs, beside]), norm.gamma, norm.beta, norm.epsilon), beside.dtype)
+def _weights(layer: keras.layers.Layer) -> Weights:
+    """Of dense layers kernel and bias, of norms scale and offset."""
+    attention, joined, outer = layer.attention.self_attention, layer.attention.dense_output, layer.bert_output
+    variables = {
+        "query": (attention.query.kernel, attention.query.bias),
+        "key": (attention.key.kernel, attention.key.bias),
+        "value": (attention.value.kernel, attention.value.bias),
+        "attended": (joined.dense.kernel, joined.dense.bias),
+        "attended_norm": (joined.LayerNorm.gamma, joined.LayerNorm.beta),
+        "inner": (layer.intermediate.dense.kernel, layer.intermediate.dense.bias),
+        "outer": (outer.dense.kernel, outer.dense.bias),
+        "outer_norm": (outer.LayerNorm.gamma, outer.LayerNorm.beta),
+    }
+    return {name: (tf.convert_to_tensor(a), tf.convert_to_tensor(b)) for name, (a, b) in variables.items()}
 
 
-def _dense(layer: keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
-    return tf.nn.bias_add(tf.matmul(inputs, layer.kernel), layer.bias)
+class _Layer:
+    """What all layers of an encoder do, in a batch."""
+
+    def __init__(self, like: keras.layers.Layer, rows: _Rows, attention_mask: tf.Tensor, training: bool) -> None:
+        self._like = like
+        self._rows = rows
+        self._attention_mask = attention_mask
+        self._training = training
+
+    def call(self, pieces: tf.Tensor, weights: Weights, number: tf.Tensor) -> tf.Tensor:
+        """(pieces, n) to the same. number: which layer."""
+        like = self._like
+        token = layer_number.set(number)
+        try:
+            attended = self._attend(pieces, weights)
+            pieces = self._join("attended", like.attention.dense_output, attended, pieces, weights)
+            inner = like.intermediate.intermediate_act_fn(_dense(pieces, *weights["inner"]))
+            return self._join("outer", like.bert_output, inner, pieces, weights)
+        finally:
+            layer_number.reset(token)
+
+    def _attend(self, pieces: tf.Tensor, weights: Weights) -> tf.Tensor:
+        """(pieces, n) to (pieces, heads * head's width)."""
+        layer, rows = self._like.attention.self_attention, self._rows
+        n_heads, width = layer.num_attention_heads, layer.attention_head_size
+        in_rows = tf.concat([rows.shape, [n_heads, width]], axis=0)
+
+        def by_head(padded: tf.Tensor) -> tf.Tensor:
+            return tf.transpose(tf.reshape(padded, in_rows), [0, 2, 1, 3])
+
+        def of_pieces(by_head: tf.Tensor) -> tf.Tensor:
+            return tf.gather(tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [-1, n_heads * width]), rows.place)
+
+        # By hand, since TensorFlow's gradients of products and sums of unknown shapes sum over no axes, in copies.
+        @tf.custom_gradient
+        def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> Any:
+            query, key, value = (by_head(rows.spread(part)) for part in (query, key, value))
+            shares = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + self._attention_mask)
+            kept = layer.dropout(tf.ones_like(shares), training=True) if self._training else None
+            used = shares if kept is None else shares * kept
+
+            def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                upstream = by_head(rows.spread(upstream) * tf.cast(rows.real, upstream.dtype))
+                of_used = tf.matmul(upstream, value, transpose_b=True)
+                of_shares = of_used if kept is None else of_used * kept
+                of_scores = shares * (of_shares - tf.reduce_sum(of_shares * shares, axis=-1, keepdims=True))
+                of_query = tf.matmul(of_scores, key)
+                of_key = tf.matmul(of_scores, query, transpose_a=True)
+                of_value = tf.matmul(used, upstream, transpose_a=True)
+                return of_pieces(of_query), of_pieces(of_key), of_pieces(of_value)
+
+            return of_pieces(tf.matmul(used, value)), gradient
+
+        query, key, value = (_dense(pieces, *weights[name]) for name in ("query", "key", "value"))
+        return attend(query * (1 / layer.sqrt_att_head_size), key, value)
+
+    def _join(
+        self, name: str, part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, weights: Weights
+    ) -> tf.Tensor:
+        """A dense layer of `inputs`, normed together with what stood `beside` them."""
+        outputs = part.dropout(_dense(inputs, *weights[name]), training=self._training)
+        normed = layer_norm(tf.add_n([outputs, beside]), *weights[f"{name}_norm"], part.LayerNorm.epsilon)
+        return tf.cast(normed, beside.dtype)
+
+
+def _dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)

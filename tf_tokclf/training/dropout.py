@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.packing import layer_number
 
 
 class SeededDropout:
@@ -47,12 +48,12 @@ class SeededDropout:
 
     def _drop(self, inputs: tf.Tensor, rate: float, noise_shape: object = None) -> tf.Tensor:
         self._n_calls += 1
-        key = np.random.SeedSequence((self._seed, self._n_calls)).generate_state(1, np.uint64)
+        key = tf.constant(np.random.SeedSequence((self._seed, self._n_calls)).generate_state(1, np.uint64))
+        if (number := layer_number.get()) is not None:
+            key = key + number
         shape = tf.shape(inputs) if noise_shape is None else tf.constant(noise_shape)
         is_whole = noise_shape is None and inputs.shape[-1] is not None and inputs.shape[-1] % 4 == 0
-        mask = _scaled_mask(
-            shape, inputs.dtype, rate, is_whole=is_whole, key=tf.constant(key), counter=self._counter
-        )
+        mask = _scaled_mask(shape, inputs.dtype, rate, is_whole=is_whole, key=key, counter=self._counter)
 
         # TensorFlow's own gradient sums over no axes where shapes are not known, in a copy.
         @tf.custom_gradient
