@@ -139,6 +139,8 @@ def test_a_recipe_fills_what_is_left_open_and_is_saved_in_numbers(tmp_path):
         "warmup_ratio": 0.1,
         "layer_decay": 0.6,
     }
+    assert config.training.span_weight == 2
+    assert config.evaluation.decoding == "viterbi"
     assert load_config(tmp_path / "config.yaml") == config
     assert Config(recipe="best", optimizer=OptimizerConfig(layer_decay=1.0)).optimizer.layer_decay == 1
     assert Config(recipe="best").optimizer.learning_rate == 5e-4

@@ -13,6 +13,7 @@ from tf_tokclf import Config, evaluate, fit, load, load_config
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.model.backend import tf
 from tf_tokclf.training.fitting import RunResult
 from tf_tokclf.training.history import read_history
 from tf_tokclf.training.plan import plan_run
@@ -207,6 +208,12 @@ def test_a_compiled_step_trains_what_a_plain_one_does(
         np.testing.assert_allclose(weights[1][name], values, rtol=0, atol=2e-3, err_msg=name)
 
 
+def test_words_of_spans_weigh_what_the_settings_say(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
+    plan = plan_run(config_for(conll_files, tiny_bert, tmp_path / "run", **{"training.span_weight": 2.0}))
+    labels = tf.constant([[plan.info.labels.id_by_label[label] for label in ("B-PER", "I-PER", "O", "B-LOC", "O")]])
+    assert float(plan.loss.weight(labels)) == 2 + 2 + 1 + 2 + 1
+
+
 def test_accumulated_batches_train_as_one_large_batch_does(
     conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
 ):
@@ -221,6 +228,8 @@ def test_accumulated_batches_train_as_one_large_batch_does(
             "training.per_device_train_batch_size": size,
             "training.gradient_accumulation_steps": group,
             "training.num_train_epochs": 3,
+            # Batches weigh by what their words weigh, not by their number.
+            "training.span_weight": 3.0,
         }
         runs[size] = fit(config_for(conll_files, without_dropout, tmp_path / str(size), **options))
     assert runs[8].history[-1].train_loss == pytest.approx(runs[32].history[-1].train_loss, rel=1e-3)

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.training.loss import mean_loss, summed_loss
+from tf_tokclf.training.loss import PieceLoss
+
+
+def mean_loss(labels: tf.Tensor, logits: tf.Tensor, **settings: float) -> float:
+    loss = PieceLoss(**settings)
+    return float(tf.math.divide_no_nan(loss.summed(labels, logits), loss.weight(labels)))
 
 
 @pytest.mark.parametrize("shape", [(64, 512), (128, 512)])
@@ -14,11 +19,11 @@ def test_float16_logits_of_large_batches_give_the_true_mean(shape: tuple[int, in
     """transformers sums in the logits' type: 64x512 gives inf, 128x512 nan."""
     logits = tf.zeros((*shape, 9), tf.float16)
     labels = tf.ones(shape, tf.int64)
-    assert float(mean_loss(labels, logits)) == pytest.approx(np.log(9), rel=1e-6)
+    assert mean_loss(labels, logits) == pytest.approx(np.log(9), rel=1e-6)
 
 
 def test_a_batch_without_a_label_has_a_loss_of_0():
-    assert float(mean_loss(tf.fill((2, 3), tf.constant(-100, tf.int64)), tf.zeros((2, 3, 4)))) == 0.0
+    assert mean_loss(tf.fill((2, 3), tf.constant(-100, tf.int64)), tf.zeros((2, 3, 4))) == 0.0
 
 
 def test_it_is_the_mean_over_labelled_pieces():
@@ -28,9 +33,24 @@ def test_it_is_the_mean_over_labelled_pieces():
     labels[0, :2] = labels[2, 4] = -100
     rows = logits[labels >= 0].astype(np.float64)
     expected = [-row[label] + np.log(np.exp(row).sum()) for row, label in zip(rows, labels[labels >= 0])]
-    total, count = summed_loss(tf.constant(labels), tf.constant(logits))
-    assert float(count) == len(expected) == 12
-    assert float(total) == pytest.approx(sum(expected), rel=1e-6)
+    loss = PieceLoss()
+    assert float(loss.weight(tf.constant(labels))) == len(expected) == 12
+    assert float(loss.summed(tf.constant(labels), tf.constant(logits))) == pytest.approx(sum(expected), rel=1e-6)
+
+
+def test_spans_weigh_as_classes_do_in_keras():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(3, 5, 4)).astype(np.float32), rng.integers(0, 4, (3, 5))
+    labels[0, :2] = labels[2, 4] = -100
+    rival = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    scored = labels >= 0
+    weights = np.where(labels == 1, 1.0, 2.5)[scored]
+    expected = rival(labels[scored], logits[scored], sample_weight=weights)
+    mean = mean_loss(tf.constant(labels), tf.constant(logits), span_weight=2.5, outside=1)
+    assert mean == pytest.approx(float(expected) / weights.sum(), rel=1e-5)
+    # Where labels spell no spans, none weighs more.
+    plain = mean_loss(tf.constant(labels), tf.constant(logits))
+    assert mean_loss(tf.constant(labels), tf.constant(logits), span_weight=2.5) == plain
 
 
 def test_smoothing_is_kerass():
@@ -39,5 +59,5 @@ def test_smoothing_is_kerass():
     rival = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2, reduction="sum")
     labels[1, 2] = -100
     expected = rival(np.eye(4)[labels[labels >= 0]], logits[labels >= 0])
-    total, _ = summed_loss(tf.constant(labels), tf.constant(logits), smoothing=0.2)
+    total = PieceLoss(smoothing=0.2).summed(tf.constant(labels), tf.constant(logits))
     assert float(total) == pytest.approx(float(expected), rel=1e-5)

@@ -36,7 +36,7 @@ SETTINGS = (
         "task",
         {**choice("ner", "pos", "chunk", "slots"), "help": "Names the label column {task}_tags.  [default: ner]"},
     ),
-    ("--recipe", "recipe", {**choice("best"), "help": "Optimizer settings for small encoders; other options win."}),
+    ("--recipe", "recipe", {**choice("best"), "help": "Settings that small encoders do best with; other options win."}),
     ("--train-file", "data.train_file", {"help": "File to train on, in any format that inspect shows."}),
     ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch by."}),
     ("--test-file", "data.test_file", {"help": "File to score at the end."}),
@@ -151,6 +151,7 @@ SETTINGS = (
         "training.label_smoothing",
         {**FLOAT, "help": "Share of the target that all labels have alike.  [default: 0]"},
     ),
+    ("--span-weight", "training.span_weight", {**FLOAT, "help": "Weight of words in spans in the loss.  [default: 1]"}),
     ("--ema-decay", "training.ema_decay", {**FLOAT, "help": "Score and save an average of the weights, say 0.99."}),
     (
         "--freeze-embeddings",

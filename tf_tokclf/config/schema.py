@@ -156,6 +156,9 @@ class TrainingConfig(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of each piece's target that is spread over all labels alike"
     )
+    span_weight: float = Field(
+        1.0, gt=0, le=100, description="weight of words of spans in the loss, where those outside of spans weigh 1"
+    )
     ema_decay: float | None = Field(
         None,
         gt=0,
@@ -234,9 +237,14 @@ class HubConfig(Section):
 
 
 # By name: settings that are taken where nothing else is said. best: rates that fall from the head down, discriminative
-# fine-tuning (Howard and Ruder 2018, arXiv:1801.06146), with a warm-up; docs/log.md has what it was chosen by.
-RECIPES: Mapping[str, Mapping[str, Mapping[str, float]]] = {
-    "best": {"optimizer": {"learning_rate": 5e-4, "warmup_ratio": 0.1, "layer_decay": 0.6}}
+# fine-tuning (Howard and Ruder 2018, arXiv:1801.06146), with a warm-up; spans that weigh more than what is outside of
+# them; and sequences that the scheme allows. docs/log.md has what it was chosen by.
+RECIPES: Mapping[str, Mapping[str, Mapping[str, float | str]]] = {
+    "best": {
+        "optimizer": {"learning_rate": 5e-4, "warmup_ratio": 0.1, "layer_decay": 0.6},
+        "training": {"span_weight": 2.0},
+        "evaluation": {"decoding": "viterbi"},
+    }
 }
 
 
@@ -245,7 +253,7 @@ class Config(Section):
 
     task: Task = Field(Task.NER, description="names the label column of tables, {task}_tags")
     recipe: Literal["best"] | None = Field(
-        None, description="best: optimizer settings that small encoders learn most by; what is set beside it wins"
+        None, description="best: rates, loss and decoding that small encoders do best with; what is set beside it wins"
     )
     output_dir: str | None = Field(None, description="the run's folder")
     overwrite: bool = Field(False, description="replace a run that is already in that folder")

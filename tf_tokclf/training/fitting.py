@@ -200,7 +200,7 @@ class Trainer:
             dropout=dropout,
             devices=devices,
             jit_compile=config.training.jit_compile,
-            label_smoothing=config.training.label_smoothing,
+            loss=plan.loss,
         )
         position = saver.start(self.model, self.optimizer, dropout, self.average) if saver else Position()
         self.position = Position.from_json(devices.from_chief(position.to_json()))

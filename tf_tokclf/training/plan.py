@@ -18,6 +18,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.batches import TrainingBatches
+from tf_tokclf.training.loss import PieceLoss
 from tf_tokclf.training.optimizer import Schedule
 from tf_tokclf.training.tracking import check_trackers
 
@@ -48,6 +49,13 @@ class RunPlan:
     def steps_per_epoch(self) -> int:
         """Updates in an epoch; the last one may be of fewer batches."""
         return -(-len(self.batches) // self.config.training.gradient_accumulation_steps)
+
+    @property
+    def loss(self) -> PieceLoss:
+        """What is minimised."""
+        training, labels = self.config.training, self.info.labels
+        outside = None if labels.outside is None else labels.id_by_label[labels.outside]
+        return PieceLoss(training.label_smoothing, training.span_weight, outside)
 
 
 def plan_run(config: Config) -> RunPlan:

@@ -9,7 +9,7 @@ from tf_tokclf.model.forward import needs_autograph, piece_logits
 from tf_tokclf.model.threads import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.loss import summed_loss
+from tf_tokclf.training.loss import PieceLoss
 from tf_tokclf.training.optimizer import clipped, piece_embedding
 
 Batch = Mapping[str, tf.Tensor]
@@ -36,7 +36,7 @@ class TrainingStep:
         dropout: SeededDropout,
         devices: Devices | None = None,
         jit_compile: bool = False,
-        label_smoothing: float = 0.0,
+        loss: PieceLoss | None = None,
     ) -> None:
         """jit_compile: gradients are compiled with XLA, anew for each shape of a batch."""
         self.model = model
@@ -51,7 +51,7 @@ class TrainingStep:
         # A batch's parts run side by side, each on a core of its own.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": needs_autograph(model)}
-        self._label_smoothing = label_smoothing
+        self._loss = loss or PieceLoss()
         self._is_compiled = jit_compile
         self._one_part = tf.function(
             self._gradients_of_part,
@@ -67,17 +67,16 @@ class TrainingStep:
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
         """Update by `batches` together; returns their mean loss, a float32 scalar."""
-        counts = [tf.math.count_nonzero(batch["labels"] >= 0, dtype=tf.float32) for batch in batches]
-        n_labelled = tf.add_n(counts)
+        total_weight = tf.add_n([self._loss.weight(batch["labels"]) for batch in batches])
         if len(batches) == 1:
             self.dropout.next_batch()
-            return self._update(batches[0], n_labelled)
+            return self._update(batches[0], total_weight)
         if not self._accumulators:
             self._accumulators = self._new_accumulators()
         losses = []
         for batch in batches:
             self.dropout.next_batch()
-            losses.append(self._add(batch, n_labelled))
+            losses.append(self._add(batch, total_weight))
         self._finish()
         return tf.add_n(losses)
 
@@ -91,12 +90,12 @@ class TrainingStep:
     def _weights(self) -> list[tf.Variable]:
         return self.model.trainable_variables
 
-    def _update_by_one(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
-        return self._devices.run(self._update_replica, batch, n_labelled)
+    def _update_by_one(self, batch: Batch, total_weight: tf.Tensor) -> tf.Tensor:
+        return self._devices.run(self._update_replica, batch, total_weight)
 
-    def _update_replica(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
+    def _update_replica(self, batch: Batch, total_weight: tf.Tensor) -> tf.Tensor:
         self._deferring.catch_up(batch["input_ids"])
-        loss, gradients = self._gradients(self._devices.own_rows(batch), n_labelled)
+        loss, gradients = self._gradients(self._devices.own_rows(batch), total_weight)
         self._apply(gradients)
         return loss
 
@@ -112,11 +111,11 @@ class TrainingStep:
         self._deferring.catch_up(rows)
         return tf.constant(0.0)
 
-    def _add_gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
-        return self._devices.run(self._add_replica, batch, n_labelled)
+    def _add_gradients(self, batch: Batch, total_weight: tf.Tensor) -> tf.Tensor:
+        return self._devices.run(self._add_replica, batch, total_weight)
 
-    def _add_replica(self, batch: Batch, n_labelled: tf.Tensor) -> tf.Tensor:
-        loss, gradients = self._gradients(self._devices.own_rows(batch), n_labelled)
+    def _add_replica(self, batch: Batch, total_weight: tf.Tensor) -> tf.Tensor:
+        loss, gradients = self._gradients(self._devices.own_rows(batch), total_weight)
         for accumulator, gradient in zip(self._accumulators, gradients):
             if gradient is not None:
                 accumulator.assign_add(tf.convert_to_tensor(gradient))
@@ -131,24 +130,23 @@ class TrainingStep:
             accumulator.assign(tf.zeros(accumulator.shape, accumulator.dtype))
         return tf.constant(0.0)
 
-    def _gradients(self, batch: Batch, n_labelled: tf.Tensor) -> tuple[tf.Tensor, list]:
+    def _gradients(self, batch: Batch, total_weight: tf.Tensor) -> tuple[tf.Tensor, list]:
         """The loss of a replica's rows and its gradients, None for weights that have none."""
         if self._n_parts == 1 and not self._is_compiled:
-            return self._gradients_of_part(batch, n_labelled, tf.constant(0))
+            return self._gradients_of_part(batch, total_weight, tf.constant(0))
         parts = [
-            self._one_part(rows_of_part(batch, part, self._n_parts), n_labelled, tf.constant(part))
+            self._one_part(rows_of_part(batch, part, self._n_parts), total_weight, tf.constant(part))
             for part in range(self._n_parts)
         ]
         losses, gradients = zip(*parts)
         return tf.add_n(losses), [_sum(of_weight) for of_weight in zip(*gradients)]
 
-    def _gradients_of_part(self, batch: Batch, n_labelled: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list]:
+    def _gradients_of_part(self, batch: Batch, total_weight: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list]:
         self.dropout.begin(part, self._n_parts)
         with tf.GradientTape() as tape:
             inputs = batch["input_ids"], batch["attention_mask"]
             logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
-            summed, _ = summed_loss(batch["labels"], logits, smoothing=self._label_smoothing)
-            loss = tf.math.divide_no_nan(summed, n_labelled)
+            loss = tf.math.divide_no_nan(self._loss.summed(batch["labels"], logits), total_weight)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, self._weights)
         return loss, self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients
