@@ -11,6 +11,7 @@ from tf_tokclf.config.loading import check_config, load_config, save_config
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, OptimizerConfig
 from tf_tokclf.config.shipped import shipped_config_names
+from tf_tokclf.config.sweep import Sweep
 from tf_tokclf.errors import UserError
 
 
@@ -128,22 +129,43 @@ def test_the_line_of_a_value_that_was_overridden_is_not_named(tmp_path: Path):
     assert caught.value.line == 2
 
 
-def test_a_recipe_fills_what_is_left_open_and_is_saved_in_numbers(tmp_path):
+def rates(config: Config) -> tuple[float, float, float]:
+    return config.optimizer.learning_rate, config.optimizer.warmup_ratio, config.optimizer.layer_decay
+
+
+def test_a_recipe_fills_what_is_left_open_and_is_saved_as_what_it_stands_for(tmp_path):
     config = load_config(options={"recipe": "best", "optimizer.learning_rate": 2e-4})
-    rates = (config.optimizer.learning_rate, config.optimizer.warmup_ratio, config.optimizer.layer_decay)
-    assert rates == (2e-4, 0.1, 0.6)
+    assert rates(config) == (2e-4, 0.1, 0.6)
     assert config.optimizer.weight_decay == Config().optimizer.weight_decay
     save_config(config, tmp_path / "config.yaml")
-    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["optimizer"] == {
-        "learning_rate": 2e-4,
-        "warmup_ratio": 0.1,
-        "layer_decay": 0.6,
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == {
+        "optimizer": {"learning_rate": 2e-4, "warmup_ratio": 0.1, "layer_decay": 0.6},
+        "training": {"span_weight": 2.0},
+        "evaluation": {"decoding": "viterbi"},
     }
-    assert config.training.span_weight == 2
-    assert config.evaluation.decoding == "viterbi"
     assert load_config(tmp_path / "config.yaml") == config
-    assert Config(recipe="best", optimizer=OptimizerConfig(layer_decay=1.0)).optimizer.layer_decay == 1
-    assert Config(recipe="best").optimizer.learning_rate == 5e-4
+    assert rates(Config(recipe="best", optimizer=OptimizerConfig(layer_decay=1.0))) == (5e-4, 0.1, 1)
+
+
+def test_in_a_file_what_stands_beside_a_recipe_wins_and_is_said(tmp_path, caplog):
+    caplog.set_level("INFO", logger="tf_tokclf")
+    path = write(tmp_path, "recipe: best\noptimizer:\n  learning_rate: 1.0e-4\n  warmup_ratio: 0.2\n")
+    assert rates(load_config(path)) == (1e-4, 0.2, 0.6)
+    said = "recipe best: optimizer.learning_rate, optimizer.warmup_ratio stand in the file as well, and win"
+    assert caplog.messages == [said]
+
+
+@pytest.mark.parametrize("how", [{"options": {"recipe": "best"}}, {"assignments": ["recipe=best"]}])
+def test_a_recipe_that_is_asked_for_by_an_option_wins_over_the_file(tmp_path, how):
+    path = write(tmp_path, "optimizer:\n  learning_rate: 1.0e-4\n  weight_decay: 0.5\n")
+    config = load_config(path, **how)
+    assert rates(config) == (5e-4, 0.1, 0.6)
+    assert config.optimizer.weight_decay == 0.5
+
+
+def test_recipes_are_not_swept():
+    with pytest.raises(UserError, match="sweep the settings that it stands for"):
+        Sweep.of(Config(sweep={"recipe": ["best", None]}))
 
 
 @pytest.mark.parametrize("tree", [{"recipe": "good"}, {"recipe": ["best"]}, {"recipe": "best", "optimizer": 3}])

@@ -32,7 +32,8 @@ KINDS = {
     "camembert": (transformers.CamembertConfig, "TFCamembertForTokenClassification"),
     "electra": (transformers.ElectraConfig, "TFElectraForTokenClassification"),
 }
-LENGTHS = np.array([7, 3, 9, 1])
+# One row has no piece at all.
+LENGTHS = np.array([7, 3, 9, 0, 1])
 
 
 def make(kind: str, *, dropout: float = 0.0, policy: str = "float32", **options: object) -> keras.Model:
@@ -47,9 +48,9 @@ def make(kind: str, *, dropout: float = 0.0, policy: str = "float32", **options:
 
 
 def batch(width: int = 9) -> tuple[tf.Tensor, tf.Tensor]:
-    """input_ids and attention_mask, (4, width)."""
+    """input_ids and attention_mask, (5, width)."""
     mask = np.arange(width)[None, :] < LENGTHS[:, None]
-    ids = np.random.default_rng(5).integers(5, 40, (4, 9))
+    ids = np.random.default_rng(5).integers(5, 40, (5, 9))
     padded = np.pad(ids, ((0, 0), (0, width - 9)))
     return tf.constant(np.where(mask, padded, 1), tf.int32), tf.constant(mask.astype(np.int32))
 
@@ -64,6 +65,12 @@ def logits_and_gradients(model: keras.Model, width: int = 9, **options: bool) ->
         loss = tf.reduce_sum(of_pieces * tf.random.stateless_normal(tf.shape(of_pieces), (1, 2)))
     gradients = tape.gradient(loss, model.trainable_variables)
     return [np.asarray(tf.convert_to_tensor(g)) for g in (of_pieces, *gradients) if g is not None]
+
+
+@pytest.fixture(params=[True, False], ids=["pieces", "padding too"], autouse=True)
+def kind_of_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine: CPUs on which padding is left out, and others."""
+    monkeypatch.setattr("tf_tokclf.model.packing.leaves_padding_out", lambda: request.param)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,7 +137,6 @@ def test_gradients_with_dropout_are_the_slope_of_the_loss():
 def test_each_layer_drops_places_of_its_own():
     model = make("bert", dropout=0.5)
     dropout = SeededDropout(model, seed=1)
-    dropout.begin()
     layer = model.bert.encoder.layer[0].bert_output.dropout
 
     def dropped(number: int) -> list[float]:
@@ -143,6 +149,20 @@ def test_each_layer_drops_places_of_its_own():
 
     assert dropped(0) == dropped(0)
     assert dropped(0) != dropped(1)
+    # One layer's dropout stands for those of all, told apart by their numbers.
+    draw, numbers = layer._random_generator.dropout, []
+
+    def noted(*inputs: object, **others: object) -> tf.Tensor:
+        numbers.append(int(layer_number.get()))
+        return draw(*inputs, **others)
+
+    layer._random_generator.dropout = noted
+    tf.config.run_functions_eagerly(True)
+    try:
+        piece_logits(model, *batch(), training=True)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert numbers == [0, 1]
 
 
 def test_outside_of_it_a_model_gives_what_it_always_did():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests.conftest import WORDS
+from tests.encoders import make_bert
 from tf_tokclf import Config, evaluate, fit, load, load_config
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.sentence import Sentence
@@ -191,13 +193,20 @@ def test_the_schedule_ends_with_the_last_batch_of_a_budget_in_pieces(
     assert history[-1].train_loss < history[0].train_loss
 
 
+@pytest.fixture(scope="module")
+def bert_without_dropout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dropout leaves out depends on the shapes that a batch is computed in."""
+    folder = tmp_path_factory.mktemp("encoders") / "without_dropout"
+    return make_bert(folder, WORDS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+
+
 @pytest.mark.parametrize("group", [1, 2])
 def test_a_compiled_step_trains_what_a_plain_one_does(
-    group: int, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+    group: int, conll_files: dict[str, str], bert_without_dropout: Path, tmp_path: Path
 ):
     options = {"training.gradient_accumulation_steps": group, "training.num_train_epochs": 2}
     plain, compiled = (
-        fit(config_for(conll_files, tiny_bert, tmp_path / str(jit), **options, **{"training.jit_compile": jit}))
+        fit(config_for(conll_files, bert_without_dropout, tmp_path / str(jit), **{**options, "training.jit_compile": jit}))
         for jit in (False, True)
     )
     for one, other in zip(plain.history, compiled.history):
@@ -215,13 +224,8 @@ def test_words_of_spans_weigh_what_the_settings_say(conll_files: dict[str, str],
 
 
 def test_accumulated_batches_train_as_one_large_batch_does(
-    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+    conll_files: dict[str, str], bert_without_dropout: Path, tmp_path: Path
 ):
-    without_dropout = tmp_path / "encoder"
-    from tests.conftest import WORDS
-    from tests.encoders import make_bert
-
-    make_bert(without_dropout, WORDS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     runs = {}
     for size, group in ((32, 1), (8, 4)):
         options = {
@@ -231,7 +235,7 @@ def test_accumulated_batches_train_as_one_large_batch_does(
             # Batches weigh by what their words weigh, not by their number.
             "training.span_weight": 3.0,
         }
-        runs[size] = fit(config_for(conll_files, without_dropout, tmp_path / str(size), **options))
+        runs[size] = fit(config_for(conll_files, bert_without_dropout, tmp_path / str(size), **options))
     assert runs[8].history[-1].train_loss == pytest.approx(runs[32].history[-1].train_loss, rel=1e-3)
 
 

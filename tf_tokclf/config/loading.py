@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -14,11 +15,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tf_tokclf.config.schema import Config
+from tf_tokclf.config.schema import RECIPES, Config
 from tf_tokclf.config.settings import section_class
 from tf_tokclf.config.shipped import shipped_config
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.run_dir import open_whole
+
+log = logging.getLogger(__name__)
 
 Tree = dict[str, Any]
 
@@ -46,16 +49,36 @@ def load_config(
     """
     tree = read_yaml(path) if path is not None else {}
     lines = _setting_lines(Path(path)) if path is not None else {}
+    _say_what_beats_a_recipe(tree)
+    given: Tree = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: no '=' in it.", hint="Write --set section.key=value.")
-        _assign(tree, key.strip(), _yaml_value(assignment, value))
-        lines.pop(key.strip(), None)
-    for key, value in (options or {}).items():
+        given[key.strip()] = _yaml_value(assignment, value)
+    given |= options or {}
+    # A recipe that is asked for now stands above the file, and below what is asked for beside it.
+    for key, value in {**_settings_of_recipe(given.get("recipe")), **given}.items():
         _assign(tree, key, value)
         lines.pop(key, None)
     return check_config(tree, source=path, lines=lines)
+
+
+def _settings_of_recipe(recipe: Any) -> Tree:
+    """By dotted name."""
+    sections = RECIPES.get(recipe, {}) if isinstance(recipe, str) else {}
+    return {f"{section}.{key}": value for section, settings in sections.items() for key, value in settings.items()}
+
+
+def _say_what_beats_a_recipe(tree: Tree) -> None:
+    """Of a file that names one and sets some of what it stands for."""
+    beaten = [
+        name
+        for name in _settings_of_recipe(tree.get("recipe"))
+        if isinstance(section := tree.get(name.partition(".")[0]), dict) and name.partition(".")[2] in section
+    ]
+    if beaten:
+        log.info("recipe %s: %s stand in the file as well, and win", tree["recipe"], ", ".join(beaten))
 
 
 def read_yaml(path: str | Path) -> Tree:

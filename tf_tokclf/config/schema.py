@@ -253,7 +253,9 @@ class Config(Section):
 
     task: Task = Field(Task.NER, description="names the label column of tables, {task}_tags")
     recipe: Literal["best"] | None = Field(
-        None, description="best: rates, loss and decoding that small encoders do best with; what is set beside it wins"
+        None,
+        description="best: stands for rates, a loss and a decoding that small encoders do best with; what is set "
+        "beside it wins",
     )
     output_dir: str | None = Field(None, description="the run's folder")
     overwrite: bool = Field(False, description="replace a run that is already in that folder")
@@ -273,13 +275,17 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_recipe(cls, values: Any) -> Any:
+    def _follow_recipe(cls, values: Any) -> Any:
+        """A recipe becomes the settings it stands for, so that what is saved means the same in later versions."""
         recipe = values.get("recipe") if isinstance(values, dict) else None
-        for name, settings in RECIPES.get(recipe, {}).items() if isinstance(recipe, str) else ():
-            own = values.get(name, {})
+        if not isinstance(recipe, str) or recipe not in RECIPES:
+            return values
+        followed = {name: value for name, value in values.items() if name != "recipe"}
+        for name, settings in RECIPES[recipe].items():
+            own = followed.get(name, {})
             if isinstance(own, Section):
                 own = own.model_dump(exclude_unset=True)
             # What is no section is told where the section is checked.
             if isinstance(own, dict):
-                values = {**values, name: {**settings, **own}}
-        return values
+                followed[name] = {**settings, **own}
+        return followed

@@ -16,6 +16,7 @@ from tf_tokclf.errors import UserError
 
 # Names, or beginnings of names, of settings that all trials share; most of them say what dev F1 is.
 _SHARED = {
+    "recipe": "sweep the settings that it stands for.",
     "output_dir": "each trial has a folder of its own.",
     "overwrite": "it is of the whole sweep.",
     "sweep": "a sweep has none inside it.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tf_tokclf.model.backend import keras, tf
@@ -48,19 +49,21 @@ def _for_gpus(gpus: list) -> Precision:
 
 
 def _for_cpu() -> Precision:
-    flags = _cpu_flags()
+    flags = cpu_flags()
     fast = next((flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags), None)
     if fast:
         return Precision("mixed_bfloat16", f"the CPU has {fast}")
     return Precision("float32", "no GPU, and the CPU has no bfloat16")
 
 
-def _cpu_flags() -> set[str]:
+@cache
+def cpu_flags() -> frozenset[str]:
+    """What Linux says that the CPU can do, such as avx2; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return set()
-    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+        return frozenset()
+    return next((frozenset(line.split()) for line in lines if line.startswith("flags")), frozenset())
 
 
 @contextmanager

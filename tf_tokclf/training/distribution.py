@@ -1,7 +1,7 @@
 """One run on several devices or hosts, on tf.distribute: who computes which rows, and how the parts are put together.
 
-All replicas work on the same global batch, each on its share of the rows; losses are sums over pieces divided by the
-number of labelled pieces of the whole batch, so that the sum of all gradients is one device's gradient. Hosts read the
+All replicas work on the same global batch, each on its share of the rows; losses are sums over pieces divided by what
+the labelled pieces of the whole batch weigh, so that the sum of all gradients is one device's gradient. Hosts read the
 same data, and each prepares whole batches: integers, cheap beside what is computed from them.
 """
 

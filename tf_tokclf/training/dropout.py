@@ -34,7 +34,8 @@ class SeededDropout:
         self.batch_number.assign_add(1)
 
     def begin(self, part: tf.Tensor | int = 0, n_parts: int = 1) -> None:
-        """Call at the start of each traced forward pass: masks are told apart by the order of calls since then.
+        """Call at the start of each traced forward pass: masks are told apart by the order of calls since then,
+        and within layers that share a trace by the layer's number.
 
         part: which of `n_parts` of the replica's rows the pass is for.
         """

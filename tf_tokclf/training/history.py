@@ -14,7 +14,8 @@ from tf_tokclf.run_dir import open_whole
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch, numbered from 1. Losses are means over labelled pieces (train) and words (dev)."""
+    """One epoch, numbered from 1. Losses are means over labelled pieces (train; weighted as training.span_weight
+    says) and words (dev)."""
 
     epoch: int
     train_loss: float

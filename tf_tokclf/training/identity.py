@@ -17,8 +17,6 @@ from tf_tokclf.data.splits import Split
 
 # Settings that change nothing about the weights; the files' content is compared, not their places.
 FREE = {
-    # What it says is in the settings it stands for.
-    "recipe",
     "output_dir",
     "overwrite",
     "sweep",

@@ -149,6 +149,9 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     rate = f"{optimizer.learning_rate:g}, "
     rate += f"warm-up over {plan.schedule.n_warmup_steps} steps, " if plan.schedule.n_warmup_steps else "no warm-up, "
     rate += "linear decay to 0"
+    if optimizer.layer_decay != 1:
+        rate += f"; times {optimizer.layer_decay:g} from the head down, layer by layer"
+    spans = f"words of spans weigh {training.span_weight:g}" if labels.outside else "there are no spans to weigh more"
     clip = f"gradient norm at most {optimizer.clip_norm:g}" if optimizer.clip_norm else "gradients not clipped"
     return [
         ("task", plan.config.task.value),
@@ -161,9 +164,11 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("steps", f"{plan.steps_per_epoch:,} x {training.num_train_epochs} epochs = {plan.schedule.n_steps:,}"),
         ("learning rate", rate),
         ("weight decay", f"{optimizer.weight_decay:g}, {clip}"),
+        *([("loss", spans)] if training.span_weight != 1 else []),
         *([("averaging", f"of weights, decay {training.ema_decay:g} a step")] if training.ema_decay else []),
         ("precision", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
+        ("decoding", plan.config.evaluation.decoding),
         ("output", str(plan.run.root)),
     ]
 
