@@ -206,8 +206,8 @@ def test_a_compiled_step_trains_what_a_plain_one_does(
 ):
     options = {"training.gradient_accumulation_steps": group, "training.num_train_epochs": 2}
     plain, compiled = (
-        fit(config_for(conll_files, bert_without_dropout, tmp_path / str(jit), **options | {"training.jit_compile": jit}))
-        for jit in (False, True)
+        fit(config_for(conll_files, bert_without_dropout, tmp_path / name, **options, **{"training.jit_compile": jit}))
+        for name, jit in (("plain", False), ("compiled", True))
     )
     for one, other in zip(plain.history, compiled.history):
         assert other.train_loss == pytest.approx(one.train_loss, rel=1e-3)
