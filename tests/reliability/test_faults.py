@@ -362,6 +362,13 @@ def test_a_full_standard_output_is_told(corpus: Path):
     assert "Traceback" not in done.stderr
 
 
+def test_threads_need_not_import_the_codec_of_what_they_read():
+    """Four that did so at once left a process in which Python knew no utf-8-sig any more."""
+    code = "import sys, tf_tokclf.data.splits; print('encodings.utf_8_sig' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_threads_that_convert_the_same_file_at_once_do_not_harm_each_other(corpus: Path, tmp_path: Path):
     lengths: list[int] = []
 

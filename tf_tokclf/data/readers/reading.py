@@ -23,6 +23,9 @@ from tf_tokclf.errors import UserError
 
 STDIN = Path("-")
 
+# Looked up before threads do it: where the first import of a codec fails in one of them, Python keeps to it for good
+# that there is none.
+_UTF_8_WITH_MARK = codecs.lookup("utf-8-sig").name
 # Bytes that are wrong in an encoding, and halves of characters, which some encodings can spell.
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _BYTES_OF_A_READ = 1 << 20
@@ -207,4 +210,4 @@ def codec_named(encoding: str, path: str | Path) -> str:
     except (LookupError, ValueError) as error:
         hint = "Python knows utf-8, utf-16, latin-1, cp1252 and others."
         raise UserError(f"there is no encoding named {encoding!r}.", path=path, hint=hint) from error
-    return "utf-8-sig" if name == "utf-8" else name
+    return _UTF_8_WITH_MARK if name == "utf-8" else name
