@@ -50,15 +50,15 @@ def load_config(
     tree = read_yaml(path) if path is not None else {}
     lines = _setting_lines(Path(path)) if path is not None else {}
     _say_what_beats_a_recipe(tree)
-    given: Tree = {}
+    given: list[tuple[str, Any]] = []
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: no '=' in it.", hint="Write --set section.key=value.")
-        given[key.strip()] = _yaml_value(assignment, value)
-    given |= options or {}
+        given.append((key.strip(), _yaml_value(assignment, value)))
+    given += (options or {}).items()
     # A recipe that is asked for now stands above the file, and below what is asked for beside it.
-    for key, value in {**_settings_of_recipe(given.get("recipe")), **given}.items():
+    for key, value in [*_settings_of_recipe(dict(given).get("recipe")).items(), *given]:
         _assign(tree, key, value)
         lines.pop(key, None)
     return check_config(tree, source=path, lines=lines)

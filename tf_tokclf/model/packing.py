@@ -66,7 +66,7 @@ def packed() -> Iterator[None]:
 class _Rows:
     """Where the pieces stand in a padded batch.
 
-    shape: (rows, width). place: (pieces,) in the flattened batch. real: (rows * width, 1) bool, where there is a piece.
+    shape: (rows, width). place: (pieces,) in the flattened batch.
     """
 
     def __init__(self, real: tf.Tensor) -> None:
@@ -74,22 +74,23 @@ class _Rows:
         self.shape = tf.shape(real)
         flat = tf.reshape(real, [-1])
         self.place = tf.cast(tf.where(flat)[:, 0], tf.int32)
-        self.real = flat[:, None]
+        self._real = flat[:, None]
         self._number = tf.maximum(tf.cumsum(tf.cast(flat, tf.int32)) - 1, 0)
 
     def spread(self, pieces: tf.Tensor) -> tf.Tensor:
         """(pieces, n) to (rows * width, n); padding gets some piece's values."""
         return tf.gather(pieces, self._number)
 
+    def spread_on_zeros(self, pieces: tf.Tensor) -> tf.Tensor:
+        """The same with 0 in padding."""
+        return self.spread(pieces) * tf.cast(self._real, pieces.dtype)
+
     def pack(self, padded: tf.Tensor) -> tf.Tensor:
         """(rows * width, n) to (pieces, n)."""
 
         @tf.custom_gradient
         def pack(padded: tf.Tensor) -> Any:
-            def gradient(upstream: tf.Tensor) -> tf.Tensor:
-                return self.spread(upstream) * tf.cast(self.real, upstream.dtype)
-
-            return tf.gather(padded, self.place), gradient
+            return tf.gather(padded, self.place), self.spread_on_zeros
 
         return pack(padded)
 
@@ -189,7 +190,7 @@ class _Layer:
             used = shares if kept is None else shares * kept
 
             def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                upstream = by_head(rows.spread(upstream) * tf.cast(rows.real, upstream.dtype))
+                upstream = by_head(rows.spread_on_zeros(upstream))
                 of_used = tf.matmul(upstream, value, transpose_b=True)
                 of_shares = of_used if kept is None else of_used * kept
                 of_scores = shares * (of_shares - tf.reduce_sum(of_shares * shares, axis=-1, keepdims=True))
