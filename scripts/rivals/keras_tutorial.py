@@ -88,6 +88,7 @@ print(
             "train_seconds": round(trained, 2),
             "score_seconds": round(scored, 2),
             "f1": float(f1),
+            "products": "float32",
             "accuracy": float(accuracy_score(gold, predicted)),
             "peak_gb": round(peak, 3),
             "threads": tf.config.threading.get_intra_op_parallelism_threads(),

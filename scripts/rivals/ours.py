@@ -50,6 +50,7 @@ with tempfile.TemporaryDirectory() as output:
 
     from tf_tokclf.data.encoding import encode_split
     from tf_tokclf.data.model_folders import local_model_folder, model_config
+    from tf_tokclf.model.precision import choose_precision
 
     # Multiply-adds of the matrices and of attention, forward and twice backward, over pieces that are no padding.
     config = model_config(local_model_folder(f"{output}/run"))
@@ -69,6 +70,7 @@ print(
             "whole_seconds": round(whole, 1),
             "score_seconds": round(scored, 2),
             "f1": scores.overall.f1,
+            "products": choose_precision(options.precision).policy.removeprefix("mixed_"),
             "peak_gb": round(peak, 3),
             "real_tflop": round(3 * options.epochs * flop / 1e12, 3),
         }

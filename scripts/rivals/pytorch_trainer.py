@@ -97,6 +97,7 @@ print(
             "train_seconds": round(trained, 2),
             "score_seconds": round(scored, 2),
             "f1": float(f1),
+            "products": "bfloat16" if options.bf16 else "float32",
             "accuracy": float(accuracy_score(gold, predicted)),
             "peak_gb": round(peak, 3),
         }

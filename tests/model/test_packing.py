@@ -70,7 +70,7 @@ def logits_and_gradients(model: keras.Model, width: int = 9, **options: bool) ->
 @pytest.fixture(params=[True, False], ids=["pieces", "padding too"], autouse=True)
 def kind_of_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the machine: CPUs on which padding is left out, and others."""
-    monkeypatch.setattr("tf_tokclf.model.packing.leaves_padding_out", lambda: request.param)
+    monkeypatch.setattr("tf_tokclf.model.packing.leaves_padding_out", lambda dtype: request.param)
 
 
 @pytest.mark.parametrize("kind", KINDS)

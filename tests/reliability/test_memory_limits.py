@@ -49,8 +49,7 @@ def limited(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]
         [sys.executable, "-c", LIMITED, *map(str, args)],
         capture_output=True,
         text=True,
-        # One batch at a time: beside a second one, an allocation of C++'s may be the one that fails, which aborts.
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=folder,
         timeout=600,
     )

@@ -70,6 +70,12 @@ def test_the_callers_random_numbers_stay_their_own(tiny_bert: Path):
     assert random.random() == expected
 
 
+def test_no_thread_tunes_the_dataset(tiny_bert: Path):
+    """Ending the iterator of an epoch of 20 s waited for TensorFlow's autotuning thread for as long again."""
+    batches = batches_of([5, 6, 7, 8, 9], tiny_bert)
+    assert batches.dataset(batches.plan(0)).options().autotune.enabled is False
+
+
 def budgeted(lengths: list[int], folder: Path, max_pieces: int, seed: int = 1) -> TrainingBatches:
     tokenizer = load_tokenizer(folder)
     return TrainingBatches(windows_of(lengths), tokenizer, batch_size=4, seed=seed, max_pieces=max_pieces)
