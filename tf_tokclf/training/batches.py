@@ -173,7 +173,7 @@ class TrainingBatches:
 
 
 def _options() -> tf.data.Options:
-    """There is nothing to tune. What TensorFlow would tune with is a thread that an epoch's end waited for, up to 20 s."""
+    """There is nothing to tune, and an epoch's end would wait for the thread that tunes: now and then for 20 s."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
