@@ -42,6 +42,7 @@ def new_classifier(
     with precision_policy(precision.policy):
         if not is_classifier:
             model = _from_pretrained(folder, trust_remote_code, **labels)
+            _draw_head(model)
         else:
             model = _with_mapped_head(folder, config, labels, trust_remote_code)
     return _made_ready(model, names)
@@ -151,6 +152,7 @@ def _with_mapped_head(folder: Path, config: Any, labels: dict[str, Any], trust_r
         setattr(config, key, value)
     new = type(old)(config)
     new.build_in_name_scope()
+    _draw_head(new)
     by_name = {_plain_name(weight): weight for weight in old.weights}
     head = {id(weight) for weight in new.classifier.weights}
     for weight in new.weights:
@@ -164,6 +166,16 @@ def _with_mapped_head(folder: Path, config: Any, labels: dict[str, Any], trust_r
         mine.assign(values)
     log.info("head: %d of %d labels go on from the model's own, by name", len(kept), len(names))
     return new
+
+
+def _draw_head(model: keras.Model) -> None:
+    """Draw the head's kernel as transformers does for PyTorch, from a normal distribution.
+
+    Its TensorFlow classes cut that off at two deviations, which leaves 0.88 of the spread and learns more slowly.
+    """
+    kernel = model.classifier.kernel
+    deviation = getattr(model.config, "initializer_range", 0.02)
+    kernel.assign(keras.initializers.RandomNormal(stddev=deviation)(kernel.shape, kernel.dtype))
 
 
 def _plain_name(weight: Any) -> str:
