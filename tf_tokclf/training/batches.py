@@ -30,6 +30,8 @@ MAX_WIDTHS = 12
 MAX_PADDING = 0.06
 # A compiled step is compiled for each shape, for seconds.
 MAX_COMPILED_WIDTHS = 4
+# On GPUs: one that is being copied and one that is being made.
+_BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class TrainingBatches:
         joined = tf.data.Dataset.choose_from_datasets(parts, choices, stop_on_empty_dataset=False)
         counted = joined.apply(tf.data.experimental.assert_cardinality(len(plan))).with_options(_options())
         # A batch takes 5 ms to make. On a CPU, made beside a step it slowed the steps by ten times that.
-        return counted.prefetch(tf.data.AUTOTUNE) if tf.config.list_physical_devices("GPU") else counted
+        return counted.prefetch(_BATCHES_AHEAD) if tf.config.list_physical_devices("GPU") else counted
 
     def _one_shape(self, rows: np.ndarray, size: int, width: int) -> tf.data.Dataset:
         """Batches of `size` of the windows `rows` in that order, padded to `width`."""
