@@ -21,6 +21,7 @@ from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
+from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.html import write_report
 from tf_tokclf.report.terminal import duration, stderr_console
@@ -89,6 +90,7 @@ def train(
             end = _train_as_chief(plan, devices, stop, RunSaver(plan, identity, checkpoint), callbacks)
             # The model that was trained and the functions traced from it hold each other: 0.1 GB for MiniLM-L6.
             gc.collect()
+            give_back_memory()
             check_saved(plan.run.model, trust_remote_code=plan.config.model.trust_remote_code)
             try:
                 evaluations = score_run(plan, stop)
@@ -271,8 +273,10 @@ class Trainer:
         self.callbacks.on_epoch_begin(epoch)
         self._train_epoch()
         self.step.settle()
+        give_back_memory()
         with self.average.in_place():
             record = self._scored_epoch()
+        give_back_memory()
         history = (*self.position.history, record)
         seconds = self.position.run_seconds + record.dev_seconds
         self.position = Position(epoch=epoch + 1, run_seconds=seconds, history=history)

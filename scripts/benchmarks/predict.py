@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Prediction side by side: this project and transformers.pipeline, in TF and, in an environment of its own, in PyTorch.
 
-    .venv/bin/python scripts/benchmark_predict runs/mine/model lines.txt --torch-python VENV/bin/python [--rounds 3]
-    .venv/bin/python scripts/benchmark_predict runs/mine/model lines.txt --memory
+    scripts/benchmark predict runs/mine/model lines.txt --torch-python VENV/bin/python [--rounds 3]
+    scripts/benchmark predict runs/mine/model lines.txt --memory
 
 TEXT has a sentence a line. Each run is a process of its own; loading and a warm-up of 64 sentences are not counted. The
 PyTorch pipeline tries each of --batch-sizes on --sample sentences first, which are spread over the text, and keeps the
@@ -26,8 +25,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-RIVALS = ROOT / "scripts" / "rivals"
+ROOT = Path(__file__).resolve().parents[2]
+RIVALS = Path(__file__).resolve().parent / "rivals"
 OURS = "tf-tokclf"
 # In a text so much longer than this that it is read many times over, memory that grows would show.
 LOOK_AHEADS = 5

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Time and memory of scoring: 100,000 sentences of 25 words, and 10,000 bootstrap samples of their F1.
 
-scripts/benchmark_scoring [SENTENCES]
+scripts/benchmark scoring [SENTENCES]
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import f1_intervals

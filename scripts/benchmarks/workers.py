@@ -1,13 +1,13 @@
-#!/usr/bin/env python3
 """Two workers with a core each, against one process on one core and one process on both: what a second host brings.
 
-    .venv/bin/python scripts/benchmark_workers [--batch 16] [--samples 480] [--epochs 2] [--rounds 3] [--precision auto]
+    scripts/benchmark workers [--batch 16] [--samples 480] [--epochs 2] [--rounds 3] [--precision auto]
 
-All train MiniLM-L6 on the same part of the shipped SNIPS sample, in turn, each in processes of its own: the same batches,
-seed and settings, without dropout, whose masks differ from device to device, so that the weights can be compared. The
-workers sum their gradients over loopback, as two hosts would over their network. Timed is the last epoch, which traces
-nothing. Run it on a machine that does nothing else. Prints a Markdown table: medians, and in brackets the smallest and
-largest of the rounds; the bytes that went over loopback in a step; and how far the final weights are apart.
+All train MiniLM-L6 on the same part of the shipped SNIPS sample, in turn, each in processes of its own: the same
+batches, seed and settings, without dropout, whose masks differ from device to device, so that the weights can be
+compared. The workers sum their gradients over loopback, as two hosts would over their network. Timed is the last
+epoch, which traces nothing. Run it on a machine that does nothing else. Prints a Markdown table: medians, and in
+brackets the smallest and largest of the rounds; the bytes that went over loopback in a step; and how far the final
+weights are apart.
 """
 
 from __future__ import annotations
@@ -163,8 +163,9 @@ def report(
     lines += [
         "",
         f"Overhead of two workers: {steps[TWO] - steps[ONE] / 2:.0f} ms a step over half of one core's, "
-        f"{steps[TWO] - steps[BOTH]:.0f} over one process on both cores; {spread(measured[TWO], 'mb_a_step')} MB a step "
-        f"over loopback. Training moved the weights by {moved[0]:.1e} at most, {moved[1]:.1e} rms.",
+        f"{steps[TWO] - steps[BOTH]:.0f} over one process on both cores; "
+        f"{spread(measured[TWO], 'mb_a_step')} MB a step over loopback. "
+        f"Training moved the weights by {moved[0]:.1e} at most, {moved[1]:.1e} rms.",
     ]
     return "\n".join(lines)
 

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Load on `tf-tokclf serve`, on loopback: the rate it holds, how long answers take, and that each is the right one.
 
-    .venv/bin/python scripts/benchmark_serve runs/mine/model lines.txt [--clients 1,4,16,64] [--seconds 10]
+    scripts/benchmark serve runs/mine/model lines.txt [--clients 1,4,16,64] [--seconds 10]
 
 First `tf-tokclf predict` says what each line's labels are. Then so many clients ask one line after the other, each as
 soon as it is answered, over connections that stay open: the most the server does. Then requests come at a fixed rate, a
@@ -30,7 +29,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "tf_tokclf"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 # Scores of other batches differ by rounding.

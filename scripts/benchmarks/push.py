@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Training time with a push after every epoch to a slow Hub, against training without.
 
-    scripts/benchmark_push [--config configs/quickstart.yaml] [--epochs 3] [--rounds 3] [--megabytes-per-s 5]
+    scripts/benchmark push [--config configs/quickstart.yaml] [--epochs 3] [--rounds 3] [--megabytes-per-s 5]
 
 Both take turns, each in a process of its own; the Hub is the tests' local one, in this process, with uploads slowed
 down. Timed is the training alone: from before the first epoch to after the last, the snapshots of the weights
@@ -19,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 RUN = """

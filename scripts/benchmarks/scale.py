@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Time and memory of whole runs from ten thousand to a million sentences: SNIPS' sample, repeated; a process each.
 
-    scripts/benchmark_scale                              10,000, 100,000 and 1,000,000 sentences
-    scripts/benchmark_scale --sentences 20000 --epochs 1
+    scripts/benchmark scale                              10,000, 100,000 and 1,000,000 sentences
+    scripts/benchmark scale --sentences 20000 --epochs 1
 
 The encoder is one of the tests', of two tiny layers, so that what is measured is the work around it. A tenth as many
 sentences are dev. Peak memory is what the process held; of it "own" leaves out pages of the data files on disk, which
@@ -22,7 +21,7 @@ import time
 from itertools import chain, cycle, islice
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 SAMPLE = ROOT / "tf_tokclf" / "shipped" / "snips" / "train"

