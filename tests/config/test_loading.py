@@ -135,23 +135,23 @@ def rates(config: Config) -> tuple[float, float, float]:
 
 def test_a_recipe_fills_what_is_left_open_and_is_saved_as_what_it_stands_for(tmp_path):
     config = load_config(options={"recipe": "best", "optimizer.learning_rate": 2e-4})
-    assert rates(config) == (2e-4, 0.1, 0.6)
+    assert rates(config) == (2e-4, 0.0, 0.7)
     assert config.optimizer.weight_decay == Config().optimizer.weight_decay
     save_config(config, tmp_path / "config.yaml")
     assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == {
-        "optimizer": {"learning_rate": 2e-4, "warmup_ratio": 0.1, "layer_decay": 0.6},
+        "optimizer": {"learning_rate": 2e-4, "layer_decay": 0.7},
         "training": {"span_weight": 2.0},
         "evaluation": {"decoding": "viterbi"},
     }
     assert load_config(tmp_path / "config.yaml") == config
-    assert rates(Config(recipe="best", optimizer=OptimizerConfig(layer_decay=1.0))) == (5e-4, 0.1, 1)
+    assert rates(Config(recipe="best", optimizer=OptimizerConfig(layer_decay=1.0))) == (1e-3, 0.0, 1)
 
 
 def test_in_a_file_what_stands_beside_a_recipe_wins_and_is_said(tmp_path, caplog):
     caplog.set_level("INFO", logger="tf_tokclf")
-    path = write(tmp_path, "recipe: best\noptimizer:\n  learning_rate: 1.0e-4\n  warmup_ratio: 0.2\n")
-    assert rates(load_config(path)) == (1e-4, 0.2, 0.6)
-    said = "recipe best: optimizer.learning_rate, optimizer.warmup_ratio stand in the file as well, and win"
+    path = write(tmp_path, "recipe: best\noptimizer:\n  learning_rate: 1.0e-4\n  layer_decay: 0.9\n")
+    assert rates(load_config(path)) == (1e-4, 0.0, 0.9)
+    said = "recipe best: optimizer.learning_rate, optimizer.layer_decay stand in the file as well, and win"
     assert caplog.messages == [said]
 
 
@@ -159,7 +159,7 @@ def test_in_a_file_what_stands_beside_a_recipe_wins_and_is_said(tmp_path, caplog
 def test_a_recipe_that_is_asked_for_by_an_option_wins_over_the_file(tmp_path, how):
     path = write(tmp_path, "optimizer:\n  learning_rate: 1.0e-4\n  weight_decay: 0.5\n")
     config = load_config(path, **how)
-    assert rates(config) == (5e-4, 0.1, 0.6)
+    assert rates(config) == (1e-3, 0.0, 0.7)
     assert config.optimizer.weight_decay == 0.5
 
 

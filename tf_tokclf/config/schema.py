@@ -237,11 +237,11 @@ class HubConfig(Section):
 
 
 # By name: settings that are taken where nothing else is said. best: rates that fall from the head down, discriminative
-# fine-tuning (Howard and Ruder 2018, arXiv:1801.06146), with a warm-up; spans that weigh more than what is outside of
-# them; and sequences that the scheme allows. docs/log.md has what it was chosen by.
+# fine-tuning (Howard and Ruder 2018, arXiv:1801.06146); spans that weigh more than what is outside of them; and
+# sequences that the scheme allows. docs/log.md has what it was chosen by.
 RECIPES: Mapping[str, Mapping[str, Mapping[str, float | str]]] = {
     "best": {
-        "optimizer": {"learning_rate": 5e-4, "warmup_ratio": 0.1, "layer_decay": 0.6},
+        "optimizer": {"learning_rate": 1e-3, "layer_decay": 0.7},
         "training": {"span_weight": 2.0},
         "evaluation": {"decoding": "viterbi"},
     }
