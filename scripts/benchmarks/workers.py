@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.ports import free_ports
 from tf_tokclf.config.references import resolve_reference
 
 SYSTEMS = {"one process, one core": [{0}], "two workers, a core each": [{0}, {1}], "one process, two cores": [{0, 1}]}
@@ -115,15 +117,6 @@ def loopback_bytes() -> int:
     """The bytes that were sent over loopback since the start of the machine."""
     line = next(line for line in Path("/proc/net/dev").read_text().splitlines() if line.strip().startswith("lo:"))
     return int(line.partition(":")[2].split()[8])
-
-
-def free_ports(n: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def weights_of(run: Path) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.numpy import load_file
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Call, Ended, Ending, KillServer
+from tests.ports import free_ports
 from tests.training.test_optimizer import small_model
 from tf_tokclf.config.cluster import Cluster, read_cluster
 from tf_tokclf.config.schema import OptimizerConfig
@@ -56,14 +56,6 @@ class Bench:
             environment = {"TF_CONFIG": tf_config([f"localhost:{port}" for port in ports], rank)}
             calls.append(self.call(name, *options, ending=ending, environment=environment))
         return self.server.run_together(calls)
-
-
-def free_ports(n: int) -> list[int]:
-    sockets = [socket.create_server(("", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def tf_config(addresses: list[str], rank: int) -> str:

@@ -19,8 +19,8 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from datasets import load_dataset
 from seqeval.metrics import accuracy_score, f1_score
+from tokenized_splits import tokenized_splits
 from transformers import (
     AutoTokenizer,
     DataCollatorForTokenClassification,
@@ -37,33 +37,14 @@ parser.add_argument("--learning-rate", type=float, default=1e-4)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-names = json.loads((options.folder / "labels.json").read_text())
-ids = {name: i for i, name in enumerate(names)}
-files = {split: str(options.folder / f"{split}.jsonl") for split in ("train", "validation", "test")}
-data = load_dataset("json", data_files=files, cache_dir=str(options.folder / "hf"))
 tokenizer = AutoTokenizer.from_pretrained(options.encoder)
-
-
-def tokenize(rows: dict) -> dict:
-    tokenized = tokenizer(rows["tokens"], truncation=True, is_split_into_words=True, padding=False, max_length=512)
-    labels = []
-    for i, tags in enumerate(rows["tags"]):
-        before, row = None, []
-        for word in tokenized.word_ids(i):
-            row.append(-100 if word is None or word == before else ids[tags[word]])
-            before = word
-        labels.append(row)
-    tokenized["labels"] = labels
-    return tokenized
-
-
-tokenized = data.map(tokenize, batched=True, remove_columns=["tokens", "tags"])
+tokenized, names = tokenized_splits(options.folder, tokenizer, cache="hf")
 collator = DataCollatorForTokenClassification(tokenizer, return_tensors="tf")
 columns = ["attention_mask", "input_ids", "labels", "token_type_ids"]
 train = tokenized["train"].to_tf_dataset(columns=columns, batch_size=16, shuffle=True, collate_fn=collator)
 test = tokenized["test"].to_tf_dataset(columns=columns, batch_size=16, shuffle=False, collate_fn=collator)
 
-labels = {"id2label": dict(enumerate(names)), "label2id": ids}
+labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 model = TFAutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
 optimizer, _ = create_optimizer(options.learning_rate, len(train) * options.epochs, 0, weight_decay_rate=0.01)
 model.compile(optimizer=optimizer)
@@ -81,7 +62,7 @@ for batch in test:
         predicted.append([names[i] for i, j in zip(row, right) if j != -100])
 f1 = f1_score(gold, predicted)
 scored = time.perf_counter() - began
-assert len(gold) == len(data["test"])
+assert len(gold) == len(tokenized["test"])
 print(
     json.dumps(
         {

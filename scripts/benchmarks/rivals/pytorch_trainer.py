@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from datasets import load_dataset
 from seqeval.metrics import accuracy_score, f1_score
+from tokenized_splits import tokenized_splits
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -32,28 +32,9 @@ parser.add_argument("--bf16", action="store_true")
 options = parser.parse_args()
 set_seed(options.seed)
 
-names = json.loads((options.folder / "labels.json").read_text())
-ids = {name: i for i, name in enumerate(names)}
-files = {split: str(options.folder / f"{split}.jsonl") for split in ("train", "validation", "test")}
-data = load_dataset("json", data_files=files, cache_dir=str(options.folder / "hf-torch"))
 tokenizer = AutoTokenizer.from_pretrained(options.encoder)
-
-
-def tokenize(rows: dict) -> dict:
-    tokenized = tokenizer(rows["tokens"], truncation=True, is_split_into_words=True, padding=False, max_length=512)
-    labels = []
-    for i, tags in enumerate(rows["tags"]):
-        before, row = None, []
-        for word in tokenized.word_ids(i):
-            row.append(-100 if word is None or word == before else ids[tags[word]])
-            before = word
-        labels.append(row)
-    tokenized["labels"] = labels
-    return tokenized
-
-
-tokenized = data.map(tokenize, batched=True, remove_columns=["tokens", "tags"])
-labels = {"id2label": dict(enumerate(names)), "label2id": ids}
+tokenized, names = tokenized_splits(options.folder, tokenizer, cache="hf-torch")
+labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 model = AutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
 grouping = {"train_sampling_strategy": "group_by_length"} if options.grouped else {}
 with tempfile.TemporaryDirectory() as output:

@@ -1,0 +1,36 @@
+"""What both recipes train on: the benchmark's sentences, with labels at each word's first piece."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from datasets import DatasetDict, load_dataset
+from transformers import PreTrainedTokenizerBase
+
+
+def tokenized_splits(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache: str
+) -> tuple[DatasetDict, list[str]]:
+    """The three splits of `folder` as pieces and label ids, -100 where nothing is scored; and the labels' names.
+
+    cache: the folder in `folder` for datasets' files; environments with other versions need their own.
+    """
+    names = json.loads((folder / "labels.json").read_text())
+    ids = {name: i for i, name in enumerate(names)}
+    files = {split: str(folder / f"{split}.jsonl") for split in ("train", "validation", "test")}
+    data = load_dataset("json", data_files=files, cache_dir=str(folder / cache))
+
+    def tokenize(rows: dict) -> dict:
+        tokenized = tokenizer(rows["tokens"], truncation=True, is_split_into_words=True, padding=False, max_length=512)
+        labels = []
+        for i, tags in enumerate(rows["tags"]):
+            before, row = None, []
+            for word in tokenized.word_ids(i):
+                row.append(-100 if word is None or word == before else ids[tags[word]])
+                before = word
+            labels.append(row)
+        tokenized["labels"] = labels
+        return tokenized
+
+    return data.map(tokenize, batched=True, remove_columns=["tokens", "tags"]), names
