@@ -1,20 +1,9 @@
-"""The names of a run's files, and writing them whole or not at all."""
+"""The names of a run's files."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-from tf_tokclf.errors import UserError
-
-# What the system says where nothing fits any more: no mistake in a file's name.
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,38 +112,3 @@ class RunDir:
     def predictions_for(self, split: str) -> Path:
         """Words, gold and predicted labels and scores of one split, a JSON line per sentence."""
         return self.predictions / f"{split}.jsonl"
-
-
-@contextmanager
-def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open `path` for writing so that it ends up whole or stays as it was: a partial name first, then a rename."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    if "b" not in mode:
-        options.setdefault("encoding", "utf-8")
-    try:
-        with _opened(partial, mode, options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _opened(path: Path, mode: str, options: dict[str, Any]) -> IO[Any]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open(mode, **options)
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise
-        hint = "Check the folder's permissions, or name another place."
-        raise UserError(f"cannot be written: {error.strerror}.", path=path.with_suffix(""), hint=hint) from error
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented UTF-8 JSON, whole or not at all."""
-    with open_whole(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2)
-        file.write("\n")

@@ -6,7 +6,8 @@ import json
 from itertools import cycle, islice
 from pathlib import Path
 
-from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.files import write_json
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.evaluation import evaluate_file
 from tf_tokclf.scoring.predictions import Prediction, write_predictions
 

@@ -80,9 +80,9 @@ def compare_command(
     check_output(output, force=force)
 
     from tf_tokclf.config.schema import DataConfig
+    from tf_tokclf.files import write_json
     from tf_tokclf.report.tables import comparison_tables
     from tf_tokclf.report.terminal import stdout_console
-    from tf_tokclf.run_dir import write_json
     from tf_tokclf.scoring.comparison import compare_systems
 
     comparison = compare_systems(

@@ -129,7 +129,7 @@ def _loaded(config: str, assignments: tuple[str, ...]) -> Config:
 
 def _write(text: str, output: Path | None, *, force: bool) -> None:
     from tf_tokclf.cli.outputs import check_output
-    from tf_tokclf.run_dir import open_whole
+    from tf_tokclf.files import open_whole
 
     if output is None:
         echo(text, nl=False)

@@ -147,7 +147,7 @@ def evaluate_command(
             **options,
         )
     if output:
-        from tf_tokclf.run_dir import write_json
+        from tf_tokclf.files import write_json
 
         write_json(output, result.to_json())
     _print(result, output_format)

@@ -69,7 +69,7 @@ def init_command(
     if output is None:
         echo(text, nl=False)
         return
-    from tf_tokclf.run_dir import open_whole
+    from tf_tokclf.files import open_whole
 
     with open_whole(output) as file:
         file.write(text)

@@ -90,7 +90,7 @@ class LazyGroup(click.Group):
 
 def _stop_at(error: OSError) -> NoReturn:
     """Of what the system refuses in a place that nobody foresaw, say what and where."""
-    from tf_tokclf.run_dir import DISK_FULL
+    from tf_tokclf.files import DISK_FULL
 
     place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in DISK_FULL:

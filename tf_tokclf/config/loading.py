@@ -19,7 +19,7 @@ from tf_tokclf.config.schema import RECIPES, Config
 from tf_tokclf.config.settings import section_class
 from tf_tokclf.config.shipped import shipped_config
 from tf_tokclf.errors import UserError, first_line
-from tf_tokclf.run_dir import open_whole
+from tf_tokclf.files import open_whole
 
 log = logging.getLogger(__name__)
 

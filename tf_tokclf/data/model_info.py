@@ -17,7 +17,7 @@ from tf_tokclf.data.schemes import Scheme, scheme_of_names
 from tf_tokclf.data.tokenizers import window_limit
 from tf_tokclf.data.word_splitting import DEFAULT_RULE, RULES
 from tf_tokclf.errors import UserError
-from tf_tokclf.run_dir import write_json
+from tf_tokclf.files import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

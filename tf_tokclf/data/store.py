@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 from tf_tokclf.data.arrow import SCHEMA, sentences_of
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import whole_path
 from tf_tokclf.version import __version__
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def stored(
         n_words = _write(partial, batches())
         known = facts()
         # The table comes last: where it is, the facts are. Runs that write both write the same.
-        with _replacing(_facts_path(path)) as partial_facts:
+        with whole_path(_facts_path(path), unique=True) as partial_facts:
             partial_facts.write_text(json.dumps({"n_words": n_words, "facts": asdict(known)}), encoding="utf-8")
     return Split(name, path, fingerprint, n_words, known)
 
@@ -214,22 +214,11 @@ def writing_to_cache(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
-        with _replacing(path) as partial:
+        with whole_path(path, unique=True) as partial:
             yield partial
     except OSError as error:
         hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to."
         raise UserError(f"cannot be written: {error.strerror}.", path=path.parent, hint=hint) from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name of one's own to write to, which becomes `path` when all went well."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _remove_stale(folder: Path) -> None:

@@ -19,11 +19,11 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.data.compressed import name_without_compression
 from tf_tokclf.data.readers.detection import is_folder_of_files
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import write_json
 from tf_tokclf.inference.labelling import Labelling
 from tf_tokclf.inference.predicting import Shard, files_of, fingerprint, is_whole, model_fingerprint
 from tf_tokclf.inference.prediction_formats import SAME
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.run_dir import write_json
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ from tf_tokclf.data.compressed import compressor
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import write_json
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
 from tf_tokclf.inference.tagger import Tagger, run_starts
-from tf_tokclf.run_dir import write_json
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import LINE_WRITERS, text_of
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import whole_path
 from tf_tokclf.inference.tagged import TaggedSentence
 
 if TYPE_CHECKING:
@@ -295,17 +296,16 @@ class EnrichedParquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        partial = target.with_name(target.name + ".parquet.partial")
-        try:
-            with source.open("rb") as file, pq.ParquetWriter(partial, self.schema) as writer:
-                size = source.stat().st_size
-                while file.tell() < size:
-                    for batch in pa.ipc.open_stream(file):
-                        writer.write_batch(batch)
-            partial.replace(target)
-            source.unlink()
-        finally:
-            partial.unlink(missing_ok=True)
+        with (
+            whole_path(target, unique=True) as partial,
+            source.open("rb") as file,
+            pq.ParquetWriter(partial, self.schema) as writer,
+        ):
+            size = source.stat().st_size
+            while file.tell() < size:
+                for batch in pa.ipc.open_stream(file):
+                    writer.write_batch(batch)
+        source.unlink()
 
 
 _SENTENCE_COLUMNS = ("predicted_words", "predicted_labels", "predicted_scores", "predicted_spans")

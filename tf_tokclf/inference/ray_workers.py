@@ -20,12 +20,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tf_tokclf.errors import JobError, Stopped, UserError, first_line
+from tf_tokclf.files import DISK_FULL
 from tf_tokclf.inference.labelling import Labelling
 from tf_tokclf.inference.parts import Part
 from tf_tokclf.inference.predicting import Progress, Watcher, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.threads import N_CORES
-from tf_tokclf.run_dir import DISK_FULL
 
 if TYPE_CHECKING:
     import numpy as np

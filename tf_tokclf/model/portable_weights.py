@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
 from tf_tokclf.errors import JobError
+from tf_tokclf.files import whole_path
 from tf_tokclf.model.backend import keras
 
 
@@ -33,10 +34,6 @@ def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
 
 def save_portable_weights(model: keras.Model, path: Path) -> None:
     """Write `model.safetensors`, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with whole_path(path) as partial:
         # Readers tell the layout by this mark.
         save_file(portable_weights(model), partial, metadata={"format": "pt"})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

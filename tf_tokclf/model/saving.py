@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.errors import JobError
+from tf_tokclf.files import whole_folder
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import portable_weights, save_portable_weights
@@ -35,10 +36,7 @@ def save_model_folder(
 
     weights: a file of weights, as this function writes them, to take in place of the model's own.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as partial:
         _save_config(model, partial)
         if weights is None:
             save_portable_weights(model, partial / WEIGHTS)
@@ -48,19 +46,6 @@ def save_model_folder(
         write_model_info(partial, info)
         if card is not None:
             (partial / "README.md").write_text(card, encoding="utf-8")
-        replace_folder(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder`; at every moment one of the two is whole on disk."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import whole_folder, write_json
 from tf_tokclf.inference.api import labelled_splits, own_config, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.model.saving import WEIGHTS, replace_folder
+from tf_tokclf.model.saving import WEIGHTS
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
 from tf_tokclf.publishing.export_formats import write_export
-from tf_tokclf.run_dir import write_json
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,7 @@ def export_model(
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, revision=revision)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences)
-    partial = output.with_name(output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with suppress(_Disagreement), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
         path = write_export(tagger.model, partial, format, quantize)
         tagger.tokenizer.save_pretrained(partial)
@@ -74,11 +72,13 @@ def export_model(
             sentences_from=place,
         )
         write_json(partial / AGREEMENT, agreement.to_json())
-        if not agreement.problems:
-            replace_folder(partial, output)
-        return agreement
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if agreement.problems:
+            raise _Disagreement
+    return agreement
+
+
+class _Disagreement(Exception):
+    """The export is not kept."""
 
 
 def check_free(output: Path, *, force: bool) -> None:

@@ -14,9 +14,10 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.files import open_whole
 from tf_tokclf.publishing.card import check_template, dataset_id, run_card
 from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, files_to_push
-from tf_tokclf.run_dir import RunDir, open_whole
+from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo

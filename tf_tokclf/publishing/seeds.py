@@ -9,9 +9,10 @@ from typing import Any
 
 from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import write_json
 from tf_tokclf.publishing.runs import push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
-from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.run_folder import claim_folder
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from tf_tokclf.config.loading import load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import Stopped, UserError
+from tf_tokclf.files import copy_whole
 from tf_tokclf.publishing.runs import fit
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.identity import setting_differences, settings_of
@@ -48,16 +48,8 @@ def take_over(root: RunDir, run: RunDir, config: Config) -> None:
     # First what says that a run is here.
     save_config(config, root.config)
     for source, target in zip(_outcome(run), _outcome(root)):
-        if not source.exists():
-            continue
-        partial = target.with_name(target.name + ".partial")
-        if source.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(source, partial)
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            shutil.copyfile(source, partial)
-        partial.replace(target)
+        if source.exists():
+            copy_whole(source, target)
 
 
 def _outcome(run: RunDir) -> tuple[Any, ...]:

@@ -20,9 +20,10 @@ from tf_tokclf.config.loading import load_config, save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep, value_text
 from tf_tokclf.errors import JobError, UserError, first_line
+from tf_tokclf.files import write_json
 from tf_tokclf.publishing.runs import prepare_repository, push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
-from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.identity import setting_differences, settings_of
 from tf_tokclf.training.resuming import disk_problem
 from tf_tokclf.training.run_folder import claim_folder, locked

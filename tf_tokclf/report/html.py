@@ -15,11 +15,12 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Span
+from tf_tokclf.files import open_whole
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
 from tf_tokclf.report.marking import hue_by_type, visible
 from tf_tokclf.report.tables import FACTS
 from tf_tokclf.report.terminal import duration
-from tf_tokclf.run_dir import RunDir, open_whole
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training, spans_in
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_predictions

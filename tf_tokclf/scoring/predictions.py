@@ -20,7 +20,7 @@ from tf_tokclf.data.schemes import Scheme, detect_scheme
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
-from tf_tokclf.run_dir import open_whole
+from tf_tokclf.files import open_whole
 from tf_tokclf.scoring.scores import Mode, Scorer, Scores
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import copy_whole, whole_folder
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.identity import Identity
@@ -135,10 +135,9 @@ class CheckpointStore:
         folder = self.root / position.name
         if folder in self._whole:
             return folder
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
+        # What has that name is damaged: whole ones are in self._whole.
+        shutil.rmtree(folder, ignore_errors=True)
+        with whole_folder(folder) as partial:
             state.write(str(partial / VARIABLES))
             if best is not None:
                 # A copy, not a link: a damaged block must not spoil both checkpoints and the model.
@@ -153,14 +152,6 @@ class CheckpointStore:
                 json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
             )
             write_sums(partial)
-            _sync(partial)
-            # What has that name is damaged: whole ones are in self._whole.
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-            _sync_folder(self.root)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
         self._whole.append(folder)
         self._prune()
         return folder
@@ -175,12 +166,7 @@ class CheckpointStore:
         """Copy a whole checkpoint from elsewhere into this store, in the place of what is there."""
         target = self.root / checkpoint.position.name
         if not (target.exists() and target.samefile(checkpoint.folder)):
-            partial = target.with_name(target.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(checkpoint.folder, partial)
-            _sync(partial)
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
+            copy_whole(checkpoint.folder, target)
         self._whole = [target]
         self._prune()
         return replace(checkpoint, folder=target)
@@ -261,19 +247,3 @@ def same_content(one: Path, other: Path) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk hold a folder's files before its name says that they are whole."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

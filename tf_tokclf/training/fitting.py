@@ -17,6 +17,7 @@ from typing import Any
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
+from tf_tokclf.files import write_json
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
@@ -25,7 +26,7 @@ from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.html import write_report
 from tf_tokclf.report.terminal import duration, stderr_console
-from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.averaging import WeightAverage

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.run_dir import open_whole
+from tf_tokclf.files import open_whole
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.errors import JobError, Stopped, UserError
+from tf_tokclf.files import DISK_FULL
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.saving import WEIGHTS, save_model_folder
-from tf_tokclf.run_dir import DISK_FULL, RunDir
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.averaging import WeightAverage
 from tf_tokclf.training.checkpoints import (
     Checkpoint,

@@ -13,8 +13,9 @@ from typing import Any
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.settings import setting_values
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import open_whole
 from tf_tokclf.model.backend import keras
-from tf_tokclf.run_dir import RunDir, open_whole
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.history import read_history
 
 # Modules with the callbacks, by tracker.

@@ -25,7 +25,7 @@ ToPath = Callable[[Iterable[Sentence], Path, Writing], None]
 
 def write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
     """A folder with a sentence a line: words in seq.in, labels in seq.out."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with (
         (folder / WORDS_FILE).open("w", encoding="utf-8", newline="") as words_file,
         (folder / LABELS_FILE).open("w", encoding="utf-8", newline="") as labels_file,
@@ -41,7 +41,7 @@ def write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing
 
 def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
     """A folder with NAME.txt and NAME.ann for each document; every sentence ends a line."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     names: set[str] = set()
     for document, members in groupby(sentences, key=lambda sentence: sentence.document):
         name = (document or "text").replace("/", "_")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import shutil
 import sys
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 from tf_tokclf.control_characters import shown_on
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.data.writers.file_formats import PATH_WRITERS, ToPath
+from tf_tokclf.data.writers.file_formats import PATH_WRITERS
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
-from tf_tokclf.run_dir import open_whole
+from tf_tokclf.files import open_whole, whole_folder, whole_path
 
 STDOUT = Path("-")
 
@@ -50,7 +48,10 @@ def write_sentences(
             with open_whole(out, newline="") as file:
                 file.writelines(lines(sentences, writing))
         elif to_path is not None:
-            _write_whole(sentences, out, to_path, writing)
+            whole = whole_folder if format in _FILES_OF_FOLDERS else whole_path
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with whole(out, unique=True) as partial:
+                to_path(sentences, partial, writing)
     except OSError as error:
         hint = "Check the folder's permissions and room."
         raise UserError(f"cannot be written: {error.strerror}.", path=out, hint=hint) from error
@@ -91,21 +92,6 @@ def output_format(out: Path, format: str | None) -> str:
     if format not in known:
         raise UserError(f"no format {format!r} is written.", hint=f"Known are {', '.join(known)}.")
     return format
-
-
-def _write_whole(sentences: Iterable[Sentence], out: Path, write: ToPath, writing: Writing) -> None:
-    """A file or folder that something else writes: beside its place first, then moved there."""
-    partial = out.with_name(f"{out.name}.{uuid.uuid4().hex}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        write(sentences, partial, writing)
-        if out.is_dir():
-            shutil.rmtree(out)
-        partial.rename(out)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
 
 
 _FORMAT_BY_SUFFIX = {
