@@ -6,6 +6,7 @@ Everything is written under a temporary name beside its target, `NAME.partial`, 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -123,3 +124,31 @@ def write_json(path: str | Path, value: Any) -> None:
     with open_whole(path) as file:
         json.dump(value, file, ensure_ascii=False, indent=2)
         file.write("\n")
+
+
+def write_sealed_json(path: str | Path, value: Any) -> None:
+    """Write `value` as JSON together with its checksum, completely or not at all; `read_sealed_json` reads it.
+
+    Any number of processes may write the same file at once.
+    """
+    sealed = {"checksum": _checksum(value), "content": value}
+    with whole_path(Path(path), unique=True) as partial:
+        partial.write_text(json.dumps(sealed, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_sealed_json(path: Path) -> Any:
+    """The value that `write_sealed_json` wrote. Raises ValueError where the file holds anything else."""
+    try:
+        sealed = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(sealed, dict) or set(sealed) != {"checksum", "content"}:
+        raise ValueError("it has no checksum")
+    if sealed["checksum"] != _checksum(sealed["content"]):
+        raise ValueError("its checksum is wrong")
+    return sealed["content"]
+
+
+def _checksum(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

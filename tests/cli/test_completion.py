@@ -27,6 +27,8 @@ def test_choices_are_completed():
 
 def test_inner_commands_are_completed():
     assert completions(["config"], "") == ["check", "diff", "fill", "schema"]
+    assert completions(["cache"], "") == ["clear", "show"]
+    assert completions(["cache", "clear"], "--") == ["--older-than", "--dry-run", "--help"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tokenizers.processors import TemplateProcessing
 
 from tests.values import check_values
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
+from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.encoding import (
     Encoder,
     Reading,
@@ -28,7 +29,7 @@ from tf_tokclf.data.encoding import (
 )
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.splits import cache_folder, load_splits
+from tf_tokclf.data.splits import load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
 from tf_tokclf.data.windows import plan_windows
 from tf_tokclf.errors import UserError
@@ -42,6 +43,11 @@ WORD_LABELS = [("B-PER", "B-LOC", "O", "I-LOC")]
 
 def reading(strategy: str = "first", **options: int) -> Reading:
     return Reading(strategy, **{"max_length": 32, "overlap": 4, **options})
+
+
+def anew() -> Cache:
+    """A cache from which nothing is taken."""
+    return Cache.of(DataConfig(use_cache=False))
 
 
 def labels_for(folder: Path, strategy: str) -> list[str | None]:
@@ -309,7 +315,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
 ):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
     tokenizer, how = load_tokenizer(tiny_bert), reading(max_length=32, context_sentences=2)
-    whole = encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:]
+    whole = encode_split(splits.train, splits.labels, tokenizer, how, cache=anew())[:]
     assert whole["sentence"] == list(range(len(splits.train)))
     encoder = Encoder(tokenizer, how)
     windows = encoder.windows([s.words for s in splits.train])
@@ -318,14 +324,14 @@ def test_a_split_is_encoded_the_same_in_any_batches(
     assert [x for row in whole["labels"] for x in row] == labels.tolist()
     assert [len(row) for row in whole["labels"]] == windows.lengths.tolist()
     monkeypatch.setattr("tf_tokclf.data.encoding.SENTENCES_AT_ONCE", 5)
-    assert encode_split(splits.train, splits.labels, tokenizer, how, use_cache=False)[:] == whole
+    assert encode_split(splits.train, splits.labels, tokenizer, how, cache=anew())[:] == whole
 
 
 def test_pieces_of_a_split_without_embeddings_are_refused(tiny_bert: Path, conll_files: dict[str, str]):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
     with pytest.raises(UserError, match="and the model's vocabulary has 6"):
         encode_split(
-            splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), use_cache=False, n_embeddings=6
+            splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), cache=anew(), n_embeddings=6
         )
 
 
@@ -351,7 +357,7 @@ def test_a_split_is_encoded_within_its_documents(tiny_bert: Path, tmp_path: Path
     data = DataConfig(train_file=str(path), scheme="IOB2")
     splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
     tokenizer = load_tokenizer(tiny_bert)
-    found = encode_split(splits.train, splits.labels, tokenizer, reading(context_sentences=2), use_cache=False)
+    found = encode_split(splits.train, splits.labels, tokenizer, reading(context_sentences=2), cache=anew())
     expected = ["ada left rome", "ada left rome", "paris"]
     assert found["input_ids"][:] == [tokenizer(text)["input_ids"] for text in expected]
 
@@ -400,8 +406,8 @@ def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
     labels = splits.labels
     assert not from_cache()
     assert from_cache()
-    assert not from_cache(use_cache=False)
-    assert from_cache(use_cache=True)
+    assert not from_cache(cache=anew())
+    assert from_cache(cache=Cache.of(DataConfig()))
     for change in (
         {"split": splits.test},
         {"labels": replace(labels, names=labels.names[::-1])},

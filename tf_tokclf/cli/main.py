@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
@@ -29,6 +30,7 @@ COMMANDS = {
     "serve": ("tf_tokclf.cli.serve", "serve_command", "Answer requests over HTTP, with a page to try a sentence."),
     "export": ("tf_tokclf.cli.export", "export_command", "Write a model for another runtime, and compare the two."),
     "push": ("tf_tokclf.cli.push", "push_command", "Publish a model on the Hugging Face Hub and read it back."),
+    "cache": ("tf_tokclf.cli.cache", "cache_command", "Show and clear the cache of read and tokenised data."),
 }
 
 
@@ -64,7 +66,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what the user has to change ends in one message and exit code 2, a failed job in 1."""
         try:
-            result = super().invoke(ctx)
+            with _changes_of_cache():
+                result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where it can be told that the disk is full
             return result
@@ -86,6 +89,25 @@ class LazyGroup(click.Group):
             if error.errno is None:
                 raise
             _stop_at(error)
+
+
+@contextmanager
+def _changes_of_cache() -> Iterator[None]:
+    """Raise JobError where a cached file was changed while the command read it, whatever reading it ended in."""
+
+    def change() -> JobError | None:
+        # Without the module nothing was read.
+        cache = sys.modules.get("tf_tokclf.data.cache")
+        return cache.change_while_in_use() if cache else None
+
+    try:
+        yield
+    except Exception as error:
+        if found := change():
+            raise found from error
+        raise
+    if found := change():
+        raise found
 
 
 def _stop_at(error: OSError) -> NoReturn:

@@ -83,6 +83,12 @@ class DataConfig(Section):
     max_train_samples: PositiveInt | None = Field(None, description="first so many training sentences only")
     max_eval_samples: PositiveInt | None = Field(None, description="first so many dev and test sentences only")
     use_cache: bool = Field(True, description="reuse tokenised data whose content has not changed")
+    cache_size_gb: float | None = Field(
+        5.0,
+        ge=0,
+        description="size limit of the cache of read and tokenised data; the least recently used entries are removed, "
+        "never one in use; null: no limit; the variable TF_TOKCLF_CACHE_SIZE changes the default",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:

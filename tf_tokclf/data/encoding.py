@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tf_tokclf.config.schema import AlignmentConfig
+from tf_tokclf.config.schema import AlignmentConfig, DataConfig
+from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.pieces import PieceStore, ranges
-from tf_tokclf.data.store import cache_folder, has_schema, writing_to_cache
 from tf_tokclf.data.tokenizers import special_pieces, window_limit
 from tf_tokclf.data.windows import check_window, plan_windows
 from tf_tokclf.errors import UserError
@@ -207,21 +207,25 @@ def encode_split(
     tokenizer: PreTrainedTokenizerFast,
     reading: Reading,
     *,
-    use_cache: bool = True,
+    cache: Cache | None = None,
     n_embeddings: int | None = None,
 ) -> Dataset:
-    """The windows of a split as a data set on disk: input_ids, labels, sentence (its row in the split).
+    """The windows of a split as a data set: input_ids, labels, sentence (its row in the split).
 
-    Reused from the cache when split, labels, tokenizer and reading are the same by content.
+    They are reused from the cache when split, labels, tokenizer and reading are the same by content.
     """
     from datasets import Dataset
+    from datasets.table import InMemoryTable
 
-    path = cache_folder() / "windows" / f"{_fingerprint(split, labels, tokenizer, reading, n_embeddings)}.arrow"
-    if not (use_cache and has_schema(path, _SCHEMA)):
-        _write_arrow(path, _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings)))
-    else:
+    def batches() -> Iterator[pa.RecordBatch]:
+        return _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings))
+
+    key = _fingerprint(split, labels, tokenizer, reading, n_embeddings)
+    source = f"{split.place}: {split.name}"
+    found = (cache or Cache.of(DataConfig())).load_or_build("windows", key, _SCHEMA, batches, dict, source=source)
+    if not found.is_new:
         log.info("tokenised %s split: from the cache", split.name)
-    return Dataset.from_file(str(path))
+    return Dataset(InMemoryTable(found.table), fingerprint=key)
 
 
 def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterator[pa.RecordBatch]:
@@ -256,16 +260,6 @@ def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Ma
         start, stop = max(begin - margin, 0), min(end + margin, n)
         rows = split.dataset[start:stop]
         yield start, {**rows, "begin": begin - start, "end": end - start}
-
-
-def _write_arrow(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
-    with (
-        writing_to_cache(path) as partial,
-        partial.open("wb") as file,
-        pa.ipc.new_stream(file, _SCHEMA) as writer,
-    ):
-        for batch in batches:
-            writer.write_batch(batch)
 
 
 def _fingerprint(

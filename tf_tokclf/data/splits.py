@@ -14,6 +14,7 @@ import pyarrow as pa
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import batches_of, sentences_of
+from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.guessing import split_in_name
@@ -22,7 +23,7 @@ from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.data.store import Facts, Split, cache_folder, derived, hash_of, stored
+from tf_tokclf.data.store import Facts, Split, derived, hash_of, stored
 from tf_tokclf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ _OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "t
 # Options that change nothing about what is read from a file.
 _NOT_READING = {
     *(f"{name}_{what}" for name in NAMES for what in ("file", "split")),
-    *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache"),
+    *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
     *("validation_fraction", "max_train_samples", "max_eval_samples"),
 }
 
@@ -93,7 +94,7 @@ def load_splits(
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
-            found[name] = derived(split, f"first {limit}", _first(limit), use_cache=data.use_cache)
+            found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{name}: the first {limit} of {len(split)} sentences")
     splits = _checked(found, data, notes)
     for note in splits.notes:
@@ -232,7 +233,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
         notes = (*_found_out(reader), *problems.changes())
         return Facts(reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped))
 
-    split = stored(name, fingerprint, batches, facts, use_cache=data.use_cache)
+    split = stored(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
     if not len(split):
         hint = "Check its file and how it is read."
         raise UserError(f"the {name} split holds no sentences.", path=split.place, hint=hint)
@@ -257,7 +258,7 @@ def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
         def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
             return batch.filter(pa.array(mask[first : first + batch.num_rows]))
 
-        return replace(derived(train, f"{what}: {name}", change, use_cache=data.use_cache), name=name)
+        return replace(derived(train, f"{what}: {name}", change, cache=Cache.of(data)), name=name)
 
     return part(~chosen, "train"), part(chosen, "validation")
 
@@ -274,7 +275,7 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
     repairs = {}
     if data.repair != "none":
         for name, split in found.items():
-            found[name], repairs[name] = _repaired(split, scheme, data.repair, data.use_cache)
+            found[name], repairs[name] = _repaired(split, scheme, data.repair, Cache.of(data))
             notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
@@ -307,7 +308,7 @@ def scheme_of(splits: Iterable[Split], data: DataConfig) -> tuple[Scheme, Detect
 
 
 def _repaired(
-    split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], use_cache: bool
+    split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache
 ) -> tuple[Split, int]:
     """The split with every label sequence made valid, and how many sentences that changed."""
 
@@ -318,6 +319,6 @@ def _repaired(
         )
         return next(batches_of(sentences))
 
-    repaired = derived(split, f"repaired as {scheme.value} by {method}", change, use_cache=use_cache)
+    repaired = derived(split, f"repaired as {scheme.value} by {method}", change, cache=cache)
     changed = sum(old != new for old, new in zip(split.label_sequences(), repaired.label_sequences()))
     return repaired, changed

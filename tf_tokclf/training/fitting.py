@@ -46,7 +46,14 @@ from tf_tokclf.training.optimizer import (
 )
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.progress import ProgressBar, StepLog
-from tf_tokclf.training.resuming import RunSaver, disk_problem, explained_errors, resume_folder, stopped
+from tf_tokclf.training.resuming import (
+    RunSaver,
+    check_data,
+    disk_problem,
+    explained_errors,
+    resume_folder,
+    stopped,
+)
 from tf_tokclf.training.run_folder import claim_folder, locked
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.stopping import StopAsked, StopRequest
@@ -100,6 +107,7 @@ def train(
         except tf.errors.ResourceExhaustedError as error:
             # TensorFlow's name for full disks too
             raise error if disk_problem(error) else _out_of_memory(plan) from error
+        check_data()
         write_results(plan, end.history, evaluations, end.run_seconds)
         assert plan.splits.train is not None  # it was trained on
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))

@@ -33,6 +33,7 @@ FREE = {
     "data.test_file",
     "data.dataset_name",
     "data.use_cache",
+    "data.cache_size_gb",
     "model.name_or_path",
 }
 FREE_SECTIONS = ("hub.",)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tf_tokclf.config.schema import Config
+from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.encoding import Reading, encode_split
 from tf_tokclf.data.model_folders import local_model_folder, model_config, public_name
 from tf_tokclf.data.model_info import ModelInfo
@@ -82,7 +83,7 @@ def plan_run(config: Config) -> RunPlan:
         splits.trained_labels,
         tokenizer,
         reading,
-        use_cache=config.data.use_cache,
+        cache=Cache.of(config.data),
         n_embeddings=model_config(folder).get("vocab_size"),
     )
     training = config.training

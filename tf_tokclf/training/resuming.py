@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tf_tokclf.config.loading import load_config
+from tf_tokclf.data.cache import change_while_in_use
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.files import DISK_FULL
 from tf_tokclf.model.backend import keras, tf
@@ -151,6 +152,7 @@ class RunSaver:
 
     def end_epoch(self, position: Position) -> None:
         """Save the model if it is the best so far, the history, and a checkpoint."""
+        check_data()
         plan = self._plan
         if best_epoch(position.history) is position.history[-1]:
             with self._average.in_place():
@@ -161,9 +163,16 @@ class RunSaver:
 
     def save(self, position: Position) -> None:
         """Write a checkpoint."""
+        check_data()
         best = self._plan.run.model / WEIGHTS if position.history else None
         self._store.write(self._state, position, self._identity, best)
         self._saved_at = time.monotonic()
+
+
+def check_data() -> None:
+    """Raise JobError where the run may have trained on damaged data."""
+    if change := change_while_in_use():
+        raise change
 
 
 def stopped(stop: StopRequest, position: Position, run: RunDir) -> Stopped:
@@ -184,11 +193,15 @@ def resume_command(run: RunDir) -> str:
 
 @contextmanager
 def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
-    """Turn a full disk, in whichever words a library reports it, and a worker that is gone into a JobError."""
+    """Turn into a JobError: a full disk, in whichever words a library reports it, a cached file that was changed while
+    the run read it, and a worker that is gone.
+    """
     try:
         with devices.explained_failures(resume_command(run)):
             yield
     except Exception as error:
+        if change := change_while_in_use():
+            raise JobError(f"{change} What was saved before is whole, go on with: {resume_command(run)}") from error
         reason = disk_problem(error)
         if reason is None:
             raise

@@ -1,0 +1,419 @@
+"""The cache: what is damaged is made again, what is too much goes, what is in use stays."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tf_tokclf import Config
+from tf_tokclf.cli.main import cli
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data import cache as cache_module
+from tf_tokclf.data.cache import Cache, cache_folder, entries_in, size_limit
+from tf_tokclf.data.splits import Split, load_split
+from tf_tokclf.errors import UserError
+
+DAY_S = 24 * 3600
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def write_conll(path: Path, n: int = 40) -> Path:
+    path.write_text("".join(f"word{i}\tO\nada\tB-PER\n\n" for i in range(n)), encoding="utf-8")
+    return path
+
+
+def load(path: Path, **options: object) -> Split:
+    return load_split(str(path), DataConfig(**options), task=Task.NER)
+
+
+def tables() -> list[Path]:
+    return sorted(cache_folder().rglob("*.arrow"))
+
+
+def set_last_use(path: Path, days_ago: float) -> None:
+    second = time.time() - days_ago * DAY_S
+    os.utime(path.with_suffix(".json"), (second, second))
+
+
+@pytest.fixture(params=["in memory", "mapped"])
+def way_of_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Small tables are read into memory, large ones are mapped: here, all in one of the two ways."""
+    if request.param == "mapped":
+        monkeypatch.setattr(cache_module, "MAPPED_FROM_BYTES", 1)
+    return str(request.param)
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "a byte of the table": lambda table, about: flip(table, len(table.read_bytes()) // 2),
+    "the last byte": lambda table, about: flip(table, -1),
+    "cut": lambda table, about: os.truncate(table, 700),
+    "empty": lambda table, about: os.truncate(table, 0),
+    "longer": lambda table, about: table.write_bytes(table.read_bytes() + b"\0"),
+    "a byte of what is known": lambda table, about: about.write_text(about.read_text().replace("80", "81", 1)),
+    "no JSON": lambda table, about: about.write_text('{"content"'),
+    "other JSON": lambda table, about: about.write_text("[1]"),
+    "deep JSON": lambda table, about: about.write_text("[" * 100_000),
+    "not UTF-8": lambda table, about: about.write_bytes(b"\xff\xfe"),
+}
+
+
+@pytest.mark.usefixtures("way_of_reading")
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told_in_one_line_and_the_data_read_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+):
+    path = write_conll(tmp_path / "a.conll")
+    expected = list(load(path))
+    (table,) = tables()
+    whole = {file: file.read_bytes() for file in (table, table.with_suffix(".json"))}
+    DAMAGE[damage](table, table.with_suffix(".json"))
+    assert {file: file.read_bytes() for file in whole} != whole
+    with caplog.at_level(logging.WARNING, logger="tf_tokclf"):
+        again = load(path)
+    assert list(again) == expected
+    assert again.n_words == 80
+    assert {file: file.read_bytes() for file in whole} == whole
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{table} is damaged (")
+    assert line.endswith("). It is written anew.")
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".json"])
+def test_what_was_removed_is_made_again_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+):
+    path = write_conll(tmp_path / "a.conll")
+    expected = list(load(path))
+    tables()[0].with_suffix(suffix).unlink()
+    with caplog.at_level(logging.WARNING, logger="tf_tokclf"):
+        assert list(load(path)) == expected
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("way_of_reading")
+def test_a_split_outlives_its_file(tmp_path: Path):
+    split = load(write_conll(tmp_path / "a.conll"))
+    for table in tables():
+        table.unlink()
+        table.with_suffix(".json").unlink()
+    assert len(list(split)) == 40
+    assert split.dataset[0]["words"] == ["word0", "ada"]
+    assert sum(split.label_counts().values()) == 80
+
+
+def test_a_small_table_outlives_what_happens_to_its_file(tmp_path: Path):
+    split = load(write_conll(tmp_path / "a.conll"))
+    expected = list(load(tmp_path / "a.conll"))
+    os.truncate(tables()[0], 0)
+    assert list(split) == expected
+
+
+def test_an_encoded_split_with_a_changed_byte_is_encoded_anew(
+    tiny_bert: Path, conll_files: dict[str, str], tmp_path: Path
+):
+    files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    args = ["fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", "--dry-run"]
+    assert run(*args).exit_code == 0
+    (windows,) = (cache_folder() / "windows").glob("*.arrow")
+    whole = windows.read_bytes()
+    flip(windows, len(whole) // 2)
+    result = run(*args)
+    assert result.exit_code == 0
+    message = " ".join(result.stderr.split())
+    assert f"Warning: {windows} is damaged (its checksum is wrong). It is written anew." in message
+    assert windows.read_bytes() == whole
+
+
+def test_a_table_changed_while_a_command_reads_it_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cache_module, "MAPPED_FROM_BYTES", 1)
+    path = write_conll(tmp_path / "a.conll")
+    load(path)
+    sentences = Split.__iter__
+
+    def damaged(split: Split) -> Iterator[object]:
+        with split.path.open("r+b") as file:
+            file.write(b"\xff" * split.path.stat().st_size)
+        return sentences(split)
+
+    monkeypatch.setattr(Split, "__iter__", damaged)
+    result = run("convert", path, tmp_path / "out.jsonl")
+    assert result.exit_code == 1
+    message = " ".join(result.stderr.split())
+    assert f"{tables()[0]} was changed while it was in use, so that what was made of it may be wrong." in message
+    assert "Start again: it is written anew." in message
+    monkeypatch.setattr(Split, "__iter__", sentences)
+    assert run("convert", path, tmp_path / "out.jsonl", "--force").exit_code == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 40
+
+
+# The size limit
+
+
+@pytest.mark.parametrize(
+    ("setting", "variable", "expected"),
+    [
+        ({}, None, 5 * 10**9),
+        ({}, "", 5 * 10**9),
+        ({}, "2", 2 * 10**9),
+        ({}, "500MB", 500 * 10**6),
+        ({}, " 1.5 gb ", 1_500_000_000),
+        ({}, "0", 0),
+        ({}, "none", None),
+        ({"cache_size_gb": 1}, "2", 10**9),
+        ({"cache_size_gb": 0}, "2", 0),
+        ({"cache_size_gb": None}, "2", None),
+        ({"use_cache": False}, "2", 2 * 10**9),
+    ],
+)
+def test_the_limit_is_the_setting_s_else_the_variable_s(
+    monkeypatch: pytest.MonkeyPatch, setting: dict[str, object], variable: str | None, expected: int | None
+):
+    monkeypatch.delenv("TF_TOKCLF_CACHE_SIZE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", variable)
+    assert size_limit(DataConfig(**setting)) == expected
+    if not setting:
+        assert size_limit() == expected
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "5 PB", "1e9", "nan", "5 GB of it", "9" * 5000])
+def test_a_variable_that_is_no_size_is_a_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str):
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", text)
+    for args in (("cache", "show"), ("convert", write_conll(tmp_path / "a.conll"), tmp_path / "out.jsonl")):
+        result = run(*args)
+        assert result.exit_code == 2
+        message = " ".join(result.stderr.split())
+        assert f"TF_TOKCLF_CACHE_SIZE is {text[:30]!r}, which is not a size. Give gigabytes (5)" in message
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "5 GB"])
+def test_a_setting_that_is_no_size_is_refused(value: object):
+    with pytest.raises(ValueError, match="cache_size_gb"):
+        Config(data={"cache_size_gb": value})
+
+
+def limited_to(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", f"{n_bytes / 1000} kB")
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    paths = [write_conll(tmp_path / f"{name}.conll") for name in "abcd"]
+    for path in paths[:3]:
+        load(path)
+    by_source = {entry.source: entry for entry in entries_in(cache_folder())}
+    for days, name in enumerate("cab"):
+        set_last_use(by_source[str(tmp_path / f"{name}.conll")].files[0], days_ago=10 - days)
+    assert load(paths[2]).n_words  # c is used again, so that a is the oldest
+    one = max(entry.n_bytes for entry in by_source.values())
+    limited_to(monkeypatch, 3 * one + 10)
+    load(paths[3])
+    left = {Path(entry.source).stem for entry in entries_in(cache_folder())}
+    assert left == {"b", "c", "d"}
+
+
+def test_a_new_limit_counts_from_the_next_use_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in "abc":
+        load(write_conll(tmp_path / f"{name}.conll"))
+    assert len(entries_in(cache_folder())) == 3
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "0")
+    load(tmp_path / "a.conll")
+    assert [Path(entry.source).stem for entry in entries_in(cache_folder())] == ["a"]
+
+
+def test_without_a_limit_nothing_goes(tmp_path: Path):
+    for name in "abc":
+        load(write_conll(tmp_path / f"{name}.conll"), cache_size_gb=None)
+    assert len(entries_in(cache_folder())) == 3
+
+
+def test_the_limit_does_not_change_what_is_in_the_cache(tmp_path: Path):
+    path = write_conll(tmp_path / "a.conll")
+    assert load(path, cache_size_gb=1).fingerprint == load(path).fingerprint
+    assert len(tables()) == 1
+
+
+def test_what_this_process_uses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "0")
+    used = load(write_conll(tmp_path / "a.conll"))
+    derived = used.dataset.select([0])
+    table = used.table.slice(3)
+    load(write_conll(tmp_path / "b.conll"))
+    load(write_conll(tmp_path / "c.conll"))
+    assert [Path(entry.source).stem for entry in entries_in(cache_folder())] == ["a", "c"] or [
+        Path(entry.source).stem for entry in entries_in(cache_folder())
+    ] == ["c", "a"]
+    del used, derived
+    load(tmp_path / "c.conll")
+    assert {Path(entry.source).stem for entry in entries_in(cache_folder())} == {"a", "c"}
+    del table
+    load(tmp_path / "c.conll")
+    assert [Path(entry.source).stem for entry in entries_in(cache_folder())] == ["c"]
+
+
+@contextmanager
+def process_that_uses(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has loaded the split at `path` and holds it."""
+    code = (
+        "import sys; from tf_tokclf.config.schema import DataConfig, Task;"
+        "from tf_tokclf.data.splits import load_split;"
+        f"split = load_split({str(path)!r}, DataConfig(), task=Task.NER); print('loaded', flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "loaded\n"
+        yield one
+        one.kill()
+
+
+def test_what_another_process_uses_stays_until_it_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "0")
+    with process_that_uses(write_conll(tmp_path / "a.conll")) as other:
+        load(write_conll(tmp_path / "b.conll"))
+        load(write_conll(tmp_path / "c.conll"))
+        names = {Path(entry.source).stem for entry in entries_in(cache_folder())}
+        assert names == {"a", "c"}
+        shown = json.loads(run("cache", "show", "--json").stdout)
+        assert {Path(one["made_from"]).stem: one["in_use"] for one in shown["entries"]} == {"a": True, "c": False}
+        assert "in use and not removed" in run("cache", "clear").stderr
+        assert {Path(entry.source).stem for entry in entries_in(cache_folder())} == {"a"}
+        # Without time to tidy up: its mark stays, and nobody takes it for a process.
+        other.kill()
+        other.wait()
+    assert list(cache_folder().rglob("*.in-use"))
+    assert run("cache", "clear").exit_code == 0
+    assert [path.name for path in cache_folder().rglob("*") if path.is_file()] == ["lock"]
+
+
+@pytest.mark.parametrize("years", [-20, 20])
+def test_what_a_killed_process_left_goes_whatever_the_clock_says(tmp_path: Path, years: int):
+    left = cache_folder() / "splits" / f"{'0' * 32}.arrow.{'1' * 32}.partial"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    second = time.time() + years * 365 * DAY_S
+    os.utime(left, (second, second))
+    load(write_conll(tmp_path / "a.conll"))
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("years", [-20, 20])
+def test_what_is_being_written_stays_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int
+):
+    from tf_tokclf.data.readers.columns import ColumnsReader
+
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "0")
+    path, other = write_conll(tmp_path / "a.conll"), write_conll(tmp_path / "b.conll", 5)
+    read = ColumnsReader.sentences
+
+    def meanwhile(self: ColumnsReader, problems: object) -> Iterator[object]:
+        if self.path == path:
+            (partial,) = cache_folder().rglob("*.partial")
+            second = time.time() + years * 365 * DAY_S
+            os.utime(partial, (second, second))
+            load(other)
+            assert run("cache", "clear").exit_code == 0
+            assert partial.exists()
+        return read(self, problems)
+
+    monkeypatch.setattr(ColumnsReader, "sentences", meanwhile)
+    assert len(load(path)) == 40
+
+
+# The command
+
+
+def test_show_says_where_how_much_and_of_what(
+    tmp_path: Path, tiny_bert: Path, conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "300 MB")
+    files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    run("fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", "--dry-run")
+    shown = run("cache", "show")
+    assert shown.exit_code == 0
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["folder", str(cache_folder())] in lines or str(cache_folder()) in "".join(shown.stdout.split())
+    assert ["limit", "300.0", "MB"] in lines
+    assert ["kind", "entries", "in", "use", "size", "last", "used"] in lines
+    assert {line[0]: line[1] for line in lines if line and line[0] in ("sentences", "windows")} == {
+        "sentences": "3",
+        "windows": "1",
+    }
+    each = run("cache", "show", "--entries").stdout
+    assert "train.conll" in "".join(each.split())
+    as_json = json.loads(run("cache", "show", "--json").stdout)
+    assert as_json["limit_bytes"] == 300_000_000
+    sizes = sum(path.stat().st_size for path in cache_folder().rglob("*") if path.suffix in (".arrow", ".json"))
+    assert as_json["size_bytes"] == sizes == sum(one["size_bytes"] for one in as_json["entries"])
+
+
+def test_an_empty_cache_and_none_at_all_are_shown_and_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for folder in (cache_folder(), tmp_path / "nothing"):
+        monkeypatch.setenv("TF_TOKCLF_CACHE", str(folder))
+        assert "0 bytes in 0 entries" in run("cache", "show").stdout
+        assert run("cache", "clear").stderr == "Removed 0 entries (0 bytes).\n"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_clear_takes_what_was_not_used_for_so_many_days(tmp_path: Path):
+    for name, days in (("a", 40), ("b", 20)):
+        load(write_conll(tmp_path / f"{name}.conll"))
+        for entry in entries_in(cache_folder()):
+            if Path(entry.source).stem == name:
+                set_last_use(entry.files[0], days)
+    tried = run("cache", "clear", "--older-than", "30", "--dry-run")
+    assert tried.stderr.startswith("Would remove 1 entry (")
+    assert len(tables()) == 2
+    done = run("cache", "clear", "--older_than", "30")
+    assert done.stderr == tried.stderr.replace("Would remove", "Removed")
+    assert [Path(entry.source).stem for entry in entries_in(cache_folder())] == ["b"]
+
+
+def test_clear_removes_nothing_that_is_not_of_the_cache(tmp_path: Path):
+    load(write_conll(tmp_path / "a.conll"))
+    theirs = [cache_folder() / name for name in ("mine.txt", "splits/mine.arrow", "windows/x.json")]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("years of work")
+    assert run("cache", "clear").exit_code == 0
+    assert tables() == [theirs[1]]
+    assert all(path.read_text() == "years of work" for path in theirs)
+
+
+def test_a_folder_that_is_a_file_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place = tmp_path / "cache"
+    place.write_text("", encoding="utf-8")
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(place))
+    path = write_conll(tmp_path / "a.conll")
+    for args in (("cache", "show"), ("cache", "clear"), ("convert", path, tmp_path / "out.jsonl")):
+        result = run(*args)
+        assert result.exit_code == 2
+        message = " ".join(result.stderr.split())
+        assert "cache: is a file, and the cache needs a folder. Set TF_TOKCLF_CACHE to another." in message
+
+
+def test_a_file_written_to_the_cache_that_does_not_read_back_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Cache, "_opened", lambda *arguments, **options: None)
+    with pytest.raises(UserError, match="does not read back as it was written"):
+        load(write_conll(tmp_path / "a.conll"))

@@ -1,0 +1,75 @@
+"""tf-tokclf cache: show and clear."""
+
+from __future__ import annotations
+
+import click
+
+from tf_tokclf.cli.options import FiniteRange, TwinCommand
+from tf_tokclf.control_characters import echo
+
+
+@click.group("cache")
+def cache_command() -> None:
+    """Show and clear the cache of read and tokenised data.
+
+    The cache is in TF_TOKCLF_CACHE, else in tf-tokclf in XDG_CACHE_HOME or ~/.cache. Everything in it can be made again
+    from the data, so it is safe to clear. When it exceeds its limit (5 GB, or what TF_TOKCLF_CACHE_SIZE or
+    data.cache_size_gb says), the least recently used entries are removed.
+
+    \b
+    tf-tokclf cache show
+    tf-tokclf cache clear --older-than 30
+    """
+
+
+@cache_command.command("show", cls=TwinCommand)
+@click.option("--entries", "each", is_flag=True, help="List every entry, the most recently used first.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+def show_command(each: bool, as_json: bool) -> None:
+    """Print the cache's folder, its limit, and its entries by kind: number, size, use.
+
+    \b
+    tf-tokclf cache show
+    tf-tokclf cache show --entries
+    """
+    from tf_tokclf.data.cache import Cache, cache_folder, size_limit
+
+    cache = Cache(cache_folder(), size_limit())
+    contents = cache.contents()
+    if as_json:
+        import json
+
+        echo(json.dumps(contents.to_json(), indent=2, ensure_ascii=False))
+        return
+    from tf_tokclf.report.cache import cache_tables
+    from tf_tokclf.report.terminal import stdout_console
+
+    console = stdout_console()
+    console.print(cache_tables(contents, each=each), crop=False)
+
+
+@cache_command.command("clear", cls=TwinCommand)
+@click.option(
+    "--older-than",
+    "days",
+    type=FiniteRange(min=0),
+    default=0,
+    metavar="DAYS",
+    help="Remove only entries that were not used for this many days.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+def clear_command(days: float, dry_run: bool) -> None:
+    """Remove the entries of the cache that no process is using.
+
+    Other files in its folder stay.
+
+    \b
+    tf-tokclf cache clear
+    tf-tokclf cache clear --older-than 30 --dry-run
+    """
+    from tf_tokclf.data.cache import Cache, cache_folder, size_limit
+    from tf_tokclf.report.cache import cleared_text
+
+    cache = Cache(cache_folder(), size_limit())
+    cleared = cache.clear(unused_for_s=days * 24 * 3600, dry_run=dry_run)
+    echo(cleared_text(cleared, dry_run=dry_run), err=True)

@@ -1,0 +1,523 @@
+"""The cache of sentences and windows: checked when it is opened, kept below a size, shared by any number of processes.
+
+    lock                       held for moments, while entries are added, opened or removed
+    splits/KEY.arrow           the sentences of a split, as a stream of Arrow record batches
+    splits/KEY.json            what is known about them, with the size and the checksum of the table
+    splits/KEY.ID.in-use       locked by a process for as long as it uses the entry
+    splits/KEY.arrow.ID.partial    being written
+    windows/...                the windows of a split, in the same way
+
+An entry is there when both its table and its JSON file are; its key is a hash of everything that it is made from. The
+time of the last use is the JSON file's time of change: that of the last access is off on many file systems.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import re
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+from filelock import FileLock
+from xxhash import xxh3_128
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.files import read_sealed_json, whole_path, write_sealed_json
+
+log = logging.getLogger(__name__)
+
+# The folders in the cache, and what is in them in words.
+KINDS = {"splits": "sentences", "windows": "windows"}
+GIGABYTE = 10**9
+# Below this, a table is read into memory: what happens to the file afterwards is then of no importance. A larger one is
+# mapped, and a mapped file that is cut while it is read ends the process (SIGBUS).
+MAPPED_FROM_BYTES = 64 << 20
+# 0.2 s per GiB with blocks of this size, 0.35 s with 8 MiB (two cores, file in memory; blake2b: 2 s).
+_BLOCK_BYTES = 1 << 18
+# Nobody holds the lock for longer than a moment; who is stopped while holding it must not stop the others.
+_LOCK_TIMEOUT_S = 10
+_LOCK, _IN_USE, _PARTIAL = "lock", ".in-use", ".partial"
+_FILE_NAME = re.compile(r"([0-9a-f]{32})\.(?:arrow|json|[0-9a-f]{32}\.in-use|(?:arrow|json)\.[0-9a-f]{32}\.partial)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)B?", re.IGNORECASE)
+_UNITS = {"K": 10**3, "M": 10**6, "": GIGABYTE, "G": GIGABYTE, "T": 10**12}
+
+
+def cache_folder() -> Path:
+    """Where the cache is: TF_TOKCLF_CACHE, else tf-tokclf in XDG_CACHE_HOME or ~/.cache."""
+    if chosen := os.environ.get("TF_TOKCLF_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf-tokclf"
+
+
+def size_limit(data: DataConfig | None = None) -> int | None:
+    """The most bytes that the cache may take: data.cache_size_gb where it is set, else TF_TOKCLF_CACHE_SIZE, else the
+    setting's default. None: no limit.
+    """
+    text = os.environ.get("TF_TOKCLF_CACHE_SIZE", "")
+    if text.strip() and (data is None or "cache_size_gb" not in data.model_fields_set):
+        return _bytes_in(text)
+    gigabytes = (data or DataConfig()).cache_size_gb
+    return None if gigabytes is None else int(gigabytes * GIGABYTE)
+
+
+def _bytes_in(text: str) -> int | None:
+    """A size that a person wrote, in gigabytes where no unit is named.
+
+    >>> _bytes_in("5"), _bytes_in("500 MB"), _bytes_in("1.5g"), _bytes_in("none")
+    (5000000000, 500000000, 1500000000, None)
+    """
+    if text.strip().lower() == "none":
+        return None
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or len(text) > 30:
+        hint = "Give gigabytes (5), a number with a unit (500MB), or none for no limit."
+        raise UserError(f"TF_TOKCLF_CACHE_SIZE is {text[:30]!r}, which is not a size.", hint=hint)
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+@dataclass(frozen=True)
+class Cached:
+    """An opened entry. facts: what was stored about the table. is_new: whether it was written just now."""
+
+    path: Path
+    table: pa.Table
+    facts: dict[str, Any]
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of Arrow tables. max_bytes: None for no limit. reuse: take what is there, instead of writing it anew."""
+
+    folder: Path
+    max_bytes: int | None
+    reuse: bool = True
+
+    @classmethod
+    def of(cls, data: DataConfig) -> Cache:
+        """The cache that the configuration and the environment name."""
+        return cls(cache_folder(), size_limit(data), data.use_cache)
+
+    def load_or_build(
+        self,
+        kind: str,
+        key: str,
+        schema: pa.Schema,
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+        facts: Callable[[], Mapping[str, Any]],
+        *,
+        source: str,
+    ) -> Cached:
+        """The table with this key, checked; written first where it is not there or not as it was written.
+
+        facts: asked once all batches are written. source: what the table was made from, for people.
+        """
+        path = self.folder / kind / f"{key}.arrow"
+        if self.reuse and (found := self._opened(path, schema, is_new=False)):
+            self.prune()
+            return found
+        _check_folder(self.folder)
+        with _explained_writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        # Held until the entry is opened, or it might be removed before.
+        in_use = _Use(path)
+        self._write(path, schema, batches, facts, source)
+        written = self._opened(path, schema, is_new=True)
+        del in_use
+        if written is None:
+            hint = "The disk may be damaged: set TF_TOKCLF_CACHE to a folder on another one."
+            raise UserError("does not read back as it was written.", path=path, hint=hint)
+        self.prune()
+        return written
+
+    def contents(self) -> CacheContents:
+        """Everything in it."""
+        _check_folder(self.folder)
+        with self._exclusive():
+            entries = entries_in(self.folder)
+            return CacheContents(self.folder, self.max_bytes, entries, [one for one in entries if one.is_in_use()])
+
+    def prune(self) -> None:
+        """Remove what killed processes left, and the least recently used entries while the limit is exceeded; nothing
+        that any process uses.
+        """
+        with suppress(UserError), self._exclusive() as alone:
+            if not alone:
+                return
+            entries = sorted(entries_in(self.folder), key=lambda entry: (entry.is_complete, entry.last_used))
+            total = sum(entry.n_bytes for entry in entries)
+            for entry in entries:
+                fits = self.max_bytes is None or total <= self.max_bytes
+                if (entry.is_complete and fits) or entry.is_in_use():
+                    continue
+                if entry.remove():
+                    total -= entry.n_bytes
+                    log.debug("removed from the cache: %s", entry)
+
+    def clear(self, *, unused_for_s: float = 0, dry_run: bool = False) -> Cleared:
+        """Remove all entries that no process uses and that were not used for so many seconds, and what killed processes
+        left. dry_run: only find them. Raises UserError where the system refuses.
+        """
+        _check_folder(self.folder)
+        removed, in_use = [], []
+        with self._exclusive():
+            for entry in entries_in(self.folder):
+                if entry.is_complete and entry.age_s < unused_for_s:
+                    continue
+                if entry.is_in_use():
+                    in_use.append(entry)
+                    continue
+                if not (dry_run or entry.remove()):
+                    problem = "the entry cannot be removed from the cache."
+                    raise UserError(problem, path=entry.files[0], hint="Check the folder's permissions.")
+                removed.append(entry)
+        return Cleared(removed, in_use)
+
+    def _opened(self, path: Path, schema: pa.Schema, *, is_new: bool) -> Cached | None:
+        """The entry, checked and marked as in use. None where there is none; a damaged one is told."""
+        about_path = path.with_suffix(".json")
+        with ExitStack() as files:
+            try:
+                with self._exclusive():
+                    about = read_sealed_json(about_path)
+                    file = files.enter_context(path.open("rb"))
+                    use = _Use(path)
+                    with suppress(OSError):  # of another user, or on a disk that is read only
+                        os.utime(about_path)
+                use.watch(file)
+                content = _checked_content(file, about["size"], about["xxh3_128"])
+                content.use = use
+                table = pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                return None
+            except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+                why = error.strerror if isinstance(error, OSError) and error.strerror else error
+                log.warning("%s is damaged (%s). It is written anew.", path, why)
+                return None
+        if not table.schema.equals(schema):
+            log.debug("%s has other columns: it is another version's", path)
+            return None
+        return Cached(path, table, about["facts"], is_new)
+
+    def _write(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+        facts: Callable[[], Mapping[str, Any]],
+        source: str,
+    ) -> None:
+        with ExitStack() as both_renamed, _explained_writing(path.parent):
+            with whole_path(path, unique=True) as partial:
+                with partial.open("wb") as file:
+                    sink = _ChecksummedFile(file)
+                    with pa.ipc.new_stream(sink, schema) as writer:
+                        for batch in batches():
+                            writer.write_batch(batch)
+                about = {
+                    "size": sink.size,
+                    "xxh3_128": sink.checksum.hexdigest(),
+                    "source": source,
+                    "facts": facts(),
+                }
+                both_renamed.enter_context(self._exclusive())
+            write_sealed_json(path.with_suffix(".json"), about)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[bool]:
+        """Keep other processes from adding, opening and removing entries. Yields whether that was possible: there may
+        be no folder, no permission to write in it, or no locks on its file system.
+        """
+        lock = FileLock(self.folder / _LOCK, timeout=_LOCK_TIMEOUT_S)
+        try:
+            if self.folder.is_dir():
+                lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            log.debug("%s: no lock (%s)", self.folder, error)
+        try:
+            yield lock.is_locked
+        finally:
+            lock.release()
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """An entry of the cache, or what a killed process left of one. last_used: seconds since the epoch."""
+
+    kind: str
+    key: str
+    files: tuple[Path, ...]
+    n_bytes: int
+    last_used: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both its files are there."""
+        suffixes = {path.name.removeprefix(self.key) for path in self.files}
+        return {".arrow", ".json"} <= suffixes
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since its last use, by the machine's clock."""
+        return max(0.0, time.time() - self.last_used)
+
+    @property
+    def source(self) -> str:
+        """What it was made from; empty where that cannot be told."""
+        try:
+            return str(read_sealed_json(self.files[0].parent / f"{self.key}.json")["source"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return ""
+
+    def is_in_use(self) -> bool:
+        """Whether a process uses it. Marks of processes that are gone are removed."""
+        marks = [path for path in self.files if path.name.endswith(_IN_USE)]
+        return sum(map(_is_held, marks)) > 0
+
+    def remove(self) -> bool:
+        """Remove its files. False where the system refuses, as Windows does for files that are open."""
+        # Without its JSON file, what is left is no entry.
+        for path in sorted(self.files, key=lambda path: path.suffix != ".json"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                log.debug("%s cannot be removed: %s", path, error.strerror)
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class CacheContents:
+    """The entries of a cache, those of them that a process uses, and the most bytes that it may take."""
+
+    folder: Path
+    max_bytes: int | None
+    entries: list[CacheEntry]
+    in_use: list[CacheEntry]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "folder": str(self.folder),
+            "limit_bytes": self.max_bytes,
+            "size_bytes": sum(entry.n_bytes for entry in self.entries),
+            "entries": [
+                {
+                    "kind": KINDS[entry.kind],
+                    "key": entry.key,
+                    "made_from": entry.source,
+                    "complete": entry.is_complete,
+                    "size_bytes": entry.n_bytes,
+                    "seconds_since_use": round(entry.age_s),
+                    "in_use": entry in self.in_use,
+                }
+                for entry in self.entries
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What was removed, and what a process uses."""
+
+    removed: list[CacheEntry]
+    in_use: list[CacheEntry]
+
+
+def entries_in(folder: Path) -> list[CacheEntry]:
+    """All entries of the cache in a folder; files that the cache did not write are not among them."""
+    found = []
+    for kind in KINDS:
+        files: dict[str, list[os.DirEntry[str]]] = {}
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder / kind) as listing:
+                for file in listing:
+                    if match := _FILE_NAME.fullmatch(file.name):
+                        files.setdefault(match[1], []).append(file)
+        except OSError as error:
+            problem = f"the cache cannot be read: {error.strerror}."
+            raise UserError(problem, path=folder / kind, hint="Check its permissions.") from error
+        found += [entry for key, group in files.items() if (entry := _entry(kind, key, group))]
+    return found
+
+
+def _entry(kind: str, key: str, files: Iterable[os.DirEntry[str]]) -> CacheEntry | None:
+    known: dict[Path, os.stat_result] = {}
+    for file in files:
+        with suppress(FileNotFoundError):
+            known[Path(file.path)] = file.stat()
+    about = next((status for path, status in known.items() if path.name == f"{key}.json"), None)
+    if not known:
+        return None
+    last_used = about.st_mtime if about else max(status.st_mtime for status in known.values())
+    return CacheEntry(kind, key, tuple(sorted(known)), sum(status.st_size for status in known.values()), last_used)
+
+
+def change_while_in_use() -> JobError | None:
+    """What to tell where somebody has changed or cut a file while this process had it mapped, once for each change."""
+    changed = _CHANGED + [watched for watched in list(_WATCHED) if watched.is_changed()]
+    _CHANGED.clear()
+    for watched in changed:
+        watched.is_told = True
+    if not changed:
+        return None
+    return JobError(
+        f"{changed[0].path} was changed while it was in use, so that what was made of it may be wrong. Start again: it "
+        "is written anew."
+    )
+
+
+class _Use:
+    """This process's use of an entry, marked by a locked file until this object is gone or the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        mark = path.with_name(f"{path.stem}.{uuid.uuid4().hex}{_IN_USE}")
+        # Whichever thread drops the last reference releases it.
+        lock = FileLock(mark, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            # Nothing is lost: who cannot write here cannot remove anything either.
+            log.debug("%s cannot be marked as in use (%s)", path, error)
+            with suppress(OSError):
+                mark.unlink()
+        else:
+            weakref.finalize(self, _unmark, lock, mark, os.getpid())
+
+    def watch(self, file: BufferedReader) -> None:
+        """Have `change_while_in_use` look at this file where it is one that is mapped."""
+        status = os.fstat(file.fileno())
+        if status.st_size >= MAPPED_FROM_BYTES:
+            watched = _Watched(self.path, os.dup(file.fileno()), status.st_size, status.st_mtime_ns)
+            _WATCHED.append(watched)
+            weakref.finalize(self, _unwatch, watched)
+
+
+@dataclass(eq=False)
+class _Watched:
+    """A file as it was when it was mapped. is_told: whether a change of it was told."""
+
+    path: Path
+    descriptor: int
+    size: int
+    changed_at_ns: int
+    is_told: bool = False
+
+    def is_changed(self) -> bool:
+        """Whether it has another size, or was written to, and nobody was told."""
+        now = os.fstat(self.descriptor)
+        return not self.is_told and (now.st_size, now.st_mtime_ns) != (self.size, self.changed_at_ns)
+
+
+_WATCHED: list[_Watched] = []
+_CHANGED: list[_Watched] = []
+
+
+def _unwatch(watched: _Watched) -> None:
+    if watched.is_changed():
+        _CHANGED.append(watched)
+    _WATCHED.remove(watched)
+    os.close(watched.descriptor)
+
+
+def _unmark(lock: FileLock, mark: Path, process: int) -> None:
+    # A process that was forked off has the mark from its parent.
+    if process == os.getpid():
+        with suppress(OSError):
+            lock.release(force=True)
+            mark.unlink(missing_ok=True)
+
+
+def _is_held(mark: Path) -> bool:
+    lock = FileLock(mark, timeout=0)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        return True
+    lock.release()
+    with suppress(OSError):
+        mark.unlink(missing_ok=True)
+    return False
+
+
+class _Loaded(bytearray):
+    """A file's content in memory, and the use that ends with it."""
+
+    use: _Use
+
+
+class _Mapped(mmap.mmap):
+    """A mapped file, and the use that ends with it."""
+
+    use: _Use
+
+
+def _checked_content(file: BufferedReader, size: int, checksum: str) -> _Loaded | _Mapped:
+    """What is in the file. Raises ValueError unless it has this size and checksum.
+
+    A disk's errors are raised by reading, while in a map they would end the process: the checksum is of what was read.
+    """
+    there = os.fstat(file.fileno()).st_size
+    if there != size:
+        raise ValueError(f"it has {there:,} bytes, and {size:,} were written")
+    content = _Loaded(size) if size < MAPPED_FROM_BYTES else None
+    found = xxh3_128()
+    block = memoryview(content if content is not None else bytearray(_BLOCK_BYTES))
+    if content is not None:
+        found.update(block[: file.readinto(block)])
+    else:
+        while n_read := file.readinto(block):
+            found.update(block[:n_read])
+    if found.hexdigest() != checksum:
+        raise ValueError("its checksum is wrong")
+    return content if content is not None else _Mapped(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class _ChecksummedFile:
+    """A file to write to that knows the size and the checksum of what was written."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = 0
+        self.checksum = xxh3_128()
+
+    def write(self, data: Any) -> int:
+        """Write `data`, bytes or an Arrow buffer."""
+        self._file.write(data)
+        self.checksum.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Arrow asks for it; closing the file does it."""
+
+    def close(self) -> None:
+        """Arrow asks for it; who opened the file closes it."""
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError("is a file, and the cache needs a folder.", path=folder, hint="Set TF_TOKCLF_CACHE to another.")
+
+
+@contextmanager
+def _explained_writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to, or run tf-tokclf cache clear."
+        raise UserError(f"cannot be written: {error.strerror}.", path=folder, hint=hint) from error
