@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
+from tests.requirements import need
 
 AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = (
@@ -28,18 +27,10 @@ FLAGS = (
 SCHEMES = {"dark": 0, "light": 1}
 
 
-def needed(what: str, there: bool, how: str) -> None:
-    """Skip where something is not installed; in CI it has to be."""
-    if not there:
-        message = f"needs {what}: {how}"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-
-
-def find_chromium() -> str:
-    """Its command; skips where there is none, but in CI."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    needed("Chromium", found is not None, "apt-get install chromium")
-    return str(found)
+def axe() -> str:
+    """axe-core, which looks for what keeps people from using a page: its JavaScript."""
+    need("axe-core", AXE.is_file(), "npm install --no-save axe-core@4")
+    return AXE.read_text(encoding="utf-8")
 
 
 class Browser:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.requirements import need, need_program
 
 # How long a case takes depends on what else the machine does.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,43 +29,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --slow"))
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads what another one, or the user, has cached."""
-    monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(autouse=True)
-def _own_logging() -> None:
-    """Commands send our messages to the terminal, and not to whoever listens; so do fixtures of whole modules."""
-    ours = logging.getLogger("tf_tokclf")
-    ours.handlers.clear()
-    ours.propagate = True
-    ours.setLevel(logging.NOTSET)
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real data sets, beside the checkout or where TF_TOKCLF_SHARED_DATA says; skips without them."""
+    """The real data sets, beside the checkout or where TF_TOKCLF_SHARED_DATA says."""
     beside = Path(__file__).parent.parent.parent / "shared" / "data"
     folder = Path(os.environ.get("TF_TOKCLF_SHARED_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"needs the shared data sets, which are not at {folder}")
+    need("the shared data sets", folder.is_dir(), f"{folder} is no folder; name theirs in TF_TOKCLF_SHARED_DATA")
     return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests neither read nor fill the cache of the person who runs them."""
-    os.environ["TF_TOKCLF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser's command; skips where there is none, but in CI."""
-    from tests.browser import find_chromium
-
-    return find_chromium()
+    """The browser's command."""
+    return need_program("chromium", "chromium-browser", "google-chrome", remedy="apt-get install chromium")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -15,7 +14,8 @@ from types import TracebackType
 import click
 from click.testing import CliRunner
 
-from tests.browser import needed
+from tests.requirements import need_program
+from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
@@ -199,9 +199,9 @@ class Servers:
 
     def ask(self, command: tuple[str, ...]) -> str:
         """Run a command that sends a request to one of them; what it prints."""
-        needed("curl", shutil.which("curl") is not None, "apt-get install curl")
+        need_program("curl", remedy="apt-get install curl")
         words = [_replaced(word, self._port_by_address) for word in command]
-        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
 
 
 def _replaced(word: str, replacements: Mapping[str, str]) -> str:

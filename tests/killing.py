@@ -15,12 +15,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from tests.waiting import LIMIT_S
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
 
@@ -54,20 +55,27 @@ class Call:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: exit code, negative for a signal; the changes it made; its messages."""
+    """How a run ended: exit code, negative for a signal; the changes it made; its messages.
+
+    A run that does not end within LIMIT_S is killed.
+    """
 
     code: int
     n_changes: int
     stderr: str
-    seconds: float
 
 
 class KillServer:
     """A context manager: `run` is a call of the command line in a fresh process."""
 
     def __enter__(self) -> KillServer:
+        # A session of its own: what it leaves behind can be ended with it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.killing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.killing"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         return self
 
@@ -77,7 +85,9 @@ class KillServer:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(30)
+        if kind is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(LIMIT_S)
         self._process.stdout.close()
 
     def run(
@@ -117,7 +127,6 @@ def _start(call: Call) -> Callable[[], Ended]:
     """Begin a run; the function that comes back waits for its end."""
     counts, counting = os.pipe()
     errors, writing = os.pipe()
-    began = time.perf_counter()
     pid = os.fork()
     if pid == 0:
         os.close(counts)
@@ -134,12 +143,16 @@ def _start(call: Call) -> Callable[[], Ended]:
     ]
     for reader in readers:
         reader.start()
+    limit = threading.Timer(LIMIT_S, os.kill, (pid, signal.SIGKILL))
+    limit.start()
 
     def wait() -> Ended:
         for reader in readers:
             reader.join()
+        # Before its number can be another's.
+        limit.cancel()
         _, status = os.waitpid(pid, 0)
-        return Ended(os.waitstatus_to_exitcode(status), n_changes[0], text[0], time.perf_counter() - began)
+        return Ended(os.waitstatus_to_exitcode(status), n_changes[0], text[0])
 
     return wait
 

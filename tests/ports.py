@@ -1,14 +1,26 @@
-"""Ports of this machine."""
+"""Ports of this machine that belong to a test until it ends."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 
-def free_ports(n: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+def reserved_socket() -> socket.socket:
+    """A socket with a port of its own on loopback, on which nobody listens.
+
+    While it is open, connections to the port are refused, and no other process is given the port by chance. A server
+    that is told the port, and sets SO_REUSEADDR as servers do, can still listen there.
+    """
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind(("127.0.0.1", 0))
+    return one
+
+
+@contextmanager
+def reserved_ports(n: int) -> Iterator[list[int]]:
+    """`n` ports of loopback, reserved while the block runs."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(reserved_socket()).getsockname()[1] for _ in range(n)]

@@ -18,7 +18,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tests.local_hub import TOKEN, LocalHub, need_git_lfs
+from tests.local_hub import TOKEN, LocalHub
+from tests.requirements import need_git_lfs
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.ports import free_ports
+from tests.ports import reserved_ports
 from tf_tokclf.config.references import resolve_reference
 
 SYSTEMS = {"one process, one core": [{0}], "two workers, a core each": [{0}, {1}], "one process, two cores": [{0, 1}]}
@@ -74,19 +74,21 @@ def train(cores: list[set[int]], run: Path, encoder: Path, options: argparse.Nam
     command += [f"--num-train-epochs={options.epochs}", f"--per-device-train-batch-size={options.batch}"]
     command += ["--learning-rate=3e-4", f"--precision={options.precision}", "--report-to=none"]
     command += ["--set=training.checkpoints=false"]
-    addresses = [f"localhost:{port}" for port in free_ports(len(cores))]
     run.parent.mkdir(exist_ok=True)
-    processes = []
-    for rank, own in enumerate(cores):
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-        if len(cores) > 1:
-            task = {"type": "worker", "index": rank}
-            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        bound = ["taskset", "--cpu-list", ",".join(map(str, own)), *command]
-        with (run.parent / f"{run.name}-{rank}.log").open("w") as file:
-            processes.append(subprocess.Popen(bound, env=environment, stdout=file, stderr=file))
-    sent = bytes_by_epoch(run / "history.jsonl", processes)
-    if any(process.wait() for process in processes):
+    with reserved_ports(len(cores)) as ports:
+        addresses = [f"localhost:{port}" for port in ports]
+        processes = []
+        for rank, own in enumerate(cores):
+            environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+            if len(cores) > 1:
+                task = {"type": "worker", "index": rank}
+                environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+            bound = ["taskset", "--cpu-list", ",".join(map(str, own)), *command]
+            with (run.parent / f"{run.name}-{rank}.log").open("w") as file:
+                processes.append(subprocess.Popen(bound, env=environment, stdout=file, stderr=file))
+        sent = bytes_by_epoch(run / "history.jsonl", processes)
+        codes = [process.wait() for process in processes]
+    if any(codes):
         sys.exit(f"{' '.join(command)} failed:\n{(run.parent / f'{run.name}-0.log').read_text()[-3000:]}")
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     n_steps = -(-options.samples // options.batch)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import need
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.schemes import Scheme, spans_of
 from tf_tokclf.data.splits import Split, Splits, load_splits
@@ -108,10 +109,8 @@ SETS = {
 
 def load(shared_data: Path, name: str) -> Splits:
     wanted = SETS[name]
-    if missing := [
-        path for path in (*wanted.files.values(), wanted.folder) if not (shared_data / path).exists()
-    ]:
-        pytest.skip(f"{shared_data} has no {', '.join(missing)}")
+    missing = [path for path in (*wanted.files.values(), wanted.folder) if not (shared_data / path).exists()]
+    need(", ".join(missing), not missing, f"it should be in {shared_data}")
     files = {f"{split}_file": str(shared_data / path) for split, path in wanted.files.items()}
     folder = {"dataset_name": str(shared_data / wanted.folder)} if wanted.folder else {}
     data = DataConfig(**files, **folder, **wanted.options)
@@ -152,8 +151,7 @@ def test_documents_are_known(shared_data):
 
 def test_brat_files_of_litbank_hold_the_outer_spans_of_its_columns(shared_data):
     folder = shared_data / "litbank/entities/brat"
-    if not folder.exists():
-        pytest.skip(f"there is no {folder}")
+    need(str(folder), folder.exists(), "it is one of the shared data sets")
     data = DataConfig(train_file=str(folder), span_policy="expand")
     splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
     n_sentences, _, n_spans, n_types, _ = counts_of(splits.train, splits.scheme)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from tests.ports import reserved_ports
+from tests.processes import Marked
+from tests.requirements import need_modules, need_proc
+from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.cli.main import cli
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
@@ -30,8 +30,9 @@ LOOK_AHEAD = ("--look-ahead", "40")
 
 @pytest.fixture(scope="module")
 def ray() -> None:
-    """Skips where Ray is not installed."""
-    pytest.importorskip("ray", reason="needs Ray: pip install 'tf-tokclf[ray]'")
+    """Ray, and Linux's way to see which processes it starts."""
+    need_modules("ray", extra="ray")
+    need_proc()
 
 
 def sample_texts(n: int) -> list[str]:
@@ -46,11 +47,10 @@ def labelled_by_one(model: Path, source: Path, output: Path) -> Path:
 
 
 class Job:
-    """`tf-tokclf predict ... --workers 2` in a process group of its own, which all of its processes can be told by."""
+    """`tf-tokclf predict ... --workers 2` in a process group of its own."""
 
     def __init__(self, model: Path, source: Path, output: Path, *options: str) -> None:
-        self._mark = f"TF_TOKCLF_TEST={uuid4()}"
-        name, _, value = self._mark.partition("=")
+        self._processes = Marked()
         command = [sys.executable, "-m", "tf_tokclf", "predict", str(model), str(source), "-o", str(output)]
         self.output = output
         self.process = subprocess.Popen(
@@ -58,37 +58,22 @@ class Job:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, name: value},
+            env={**os.environ, **self._processes.environment},
         )
 
     def worker(self) -> int:
         """The process that writes a part, once something of it counts."""
-        while True:
-            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
-            for journal in self.output.glob("*.journal"):
-                partial = journal.with_suffix(".partial")
-                for pid in self.pids():
-                    with contextlib.suppress(OSError):
-                        if any(fd.readlink() == partial for fd in Path(f"/proc/{pid}/fd").iterdir()):
-                            return pid
-            time.sleep(0.02)
+        return wait_until(self._worker)
 
-    def pids(self) -> list[int]:
-        """All processes that this one started, it and what they started too."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if folder.name.isdecimal() and self._mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-        return found
+    def _worker(self) -> int | None:
+        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+        holders = [self._processes.holder_of(path.with_suffix(".partial")) for path in self.output.glob("*.journal")]
+        return next(filter(None, holders), None)
 
     def ended(self) -> tuple[int, str]:
         """The exit code and the messages, with blanks between words; nothing that it started is left."""
-        _, messages = self.process.communicate(timeout=300)
-        deadline = time.monotonic() + 5
-        while self.pids() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert self.pids() == []
+        _, messages = self.process.communicate(timeout=LIMIT_S)
+        wait_until(lambda: not self._processes.pids())
         return self.process.returncode, " ".join(messages.split())
 
 
@@ -163,9 +148,8 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    with socket.socket() as bound:
-        bound.bind(("localhost", 0))
-        yield bound.getsockname()[1]
+    with reserved_ports(1) as (port,):
+        yield port
 
 
 @pytest.mark.parametrize(

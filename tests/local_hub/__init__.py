@@ -9,20 +9,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
-import pytest
-
 from tests.local_hub.faults import Fault
 from tests.local_hub.repositories import Repository
 from tests.local_hub.server import TOKEN, USER, LocalHub
 
-__all__ = ["TOKEN", "USER", "Fault", "LocalHub", "Repository", "need_git_lfs"]
-
-
-def need_git_lfs() -> None:
-    """Skip the test, or fail it in CI, where git-lfs is missing."""
-    if shutil.which("git-lfs") is None:
-        message = "needs git-lfs: apt-get install git-lfs"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+__all__ = ["TOKEN", "USER", "Fault", "LocalHub", "Repository"]

@@ -24,6 +24,7 @@ import yaml
 
 from tests.local_hub.faults import Fault, Faults
 from tests.local_hub.repositories import REGULAR_LIMIT, Repository, git_blob_id, pointer
+from tests.ports import reserved_socket
 
 TOKEN = "hf_LocalHubSecretToken0123456789"
 USER = "tester"
@@ -68,14 +69,13 @@ def refusal(status: int, message: str, code: str | None = None) -> Answer:
 class LocalHub:
     """A Hub on 127.0.0.1 that keeps everything below `root`.
 
-    token: the one it knows at first. tokens: user names by token. roles: of tokens, "write" unless set to "read".
+    tokens: user names by token. roles: of tokens, "write" unless set to "read".
     log: (method, path, status) of each request answered. bytes_per_s: slows uploads down.
     """
 
-    def __init__(self, root: Path, *, token: str = TOKEN) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self.token = token
-        self.tokens = {token: USER}
+        self.tokens = {TOKEN: USER}
         self.roles: dict[str, str] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.faults = Faults()
@@ -85,13 +85,14 @@ class LocalHub:
         self.store = self.root / "lfs"
         self.store.mkdir(parents=True, exist_ok=True)
         self._server: _Server | None = None
-        self.port = 0
+        # Its port stays its own while it is stopped.
+        self._reserved = reserved_socket()
+        self.port = self._reserved.getsockname()[1]
 
     def start(self) -> LocalHub:
         """Listen; after a `stop`, on the same port again."""
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.hub = self
-        self.port = self._server.server_address[1]
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -110,6 +111,7 @@ class LocalHub:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._reserved.close()
 
     @property
     def url(self) -> str:
@@ -120,7 +122,7 @@ class LocalHub:
         """Environment variables that point a process to this Hub and keep it off the user's files."""
         home.mkdir(parents=True, exist_ok=True)
         return {
-            "HF_TOKEN": self.token,
+            "HF_TOKEN": TOKEN,
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home / "hf"),
             "HF_HUB_OFFLINE": "0",

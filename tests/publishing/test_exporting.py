@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import JobError, UserError
@@ -27,7 +28,7 @@ FILES = {
     "tokenizer_config.json",
     "vocab.txt",
 }
-RUNTIMES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime", "savedmodel": "tensorflow"}
+NEEDED = {"tflite": ["ai_edge_litert"], "onnx": ["onnxruntime", "tf2onnx"], "savedmodel": []}
 MODELS = {"tflite": "model.tflite", "onnx": "model.onnx", "savedmodel": "1"}
 
 
@@ -40,9 +41,7 @@ def data_of(conll_files: dict[str, str]) -> DataConfig:
 def test_a_float_export_gives_the_same_labels(
     tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, format: str
 ):
-    pytest.importorskip(RUNTIMES[format])
-    if format == "onnx":
-        pytest.importorskip("tf2onnx")
+    need_modules(*NEEDED[format], extra="export")
     output = tmp_path / "export"
     agreement = export_model(tiny_classifier, output, format=format, data=data_of(conll_files))
     assert agreement.problems == []
@@ -66,7 +65,7 @@ def test_a_float_export_gives_the_same_labels(
     ],
 )
 def test_quantised_exports_have_limits_of_their_own(tiny_classifier: Path, tmp_path: Path, format: str, quantize: str):
-    pytest.importorskip(RUNTIMES[format])
+    need_modules(*NEEDED[format], extra="export")
     (tmp_path / "in.txt").write_text("ada visited london\nx\n")
     data = DataConfig(test_file=str(tmp_path / "in.txt"), format="text")
     agreement = export_model(tiny_classifier, tmp_path / "export", format=format, quantize=quantize, data=data)
@@ -79,7 +78,7 @@ def test_quantised_exports_have_limits_of_their_own(tiny_classifier: Path, tmp_p
 def test_an_export_that_disagrees_is_not_kept(
     tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    pytest.importorskip("ai_edge_litert")
+    need_modules(*NEEDED["tflite"], extra="export")
 
     def write_another(model, *args):
         bias = model.classifier.bias.numpy()
@@ -99,7 +98,7 @@ def test_an_export_that_disagrees_is_not_kept(
 
 
 def test_an_export_that_does_not_run_is_said(tmp_path: Path):
-    pytest.importorskip("ai_edge_litert")
+    need_modules(*NEEDED["tflite"], extra="export")
     (tmp_path / "broken.tflite").write_bytes(b"nothing")
     with pytest.raises(JobError, match="does not run"):
         RuntimeProcess("tflite", tmp_path / "broken.tflite")

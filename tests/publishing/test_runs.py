@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.local_hub import TOKEN, LocalHub, need_git_lfs
+from tests.local_hub import TOKEN, LocalHub
+from tests.processes import Marked
+from tests.requirements import need_git_lfs, need_proc
+from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import check_config
 from tf_tokclf.errors import UserError
@@ -39,7 +42,7 @@ def run_cli(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *python, "-m", "tf_tokclf", *map(str, arguments)]
     env = {**os.environ, **hub.env(home)}
-    return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=LIMIT_S)
 
 
 def fit_options(files: dict[str, str], encoder: Path, output: Path) -> list[object]:
@@ -75,30 +78,35 @@ def _quick(monkeypatch):
     monkeypatch.setattr(background, "PATIENCE_IN_TRAINING", Patience(tries=2, first_wait_s=0.01))
 
 
-class ProcessList(threading.Thread):
-    """Collects the command lines of all processes while it runs."""
+class CommandLines(threading.Thread):
+    """Collects the command lines of the processes of one test while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Marked) -> None:
         super().__init__(daemon=True)
         self.seen: set[bytes] = set()
-        self.over = threading.Event()
+        self._processes = processes
+        self._over = threading.Event()
 
     def run(self) -> None:
-        while not self.over.wait(0.05):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self.seen.add(path.read_bytes())
-                except OSError:
-                    continue
+        while not self._over.wait(0.05):
+            self.seen |= self._processes.command_lines()
+
+    def __enter__(self) -> CommandLines:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
 
 
-def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert):
-    # A token of its own: other tests that run meanwhile show theirs to git, as users do.
-    token = "hf_SecretOfThisTestAlone0123456789"
-    watch = ProcessList()
-    watch.start()
+def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert, monkeypatch):
+    need_proc()
+    processes = Marked()
+    for name, value in processes.environment.items():
+        monkeypatch.setenv(name, value)
     home, run = tmp_path / "home", RunDir(tmp_path / "run")
-    with LocalHub(tmp_path / "hub", token=token) as hub:
+    with LocalHub(tmp_path / "hub") as hub, CommandLines(processes) as watch:
         done = run_cli(hub, home, "fit", *fit_options(conll_files, tiny_bert, run.root), "--hub-private-repo")
         assert done.returncode == 0, done.stderr
         assert "read back file by file" in done.stderr
@@ -118,8 +126,6 @@ def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert):
 
         from_hub = run_cli(hub, home, "predict", "tester/mine", text=SENTENCE)
         assert from_hub.returncode == 0, from_hub.stderr
-    watch.over.set()
-    watch.join()
     from tf_tokclf.data.sentence import Sentence
     from tf_tokclf.inference.tagger import Tagger
 
@@ -127,10 +133,10 @@ def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert):
     answer = json.loads(from_hub.stdout)
     assert tuple(answer["labels"]) == tagged.labels
     assert any(b"tf_tokclf\0fit" in command for command in watch.seen)
-    assert not [command for command in watch.seen if token.encode() in command]
+    assert not [command for command in watch.seen if TOKEN.encode() in command]
     told = "".join(one.stdout + one.stderr for one in (done, again, from_hub))
-    assert token not in told
-    written = [path for path in tmp_path.rglob("*") if path.is_file() and token.encode() in path.read_bytes()]
+    assert TOKEN not in told
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert written == []
 
 

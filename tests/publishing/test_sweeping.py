@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Ended, Ending, KillServer
+from tests.requirements import need_modules
 from tests.training.test_fitting import config_for
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import load_config
@@ -25,11 +26,11 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.run_folder import claim_folder
 
-pytest.importorskip("optuna", reason="needs optuna: pip install 'tf-tokclf[sweep]'")
+need_modules("optuna", extra="sweep")
 
-from optuna.trial import TrialState
+from optuna.trial import TrialState  # noqa: E402
 
-from tf_tokclf.publishing.sweeping import _run_trial, _study, _Trials, fit_sweep
+from tf_tokclf.publishing.sweeping import _run_trial, _study, _Trials, fit_sweep  # noqa: E402
 
 RATE, WARMUP = "optimizer.learning_rate", "optimizer.warmup_ratio"
 GRID = [{RATE: rate, WARMUP: warmup} for rate in (1e-6, 2e-2) for warmup in (0.9, 0.0)]

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.reliability.bad_inputs import BAD, CELLS, FAULTS, Bad, Given
+from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 
 LONGEST_MESSAGE = 2500
@@ -64,7 +65,7 @@ def test_bad_input_is_one_message_and_changes_nothing(
     case: Bad, given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     if case.subject == "docbin":
-        pytest.importorskip("spacy", reason="spaCy is no dependency; pip install spacy runs this test")
+        need_modules("spacy", extra="spacy")
     for name, content in case.files.items():
         if isinstance(content, bytes):
             (tmp_path / name).write_bytes(content)

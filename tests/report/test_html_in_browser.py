@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import AXE, FLAGS, SCHEMES, needed
+from tests.browser import FLAGS, SCHEMES, axe
 from tests.report.runs import make_run
+from tests.waiting import LIMIT_S
 from tf_tokclf.report.html import write_report
 
 WIDTHS = (1200, 400)
@@ -50,7 +51,7 @@ def browse(chromium: str, page: Path, folder: Path, width: int, scheme: str, *ar
         *arguments,
         page.as_uri(),
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout
 
 
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)
@@ -69,11 +70,10 @@ def test_report_is_drawn(chromium, report, tmp_path, width, scheme):
 
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)
 def test_axe_finds_no_serious_problem(chromium, report, tmp_path, width, scheme):
-    needed("axe-core", AXE.is_file(), "npm install --no-save axe-core@4")
+    script = f"<script>{axe()}</script>{CHECK}</body>"
     text = report.read_text(encoding="utf-8")
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
     page = tmp_path / "checked.html"
-    script = f"<script>{AXE.read_text(encoding='utf-8')}</script>{CHECK}</body>"
     page.write_text(text.replace("</body>", script), encoding="utf-8")
     dom = browse(chromium, page, tmp_path, width, scheme, "--virtual-time-budget=20000", "--dump-dom")
     found = re.search(r'<pre id="axe">(.*?)</pre>', dom, re.DOTALL)

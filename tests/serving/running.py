@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +17,8 @@ from typing import Any
 
 import uvicorn
 
+from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.serving.server import listening_socket
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Answer:
 
 def ask(port: int, path: str, body: Any = None, *, content_type: str = "application/json") -> Answer:
     """GET `path`, or POST `body` (bytes, or what is sent as JSON) to it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
     try:
         if body is None:
             connection.request("GET", path)
@@ -66,19 +62,11 @@ def predict(port: int, **request: Any) -> Answer:
 
 
 def metric(port: int, name: str) -> float:
-    """The value of a line of /metrics."""
-    text = ask(port, "/metrics").text
+    """The value of a line of /metrics, asked for again while the server does not come to answer in time."""
+    text = wait_until(lambda: (answer := ask(port, "/metrics")).status == 200 and answer.text)
     found = re.search(rf"^{re.escape(name)} (.*)$", text, re.MULTILINE)
     assert found, f"no {name} in:\n{text}"
     return float(found[1])
-
-
-def wait_until(condition: Any, *, seconds: float = 20) -> None:
-    """Until it holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -105,8 +93,7 @@ class ServeProcess:
         self._log = folder / "serve.log"
         command = [sys.executable, "-m", "tf_tokclf", "serve", str(model), "--port", "0", *options]
         with self._log.open("wb") as log:
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.port = 0
 
     @property
@@ -116,20 +103,17 @@ class ServeProcess:
 
     def __enter__(self) -> ServeProcess:
         try:
-            self.port = self._own_port(seconds=300)
+            self.port = wait_until(self._own_port)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _own_port(self, *, seconds: float) -> int:
-        """What it says that it listens on, as soon as it does."""
-        end = time.monotonic() + seconds
-        while not (found := re.search(r"serving on http://127\.0\.0\.1:(\d+)", self.log)):
-            assert self.process.poll() is None, self.log
-            assert time.monotonic() < end, self.log
-            time.sleep(0.05)
-        return int(found[1])
+    def _own_port(self) -> int:
+        """What it says that it listens on; 0 as long as it does not."""
+        assert self.process.poll() is None, self.log
+        found = re.search(r"serving on http://127\.0\.0\.1:(\d+)", self.log)
+        return int(found[1]) if found else 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,10 +125,4 @@ class ServeProcess:
     def stop(self, number: int) -> int:
         """Send a signal and wait; the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
-
-
-def is_listening(port: int) -> bool:
-    """Whether somebody answers there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return self.process.wait(timeout=LIMIT_S)

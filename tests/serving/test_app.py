@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.serving.running import ask, metric, predict, served, wait_until
+from tests.serving.running import ask, metric, predict, served
+from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.serving.app import create_app
 from tf_tokclf.serving.limits import Limits
+from tf_tokclf.serving.server import listening_socket
 from tf_tokclf.serving.service import Service
 
 TEXTS = ["ada lovelace visited london .", "", "grace left  oslo", "x 😀 ada\n\nrome", "ada " * 60]
@@ -154,7 +156,7 @@ def test_a_threshold_needs_spans(tagger: Tagger):
 @pytest.mark.parametrize("n_bytes", [20_001, 150_000])
 def test_large_bodies_are_refused(port: int, n_bytes: int, chunked: bool):
     body = b'{"inputs": "' + b"a" * n_bytes + b'"}'
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)) as connection:
         connection.request("POST", "/predict", iter([body[:9], body[9:]]) if chunked else body, encode_chunked=chunked)
         response = connection.getresponse()
         assert response.status == 413
@@ -162,7 +164,7 @@ def test_large_bodies_are_refused(port: int, n_bytes: int, chunked: bool):
 
 
 def test_a_huge_body_is_not_read_to_its_end(port: int):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000000\r\n\r\n")
         answer = b""
         try:
@@ -172,16 +174,17 @@ def test_a_huge_body_is_not_read_to_its_end(port: int):
                 try:
                     answer = client.recv(1000)
                 except TimeoutError:
-                    client.settimeout(20)
+                    client.settimeout(LIMIT_S)
         except ConnectionError:
             return
         assert b" 413 " in answer
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(tagger: Tagger):
-    with server_of(tagger, timeout_s=0.2) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-        client.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"inputs')
-        assert b" 408 " in client.recv(1000)
+    with server_of(tagger, timeout_s=0.2) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
+            client.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"inputs')
+            assert b" 408 " in client.recv(1000)
         assert metric(port, 'tf_tokclf_requests_total{path="/predict",status="408"}') == 1
 
 
@@ -198,7 +201,7 @@ class Gated:
     def __call__(self, *batch: Any) -> Any:
         if not self.gate.is_set():
             self.waits.set()
-        assert self.gate.wait(20)
+        assert self.gate.wait(LIMIT_S)
         return self._forward(*batch)
 
 
@@ -208,27 +211,31 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
         gated.gate.clear()
         answer = predict(port, inputs="ada")
         assert (answer.status, answer.detail) == (504, "no answer within 0.2 s")
-        wait_until(lambda: ask(port, "/health").status == 503)
-        assert ask(port, "/health").json["status"] == "stuck"
+        # Any answer may take too long on a busy machine.
+        stuck = wait_until(lambda: (now := ask(port, "/health")).json.get("status") == "stuck" and now)
+        assert stuck.status == 503
         gated.gate.set()
-        wait_until(lambda: ask(port, "/health").json["status"] == "ready")
-        assert predict(port, inputs="ada").status == 200
+        wait_until(lambda: ask(port, "/health").json.get("status") == "ready")
+        wait_until(lambda: predict(port, inputs="ada").status == 200)
 
 
 def test_work_that_nobody_waits_for_is_given_up(tagger: Tagger):
-    forward, n_windows = tagger._forward, []
+    forward, n_windows, asked = tagger._forward, [], threading.Event()
 
     def slow(*batch: Any) -> Any:
-        n_windows.append(len(batch[0]))
-        time.sleep(0.05)
+        # The first pass of the request takes all the time that the request has.
+        if asked.is_set() and not n_windows:
+            time.sleep(0.5)
+        if asked.is_set():
+            n_windows.append(len(batch[0]))
         return forward(*batch)
 
-    slow_tagger = tagger.with_forward(slow)
-    with server_of(slow_tagger, timeout_s=0.5) as port:
+    with server_of(tagger.with_forward(slow), timeout_s=0.5) as port:
+        asked.set()
         assert predict(port, inputs=["ada " * 1000] * 100).status == 504
         wait_until(lambda: predict(port, inputs="ada").status == 200)
     # The texts have 1,900 windows.
-    assert sum(n_windows) < 1000
+    assert sum(n_windows) < 100
 
 
 def test_what_is_too_much_at_once_is_turned_away(tagger: Tagger):
@@ -236,7 +243,7 @@ def test_what_is_too_much_at_once_is_turned_away(tagger: Tagger):
     with server_of(gated.tagger, max_texts=4, max_waiting_texts=6) as port, ThreadPoolExecutor(8) as pool:
         gated.gate.clear()
         first = pool.submit(predict, port, inputs="ada")
-        assert gated.waits.wait(20)
+        assert gated.waits.wait(LIMIT_S)
         waiting = [pool.submit(predict, port, inputs=["ada"] * 3) for _ in range(2)]
         wait_until(lambda: metric(port, "tf_tokclf_waiting_texts") == 6)
         refused = predict(port, inputs="grace")
@@ -267,7 +274,7 @@ def test_texts_of_one_request_are_neighbours_and_those_of_others_are_not(tagger:
     with server_of(gated.tagger) as port, ThreadPoolExecutor(8) as pool:
         gated.gate.clear()
         first = pool.submit(predict, port, inputs="ada")
-        assert gated.waits.wait(20)
+        assert gated.waits.wait(LIMIT_S)
         singly = [pool.submit(predict, port, inputs=text) for text in texts]
         jointly = pool.submit(predict, port, inputs=texts)
         wait_until(lambda: metric(port, "tf_tokclf_waiting_texts") == 6)
@@ -369,34 +376,31 @@ def test_the_page_says_when_a_text_is_too_long(port: int):
 
 
 def test_a_connection_serves_request_after_request(port: int):
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)) as connection:
         for i in range(20):
             body = json.dumps({"inputs": "ada " * i, "spans": False})
             connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
             assert connection.getresponse().read().count(b'"ada"') == i
 
 
-def test_answers_on_an_open_connection_wait_for_no_acknowledgement(port: int):
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-        seconds = []
-        for _ in range(40):
-            begun = time.perf_counter()
-            connection.request("POST", "/predict", '{"inputs": []}', {"Content-Type": "application/json"})
-            connection.getresponse().read()
-            seconds.append(time.perf_counter() - begun)
-    # Acknowledgements are put off by 40 ms.
-    assert sorted(seconds)[20] < 0.035
+def test_answers_on_an_open_connection_wait_for_no_acknowledgement():
+    with listening_socket("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_clients_that_go_away_leave_nothing_behind(tagger: Tagger):
     gated = Gated(tagger)
-    with server_of(gated.tagger, timeout_s=1) as port:
+    with server_of(gated.tagger, timeout_s=LIMIT_S) as port, ExitStack() as clients:
         gated.gate.clear()
         for _ in range(20):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+            clients.enter_context(closing(connection))
             connection.request("POST", "/predict", '{"inputs": "ada"}', {"Content-Type": "application/json"})
-            connection.close()
-        time.sleep(0.2)
+        # The question how many there are is one too.
+        wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") == 21)
+        clients.close()
         gated.gate.set()
         assert predict(port, inputs="ada").status == 200
         wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") == 1)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
 from tests.serving.running import ServeProcess, ask
+from tests.waiting import LIMIT_S
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_answers_are_as_described(server: ServeProcess, path: str, mode: Generat
     @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case) -> None:
-        case.call_and_validate(timeout=20)
+        case.call_and_validate(timeout=LIMIT_S)
 
     check()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import AXE, Browser, needed
+from tests.browser import Browser, axe
 from tests.serving.running import ServeProcess, predict
 
 TEXT = "ada lovelace visited <b>london</b> & paris"
@@ -53,12 +53,12 @@ def test_a_text_is_labelled_by_keyboard(chromium: str, server: ServeProcess, tmp
 
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
 def test_axe_finds_no_serious_problem(chromium: str, server: ServeProcess, tmp_path: Path, width: int, scheme: str):
-    needed("axe-core", AXE.is_file(), "npm install --no-save axe-core@4")
+    script = axe()
     with Browser(chromium, tmp_path, width=width, scheme=scheme) as browser:
         for text in (TEXT, "a" * 2001, "grace " + "x" * 300):
             label(browser, server, text)
             assert browser.look("document.querySelector('details').open = true")
-            browser.look(AXE.read_text(encoding="utf-8") + ";0")
+            browser.look(f"{script};0")
             found = browser.look(VIOLATIONS)
             assert [one for one in found if one[1] in ("serious", "critical")] == []
             assert browser.look(OVERFLOW) <= 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -14,8 +16,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.serving.running import Answer, ServeProcess, ask, is_listening, metric, predict, wait_until
+from tests.serving.running import Answer, ServeProcess, ask, metric, predict
 from tests.serving.test_app import same
+from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.cli.main import cli
 
 WORDS = ("ada", "grace", "london", "oslo", "visited", "left", "x", "-", ".")
@@ -30,14 +33,21 @@ def texts_of(seed: int, n: int, longest: int) -> list[str]:
 def test_nothing_is_lost_or_mixed_up_under_concurrency(server: ServeProcess, predicted):
     texts = texts_of(3, 600, 40)
     requests = [texts[i : i + 1 + i % 5] for i in range(0, 600, 5)] + [[text] for text in texts[::3]]
+    # Other tests ask the same server.
+    before = batched(server)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda request: predict(server.port, inputs=request), requests))
     assert {answer.status for answer in answers} == {200}
     records = dict(zip(texts, predicted(texts)))
     for request, answer in zip(requests, answers):
         same(answer.json["predictions"], [records[text] for text in request])
-    batches = metric(server.port, "tf_tokclf_batch_requests_count")
-    assert metric(server.port, "tf_tokclf_batch_requests_sum") > 1.5 * batches
+    n_requests, n_batches = batched(server) - before
+    assert n_requests == len(requests) > n_batches
+
+
+def batched(server: ServeProcess) -> np.ndarray:
+    """How many requests have run in batches, and in how many."""
+    return np.array([metric(server.port, f"tf_tokclf_batch_requests_{name}") for name in ("sum", "count")])
 
 
 def test_nothing_of_a_request_is_printed(server: ServeProcess):
@@ -61,31 +71,50 @@ def test_nothing_of_a_request_is_printed(server: ServeProcess):
     assert hidden not in ask(server.port, "/metrics").text
 
 
+def refuses(port: int) -> bool:
+    """Whether no connection is taken there any more."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Path, predicted):
-    texts = texts_of(5, 2000, 60)
-    requests = [texts[i : i + 50] for i in range(0, 2000, 50)]
+    texts = texts_of(5, 1000, 60)
+    requests = [texts[i : i + 50] for i in range(0, 1000, 50)]
     answers: dict[int, Answer] = {}
 
     def client(i: int) -> None:
         answers[i] = predict(process.port, inputs=requests[i])
 
-    with ServeProcess(tiny_classifier, tmp_path, "--max-waiting-texts", "5000", "--max-batch-texts", "8") as process:
+    limits = ("--max-waiting-texts", "5000", "--max-batch-texts", "8", "--timeout-s", str(LIMIT_S))
+    with ServeProcess(tiny_classifier, tmp_path, *limits) as process:
         port = process.port
+        # One that has begun and is kept from ending, so that something is in flight however fast the server is.
+        late = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+        body = json.dumps({"inputs": texts[0]}).encode()
+        late.putrequest("POST", "/predict")
+        late.putheader("Content-Type", "application/json")
+        late.putheader("Content-Length", str(len(body)))
+        late.endheaders(body[:5])
         threads = [threading.Thread(target=client, args=[i]) for i in range(len(requests))]
         for thread in threads:
             thread.start()
-        # All have come, few are answered.
-        wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") + len(answers) >= len(requests))
-        n_before = len(answers)
-        assert process.stop(signal.SIGTERM) == 0
+        # All have come: these, the late one and the question how many there are.
+        wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") + len(answers) >= len(requests) + 2)
+        process.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(port))
+        late.send(body[5:])
+        answer = late.getresponse()
+        last = json.loads(answer.read())
+        late.close()
+        assert answer.status == 200
         for thread in threads:
             thread.join()
-        assert not is_listening(port)
+        assert process.process.wait(LIMIT_S) == 0
         assert process.log.splitlines()[-1] == "stopped"
         assert "Traceback" not in process.log
-    assert n_before < len(requests) / 2
     assert [answers[i].status for i in range(len(requests))] == [200] * len(requests)
     records = predicted(texts)
+    same(last["predictions"], records[:1])
     for i, request in enumerate(requests):
         same(answers[i].json["predictions"], records[50 * i : 50 * i + len(request)])
 

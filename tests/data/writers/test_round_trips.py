@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.requirements import need_modules
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.schemes import Scheme, labels_of
 from tf_tokclf.data.sentence import Sentence, Span
@@ -133,7 +134,7 @@ def test_parts_of_speech_are_no_spans(tmp_path):
 
 @pytest.mark.parametrize("format", ["docbin"])
 def test_spacy_s_own_files(tmp_path, format):
-    pytest.importorskip("spacy", reason="spaCy is no dependency; pip install spacy runs this test")
+    need_modules("spacy", extra="spacy")
     assert pairs(there_and_back(SENTENCES, tmp_path / "a.spacy", format)) == pairs(SENTENCES)
     tagged = [Sentence(("Ada", "sees"), ("NNP", "VBZ"))]
     write_sentences(tagged, tmp_path / "b.spacy", format, Writing(Task.POS, Scheme.NONE))

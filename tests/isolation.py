@@ -1,0 +1,119 @@
+"""What surrounds each test: nothing of the user's environment, and nothing that another test has left behind.
+
+A plugin of pytest, which `conftest.py` beside the package loads, so that it holds for the examples in docstrings too.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ports import reserved_socket
+
+ROOT = Path(__file__).parent.parent
+
+# What of the environment says how this machine runs programs, and what the tools of the tests tell their processes.
+KEPT = {
+    *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "USER", "LOGNAME"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUNBUFFERED"),
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM", "TF_FORCE_GPU_ALLOW_GROWTH"),
+    *("CI", "TF_TOKCLF_SHARED_DATA"),
+}
+KEPT_BEGINNINGS = ("COVERAGE_", "COV_CORE_", "CUDA_", "HYPOTHESIS_", "NVIDIA_", "PYTEST_")
+LOCAL = {None, "", "localhost", socket.gethostname()}
+
+
+def environment_of_tests(users: dict[str, str], *, home: Path, hub: str) -> dict[str, str]:
+    """The variables that tests and their processes see. hub: an address where no Hub answers."""
+    kept = {name: value for name, value in users.items() if name in KEPT or name.startswith(KEPT_BEGINNINGS)}
+    return kept | {
+        # Processes of tests import this checkout, whatever their current folder is.
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(home),
+        "TF_TOKCLF_CACHE": str(home / "cache"),
+        "HF_ENDPOINT": hub,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LANG": "C.UTF-8",
+        "TERM": "xterm",
+        "TZ": "UTC",
+    }
+
+
+# Last, as pytest chooses its colours by the user's environment.
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the user's environment and the network, before anything is imported that looks at them."""
+    home = Path(tempfile.mkdtemp(prefix="tf-tokclf-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    nobody = reserved_socket()
+    config.add_cleanup(nobody.close)
+    hub = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    environment = environment_of_tests(dict(os.environ), home=home, hub=hub)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.addaudithook(_refuse_network)
+
+
+def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
+    """Let this process reach addresses of this machine only."""
+    if event == "socket.connect" and isinstance(args[1], tuple) and not _is_local(args[1][0]):
+        raise OSError(errno.ENETUNREACH, f"tests have no network, and asked for {args[1][0]}")
+    if event == "socket.getaddrinfo" and not _is_local(args[0]) and not _is_address(args[0]):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def _is_local(host: Any) -> bool:
+    host = host.decode() if isinstance(host, bytes) else host
+    return host in LOCAL or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: Any) -> bool:
+    try:
+        ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def _places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("places")
+
+
+@pytest.fixture(autouse=True)
+def _apart(_places: Path) -> Iterator[None]:
+    """An empty current folder, an empty cache, and a terminal of one size, for each test."""
+    # Not by the fixture monkeypatch, whose `undo` tests may call.
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=_places) as place:
+        patch.setenv("TF_TOKCLF_CACHE", f"{place}/cache")
+        patch.setenv("COLUMNS", "80")
+        patch.setenv("LINES", "24")
+        here = Path(place, "here")
+        here.mkdir()
+        patch.chdir(here)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_messages() -> None:
+    """Commands, those in fixtures of modules too, send our messages to the terminal and keep its width."""
+    ours = logging.getLogger("tf_tokclf")
+    ours.handlers.clear()
+    ours.propagate = True
+    ours.setLevel(logging.NOTSET)
+    if terminal := sys.modules.get("tf_tokclf.report.terminal"):
+        terminal.stdout_console.cache_clear()
+        terminal.stderr_console.cache_clear()

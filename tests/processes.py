@@ -1,0 +1,122 @@
+"""Commands in processes of their own, and a look at no other processes than those that a test has started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from tests.waiting import LIMIT_S
+
+# Python to begin a command with.
+# Permissions hold for root too: root's rights to pass over them are given up (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH).
+WITHOUT_PRIVILEGES = """
+import ctypes, os
+if os.geteuid() == 0:
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0, os.strerror(ctypes.get_errno())
+    for number in range(3):
+        sets[number] &= ~0b110
+    assert libc.capset(header, sets) == 0, os.strerror(ctypes.get_errno())
+"""
+
+
+def with_file_limit(n_bytes: int) -> str:
+    """Python to begin a command with: no file may grow beyond `n_bytes`, as if the disk were full."""
+    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, {n_bytes}))"
+
+
+def run_command(
+    *args: object,
+    before: str = "",
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    text: str = "",
+    limit_s: float = LIMIT_S,
+) -> subprocess.CompletedProcess[str]:
+    """`tf-tokclf ARGS` in a process of its own.
+
+    before: Python that the process runs first. folder: its current one. environment: more variables. text: its
+    standard input.
+    """
+    return subprocess.run(
+        [sys.executable, "-c", f"{before}\nfrom tf_tokclf.cli.main import main\nmain()", *map(str, args)],
+        input=text,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        cwd=folder,
+        timeout=limit_s,
+    )
+
+
+_MEMORY = """
+import json, sys
+
+def memory(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name + ":"))
+
+arguments = json.loads(sys.argv[1])
+{before}
+held = memory("VmRSS")
+{code}
+print(memory("VmHWM") - held, file=sys.__stdout__)
+"""
+
+
+def memory_needed(code: str, *, before: str = "", **arguments: object) -> int:
+    """Bytes by which a process of its own outgrows what it holds after `before`, at most, while it runs `code`.
+
+    Both are Python, and find `arguments` as a dictionary (what JSON can hold). A process's peak never falls, so that of
+    the process that runs the tests tells nothing about one test. Linux only.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _MEMORY.format(before=before, code=code), json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.splitlines()[-1])
+
+
+class Marked:
+    """The processes that were started with `environment`, and those that they started, whatever their parents are."""
+
+    def __init__(self) -> None:
+        self.environment = {"TF_TOKCLF_TEST": str(uuid4())}
+        ((name, value),) = self.environment.items()
+        self._mark = f"{name}={value}".encode()
+
+    def pids(self) -> list[int]:
+        """Those that run now."""
+        return [int(folder.name) for folder in self._folders()]
+
+    def command_lines(self) -> set[bytes]:
+        """Their arguments, each with a null byte behind it."""
+        found = set()
+        for folder in self._folders():
+            with contextlib.suppress(OSError):
+                found.add((folder / "cmdline").read_bytes())
+        return found
+
+    def holder_of(self, path: Path) -> int | None:
+        """One that has a file open."""
+        for folder in self._folders():
+            with contextlib.suppress(OSError):
+                if any(descriptor.readlink() == path for descriptor in (folder / "fd").iterdir()):
+                    return int(folder.name)
+        return None
+
+    def _folders(self) -> Iterator[Path]:
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self._mark in (folder / "environ").read_bytes().split(b"\0"):
+                    yield folder

@@ -1,0 +1,43 @@
+"""What a test needs that a machine may lack. Without it the test is skipped, and fails in continuous integration, which
+installs everything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+
+def need(what: str, is_there: object, remedy: str) -> None:
+    """Skip the test, or fail it where CI is set, unless `is_there`."""
+    if is_there:
+        return
+    message = f"needs {what}: {remedy}"
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message, allow_module_level=True)
+
+
+def need_modules(*names: str, extra: str) -> None:
+    """The modules of one of the project's extras."""
+    for name in names:
+        need(name, find_spec(name), f"pip install 'tf-tokclf[{extra}]'")
+
+
+def need_program(*names: str, remedy: str) -> str:
+    """The path of the first of these programs that is installed."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    need(names[0], found, remedy)
+    return str(found)
+
+
+def need_git_lfs() -> None:
+    """The program git-lfs."""
+    need_program("git-lfs", remedy="apt-get install git-lfs")
+
+
+def need_proc() -> None:
+    """Linux's view of processes as files."""
+    need("/proc", os.path.exists("/proc/self/environ"), "Linux has it")  # noqa: PTH110
