@@ -29,7 +29,11 @@ if os.geteuid() == 0:
 
 def with_file_limit(n_bytes: int) -> str:
     """Python to begin a command with: no file may grow beyond `n_bytes`, as if the disk were full."""
-    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, {n_bytes}))"
+    # Python would cut short the byte code that it keeps of modules.
+    return (
+        "import resource, sys; sys.dont_write_bytecode = True;"
+        f" resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, {n_bytes}))"
+    )
 
 
 def run_command(

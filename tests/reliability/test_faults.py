@@ -10,14 +10,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +22,14 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
+from tests.processes import WITHOUT_PRIVILEGES, run_command, with_file_limit
+from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import load_split
 from tf_tokclf.errors import JobError, UserError
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65534
 
 
 def run(*args: str | Path) -> Result:
@@ -39,11 +37,14 @@ def run(*args: str | Path) -> Result:
     return CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="tf-tokclf", input="")
 
 
-def refused(result: Result, *says: str, code: int = 2) -> None:
+def refused(result: Result | subprocess.CompletedProcess[str], *says: str, code: int = 2) -> None:
     """It ended in one message."""
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.stderr
+    if isinstance(result, Result):
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.stderr
+    else:
+        assert result.returncode == code, result.stderr
     assert result.stderr.count("Error: ") == 1
     for part in says:
         assert part in " ".join(result.stderr.split()), result.stderr
@@ -57,52 +58,18 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-@contextmanager
-def file_limit(n_bytes: int) -> Iterator[None]:
-    """No file may grow beyond this: what a full disk is to a program."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that anybody may enter and write in, as those of pytest are not."""
-    with tempfile.TemporaryDirectory(prefix="tf-tokclf-test-") as name:
-        Path(name).chmod(0o777)
-        yield Path(name)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without root's rights, for which permissions mean nothing."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 def test_a_full_disk_while_converting_leaves_the_old_file(corpus: Path, tmp_path: Path):
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
     assert run("inspect", corpus).exit_code == 0  # its sentences are in the cache now
-    with file_limit(20_000):
-        result = run("convert", "--force", corpus, out)
+    result = run_command("convert", "--force", corpus, out, before=with_file_limit(20_000))
     refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and room")
     assert out.read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out.jsonl"]
 
 
 def test_a_full_disk_for_the_cache_is_named(corpus: Path, tmp_path: Path):
-    with file_limit(20_000):
-        result = run("convert", corpus, tmp_path / "out.jsonl")
+    result = run_command("convert", corpus, tmp_path / "out.jsonl", before=with_file_limit(20_000))
     refused(result, "cannot be written: File too large.", "Set TF_TOKCLF_CACHE to a folder with room")
     assert not list(Path(os.environ["TF_TOKCLF_CACHE"]).rglob("*.partial"))
 
@@ -110,8 +77,8 @@ def test_a_full_disk_for_the_cache_is_named(corpus: Path, tmp_path: Path):
 def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny_classifier: Path):
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
-    with file_limit(20_000):
-        result = run("predict", tiny_classifier, corpus, "-o", out, "--force", "--look-ahead", "500")
+    args = ("predict", tiny_classifier, corpus, "-o", out, "--force", "--look-ahead", "500")
+    result = run_command(*args, before=with_file_limit(20_000))
     refused(result, "the disk is full (File too large). Make room", code=1)
     assert out.read_text(encoding="utf-8") == "precious\n"
 
@@ -140,19 +107,16 @@ def test_a_full_disk_leaves_every_command_s_old_output(
     old = "old.jsonl" if args[0] == "convert" else "old"
     Path(old).write_text("precious\n", encoding="utf-8")
     before = sorted(Path().iterdir())
-    with file_limit(20):
-        result = run(*(old if arg == "old" else arg for arg in args))
-    assert result.exit_code in (1, 2)
-    refused(result, "File too large", code=result.exit_code)
+    result = run_command(*(old if arg == "old" else arg for arg in args), before=with_file_limit(20))
+    assert result.returncode in (1, 2)
+    refused(result, "File too large", code=result.returncode)
     assert Path(old).read_text(encoding="utf-8") == "precious\n"
     assert sorted(Path().iterdir()) == before
 
 
-def test_a_file_without_permission_to_read(corpus: Path, open_folder: Path):
-    path = shutil.copy(corpus, open_folder / "a.conll")
-    path.chmod(0o000)
-    with as_nobody():
-        result = run("convert", path, open_folder / "out.jsonl")
+def test_a_file_without_permission_to_read(corpus: Path, tmp_path: Path):
+    corpus.chmod(0o000)
+    result = run_command("convert", corpus, tmp_path / "out.jsonl", before=WITHOUT_PRIVILEGES)
     refused(result, "a.conll: cannot be read: Permission denied.", "Check its permissions")
 
 
@@ -162,42 +126,28 @@ def test_a_file_without_permission_to_read(corpus: Path, open_folder: Path):
         (["convert", "a.conll", "shut/out.jsonl"], "shut/out.jsonl: cannot be written: Permission denied."),
         (
             ["evaluate", "--predictions", "p.jsonl", "--output", "shut/s.json"],
-            "shut/s.json: cannot be written: Permission denied.",
+            "shut: nothing may be written in this folder.",
         ),
         (["config", "fill", "c.yaml", "--output", "shut/c.yaml"], "shut"),
     ],
 )
 def test_a_folder_that_may_not_be_written_in(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str
 ):
-    monkeypatch.chdir(open_folder)
-    monkeypatch.setenv("TF_TOKCLF_CACHE", str(open_folder / "cache"))
+    monkeypatch.chdir(tmp_path)
     Path("shut").mkdir(mode=0o555)
     Path("a.conll").write_text("ada\tB-PER\n", encoding="utf-8")
     Path("c.yaml").write_text("task: ner\n", encoding="utf-8")
     said = {"words": ["a"], "predicted": ["O"], "gold": ["O"]}
     Path("p.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
-    with as_nobody():
-        result = run(*args)
-    refused(result, says, "permissions")
+    refused(run_command(*args, before=WITHOUT_PRIVILEGES), says, "permissions")
     assert not list(Path("shut").iterdir())
 
 
-def test_a_run_in_a_folder_that_may_not_be_written_in(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch, conll_files: dict[str, str], tiny_bert: Path
-):
-    monkeypatch.setenv("TF_TOKCLF_CACHE", str(open_folder / "cache"))
-    shutil.copytree(tiny_bert, open_folder / "encoder")
-    train = shutil.copy(conll_files["train_file"], open_folder / "train.conll")
-    (open_folder / "shut").mkdir(mode=0o555)
-    encoder, output = open_folder / "encoder", open_folder / "shut" / "run"
-    for path in (encoder, *encoder.iterdir(), train):
-        path.chmod(0o755)
-    args = ("fit", "--train-file", train, "--model-name-or-path", encoder, "--output-dir", output)
-    # Python's own library may be out of nobody's reach: this loads what is needed of it.
-    assert run(*args, "--dry-run").exit_code == 0
-    with as_nobody():
-        result = run(*args)
+def test_a_run_in_a_folder_that_may_not_be_written_in(tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path):
+    (tmp_path / "shut").mkdir(mode=0o555)
+    files = ("--train-file", conll_files["train_file"], "--model-name-or-path", tiny_bert)
+    result = run_command("fit", *files, "--output-dir", tmp_path / "shut" / "run", before=WITHOUT_PRIVILEGES)
     refused(result, "shut/run: the folder cannot be made: Permission denied.", "Choose another --output-dir")
 
 
@@ -344,17 +294,12 @@ def test_memory_that_runs_out_in_a_batch_is_a_failed_job(tiny_classifier: Path):
         tagger(["ada saw rome"] * 16)
 
 
-def command(*args: str | Path) -> list[str]:
-    """The command as a process of its own."""
-    return [sys.executable, "-m", "tf_tokclf", *map(str, args)]
-
-
 def shell(text: str, **names: str | Path) -> subprocess.CompletedProcess[str]:
     """A line for the shell, in which `TF` stands for the command."""
     line = text.replace("TF ", f"{sys.executable} -m tf_tokclf ")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in names.items()}}
+    environment = {**os.environ, **{name: str(value) for name, value in names.items()}}
     return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, env=environment, timeout=240
+        ["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, env=environment, timeout=LIMIT_S
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,9 @@ import pytest
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
+from tests.processes import run_command
+from tests.waiting import LIMIT_S
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA leaves out what is mapped")
 
 # The limit is set when TensorFlow is there and its threads have begun, so that it is the batch that does not fit.
@@ -24,8 +24,6 @@ tf.linalg.matmul(tf.ones((500, 500)), tf.ones((500, 500)))
 fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
 limit = int(fields["VmData"].split()[0]) * 1024 + 700 * 2**20
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-from tf_tokclf.cli.main import main
-main()
 """
 
 
@@ -45,14 +43,7 @@ def wide_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def limited(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
     """The command with 700 MB more than it has at its start."""
-    return subprocess.run(
-        [sys.executable, "-c", LIMITED, *map(str, args)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        timeout=600,
-    )
+    return run_command(*args, before=LIMITED, folder=folder, limit_s=2 * LIMIT_S)
 
 
 def test_training_with_batches_that_do_not_fit_says_which_would(
