@@ -137,7 +137,7 @@ def test_git_clones_and_pushes_large_files(hub, tmp_path):
     need_git_lfs()
     hub.create("tester/model")
     clone = tmp_path / "clone"
-    env = {"PATH": "/usr/bin:/bin:/usr/local/bin", **hub.env(tmp_path / "home")}
+    env = {**os.environ, **hub.env(tmp_path / "home")}
 
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=tmp_path, env=env, check=True, capture_output=True)

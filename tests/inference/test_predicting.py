@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from tests.waiting import wait_until
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.record_streams import open_records
@@ -397,10 +397,8 @@ def test_a_killed_process_goes_on_to_the_same_bytes(tiny_classifier: Path, tmp_p
     command = [sys.executable, "-m", "tf_tokclf", "predict", str(tiny_classifier), str(source), "--look-ahead", "50"]
     subprocess.run([*command, "-o", str(tmp_path / "whole.jsonl")], check=True)
     process = subprocess.Popen([*command, "-o", str(output)])
-    while not (tmp_path / "out.jsonl.journal").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(0.5)
+    journal = tmp_path / "out.jsonl.journal"
+    wait_until(lambda: process.poll() is not None or (journal.exists() and journal.stat().st_size))
     process.kill()
     process.wait()
     assert not output.exists()

@@ -14,8 +14,7 @@ class Fault:
 
     method, pattern: of the requests meant; the pattern is searched in the path with its query.
     times: so many matching requests suffer (None: all from now on), after the first `skip` got through.
-    call: runs first, in the request's thread (somebody else's commit, a stop of the Hub).
-    delay_s: the answer waits so long.
+    call: runs first, in the request's thread (somebody else's commit, a stop of the Hub); the answer waits for it.
     status, headers: answered instead of the real answer; the body of the request is read.
     cut: the connection breaks "before" anything is done, in the "middle" of the request's body,
         or "after" all is done but the answer.
@@ -26,7 +25,6 @@ class Fault:
     times: int | None = 1
     skip: int = 0
     call: Callable[[], object] | None = None
-    delay_s: float = 0.0
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: str | None = None

@@ -287,7 +287,6 @@ class _Handler(BaseHTTPRequestHandler):
         if fault:
             if fault.call:
                 fault.call()
-            time.sleep(fault.delay_s)
             if fault.cut == "before":
                 raise _Cut
             if fault.cut == "middle":

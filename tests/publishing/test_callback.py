@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from tests.local_hub import TOKEN
+from tests.waiting import wait_until
 from tf_tokclf.data.hub_errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.publishing import PushToHubCallback, background
@@ -91,7 +91,7 @@ def test_a_hub_that_is_well(hub, model, tokenizer, tmp_path):
 
 def test_b_upload_slower_than_the_epochs_which_do_not_wait(hub, model, tmp_path):
     last_epoch = threading.Event()
-    hub.fault("POST", "/commit/", call=last_epoch.wait, delay_s=0.5)
+    hub.fault("POST", "/commit/", call=last_epoch.wait)
     callback = PushToHubCallback(tmp_path / "model")
     train(model, [callback, AtEpoch(e3=last_epoch.set)])
     assert_nothing_lost(hub, model, tmp_path / "model")
@@ -106,8 +106,7 @@ def test_newest_waiting_snapshot_wins(hub, tmp_path):
         publisher.offer(lambda folder, n=number: (folder / "n.txt").write_text(str(n)), f"number {number}")
         reached.wait()
     go_on.set()
-    while hub.files("tester/model").get("n.txt") != b"4":
-        time.sleep(0.01)
+    wait_until(lambda: hub.files("tester/model").get("n.txt") == b"4")
     final = tmp_path / "final"
     final.mkdir()
     (final / "n.txt").write_text("last")
@@ -156,13 +155,17 @@ def test_g_card_edited_on_the_web_meanwhile(hub, model, tmp_path):
 
 
 def test_h_failure_is_told_however_quiet_the_hubs_library_is(hub, model, tmp_path):
-    import huggingface_hub
+    from huggingface_hub import logging
 
-    huggingface_hub.logging.set_verbosity_error()
-    callback = PushToHubCallback(tmp_path / "model")
-    hub.fault("POST", "/commit/", status=500, times=None)
-    with pytest.raises(JobError, match="a problem of its own"):
-        train(model, [callback], epochs=1)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        callback = PushToHubCallback(tmp_path / "model")
+        hub.fault("POST", "/commit/", status=500, times=None)
+        with pytest.raises(JobError, match="a problem of its own"):
+            train(model, [callback], epochs=1)
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def test_i_token_is_nowhere(hub, model, tmp_path, caplog, capfd, monkeypatch):

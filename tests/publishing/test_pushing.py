@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
 from tests.local_hub import TOKEN
+from tests.waiting import LIMIT_S
 from tf_tokclf.data.hub_http import redact
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.publishing.pushing import HubRepository, Patience, push_folder
@@ -98,9 +100,13 @@ def test_commit_whose_answer_was_lost_is_not_made_twice(hub, folder):
 
 
 def test_stalled_commit_times_out_and_is_tried_again(hub, folder, monkeypatch):
-    monkeypatch.setenv("TF_TOKCLF_HUB_TIMEOUT_S", "0.3")
-    hub.fault("POST", "/commit/", delay_s=1.5)
+    # Enough for every other request on a busy machine.
+    monkeypatch.setenv("TF_TOKCLF_HUB_TIMEOUT_S", "3")
+    tried_again = threading.Event()
+    hub.fault("POST", "/commit/", call=lambda: tried_again.wait(LIMIT_S), cut="before")
+    hub.fault("POST", "/commit/", call=tried_again.set)
     push_folder(folder, "tester/m", patience=QUICK)
+    assert tried_again.is_set()
     assert hub.files("tester/m") == contents(folder)
 
 
