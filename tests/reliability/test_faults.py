@@ -58,6 +58,11 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
+def without_privileges(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command without root's rights, for which permissions mean nothing."""
+    return run_command(*args, before=WITHOUT_PRIVILEGES)
+
+
 def test_a_full_disk_while_converting_leaves_the_old_file(corpus: Path, tmp_path: Path):
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
@@ -116,7 +121,7 @@ def test_a_full_disk_leaves_every_command_s_old_output(
 
 def test_a_file_without_permission_to_read(corpus: Path, tmp_path: Path):
     corpus.chmod(0o000)
-    result = run_command("convert", corpus, tmp_path / "out.jsonl", before=WITHOUT_PRIVILEGES)
+    result = without_privileges("convert", corpus, tmp_path / "out.jsonl")
     refused(result, "a.conll: cannot be read: Permission denied.", "Check its permissions")
 
 
@@ -140,47 +145,41 @@ def test_a_folder_that_may_not_be_written_in(
     Path("c.yaml").write_text("task: ner\n", encoding="utf-8")
     said = {"words": ["a"], "predicted": ["O"], "gold": ["O"]}
     Path("p.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
-    refused(run_command(*args, before=WITHOUT_PRIVILEGES), says, "permissions")
+    refused(without_privileges(*args), says, "permissions")
     assert not list(Path("shut").iterdir())
 
 
 def test_a_run_in_a_folder_that_may_not_be_written_in(tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path):
     (tmp_path / "shut").mkdir(mode=0o555)
     files = ("--train-file", conll_files["train_file"], "--model-name-or-path", tiny_bert)
-    result = run_command("fit", *files, "--output-dir", tmp_path / "shut" / "run", before=WITHOUT_PRIVILEGES)
+    result = without_privileges("fit", *files, "--output-dir", tmp_path / "shut" / "run")
     refused(result, "shut/run: the folder cannot be made: Permission denied.", "Choose another --output-dir")
 
 
-def test_a_cache_that_may_only_be_read(open_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TF_TOKCLF_CACHE", str(open_folder / "cache"))
-    known, other = open_folder / "known.conll", open_folder / "other.conll"
+def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(cache))
+    known, other = tmp_path / "known.conll", tmp_path / "other.conll"
     for path in (known, other):
         path.write_text(f"{path.stem}\tO\n", encoding="utf-8")
-        path.chmod(0o644)
-    assert run("convert", known, open_folder / "one.jsonl").exit_code == 0
-    folders = [open_folder / "cache", *(path for path in (open_folder / "cache").rglob("*") if path.is_dir())]
-    for path in (open_folder / "cache").rglob("*"):
+    assert run("convert", known, tmp_path / "one.jsonl").exit_code == 0
+    before = sorted(cache.rglob("*"))
+    for path in (cache, *before):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    folders[0].chmod(0o555)
-    before = sorted((open_folder / "cache").rglob("*"))
-    with as_nobody():
-        hit, miss = (run("convert", path, open_folder / f"{path.stem}.jsonl") for path in (known, other))
-        shown, cleared = run("cache", "show"), run("cache", "clear")
-    assert hit.exit_code == shown.exit_code == 0, hit.output + shown.output
+    hit, miss = (without_privileges("convert", path, tmp_path / f"{path.stem}.jsonl") for path in (known, other))
+    shown, cleared = without_privileges("cache", "show"), without_privileges("cache", "clear")
+    assert hit.returncode == shown.returncode == 0, hit.stderr + shown.stderr
     refused(miss, "splits: cannot be written: Permission denied.", "Set TF_TOKCLF_CACHE to a folder with room")
     refused(cleared, "the entry cannot be removed from the cache.", "Check the folder's permissions.")
-    assert sorted((open_folder / "cache").rglob("*")) == before
+    assert sorted(cache.rglob("*")) == before
 
 
-def test_a_cache_that_nobody_may_read(corpus: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TF_TOKCLF_CACHE", str(open_folder / "cache"))
-    path = shutil.copy(corpus, open_folder / "a.conll")
-    path.chmod(0o644)
-    assert run("convert", path, open_folder / "one.jsonl").exit_code == 0
-    (open_folder / "cache" / "splits").chmod(0o000)
-    with as_nobody():
-        converted = run("convert", path, open_folder / "two.jsonl")
-        shown, cleared = run("cache", "show"), run("cache", "clear")
+def test_a_cache_that_nobody_may_read(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
+    assert run("convert", corpus, tmp_path / "one.jsonl").exit_code == 0
+    (tmp_path / "cache" / "splits").chmod(0o000)
+    converted = without_privileges("convert", corpus, tmp_path / "two.jsonl")
+    shown, cleared = without_privileges("cache", "show"), without_privileges("cache", "clear")
     refused(converted, "splits: cannot be written: Permission denied.", "Set TF_TOKCLF_CACHE")
     for result in (shown, cleared):
         refused(result, "splits: the cache cannot be read: Permission denied.", "Check its permissions.")
