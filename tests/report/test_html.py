@@ -12,8 +12,9 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.report.figures import ticks
 from tf_tokclf.report.html import report_html, write_report
-from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_dir import RunDir, write_json
 from tf_tokclf.scoring.error_analysis import training_of
+from tf_tokclf.scoring.evaluation import evaluate_file
 from tf_tokclf.scoring.predictions import Prediction, write_predictions
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -131,6 +132,17 @@ def test_predictions_without_gold_labels_are_not_scored(tmp_path):
     run = RunDir(tmp_path)
     write_predictions(run.predictions_for("test"), [Prediction(("a",), ("O",))])
     assert "no scores yet" in Outline(report_html(run)).text
+
+
+def test_examples_are_read_in_the_mode_of_the_scores(tmp_path):
+    run = RunDir(tmp_path)
+    row = Prediction(("a", "b", "c"), ("I-X", "O", "B-Y"), ("B-X", "O", "O"))
+    write_predictions(run.predictions_for("test"), [row])
+    for mode, is_right in (("conlleval", True), ("strict", False)):
+        write_json(run.results, {"splits": {"test": evaluate_file(run.predictions_for("test"), mode=mode).to_json()}})
+        marks = [attributes["class"].split() for attributes in Outline(report_html(run)).named("mark")]
+        assert any("wrong" not in classes for classes in marks) is is_right
+        assert any("wrong" in classes for classes in marks)
 
 
 def test_labels_without_a_scheme(tmp_path):

@@ -7,7 +7,7 @@ from itertools import permutations
 from hypothesis import given, settings
 
 from tests.scoring.test_matching import bounds, overlap, spans
-from tf_tokclf.data.schemes import Scheme, spans_of
+from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.error_analysis import Outcome, Training, analyse_errors, outcome_of, training_of
@@ -141,4 +141,3 @@ def test_strict_mode_reads_strictly():
     row = prediction("O B-X", "O I-X")
     assert analyse_errors([row], Scheme.IOB2).totals == {Outcome.RIGHT: 1}
     assert analyse_errors([row], Scheme.IOB2, mode="strict").totals == {Outcome.MISSED: 1}
-    assert spans_of(("O", "I-X"), Scheme.IOB2, strict=True) == []

@@ -263,7 +263,8 @@ def spans_of(labels: Sequence[str], scheme: Scheme, *, strict: bool = False) -> 
     Not strict: conlleval's reading, which finds spans in every invalid sequence too (seqeval's default
     mode). Strict: only spans whose beginning and end the scheme allows. This equals seqeval's strict mode
     for IOB2, BIOES and BILOU, and for valid IOB1; where IOB1 forbids a `B-`, seqeval reads the rest of that
-    span and we drop it. The span of a bare prefix (`B`) has an empty type, where seqeval says `_`.
+    span and we drop it. The span of a bare prefix (`B`) has an empty type, where seqeval says `_`. Scores are not
+    made of these spans but of seqeval's own (`scoring.entities`).
 
     >>> spans_of(["B-LOC", "I-LOC", "I-PER"], Scheme.IOB2)
     [Span(start=0, end=2, type='LOC'), Span(start=2, end=3, type='PER')]

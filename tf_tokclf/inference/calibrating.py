@@ -18,7 +18,7 @@ from tf_tokclf.inference.api import labelled_splits
 from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.scoring.calibration import PredictedSpans, Reliability, fit_temperature, reliability
-from tf_tokclf.scoring.error_analysis import spans_in
+from tf_tokclf.scoring.entities import entities_of
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def _predicted_spans(sentences: Iterable[TaggedSentence], tagger: Tagger) -> Pre
     labels = tagger.labels
     scores, ids, lengths, right = [], [], [], []
     for tagged in sentences:
-        gold = set(spans_in(tagged.sentence.labels or (), labels.scheme))
-        for span in spans_in(tagged.labels, labels.scheme):
+        gold = set(entities_of(tagged.sentence.labels or (), labels.scheme))
+        for span in entities_of(tagged.labels, labels.scheme):
             words = slice(span.start, span.end)
             seen = ~np.isnan(tagged.log_probabilities[words, 0])
             if seen.any():

@@ -8,7 +8,12 @@ from tf_tokclf.scoring.scores import Scores
 
 
 def conlleval_text(scores: Scores) -> str:
-    """The script's own output, to the last character; always in its reading of invalid sequences."""
+    """The scores of the conlleval mode in the script's layout.
+
+    For IO, IOB1 and IOB2 this is the script's own output, to the character. The script does not know the other schemes.
+    For them the output is what the script prints for the same spans in IOB2, except for the accuracy, which is that of
+    the labels as they are.
+    """
     if not scores.has_spans:
         raise UserError(
             "conlleval scores spans, but these labels have no scheme.",
@@ -22,8 +27,13 @@ def conlleval_text(scores: Scores) -> str:
     ]
     if scores.n_words:
         lines.append(f"accuracy: {_percent(scores.token_accuracy)}%; {_ratios(overall)}")
-    lines += [f"{name:>17}: {_ratios(counts)}  {counts.predicted}" for name, counts in scores.by_type.items()]
+    lines += [f"{_padded(name)}: {_ratios(counts)}  {counts.predicted}" for name, counts in scores.by_type.items()]
     return "\n".join(lines) + "\n"
+
+
+def _padded(name: str) -> str:
+    # The script counts bytes, of which a letter may have several.
+    return " " * (17 - len(name.encode("utf-8", "surrogatepass"))) + name
 
 
 def _ratios(counts: Counts) -> str:

@@ -22,11 +22,11 @@ from tf_tokclf.report.tables import FACTS
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.counts import Counts
-from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training, spans_in
+from tf_tokclf.scoring.entities import Mode, entities_of
+from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_predictions
 from tf_tokclf.scoring.matching import align_spans
 from tf_tokclf.scoring.predictions import read_predictions, scheme_of
-from tf_tokclf.scoring.scores import Mode
 
 _SPLITS = ("test", "validation", "train")  # the first that is there is looked at closely
 _SHOWN_EXAMPLES = 6
@@ -164,9 +164,13 @@ class Page:
         """Scores and errors of the predictions of the split looked at closely."""
         if self.closely is None:
             return None
+        return evaluate_predictions(self._predictions, self.scheme, mode=self.mode, errors=True, training=self.training)
+
+    @property
+    def mode(self) -> Mode:
+        """The reading of invalid label sequences that the run's scores are by."""
         stored = self.results.get("splits", {}).get(self.closely, {}).get("mode")
-        mode: Mode = "strict" if stored == "strict" else "conlleval"
-        return evaluate_predictions(self._predictions, self.scheme, mode=mode, errors=True, training=self.training)
+        return "strict" if stored == "strict" else "conlleval"
 
     def _predictions(self) -> Iterator[Any]:
         assert self.closely
@@ -347,8 +351,8 @@ class Page:
 
     def _example(self, one: Ranked, note: str = "") -> Example:
         prediction = one.prediction
-        gold = spans_in(prediction.gold or (), self.scheme)
-        predicted = spans_in(prediction.predicted, self.scheme)
+        gold = entities_of(prediction.gold or (), self.scheme, self.mode)
+        predicted = entities_of(prediction.predicted, self.scheme, self.mode)
         right = set(gold) & set(predicted)
         first = self._first_shown(gold, predicted)
         sides = (self._shown(prediction.words, spans, right, first) for spans in (gold, predicted))

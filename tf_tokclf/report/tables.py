@@ -13,7 +13,8 @@ from tf_tokclf.control_characters import plain_text
 from tf_tokclf.scoring.bootstrap import Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
-from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, spans_in
+from tf_tokclf.scoring.entities import entities_of
+from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.scores import Scores
@@ -203,7 +204,7 @@ def _counted(n: int, what: str) -> str:
 
 def _spans_text(comparison: Comparison, prediction: Prediction, labels: Sequence[str]) -> str:
     scores = comparison.systems[0].scores[0]
-    spans = spans_in(labels, scores.scheme, scores.mode)
+    spans = entities_of(labels, scores.scheme, scores.mode)
     named = [f"[{' '.join(prediction.words[span.start : span.end])}] {span.type}" for span in spans]
     return ", ".join(named) or "nothing"
 

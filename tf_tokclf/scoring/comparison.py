@@ -16,6 +16,7 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
+from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.predictions import (
     Prediction,
     at_least_one,
@@ -24,7 +25,7 @@ from tf_tokclf.scoring.predictions import (
     scheme_of,
     score_predictions,
 )
-from tf_tokclf.scoring.scores import Mode, Scores
+from tf_tokclf.scoring.scores import Scores
 
 
 @dataclass(frozen=True)

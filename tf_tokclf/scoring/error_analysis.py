@@ -11,13 +11,14 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from tf_tokclf.data.schemes import Scheme, spans_of
+from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.scoring.calibration import Reliability, reliability, span_score
 from tf_tokclf.scoring.counts import Counts
+from tf_tokclf.scoring.entities import Mode, entities_of
 from tf_tokclf.scoring.matching import Pair, align_spans
 from tf_tokclf.scoring.predictions import Prediction, gold_of
-from tf_tokclf.scoring.scores import Mode, numbers
+from tf_tokclf.scoring.scores import numbers
 
 NOTHING = ""  # stands for the missing side in a confusion: nothing predicted, or nothing there
 
@@ -66,7 +67,7 @@ def training_of(sentences: Iterable[Sentence], scheme: Scheme) -> Training:
     forms: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     n_spans: Counter[str] = Counter()
     for sentence in sentences:
-        for span in spans_in(sentence.labels or (), scheme):
+        for span in entities_of(sentence.labels or (), scheme):
             forms[span.type].add(sentence.words[span.start : span.end])
             n_spans[span.type] += 1
     return Training({type_: frozenset(found) for type_, found in forms.items()}, n_spans)
@@ -141,13 +142,6 @@ def _dispute(one: Ranked) -> dict[str, Any]:
     }
 
 
-def spans_in(labels: Sequence[str], scheme: Scheme, mode: Mode = "conlleval") -> list[Span]:
-    """The spans of labels; without a scheme each word is one of its own."""
-    if scheme is Scheme.NONE:
-        return [Span(i, i + 1, label) for i, label in enumerate(labels)]
-    return spans_of(labels, scheme, strict=mode == "strict")
-
-
 def analyse_errors(
     predictions: Iterable[Prediction],
     scheme: Scheme,
@@ -187,7 +181,7 @@ class ErrorAnalyst:
         """Take in a sentence that knows its gold labels."""
         self.n_sentences += 1
         gold, predicted = (
-            spans_in(labels, self.scheme, self.mode) for labels in (gold_of(prediction), prediction.predicted)
+            entities_of(labels, self.scheme, self.mode) for labels in (gold_of(prediction), prediction.predicted)
         )
         pairs = align_spans(gold, predicted)
         for pair in pairs:

@@ -12,9 +12,10 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
+from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors
 from tf_tokclf.scoring.predictions import Prediction, at_least_one, read_predictions, scheme_of, score_predictions
-from tf_tokclf.scoring.scores import Mode, Scores, numbers
+from tf_tokclf.scoring.scores import Scores, numbers
 
 
 @dataclass(frozen=True)

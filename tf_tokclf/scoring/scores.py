@@ -6,20 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, span_table
+from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
+from tf_tokclf.scoring.entities import MODES, entity_reader
+from tf_tokclf.scoring.entities import Mode as Mode
 from tf_tokclf.scoring.matching import SpanArrays, lenient_counts
-
-Mode = Literal["conlleval", "strict"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-
-# Bare prefixes (`B`, `I`) spell spans without a type; this is what seqeval calls it.
-_NO_TYPE = "_"
 
 # Words scored at once: large enough for numpy, small enough to keep memory flat.
 _WORDS_AT_ONCE = 1 << 16
@@ -217,8 +213,10 @@ class Scorer:
         if self.scheme is Scheme.NONE:
             self._count_words(gold_labels, predicted_labels, right, lengths)
         else:
+            starts = np.cumsum(lengths) - lengths
+            gold_spans, predicted_spans = (self._spans(side, starts) for side in (self._gold, self._predicted))
             for mode in MODES:
-                self._count_spans(mode, gold_labels, predicted_labels, lengths)
+                self._count_spans(mode, starts, gold_spans[mode], predicted_spans[mode])
         self._n_sentences += len(self._gold)
         self._forget_buffer()
 
@@ -228,11 +226,7 @@ class Scorer:
         gold, predicted = sentence * n_types + gold, sentence * n_types + predicted
         self._keep("words", *tally([gold[right], predicted, gold], n_types))
 
-    def _count_spans(
-        self, mode: Mode, gold_labels: np.ndarray, predicted_labels: np.ndarray, lengths: np.ndarray
-    ) -> None:
-        starts = np.cumsum(lengths) - lengths
-        gold, predicted = (self._spans(labels, starts, mode) for labels in (gold_labels, predicted_labels))
+    def _count_spans(self, mode: Mode, starts: np.ndarray, gold: SpanArrays, predicted: SpanArrays) -> None:
         n_types = len(self._type_ids)
 
         def sentence_and_type(spans: SpanArrays) -> np.ndarray:
@@ -257,10 +251,17 @@ class Scorer:
     def _keep(self, kind: str, sentence: np.ndarray, type_: np.ndarray, counts: np.ndarray) -> None:
         self._rows[kind].append((sentence + self._n_sentences, type_, counts))
 
-    def _spans(self, labels: np.ndarray, starts: np.ndarray, mode: Mode) -> SpanArrays:
-        table = span_table(labels, starts, list(self._label_ids), self.scheme, mode == "strict")
-        type_ids = np.array([self._type_ids[name or _NO_TYPE] for name in table.types])
-        return SpanArrays(table.starts, table.ends, type_ids[table.type_ids])
+    def _spans(self, sentences: Sequence[Sequence[str]], starts: np.ndarray) -> dict[Mode, SpanArrays]:
+        stretches = entity_reader(self.scheme).stretches
+        flat: tuple[list[int], ...] = tuple([] for _ in MODES)  # start, end, type of one after the other
+        for labels, at in zip(sentences, starts.tolist()):
+            for first, by_mode in stretches(labels):
+                first += at
+                for rows, entities in zip(flat, by_mode):
+                    for start, end, type_ in entities:
+                        rows += (first + start, first + end, self._type_ids[type_])
+        tables = (np.array(rows, np.int64).reshape(-1, 3) for rows in flat)
+        return {mode: SpanArrays(*table.T) for mode, table in zip(MODES, tables)}
 
     def _add_surface_forms(self, *kinds: SpanArrays) -> None:
         words = list(chain.from_iterable(self._sentences))
