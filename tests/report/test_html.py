@@ -10,9 +10,10 @@ import pytest
 from tests.report.runs import NASTY, make_run
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.files import write_json
 from tf_tokclf.report.figures import ticks
 from tf_tokclf.report.html import report_html, write_report
-from tf_tokclf.run_dir import RunDir, write_json
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import evaluate_file
 from tf_tokclf.scoring.predictions import Prediction, write_predictions
