@@ -68,6 +68,7 @@ def test_a_word_is_tokenised_once_until_too_many_are_known(tiny_bert: Path, monk
     class Counting:
         def __init__(self, backend: Any) -> None:
             self.backend, self.asked = backend, []
+            self.normalizer = self.pre_tokenizer = None
 
         def encode_batch(self, words: list[list[str]], **options: Any) -> Any:
             self.asked.append([word for (word,) in words])

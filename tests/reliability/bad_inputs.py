@@ -833,15 +833,15 @@ def _models() -> list[Cell]:
     bad(
         "wrong type",
         with_values(file, hidden_size="x"),
-        "m: the model cannot be loaded",
-        "fetch or save the model again",
+        "config.json: hidden_size is x, which is not a whole number",
+        "Fetch or save the model again",
         subject=subject,
     )
     bad(
         "wrong type",
         with_values(file, model_type="klingon"),
-        "config.json: the model's configuration cannot be used",
-        "Fetch or save the model again",
+        "config.json: transformers has no TensorFlow token classifier of type klingon",
+        "Choose a BERT",
         subject=subject,
     )
     bad(
@@ -861,15 +861,15 @@ def _models() -> list[Cell]:
     bad(
         "wrong length",
         with_values(file, id2label={"0": "O"}, label2id={"O": 0}),
-        "m: the model cannot be loaded",
+        "model.safetensors: classifier.weight is 5 x 32 in the file, and config.json describes 1 x 32",
         "fetch or save the model again",
         subject=subject,
     )
     bad(
         "wrong length",
         with_values(file, num_hidden_layers=7),
-        "weights are not in its file",
-        "do not belong together",
+        "weights of the model are not in its file, such as bert.encoder.layer.2",
+        "have to belong together",
         subject=subject,
     )
     gap = {"0": "O", "2": "B-X"}
@@ -883,8 +883,8 @@ def _models() -> list[Cell]:
     bad(
         "out of range",
         with_values(file, max_position_embeddings=-5),
-        "m: the model cannot be loaded",
-        "fetch or save the model again",
+        "config.json: max_position_embeddings is -5, and must be at least 1",
+        "Fetch or save the model again",
         subject=subject,
     )
     same = dict.fromkeys(map(str, range(5)), "O")
@@ -907,14 +907,14 @@ def _models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, vocab_size=10**12),
-        "config.json: asks for 1000000000000 x 32 embeddings",
-        "fetch the model again",
+        "config.json: vocab_size is 1000000000000, which is not in the range of any model",
+        "Fetch or save the model again",
         subject=subject,
     )
     bad(
         "huge",
-        with_values(file, max_position_embeddings=10**12),
-        "config.json: asks for 1000000000000 x 32 embeddings",
+        with_values(file, max_position_embeddings=10**6),
+        "config.json: asks for 1000000 x 32 embeddings",
         "fetch the model again",
         subject=subject,
     )
@@ -923,15 +923,15 @@ def _models() -> list[Cell]:
 
     subject, file = "model: weights", "model.safetensors"
     bad("missing", without(file), "m has no weights", "Expected one of", subject=subject)
-    bad("empty", with_content(file, b""), "m: the weights are damaged", "Fetch or save", subject=subject)
-    bad("truncated", cut(file, 5000), "m: the weights are damaged", "Fetch or save", subject=subject)
-    bad("wrong type", with_content(file, PNG * 10), "m: the weights are damaged", "Fetch or save", subject=subject)
+    bad("empty", with_content(file, b""), "model.safetensors: is damaged", "Fetch or save", subject=subject)
+    bad("truncated", cut(file, 5000), "model.safetensors: is damaged", "Fetch or save", subject=subject)
+    bad("wrong type", with_content(file, PNG * 10), "model.safetensors: is damaged", "Fetch or save", subject=subject)
     no(subject, "wrong encoding", "it holds numbers")
     header = {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}, "__metadata__": {"format": "pt"}}
     bad(
         "wrong length",
         with_content(file, safetensors(header, b"1234")),
-        "m: the weights are damaged",
+        "model.safetensors: is damaged",
         "Fetch",
         subject=subject,
     )
@@ -939,8 +939,8 @@ def _models() -> list[Cell]:
     bad(
         "out of range",
         with_content(file, safetensors(none)),
-        "weights are not in its file",
-        "do not belong",
+        "weights of the model are not in its file",
+        "have to belong together",
         subject=subject,
     )
     no(subject, "duplicated", "names are keys of one mapping")
@@ -948,16 +948,15 @@ def _models() -> list[Cell]:
         "__metadata__": {"format": "pt"},
         "x": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]},
     }
-    bad(
-        "huge", with_content(file, safetensors(header, b"1234")), "m: the weights are damaged", "Fetch", subject=subject
-    )
-    bad("hostile", with_content(file, struct.pack("<Q", 2**62)), "m: the weights are damaged", "Fetch", subject=subject)
+    damaged = ("model.safetensors: is damaged", "Fetch")
+    bad("huge", with_content(file, safetensors(header, b"1234")), *damaged, subject=subject)
+    bad("hostile", with_content(file, struct.pack("<Q", 2**62)), *damaged, subject=subject)
     bad("unreadable", in_place_of(file, folder), "m has no weights", "Expected one of", subject=subject)
     bad(
         "unreadable",
         in_place_of(file, unreadable),
-        "m: the model cannot be loaded",
-        "fetch or save the model again",
+        "model.safetensors: is damaged",
+        "Fetch or save the weights again",
         subject=subject,
     )
 
@@ -971,12 +970,13 @@ def _models() -> list[Cell]:
         return both
 
     said = ("m", "tokenizer", "A fast tokenizer")
+    again = ("m/tokenizer", "Fetch or save the model again")
     bad("missing", alone(without(file)), *said, subject=subject)
-    bad("empty", alone(with_content(file, b"")), *said, subject=subject)
-    bad("truncated", alone(cut(file, 300)), *said, subject=subject)
-    bad("wrong type", alone(with_content(file, b"[]")), *said, subject=subject)
-    bad("wrong type", with_content("tokenizer_config.json", b"[]"), *said, subject=subject)
-    bad("wrong encoding", alone(with_content(file, b"\xff\xfe{}")), *said, subject=subject)
+    bad("empty", alone(with_content(file, b"")), *again, subject=subject)
+    bad("truncated", alone(cut(file, 300)), *again, subject=subject)
+    bad("wrong type", alone(with_content(file, b"[]")), *again, subject=subject)
+    bad("wrong type", with_content("tokenizer_config.json", b"[]"), *again, subject=subject)
+    bad("wrong encoding", alone(with_content(file, b"\xff\xfe{}")), *again, subject=subject)
     no(subject, "wrong length", "pieces beyond the encoder's vocabulary: see out of range")
 
     def beyond(path: Path) -> None:
@@ -986,9 +986,9 @@ def _models() -> list[Cell]:
 
     bad("out of range", beyond, "m", "vocabulary", "do not belong together", subject=subject)
     no(subject, "duplicated", "of a piece that is there twice the last id counts")
-    bad("hostile", alone(with_content(file, DEEP)), *said, subject=subject)
+    bad("hostile", alone(with_content(file, DEEP)), *again, subject=subject)
     no(subject, "huge", "the window's length is in tf_tokclf.json: see there")
-    bad("unreadable", alone(in_place_of(file, unreadable)), *said, subject=subject)
+    bad("unreadable", alone(in_place_of(file, unreadable)), "m/tokenizer.json: is a link", "Copy", subject=subject)
     bad("unreadable", alone(in_place_of(file, folder)), *said, subject=subject)
 
     subject, file = "model: tf_tokclf.json", "tf_tokclf.json"
@@ -1341,7 +1341,7 @@ def _servers() -> list[Cell]:
     bad("missing", "./nothing --port 0", "there is no model folder ./nothing", "Give a folder")
     bad("missing", "{model} --host nowhere.invalid", "there is no host 'nowhere.invalid'", "--host")
     bad("empty", "m --port 0", "m has no config.json", "A model folder needs one", m=folder)
-    bad("truncated", "m --port 0", "m: the weights are damaged", "Fetch", m=model(cut("model.safetensors", 100)))
+    bad("truncated", "m --port 0", "model.safetensors: is damaged", "Fetch", m=model(cut("model.safetensors", 100)))
     bad("wrong type", "{model} --port http", "'http' is not a valid integer", "--port")
     bad("wrong type", "{model} --timeout-s soon", "'soon' is not a valid float", "--timeout-s")
     bad("wrong type", "m --port 0", "m: is a file", "Name the folder that it is in", m=b"no folder")

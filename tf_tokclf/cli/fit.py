@@ -49,6 +49,14 @@ SETTINGS = (
     ("--overwrite-cache", "data.use_cache", {"flag_value": False, "help": "Read and tokenise anew."}),
     ("--model-name-or-path", "model.name_or_path", {"help": "Encoder: Hub id, folder or package:NAME/PATH."}),
     ("--model-revision", "model.revision", {"help": "Branch, tag or commit on the Hub."}),
+    (
+        "--allow-incomplete-weights",
+        "model.allow_incomplete_weights",
+        {
+            "flag_value": True,
+            "help": "Train although the encoder and its weights file do not match. Missing weights start at random.",
+        },
+    ),
     ("--trust-remote-code", "model.trust_remote_code", {"flag_value": True, "help": "Run code that comes with it."}),
     ("--max-length/--max-seq-length", "alignment.max_length", {**INT, "help": "Pieces in a window."}),
     ("--overlap", "alignment.overlap", {**INT, "help": "Pieces that neighbouring windows share.  [default: 64]"}),

@@ -120,6 +120,11 @@ def _tokenization(config: Config) -> Tokenization | None:
     from tf_tokclf.data.tokenizers import load_tokenizer
 
     name = config.model.name_or_path
-    folder = local_model_folder(name, revision=config.model.revision, weights=False)
+    folder = local_model_folder(
+        name,
+        revision=config.model.revision,
+        weights=False,
+        trust_remote_code=config.model.trust_remote_code,
+    )
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     return Tokenization(name, tokenizer, Reading.of(config.alignment, folder, tokenizer))

@@ -111,6 +111,9 @@ class ModelConfig(Section):
     name_or_path: str | None = Field(None, description="Hub id, folder, or package:NAME/PATH of an installed package")
     revision: str | None = Field(None, description="branch, tag or commit on the Hub")
     trust_remote_code: bool = Field(False, description="run Python code that comes with the model")
+    allow_incomplete_weights: bool = Field(
+        False, description="train although encoder and weights file do not match; missing weights start at random"
+    )
 
 
 class AlignmentConfig(Section):

@@ -7,23 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.references import is_package_reference, resolve_reference
-from tf_tokclf.data.json_text import read_json
+from tf_tokclf.data.model_config import check_model_config
+from tf_tokclf.data.weight_files import READABLE_WEIGHTS, weight_files
 from tf_tokclf.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# In the order of preference; what they share is that TF classes read them without torch.
-READABLE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "tf_model.h5")
 TORCH_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# The most that a configuration may ask for without naming them.
-MOST_LABELS = 100_000
 TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
+# Settings that are the width of an embedding, and those that count embeddings.
+WIDTHS = ("embedding_size", "hidden_size", "dim", "emb_dim", "d_model")
+TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
 
-def local_model_folder(reference: str, *, revision: str | None = None, weights: bool = True) -> Path:
-    """The folder that `reference` stands for; what is on the Hub is downloaded first (weights only when asked for).
+def local_model_folder(
+    reference: str, *, revision: str | None = None, weights: bool = True, trust_remote_code: bool = False
+) -> Path:
+    """The folder that `reference` stands for. A model on the Hub is downloaded first, its weights only when asked for.
 
-    Raises UserError when there is no such model or its weights are in a format that cannot be read without torch.
+    Raises UserError when there is no such model, when its configuration must not be used (`check_model_config`), or
+    when its weights are in a format that cannot be read without torch.
     """
     folder = Path(resolve_reference(reference))
     if not folder.is_dir():
@@ -41,10 +44,10 @@ def local_model_folder(reference: str, *, revision: str | None = None, weights: 
         folder = folder / "model"
     if not (folder / "config.json").is_file():
         raise UserError(f"{reference} has no config.json.", hint="A model folder needs one; was training finished?")
-    config = model_config(folder)
+    config = check_model_config(folder, trust_remote_code=trust_remote_code)
     if weights:
         _check_weights(folder, reference)
-    _check_sizes(folder, config, weights=weights)
+        _check_sizes(folder, config)
     return folder
 
 
@@ -69,15 +72,6 @@ def public_name(reference: str) -> str:
     return Path(reference).resolve().name
 
 
-def model_config(folder: Path) -> dict[str, Any]:
-    """The plain values of a model folder's config.json."""
-    path = folder / "config.json"
-    config = read_json(path, hint="Fetch or save the model again.")
-    if not isinstance(config, dict):
-        raise UserError("a model's configuration is a mapping.", path=path, hint="Fetch or save the model again.")
-    return config
-
-
 def _check_weights(folder: Path, reference: str) -> None:
     if any((folder / name).is_file() for name in READABLE_WEIGHTS):
         return
@@ -90,21 +84,17 @@ def _check_weights(folder: Path, reference: str) -> None:
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
 
 
-def _check_sizes(folder: Path, config: dict[str, Any], *, weights: bool) -> None:
-    """Refuse what no weights are behind, before somebody makes room for it: a billion labels, or a table of embeddings
-    larger than the file that is said to hold it.
+def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse tables of embeddings that are larger than the files that are said to hold them, before any is made.
+
+    The weights themselves are compared with the files when they are loaded; this also covers tables that are computed.
     """
     path, hint = folder / "config.json", "config.json and weights do not belong together: fetch the model again."
-    n_labels = config.get("num_labels")
-    if isinstance(n_labels, int) and n_labels > MOST_LABELS:
-        raise UserError(f"asks for {n_labels} labels.", path=path, hint=hint)
-    if not weights:
-        return
-    n_bytes = sum(file.stat().st_size for ending in ("*.safetensors", "*.h5") for file in folder.glob(ending))
-    width = config.get("embedding_size") or config.get("hidden_size") or config.get("dim") or 1
-    for name in ("vocab_size", "max_position_embeddings", "type_vocab_size"):
+    n_bytes = sum(file.stat().st_size for file in weight_files(folder))
+    width = next((config[name] for name in WIDTHS if isinstance(config.get(name), int)), 1)
+    for name in TABLES:
         rows = config.get(name)
-        if isinstance(rows, int) and isinstance(width, int) and rows * width > max(n_bytes, 1 << 20):
+        if isinstance(rows, int) and rows * width > max(n_bytes, 1 << 20):
             problem = f"asks for {rows} x {width} embeddings ({name}), more than the weights' {n_bytes:,} bytes hold."
             raise UserError(problem, path=path, hint=hint)
 

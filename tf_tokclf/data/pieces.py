@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tf_tokclf.data.tokenizers import tokenize_function
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -34,7 +36,7 @@ class PieceStore:
     """Tokenises words and remembers what it has seen. Any number of threads may ask it."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._backend = tokenizer.backend_tokenizer
+        self._tokenize = tokenize_function(tokenizer)
         self._lock = threading.Lock()
         self._forget()
 
@@ -61,9 +63,7 @@ class PieceStore:
         return Pieces(n_pieces, self._ids[ranges(starts, n_pieces)])
 
     def _learn(self, words: list[str]) -> None:
-        single = [[_encodable(word)] for word in words]
-        encodings = self._backend.encode_batch(single, is_pretokenized=True, add_special_tokens=False)
-        new_ids = [encoding.ids for encoding in encodings]
+        new_ids = self._tokenize([_encodable(word) for word in words])
         lengths = np.fromiter(map(len, new_ids), dtype=np.int64, count=len(new_ids))
         self._code_by_word.update(zip(words, range(len(self._code_by_word), len(self._code_by_word) + len(words))))
         self._starts = np.concatenate([self._starts, self._starts[-1] + np.cumsum(lengths)])

@@ -3,50 +3,113 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_tokclf.data.model_folders import model_config
-from tf_tokclf.errors import UserError
+from tf_tokclf.data.model_config import model_config
+from tf_tokclf.data.tokenizer_files import (
+    TOKENIZER,
+    clean_tokenizer_folder,
+    needs_own_code,
+    patterns_of,
+    tokenizer_class_name,
+    unknown_patterns,
+)
+from tf_tokclf.data.tokenizer_process import TokenizerProcess
+from tf_tokclf.errors import JobError, UserError, first_line
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 # Tokenizers without a limit say 1e30.
 NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
 # Their position embeddings begin after the padding position.
 OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "roberta-prelayernorm", "esm"}
+# What `save_tokenizer` writes.
+SAVED = frozenset(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
 
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
     """The fast tokenizer in a model folder, inherited truncation and padding switched off.
 
+    Code that comes with a tokenizer runs only with `trust_remote_code`. Otherwise transformers sees the vocabulary and
+    checked settings, and nothing else of the folder.
+
     Raises UserError when the folder holds none, or a slow one only.
     """
-    from transformers import AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers' own gap
-    options: dict[str, Any] = {"use_fast": True, "trust_remote_code": trust_remote_code}
-    load: Callable[..., PreTrainedTokenizerFast] = AutoTokenizer.from_pretrained
     try:
-        tokenizer = load(folder, **options)
-        if _wants_prefix_space(tokenizer):
-            tokenizer = load(folder, add_prefix_space=True, **options)
-    except Exception as error:  # transformers and tokenizers raise anything here, bare Exception included
+        if trust_remote_code and needs_own_code(folder):
+            return _made_ready(
+                _from_folder("AutoTokenizer", folder, use_fast=True, trust_remote_code=trust_remote_code)
+            )
+        name = tokenizer_class_name(folder)
+        with clean_tokenizer_folder(folder) as clean:
+            if (clean / TOKENIZER).exists() and (patterns := patterns_of(clean / TOKENIZER)):
+                TokenizerProcess.try_loading(clean, name, patterns[0], place=folder / TOKENIZER)
+            return _made_ready(_from_folder(name, clean))
+    except UserError:
+        raise
+    except BaseException as error:
+        # transformers and tokenizers raise anything here: bare Exception, and panics of Rust, which are no Exception.
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         raise UserError(
-            f"the tokenizer in {folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else error!r}",
+            f"the tokenizer in {folder} cannot be loaded: {first_line(error)}.",
             hint="A fast tokenizer (tokenizer.json, or a vocabulary that converts to one) is needed.",
         ) from error
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write the tokenizer to `folder` as tokenizer.json and its settings, and nothing else.
+
+    Chat templates are left out: token classifiers have no use for them, and transformers saves them under names that
+    they bring along. Raises JobError where another file came into being.
+    """
+    before = set(folder.iterdir())
+    templates, tokenizer.chat_template = tokenizer.chat_template, None
+    try:
+        tokenizer.save_pretrained(folder, legacy_format=False if tokenizer.is_fast else None)
+    finally:
+        tokenizer.chat_template = templates
+    written = {path.name for path in set(folder.iterdir()) - before}
+    known = SAVED | {"added_tokens.json", *tokenizer.vocab_files_names.values()}
+    if unexpected := sorted(written - known):
+        raise JobError(f"{folder}: saving the tokenizer wrote {', '.join(unexpected)}, which belongs to no tokenizer.")
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether an exception is a panic of tokenizers' Rust code, whose class has no public name."""
+    return type(error).__name__ == "PanicException"
+
+
+def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizerFast:
+    """The tokenizer of the class `name` of transformers, with a blank before each word where it needs one."""
+    import transformers
+
+    load: Any = getattr(transformers, name).from_pretrained
+    tokenizer = load(folder, **options)
+    if _wants_prefix_space(tokenizer):
+        tokenizer = load(folder, add_prefix_space=True, **options)
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def _made_ready(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     if not tokenizer.is_fast:
         raise UserError(
             f"{type(tokenizer).__name__} is a slow tokenizer, and only fast ones know which word a piece is from.",
             hint="Choose a model that has a tokenizer.json.",
         )
+    tokenizer.chat_template = None
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
+    # BPE dropout draws other pieces at each call.
+    if getattr(tokenizer.backend_tokenizer.model, "dropout", None):
+        tokenizer.backend_tokenizer.model.dropout = None
     return tokenizer
 
 
@@ -61,22 +124,59 @@ def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
     return min(limits, default=DEFAULT_LIMIT)
 
 
+Tokenize = Callable[..., list[list[int]]]
+
+
+def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
+    """A function from words to the ids of each word's pieces: `tokenize(words, add_special_tokens=False)`.
+
+    It works in a child process where the tokenizer has regular expressions that are not known to be harmless. Raises
+    UserError for words that the tokenizer cannot be used on.
+    """
+    backend = tokenizer.backend_tokenizer
+    if patterns := unknown_patterns([_state(backend.normalizer), _state(backend.pre_tokenizer)]):
+        return TokenizerProcess(backend.to_str(), patterns[0], place=TOKENIZER)
+
+    def tokenize(words: Sequence[str], *, add_special_tokens: bool = False) -> list[list[int]]:
+        try:
+            encodings = backend.encode_batch(
+                [[word] for word in words], is_pretokenized=True, add_special_tokens=add_special_tokens
+            )
+        except BaseException as error:
+            # A panic of Rust is no Exception. What tokenizers reports as one is the tokenizer's fault too.
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
+            problem = f"the tokenizer fails: {first_line(error)}."
+            raise UserError(problem, path=TOKENIZER, hint="Fetch or save the model again.") from error
+        return [encoding.ids for encoding in encodings]
+
+    return tokenize
+
+
 def special_pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
     """The ids that the tokenizer puts before and after one sequence, such as ([101], [102])."""
-    probe = ["a"]
-    bare = tokenizer(probe, is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    whole = tokenizer(probe, is_split_into_words=True)["input_ids"]
+    tokenize = tokenize_function(tokenizer)
+    (bare,) = tokenize(["a"])
+    (whole,) = tokenize(["a"], add_special_tokens=True)
     for start in range(len(whole) - len(bare) + 1):
         if whole[start : start + len(bare)] == bare:
             return whole[:start], whole[start + len(bare) :]
     raise UserError("The tokenizer changes its pieces when it adds special ones.", hint="Choose another model.")
 
 
+def _state(component: Any) -> Any:
+    """A normalizer or pre-tokenizer as plain values. None for those that are written in Python."""
+    try:
+        return json.loads(component.__getstate__()) if component is not None else None
+    except Exception:  # tokenizers' own refusal is a bare Exception
+        return None
+
+
 def _wants_prefix_space(tokenizer: Any) -> bool:
     """Byte-level tokenizers read a word as itself only behind a blank (RoBERTa, GPT-2, ModernBERT and others)."""
     if not tokenizer.is_fast:
         return False
-    stack = [json.loads(tokenizer.backend_tokenizer.to_str()).get("pre_tokenizer")]
+    stack = [_state(tokenizer.backend_tokenizer.pre_tokenizer)]
     while stack:
         step = stack.pop()
         if isinstance(step, dict):

@@ -40,7 +40,11 @@ class Labelling:
     @property
     def model_folder(self) -> Path:
         """Where the model is on this machine."""
-        return local_model_folder(self.model, revision=self.loading.get("revision"))
+        return local_model_folder(
+            self.model,
+            revision=self.loading.get("revision"),
+            trust_remote_code=self.loading.get("trust_remote_code", False),
+        )
 
     def from_anywhere(self) -> Labelling:
         """The same for processes that run in other folders."""

@@ -16,7 +16,8 @@ import numpy as np
 from tf_tokclf.data.decoding import decode
 from tf_tokclf.data.encoding import Encoder, Windows
 from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.model_folders import local_model_folder, model_config
+from tf_tokclf.data.model_config import model_config
+from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import ModelInfo, read_model_info
 from tf_tokclf.data.record_streams import text_sentence
 from tf_tokclf.data.sentence import Sentence
@@ -120,7 +121,7 @@ class Tagger:
         trust_remote_code: bool = False,
     ) -> Tagger:
         """The classifier that `reference` names: a run, a model folder, a Hub id or package:NAME/PATH."""
-        folder = local_model_folder(str(reference), revision=revision)
+        folder = local_model_folder(str(reference), revision=revision, trust_remote_code=trust_remote_code)
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         info = read_model_info(folder, saved_labels(folder), tokenizer)
         chosen = choose_precision(precision, model_type=model_config(folder).get("model_type", ""))

@@ -2,63 +2,82 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tf_tokclf.data.model_folders import model_config
+from tf_tokclf.data.model_config import check_model_config, has_code, model_config
+from tf_tokclf.data.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.fast_gelu import use_fast_gelu
 from tf_tokclf.model.packing import use_packing
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
 from tf_tokclf.model.short_graphs import use_short_graphs
+from tf_tokclf.model.weights import IRRELEVANT, TOGETHER, Unmatched, limited_weights, put_weights
 
 log = logging.getLogger(__name__)
 
-# What encoders and classifiers may lack without harm: a pooler is no part of token classification.
-HARMLESS_MISSING = re.compile(r"(^|[./])(classifier|pooler|position_ids)([./]|$)")
+OR_ALLOW = f"{TOGETHER} To train from these weights all the same, pass --allow-incomplete-weights."
 
 
 def new_classifier(
-    folder: Path, names: Sequence[str], *, precision: Precision, trust_remote_code: bool = False
+    folder: Path,
+    names: Sequence[str],
+    *,
+    precision: Precision,
+    trust_remote_code: bool = False,
+    allow_incomplete_weights: bool = False,
 ) -> keras.Model:
     """The encoder in `folder` under a head for the labels `names`.
 
     Where the folder already holds a token classifier, the rows of its head go over by label name, whatever their order.
     The head's new rows come from Keras' random state: seed it first.
+
+    Raises UserError where encoder and file do not match: weights that the file lacks, or tensors of the encoder that
+    the model does not use. With `allow_incomplete_weights` that is a warning, and what is missing starts at random.
     """
-    config = _auto_config(folder, trust_remote_code)
-    labels = {
-        "num_labels": len(names),
-        "id2label": dict(enumerate(names)),
-        "label2id": {n: i for i, n in enumerate(names)},
-    }
-    is_classifier = any(name.endswith("ForTokenClassification") for name in config.architectures or [])
     with precision_policy(precision.policy):
-        if not is_classifier:
-            model = _from_pretrained(folder, trust_remote_code, **labels)
-            _draw_head(model)
+        if _is_classifier(folder):
+            model = _with_mapped_head(folder, names, trust_remote_code, allow_incomplete_weights)
         else:
-            model = _with_mapped_head(folder, config, labels, trust_remote_code)
+            model, unmatched = _loaded(folder, names, trust_remote_code, head=False)
+            _check_complete(folder, unmatched, allow=allow_incomplete_weights, hint=OR_ALLOW)
+            _draw_head(model)
     return _made_ready(model, names)
 
 
 def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bool = False) -> keras.Model:
-    """The token classifier in `folder` with its own labels. Raises UserError when it holds no such model."""
-    config = _auto_config(folder, trust_remote_code)
-    if not any(name.endswith("ForTokenClassification") for name in config.architectures or []):
+    """The token classifier in `folder` with its own labels.
+
+    Raises UserError when it holds no such model, or when a weight is missing in the file or not used by the model.
+    """
+    if not _is_classifier(folder):
         raise UserError(
-            f"{folder} holds {', '.join(config.architectures or ['no architecture'])}, no token classifier.",
+            f"{folder} holds {', '.join(_architectures(folder)) or 'no architecture'}, no token classifier.",
             hint="Train one first: tf-tokclf fit.",
         )
+    names = saved_labels(folder)
     with precision_policy(precision.policy):
-        model = _from_pretrained(folder, trust_remote_code)
-    return _made_ready(model, list(config.id2label.values()))
+        model, unmatched = _loaded(folder, names, trust_remote_code, head=True)
+    _check_complete(folder, unmatched, allow=False, hint=TOGETHER)
+    return _made_ready(model, names)
+
+
+def _architectures(folder: Path) -> list[str]:
+    given = model_config(folder).get("architectures")
+    return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+
+
+def _is_classifier(folder: Path) -> bool:
+    return any(name.endswith("ForTokenClassification") for name in _architectures(folder))
 
 
 def saved_labels(folder: Path) -> list[str]:
@@ -70,7 +89,7 @@ def saved_labels(folder: Path) -> list[str]:
     names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
     if not names or len(names) != len(id2label):
         raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Mend it.")
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
         raise UserError(f"id2label has {', '.join(twice[:5])} twice.", path=path, hint="Each id needs its own.")
     return names
 
@@ -93,62 +112,86 @@ def check_head(model: keras.Model, names: Sequence[str]) -> None:
         )
 
 
-def _auto_config(folder: Path, trust_remote_code: bool) -> Any:
+def _loaded(
+    folder: Path, names: Sequence[str], trust_remote_code: bool, *, head: bool
+) -> tuple[keras.Model, Unmatched]:
+    """The model that config.json describes with the weights of its file, and what of the two does not match."""
     try:
-        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        with quiet_stderr(quiet=not VERBOSE):
+            if trust_remote_code and has_code(model_config(folder)):
+                return _loaded_by_its_code(folder, names, trust_remote_code=trust_remote_code)
+            config = _configuration(folder, names)
+            with open_weights(folder) as files:
+                with limited_weights(files, n_labels=len(names)):
+                    model = _token_classifier(config)
+                    model.build_in_name_scope()
+                return model, put_weights(model, files, head=head)
+    except UserError:
+        raise
+    except Exception as error:  # of transformers, TensorFlow and Keras, which check little in advance
+        problem = f"the model cannot be loaded: {first_line(error)}."
+        raise UserError(problem, path=folder, hint=TOGETHER) from error
+
+
+def _token_classifier(config: Any) -> keras.Model:
+    kind: Any = transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[type(config)]
+    return kind(config)
+
+
+def _configuration(folder: Path, names: Sequence[str]) -> Any:
+    """The configuration of a built-in model type, made of checked values; nothing else is read for it."""
+    values = check_model_config(folder)
+    kind = transformers.CONFIG_MAPPING[model_config(folder)["model_type"]]
+    known = {*inspect.signature(kind.__init__).parameters, *kind.attribute_map}
+    # A value must not take the place of a method.
+    kept = {name: value for name, value in values.items() if name in known or not hasattr(kind, name)}
+    try:
+        config = kind(**kept, **_label_settings(names))
     except Exception as error:  # transformers checks little: what is wrong fails anywhere
         problem = f"the model's configuration cannot be used: {first_line(error)}."
         raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
+    config.architectures = _architectures(folder)
+    return config
 
 
-def _from_pretrained(folder: Path, trust_remote_code: bool, **options: Any) -> keras.Model:
-    try:
-        with quiet_stderr(quiet=not VERBOSE):
-            model, info = transformers.TFAutoModelForTokenClassification.from_pretrained(
-                folder, trust_remote_code=trust_remote_code, output_loading_info=True, **options
-            )
-    except Exception as error:  # of transformers, TensorFlow, safetensors and h5py, whatever they like
-        raise _cannot_load(folder, error) from error
-    _check_missing(folder, info["missing_keys"], model)
-    return model
+def _label_settings(names: Sequence[str]) -> dict[str, Any]:
+    return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 
 
-def _cannot_load(folder: Path, error: Exception) -> UserError:
-    if "Unrecognized configuration class" in str(error):
-        kind = model_config(folder).get("model_type", "this kind")
-        return UserError(
-            f"{folder}: transformers has no TensorFlow token classifier of type {kind}.",
-            hint="Choose a BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet, CamemBERT ... encoder.",
-        )
-    # safetensors' own class, which no public name leads to
-    if type(error).__name__ == "SafetensorError":
-        return UserError(f"the weights are damaged: {error}.", path=folder, hint="Fetch or save them again.")
-    hint = "config.json and weights have to belong together: fetch or save the model again."
-    return UserError(f"the model cannot be loaded: {first_line(error)}.", path=folder, hint=hint)
-
-
-def _check_missing(folder: Path, missing: Sequence[str], model: keras.Model) -> None:
-    lacking = [name for name in missing if not HARMLESS_MISSING.search(name)]
-    if not lacking:
-        return
-    n_weights = len(model.weights)
-    if len(lacking) > n_weights // 2:
-        raise UserError(
-            f"{folder}: {len(lacking)} of the model's {n_weights} weights are not in its file, such as {lacking[0]}.",
-            hint="config.json and weights do not belong together.",
-        )
-    log.warning(
-        "%s: %d weights are not in its file and start at random: %s", folder, len(lacking), ", ".join(lacking[:3])
+def _loaded_by_its_code(
+    folder: Path, names: Sequence[str], *, trust_remote_code: bool
+) -> tuple[keras.Model, Unmatched]:
+    """A model whose folder brings the code for it, which the user trusts."""
+    config = transformers.AutoConfig.from_pretrained(
+        folder, trust_remote_code=trust_remote_code, **_label_settings(names)
     )
+    model, info = transformers.TFAutoModelForTokenClassification.from_pretrained(
+        folder, config=config, trust_remote_code=trust_remote_code, output_loading_info=True
+    )
+    missing = [name for name in info["missing_keys"] if not IRRELEVANT.search(name)]
+    return model, Unmatched(tuple(missing), tuple(info["unexpected_keys"]))
 
 
-def _with_mapped_head(folder: Path, config: Any, labels: dict[str, Any], trust_remote_code: bool) -> keras.Model:
-    old = _from_pretrained(folder, trust_remote_code)
-    old_ids = {name: i for i, name in config.id2label.items()}
-    names = list(labels["id2label"].values())
-    if [config.id2label.get(i) for i in range(len(config.id2label))] == names:
+def _check_complete(folder: Path, unmatched: Unmatched, *, allow: bool, hint: str) -> None:
+    """Raise UserError unless file and model match, or warn of it where that is allowed."""
+    if not unmatched:
+        return
+    if not allow:
+        raise UserError(f"the weights do not match config.json: {unmatched}.", path=folder, hint=hint)
+    log.warning("%s: %s; what is missing starts at random", folder, unmatched)
+
+
+def _with_mapped_head(
+    folder: Path, names: Sequence[str], trust_remote_code: bool, allow_incomplete_weights: bool
+) -> keras.Model:
+    old_names = saved_labels(folder)
+    old, unmatched = _loaded(folder, old_names, trust_remote_code, head=True)
+    _check_complete(folder, unmatched, allow=allow_incomplete_weights, hint=OR_ALLOW)
+    if old_names == list(names):
         return old
-    for key, value in labels.items():
+    old_ids = {name: i for i, name in enumerate(old_names)}
+    config = copy(old.config)
+    for key, value in _label_settings(names).items():
         setattr(config, key, value)
     new = type(old)(config)
     new.build_in_name_scope()

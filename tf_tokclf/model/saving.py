@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
+from tf_tokclf.data.tokenizers import save_tokenizer
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_folder
 from tf_tokclf.model.backend import keras
@@ -37,12 +38,12 @@ def save_model_folder(
     weights: a file of weights, as this function writes them, to take in place of the model's own.
     """
     with whole_folder(folder) as partial:
-        _save_config(model, partial)
+        save_config(model, partial)
         if weights is None:
             save_portable_weights(model, partial / WEIGHTS)
         else:
             shutil.copyfile(weights, partial / WEIGHTS)
-        tokenizer.save_pretrained(partial)
+        save_tokenizer(tokenizer, partial)
         write_model_info(partial, info)
         if card is not None:
             (partial / "README.md").write_text(card, encoding="utf-8")
@@ -57,7 +58,8 @@ def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:
             raise JobError(f"{folder}: the weight {name} does not read back as it was written; do not use this folder.")
 
 
-def _save_config(model: keras.Model, folder: Path) -> None:
+def save_config(model: keras.Model, folder: Path) -> None:
+    """Write config.json, by which transformers finds the PyTorch class of the model too."""
     config = model.config
     config.architectures = [type(model).__name__.removeprefix("TF")]
     config.save_pretrained(folder)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_tokclf.data.tokenizers import save_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.portable_weights import save_portable_weights
+from tf_tokclf.model.saving import save_config
 from tf_tokclf.publishing.background import Publisher
 from tf_tokclf.publishing.card import CardArguments, keras_card
 from tf_tokclf.publishing.pushing import HubRepository
@@ -166,8 +168,7 @@ def save_portable_model(
 ) -> None:
     """Write a transformers TF model so that TensorFlow and PyTorch classes load it, with its tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.config.architectures = [type(model).__name__.removeprefix("TF")]
-    model.config.save_pretrained(folder)
+    save_config(model, folder)
     save_portable_weights(model, folder / "model.safetensors")
     if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)

@@ -18,7 +18,8 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.json_text import read_json
-from tf_tokclf.data.model_folders import looks_like_hub_id, model_config, public_name
+from tf_tokclf.data.model_config import model_config
+from tf_tokclf.data.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError, first_line

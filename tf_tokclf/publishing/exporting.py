@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -15,11 +14,12 @@ from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.data.tokenizers import save_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import whole_folder, write_json
 from tf_tokclf.inference.api import labelled_splits, own_config, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.model.saving import WEIGHTS
+from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
 from tf_tokclf.publishing.export_formats import write_export
 
@@ -56,8 +56,8 @@ def export_model(
     with suppress(_Disagreement), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
         path = write_export(tagger.model, partial, format, quantize)
-        tagger.tokenizer.save_pretrained(partial)
-        shutil.copy(folder / "config.json", partial / "config.json")
+        save_tokenizer(tagger.tokenizer, partial)
+        save_config(tagger.model, partial)
         write_model_info(partial, tagger.info)
         write_json(partial / LABELS, list(tagger.labels.names))
         log.info("comparing on %d sentences of %s", len(sentences), place)

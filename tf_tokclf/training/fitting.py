@@ -184,6 +184,7 @@ class Trainer:
                 plan.info.labels.names,
                 precision=plan.precision,
                 trust_remote_code=config.model.trust_remote_code,
+                allow_incomplete_weights=config.model.allow_incomplete_weights,
             )
             self.optimizer = make_optimizer(
                 config.optimizer, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.encoding import Reading, encode_split
-from tf_tokclf.data.model_folders import local_model_folder, model_config, public_name
+from tf_tokclf.data.model_config import model_config
+from tf_tokclf.data.model_folders import local_model_folder, public_name
 from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer
@@ -65,7 +66,9 @@ def plan_run(config: Config) -> RunPlan:
     check_trackers(config.training.report_to)
     run = RunDir.of(config.output_dir)
     name = config.model.name_or_path or ""
-    folder = local_model_folder(name, revision=config.model.revision)
+    folder = local_model_folder(
+        name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code
+    )
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     splits = load_splits(config.data, task=config.task, seed=config.training.seed)
     reading = Reading.of(config.alignment, folder, tokenizer)

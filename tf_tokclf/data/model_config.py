@@ -1,0 +1,239 @@
+"""config.json of a model folder: read as plain values and checked before transformers sees any of it.
+
+transformers acts on much of what a configuration says: it imports code (`auto_map`), loads further models (nested
+configurations with `_name_or_path`) and changes what a call returns (`return_dict`). A configuration from a stranger
+must do none of that, so only what describes the model itself is handed on.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.data.json_text import read_json
+from tf_tokclf.errors import UserError
+
+# The model types with a TensorFlow class for token classification in transformers 4.54; a test compares the two.
+MODEL_TYPES = frozenset(
+    [
+        "albert",
+        "bert",
+        "camembert",
+        "convbert",
+        "deberta",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "esm",
+        "flaubert",
+        "funnel",
+        "layoutlm",
+        "layoutlmv3",
+        "longformer",
+        "mobilebert",
+        "mpnet",
+        "rembert",
+        "roberta",
+        "roberta-prelayernorm",
+        "roformer",
+        "xlm",
+        "xlm-roberta",
+        "xlnet",
+    ]
+)
+MOST_LABELS = 20_000
+# Counts of layers, over which constructors loop. The largest published encoders have about 50.
+LAYER_COUNTS = frozenset(
+    [
+        "num_hidden_layers",
+        "n_layers",
+        "n_layer",
+        "num_layers",
+        "num_decoder_layers",
+        "num_groups",
+        "num_hidden_groups",
+        "inner_group_num",
+        "num_feedforward_networks",
+        "block_repeats",
+        "block_sizes",
+    ]
+)
+MOST_LAYERS = 256
+# Sizes of matrices and windows: at least 1.
+SIZES = frozenset(
+    [
+        "vocab_size",
+        "hidden_size",
+        "dim",
+        "d_model",
+        "emb_dim",
+        "embedding_size",
+        "input_embedding_size",
+        "output_embedding_size",
+        "intermediate_size",
+        "hidden_dim",
+        "d_inner",
+        "d_head",
+        "intra_bottleneck_size",
+        "num_attention_heads",
+        "n_heads",
+        "n_head",
+        "max_position_embeddings",
+        "conv_kernel_size",
+        "head_ratio",
+        "attention_window",
+    ]
+)
+MOST_OF_A_SIZE = 4_000_000
+LARGEST_NUMBER = 2**31
+LONGEST_TEXT, LONGEST_LIST = 1_000, 1_000
+# What the model's call returns, in which type it computes and where it came from is decided here, not by the file.
+DECIDED_HERE = frozenset(
+    [
+        "return_dict",
+        "output_attentions",
+        "output_hidden_states",
+        "use_cache",
+        "torchscript",
+        "use_bfloat16",
+        "torch_dtype",
+        "dtype",
+        "tf_legacy_loss",
+        "name_or_path",
+        "attn_implementation",
+        "gradient_checkpointing",
+        "return_unused_kwargs",
+        "chunk_size_feed_forward",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "model_type",
+        "architectures",
+        "transformers_version",
+    ]
+)
+LOADS_CODE = ("auto_map", "trust_remote_code")
+LOADS_MODELS = ("_name_or_path", "name_or_path", *LOADS_CODE)
+AGAIN = "Fetch or save the model again."
+
+
+def model_config(folder: Path) -> dict[str, Any]:
+    """The plain values of a model folder's config.json, as they are there."""
+    path = folder / "config.json"
+    config = read_json(path, hint=AGAIN)
+    if not isinstance(config, dict):
+        raise UserError("a model's configuration is a mapping.", path=path, hint=AGAIN)
+    return config
+
+
+def has_code(config: dict[str, Any]) -> bool:
+    """Whether a configuration names Python code of its own, or a model type that only such code can know."""
+    return bool(config.get("auto_map")) or config.get("model_type") not in MODEL_TYPES
+
+
+def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict[str, Any]:
+    """config.json without what makes transformers load or run something else.
+
+    Raises UserError for model types without a TensorFlow class, for configurations that name code or other models, and
+    for numbers that no model has. With `trust_remote_code`, a configuration with code of its own is returned as it is.
+    """
+    config = model_config(folder)
+    if trust_remote_code and has_code(config):
+        return config
+    path = folder / "config.json"
+    _check_type(config, path)
+    _check_references(config, path)
+    _check_labels(config, path)
+    kept = {
+        name: value
+        for name, value in config.items()
+        if name not in DECIDED_HERE and not name.startswith("_") and _is_plain(value)
+    }
+    for name, value in kept.items():
+        _check_numbers(name, value, path)
+    return kept
+
+
+def _check_type(config: dict[str, Any], path: Path) -> None:
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise UserError("names no model_type.", path=path, hint="Is this the folder of an encoder?")
+    if model_type in MODEL_TYPES:
+        return
+    problem = f"transformers has no TensorFlow token classifier of type {model_type[:60]}."
+    if config.get("auto_map"):
+        hint = "The model brings Python code of its own, which runs only with --trust-remote-code."
+    else:
+        hint = "Choose a BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet or CamemBERT encoder."
+    raise UserError(problem, path=path, hint=hint)
+
+
+def _check_references(config: dict[str, Any], path: Path) -> None:
+    hint = "Do not use this model unless you trust its author. Remove the key if you do."
+    if "trust_remote_code" in config:
+        raise UserError("sets trust_remote_code, which is for you alone to decide.", path=path, hint=hint)
+    for place, nested in _mappings(config):
+        if named := [key for key in LOADS_MODELS if key in nested]:
+            raise UserError(f"{place} names another model or code ({named[0]}).", path=path, hint=hint)
+
+
+def _mappings(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every mapping inside of `value`, itself left out, with the keys that lead there."""
+    found = []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        here = f"{place}.{key}" if place else str(key)
+        if isinstance(inner, dict) and here not in ("id2label", "label2id", "auto_map"):
+            found.append((here[:100], inner))
+        if isinstance(inner, dict | list) and here != "auto_map":
+            found += _mappings(inner, here)
+    return found
+
+
+def _check_labels(config: dict[str, Any], path: Path) -> None:
+    hint = "config.json and weights do not belong together: fetch the model again."
+    for name in ("id2label", "label2id"):
+        if isinstance(labels := config.get(name), dict | list) and len(labels) > MOST_LABELS:
+            problem = f"{name} has {len(labels):,} labels; the most that can be used are {MOST_LABELS:,}."
+            raise UserError(problem, path=path, hint=hint)
+    n_labels = config.get("num_labels")
+    if isinstance(n_labels, int) and n_labels > MOST_LABELS:
+        raise UserError(f"asks for {n_labels} labels.", path=path, hint=hint)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) <= LONGEST_LIST and all(_is_scalar(item) for item in value)
+    return _is_scalar(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _check_numbers(name: str, value: Any, path: Path) -> None:
+    """Refuse a number that is out of any model's range, by what its name says it is."""
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            if name in SIZES | LAYER_COUNTS and number is not None:
+                raise _bad_number(name, value, "which is not a whole number", path)
+            continue
+        if not math.isfinite(number) or abs(number) > LARGEST_NUMBER:
+            raise _bad_number(name, value, "which is not in the range of any model", path)
+        if name not in SIZES | LAYER_COUNTS:
+            continue
+        if number != int(number):
+            raise _bad_number(name, value, "which is not a whole number", path)
+        if number < (0 if name == "num_decoder_layers" else 1):
+            raise _bad_number(name, value, "and must be at least 1", path)
+        if number > (most := MOST_LAYERS if name in LAYER_COUNTS else MOST_OF_A_SIZE):
+            raise _bad_number(name, value, f"which is more than {most:,}", path)
+    if name == "block_sizes" and isinstance(value, list) and sum(value) > MOST_LAYERS:
+        raise _bad_number(name, value, f"which is more than {MOST_LAYERS} layers", path)
+
+
+def _bad_number(name: str, value: Any, problem: str, path: Path) -> UserError:
+    return UserError(f"{name} is {str(value)[:60]}, {problem}.", path=path, hint=AGAIN)

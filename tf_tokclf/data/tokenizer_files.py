@@ -1,0 +1,310 @@
+"""The files of a tokenizer, checked before transformers sees them, and shown to it in a folder of their own.
+
+A tokenizer's settings may name files to read and copy (`vocab_file`), templates that are saved under names of their
+choice (`chat_template`) and code (`auto_map`). In `clean_tokenizer_folder` only the settings that describe how text is
+tokenized are left, beside the vocabulary files that transformers knows by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.data.json_text import read_json
+from tf_tokclf.data.model_config import AGAIN, model_config
+from tf_tokclf.errors import UserError
+
+TOKENIZER, SETTINGS, SPECIAL, ADDED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+# Vocabularies that convert to a fast tokenizer where there is no tokenizer.json.
+VOCABULARIES = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "bpe_encoder.bin",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.model",
+    "sentencepiece.bpe.model",
+)
+SPECIAL_TOKENS = frozenset(
+    [
+        "bos_token",
+        "eos_token",
+        "unk_token",
+        "sep_token",
+        "pad_token",
+        "cls_token",
+        "mask_token",
+        "additional_special_tokens",
+        "extra_special_tokens",
+        "added_tokens_decoder",
+    ]
+)
+# What describes how text is tokenized. All others are dropped: they name files, or are no part of tokenizing.
+KEPT = SPECIAL_TOKENS | frozenset(
+    [
+        "model_max_length",
+        "padding_side",
+        "truncation_side",
+        "do_lower_case",
+        "do_lowercase",
+        "strip_accents",
+        "tokenize_chinese_chars",
+        "clean_text",
+        "do_basic_tokenize",
+        "never_split",
+        "add_prefix_space",
+        "trim_offsets",
+        "clean_up_tokenization_spaces",
+        "keep_accents",
+        "remove_space",
+        "split_by_punct",
+        "wordpieces_prefix",
+        "errors",
+        "add_bos_token",
+        "add_eos_token",
+        "split_special_tokens",
+        "legacy",
+        "model_input_names",
+        "cls_token_box",
+        "sep_token_box",
+        "pad_token_box",
+        "pad_token_label",
+        "only_label_first_subword",
+    ]
+)
+# tokenizers 0.21 needs time that grows with the square of their number: 2 s for these.
+MOST_ADDED_TOKENS = 20_000
+LARGEST_FILE = 256 << 20
+LONGEST_TOKEN = 1_000
+MOST_STEPS, DEEPEST_STEP = 64, 16
+# How many times longer normalizing may make a text. One character becomes 18 in the worst case of Unicode (NFKC).
+MOST_GROWTH = 64
+LONGEST_WORD = 10_000
+# Regular expressions that transformers itself writes into tokenizer.json, and those of widely used tokenizers. Each one
+# takes time in proportion to the text.
+KNOWN_PATTERNS = frozenset(
+    (
+        " {2,}",
+        r"\s+",
+        r"\s",
+        r"\d",
+        r"\p{N}",
+        r"\p{N}{1,3}",
+        r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+""",
+        r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""",
+        r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"""
+        r"""| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+        r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"""
+        r"""| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+    )
+)
+UNTRUSTED = "Do not use this model unless you trust its author."
+
+
+@contextmanager
+def clean_tokenizer_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder with the tokenizer of `folder` and nothing else, for transformers to read.
+
+    Raises UserError for a tokenizer that would take without end to load or to use, or whose files lie elsewhere.
+    """
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-tokenizer-") as name:
+        clean = Path(name)
+        for file in (TOKENIZER, *VOCABULARIES):
+            if (folder / file).is_file():
+                _show(_checked_file(folder, file), clean / file)
+        if (clean / TOKENIZER).exists():
+            check_tokenizer_json(folder / TOKENIZER)
+        _write(clean / SETTINGS, _settings(folder))
+        for file in (SPECIAL, ADDED):
+            if (folder / file).is_file():
+                content = _mapping(_checked_file(folder, file))
+                _check_count(len(content), folder / file)
+                if file == SPECIAL:
+                    content = {key: value for key, value in content.items() if key in SPECIAL_TOKENS}
+                _write(clean / file, content)
+        yield clean
+
+
+def tokenizer_class_name(folder: Path) -> str:
+    """The name of the fast tokenizer's class: as the settings or config.json say, else by the model's type."""
+    # Tables of names; no class is imported by it.
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    slow_names, fast_names = (set(filter(None, names)) for names in zip(*TOKENIZER_MAPPING_NAMES.values()))
+    config = model_config(folder) if (folder / "config.json").is_file() else {}
+    by_type = TOKENIZER_MAPPING_NAMES.get(str(config.get("model_type")), (None, None))
+    given = _settings_of(folder).get("tokenizer_class") or config.get("tokenizer_class")
+    name = f"{str(given).removesuffix('Fast')}Fast" if given else by_type[1]
+    if name in fast_names:
+        return str(name)
+    slow = given if given in slow_names else None if given else by_type[0]
+    if (folder / TOKENIZER).is_file() and not slow:
+        return "PreTrainedTokenizerFast"
+    kind = str(given or slow or "the tokenizer")[:60]
+    raise UserError(
+        f"{kind} is a slow tokenizer, and only fast ones know which word a piece is from.",
+        path=folder,
+        hint="Choose a model that has a tokenizer.json.",
+    )
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json as it is; empty where there is none."""
+    return _mapping(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+
+
+def needs_own_code(folder: Path) -> bool:
+    """Whether the tokenizer's settings name Python code of its own."""
+    return bool(_settings_of(folder).get("auto_map"))
+
+
+def check_tokenizer_json(path: Path) -> None:
+    """Raise UserError for a tokenizer.json that takes without end to load or to use."""
+    content = _mapping(path)
+    added = content.get("added_tokens")
+    _check_count(len(added) if isinstance(added, list) else 0, path)
+    growth = 1.0
+    steps = [*_steps(content.get("normalizer"), path), *_steps(content.get("pre_tokenizer"), path)]
+    if len(steps) > MOST_STEPS:
+        raise _refused(f"has {len(steps)} steps of normalizing and splitting, more than {MOST_STEPS}", path)
+    for step in steps:
+        growth *= _growth(step, path)
+        if growth > MOST_GROWTH:
+            raise _refused(f"makes texts more than {MOST_GROWTH} times longer (normalizer)", path)
+    model = content.get("model")
+    longest = model.get("max_input_chars_per_word") if isinstance(model, dict) else None
+    if isinstance(longest, int) and longest > LONGEST_WORD:
+        raise _refused(f"has max_input_chars_per_word {longest:,}, more than {LONGEST_WORD:,}", path)
+
+
+def unknown_patterns(steps: Any) -> list[str]:
+    """The regular expressions in a normalizer or pre-tokenizer, given as plain values, that are in no list of ours."""
+    found = []
+    stack = [steps]
+    while stack:
+        step = stack.pop()
+        if isinstance(step, dict):
+            if isinstance(pattern := step.get("Regex"), str) and pattern not in KNOWN_PATTERNS:
+                found.append(pattern)
+            stack.extend(step.values())
+        elif isinstance(step, list):
+            stack.extend(step)
+    return found
+
+
+def patterns_of(path: Path) -> list[str]:
+    """The same of a tokenizer.json."""
+    content = _mapping(path)
+    return unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
+
+
+def _steps(value: Any, path: Path, depth: int = 0) -> list[dict[str, Any]]:
+    if depth > DEEPEST_STEP:
+        raise _refused("nests its normalizers or pre-tokenizers too deeply", path)
+    if not isinstance(value, dict):
+        return []
+    inner = [*_as_list(value.get("normalizers")), *_as_list(value.get("pretokenizers"))]
+    return [value, *(step for item in inner for step in _steps(item, path, depth + 1))]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _growth(step: dict[str, Any], path: Path) -> float:
+    """How many times longer a step can make a text."""
+    kind = step.get("type")
+    if kind == "Replace":
+        pattern = step.get("pattern")
+        text = pattern.get("String") if isinstance(pattern, dict) else None
+        content = step.get("content")
+        new = len(content) if isinstance(content, str) else 1
+        # A regular expression may match a single character, or the empty text before each one.
+        return max(1.0, new / len(text)) if isinstance(text, str) and text else 1.0 + new
+    if kind == "Prepend":
+        return 1.0 + len(str(step.get("prepend", "")))
+    if kind == "Precompiled":
+        return max(1.0, _longest_replacement(step.get("precompiled_charsmap"), path) / 4)
+    return 1.0
+
+
+def _longest_replacement(charsmap: Any, path: Path) -> int:
+    """The bytes of the longest text that SentencePiece's table of characters puts in a character's place.
+
+    The table is a length of four bytes, a trie of that length, and the texts, each ended by a zero byte.
+    """
+    if not isinstance(charsmap, str) or not charsmap:
+        return 0
+    try:
+        table = base64.b64decode(charsmap, validate=True)
+    except (binascii.Error, ValueError):
+        raise _refused("has a precompiled_charsmap that cannot be read", path) from None
+    texts = table[4 + int.from_bytes(table[:4], "little") :]
+    return max(map(len, texts.split(b"\0")), default=0)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What is kept of tokenizer_config.json."""
+    if not (folder / SETTINGS).is_file():
+        return {}
+    settings = _mapping(_checked_file(folder, SETTINGS))
+    kept = {key: value for key, value in settings.items() if key in KEPT}
+    for key in SPECIAL_TOKENS:
+        if isinstance(value := kept.get(key), dict | list):
+            _check_count(len(value), folder / SETTINGS)
+        elif isinstance(value, str) and len(value) > LONGEST_TOKEN:
+            raise _refused(f"has a {key} of {len(value):,} characters", folder / SETTINGS)
+    return kept
+
+
+def _check_count(n_tokens: int, path: Path) -> None:
+    if n_tokens > MOST_ADDED_TOKENS:
+        raise _refused(f"adds {n_tokens:,} tokens to the vocabulary, more than {MOST_ADDED_TOKENS:,}", path)
+
+
+def _checked_file(folder: Path, name: str) -> Path:
+    """A file of the folder, where it really lies. Links out of the folder are refused, but for the Hub's cache."""
+    path = folder / name
+    real, root = path.resolve(), folder.resolve()
+    # In the Hub's cache, models--X/snapshots/REVISION/FILE is a link to models--X/blobs/HASH.
+    if root != real.parent and real.parent != root.parent.parent / "blobs" and not real.is_relative_to(root):
+        hint = "Copy the file into the folder."
+        raise _refused(f"is a link to {real}, outside of the model's folder", path, hint=hint)
+    if real.stat().st_size > LARGEST_FILE:
+        raise _refused(f"is larger than {LARGEST_FILE >> 20} MB", path)
+    return real
+
+
+def _show(source: Path, target: Path) -> None:
+    try:
+        target.symlink_to(source)
+    except OSError:  # links need rights of their own on Windows
+        shutil.copyfile(source, target)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    content = read_json(path, hint=AGAIN)
+    if not isinstance(content, dict):
+        raise UserError("is not a mapping.", path=path, hint=AGAIN)
+    return content
+
+
+def _refused(problem: str, path: Path, *, hint: str = UNTRUSTED) -> UserError:
+    return UserError(f"{problem}.", path=path, hint=hint)

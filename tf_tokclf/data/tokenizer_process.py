@@ -1,0 +1,168 @@
+"""A tokenizer in a process of its own, which is killed when it takes too long.
+
+A regular expression from a stranger can need time that doubles with each character, and no call into the tokenizers
+library can be interrupted. Tokenizers with expressions that are not known to be harmless therefore work in a child
+process. Parent and child exchange lines of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Queue
+from typing import IO, Any
+
+from tf_tokclf.errors import UserError
+
+START_LIMIT_S = 120.0
+LOAD_LIMIT_S = 10.0
+# What is slower than this many characters a second is not merely a slow machine: 1 % of what tokenizers usually do.
+CHARACTERS_PER_SECOND = 10_000
+HINT = "Do not use this model unless you trust its author."
+
+
+class TokenizerProcess:
+    """Tokenizes words in a child process. Any number of threads may ask it, one after the other."""
+
+    def __init__(self, definition: str, pattern: str, *, place: str | Path) -> None:
+        """definition: the tokenizer as JSON. pattern: the expression to name where time runs out. place: its file."""
+        self._definition = definition
+        self._pattern = pattern
+        self._place = place
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+
+    def __call__(self, words: Sequence[str], *, add_special_tokens: bool = False) -> list[list[int]]:
+        """The ids of each word's pieces. Raises UserError when the child takes too long or fails."""
+        with self._lock:
+            if self._child is None:
+                self._child = _Child(["encode"], self._pattern, self._place)
+                self._ask({"definition": self._definition}, LOAD_LIMIT_S)
+            limit_s = LOAD_LIMIT_S + sum(map(len, words)) / CHARACTERS_PER_SECOND
+            ids: list[list[int]] = self._ask({"words": list(words), "special": add_special_tokens}, limit_s)
+            return ids
+
+    def _ask(self, request: dict[str, Any], limit_s: float) -> Any:
+        assert self._child is not None
+        try:
+            return self._child.ask(request, limit_s)
+        except UserError:
+            # The next request gets a new child.
+            self._child = None
+            raise
+
+    @staticmethod
+    def try_loading(folder: Path, class_name: str, pattern: str, *, place: Path) -> None:
+        """Have a child load the tokenizer in `folder` as transformers does. Raises UserError when it takes too long."""
+        child = _Child(["load"], pattern, place)
+        try:
+            child.ask({"folder": str(folder), "class": class_name}, LOAD_LIMIT_S)
+        finally:
+            child.kill()
+
+
+class _Child:
+    """The child process and the thread that reads its answers."""
+
+    def __init__(self, args: list[str], pattern: str, place: str | Path) -> None:
+        self._pattern, self._place = pattern, place
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._answers: Queue[bytes] = Queue()
+        assert self._process.stdout is not None
+        threading.Thread(target=_pass_on, args=(self._process.stdout, self._answers), daemon=True).start()
+        self._finalizer = weakref.finalize(self, _end, self._process)
+        self._answer(START_LIMIT_S)
+
+    def ask(self, request: dict[str, Any], limit_s: float) -> Any:
+        """The answer to a request. Raises UserError, with the child killed, where there is none in time."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._failure("ended") from error
+        return self._answer(limit_s)
+
+    def kill(self) -> None:
+        """End the child."""
+        self._finalizer()
+
+    def _answer(self, limit_s: float) -> Any:
+        try:
+            line = self._answers.get(timeout=limit_s)
+        except Empty:
+            raise self._failure(f"did not end within {limit_s:.0f} s") from None
+        if not line:
+            raise self._failure("ended its process")
+        answer = json.loads(line)
+        if "problem" in answer:
+            raise self._failure(f"failed ({answer['problem']})")
+        return answer["result"]
+
+    def _failure(self, what: str) -> UserError:
+        self.kill()
+        return UserError(f"tokenizing with the expression {self._pattern[:80]!r} {what}.", path=self._place, hint=HINT)
+
+
+def _pass_on(source: IO[bytes], answers: Queue[bytes]) -> None:
+    for line in source:
+        answers.put(line)
+    answers.put(b"")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was not written yet
+                pipe.close()
+    process.wait()
+
+
+def _serve() -> None:
+    """The child: answer requests until the parent closes its end."""
+    from tokenizers import Tokenizer
+
+    if sys.argv[1] == "load":
+        import transformers
+    answer({"result": "ready"})
+    tokenizer: Any = None
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        try:
+            if "folder" in request:
+                getattr(transformers, request["class"]).from_pretrained(request["folder"])
+                answer({"result": "loaded"})
+            elif "definition" in request:
+                tokenizer = Tokenizer.from_str(request["definition"])
+                answer({"result": "loaded"})
+            else:
+                encodings = tokenizer.encode_batch(
+                    [[word] for word in request["words"]],
+                    is_pretokenized=True,
+                    add_special_tokens=request["special"],
+                )
+                answer({"result": [encoding.ids for encoding in encodings]})
+        except BaseException as error:  # panics of Rust are no Exception
+            answer({"problem": (str(error) or type(error).__name__).splitlines()[0][:200]})
+
+
+def answer(value: dict[str, Any]) -> None:
+    """Send one answer to the parent."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,169 @@
+"""The files that hold a model's weights, read tensor by tensor: names, shapes and values, whatever the layout.
+
+`model.safetensors` (also in shards) and `tf_model.h5`. PyTorch's layout names tensors `bert.encoder.layer.0...weight`,
+Keras' names them `bert/encoder/layer_._0/...kernel:0`. Only files of the folder itself are opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from tf_tokclf.data.json_text import read_json
+from tf_tokclf.errors import UserError, first_line
+
+SAFETENSORS, INDEX, H5 = "model.safetensors", "model.safetensors.index.json", "tf_model.h5"
+# In the order of preference; what they share is that they are read without torch.
+READABLE_WEIGHTS = (SAFETENSORS, INDEX, H5)
+MOST_SHARDS = 1_000
+AGAIN = "Fetch or save the weights again."
+UNTRUSTED = "Do not use this model unless you trust its author."
+
+Layout = Literal["pytorch", "keras"]
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """Open files of weights.
+
+    path: the file, or the index of several. files: all that hold tensors. layout: how tensors are named and which way
+    round their matrices are. shapes: by the name of the tensor.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    layout: Layout
+    shapes: Mapping[str, tuple[int, ...]]
+    _sources: Mapping[str, Any]
+
+    @property
+    def config(self) -> Path:
+        """The configuration beside the weights."""
+        return self.path.with_name("config.json")
+
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers all tensors hold."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def array(self, name: str) -> np.ndarray:
+        """The values of a tensor."""
+        try:
+            return _values(self._sources[name], name)
+        except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
+            raise UserError(f"{name} cannot be read: {first_line(error)}.", path=self.path, hint=AGAIN) from error
+
+
+@contextmanager
+def open_weights(folder: Path) -> Iterator[WeightFiles]:
+    """The weights in a model folder: `model.safetensors`, its shards, or `tf_model.h5`, the first that is there.
+
+    Raises UserError for files that are damaged, and for those that lead to other files.
+    """
+    with ExitStack() as stack:
+        if (folder / SAFETENSORS).is_file():
+            yield _safetensors(folder / SAFETENSORS, [folder / SAFETENSORS], stack)
+        elif (folder / INDEX).is_file():
+            yield _safetensors(folder / INDEX, _shards(folder / INDEX), stack)
+        else:
+            yield _h5(folder / H5, stack)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that `open_weights` opens, without opening them. Raises UserError for an index that is not in order."""
+    if (folder / SAFETENSORS).is_file():
+        return [folder / SAFETENSORS]
+    if (folder / INDEX).is_file():
+        return _shards(folder / INDEX)
+    return [folder / H5] if (folder / H5).is_file() else []
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that an index names, each once. They have to lie beside it."""
+    content = read_json(index, hint=AGAIN)
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UserError("has no weight_map.", path=index, hint=AGAIN)
+    names = list(dict.fromkeys(str(name) for name in weight_map.values()))
+    if len(names) > MOST_SHARDS:
+        raise UserError(f"names {len(names):,} files, more than {MOST_SHARDS:,}.", path=index, hint=AGAIN)
+    for name in names:
+        if name != Path(name).name or "\\" in name or not name.endswith(".safetensors"):
+            raise UserError(
+                f"names the file {name[:100]!r}, which is not a .safetensors file beside it.",
+                path=index,
+                hint=UNTRUSTED,
+            )
+        if not (index.parent / name).is_file():
+            raise UserError(f"names {name[:100]}, which is not there.", path=index, hint=AGAIN)
+    return [index.parent / name for name in names]
+
+
+def _safetensors(path: Path, files: list[Path], stack: ExitStack) -> WeightFiles:
+    shapes: dict[str, tuple[int, ...]] = {}
+    sources: dict[str, Any] = {}
+    for file in files:
+        try:
+            opened = stack.enter_context(safe_open(file, framework="numpy"))
+            for name in list(opened.keys()):
+                shapes[name] = tuple(opened.get_slice(name).get_shape())
+                sources[name] = opened
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UserError(f"is damaged: {first_line(error)}.", path=file, hint=AGAIN) from error
+    # The layout is what the names say: not every tool writes the mark ("format") that transformers asks for.
+    keras = bool(shapes) and all("/" in name for name in shapes)
+    return WeightFiles(path, tuple(files), "keras" if keras else "pytorch", shapes, sources)
+
+
+def _h5(path: Path, stack: ExitStack) -> WeightFiles:
+    import h5py
+
+    datasets: dict[str, Any] = {}
+    try:
+        file = stack.enter_context(h5py.File(path, "r"))
+        _collect(file, path, datasets)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"is damaged: {first_line(error)}.", path=path, hint=AGAIN) from error
+    # The first part of a name is the layer's group, the second the name of the model that was saved.
+    named = {"/".join(name.split("/")[2:]): dataset for name, dataset in datasets.items() if name.count("/") > 1}
+    shapes = {name: tuple(dataset.shape) for name, dataset in named.items()}
+    return WeightFiles(path, (path,), "keras", shapes, named)
+
+
+def _collect(group: Any, path: Path, found: dict[str, Any], prefix: str = "") -> None:
+    """Every data set under `group` by its path. Raises UserError where one lies elsewhere."""
+    import h5py
+
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise _leads_elsewhere(prefix + name, path)
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            if prefix.count("/") > 100:
+                raise UserError("is nested too deeply.", path=path, hint=AGAIN)
+            _collect(item, path, found, f"{prefix}{name}/")
+        elif isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise _leads_elsewhere(prefix + name, path)
+            if item.nbytes > path.stat().st_size:
+                raise UserError(f"{prefix}{name} is larger than the file.", path=path, hint=AGAIN)
+            found[prefix + name] = item
+
+
+def _leads_elsewhere(name: str, path: Path) -> UserError:
+    return UserError(f"{name[:100]} is a link to another place.", path=path, hint=UNTRUSTED)
+
+
+def _values(source: Any, name: str) -> np.ndarray:
+    array = source.get_tensor(name) if hasattr(source, "get_tensor") else np.asarray(source)
+    # Whole numbers and 8-bit floats are of quantised models: without their scales they mean nothing.
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+        raise ValueError(f"its numbers are {array.dtype}, not 16, 32 or 64-bit floats")
+    return array

@@ -1,0 +1,156 @@
+"""Weights from files into a model, every one of them accounted for: what is missing, left over or of another size."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
+
+from tf_tokclf.data.weight_files import WeightFiles
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import keras, tf
+
+TOGETHER = "config.json and weights have to belong together: fetch or save the model again."
+# No part of token classification, or computed and not learnt.
+IRRELEVANT = re.compile(r"(^|[./])(pooler|position_ids|token_type_ids|inv_freq)([./:]|$)")
+HEAD = re.compile(r"^classifier([./]|$)")
+NAMES_BEFORE_2019 = {"gamma": "weight", "beta": "bias"}
+# Parts of encoders, should one stand outside of the prefix that the others have.
+ENCODER_PARTS = ("embeddings", "encoder", "layer", "layers", "transformer", "decoder")
+# Variables of a model that are not in its file: a new head, a pooler, the state of dropout in each layer.
+SPARE_VARIABLES = 64
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """Where file and model differ. missing: weights that only the model has. unused: tensors that only the file has."""
+
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unused)
+
+    def __str__(self) -> str:
+        said = [
+            f"{len(names)} {what}, such as {names[0]}"
+            for names, what in (
+                (self.missing, "weights of the model are not in its file"),
+                (self.unused, "tensors of the file are not used by the model"),
+            )
+            if names
+        ]
+        return "; ".join(said)
+
+
+def put_weights(model: keras.Model, files: WeightFiles, *, head: bool) -> Unmatched:
+    """Give `model` the weights in `files`, and return what does not match.
+
+    head: take the classifier's head from the file too. Without it, the heads of other tasks do not count as unused.
+    Raises UserError for a tensor of another shape.
+    """
+    by_name = {_current_name(name): name for name in files.shapes}
+    prefix = model.base_model_prefix
+    in_pytorch = files.layout == "pytorch"
+    has_prefix = any(name.startswith(prefix + ".") for name in by_name)
+    unused, missing = set(by_name), []
+    for weight in [*model.trainable_weights, *model.non_trainable_weights]:
+        names, transpose = _names_in_file(model, weight, files, strip=in_pytorch and not has_prefix)
+        if not head and HEAD.search(names[0]):
+            continue
+        name = next((name for name in names if name in by_name), None)
+        if name is None:
+            missing.append(names[0])
+            continue
+        unused.discard(name)
+        weight.assign(_fitting(files.array(by_name[name]), transpose, weight, by_name[name], files))
+    ignored = [IRRELEVANT, *map(re.compile, getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ())]
+    if not head:
+        unused -= {name for name in unused if _is_other_head(name, prefix, has_prefix=has_prefix or not in_pytorch)}
+    return Unmatched(
+        tuple(name for name in missing if not IRRELEVANT.search(name)),
+        tuple(sorted(name for name in unused if not any(pattern.search(name) for pattern in ignored))),
+    )
+
+
+@contextmanager
+def limited_weights(files: WeightFiles, *, n_labels: int) -> Iterator[None]:
+    """Raise UserError as soon as a model that is built here asks for more weights than `files` can hold.
+
+    The check comes before memory for a weight is allocated. n_labels: the labels of a head that the file may lack.
+    """
+    n_bytes = sum(file.stat().st_size for file in files.files)
+    width = max((size for shape in files.shapes.values() for size in shape), default=1)
+    # A pooler, of the square of the model's width, may come on top; the head has a row for each label.
+    numbers = min(files.n_numbers, n_bytes) + max(files.n_numbers, 1 << 20) + n_labels * (width + 1)
+    variables = 2 * len(files.shapes) + SPARE_VARIABLES
+
+    def counted(next_creator: Any, **options: Any) -> Any:
+        nonlocal numbers, variables
+        shape = options.get("shape")
+        if shape is not None:
+            numbers -= math.prod(size or 1 for size in tf.TensorShape(shape).as_list())
+            variables -= 1
+        if numbers < 0 or variables < 0:
+            raise UserError("asks for more weights than the file holds.", path=files.config, hint=TOGETHER)
+        return next_creator(**options)
+
+    with tf.variable_creator_scope(counted):
+        yield
+
+
+def _current_name(name: str) -> str:
+    """A tensor's name as transformers has spelled it since 2019.
+
+    >>> _current_name("bert.embeddings.LayerNorm.gamma")
+    'bert.embeddings.LayerNorm.weight'
+    """
+    stem, _, last = name.rpartition(".")
+    return f"{stem}.{NAMES_BEFORE_2019[last]}" if last in NAMES_BEFORE_2019 else name
+
+
+def _names_in_file(model: keras.Model, weight: Any, files: WeightFiles, *, strip: bool) -> tuple[tuple[str, ...], Any]:
+    """The names that a weight may have in the file, the preferred one first, and how its matrix is turned there."""
+    if files.layout == "keras":
+        name = weight.name.split("/", 1)[1]
+        # Embeddings were once called after the method that made them.
+        return (name, name.removesuffix("embeddings:0") + "weight:0"), None
+    name, transpose = convert_tf_weight_name_to_pt_weight_name(
+        weight.name,
+        start_prefix_to_remove=f"{model.base_model_prefix}." if strip else "",
+        tf_weight_shape=weight.shape,
+    )
+    rename = getattr(model, "tf_to_pt_weight_rename", None)
+    return tuple(rename(name)) if rename else (name,), transpose
+
+
+def _fitting(array: np.ndarray, transpose: Any, weight: Any, name: str, files: WeightFiles) -> np.ndarray:
+    """`array` in the layout of `weight`: its matrix turned where PyTorch has it the other way round."""
+    turned = array if transpose is None else apply_transpose(transpose, array)
+    shape = tuple(weight.shape)
+    # The two differ in axes of length 1 only, as convolutions have them.
+    if [size for size in turned.shape if size != 1] != [size for size in shape if size != 1]:
+        described = (
+            shape if transpose is None else apply_transpose(transpose, np.broadcast_to(0, shape), pt_to_tf=False).shape
+        )
+        problem = f"{name} is {_times(array.shape)} in the file, and config.json describes {_times(described)}."
+        raise UserError(problem, path=files.path, hint=TOGETHER)
+    return np.asarray(turned.reshape(shape), dtype=weight.dtype.as_numpy_dtype)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "one number"
+
+
+def _is_other_head(name: str, prefix: str, *, has_prefix: bool) -> bool:
+    """Whether a tensor belongs to a head, of pretraining or of another task, and not to the encoder."""
+    if has_prefix:
+        first = re.split(r"[./]", name, maxsplit=1)[0]
+        return first not in (prefix, *ENCODER_PARTS)
+    return bool(HEAD.search(name))
