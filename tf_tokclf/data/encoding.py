@@ -119,6 +119,8 @@ class Encoder:
         self._n_embeddings = n_embeddings
         self._store = PieceStore(tokenizer)
         self._before, self._after = special_pieces(tokenizer)
+        # The id that batches are padded with reaches the embeddings too.
+        self._check_ids(np.array([tokenizer.pad_token_id or 0]))
         self._capacity = check_window(reading.max_length, reading.overlap, len(self._before) + len(self._after))
 
     def windows(self, sentences: Sequence[Sequence[str]], documents: Sequence[str | None] | None = None) -> Windows:
@@ -144,16 +146,20 @@ class Encoder:
         source = ranges(first_piece, shown)
         target = ranges(starts[:-1] + len(self._before), shown)
         ids[target] = pieces.ids[source]
-        if self._n_embeddings is not None and len(ids) and (largest := int(ids.max())) >= self._n_embeddings:
-            raise UserError(
-                f"the tokenizer gives a piece number {largest}, and the model's vocabulary has {self._n_embeddings}.",
-                hint="Tokenizer and weights do not belong together: fetch or save the model again.",
-            )
+        self._check_ids(ids)
         word_of_piece = np.repeat(np.arange(len(words)), pieces.n_pieces)[source]
         owned = (word_of_piece >= np.repeat(plan.own_first, shown)) & (word_of_piece < np.repeat(plan.own_last, shown))
         within = word_of_piece - np.repeat(sentence_starts[plan.sentence], shown)
         word[target] = np.where(owned, within, -1)
         return Windows(starts, ids, word, plan.sentence, pieces.n_pieces)
+
+    def _check_ids(self, ids: np.ndarray) -> None:
+        """Raise UserError for the id of a piece that the model has no embedding for."""
+        if self._n_embeddings is not None and len(ids) and (largest := int(ids.max())) >= self._n_embeddings:
+            raise UserError(
+                f"the tokenizer gives a piece number {largest}, and the model's vocabulary has {self._n_embeddings}.",
+                hint="Tokenizer and weights do not belong together: fetch or save the model again.",
+            )
 
     def _fill(self, starts: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows with their special pieces in place."""

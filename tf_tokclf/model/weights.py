@@ -38,14 +38,19 @@ class Unmatched:
         return bool(self.missing or self.unused)
 
     def __str__(self) -> str:
-        said = [
-            f"{len(names)} {what}, such as {names[0]}"
-            for names, what in (
-                (self.missing, "weights of the model are not in its file"),
-                (self.unused, "tensors of the file are not used by the model"),
-            )
-            if names
-        ]
+        said = []
+        for names, one, several in (
+            (self.missing, "weight of the model is not in its file", "weights of the model are not in its file"),
+            (
+                self.unused,
+                "tensor of the file is not used by the model",
+                "tensors of the file are not used by the model",
+            ),
+        ):
+            if len(names) == 1:
+                said.append(f"1 {one}: {names[0]}")
+            elif names:
+                said.append(f"{len(names)} {several}, such as {names[0]}")
         return "; ".join(said)
 
 

@@ -1,0 +1,639 @@
+"""Model folders from strangers: no code runs, nothing is written elsewhere, nothing is guessed, nothing hangs."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from safetensors.numpy import load_file, save_file
+
+from tests.encoders import make_bert, make_roberta
+from tf_tokclf.cli.main import cli
+from tf_tokclf.data.model_config import MOST_LABELS
+from tf_tokclf.data.pieces import PieceStore
+from tf_tokclf.data.tokenizer_files import MOST_ADDED_TOKENS
+from tf_tokclf.data.tokenizers import load_tokenizer, save_tokenizer
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import transformers
+from tf_tokclf.model.loading import load_classifier, new_classifier
+from tf_tokclf.model.precision import Precision
+
+ROOT = Path(__file__).parents[2]
+FLOAT32 = Precision("float32", "test")
+CODE = "import pathlib\npathlib.Path(__file__).with_name('RUN').touch()\nclass Model: pass\n"
+AUTO_MAP = dict.fromkeys(("AutoConfig", "AutoTokenizer", "TFAutoModelForTokenClassification"), "canary.Model")
+
+
+@pytest.fixture
+def model(tiny_classifier: Path, tmp_path: Path) -> Path:
+    """A copy of a classifier, with a module in it that leaves a file RUN beside itself when it is imported."""
+    folder = tmp_path / "stranger" / "model"
+    shutil.copytree(tiny_classifier, folder)
+    (folder / "canary.py").write_text(CODE, encoding="utf-8")
+    return folder
+
+
+def change(path: Path, **values: Any) -> None:
+    """Set keys of a JSON file; None removes one."""
+    content = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}), encoding="utf-8")
+
+
+def run(*args: str | Path, text: str = "ada visited london\n") -> Result:
+    return CliRunner().invoke(cli, list(map(str, args)), input=text)
+
+
+def assert_refused(result: Result, *parts: str) -> None:
+    """One message with these parts, exit code 2."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    message = result.stderr.split("Error: ", 1)[1]
+    for part in parts:
+        assert part in message, message
+    assert len(message) < 1000
+
+
+def every_command(model: Path, tmp_path: Path, conll: str) -> list[list[str]]:
+    """The commands that load a model from a folder."""
+    here, out = str(model), str(tmp_path / "out")
+    fit = ["fit", "--train-file", conll, "--model-name-or-path", here, "--output-dir", out]
+    return [
+        ["predict", here],
+        ["evaluate", here, "--file", conll],
+        ["export", here, "--format", "savedmodel", "--file", conll, "--output", out],
+        fit,
+        [*fit, "--dry-run"],
+        ["inspect", conll, "--model-name-or-path", here],
+        ["serve", here, "--port", "0"],
+    ]
+
+
+def code_in_a_nested_model(model: Path) -> None:
+    nested = {"model_type": "not-known", "_name_or_path": str(model), "auto_map": AUTO_MAP}
+    change(model / "config.json", model_type="lightglue", trust_remote_code=True, keypoint_detector_config=nested)
+
+
+def code_in_a_nested_model_of_a_known_type(model: Path) -> None:
+    change(model / "config.json", text_config={"model_type": "x", "_name_or_path": str(model), "auto_map": AUTO_MAP})
+
+
+def trust_asked_for_by_the_model(model: Path) -> None:
+    change(model / "config.json", trust_remote_code=True, auto_map=AUTO_MAP)
+
+
+def a_type_of_its_own(model: Path) -> None:
+    change(model / "config.json", model_type="theirs", auto_map=AUTO_MAP)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        code_in_a_nested_model,
+        code_in_a_nested_model_of_a_known_type,
+        trust_asked_for_by_the_model,
+        a_type_of_its_own,
+    ],
+)
+def test_no_command_runs_code_of_a_model(
+    attack: Callable[[Path], None], model: Path, tmp_path: Path, conll_files: dict[str, str]
+):
+    attack(model)
+    for args in every_command(model, tmp_path, conll_files["train_file"]):
+        assert_refused(run(*args), "config.json")
+        assert not (model / "RUN").exists(), args
+        assert "canary" not in sys.modules
+
+
+def test_code_beside_a_built_in_type_is_left_alone(model: Path):
+    """The built-in class is used, as for models that bring code for another task."""
+    before = run("predict", model).stdout
+    change(model / "config.json", auto_map=AUTO_MAP)
+    change(model / "tokenizer_config.json", auto_map={"AutoTokenizer": ["canary.Model", "canary.Model"]})
+    assert run("predict", model).stdout == before
+    assert not (model / "RUN").exists()
+
+
+def test_trusted_code_runs(model: Path):
+    """The same folder, trusted: its module is imported, and what it lacks is a message."""
+    a_type_of_its_own(model)
+    result = run("predict", model, "--trust-remote-code")
+    assert result.exit_code == 2
+    assert "cannot be loaded" in result.stderr
+
+
+def test_models_configurations_and_tokenizers_have_one_way_in():
+    """`from_pretrained` and its relatives stand in the functions that check, and nowhere else in the package."""
+    found = set()
+    for path in sorted((ROOT / "tf_tokclf").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Attribute) and node.attr in ("from_pretrained", "pipeline", "cached_file"):
+                    found.add((path.relative_to(ROOT / "tf_tokclf").as_posix(), function.name))
+    assert found == {
+        ("data/tokenizer_process.py", "_serve"),  # a child that loads what was checked, to see whether it ends
+        ("data/tokenizers.py", "_from_folder"),
+        ("model/loading.py", "_loaded_by_its_code"),
+    }
+
+
+def test_the_model_types_are_those_of_transformers():
+    from transformers.models.auto.modeling_tf_auto import TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
+
+    from tf_tokclf.data.model_config import MODEL_TYPES
+
+    assert set(TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES) == MODEL_TYPES
+
+
+def test_every_setting_of_a_tokenizer_is_known():
+    """Each argument of the tokenizers of these types is kept, or names a file."""
+    import inspect
+
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    from tf_tokclf.data.model_config import MODEL_TYPES
+    from tf_tokclf.data.tokenizer_files import KEPT
+
+    files = {"vocab_file", "merges_file", "tokenizer_file", "self", "kwargs"}
+    for model_type in MODEL_TYPES:
+        if (name := TOKENIZER_MAPPING_NAMES[model_type][1]) is not None:
+            arguments = set(inspect.signature(getattr(transformers, name).__init__).parameters)
+            assert not arguments - KEPT - files, name
+
+
+# Files of tokenizers
+
+
+def listing(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+CHAT_TEMPLATE = [{"name": "../../x", "template": "owned"}, {"name": "default", "template": "y"}]
+
+
+def test_a_chat_template_writes_no_file(model: Path, tmp_path: Path):
+    change(model / "tokenizer_config.json", chat_template=CHAT_TEMPLATE)
+    target = tmp_path / "a" / "b" / "target"
+    target.mkdir(parents=True)
+    before = listing(tmp_path)
+    save_tokenizer(load_tokenizer(model), target)
+    assert listing(tmp_path) - before == {
+        f"a/b/target/{name}" for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+    }
+    assert "owned" not in "".join(path.read_text(encoding="utf-8") for path in target.iterdir())
+
+
+def test_a_chat_template_of_ones_own_tokenizer_writes_no_file_either(tiny_bert: Path, tmp_path: Path):
+    """A tokenizer that was loaded elsewhere, as a program with the Keras callback has it."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_bert)
+    tokenizer.chat_template = {"../../x": "owned", "default": "y"}
+    target = tmp_path / "a" / "b" / "target"
+    target.mkdir(parents=True)
+    save_tokenizer(tokenizer, target)
+    assert not list(tmp_path.rglob("*x.jinja*"))
+    assert tokenizer.chat_template["default"] == "y"
+
+
+@pytest.mark.parametrize("key", ["vocab_file", "sp_model", "merges_file", "tokenizer_file", "fast_tokenizer_files"])
+def test_a_path_among_a_tokenizers_settings_is_not_followed(key: str, model: Path, tmp_path: Path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsecret-of-mine\n", encoding="utf-8")
+    before = load_tokenizer(model)("ada visited london")["input_ids"]
+    change(model / "tokenizer_config.json", **{key: [str(secret)] if key.endswith("files") else str(secret)})
+    tokenizer = load_tokenizer(model)
+    assert tokenizer("ada visited london")["input_ids"] == before
+    (tmp_path / "target").mkdir()
+    save_tokenizer(tokenizer, tmp_path / "target")
+    assert "secret" not in "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "target").iterdir())
+
+
+def test_a_vocabulary_that_is_a_link_to_elsewhere_is_refused(model: Path, tmp_path: Path):
+    (tmp_path / "secret.txt").write_text("secret\n", encoding="utf-8")
+    (model / "tokenizer.json").unlink()
+    (model / "vocab.txt").symlink_to(tmp_path / "secret.txt")
+    assert_refused(run("predict", model), "vocab.txt: is a link to", "Copy the file into the folder")
+
+
+def test_the_links_of_the_hubs_cache_are_followed(tiny_classifier: Path, tmp_path: Path):
+    """There a snapshot's files are links to blobs, named by their hashes."""
+    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "abc"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for number, path in enumerate(tiny_classifier.iterdir()):
+        shutil.copy(path, blobs / f"{number}")
+        (snapshot / path.name).symlink_to(Path("../../blobs") / f"{number}")
+    assert run("predict", snapshot).stdout == run("predict", tiny_classifier).stdout
+
+
+def test_a_saved_tokenizer_is_the_one_that_was_loaded(tmp_path: Path, tiny_bert: Path, tiny_roberta: Path):
+    """By class, settings and pieces, for a WordPiece and a byte-level tokenizer."""
+    for folder in (tiny_bert, tiny_roberta):
+        tokenizer = load_tokenizer(folder)
+        target = tmp_path / folder.name
+        target.mkdir()
+        save_tokenizer(tokenizer, target)
+        shutil.copy(folder / "config.json", target)
+        again = transformers.AutoTokenizer.from_pretrained(target)
+        words = ["ada", "visited", "London", "x9#"]
+        assert type(again) is type(tokenizer)
+        assert again(words, is_split_into_words=True).input_ids == tokenizer(words, is_split_into_words=True).input_ids
+        assert again.model_max_length == tokenizer.model_max_length
+
+
+# Weights: all of them, or an error
+
+
+def change_weights(folder: Path, edit: Callable[[dict[str, np.ndarray]], None], **metadata: str) -> None:
+    arrays = dict(load_file(folder / "model.safetensors"))
+    edit(arrays)
+    save_file(arrays, folder / "model.safetensors", metadata=metadata or {"format": "pt"})
+
+
+def drop(*names: str) -> Callable[[dict[str, np.ndarray]], None]:
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        for name in [name for name in arrays if name.startswith(names)]:
+            del arrays[name]
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("classifier",), "2 weights of the model are not in its file, such as classifier."),
+        (("classifier.bias",), "1 weight of the model is not in its file: classifier.bias"),
+        (("bert.encoder.layer.1",), "16 weights of the model are not in its file, such as bert.encoder.layer.1."),
+        (("bert.encoder.layer.0.output.dense.bias",), "bert.encoder.layer.0.output.dense.bias"),
+        (("bert.embeddings.LayerNorm.weight",), "bert.embeddings.LayerNorm.weight"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_classifier_without_some_weights_is_refused(
+    command: str, names: tuple[str, ...], named: str, model: Path, conll_files: dict[str, str]
+):
+    change_weights(model, drop(*names))
+    args = ["--file", conll_files["test_file"]] if command == "evaluate" else []
+    assert_refused(run(command, model, *args), "do not match config.json", named)
+
+
+def test_a_classifier_with_more_weights_than_it_uses_is_refused(model: Path):
+    change_weights(model, lambda arrays: arrays.update({"crf.transitions": np.zeros((5, 5), np.float32)}))
+    assert_refused(run("predict", model), "1 tensor of the file is not used by the model: crf.transitions")
+
+
+@pytest.mark.parametrize(("n_layers", "part"), [(1, "are not used by the model"), (3, "are not in its file")])
+def test_another_number_of_layers_than_the_file_has_is_refused(n_layers: int, part: str, model: Path):
+    change(model / "config.json", num_hidden_layers=n_layers)
+    assert_refused(run("predict", model), part, "bert.encoder.layer.")
+
+
+@pytest.mark.parametrize("n_layers", [-1, 0, 10**6, 1.5, "2", True])
+def test_a_number_of_layers_that_is_none_is_refused(n_layers: Any, model: Path):
+    change(model / "config.json", num_hidden_layers=n_layers)
+    assert_refused(run("predict", model), "config.json: num_hidden_layers is")
+
+
+def test_a_pooler_may_be_there_or_not(model: Path):
+    before = run("predict", model).stdout
+    pooler = {"bert.pooler.dense.weight": np.zeros((32, 32), np.float32), "bert.embeddings.position_ids": np.arange(64)}
+    change_weights(model, lambda arrays: arrays.update(pooler))
+    assert run("predict", model).stdout == before
+
+
+def encoder_with(tmp_path: Path, edit: Callable[[dict[str, np.ndarray]], None], **changes: Any) -> Path:
+    folder = make_bert(tmp_path / "encoder", ["ada"])
+    change_weights(folder, edit)
+    change(folder / "config.json", **changes)
+    return folder
+
+
+def test_an_encoder_may_bring_heads_and_lack_its_own(tmp_path: Path):
+    """As pretrained encoders and classifiers of whole sentences do."""
+
+    def edit(arrays: dict[str, np.ndarray]) -> None:
+        for name in list(arrays):
+            arrays[f"bert.{name}" if not name.startswith("bert.") else name] = arrays.pop(name)
+        arrays["cls.predictions.bias"] = np.zeros(9, np.float32)
+        arrays["classifier.weight"] = np.full((3, 32), 7, np.float32)
+
+    model = new_classifier(encoder_with(tmp_path, edit), ["O", "B-X", "I-X"], precision=FLOAT32)
+    # Not the head of that other task, though it has as many rows.
+    assert np.abs(model.classifier.kernel.numpy()).max() < 1
+
+
+def test_an_encoder_that_does_not_match_its_file_is_refused_unless_allowed(
+    tmp_path: Path, conll_files: dict[str, str], caplog: pytest.LogCaptureFixture
+):
+    encoder = encoder_with(tmp_path, drop("bert.encoder.layer.1", "encoder.layer.1"))
+    args = ["fit", "--train-file", conll_files["train_file"], "--model-name-or-path", encoder, "--output-dir"]
+    assert_refused(run(*args, tmp_path / "run"), "encoder.layer.1.", "--allow-incomplete-weights")
+    logging.getLogger("tf_tokclf").handlers.clear()
+    logging.getLogger("tf_tokclf").propagate = True
+    with caplog.at_level("WARNING", logger="tf_tokclf"):
+        new_classifier(encoder, ["O", "B-X"], precision=FLOAT32, allow_incomplete_weights=True)
+    assert "16 weights of the model are not in its file" in caplog.text
+
+
+def test_an_encoder_with_fewer_layers_than_its_file_is_refused(tmp_path: Path):
+    encoder = encoder_with(tmp_path, lambda arrays: None, num_hidden_layers=1)
+    with pytest.raises(UserError, match="16 tensors of the file are not used by the model"):
+        new_classifier(encoder, ["O", "B-X"], precision=FLOAT32)
+
+
+def test_a_tensor_turned_the_other_way_is_refused(model: Path):
+    """It has as many numbers, and would be read as another matrix."""
+    name = "bert.encoder.layer.0.intermediate.dense.weight"
+    change_weights(model, lambda arrays: arrays.update({name: np.ascontiguousarray(arrays[name].T)}))
+    assert_refused(run("predict", model), f"{name} is 32 x 64 in the file, and config.json describes 64 x 32")
+
+
+def test_whole_numbers_are_no_weights(model: Path):
+    name = "bert.encoder.layer.0.intermediate.dense.weight"
+    change_weights(model, lambda arrays: arrays.update({name: np.ones((64, 32), np.int8)}))
+    assert_refused(run("predict", model), name, "int8")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"format": "np"}, {"by": "somebody"}])
+def test_weights_without_the_mark_of_their_layout_are_read_by_their_names(metadata: dict[str, str], model: Path):
+    before = run("predict", model).stdout
+    arrays = load_file(model / "model.safetensors")
+    save_file(arrays, model / "model.safetensors", metadata=metadata or None)
+    assert run("predict", model).stdout == before
+
+
+def test_shards_and_keras_files_are_read_like_one_file(model: Path, tmp_path: Path):
+    before = run("predict", model).stdout
+    arrays = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    shards = {name: f"model-{i % 2}.safetensors" for i, name in enumerate(arrays)}
+    for shard in set(shards.values()):
+        save_file({name: arrays[name] for name in arrays if shards[name] == shard}, model / shard)
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}), encoding="utf-8")
+    assert run("predict", model).stdout == before
+
+    loaded = load_classifier(model, precision=FLOAT32)
+    (model / "model.safetensors.index.json").unlink()
+    loaded.save_weights(model / "tf_model.h5")
+    rewrite_as_transformers_does(loaded, model / "tf_model.h5")
+    assert run("predict", model).stdout == before
+
+
+def rewrite_as_transformers_does(model: Any, path: Path) -> None:
+    """`tf_model.h5`: a group for each layer, in it a data set for each weight under its whole name."""
+    with h5py.File(path, "w") as file:
+        for layer in model.layers:
+            for weight in layer.weights:
+                file.create_dataset(f"{layer.name}/{weight.name}", data=weight.numpy())
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.safetensors", "/etc/passwd", "a/b.safetensors", "..\\x.safetensors", "x.bin", 7]
+)
+def test_a_shard_that_is_elsewhere_is_refused(name: Any, model: Path):
+    (model / "model.safetensors").rename(model.parent / "x.safetensors")
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}), encoding="utf-8")
+    assert_refused(
+        run("predict", model), "model.safetensors.index.json: names the file", "not a .safetensors file beside"
+    )
+
+
+def h5_external_link(file: h5py.File, elsewhere: Path) -> None:
+    file["bert"] = h5py.ExternalLink(str(elsewhere), "/x")
+
+
+def h5_soft_link(file: h5py.File, elsewhere: Path) -> None:
+    file["bert"] = h5py.SoftLink("/y")
+
+
+def h5_external_storage(file: h5py.File, elsewhere: Path) -> None:
+    file.create_dataset("bert/m/x:0", shape=(4,), dtype="f4", external=[(str(elsewhere), 0, 16)])
+
+
+def h5_virtual(file: h5py.File, elsewhere: Path) -> None:
+    layout = h5py.VirtualLayout(shape=(4,), dtype="f4")
+    layout[:] = h5py.VirtualSource(str(elsewhere), "x", shape=(4,))
+    file.create_virtual_dataset("bert/m/x:0", layout)
+
+
+@pytest.mark.parametrize("link", [h5_external_link, h5_soft_link, h5_external_storage, h5_virtual])
+def test_an_h5_file_that_leads_elsewhere_is_refused(
+    link: Callable[[h5py.File, Path], None], model: Path, tmp_path: Path
+):
+    (model / "model.safetensors").unlink()
+    with h5py.File(tmp_path / "elsewhere.h5", "w") as file:
+        file["x"] = np.zeros(4, np.float32)
+    with h5py.File(model / "tf_model.h5", "w") as file:
+        link(file, tmp_path / "elsewhere.h5")
+    assert_refused(run("predict", model), "tf_model.h5: bert", "is a link to another place")
+
+
+def test_an_h5_file_without_weights_is_refused(model: Path):
+    (model / "model.safetensors").unlink()
+    h5py.File(model / "tf_model.h5", "w").close()
+    assert_refused(run("predict", model), "weights of the model are not in its file")
+
+
+def test_an_h5_file_that_claims_more_than_it_holds_is_refused(model: Path):
+    (model / "model.safetensors").unlink()
+    with h5py.File(model / "tf_model.h5", "w") as file:
+        file.create_dataset("bert/m/x:0", shape=(10**12,), dtype="f4", chunks=(1000,))
+    assert_refused(run("predict", model), "tf_model.h5: bert/m/x:0 is larger than the file")
+
+
+# Switches that change what a call returns
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"return_dict": False},
+        {"output_attentions": True, "output_hidden_states": True},
+        {"torchscript": True, "use_bfloat16": True, "torch_dtype": "float16"},
+        {"to_dict": "x", "save_pretrained": 1, "use_return_dict": False},
+        {"tf_legacy_loss": True, "gradient_checkpointing": True, "chunk_size_feed_forward": 3},
+    ],
+)
+def test_switches_of_a_configuration_have_no_effect(switches: dict[str, Any], model: Path):
+    before = run("predict", model).stdout
+    change(model / "config.json", **switches)
+    result = run("predict", model)
+    assert (result.exit_code, result.stdout) == (0, before)
+
+
+def test_a_trained_model_does_not_inherit_them(tmp_path: Path):
+    encoder = encoder_with(
+        tmp_path, lambda arrays: None, torch_dtype="float16", return_dict=False, _name_or_path="/home/a"
+    )
+    saved = new_classifier(encoder, ["O", "B-X"], precision=FLOAT32).config.to_json_string()
+    assert not {"torch_dtype", "return_dict", "_name_or_path"} & set(json.loads(saved)), saved
+
+
+# Limits
+
+
+def assert_stopped(model: Path, *parts: str, text: str = "ada visited london\n") -> None:
+    """A message with these parts, from a process of its own that can be killed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tf_tokclf", "predict", str(model), "--word-splitting", "whitespace"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 2, done.stderr[-2000:]
+    for part in parts:
+        assert part in " ".join(done.stderr.split()), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_million_labels_are_refused(model: Path):
+    change(model / "config.json", id2label={str(i): f"L{i}" for i in range(10**6)})
+    assert_refused(
+        run("predict", model), f"id2label has 1,000,000 labels; the most that can be used are {MOST_LABELS:,}"
+    )
+
+
+@pytest.mark.parametrize("values", [{"intermediate_size": 10**6}, {"hidden_size": 4096, "num_attention_heads": 2}])
+def test_more_weights_than_the_file_holds_are_not_made(values: dict[str, int], model: Path):
+    change(model / "config.json", **values)
+    assert_refused(run("predict", model), "config.json: asks for more weights than the file holds")
+
+
+def edit_tokenizer(folder: Path, **values: Any) -> None:
+    change(folder / "tokenizer.json", **values)
+
+
+def test_too_many_added_tokens_are_refused(model: Path):
+    tokens = [{"id": 200 + i, "content": f"<{i}>", "special": False} for i in range(300_000)]
+    edit_tokenizer(model, added_tokens=tokens)
+    assert_refused(
+        run("predict", model), f"tokenizer.json: adds 300,000 tokens to the vocabulary, more than {MOST_ADDED_TOKENS:,}"
+    )
+
+
+@pytest.mark.parametrize("key", ["additional_special_tokens", "added_tokens_decoder"])
+def test_too_many_added_tokens_in_the_settings_are_refused(key: str, model: Path):
+    names = [f"<{i}>" for i in range(300_000)]
+    tokens = names if key == "additional_special_tokens" else dict.fromkeys(names)
+    change(model / "tokenizer_config.json", **{key: tokens})
+    assert_refused(run("predict", model), "tokenizer_config.json: adds 300,000 tokens")
+
+
+GROWING = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}
+CHARSMAP = base64.b64encode((4).to_bytes(4, "little") + b"\0\0\0\0" + b"x" * 5000 + b"\0").decode()
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        {"type": "Sequence", "normalizers": [GROWING] * 4},
+        {"type": "Replace", "pattern": {"Regex": "."}, "content": "b" * 1000},
+        {"type": "Prepend", "prepend": "x" * 10_000},
+        {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": CHARSMAP}]},
+    ],
+    ids=["replace", "regex", "prepend", "charsmap"],
+)
+def test_a_normalizer_that_multiplies_text_is_refused(normalizer: dict[str, Any], model: Path):
+    edit_tokenizer(model, normalizer=normalizer)
+    assert_refused(run("predict", model), "tokenizer.json: makes texts more than 64 times longer")
+
+
+def test_a_deep_or_long_chain_of_steps_is_refused(model: Path):
+    edit_tokenizer(model, pre_tokenizer={"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}] * 100})
+    assert_refused(run("predict", model), "tokenizer.json: has 10", "steps of normalizing and splitting, more than 64")
+
+
+def test_a_longest_word_that_takes_without_end_is_refused(model: Path):
+    content = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
+    edit_tokenizer(model, model={**content["model"], "max_input_chars_per_word": 10**9})
+    assert_refused(run("predict", model), "tokenizer.json: has max_input_chars_per_word 1,000,000,000")
+
+
+SLOW, SLOW_WORD = "(a+)+$", f"{'a' * 21}!" * 400
+
+
+def splitting(pattern: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def test_a_regular_expression_that_never_ends_is_stopped(model: Path):
+    """Each further letter doubles the time of this one, up to a limit of the library: 0.3 s for each 21 letters."""
+    edit_tokenizer(model, pre_tokenizer=splitting(SLOW))
+    assert run("predict", model, text="london\n").exit_code == 0
+    assert_stopped(model, "tokenizer.json", SLOW, "did not end within", text=f"{SLOW_WORD}\n")
+
+
+def test_other_regular_expressions_give_the_same_pieces_as_without_a_child(model: Path):
+    """One that is in no list of ours, but does no harm."""
+    before = run("predict", model).stdout
+    edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
+    assert run("predict", model).stdout == before
+
+
+def test_a_normalizer_whose_expression_never_ends_is_stopped_on_loading(model: Path):
+    """Added tokens are normalized when the tokenizer is loaded."""
+    edit_tokenizer(model, normalizer={"type": "Replace", "pattern": {"Regex": SLOW}, "content": ""})
+    token = {"content": SLOW_WORD, "normalized": True, "special": False}
+    change(model / "tokenizer_config.json", added_tokens_decoder={"101": token})
+    assert_stopped(model, "tokenizer.json", "did not end within 10 s")
+
+
+def test_a_panic_of_the_tokenizer_is_a_message(model: Path, monkeypatch: pytest.MonkeyPatch):
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def encode(self: Any, words: Any, **options: Any) -> Any:
+        raise panic("index out of bounds")
+
+    class Backend:
+        normalizer = pre_tokenizer = None
+        encode_batch = encode
+
+    monkeypatch.setattr("transformers.PreTrainedTokenizerFast.backend_tokenizer", Backend())
+    store = PieceStore(transformers.PreTrainedTokenizerFast.__new__(transformers.PreTrainedTokenizerFast))
+    with pytest.raises(UserError, match="index out of bounds"):
+        store.pieces(["a"])
+
+
+def test_random_changes_do_no_harm(tiny_classifier: Path, tmp_path: Path):
+    """A few cases of `scripts/fuzz_models`, which runs thousands of them."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "scripts" / "fuzz_models",
+            tiny_classifier,
+            "--cases",
+            "25",
+            "--seed",
+            "7",
+            "--limit",
+            "120",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "25 model folders:" in done.stdout
+    assert "0 failed" in done.stdout
+
+
+def test_byte_level_tokenizers_are_loaded_as_before(tmp_path: Path):
+    """With a blank before each word, and no token types in what the tokenizer gives."""
+    tokenizer = load_tokenizer(make_roberta(tmp_path / "roberta", ["ada", "london"]))
+    assert type(tokenizer).__name__ == "RobertaTokenizerFast"
+    assert tokenizer.add_prefix_space
+    assert "token_type_ids" not in tokenizer("ada")
