@@ -16,7 +16,7 @@ from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme, scheme_of_names
 from tf_tokclf.data.tokenizers import window_limit
 from tf_tokclf.data.word_splitting import DEFAULT_RULE, RULES
-from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.errors import UserError
 from tf_tokclf.files import write_json
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
             decoding=_one_of(DECODINGS, values.get("decoding", "argmax")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"cannot be read: {type(error).__name__}: {first_line(error)}."
-        raise UserError(problem, path=path, hint=again) from error
+        raise UserError(f"cannot be read: {repr(error)[:200]}.", path=path, hint=again) from error
 
 
 def _one_of(known: Collection[str], value: Any) -> str:
