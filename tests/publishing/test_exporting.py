@@ -26,7 +26,6 @@ FILES = {
     "tf_tokclf.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    "vocab.txt",
 }
 NEEDED = {"tflite": ["ai_edge_litert"], "onnx": ["onnxruntime", "tf2onnx"], "savedmodel": []}
 MODELS = {"tflite": "model.tflite", "onnx": "model.onnx", "savedmodel": "1"}

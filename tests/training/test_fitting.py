@@ -32,7 +32,6 @@ RUN_FILES = {
     "model/tf_tokclf.json",
     "model/tokenizer.json",
     "model/tokenizer_config.json",
-    "model/vocab.txt",
     "predictions/test.jsonl",
     "predictions/validation.jsonl",
     *(
