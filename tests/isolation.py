@@ -28,7 +28,7 @@ KEPT = {
     *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "USER", "LOGNAME"),
     *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUNBUFFERED"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM", "TF_FORCE_GPU_ALLOW_GROWTH"),
-    *("CI", "TF_TOKCLF_SHARED_DATA"),
+    *("CI", "TF_TOKCLF_SHARED_DATA", "TF_TOKCLF_WITHOUT"),
 }
 KEPT_BEGINNINGS = ("COVERAGE_", "COV_CORE_", "CUDA_", "HYPOTHESIS_", "NVIDIA_", "PYTEST_")
 LOCAL = {None, "", "localhost", socket.gethostname()}
@@ -86,6 +86,12 @@ def _is_address(host: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """TensorFlow's random numbers begin anew with each test, as those of Python and NumPy do by pytest-randomly."""
+    if tensorflow := sys.modules.get("tensorflow"):
+        tensorflow.random.set_seed(item.config.getoption("randomly_seed", 0) % 2**31)
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,9 @@ def test_what_is_missing_skips_a_test_and_fails_it_in_continuous_integration(
         need_modules("no_such_module", extra="x")
     with pytest.raises(ends, match="needs no-such-program: apt-get"):
         need_program("no-such-program", remedy="apt-get")
+    monkeypatch.setenv("TF_TOKCLF_WITHOUT", "that,no_such_module")
+    with pytest.raises(pytest.skip.Exception, match="this environment leaves no_such_module out"):
+        need_modules("no_such_module", extra="x")
 
 
 # What a test could look at or change that it does not own, and the files that may: the helpers that take care.

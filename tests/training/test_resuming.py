@@ -267,16 +267,14 @@ def test_killed_at_random_moments(bench: Bench, undisturbed: Ended):
     n_kills = 0
     for number in range(24):
         name = f"moment-{number}"
-        # Up to three times, in the middle of writing or at any time.
+        # Up to three times, in the middle of writing or of computing.
         for _ in range(chance.integers(1, 4)):
-            if chance.random() < 0.5:
-                ending = Ending(seconds=chance.uniform(0, undisturbed.seconds))
-            else:
-                ending = Ending(int(chance.integers(1, undisturbed.n_changes)), chance.uniform(0, 0.01))
+            change, longest = int(chance.integers(1, undisturbed.n_changes)), chance.choice([0.01, 1.0])
+            ending = Ending(change, chance.uniform(0, longest))
             n_kills += bench.fit(name, ending).code == -signal.SIGKILL
         ended = bench.fit(name)
         failed += [(name, ended.stderr)] if ended.code else [(name, part) for part in differences(bench, name)]
         shutil.rmtree(bench.root / name)
     print(f"killed {n_kills} times in 24 runs")
-    assert n_kills >= 20
+    assert n_kills
     assert failed == []

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.processes import run_command
+from tests.requirements import need_modules
 from tf_tokclf import load_config
 from tf_tokclf.cli.main import cli
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.history import EpochRecord, write_history
+from tf_tokclf.training.history import EpochRecord, read_history, write_history
 from tf_tokclf.training.tracking import HistoryTable, check_trackers, tracking_callbacks
 
 
@@ -58,6 +62,33 @@ def test_a_package_that_does_not_fit_the_others_is_said_before_training(
     monkeypatch.delitem(sys.modules, "mlflow", raising=False)
     with pytest.raises(UserError, match="cannot be used: cannot import name 'no_such_service'"):
         check_trackers(["mlflow"])
+
+
+# One process for both: importing TensorFlow takes most of the time.
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str], tiny_bert: Path) -> Path:
+    """The folder of a run that was reported to Weights & Biases and MLflow, offline."""
+    need_modules("wandb", extra="wandb")
+    need_modules("mlflow", extra="mlflow")
+    folder = tmp_path_factory.mktemp("reported")
+    files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    settings = ["--num-train-epochs=2", "--report-to=wandb,mlflow", "--precision=float32"]
+    args = ["fit", *files, *settings, f"--model-name-or-path={tiny_bert}", "--output-dir=run"]
+    done = run_command(*args, folder=folder, environment={"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_epochs_are_reported_to_weights_and_biases(reported: Path):
+    (log,) = reported.glob("wandb/offline-run-*/run-*.wandb")
+    assert log.read_bytes().count(b"epoch/val_f1") >= 2
+
+
+def test_epochs_are_reported_to_mlflow(reported: Path):
+    with closing(sqlite3.connect(reported / "mlflow.db")) as store:
+        rows = store.execute("SELECT value FROM metrics WHERE key = 'val_f1' ORDER BY step").fetchall()
+    history = read_history(reported / "run" / "history.jsonl")
+    assert [value for (value,) in rows] == pytest.approx([record.dev_f1 for record in history])
 
 
 def test_an_unknown_tracker_is_refused():
