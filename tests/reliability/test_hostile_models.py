@@ -549,7 +549,7 @@ CHARSMAP = base64.b64encode((4).to_bytes(4, "little") + b"\0\0\0\0" + b"x" * 500
 )
 def test_a_normalizer_that_multiplies_text_is_refused(normalizer: dict[str, Any], model: Path):
     edit_tokenizer(model, normalizer=normalizer)
-    assert_refused(run("predict", model), "tokenizer.json: makes texts more than 64 times longer")
+    assert_refused(run("predict", model), "tokenizer.json: makes texts more than 256 times longer")
 
 
 def test_a_deep_or_long_chain_of_steps_is_refused(model: Path):

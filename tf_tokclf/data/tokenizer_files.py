@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ LARGEST_FILE = 256 << 20
 LONGEST_TOKEN = 1_000
 MOST_STEPS, DEEPEST_STEP = 64, 16
 # How many times longer normalizing may make a text. One character becomes 18 in the worst case of Unicode (NFKC).
-MOST_GROWTH = 64
+MOST_GROWTH = 256
 LONGEST_WORD = 10_000
 # Regular expressions that transformers itself writes into tokenizer.json, and those of widely used tokenizers. Each one
 # takes time in proportion to the text.
@@ -114,8 +115,16 @@ KNOWN_PATTERNS = frozenset(
 UNTRUSTED = "Do not use this model unless you trust its author."
 
 
+@dataclass(frozen=True)
+class CleanTokenizer:
+    """A folder that holds checked files only. patterns: the regular expressions in them that are in no list of ours."""
+
+    folder: Path
+    patterns: tuple[str, ...] = ()
+
+
 @contextmanager
-def clean_tokenizer_folder(folder: Path) -> Iterator[Path]:
+def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
     """A temporary folder with the tokenizer of `folder` and nothing else, for transformers to read.
 
     Raises UserError for a tokenizer that would take without end to load or to use, or whose files lie elsewhere.
@@ -125,8 +134,11 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[Path]:
         for file in (TOKENIZER, *VOCABULARIES):
             if (folder / file).is_file():
                 _show(_checked_file(folder, file), clean / file)
+        patterns: list[str] = []
         if (clean / TOKENIZER).exists():
-            check_tokenizer_json(folder / TOKENIZER)
+            content = _mapping(folder / TOKENIZER)
+            _check_tokenizer(content, folder / TOKENIZER)
+            patterns = unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
         _write(clean / SETTINGS, _settings(folder))
         for file in (SPECIAL, ADDED):
             if (folder / file).is_file():
@@ -135,7 +147,7 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[Path]:
                 if file == SPECIAL:
                     content = {key: value for key, value in content.items() if key in SPECIAL_TOKENS}
                 _write(clean / file, content)
-        yield clean
+        yield CleanTokenizer(clean, tuple(patterns))
 
 
 def tokenizer_class_name(folder: Path) -> str:
@@ -171,9 +183,8 @@ def needs_own_code(folder: Path) -> bool:
     return bool(_settings_of(folder).get("auto_map"))
 
 
-def check_tokenizer_json(path: Path) -> None:
+def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
     """Raise UserError for a tokenizer.json that takes without end to load or to use."""
-    content = _mapping(path)
     added = content.get("added_tokens")
     _check_count(len(added) if isinstance(added, list) else 0, path)
     growth = 1.0
@@ -205,12 +216,6 @@ def unknown_patterns(steps: Any) -> list[str]:
     return found
 
 
-def patterns_of(path: Path) -> list[str]:
-    """The same of a tokenizer.json."""
-    content = _mapping(path)
-    return unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
-
-
 def _steps(value: Any, path: Path, depth: int = 0) -> list[dict[str, Any]]:
     if depth > DEEPEST_STEP:
         raise _refused("nests its normalizers or pre-tokenizers too deeply", path)
@@ -232,8 +237,10 @@ def _growth(step: dict[str, Any], path: Path) -> float:
         text = pattern.get("String") if isinstance(pattern, dict) else None
         content = step.get("content")
         new = len(content) if isinstance(content, str) else 1
-        # A regular expression may match a single character, or the empty text before each one.
-        return max(1.0, new / len(text)) if isinstance(text, str) and text else 1.0 + new
+        if isinstance(text, str) and text:
+            return max(1.0, new / len(text))
+        # The known expressions match at least one character. Others may match the empty text before each one.
+        return 1.0 + new if unknown_patterns(pattern) or text == "" else max(1.0, new)
     if kind == "Prepend":
         return 1.0 + len(str(step.get("prepend", "")))
     if kind == "Precompiled":

@@ -12,7 +12,6 @@ from tf_tokclf.data.tokenizer_files import (
     TOKENIZER,
     clean_tokenizer_folder,
     needs_own_code,
-    patterns_of,
     tokenizer_class_name,
     unknown_patterns,
 )
@@ -49,9 +48,9 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
             )
         name = tokenizer_class_name(folder)
         with clean_tokenizer_folder(folder) as clean:
-            if (clean / TOKENIZER).exists() and (patterns := patterns_of(clean / TOKENIZER)):
-                TokenizerProcess.try_loading(clean, name, patterns[0], place=folder / TOKENIZER)
-            return _made_ready(_from_folder(name, clean))
+            if clean.patterns:
+                TokenizerProcess.try_loading(clean.folder, name, clean.patterns[0], place=folder / TOKENIZER)
+            return _made_ready(_from_folder(name, clean.folder))
     except UserError:
         raise
     except BaseException as error:
