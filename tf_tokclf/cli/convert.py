@@ -87,6 +87,26 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     show_default=True,
     help="At a sentence that cannot be read.",
 )
+@click.option(
+    "--label-spelling",
+    type=click.Choice(["standard", "keep"]),
+    default="standard",
+    show_default=True,
+    help="Labels such as PER-B or OTHER: read them as B-PER and O, or keep them.",
+)
+@click.option(
+    "--unannotated",
+    type=click.Choice(["skip", "outside"]),
+    default="skip",
+    show_default=True,
+    help="Records that nobody has annotated: leave them out, or read each word as O.",
+)
+@click.option(
+    "--annotations",
+    default="first",
+    show_default=True,
+    help="Which of several annotations to use: first, latest, agreed or an annotator's id.",
+)
 @click.option("--force", is_flag=True, help="Replace OUT when it is there already.")
 @logging_options
 def convert_command(

@@ -60,7 +60,11 @@ class DataConfig(Section):
     )
     separator: str | None = Field(None, description="between columns; null: a tab if the line has one, else blanks")
     encoding: str = Field("utf-8", description="character encoding of text files; a byte-order mark is dropped")
-    comment_prefix: str | None = Field(None, description="lines that begin with it are comments, such as '# '")
+    comment_prefix: str | None = Field(
+        None,
+        description="lines that begin with it are comments, such as '# '; null: found out from the file; '': there are "
+        "no comments",
+    )
     header: bool | None = Field(None, description="the first line names the columns; null: found out")
     offset_unit: Literal["codepoint", "utf16", "byte"] = Field(
         "codepoint", description="what character offsets of spans count"
@@ -76,7 +80,22 @@ class DataConfig(Section):
     repair: Literal["none", "conlleval", "discard"] = Field(
         "none", description="what to do with label sequences that the scheme forbids"
     )
-    on_error: Literal["stop", "skip"] = Field("stop", description="at a sentence that cannot be read")
+    label_spelling: Literal["standard", "keep"] = Field(
+        "standard",
+        description="labels in other spellings, such as PER-B, b_per or OTHER; standard: read them as B-PER and O "
+        "where all labels form spans",
+    )
+    unannotated: Literal["skip", "outside"] = Field(
+        "skip", description="records that nobody has annotated; skip: leave them out; outside: read each word as O"
+    )
+    annotations: str | int = Field(
+        "first",
+        description="which of several annotations of a record to use; first, latest, agreed (only records on which all "
+        "annotators agree) or an annotator's id",
+    )
+    on_error: Literal["stop", "skip"] = Field(
+        "stop", description="at a sentence that cannot be read; skip: leave it out, and of spans only the bad ones"
+    )
     validation_fraction: float = Field(
         0.1, gt=0, lt=1, description="share of the training sentences cut off by seed when there is no dev split"
     )

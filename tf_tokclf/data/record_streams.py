@@ -23,7 +23,7 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.compressed import CountingBytes, name_without_compression, open_bytes
 from tf_tokclf.data.json_text import parse_json, without_surrogates
-from tf_tokclf.data.readers.columns import ColumnsReader, is_metadata, open_columns, splitter
+from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
 from tf_tokclf.data.readers.jsonl import open_json, parse_document
 from tf_tokclf.data.readers.reading import codec_named, undecoded
@@ -224,7 +224,6 @@ class ColumnRecords:
         if any(not line.isspace() for line in sample):
             self._reader = _opened(sample, place, data, lambda path, options: open_columns(path, options, task))
             self.note = f"a word a line, words in column {self._reader.word}"
-            self._split = splitter(self._reader.options.separator)
 
     @property
     def separator(self) -> str:
@@ -244,7 +243,7 @@ class ColumnRecords:
                     yield kept
                 kept, block, first, has_words, ended = (first, block), [], number, False, False
             block.append(line)
-            has_words = has_words or self.word_in(line, is_first=number == 1) is not None
+            has_words = has_words or self._word_in(line, number, at_head=True) is not None
             ended = has_words and line.isspace()
         if kept and not has_words:
             kept[1].extend(block)
@@ -257,26 +256,31 @@ class ColumnRecords:
     def parse(self, source: list[str], origin: Origin) -> Sentence:
         """The words of a block."""
         words = []
-        for number, line in enumerate(source, origin.number):
-            word = self.word_in(line, is_first=number == 1)
-            if word is None:
-                continue
-            _check_decoded(line, Origin(origin.path, number), self._data.encoding)
-            words.append(word)
+        for number, (line, word) in enumerate(zip(source, self.words_in(source, origin.number)), origin.number):
+            if word is not None:
+                _check_decoded(line, Origin(origin.path, number), self._data.encoding)
+                words.append(word)
         return Sentence(tuple(words), None, origin)
 
-    def word_in(self, line: str, *, is_first: bool = False) -> str | None:
-        """The word in a line; None in lines that are blank, comments, headers or borders of documents."""
+    def words_in(self, lines: Sequence[str], first: int) -> Iterator[str | None]:
+        """The word in each line of a block that begins at line `first`; None in lines that are blank, comments,
+        headers or borders of documents.
+        """
+        at_head = True
+        for number, line in enumerate(lines, first):
+            word = self._word_in(line, number, at_head=at_head)
+            at_head = at_head and word is None
+            yield word
+
+    def _word_in(self, line: str, number: int, *, at_head: bool) -> str | None:
         reader = self._reader
-        if reader is None or line.isspace() or line.startswith(_DOCUMENT_BORDER) or (is_first and reader.has_header):
+        if reader is None or line.isspace() or line.startswith(_DOCUMENT_BORDER) or number == reader.header_line:
             return None
         comment = reader.options.comment_prefix
         if comment and line.startswith(comment):
             return None
-        fields = self._split(line.rstrip("\r\n"))
-        if reader.has_index and fields[0].startswith("#"):
-            return None
-        if len(fields) != reader.width and is_metadata(line):
+        fields = reader.split(line.rstrip("\r\n"))
+        if line[0] == "#" and reader.is_comment(line, fields, at_head=at_head):
             return None
         return fields[reader.word] if reader.word < len(fields) else ""
 

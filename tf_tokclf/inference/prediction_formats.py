@@ -196,9 +196,9 @@ class EnrichedColumns(Lines):
         labels, scores = iter(tagged.labels), iter(tagged.scores)
         separator = self._source.separator
         lines = []
-        for number, line in enumerate(record.source, record.origin.number):
+        for line, word in zip(record.source, self._source.words_in(record.source, record.origin.number)):
             end = line[len(line.rstrip("\r\n")) :]
-            if self._source.word_in(line, is_first=number == 1) is not None and not record.problem:
+            if word is not None and not record.problem:
                 added = [next(labels)]
                 if self._details.scores:
                     added.insert(0, _column_score(next(scores)))

@@ -212,10 +212,13 @@ def test_formats_are_found_out_by_content_too(tmp_path, name, format):
 
 def test_what_was_found_out_is_said():
     reader = open_reader(SAMPLES / "header_and_metadata.tsv", DataConfig(), Task.NER)
-    assert reader.notes == (
-        "5 columns, words in 'TOKEN', labels in 'NE-COARSE-LIT'",
-        "'_' in the label column counts as O",
-    )
+    assert reader.notes == ("5 columns, words in 'TOKEN', labels in 'NE-COARSE-LIT'",)
+
+
+def test_a_value_that_says_there_is_no_label_is_counted():
+    problems = Problems()
+    list(open_reader(SAMPLES / "header_and_metadata.tsv", DataConfig(), Task.NER).sentences(problems))
+    assert problems.changes() == ["1 words without a label, read as O (first: header_and_metadata.tsv, line 4)"]
 
 
 def test_rejected_records_are_counted():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from tf_tokclf.data.readers.guessing import (
     looks_like_tags,
     types_in,
 )
+from tf_tokclf.data.readers.missing import WRITTEN_IDS, MissingLabels
 from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded
 from tf_tokclf.data.readers.records import label_of
+from tf_tokclf.data.schemes import OUTSIDE_LABEL
 from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.spellings import NO_LABEL
 from tf_tokclf.errors import UserError
 
 _SAMPLED_LINES = 4000
@@ -27,72 +31,145 @@ _DOCUMENT_BORDER = "-DOCSTART-"
 # "# hipe2022:document_id = cu31924087948174_0054", "# id 5239d808 domain=en"
 _METADATA = re.compile(r"#\s?(?:id\s+\S|[\w:.-]+\s*=)")
 _DOCUMENT_ID = re.compile(r"#\s?(?:[\w:]*document_id|newdoc id)\s*=\s*(.+)")
+# What a comment begins with that has as many columns as a word, or says nothing of the form "key = value":
+# "# 0.478113", "## klue-ner-v1_train_00000", "#begin document (bn/abc/00); part 000".
+_COMMENT = re.compile(r"#+[ \t]|#(?:begin|end) document")
+_KEY_AND_VALUE = re.compile(r"#+\s*[\w:.-]+\s+=\s")
+_FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " ", "comma": ",", "auto": None}
 _NUMBER = re.compile("-?[0-9]{1,9}")
 _CHUNK_TYPES = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
+# With so many lines, the share of different labels among them tells labels from words.
+_ENOUGH_LINES = 20
+_LABELS_SHARE = 0.5
 
 Splitter = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True)
-class ColumnsReader(FileReader):
-    """A file of CoNLL columns. `label` is None where the file has words only."""
+class Structure:
+    """What all lines of a file together show: how they are split, and into how many columns.
 
+    separator: as written in the file. n_odd, first_odd: lines with the other separator that have as many columns.
+    """
+
+    separator: str
     width: int
+    n_odd: int = 0
+    first_odd: int = 0
+
+
+@dataclass(frozen=True)
+class ColumnsReader(FileReader):
+    """A file of CoNLL columns. `label` is None where the file has words only.
+
+    header_line: the number of the line that names the columns, or None. known_labels: those of the first lines.
+    no_label: what stands in the label column where a word has no label.
+    """
+
+    structure: Structure
     word: int
     label: int | None
-    has_header: bool
+    header_line: int | None
     has_index: bool
-    underscore_is_outside: bool
+    known_labels: frozenset[str]
+    has_tags: bool
+    no_label: frozenset[str]
+
+    @property
+    def has_outside(self) -> bool:
+        """Whether words outside of all spans have a label of their own."""
+        return self.has_tags or OUTSIDE_LABEL in (self.label_names or self.known_labels)
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
         return self.options.label_names
 
+    @property
+    def width(self) -> int:
+        """How many columns a line has."""
+        return self.structure.width
+
+    @property
+    def has_header(self) -> bool:
+        """Whether a line names the columns."""
+        return self.header_line is not None
+
+    @cached_property
+    def split(self) -> Splitter:
+        """How a line falls into columns."""
+        return splitter(self.options.separator)
+
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        reading = _Reading(self, problems)
-        numbered = enumerate(read_lines(self.path, self.options.encoding), 1)
-        if self.has_header:
-            comment = self.options.comment_prefix
-            next((line for _, line in numbered if not (comment and line.startswith(comment))), None)
-        yield from reading.run(numbered)
+        structure = self.structure
+        if structure.n_odd:
+            usual = "tabs" if structure.separator == "\t" else "blanks"
+            what = f"lines that are not split at {usual}, as the others are, but have as many columns"
+            problems.counts.note(what, Origin(str(self.path), structure.first_odd), structure.n_odd)
+        yield from _Reading(self, problems).run(enumerate(read_lines(self.path, self.options.encoding), 1))
+
+    def fits(self, fields: Sequence[str]) -> bool:
+        """Whether a line has the columns of the file; empty ones may follow."""
+        return len(fields) == self.width or (len(fields) > self.width and not any(fields[self.width :]))
+
+    def is_comment(self, line: str, fields: Sequence[str], *, at_head: bool) -> bool:
+        """Whether a line that begins with `#` tells something about the lines that follow, and holds no word.
+
+        at_head: no word of the sentence has been read yet.
+        """
+        if self.options.comment_prefix == "":
+            return False
+        if self.has_index:
+            return True
+        if not self.fits(fields):
+            return is_metadata(line) or (at_head and _COMMENT.match(line) is not None)
+        if not at_head or not _COMMENT.match(line):
+            return False
+        if _KEY_AND_VALUE.match(line) or " " in fields[0]:
+            return True
+        label = fields[self.label] if self.label is not None else ""
+        if self.label is None or label in self.known_labels:
+            return False
+        if self.has_tags:
+            return not looks_like_tags({label})
+        return not label or " " in label or _FRACTION.fullmatch(label) is not None
+
+    def is_obvious(self, line: str, fields: Sequence[str]) -> bool:
+        """Whether a comment can be nothing else, so that nobody has to be told of it."""
+        return self.has_index or (not self.fits(fields) and is_metadata(line))
 
 
 def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     """Find out the columns of a file, as far as the options do not name them."""
-    split = splitter(data.separator)
-    comment = data.comment_prefix
-    lines = [line.rstrip("\r\n") for line in islice(read_lines(path, data.encoding), _SAMPLED_LINES)]
-    lines = [line for line in lines if not (comment and line.startswith(comment))]
-    header = _header(lines, split, data.header)
-    blocks = _blocks(lines[1:] if header else lines, split)
-    rows = [row for block in blocks for row in block]
-    if not rows:
-        raise UserError("holds no words.", path=path, hint="A word a line was expected, its label in a column.")
-    width = len(header) if header else Counter(len(row) for row in rows).most_common(1)[0][0]
-    rows = [row for row in rows if len(row) == width]
-    if not rows:
-        hint = "Name the separator, or pass --no-header when that line is none."
-        problem = f"no line has the {width} columns of the first one, {lines[0][:60]!r}."
-        raise UserError(problem, path=path, line=1, hint=hint)
-    has_index = _has_index(blocks, width)
-    columns = list(zip(*rows))
+    structure, with_hashes = _structure(path, data)
+    sample = _Sample.of(path, data, structure.width, with_hashes=with_hashes)
+    header, columns = sample.header, list(zip(*sample.rows))
+    structure = replace(structure, width=len(columns))
+    has_index = _has_index(sample.blocks, structure.width)
     word, label, notes = _choose(path, header, columns, has_index, data, task)
-    is_tags = label is not None and looks_like_tags(set(columns[label]) - {"_"} or {"O"})
-    if label is not None and is_tags and "_" in columns[label]:
-        notes.append("'_' in the label column counts as O")
+    values = Counter(columns[label]) if label is not None else Counter[str]()
+    has_tags = label is not None and looks_like_tags(values)
+    if label is not None and data.label_column_name is None and data.layer is None:
+        _check_labels(path, values, has_tags, _shown(header, label))
     names = {"text_column_name": _name(header, word), "label_column_name": _name(header, label)}
     return ColumnsReader(
         path=path,
         options=data.model_copy(update={"format": "conll", "header": bool(header), **names}),
         notes=tuple(notes),
-        width=width,
+        structure=structure,
         word=word,
         label=label,
-        has_header=bool(header),
+        header_line=sample.header_line,
         has_index=has_index,
-        underscore_is_outside=is_tags,
+        known_labels=frozenset(values),
+        has_tags=has_tags,
+        no_label=WRITTEN_IDS | (NO_LABEL if _means_no_label(values, has_tags, task) else frozenset()),
     )
+
+
+def _means_no_label(values: Counter[str], has_tags: bool, task: Task) -> bool:
+    """Whether `_` in a column says that a word has no label: beside O, or where nothing else stands there."""
+    return (has_tags and OUTSIDE_LABEL in values) or (task is not Task.POS and values.keys() <= NO_LABEL)
 
 
 def splitter(separator: str | None) -> Splitter:
@@ -134,18 +211,18 @@ class _Reading:
         self.reader = reader
         self.problems = problems
         self.path = str(reader.path)
+        self.missing = MissingLabels.of(reader.options, has_outside=reader.has_outside)
         self.document: str | None = None
         self.n_documents = 0
 
     def run(self, numbered: Iterator[tuple[int, str]]) -> Iterator[Sentence]:
         reader = self.reader
-        split = splitter(reader.options.separator)
+        split, header_line = reader.split, reader.header_line
         comment = reader.options.comment_prefix
         width, word, label = reader.width, reader.word, reader.label
-        has_index, underscore_is_outside = reader.has_index, reader.underscore_is_outside
-        names = reader.options.label_names
+        names, no_label = reader.options.label_names, reader.no_label
         words: list[str] = []
-        labels: list[str] = []
+        labels: list[str | None] = []
         first, error = 0, None
         for number, line in numbered:
             if line.isspace():
@@ -153,52 +230,59 @@ class _Reading:
                     yield from self._sentence(words, labels, first, error)
                     words, labels, first, error = [], [], 0, None
                 continue
-            if comment and line.startswith(comment):
+            if (comment and line.startswith(comment)) or number == header_line:
                 continue
             if line.startswith(_DOCUMENT_BORDER):
                 self._open_document()
                 continue
             fields = split(line.rstrip("\r\n"))
-            if len(fields) != width or (has_index and fields[0] == "#"):
-                if self._is_head_line(line):
-                    continue
-                if len(fields) < width or any(fields[width:]):
-                    first = first or number
-                    error = error or self._ragged(fields, number)
-                    continue
+            if line[0] == "#" and reader.is_comment(line, fields, at_head=not words and not error):
+                self._note_comment(line, fields, number)
+                continue
+            if len(fields) != width and not reader.fits(fields):
+                first = first or number
+                error = error or self._ragged(fields, number)
+                continue
             text = fields[word]
-            tag = fields[label] if label is not None else "O"
+            tag: str | None = fields[label] if label is not None else "O"
             if not text or not tag or not line.isascii():
-                error = error or self._broken(line, text, tag, number)
+                error = error or self._broken(line, text, tag or "", number)
             first = first or number
             words.append(text)
-            if names is not None and tag.isdigit():
+            if tag in no_label:
+                tag = None
+            elif names is not None and tag and tag.isdigit():
                 try:
                     tag = label_of(tag, names, Origin(self.path, number))
                 except UserError as problem:
                     error = error or problem
-            labels.append("O" if underscore_is_outside and tag == "_" else tag)
+            labels.append(tag)
         if words or error:
             yield from self._sentence(words, labels, first, error)
 
-    def _sentence(self, words: list[str], labels: list[str], first: int, error: UserError | None) -> Iterator[Sentence]:
+    def _sentence(
+        self, words: list[str], labels: list[str | None], first: int, error: UserError | None
+    ) -> Iterator[Sentence]:
         if error:
             self.problems.report(error)
             return
         origin = Origin(self.path, first)
-        tags = tuple(labels) if self.reader.label is not None else None
+        tags = None
+        if self.reader.label is not None:
+            tags = self.missing.filled(labels, len(words), origin, self.problems.counts)
+            if tags is None:
+                return
         yield Sentence(tuple(words), tags, origin, document=self.document)
 
     def _open_document(self, name: str | None = None) -> None:
         self.n_documents += 1
         self.document = name or f"{self.reader.path.name}#{self.n_documents}"
 
-    def _is_head_line(self, line: str) -> bool:
-        if self.reader.has_index and line.startswith("#"):
-            return True
+    def _note_comment(self, line: str, fields: Sequence[str], number: int) -> None:
         if found := _DOCUMENT_ID.match(line):
             self._open_document(plain_name(found.group(1)))
-        return is_metadata(line)
+        if not self.reader.is_obvious(line, fields):
+            self.problems.counts.note("lines that begin with '#' read as comments", Origin(self.path, number))
 
     def _ragged(self, fields: Sequence[str], number: int) -> UserError:
         width = self.reader.width
@@ -223,24 +307,101 @@ class _Reading:
         return undecoded(line, self.reader.path, number, self.reader.options.encoding)
 
 
-def _header(lines: list[str], split: Splitter, wanted: bool | None) -> list[str] | None:
-    if wanted is False or not lines:
+def _structure(path: Path, data: DataConfig) -> tuple[Structure, bool]:
+    """How the lines of the whole file are split, and whether those that begin with `#` had to be counted as well."""
+    with_hashes = data.comment_prefix == ""
+    structure = _structure_of(path, data, with_hashes=with_hashes)
+    if structure is None and not with_hashes:
+        with_hashes = True
+        structure = _structure_of(path, data, with_hashes=True)
+    if structure is None:
+        raise UserError("holds no words.", path=path, hint="A word a line was expected, its label in a column.")
+    return structure, with_hashes
+
+
+def _structure_of(path: Path, data: DataConfig, *, with_hashes: bool) -> Structure | None:
+    given = separator_named(data.separator)
+    split = splitter(data.separator)
+    counts: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
+    first: dict[tuple[bool, int], int] = {}
+    for number, line in enumerate(read_lines(path, data.encoding), 1):
+        if not _may_hold_word(line, data, with_hashes=with_hashes):
+            continue
+        has_tab = given is None and "\t" in line
+        width = len(split(line.rstrip("\r\n")))
+        counts[has_tab][width] += 1
+        first.setdefault((has_tab, width), number)
+    tabs = counts[True].total() > 0 and counts[True].total() >= counts[False].total()
+    if not counts[tabs]:
         return None
-    fields = split(lines[0])
+    width = counts[tabs].most_common(1)[0][0]
+    n_odd = counts[not tabs][width] if width > 1 else 0
+    separator = given or ("\t" if tabs else " ")
+    return Structure(separator, width, n_odd, first.get((not tabs, width), 0))
+
+
+def _may_hold_word(line: str, data: DataConfig, *, with_hashes: bool) -> bool:
+    """Whether a line counts where the structure of the file is found out."""
+    if line.isspace() or line.startswith(_DOCUMENT_BORDER) or (line[0] == "#" and not with_hashes):
+        return False
+    return not (data.comment_prefix and line.startswith(data.comment_prefix))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The first lines of a file, split into columns: by sentence, and those that have as many columns as expected."""
+
+    header: list[str] | None
+    header_line: int | None
+    blocks: list[list[list[str]]]
+    rows: list[list[str]]
+
+    @classmethod
+    def of(cls, path: Path, data: DataConfig, width: int, *, with_hashes: bool) -> _Sample:
+        """Read them."""
+        split = splitter(data.separator)
+        blocks: list[list[list[str]]] = [[]]
+        header, header_line, first = None, None, ""
+        for number, line in enumerate(islice(read_lines(path, data.encoding), _SAMPLED_LINES), 1):
+            if line.isspace():
+                blocks.append([])
+            elif _may_hold_word(line, data, with_hashes=with_hashes):
+                fields = split(line.rstrip("\r\n"))
+                if not first:
+                    first = line.rstrip("\r\n")
+                    if _is_header(fields, data.header):
+                        header, header_line, width = fields, number, len(fields)
+                        continue
+                blocks[-1].append(fields)
+            elif line[0] == "#" and blocks[-1] and len(fields := split(line.rstrip("\r\n"))) == width:
+                blocks[-1].append(fields)  # comments stand before the first word of a sentence
+        blocks = [block for block in blocks if block]
+        rows = [row for block in blocks for row in block if len(row) == width]
+        if not rows:
+            hint = "Name the separator, or pass --no-header when that line is none."
+            problem = f"no line has the {width} columns of the first one, {first[:60]!r}."
+            raise UserError(problem, path=path, line=header_line or 1, hint=hint)
+        return cls(header, header_line, blocks, rows)
+
+
+def _is_header(fields: list[str], wanted: bool | None) -> bool:
     lowered = [field.lower() for field in fields]
-    if wanted or (lowered[:1] and lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])):
-        return fields
-    return None
+    if wanted is not None:
+        return wanted
+    return lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])
 
 
-def _blocks(lines: list[str], split: Splitter) -> list[list[list[str]]]:
-    blocks: list[list[list[str]]] = [[]]
-    for line in lines:
-        if not line or line.isspace():
-            blocks.append([])
-        elif not line.startswith(_DOCUMENT_BORDER) and not is_metadata(line):
-            blocks[-1].append(split(line))
-    return [block for block in blocks if block]
+def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str) -> None:
+    """Raise UserError where a column that nobody has named holds words instead of labels."""
+    n = values.total()
+    if has_tags or n < _ENOUGH_LINES or len(values) <= _LABELS_SHARE * n:
+        return
+    shown = ", ".join(repr(value) for value, _ in values.most_common(3))
+    raise UserError(
+        f"{column} holds no labels: {len(values):,} different values in {n:,} lines, such as {shown}.",
+        path=path,
+        hint="Name the column of labels (--label-column-name), or read it as plain text (--format text).",
+    )
 
 
 def _has_index(blocks: list[list[list[str]]], width: int) -> bool:
@@ -261,7 +422,7 @@ def _choose(
 ) -> tuple[int, int | None, list[str]]:
     notes: list[str] = []
     width = len(columns)
-    values = [set(column) for column in columns]
+    values = [Counter(column) for column in columns]
     tags = [i for i in range(width) if looks_like_tags(values[i])]
     if data.text_column_name is not None:
         word = _numbered(data.text_column_name, header, width, path)
@@ -280,7 +441,7 @@ def _choose(
 
 
 def _guess_label(
-    values: list[set[str]],
+    values: list[Counter[str]],
     tags: list[int],
     word: int,
     has_index: bool,
@@ -291,14 +452,14 @@ def _guess_label(
 ) -> int | None:
     if isinstance(data.layer, str):
         return _numbered(data.layer, header, len(values), path)
-    others = [i for i in range(len(values)) if i != word and not (has_index and i == 0) and values[i] != {""}]
+    others = [i for i in range(len(values)) if i != word and not (has_index and i == 0) and values[i].keys() != {""}]
     if not others:
         return None
     if isinstance(data.layer, int):
         if not 0 <= data.layer < len(tags):
-            raise UserError(f"there is no layer {data.layer}.", path=path, hint=f"It has {len(tags)}, from 0.")
+            raise _no_layer(data.layer, tags, values, header, path)
         return tags[data.layer]
-    plain = [i for i in others if i not in tags and values[i] != {"_"}]
+    plain = [i for i in others if i not in tags and values[i].keys() != {"_"}]
     if task is Task.POS and plain:
         return plain[0]
     chunks = [i for i in tags if types_in(values[i]) and types_in(values[i]) <= _CHUNK_TYPES]
@@ -310,6 +471,19 @@ def _guess_label(
     first = candidates[0]
     are_layers = header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
     return first if are_layers else candidates[-1]
+
+
+def _no_layer(
+    layer: int, tags: list[int], values: list[Counter[str]], header: list[str] | None, path: Path
+) -> UserError:
+    problem = f"there is no layer {layer}."
+    if tags:
+        layers = ", ".join(f"{number} ({_shown(header, column)})" for number, column in enumerate(tags))
+        return UserError(problem, path=path, hint=f"Its layers are {layers}.")
+    examples = (", ".join(value for value, _ in column.most_common(3)) for column in values)
+    shown = "; ".join(f"{_shown(header, i)}: {example}" for i, example in enumerate(examples))
+    hint = f"No column holds labels of spans such as B-PER. It has {shown[:200]}."
+    return UserError(problem, path=path, hint=hint)
 
 
 def _numbered(column: str | int, header: list[str] | None, width: int, path: Path) -> int:

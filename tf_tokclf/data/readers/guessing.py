@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from tf_tokclf.config.schema import Task
+from tf_tokclf.data.spellings import NO_LABEL, standard_labels
 
 WORD_NAMES = ("tokens", "words", "token", "word", "form", "text", "sentence", "utterance", "input")
 LABEL_WORDS = re.compile(
@@ -15,6 +17,7 @@ LABEL_WORDS = re.compile(
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
 _SPLIT = re.compile(r"(?<![a-z])(train|validation|devel|dev|valid|val|test)(?![a-z])")
 _TAG = re.compile(r"(?:O|_|[BIESLUMW](?:-.+)?)\Z")
+_ODD_SHARE = 0.01
 
 
 def label_names_for(task: Task) -> tuple[str, ...]:
@@ -44,19 +47,26 @@ def guess_named_column(names: Sequence[str], wanted: Iterable[str]) -> int | Non
     return next((lowered.index(name) for name in wanted if name in lowered), None)
 
 
-def looks_like_tags(values: Collection[str]) -> bool:
-    """Whether values are labels of spans: O, or a prefix and a type.
+def looks_like_tags(values: Iterable[str] | Mapping[str, int]) -> bool:
+    """Whether values are labels of spans: O, or a prefix and a type in any spelling. One odd value in a hundred is
+    a slip.
 
-    >>> looks_like_tags({"O", "B-PER"}), looks_like_tags({"NOUN", "VERB"})
-    (True, False)
+    >>> looks_like_tags({"O", "B-PER"}), looks_like_tags({"O", "PER-B"}), looks_like_tags({"NOUN", "VERB"})
+    (True, True, False)
     """
-    return bool(values) and values != {"_"} and all(_TAG.match(value) for value in values)
+    counts = Counter(values)
+    if not counts or counts.keys() <= NO_LABEL:
+        return False
+    odd = sum(n for value, n in counts.items() if not _TAG.match(value))
+    return odd <= _ODD_SHARE * counts.total() or bool(standard_labels(counts))
 
 
 def types_in(values: Iterable[str]) -> set[str]:
-    """The types in labels of spans.
+    """The types in labels of spans, in any spelling.
 
-    >>> sorted(types_in({"O", "B-PER", "I-LOC"}))
-    ['LOC', 'PER']
+    >>> sorted(types_in({"O", "B-PER", "I-LOC"})), sorted(types_in({"O", "PER-B"}))
+    (['LOC', 'PER'], ['PER'])
     """
-    return {value[2:] for value in values if value[1:2] == "-"}
+    counts = Counter(values)
+    standard = standard_labels(counts)
+    return {label[2:] for label in (standard.get(value, value) for value in counts) if label[1:2] == "-"}

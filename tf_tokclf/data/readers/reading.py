@@ -18,7 +18,7 @@ from typing import Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
 STDIN = Path("-")
@@ -30,11 +30,33 @@ _UTF_8_WITH_MARK = codecs.lookup("utf-8-sig").name
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _BYTES_OF_A_READ = 1 << 20
 _LISTED_AT_MOST = 1000
+SKIP_HINT = "To leave out what cannot be read and count it: --set data.on_error=skip (convert: --on-error skip)."
+
+
+class Changes(Counter[str]):
+    """How often each kind of change was made in reading, and the place of the first one of a kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, Origin] = {}
+
+    def note(self, what: str, origin: Origin, n: int = 1) -> None:
+        """Count a change at a place."""
+        self[what] += n
+        self.first.setdefault(what, origin)
+
+    def lines(self) -> list[str]:
+        """One line for each kind."""
+        return [f"{n} {what}{self._place(what)}" for what, n in sorted(self.items())]
+
+    def _place(self, what: str) -> str:
+        origin = self.first.get(what)
+        return f" (first: {Path(origin.path).name}, {origin.unit} {origin.number})" if origin else ""
 
 
 @dataclass
 class Problems:
-    """What to do at a sentence that cannot be read: stop there, or leave it out, count it and go on.
+    """What to do at a sentence that cannot be read: stop there, or leave it out, count it and continue.
 
     counts: what else was changed or left out in reading, such as spans that cut words.
     """
@@ -42,19 +64,27 @@ class Problems:
     skip: bool = False
     n_skipped: int = 0
     skipped: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Changes = field(default_factory=Changes)
 
     def report(self, error: UserError) -> None:
-        """Raise `error`, or note it where unreadable sentences are left out."""
+        """Raise `error`, or record it where unreadable sentences are left out."""
         if not self.skip:
-            raise error
+            raise with_hint(error, SKIP_HINT)
         self.n_skipped += 1
         if len(self.skipped) < _LISTED_AT_MOST:
             self.skipped.append(str(error))
 
     def changes(self) -> list[str]:
-        """What was changed or left out, a line a kind."""
-        return [f"{n} {what}" for what, n in sorted(self.counts.items())]
+        """What was changed or left out, one line for each kind."""
+        return self.counts.lines()
+
+
+def with_hint(error: UserError, hint: str) -> UserError:
+    """The same error with one more remedy."""
+    if error.hint and hint in error.hint:
+        return error
+    hints = f"{error.hint or ''} {hint}".strip()
+    return UserError(error.problem, path=error.path, line=error.line, row=error.row, hint=hints)
 
 
 class Reader(Protocol):

@@ -1,0 +1,50 @@
+"""What `tf-tokclf convert` makes of a file: the public way to see how it is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The outcome: exit code, messages, and each sentence as `word/label` pairs, or as words where it has no labels."""
+
+    exit_code: int
+    messages: str
+    sentences: list[str]
+
+
+def convert(source: Path, *options: str) -> Converted:
+    """Convert a file to JSON lines."""
+    result = CliRunner().invoke(cli, ["convert", *options, "--to", "jsonl", str(source), "-"])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    return Converted(result.exit_code, result.stderr, [_shown(record) for record in records])
+
+
+def converted(tmp_path: Path, name: str, content: str | bytes, *options: str) -> Converted:
+    """The same of a file with this content."""
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return convert(path, *options)
+
+
+def case(name: str, *options: str) -> Converted:
+    """The same of one of the small files in tests/data/cases."""
+    return convert(CASES / name, *options)
+
+
+def _shown(record: dict[str, list[str]]) -> str:
+    labels = next((value for key, value in record.items() if key.endswith("_tags")), None)
+    if labels is None:
+        return " ".join(record["tokens"])
+    return " ".join(f"{word}/{label}" for word, label in zip(record["tokens"], labels))

@@ -1,0 +1,121 @@
+"""Separator, width and comments of CoNLL columns are decided once, from the whole file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.readers.converting import case, converted
+
+
+@pytest.mark.parametrize(
+    ("name", "sentences", "n_comments"),
+    [
+        ("comment_4cols.tsv", ["Marie/B-PER lives/O", "Tom/B-PER"], 2),
+        ("comment_text_5col.tsv", ["Hi/O there/B-PER"], 1),
+        ("klue.tsv", ["경/B-PS 찰/I-PS 은/O  /O 갔/O 다/O", "서/B-LC 울/I-LC"], 2),
+        ("crfpp_v1.txt", ["Marie/B-PER lives/O", "Tom/B-PER"], 2),
+    ],
+)
+def test_lines_above_a_sentence_are_comments_and_are_reported(name, sentences, n_comments):
+    result = case(name)
+    assert (result.exit_code, result.sentences) == (0, sentences)
+    assert f"{n_comments} lines that begin with '#' read as comments (first: {name}, line 1)" in result.messages
+
+
+def test_comments_of_a_file_with_blanks_as_separators(tmp_path: Path):
+    first = "# sent_id = 1\nMarie NNP B-NP B-PER\n# NN O O\n\n"
+    text = first + "# text = Tom left\nTom NNP B-NP B-PER\n\n# 5 O O\nx NN O O\n"
+    result = converted(tmp_path, "a.conll", text)
+    assert result.sentences == ["Marie/B-PER #/O", "Tom/B-PER", "#/O x/O"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("#Monday\tO\n#\tO\nParis\tB-LOC\n\n#\tO\n1\tO\n", ["#Monday/O #/O Paris/B-LOC", "#/O 1/O"]),
+        ("#\tSYM\n5\tCD\n\na\tDT\n#\tSYM\n", ["#/SYM 5/CD", "a/DT #/SYM"]),
+        ("#a\tO\n#b\tB-X\n", ["#a/O #b/B-X"]),
+        ("# 1\tO\nParis\tB-LOC\n", ["Paris/B-LOC"]),
+    ],
+)
+def test_hashes_with_a_label_are_words(tmp_path: Path, text: str, sentences: list[str]):
+    assert converted(tmp_path, "a.conll", text).sentences == sentences
+
+
+def test_a_hashtag_that_lost_its_label_is_an_error_and_no_comment(tmp_path: Path):
+    result = converted(tmp_path, "a.conll", "a\tO\n\n#Monday\nb\tO\n")
+    assert result.exit_code == 2
+    assert "line 3: 1 where 2 columns were expected: '#Monday'" in result.messages
+
+
+def test_an_empty_prefix_says_that_there_are_no_comments(tmp_path: Path):
+    text = "# x = O\nParis 1 2 B-LOC\n"
+    assert converted(tmp_path, "a.conll", text).sentences == ["Paris/B-LOC"]
+    assert converted(tmp_path, "a.conll", text, "--comment-prefix", "").sentences == ["#/O Paris/B-LOC"]
+
+
+HEAD_LINES = "#\thttp://x.org/a\t[2009-10-23]\t\n1\tDer\tO\tO\n2\tKölner\tB-ORG\tB-LOCderiv\n3\tDom\tI-ORG\tO\n\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [((), "O B-ORG I-ORG"), (("--layer", "0"), "O B-ORG I-ORG"), (("--layer", "1"), "O B-LOCderiv O")],
+)
+def test_head_lines_with_as_many_columns_as_words_do_not_choose_the_labels(tmp_path, options, labels):
+    (sentence,) = converted(tmp_path, "a.tsv", HEAD_LINES * 3, *options).sentences[:1]
+    assert sentence == " ".join(f"{word}/{label}" for word, label in zip(("Der", "Kölner", "Dom"), labels.split()))
+
+
+def test_head_lines_are_no_words_without_an_index_either(tmp_path: Path):
+    text = "#\thttp://x.org/a\t\nKölner\tB-ORG\tB-LOC\nDom\tI-ORG\tO\n\n"
+    assert converted(tmp_path, "a.tsv", text).sentences == ["Kölner/B-LOC Dom/O"]
+
+
+def test_a_layer_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):
+    result = converted(tmp_path, "a.tsv", HEAD_LINES, "--layer", "2")
+    assert "there is no layer 2. Its layers are 0 (column 2), 1 (column 3)." in result.messages
+    result = converted(tmp_path, "a.tsv", "Ada\tNNP\nleft\tVBD\n", "--layer", "0")
+    assert result.exit_code == 2
+    assert "there is no layer 0. No column holds labels of spans such as B-PER." in result.messages
+    assert "column 1: NNP, VBD" in result.messages
+
+
+def test_lines_with_another_separator_are_read_where_they_fit_and_reported(tmp_path: Path):
+    text = "New York\tB-LOC\nis\tO\nbig O\n\nTom\tB-PER\n"
+    result = converted(tmp_path, "a.conll", text)
+    assert result.sentences == ["New York/B-LOC is/O big/O", "Tom/B-PER"]
+    assert "1 lines that are not split at tabs, as the others are, but have as many columns" in result.messages
+    assert "(first: a.conll, line 3)" in result.messages
+
+
+def test_columns_count_from_the_whole_file_and_not_from_its_beginning(tmp_path: Path):
+    broken = "".join(f"w{i} x\tO\textra\n" for i in range(3))
+    result = converted(tmp_path, "a.conll", broken + "\n" + "Ada\tB-PER\n\n" * 5000)
+    assert result.exit_code == 2
+    assert "line 1: 3 where 2 columns were expected" in result.messages
+
+
+def test_one_odd_label_in_hundreds_does_not_hide_the_column_of_labels(tmp_path: Path):
+    line = "Ada\tNNP\tB-NP\tB-PER\tx\nleft\tVBD\tB-VP\tO\ty\n\n"
+    text = line * 200 + "Bob\tNNP\tB-NP\tPERSON\tz\n"
+    assert converted(tmp_path, "a.conll", text).sentences[0] == "Ada/B-PER left/O"
+
+
+def test_sentences_of_equal_length_are_no_columns(tmp_path: Path):
+    text = "".join(f"the cat{i} sat on mat{i}\n" for i in range(30))
+    result = converted(tmp_path, "a.txt", text)
+    assert result.exit_code == 2
+    assert "column 4 holds no labels: 30 different values in 30 lines, such as 'mat0'" in result.messages
+    assert converted(tmp_path, "a.txt", text, "--label-column-name", "2").exit_code == 0
+
+
+def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_path: Path):
+    text = "TOKEN\tNE-COARSE\tMISC\nAda\tB-PER\t_\nleft\tO\t_\nagain\t_\t_\n\nno\t_\t_\nlabels\t_\t_\n"
+    result = converted(tmp_path, "a.tsv", text)
+    assert result.sentences == ["Ada/B-PER left/O again/O"]
+    assert "1 words without a label, read as O (first: a.tsv, line 2)" in result.messages
+    assert "1 records left out: not annotated" in result.messages
+    result = converted(tmp_path, "a.tsv", text, "--unannotated", "outside")
+    assert result.sentences[1:] == ["no/O labels/O"]

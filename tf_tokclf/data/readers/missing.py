@@ -1,0 +1,69 @@
+"""What happens to words and records that nobody has labelled. They are no words outside of all spans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.schemes import OUTSIDE_LABEL
+from tf_tokclf.data.sentence import Origin
+
+# -100 is what PyTorch's loss leaves out; -1 is written for it in older data.
+MISSING_IDS = frozenset({-1, -100})
+WRITTEN_IDS = frozenset(map(str, MISSING_IDS))
+
+NOT_ANNOTATED = "records left out: not annotated (to read their words as O: data.unannotated=outside)"
+_AS_OUTSIDE = "records not annotated: all their words read as O"
+_FILLED = "words without a label, read as O"
+_PARTLY = "sentences left out: a word has no label"
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for a label that nobody has given.
+
+    >>> is_missing(-100), is_missing("-100"), is_missing(None), is_missing("O")
+    (True, True, True, False)
+    """
+    return value is None or (isinstance(value, str) and value in WRITTEN_IDS) or _is_missing_id(value)
+
+
+def _is_missing_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in MISSING_IDS
+
+
+@dataclass(frozen=True)
+class MissingLabels:
+    """How missing labels are read. as_outside: a record without annotation has O at each word; has_outside: whether
+    the labels include O at all.
+    """
+
+    as_outside: bool
+    has_outside: bool
+
+    @classmethod
+    def of(cls, data: DataConfig, *, has_outside: bool = True) -> MissingLabels:
+        """As the options say."""
+        return cls(data.unannotated == "outside", has_outside)
+
+    def filled(
+        self, labels: Sequence[str | None] | None, n_words: int, origin: Origin, changes: Changes
+    ) -> tuple[str, ...] | None:
+        """A label for each word, or None where the record is to be left out; `changes` remembers what was done.
+
+        labels: None for a record that is not annotated, and for each word that has no label.
+        """
+        if labels is None or (labels and all(label is None for label in labels)):
+            if self.as_outside and self.has_outside:
+                changes.note(_AS_OUTSIDE, origin)
+                return (OUTSIDE_LABEL,) * n_words
+            changes.note(NOT_ANNOTATED if self.has_outside else NOT_ANNOTATED.partition(" (")[0], origin)
+            return None
+        if n_missing := sum(label is None for label in labels):
+            if not self.has_outside:
+                changes.note(_PARTLY, origin)
+                return None
+            changes.note(_FILLED, origin, n_missing)
+        return tuple(OUTSIDE_LABEL if label is None else label for label in labels)
