@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from tf_tokclf.data.schemes import (
     detect_scheme,
     pair_violations,
 )
+from tf_tokclf.data.spellings import likely_slips, without_scheme
 from tf_tokclf.data.splits import Split
 from tf_tokclf.data.statistics import SplitStatistics
 from tf_tokclf.data.variation import MAX_WORDS, Occurrence, find_variations
@@ -61,6 +62,8 @@ class ProblemKind(StrEnum):
     NO_SPANS = "no-spans"
     UNSEEN_LABEL = "unseen-label"
     RARE_LABEL = "rare-label"
+    LIKELY_SLIP = "likely-slip"
+    UNKNOWN_LABEL = "unknown-label"
     CASE_TWINS = "case-twins"
     SHARED_SENTENCE = "shared-sentence"
     CONFLICTING_SENTENCE = "conflicting-sentence"
@@ -133,6 +136,8 @@ def find_problems(data: Inspected) -> list[Problem]:
         _no_spans,
         _unseen_labels,
         _rare_labels,
+        _likely_slips,
+        _unknown_labels,
         _case_twins,
         _shared_sentences,
         _conflicting_sentences,
@@ -247,6 +252,44 @@ def _rare_labels(data: Inspected) -> Iterator[Problem]:
                 len(rare),
                 "Hardly anything can be learnt from so few, and their scores are chance.",
             )
+
+
+def _likely_slips(data: Inspected) -> Iterator[Problem]:
+    for slip in likely_slips(_label_counts(data), data.scheme):
+        yield Problem(
+            ProblemKind.LIKELY_SLIP,
+            Level.WARNING,
+            f"{slip}.",
+            slip.n,
+            "Correct the label in the file.",
+            tuple(_words_labelled(data, slip.label)),
+        )
+
+
+def _unknown_labels(data: Inspected) -> Iterator[Problem]:
+    counts = _label_counts(data)
+    slips = {slip.label for slip in likely_slips(counts, data.scheme)}
+    for label, n in without_scheme(counts, data.scheme).items():
+        if label not in slips:
+            yield Problem(
+                ProblemKind.UNKNOWN_LABEL,
+                Level.WARNING,
+                f"{label} ({n:,}) is no label of {data.scheme} and is read as {OUTSIDE_LABEL}.",
+                n,
+                "Correct it, or name the scheme or the column of labels.",
+                tuple(islice(_words_labelled(data, label), N_EXAMPLES)),
+            )
+
+
+def _label_counts(data: Inspected) -> Counter[str]:
+    return sum((Counter(split.labels) for split in data.statistics), Counter[str]())
+
+
+def _words_labelled(data: Inspected, label: str) -> Iterator[Example]:
+    """All words with a label, and some words around each."""
+    for number, split in enumerate(data.coded):
+        for place in np.flatnonzero(split.labels == data.labels.id_by_label[label]).tolist():
+            yield data.example_at(number, place, place + 1)
 
 
 def _case_twins(data: Inspected) -> Iterator[Problem]:

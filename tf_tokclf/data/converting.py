@@ -22,7 +22,7 @@ from tf_tokclf.data.schemes import (
     violations,
 )
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.data.splits import Split, load_split, scheme_of
+from tf_tokclf.data.splits import Split, doubtful_labels, load_split, scheme_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import error_at
 from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, write_sentences
@@ -84,7 +84,8 @@ def convert(
     if to_scheme is not None and scheme in (None, Scheme.NONE):
         raise UserError("The labels spell no spans.", path=source, hint="Leave --to-scheme out.")
     target = to_scheme or scheme
-    done = Conversion(format, scheme, target, split.notes, split.facts.n_skipped, split.facts.skipped)
+    notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
+    done = Conversion(format, scheme, target, notes, split.facts.n_skipped, split.facts.skipped)
     must_understand = target is not scheme or format in SPAN_FORMATS
     sentences = _converted(split, data, done, must_understand=must_understand)
     writing = Writing(task, target, _label_names(split, scheme, target), separator, offset_unit)

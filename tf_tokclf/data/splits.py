@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,14 @@ from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import given_scheme
 from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
 from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.spellings import (
+    likely_slips,
+    respelling_note,
+    respelt,
+    spells_spans,
+    standard_labels,
+    without_scheme,
+)
 from tf_tokclf.data.store import Facts, Split, derived, hash_of, stored
 from tf_tokclf.errors import UserError
 
@@ -31,13 +40,14 @@ logger = logging.getLogger(__name__)
 __all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read_sentences", "scheme_of"]
 
 NAMES = ("train", "validation", "test")
+_PLACES_SHOWN = 20
 
 _OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "test": ("test",)}
 # Options that change nothing about what is read from a file.
 _NOT_READING = {
     *(f"{name}_{what}" for name in NAMES for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
-    *("validation_fraction", "max_train_samples", "max_eval_samples"),
+    *("validation_fraction", "max_train_samples", "max_eval_samples", "label_spelling"),
 }
 
 
@@ -96,7 +106,7 @@ def load_splits(
         if limit is not None and limit < len(split):
             found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{name}: the first {limit} of {len(split)} sentences")
-    splits = _checked(found, data, notes)
+    splits = _checked(found, data, task, notes)
     for note in splits.notes:
         logger.info(note)
     return splits
@@ -107,22 +117,82 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
     notes.
     """
     if part is None:
-        return _read("data", open_reader(located(source, data), data, task), data, task)
-    chosen = data.model_copy(update={"train_split": part, "validation_split": None, "test_split": None})
-    return _read("data", _dataset_readers(source, chosen, task, ("train",))["train"], data, task)
+        split = _read("data", open_reader(located(source, data), data, task), data, task)
+    else:
+        chosen = data.model_copy(update={"train_split": part, "validation_split": None, "test_split": None})
+        split = _read("data", _dataset_readers(source, chosen, task, ("train",))["train"], data, task)
+    found, notes = _in_standard_spelling({split.name: split}, data, task)
+    split = found[split.name]
+    return replace(split, facts=replace(split.facts, notes=(*split.notes, *notes)))
 
 
 def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
-    """The sentences of one file in any format, read lazily."""
+    """The sentences of one file in any format, read lazily, with their labels in the standard spelling."""
     problems = Problems(skip=data.on_error == "skip")
     reader = open_reader(located(str(path), data), data, task)
     for note in _found_out(reader):
         logger.info("%s: %s", path, note)
-    yield from reader.sentences(problems)
+    counts = _label_counts(reader, data, task)
+    standard = standard_labels(counts, task)
+    if standard:
+        logger.warning("%s: %s", path, respelling_note(standard, counts))
+    for sentence in reader.sentences(problems):
+        if standard and sentence.labels is not None:
+            sentence = replace(sentence, labels=tuple(respelt(sentence.words, sentence.labels, standard)))
+        yield sentence
     for change in problems.changes():
         logger.warning("%s: %s", path, change)
     if problems.n_skipped:
         logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
+
+
+def _label_counts(reader: Reader, data: DataConfig, task: Task) -> Counter[str]:
+    """How often each label occurs in a source, from a first pass over it; empty where no label would be rewritten."""
+    counts: Counter[str] = Counter()
+    if _keeps_spelling(data, task):
+        return counts
+    for sentence in reader.sentences(Problems(skip=True)):
+        if sentence.labels is None:
+            break
+        counts.update(sentence.labels)
+    return counts
+
+
+def _keeps_spelling(data: DataConfig, task: Task) -> bool:
+    return data.label_spelling == "keep" or given_scheme(data) is Scheme.NONE or task is Task.POS
+
+
+def _in_standard_spelling(
+    found: Mapping[str, Split], data: DataConfig, task: Task
+) -> tuple[dict[str, Split], list[str]]:
+    """The splits with the labels of all of them in the standard spelling, and what was rewritten."""
+    if _keeps_spelling(data, task):
+        return dict(found), []
+    counts: Counter[str] = Counter()
+    for split in found.values():
+        counts.update(dict.fromkeys(split.facts.label_names or (), 0))
+        counts.update(split.label_counts())
+    standard = standard_labels(counts, task)
+    if not standard:
+        return dict(found), []
+    written = {name: _respelt_split(split, standard, Cache.of(data)) for name, split in found.items()}
+    return written, [respelling_note(standard, counts)]
+
+
+def _respelt_split(split: Split, standard: Mapping[str, str], cache: Cache) -> Split:
+    def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        sentences = (
+            replace(sentence, labels=tuple(respelt(sentence.words, sentence.labels or (), standard)))
+            for sentence in sentences_of(batch)
+        )
+        return next(batches_of(sentences))
+
+    if not split.has_labels:
+        return split
+    written = derived(split, f"labels as {sorted(standard.items())}", change, cache=cache)
+    names = split.facts.label_names
+    standard_names = tuple(dict.fromkeys(standard.get(name, name) for name in names)) if names else None
+    return replace(written, facts=replace(split.facts, label_names=standard_names))
 
 
 def _found_out(reader: Reader) -> list[str]:
@@ -263,15 +333,18 @@ def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
     return part(~chosen, "train"), part(chosen, "validation")
 
 
-def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Splits:
+def _checked(found: dict[str, Split], data: DataConfig, task: Task, notes: list[str]) -> Splits:
     for name, split in found.items():
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels (read as {split.notes[0]})."
             hint = "Name the column of labels with --label-column-name."
             raise UserError(problem, path=split.place, hint=hint)
+    found, respellings = _in_standard_spelling(found, data, task)
+    notes += respellings
     scheme, detection = scheme_of(found.values(), data)
     if detection:
         notes.append(str(detection))
+    notes += doubtful_labels(found.values(), scheme)
     repairs = {}
     if data.repair != "none":
         for name, split in found.items():
@@ -300,11 +373,60 @@ def _checked(found: dict[str, Split], data: DataConfig, notes: list[str]) -> Spl
 
 def scheme_of(splits: Iterable[Split], data: DataConfig) -> tuple[Scheme, Detection | None]:
     """The scheme that the options name, or that the labels of all splits show."""
+    splits = tuple(splits)
     given = given_scheme(data)
     if given is not None:
+        check_scheme(_sum_of_labels(splits), given, place=splits[0].place)
         return given, None
     detection = detect_scheme(labels for split in splits for labels in split.label_sequences())
     return detection.scheme, detection
+
+
+def check_scheme(counts: Mapping[str, int], scheme: Scheme, *, place: str) -> None:
+    """Raise UserError where labels spell no span in the scheme that the user has named."""
+    if spells_spans(counts, scheme):
+        return
+    shown = ", ".join(sorted(counts, key=lambda label: -counts[label])[:3])
+    hint = "Check the column of labels (--label-column-name), or leave out the scheme: --scheme auto, or none."
+    raise UserError(f"labels such as {shown} spell no spans in {scheme}.", path=place, hint=hint)
+
+
+def doubtful_labels(splits: Iterable[Split], scheme: Scheme) -> list[str]:
+    """Notes about labels that are probably wrong: slips with all their places, and labels that the scheme does not
+    know.
+    """
+    splits = tuple(splits)
+    counts = _sum_of_labels(splits)
+    slips = {slip.label: str(slip) for slip in likely_slips(counts, scheme)}
+    unknown = {
+        label: f"{label} ({n:,}) is no label of {scheme} and is read as O"
+        for label, n in without_scheme(counts, scheme).items()
+        if label not in slips
+    }
+    found = {**slips, **unknown}
+    places = places_of_labels(splits, found.keys()) if found else {}
+    notes = []
+    for label, what in found.items():
+        shown = places[label] if label in slips else places[label][:_PLACES_SHOWN]
+        more = len(places[label]) - len(shown)
+        notes.append(f"{what}: {'; '.join(shown)}" + (f" and {more:,} more" if more else ""))
+    return notes
+
+
+def places_of_labels(splits: Iterable[Split], labels: Collection[str]) -> dict[str, list[str]]:
+    """Where each of a few labels occurs, in order."""
+    places: dict[str, list[str]] = {label: [] for label in labels}
+    for split in splits:
+        for number, sentence in enumerate(split, 1):
+            for position, label in enumerate(sentence.labels or (), 1):
+                if label in places:
+                    where = sentence.origin or f"{split.name}, sentence {number}"
+                    places[label].append(f"{where}, word {position}")
+    return places
+
+
+def _sum_of_labels(splits: Iterable[Split]) -> Counter[str]:
+    return sum((split.label_counts() for split in splits), Counter[str]())
 
 
 def _repaired(
