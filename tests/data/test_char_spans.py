@@ -131,11 +131,12 @@ def test_a_span_that_does_not_fit_is_shown_with_what_to_do(place, message):
     [
         ((4, 10), "expand", "spans expanded to whole words"),
         ((4, 10), "contract", "spans contracted to whole words"),
-        ((4, 10), "drop", "spans dropped: they cut words or hold none"),
-        ((5, 11), "contract", "spans dropped: they cut words or hold none"),
+        ((4, 10), "drop", "spans dropped: they cut words"),
+        ((5, 11), "contract", "spans dropped: they cut words"),
+        ((3, 12), "drop", "spans dropped: white space at their ends"),
         ((3, 12), "expand", "spans without the white space at their ends"),
         ((3, 12), "contract", "spans without the white space at their ends"),
-        ((2, 4), "expand", "spans dropped: they cut words or hold none"),
+        ((2, 4), "expand", "spans dropped: they hold no word"),
     ],
 )
 def test_what_a_policy_did_is_counted_by_what_it_was(place, policy, said):

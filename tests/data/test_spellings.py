@@ -115,9 +115,8 @@ def test_a_scheme_that_yields_no_spans_is_an_error(tmp_path: Path):
 
 def test_scores_of_other_spellings_are_those_of_spans(tmp_path: Path):
     (tmp_path / "p.conll").write_text("Marie\tPER-B\nCurie\tPER-I\nin\tO\nParis\tO\n\nTom\tPER-B\n")
-    result = CliRunner().invoke(
-        cli, ["evaluate", "--predictions", str(tmp_path / "p.conll"), "--gold", str(CASES / "suffix.conll"), "--format", "json"]
-    )
+    files = ["--predictions", str(tmp_path / "p.conll"), "--gold", str(CASES / "suffix.conll")]
+    result = CliRunner().invoke(cli, ["evaluate", *files, "--format", "json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["overall"]["f1"] == pytest.approx(0.8)
 
@@ -128,7 +127,8 @@ SLIPS = "Ada\tB-PER\nleft\tO\n\n" * 150 + "Bob\tB-PRE\n\nEve\tPERSON\n\nAnn\tB-P
 def test_a_label_near_a_frequent_one_is_reported_with_all_its_lines(tmp_path: Path):
     messages = converted(tmp_path, "a.conll", SLIPS).messages
     path = tmp_path / "a.conll"
-    assert f"B-PRE (2) is probably a slip for B-PER (150): {path}, line 451, word 1; {path}, line 455, word 1" in messages
+    lines = f"{path}, line 451, word 1; {path}, line 455, word 1"
+    assert f"B-PRE (2) is probably a slip for B-PER (150): {lines}" in messages
     assert f"PERSON (1) is no label of IOB2 and is read as O: {path}, line 453, word 1" in messages
     result = CliRunner().invoke(cli, ["inspect", str(path), "--json"])
     problems = {problem["kind"]: problem for problem in json.loads(result.stdout)["problems"]}

@@ -15,6 +15,8 @@ from tf_tokclf.errors import UserError
 Offsets = Sequence[tuple[int, int]]
 
 _UNITS = ("codepoint", "utf16", "byte")
+# How many characters from where a span should be its text is looked for.
+NEARBY = 50
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,12 +37,17 @@ class SpanRules:
     them out, `expand` takes the words they touch, `contract` the words they hold whole; of overlapping spans
     these three keep the longest, the first among equals. layer: of nested spans take that layer alone, 0 the
     outermost, and call none an error. unit, inclusive_end: how the source counts.
+    skip: where `fail` would stop, leave out the one span that cannot be read, or take off the white space at its ends.
+
+    Under `skip` and every policy but `fail`, a span that does not cover the text it names is moved to that text where
+    it stands exactly once nearby.
     """
 
     policy: str = "fail"
     layer: int | None = None
     unit: str = "codepoint"
     inclusive_end: bool = False
+    skip: bool = False
 
     def word_spans(
         self, spans: Iterable[CharSpan], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
@@ -48,16 +55,39 @@ class SpanRules:
         """Spans of the words at `offsets`, in order and apart; what the policy had to do is added to
         `counts`.
         """
-        exact = in_codepoints(spans, text, unit=self.unit, inclusive_end=self.inclusive_end, origin=origin)
         fitted = []
-        for span in exact:
-            if span.surface is not None and not _same_text(text[span.start : span.end], span.surface):
-                self._refuse(self._surface_error(span, text, origin), drop=self.policy == "drop")
-                counts["spans dropped: the text there is another"] += 1
-                continue
+        for span in self.placed(spans, text, origin, counts):
             if found := self._fit(span, text, offsets, origin, counts):
                 fitted.append(found)
-        return self._one_layer(fitted, text, offsets, origin, counts)
+        return self.one_layer(fitted, text, offsets, origin, counts)
+
+    def placed(
+        self, spans: Iterable[CharSpan], text: str, origin: Origin, counts: Counter[str]
+    ) -> list[CharSpan]:
+        """The spans with offsets in code points and exclusive ends, in order, each on the text that it names."""
+        positions = _position_map(text, self.unit)
+        found = []
+        for span in spans:
+            start, end = _in_codepoints(span, positions, self.inclusive_end)
+            inside = 0 <= start < end <= len(text)
+            if inside and (span.surface is None or _same_text(text[start:end], span.surface)):
+                found.append(CharSpan(start, end, span.type, span.surface))
+            elif self._is_lenient and (moved := _moved(span, start if start >= 0 else span.start, text)):
+                counts["spans moved to their text, which stands once nearby"] += 1
+                found.append(moved)
+            elif inside:
+                shown = CharSpan(start, end, span.type, span.surface)
+                self._refuse(self._surface_error(shown, text, origin), drop=self.skip or self.policy == "drop")
+                counts["spans dropped: the text there is another"] += 1
+            else:
+                self._refuse(_outside_error(span, text, origin), drop=self.skip)
+                counts["spans dropped: their offsets are outside of the text"] += 1
+        return sorted(found, key=lambda span: (span.start, -span.end))
+
+    @property
+    def _is_lenient(self) -> bool:
+        """Whether one bad span is less than a reason to stop."""
+        return self.skip or self.policy != "fail"
 
     def _fit(
         self, span: CharSpan, text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
@@ -73,10 +103,16 @@ class SpanRules:
         cuts = not touched or (offsets[touched[0]][0], offsets[touched[-1]][1]) != (start, end)
         if not cuts and (start, end) == (span.start, span.end):
             return Span(touched[0], touched[-1] + 1, span.type)
-        self._refuse(self._misfit_error(span, text, offsets, touched, origin), drop=self.policy != "fail")
+        self._refuse(self._misfit_error(span, text, offsets, touched, origin), drop=self._is_lenient)
         kept = touched if self.policy == "expand" else whole
-        if not kept or self.policy == "drop":
-            counts["spans dropped: they cut words or hold none"] += 1
+        if not touched:
+            counts["spans dropped: they hold no word"] += 1
+            return None
+        if cuts and (not kept or self.policy in ("drop", "fail")):
+            counts["spans dropped: they cut words"] += 1
+            return None
+        if self.policy == "drop":
+            counts["spans dropped: white space at their ends"] += 1
             return None
         if cuts:
             counts[f"spans {self.policy}ed to whole words"] += 1
@@ -84,9 +120,10 @@ class SpanRules:
             counts["spans without the white space at their ends"] += 1
         return Span(kept[0], kept[-1] + 1, span.type)
 
-    def _one_layer(
+    def one_layer(
         self, spans: list[Span], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
     ) -> list[Span]:
+        """Those of the spans that do not overlap, as policy and layer say."""
         unique = list(dict.fromkeys(spans))
         if repeated := len(spans) - len(unique):
             counts["spans given twice"] += repeated
@@ -95,7 +132,7 @@ class SpanRules:
             return layers[self.layer] if self.layer < len(layers) else []
         if len(layers) > 1:
             self._refuse(
-                _overlap_error(layers[1][0], layers[0], text, offsets, origin), drop=self.policy != "fail"
+                _overlap_error(layers[1][0], layers[0], text, offsets, origin), drop=self._is_lenient
             )
             counts["spans dropped: they overlap longer ones"] += sum(map(len, layers[1:]))
         return layers[0] if layers else []
@@ -131,25 +168,46 @@ def in_codepoints(
     """The spans with offsets in code points and exclusive ends, in order; offsets outside of the text are an
     error.
     """
-    place = (
-        None
-        if unit == "codepoint" or text.isascii()
-        else {at: i for i, at in enumerate(_positions(text, unit))}
-    )
+    positions = _position_map(text, unit)
     found = []
     for span in spans:
-        start, end = span.start, span.end + inclusive_end
-        if place is not None:
-            start, end = place.get(start, -1), place.get(end, -1)
+        start, end = _in_codepoints(span, positions, inclusive_end)
         if not 0 <= start < end <= len(text):
-            problem = (
-                f"{span.type}, {span.start} to {span.end}, is no place in a text of {len(text)} characters."
-            )
-            raise origin.error(
-                problem, "Check the offsets, their unit, and whether their ends are inclusive."
-            )
+            raise _outside_error(span, text, origin)
         found.append(CharSpan(start, end, span.type, span.surface))
     return sorted(found, key=lambda span: (span.start, -span.end))
+
+
+def _position_map(text: str, unit: str) -> dict[int, int] | None:
+    """From offsets in `unit` to offsets in code points; None where they are the same."""
+    if unit == "codepoint" or text.isascii():
+        return None
+    return {at: i for i, at in enumerate(_positions(text, unit))}
+
+
+def _in_codepoints(span: CharSpan, positions: dict[int, int] | None, inclusive_end: bool) -> tuple[int, int]:
+    start, end = span.start, span.end + inclusive_end
+    return (start, end) if positions is None else (positions.get(start, -1), positions.get(end, -1))
+
+
+def _moved(span: CharSpan, start: int, text: str) -> CharSpan | None:
+    """The span at its own text, where that stands exactly once near `start`.
+
+    >>> _moved(CharSpan(5, 10, "LOC", "Paris"), 5, "in Paris")
+    CharSpan(start=3, end=8, type='LOC', surface='Paris')
+    """
+    said = (span.surface or "").strip()
+    first = max(start - NEARBY, 0)
+    near = text[first : start + NEARBY + len(said)]
+    if not said or near.count(said) != 1 or near.find(said) != near.rfind(said):
+        return None
+    at = first + near.find(said)
+    return CharSpan(at, at + len(said), span.type, said)
+
+
+def _outside_error(span: CharSpan, text: str, origin: Origin) -> UserError:
+    problem = f"{span.type}, {span.start} to {span.end}, is no place in a text of {len(text)} characters."
+    return origin.error(problem, "Check the offsets, their unit, and whether their ends are inclusive.")
 
 
 def in_unit(offset: int, text: str, unit: str) -> int:

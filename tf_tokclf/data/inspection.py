@@ -13,6 +13,7 @@ from tf_tokclf.data.checks import Example, Inspected, Level, Problem, find_probl
 from tf_tokclf.data.coding import code_split
 from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.readers.annotators import PairCounts
 from tf_tokclf.data.splits import Splits
 from tf_tokclf.data.statistics import SplitStatistics, piece_statistics, split_statistics
 from tf_tokclf.data.variation import ambiguous_forms
@@ -39,11 +40,32 @@ class FormStatistics:
 
 
 @dataclass(frozen=True)
+class AnnotatorPair:
+    """How far two annotators of one split agree, word by word, on the records that both have annotated.
+
+    kappa: Cohen's; None where both gave one label only.
+    """
+
+    split: str
+    annotators: tuple[str, str]
+    n_records: int
+    n_words: int
+    n_equal: int
+    kappa: float | None
+
+    @classmethod
+    def of(cls, split: str, counts: PairCounts) -> AnnotatorPair:
+        """From the counts of a split."""
+        pair = (counts.one, counts.other)
+        return cls(split, pair, counts.n_records, counts.n_words, counts.n_equal, counts.kappa())
+
+
+@dataclass(frozen=True)
 class Inspection:
     """The findings.
 
     scheme: as detected, with the reason. forms: the most frequent with several types. examples: drawn from
-    the first split by `seed`.
+    the first split by `seed`. annotators: pairs that annotated the same records.
     """
 
     scheme: str
@@ -54,6 +76,7 @@ class Inspection:
     examples: tuple[Example, ...]
     notes: tuple[str, ...]
     seed: int
+    annotators: tuple[AnnotatorPair, ...] = ()
     model: str | None = None
     window: int | None = None
     overlap: int | None = None
@@ -102,6 +125,7 @@ def inspect_splits(
         examples=tuple(data.example(0, row) for row in sorted(drawn.tolist())),
         notes=splits.notes,
         seed=seed,
+        annotators=tuple(AnnotatorPair.of(s.name, pair) for s in there for pair in s.facts.agreement),
         model=tokenization.model if tokenization else None,
         window=tokenization.reading.max_length if tokenization else None,
         overlap=tokenization.reading.overlap if tokenization else None,

@@ -26,8 +26,9 @@ from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
 from tf_tokclf.data.readers.jsonl import open_json, parse_document
-from tf_tokclf.data.readers.reading import codec_named, undecoded
-from tf_tokclf.data.readers.records import Layout, Shape, parse_list, sentence_from
+from tf_tokclf.data.readers.lists import parse_list
+from tf_tokclf.data.readers.reading import Problems, codec_named, undecoded
+from tf_tokclf.data.readers.records import Layout, Shape, sentence_from
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.word_splitting import split_words
@@ -346,13 +347,11 @@ class JsonRecords:
             return text_sentence(value, self._data.word_splitting, origin, _document(record))
         if isinstance(value, list):
             return Sentence(_words(value, layout.word, origin), None, origin, document=_document(record))
-        if layout.texts:
-            from collections import Counter
-
-            sentence = sentence_from(record, replace(layout, label=None), origin, Counter())
+        if layout.format:
+            sentence = sentence_from(record, replace(layout, label=None), origin, Problems())
             if sentence is None:
                 raise origin.error("its annotators turned it down.", "Leave it out.")
-            return replace(sentence, labels=None)
+            return sentence
         if isinstance(value, str):
             return text_sentence(value, self._data.word_splitting, origin, _document(record))
         found = ", ".join(map(str, record)) or "no fields"

@@ -70,3 +70,19 @@ class Sentence:
 
     def __len__(self) -> int:
         return len(self.words)
+
+
+def text_of(sentence: Sentence) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The text of a sentence and the places of its words; where the source has no text, words with blanks
+    between.
+
+    >>> text_of(Sentence(("New", "York")))
+    ('New York', ((0, 3), (4, 8)))
+    """
+    if sentence.text is not None and sentence.offsets is not None:
+        return sentence.text, sentence.offsets
+    offsets, at = [], 0
+    for word in sentence.words:
+        offsets.append((at, at + len(word)))
+        at += len(word) + 1
+    return " ".join(sentence.words), tuple(offsets)

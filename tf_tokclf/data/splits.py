@@ -301,11 +301,14 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
             hint = "Start again when nothing writes to it any more."
             raise UserError("changed while it was read.", path=reader.place, hint=hint)
         notes = (*_found_out(reader), *problems.changes())
-        return Facts(reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped))
+        agreement = problems.agreement.counts()
+        return Facts(
+            reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped), agreement
+        )
 
     split = stored(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
     if not len(split):
-        hint = "Check its file and how it is read."
+        hint = f"It was read as {'; '.join(split.notes)}."
         raise UserError(f"the {name} split holds no sentences.", path=split.place, hint=hint)
     return split
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from tf_tokclf.data.arrow import SCHEMA, sentences_of
 from tf_tokclf.data.cache import Cache
+from tf_tokclf.data.readers.annotators import PairCounts
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.version import __version__
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 1  # counted up whenever reading changes what it yields
+_CACHE_FORMAT = 2  # counted up whenever reading changes what it yields
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Facts:
 
     place: the source's name. notes: what was found out in reading, for the log. label_names: all labels in the
     source's own order, where it declares them. n_skipped: sentences left out; skipped: why, for the first of them.
+    agreement: of the annotators, where records have several annotations.
     """
 
     place: str
@@ -40,6 +42,7 @@ class Facts:
     label_names: tuple[str, ...] | None = None
     n_skipped: int = 0
     skipped: tuple[str, ...] = ()
+    agreement: tuple[PairCounts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def _known(about: dict[str, Any]) -> tuple[int, Facts] | None:
     """Number of words and facts as this version knows them, or None."""
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["facts"].items()}
+        fields["agreement"] = tuple(PairCounts.from_json(pair) for pair in fields["agreement"])
         return int(about["n_words"]), Facts(**fields)
     except (LookupError, TypeError, ValueError, AttributeError):
         return None

@@ -14,7 +14,7 @@ from typing import Literal, TypedDict, get_args
 import numpy as np
 
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.writers.text_formats import text_of
+from tf_tokclf.data.sentence import text_of
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagged import TaggedSentence
 

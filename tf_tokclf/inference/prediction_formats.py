@@ -26,8 +26,9 @@ from tf_tokclf.data.record_streams import (
     RecordFormat,
 )
 from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.sentence import text_of
 from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.text_formats import LINE_WRITERS, text_of
+from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import whole_path
 from tf_tokclf.inference.tagged import TaggedSentence

@@ -35,6 +35,7 @@ def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableT
         _heading("Labels" if inspection.labels.scheme is Scheme.NONE else "Spans"),
         _counts(inspection.splits, inspection.labels),
         *_span_lengths(inspection.splits),
+        *_annotators(inspection),
         *_forms(inspection),
         _heading("Words in a sentence"),
         _histogram({split.name: split.lengths for split in inspection.splits}),
@@ -145,6 +146,20 @@ def _span_lengths(splits: Sequence[SplitStatistics]) -> Iterator[RenderableType]
     if total:
         short = ", ".join(f"{n} {_percent(lengths.get(n, 0), total)}" for n in (1, 2, 3))
         yield Text(f"words in a span: {short}; longest {max(lengths)}")
+
+
+def _annotators(inspection: Inspection) -> Iterator[RenderableType]:
+    """A row for each pair of annotators of the same records."""
+    if not inspection.annotators:
+        return
+    yield _heading("Agreement of annotators")
+    table = _table("annotators", "split", "records", "words", "same label", "Cohen's kappa")
+    for pair in inspection.annotators:
+        names = Text(visible(" and ".join(pair.annotators)))
+        kappa = "-" if pair.kappa is None else f"{pair.kappa:.3f}"
+        counts = (f"{pair.n_records:,}", f"{pair.n_words:,}", _percent(pair.n_equal, pair.n_words), kappa)
+        table.add_row(names, Text(visible(pair.split)), *counts)
+    yield table
 
 
 def _forms(inspection: Inspection) -> Iterator[RenderableType]:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.writers.text_formats import text_of
+from tf_tokclf.data.sentence import text_of
 from tf_tokclf.inference.prediction_formats import Details, span_records
 from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.report.marking import hue_by_type, visible

@@ -150,7 +150,8 @@ def test_lists_in_csv_as_anybody_prints_them():
         ("doccano_triples.jsonl", {}, [["B-PER", "O", "B-LOC"], ["O"]]),
         ("doccano_triples.jsonl", {"scheme": "BIOES"}, [["S-PER", "O", "S-LOC"], ["O"]]),
         ("label_studio_utf16.json", {"offset_unit": "utf16"}, [["O", "B-PER", "O", "O"]]),
-        ("dataturks_inclusive_ends.json", {}, [["O", "O", "B-LOC"], ["O"]]),
+        ("dataturks_inclusive_ends.json", {}, [["O", "O", "B-LOC"]]),
+        ("dataturks_inclusive_ends.json", {"unannotated": "outside"}, [["O", "O", "B-LOC"], ["O"]]),
     ],
 )
 def test_spans_of_characters_in_each_tool_s_way(name, options, expected):

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.char_spans import CharSpan, in_codepoints
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
+from tf_tokclf.data.readers.missing import NOT_ANNOTATED
 from tf_tokclf.data.readers.reading import (
     FileReader,
     Problems,
@@ -44,14 +46,22 @@ class BratReader(FileReader):
                 problems.report(error)
 
     def _document(self, path: Path, problems: Problems) -> Iterator[Sentence]:
-        encoding = self.options.encoding
+        encoding, missing = self.options.encoding, self.reading.missing
+        is_labelled = self.options.label_column_name != ""
         text = "".join(_checked_lines(path, encoding))
-        spans, discontinuous = _spans(path.with_suffix(".ann"), encoding)
-        if discontinuous:
-            problems.counts["spans in several pieces taken from their first to their last character"] += discontinuous
-        rules = self.reading.rules
         origin = Origin(str(path), 1)
-        exact = in_codepoints(spans, text, unit=rules.unit, inclusive_end=rules.inclusive_end, origin=origin)
+        spans: list[CharSpan] = []
+        if path.with_suffix(".ann").exists():
+            spans, discontinuous = _spans(path.with_suffix(".ann"), encoding, self.reading.reader(origin, problems))
+            if discontinuous:
+                what = "spans in several pieces taken from their first to their last character"
+                problems.counts[what] += discontinuous
+        elif is_labelled and not missing.as_outside:
+            problems.counts.note(f"texts without .ann {NOT_ANNOTATED.removeprefix('records ')}", origin)
+            return
+        elif is_labelled:
+            problems.counts.note("texts without .ann: all their words read as O", origin)
+        exact = self.reading.rules.placed(spans, text, origin, problems.counts)
         per_line = TextReading.of(
             self.options.model_copy(update={"offset_unit": "codepoint", "offset_end": "exclusive"})
         )
@@ -60,16 +70,26 @@ class BratReader(FileReader):
             shifted = [CharSpan(s.start - start, s.end - start, s.type, s.surface) for s in inside]
             place = Origin(str(path), line)
             line += text.count("\n", start, end)
+            annotation = Annotation(lambda reader, shifted=shifted: shifted)  # type: ignore[misc]
+            found = Annotated(
+                text[start:end], annotations=(annotation,), document=path.stem, is_labelled=is_labelled
+            )
             try:
-                yield per_line.sentence(text[start:end], shifted, place, problems.counts, document=path.stem)
+                sentence = per_line.sentence(found, place, problems)
             except UserError as error:
                 problems.report(error)
+            else:
+                if sentence is not None:
+                    yield sentence
 
 
 def open_brat(path: Path, data: DataConfig) -> BratReader:
     """The documents in a folder, or the one that `path`, a text or its annotations, belongs to."""
     if path.is_dir():
-        texts = tuple(sorted(ann.with_suffix(".txt") for ann in path.rglob("*.ann")))
+        annotated = {ann.with_suffix(".txt") for ann in path.rglob("*.ann")}
+        folders = {text.parent for text in annotated}
+        beside = (text for folder in folders for text in folder.glob("*.txt") if not _is_about(text))
+        texts = tuple(sorted(annotated.union(beside)))
     else:
         texts = (path.with_suffix(".txt"),)
     for text in texts:
@@ -80,6 +100,11 @@ def open_brat(path: Path, data: DataConfig) -> BratReader:
     options = data.model_copy(update={"format": "brat"})
     documents = "1 document" if len(texts) == 1 else f"{len(texts)} documents"
     return BratReader(path, options, (f"{documents}, a line a sentence; {reading.note()}",), texts, reading)
+
+
+def _is_about(text: Path) -> bool:
+    """Whether a file beside the documents is about them, and none of them."""
+    return text.name.upper().startswith(("README", "LICENSE", "LICENCE", "."))
 
 
 def _pieces(text: str, spans: list[CharSpan], problems: Problems) -> Iterator[tuple[int, int, list[CharSpan]]]:
@@ -104,14 +129,8 @@ def _pieces(text: str, spans: list[CharSpan], problems: Problems) -> Iterator[tu
         yield start, len(text), inside
 
 
-def _spans(path: Path, encoding: str) -> tuple[list[CharSpan], int]:
+def _spans(path: Path, encoding: str, reader: SpanReader) -> tuple[list[CharSpan], int]:
     """The text-bound annotations of a file, and how many of them are discontinuous."""
-    if not path.exists():
-        raise UserError(
-            "there is no such file.",
-            path=path,
-            hint="Each text needs its annotations, if only an empty file.",
-        )
     spans, discontinuous = [], 0
     for number, line in enumerate(_checked_lines(path, encoding), 1):
         line = line.rstrip("\r\n")
@@ -120,7 +139,9 @@ def _spans(path: Path, encoding: str) -> tuple[list[CharSpan], int]:
         match = _TEXT_SPAN.match(line)
         if not match:
             hint = "T1<TAB>TYPE START END<TAB>TEXT was expected."
-            raise UserError(f"is no annotation: {line[:60]!r}.", path=path, line=number, hint=hint)
+            error = UserError(f"is no annotation: {line[:60]!r}.", path=path, line=number, hint=hint)
+            reader.drop(error, "spans dropped: their line in the .ann file is no annotation")
+            continue
         places = [int(place) for place in re.split("[ ;]", match[3])]
         in_pieces = ";" in match[3]
         discontinuous += in_pieces

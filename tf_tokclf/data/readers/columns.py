@@ -14,9 +14,11 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
     WORD_NAMES,
+    check_once,
     guess_named_column,
     looks_like_tags,
     types_in,
+    with_numbers,
 )
 from tf_tokclf.data.readers.missing import WRITTEN_IDS, MissingLabels
 from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded
@@ -435,6 +437,9 @@ def _choose(
         label = _numbered(data.label_column_name, header, width, path)
     else:
         label = _guess_label(values, [i for i in tags if i != word], word, has_index, header, data, task, path)
+    for column, asked in ((word, data.text_column_name), (label, data.label_column_name)):
+        if header and column is not None and not isinstance(asked, int):
+            check_once(header[column], with_numbers(header), path)
     labels = "no labels" if label is None else f"labels in {_shown(header, label)}"
     notes.append(f"{width} columns, words in {_shown(header, word)}, {labels}")
     return word, label, notes
@@ -500,7 +505,9 @@ def _numbered(column: str | int, header: list[str] | None, width: int, path: Pat
 
 
 def _name(header: list[str] | None, column: int | None) -> str | int | None:
-    return header[column] if header and column is not None else column
+    if header is None or column is None or header.count(header[column]) > 1:
+        return column
+    return header[column]
 
 
 def _shown(header: list[str] | None, column: int) -> str:

@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.annotated import Record
 from tf_tokclf.data.readers.columns import separator_named
+from tf_tokclf.data.readers.guessing import with_numbers
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
+from tf_tokclf.data.readers.records import Layout, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -53,13 +55,15 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
         hint = "Check its quotes and line ends."
         raise UserError(f"is no CSV: {error}.", path=path, line=1, hint=hint) from error
     has_header = data.header is not False
-    names = tuple(field.strip() for field in fields) if has_header else tuple(str(i) for i in range(len(fields)))
+    header = [field.strip() for field in fields]
+    names = tuple(with_numbers(header)) if has_header else tuple(str(i) for i in range(len(fields)))
     options = data.model_copy(update={"format": "csv", "header": has_header})
     skipping = Problems(skip=True)
     sample = [record for _, record in islice(csv_rows(path, options, names, separator, skipping), _SAMPLED_ROWS)]
     options = _named_columns(options, names)
     layout = choose_layout(names, [record for record in sample if record], options, task, path=str(path))
-    options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": layout.label})
+    label = layout.label if layout.label is not None else data.label_column_name
+    options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": label})
     return CsvReader(path, options, (layout.note(),), layout, names, separator)
 
 

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
+from tf_tokclf.data.readers.lists import as_list, parse_list
+from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin
 
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """Where a tool keeps text and spans: the first of these fields that is there."""
-
-    text: tuple[str, ...]
-    spans: tuple[str, ...]
-    inclusive_end: bool = False
-
-
-DIALECTS = {
-    "spacy": Dialect(("text",), ("entities", "ents")),
-    "prodigy": Dialect(("text",), ("spans",)),
-    "doccano": Dialect(("text", "data"), ("label", "labels", "entities", "annotations")),
-    "label-studio": Dialect(("text",), ("label",)),
-    "dataturks": Dialect(("content",), ("annotation",), inclusive_end=True),
-}
+REJECTED = "records left out: not accepted by their annotators"
+_NO_TYPE = "spans dropped: they have no type"
+_NO_SPAN = "spans dropped: they have no start and end"
 
 _STARTS = ("start", "start_offset", "begin", "start_char")
 _ENDS = ("end", "end_offset", "end_char")
@@ -35,93 +23,222 @@ _TYPES = ("label", "labels", "type", "entity", "tag", "entity_group", "class")
 _SURFACES = ("text", "surface", "word", "value")
 
 
-def detect_dialect(sample: Sequence[Record]) -> str | None:
-    """The tool whose records these are, or None where no record has a text with spans."""
-    names = {name for record in sample for name in record}
-    if {"data", "annotations"} <= names or {"data", "completions"} <= names:
-        return "label-studio"
-    for name, dialect in DIALECTS.items():
-        text = next((field for field in dialect.text if field in names), None)
-        for field in dialect.spans:
-            if text and any(isinstance(r.get(text), str) and _is_spans(r.get(field)) for r in sample):
-                return name
-    return None
-
-
-def normalised(record: Record, dialect: str, origin: Origin) -> Record | None:
-    """The record with its text and spans in the dialect's fields; None where annotators turned it down."""
-    if record.get("answer", "accept") != "accept":
-        return None
-    if dialect != "label-studio" or not isinstance(record.get("data"), Mapping):
-        return record
-    data = record["data"]
-    text = next((value for name, value in data.items() if name == "text"), None)
-    if text is None:
-        text = next((value for value in data.values() if isinstance(value, str)), None)
-    annotations = _mappings(record.get("annotations") or record.get("completions") or (), origin)
-    done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
-    results = _mappings(done[0].get("result", ()), origin) if done else []
-    values = _mappings([result["value"] for result in results if "value" in result], origin)
-    return {"text": text, "label": [value for value in values if "start" in value]}
-
-
-def _mappings(items: Any, origin: Origin) -> list[Mapping[str, Any]]:
-    """`items`, if it is a list of named fields as Label Studio's annotations, results and values are."""
-    if not isinstance(items, (list, tuple)) or not all(isinstance(item, Mapping) for item in items):
-        raise origin.error(f"{str(items)[:60]!r} is no annotation.", "Export the tasks from Label Studio as JSON.")
-    return list(items)
-
-
-def fields_of(names: Sequence[str], dialect: str) -> tuple[str, str]:
-    """The fields of text and spans among `names`."""
-    known = DIALECTS[dialect]
-    text = next((name for name in known.text if name in names), known.text[0])
-    return text, next((name for name in known.spans if name in names and name != text), known.spans[0])
-
-
-def char_spans_in(value: Any, origin: Origin) -> list[CharSpan]:
-    """The spans in a field: lists [start, end, type], or mappings by any of the usual names."""
+def char_spans_in(value: Any, reader: SpanReader) -> list[CharSpan]:
+    """The spans in a field: lists [start, end, type] or mappings by any of the usual names, as a list or as columns."""
     if value is None:
         return []
+    if isinstance(value, Mapping):
+        value = _transposed(value)
     if not isinstance(value, (list, tuple)):
-        raise origin.error(f"{str(value)[:60]!r} is no list of spans.", "Write them as [start, end, type].")
-    return [span for item in value for span in _spans_in_item(item, origin)]
+        raise reader.origin.error(f"{str(value)[:60]!r} is no list of spans.", "Write them as [start, end, type].")
+    return [span for item in value for span in _spans_in_item(item, reader)]
 
 
-def _spans_in_item(item: Any, origin: Origin) -> Iterator[CharSpan]:
+def is_spans(value: Any) -> bool:
+    """Whether a value is a list of spans of characters, or columns of their starts, ends and types.
+
+    >>> is_spans([[0, 3, "PER"]]), is_spans({"start": [0], "end": [3], "label": ["PER"]}), is_spans(["PER"])
+    (True, True, False)
+    """
+    if isinstance(value, Mapping):
+        return any(isinstance(value.get(name), (list, tuple)) for name in _STARTS)
+    return isinstance(value, (list, tuple)) and all(_is_span(item) for item in value)
+
+
+def _is_span(item: Any) -> bool:
+    if isinstance(item, Mapping):
+        return "points" in item or any(name in item for name in _STARTS)
+    return isinstance(item, (list, tuple)) and len(item) >= 3 and isinstance(item[0], int)
+
+
+def _transposed(columns: Mapping[str, Any]) -> list[dict[str, Any]] | Mapping[str, Any]:
+    """The rows of columns of equal length; as `datasets` writes a sequence of spans."""
+    lists = {name: value for name, value in columns.items() if isinstance(value, (list, tuple))}
+    if not lists or len({len(value) for value in lists.values()}) > 1:
+        return columns
+    return [dict(zip(lists, row)) for row in zip(*lists.values())]
+
+
+def _spans_in_item(item: Any, reader: SpanReader) -> Iterator[CharSpan]:
     if isinstance(item, (list, tuple)) and len(item) >= 3:
-        yield _span(item[0], item[1], item[2], None, item, origin)
+        yield from _span(item[0], item[1], item[2], None, item, reader)
         return
     if not isinstance(item, Mapping):
-        raise origin.error(
-            f"{str(item)[:60]!r} is no span.", "A list [start, end, type] or named fields were expected."
+        problem = f"{str(item)[:60]!r} is no span."
+        reader.drop(
+            reader.origin.error(problem, "A list [start, end, type] or named fields were expected."), _NO_SPAN
         )
-    types = next((item[name] for name in _TYPES if item.get(name)), None)
+        return
+    types = next((item[name] for name in _TYPES if item.get(name) not in (None, "", [])), None)
     types = types if isinstance(types, (list, tuple)) else [types]
     for place in item["points"] if isinstance(item.get("points"), list) else [item]:
         if not isinstance(place, Mapping):
-            raise origin.error(f"{str(place)[:60]!r} is no place.", "A start and an end were expected.")
+            problem = f"{str(place)[:60]!r} is no place."
+            reader.drop(reader.origin.error(problem, "A start and an end were expected."), _NO_SPAN)
+            continue
         start, end = (next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS))
         surface = next((place[name] for name in _SURFACES if isinstance(place.get(name), str)), None)
         for type in types:
-            yield _span(start, end, type, surface, item, origin)
+            yield from _span(start, end, type, surface, item, reader)
 
 
-def _span(start: Any, end: Any, type: Any, surface: str | None, item: Any, origin: Origin) -> CharSpan:
-    if not (isinstance(start, int) and isinstance(end, int)) or not _is_name(type):
-        raise origin.error(f"{str(item)[:80]!r} is no span.", "It needs a start, an end and a type.")
-    return CharSpan(start, end, str(type), surface)
+def _span(
+    start: Any, end: Any, type: Any, surface: str | None, item: Any, reader: SpanReader
+) -> Iterator[CharSpan]:
+    error = reader.origin.error(f"{str(item)[:80]!r} is no span.", "It needs a start, an end and a type.")
+    if not (isinstance(start, int) and isinstance(end, int)):
+        reader.drop(error, _NO_SPAN)
+    elif not _is_name(type):
+        reader.drop(error, _NO_TYPE)
+    else:
+        yield CharSpan(start, end, reader.type_name(type), surface)
 
 
 def _is_name(type: Any) -> bool:
     return (isinstance(type, str) and type != "") or (isinstance(type, int) and not isinstance(type, bool))
 
 
-def _is_spans(value: Any) -> bool:
-    if not isinstance(value, (list, tuple)):
-        return False
-    return all(
-        (isinstance(item, (list, tuple)) and len(item) >= 3 and isinstance(item[0], int))
-        or (isinstance(item, Mapping) and ("points" in item or any(name in item for name in _STARTS)))
-        for item in value
+@dataclass(frozen=True)
+class _Tool:
+    """Where a tool keeps text and spans: the first of these fields that is there."""
+
+    text: tuple[str, ...]
+    spans: tuple[str, ...]
+
+    def fits(self, record: Record) -> bool:
+        """Whether a record has a text and spans in these fields."""
+        text = next((name for name in self.text if isinstance(record.get(name), str)), None)
+        values = (record.get(name) for name in self.spans if name != text)
+        return text is not None and any(is_spans(as_list(value) or value) for value in values)
+
+    def fields(self, names: Sequence[str]) -> Fields:
+        """The fields of text and spans among `names`."""
+        text = next((name for name in self.text if name in names), self.text[0])
+        return Fields(text, next((name for name in self.spans if name in names and name != text), self.spans[0]))
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    """A text with spans in two fields, as most tools write it."""
+    if record.get("answer", "accept") != "accept":
+        changes[REJECTED] += 1
+        return
+    text = text_in(record, fields.word, origin)
+    spans = record.get(fields.label) if fields.label is not None else None
+    if isinstance(spans, str):
+        spans = parse_list(spans, str(fields.label), origin) if spans.strip() else None
+    if spans is None and record.get("answer") == "accept":
+        spans = []  # Prodigy leaves the field out where there is no span
+    yield Annotated(
+        text,
+        annotations=() if spans is None else tuple(_by_annotator(spans)),
+        tokens=_tokens(record.get("tokens"), origin),
+        document=document_in(record),
+        is_labelled=fields.label is not None,
     )
+
+
+def _by_annotator(spans: Any) -> Iterator[Annotation]:
+    """Spans of several annotators stand in one list where each of them has a `user`, as in doccano."""
+    users = {_user(span) for span in spans} if isinstance(spans, (list, tuple)) else {None}
+    if len(users) < 2 or None in users:
+        yield Annotation(partial(char_spans_in, spans), annotator=next(iter(users), None))
+        return
+    for user in dict.fromkeys(map(_user, spans)):
+        own = [span for span in spans if _user(span) == user]
+        time = max((str(span.get("updated_at") or span.get("created_at") or "") for span in own), default="")
+        yield Annotation(partial(char_spans_in, own), annotator=user, time=time)
+
+
+def _user(span: Any) -> str | None:
+    user = span.get("user") if isinstance(span, Mapping) else None
+    return None if user is None else str(user)
+
+
+def text_in(record: Record, name: str, origin: Origin) -> str:
+    """The text in a field. Raises UserError where there is none."""
+    text = record.get(name)
+    if not isinstance(text, str):
+        raise origin.error(f"there is no text in {name!r}.", f"It has {', '.join(map(str, record))}.")
+    return text
+
+
+def document_in(record: Record) -> str | None:
+    """The document that a record says it is part of."""
+    document = record.get("document")
+    return document if isinstance(document, str) else None
+
+
+def _tokens(tokens: Any, origin: Origin) -> tuple[CharSpan, ...] | None:
+    """The words that a record has itself, as Prodigy's do."""
+    if not isinstance(tokens, list) or not all(
+        isinstance(token, Mapping) and {"start", "end"} <= token.keys() for token in tokens
+    ):
+        return None
+    for token in tokens:
+        if not (isinstance(token["start"], int) and isinstance(token["end"], int)):
+            problem = f"a token goes from {token['start']!r} to {token['end']!r}."
+            raise origin.error(problem, "Leave the tokens out, or correct them.")
+    return tuple(CharSpan(token["start"], token["end"], "token", token.get("text")) for token in tokens)
+
+
+def _is_label_studio(record: Record) -> bool:
+    return isinstance(record.get("data"), Mapping) and any(name in record for name in ("annotations", "completions"))
+
+
+def _read_label_studio(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    """A task with the annotations that were submitted and not cancelled."""
+    if not isinstance(record.get("data"), Mapping):
+        yield from _read(record, fields, origin, changes)
+        return
+    data = record["data"]
+    texts = [value for name, value in data.items() if isinstance(value, str)]
+    text = data.get("text") or next(iter(texts), None)
+    if not isinstance(text, str):
+        raise origin.error("there is no text in 'data'.", f"It has {', '.join(map(str, data)) or 'no fields'}.")
+    done = [
+        annotation
+        for annotation in _mappings(record.get("annotations") or record.get("completions") or (), origin)
+        if not annotation.get("was_cancelled")
+    ]
+    yield Annotated(
+        text,
+        annotations=tuple(_label_studio_annotation(annotation, origin) for annotation in done),
+        is_labelled=fields.label is not None,
+    )
+
+
+def _label_studio_annotation(annotation: Record, origin: Origin) -> Annotation:
+    results = _mappings(annotation.get("result") or (), origin)
+    values = _mappings([result["value"] for result in results if "value" in result], origin)
+    by = annotation.get("completed_by")
+    names = [str(by[key]) for key in ("id", "email") if key in by] if isinstance(by, Mapping) else []
+    names = names if by is None or isinstance(by, Mapping) else [str(by)]
+    return Annotation(
+        partial(char_spans_in, [value for value in values if "start" in value]),
+        annotator=names[0] if names else None,
+        also=frozenset(names),
+        time=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
+    )
+
+
+def _mappings(items: Any, origin: Origin) -> list[Record]:
+    """`items`, if it is a list of named fields as Label Studio's annotations, results and values are."""
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, Mapping) for item in items):
+        raise origin.error(f"{str(items)[:60]!r} is no annotation.", "Export the tasks from Label Studio as JSON.")
+    return list(items)
+
+
+def _tool(name: str, tool: _Tool, **options: Any) -> JsonFormat:
+    return JsonFormat(name, **{"fits": tool.fits, "read": _read, "fields": tool.fields, **options})
+
+
+# A text and nothing that is known about how its spans are written, or that it has any.
+PLAIN = JsonFormat("text", lambda record: False, _read, _Tool(("text",), ("spans",)).fields)
+_LABEL_STUDIO = _Tool(("text",), ("label",))
+TOOLS = (
+    _tool("label-studio", _LABEL_STUDIO, fits=_is_label_studio, read=_read_label_studio),
+    _tool("spacy", _Tool(("text",), ("entities", "ents"))),
+    _tool("prodigy", _Tool(("text",), ("spans",))),
+    _tool("doccano", _Tool(("text", "data"), ("label", "labels", "entities", "annotations"))),
+    _tool("dataturks", _Tool(("content",), ("annotation",)), inclusive_end=True),
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -34,37 +35,56 @@ class DocBinReader(FileReader):
             pieces = list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]]
             for piece in pieces:
                 try:
-                    yield self._sentence(doc, piece, origin, f"{self.path.stem}#{row}", problems)
+                    sentence = self._sentence(doc, piece, origin, f"{self.path.stem}#{row}", problems)
                 except UserError as error:
                     problems.report(error)
+                else:
+                    if sentence is not None:
+                        yield sentence
 
-    def _sentence(self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems) -> Sentence:
+    def _sentence(
+        self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems
+    ) -> Sentence | None:
         words = [token for token in piece if not token.is_space]
         start = piece.start_char
         text = doc.text[start : piece.end_char]
         offsets = [(token.idx - start, token.idx - start + len(token)) for token in words]
-        if self.field:
+        if self.field and self.is_labelled:
             labels = tuple(getattr(token, self.field) or "_" for token in words)
             forms = tuple(token.text for token in words)
             return Sentence(forms, labels, origin, text=text, offsets=tuple(offsets), document=document)
-        found = doc.spans.get(self.group, ()) if self.group else doc.ents
-        spans = [
+        tokens = tuple(CharSpan(*place, "token") for place in offsets)
+        annotations = () if self._is_unannotated(doc) else (Annotation(lambda _: self._spans(doc, piece)),)
+        found = Annotated(text, tokens=tokens, annotations=annotations, document=document, is_labelled=self.is_labelled)
+        return self.reading.sentence(found, origin, problems)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether labels are read, and not words alone."""
+        return self.options.label_column_name != ""
+
+    def _spans(self, doc: Doc, piece: Span) -> list[CharSpan]:
+        start = piece.start_char
+        return [
             CharSpan(span.start_char - start, span.end_char - start, span.label_)
-            for span in found
+            for span in (doc.spans[self.group] if self.group else doc.ents)
             if piece.start <= span.start < piece.end
         ]
-        return self.reading.sentence(text, spans, origin, problems.counts, offsets=offsets, document=document)
+
+    def _is_unannotated(self, doc: Doc) -> bool:
+        return self.group not in doc.spans if self.group else not doc.has_annotation("ENT_IOB")
 
 
 def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
     """Find out what the documents hold."""
     require_file(path)
-    first = next(_docs(path), None)
-    if first is None:
+    docs = list(_docs(path))
+    if not docs:
         raise UserError("holds no documents.", path=path, hint="Check what wrote it.")
     group = data.layer if isinstance(data.layer, str) else None
-    if group and group not in first.spans:
-        known = f"Its span groups are {', '.join(first.spans)}." if first.spans else "It has entities only."
+    groups = list(dict.fromkeys(name for doc in docs for name in doc.spans))
+    if group and group not in groups:
+        known = f"Its span groups are {', '.join(groups)}." if groups else "It has entities only."
         raise UserError(f"there is no span group {group!r}.", path=path, hint=known)
     field = None
     if task is Task.POS:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.data.spellings import NO_LABEL, standard_labels
+from tf_tokclf.errors import UserError
 
 WORD_NAMES = ("tokens", "words", "token", "word", "form", "text", "sentence", "utterance", "input")
 LABEL_WORDS = re.compile(
@@ -70,3 +72,30 @@ def types_in(values: Iterable[str]) -> set[str]:
     counts = Counter(values)
     standard = standard_labels(counts)
     return {label[2:] for label in (standard.get(value, value) for value in counts) if label[1:2] == "-"}
+
+
+def with_numbers(names: Sequence[str]) -> list[str]:
+    """The names of columns, with their numbers behind those that are there more than once.
+
+    >>> with_numbers(["word", "label", "label"])
+    ['word', 'label [1]', 'label [2]']
+    """
+    counts = Counter(names)
+    return [f"{name} [{i}]" if counts[name] > 1 and name else name for i, name in enumerate(names)]
+
+
+def duplicates_of(name: str, names: Sequence[str]) -> list[int]:
+    """The numbers of the columns with this name, in whatever case, where there are several.
+
+    >>> duplicates_of("Label", ["word", "label [1]", "label [2]"])
+    [1, 2]
+    """
+    return [i for i, other in enumerate(names) if other.lower() == f"{name} [{i}]".lower()]
+
+
+def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
+    """Raise UserError where several columns have this name, of `names` as `with_numbers` gives them."""
+    if numbers := duplicates_of(name, names):
+        places = " and ".join(map(str, numbers))
+        problem = f"the header has {len(numbers)} columns named {name!r}: {places}, counted from 0."
+        raise UserError(problem, path=path, hint="Give them different names, or name the column by its number.")

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
 from tf_tokclf.data.hub_errors import hub_errors
-from tf_tokclf.data.readers.tables import TableReader, open_table
+from tf_tokclf.data.readers.tables import TableReader, class_labels_of, open_table
 from tf_tokclf.errors import JobError, UserError, first_line
 
 if TYPE_CHECKING:
@@ -144,11 +144,7 @@ def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> 
         for table in dataset.with_format("arrow").iter(batch_size=SENTENCES_PER_BATCH):
             yield from table.combine_chunks().to_batches()
 
-    names = {
-        column: tuple(inner.names)
-        for column, feature in dataset.features.items()
-        if hasattr(inner := getattr(feature, "feature", feature), "names")
-    }
+    names = class_labels_of(dataset.features.to_dict())
     options = data.model_copy(update={"format": "hf"})
     return open_table(place, batches, lambda: dataset._fingerprint, options, task, names)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.json_text import parse_json
+from tf_tokclf.data.readers.annotated import Record
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.readers.records import Layout, Record, choose_layout, read_records
+from tf_tokclf.data.readers.records import Layout, choose_layout, filled_fields, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -38,16 +39,30 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
     sample = [record for _, record in islice(records, _SAMPLED_RECORDS)]
     if not sample:
         raise UserError("holds no records.", path=path, hint="A JSON object a line was expected.")
-    names = list(dict.fromkeys(name for record in sample for name in record))
-    layout = choose_layout(names, sample, data, task, path=str(path))
+    layout = _layout(sample, path, data, task, more=(record for _, record in records))
     options = data.model_copy(
         update={
             "format": layout.dialect or "jsonl",
             "text_column_name": layout.word,
-            "label_column_name": layout.label,
+            "label_column_name": layout.label if layout.label is not None else data.label_column_name,
         }
     )
     return JsonReader(path, options, (layout.note(),), layout)
+
+
+def _layout(sample: list[Record], path: Path, data: DataConfig, task: Task, *, more: Iterator[Record]) -> Layout:
+    """The layout that the first records show; where none of them is annotated, those later records that are."""
+    layout = _choose(sample, path, data, task)
+    if data.label_column_name == "" or any(record.get(layout.label or "") for record in sample):
+        return layout
+    known = {name for record in sample for name in filled_fields(record)}
+    others = list(islice((record for record in more if not filled_fields(record) <= known), _SAMPLED_RECORDS))
+    return _choose([*sample, *others], path, data, task) if others else layout
+
+
+def _choose(sample: Sequence[Record], path: Path, data: DataConfig, task: Task) -> Layout:
+    names = list(dict.fromkeys(name for record in sample for name in record))
+    return choose_layout(names, sample, data, task, path=str(path))
 
 
 def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:

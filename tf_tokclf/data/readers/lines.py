@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.annotated import Annotated
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -23,8 +24,9 @@ class LinesReader(FileReader):
             if error := undecoded(line, self.path, number, self.options.encoding):
                 problems.report(error)
             elif not line.isspace():
-                origin = Origin(str(self.path), number)
-                yield self.reading.sentence(line.rstrip("\r\n"), None, origin, problems.counts)
+                found = Annotated(line.rstrip("\r\n"), is_labelled=False)
+                if sentence := self.reading.sentence(found, Origin(str(self.path), number), problems):
+                    yield sentence
 
 
 def open_lines(path: Path, data: DataConfig) -> LinesReader:

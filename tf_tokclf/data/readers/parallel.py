@@ -8,7 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import (
+    Changes,
     FileReader,
     Problems,
     hash_files,
@@ -17,6 +19,7 @@ from tf_tokclf.data.readers.reading import (
     undecoded,
 )
 from tf_tokclf.data.readers.records import label_of
+from tf_tokclf.data.schemes import OUTSIDE_LABEL
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -29,6 +32,7 @@ class ParallelReader(FileReader):
     """A pair of files; `labels_path` is None where only words are there."""
 
     labels_path: Path | None
+    missing: MissingLabels
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
@@ -44,14 +48,16 @@ class ParallelReader(FileReader):
         pairs = zip_longest(words_lines, labels_lines) if labels_lines else ((line, None) for line in words_lines)
         for number, (words_line, labels_line) in enumerate(pairs, 1):
             try:
-                sentence = self._sentence(number, words_line, labels_line)
+                sentence = self._sentence(number, words_line, labels_line, problems.counts)
             except UserError as error:
                 problems.report(error)
             else:
                 if sentence:
                     yield sentence
 
-    def _sentence(self, number: int, words_line: str | None, labels_line: str | None) -> Sentence | None:
+    def _sentence(
+        self, number: int, words_line: str | None, labels_line: str | None, changes: Changes
+    ) -> Sentence | None:
         origin = Origin(str(self.path), number)
         words = _fields(words_line, self.path, number, self.options.encoding)
         if self.labels_path is None:
@@ -60,19 +66,21 @@ class ParallelReader(FileReader):
         if len(words) != len(labels):
             problem = f"{len(words)} words, but {len(labels)} labels in {self.labels_path.name}."
             raise origin.error(problem, "Each word needs exactly one label, on the same line.")
-        labels = tuple(label_of(label, self.label_names, origin) for label in labels)
-        return Sentence(words, labels, origin) if words else None
+        values = [label_of(label, self.label_names, origin) for label in labels]
+        filled = self.missing.filled(values, len(words), origin, changes) if words else None
+        return Sentence(words, filled, origin) if filled is not None else None
 
 
 def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
     """The pair of files that `path`, a folder or the file of words, stands for."""
     words_path = path / WORDS_FILE if path.is_dir() else path
-    labels_path: Path | None = words_path.with_name(words_path.name.removesuffix(".in") + ".out")
+    beside = words_path.with_name(words_path.name.removesuffix(".in") + ".out")
+    labels_path = None if beside == words_path or data.label_column_name == "" or not beside.exists() else beside
     require_file(words_path)
-    if labels_path == words_path or not (labels_path and labels_path.exists()):
-        labels_path = None
     notes = (f"words from {words_path.name}, labels from {labels_path.name}",) if labels_path else ()
-    return ParallelReader(words_path, data.model_copy(update={"format": "parallel"}), notes, labels_path)
+    has_outside = data.label_names is None or OUTSIDE_LABEL in data.label_names
+    missing = MissingLabels.of(data, has_outside=has_outside)
+    return ParallelReader(words_path, data.model_copy(update={"format": "parallel"}), notes, labels_path, missing)
 
 
 def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.annotators import Agreement
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -58,13 +59,15 @@ class Changes(Counter[str]):
 class Problems:
     """What to do at a sentence that cannot be read: stop there, or leave it out, count it and continue.
 
-    counts: what else was changed or left out in reading, such as spans that cut words.
+    counts: what else was changed or left out in reading, such as spans that cut words. agreement: of the annotators of
+    records with several annotations.
     """
 
     skip: bool = False
     n_skipped: int = 0
     skipped: list[str] = field(default_factory=list)
     counts: Changes = field(default_factory=Changes)
+    agreement: Agreement = field(default_factory=Agreement)
 
     def report(self, error: UserError) -> None:
         """Raise `error`, or record it where unreadable sentences are left out."""

@@ -4,26 +4,32 @@ record.
 
 from __future__ import annotations
 
-import ast
+import json
 import re
-import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
-from tf_tokclf.data.json_text import parse_json
-from tf_tokclf.data.readers.dialects import DIALECTS, char_spans_in, detect_dialect, fields_of, normalised
-from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, label_names_for
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record
+from tf_tokclf.data.readers.dialects import PLAIN, document_in, is_spans
+from tf_tokclf.data.readers.guessing import (
+    LABEL_WORDS,
+    WORD_NAMES,
+    check_once,
+    guess_named_column,
+    label_names_for,
+    looks_like_tags,
+)
+from tf_tokclf.data.readers.json_formats import JSON_FORMATS
+from tf_tokclf.data.readers.lists import as_list, is_list_text, parse_list
+from tf_tokclf.data.readers.missing import is_missing
 from tf_tokclf.data.readers.reading import Problems
 from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.schemes import OUTSIDE_LABEL
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
-
-Record = Mapping[str, Any]
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
@@ -37,6 +43,9 @@ _SENTENCE_NAMES = (
     "sentence_number",
 )
 _ONE_WORD_NAMES = ("word", "token", "form")
+# Fields of annotated records that hold no labels, whatever is in them.
+_NO_LABEL_NAMES = frozenset({"tokens", "relations", "links", "sents", "sentences", "meta", "metadata", "options"})
+_WORDS_ALONE = "--label-column-name '' reads the words without labels."
 
 
 class Shape(Enum):
@@ -51,24 +60,40 @@ class Shape(Enum):
 class Layout:
     """The fields of records that are read. `label` is None where there are words only.
 
-    word, label: of a text, the fields of the text itself and of its spans, as `dialect` writes them.
+    word, label: of a text, the fields of the text itself and of its spans. format: how records of texts, or of words
+    with spans, are written. also_fits: names of other formats that the records may be in.
     """
 
     shape: Shape
     word: str
     label: str | None
+    reading: TextReading
     sentence: str | None = None
     label_names: tuple[str, ...] | None = None
-    dialect: str | None = None
-    texts: TextReading | None = None
+    format: JsonFormat | None = None
     has_nameless_ids: bool = False
+    also_fits: tuple[str, ...] = ()
+
+    @property
+    def dialect(self) -> str | None:
+        """The name of the records' format; None where it is nobody's own."""
+        return self.format.name if self.format and self.format is not PLAIN else None
+
+    @property
+    def texts(self) -> TextReading | None:
+        """How texts are read, for records that hold one."""
+        return self.reading if self.shape is Shape.TEXT else None
 
     def note(self) -> str:
         """What was found out, in a line."""
-        if self.texts:
-            spans = f"spans in {self.label!r}" if self.label else "no spans"
+        if self.format:
             written = f" ({self.dialect})" if self.dialect else ""
-            return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.texts.note()}"
+            if self.also_fits:
+                written = f" ({self.dialect}; would also fit {', '.join(self.also_fits)})"
+            if self.format.has_words:
+                return f"words with spans{written}, spans written as {self.reading.scheme.value}"
+            spans = f"spans in {self.label!r}" if self.label else "no spans"
+            return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.reading.note()}"
         labels = f"labels in {self.label!r}" if self.label else "no labels"
         if self.has_nameless_ids:
             labels += " (ids without names, which label_names would give)"
@@ -87,30 +112,56 @@ def choose_layout(
     path: str,
     label_names: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Layout:
-    """The layout of records with the fields `names`; `label_names` are those that fields declare."""
+    """The layout of records with the fields `names`; `label_names` are those that fields declare.
+
+    Raises UserError where a field may hold labels and is not understood.
+    """
+    wants_labels = data.label_column_name != ""
     word = _named(data.text_column_name, names, path)
-    label = _named(data.label_column_name, names, path)
-    if dialect := _dialect(word, label, names, sample, data, task):
-        text, spans = fields_of(names, dialect)
-        texts = TextReading.of(data, inclusive_end=DIALECTS[dialect].inclusive_end)
-        return Layout(Shape.TEXT, word or text, label or spans, dialect=dialect, texts=texts)
-    word = word or _guess(names, WORD_NAMES)
+    label = _named(data.label_column_name, names, path) if wants_labels else None
+    if formats := _formats(word, label, names, sample, data, task):
+        format, *others = formats
+        fields = format.fields(names)
+        spans = (label or fields.label) if wants_labels else None
+        known = (label_names or {}).get(spans or "") or data.label_names
+        reading = TextReading.of(
+            data.model_copy(update={"label_names": known}), inclusive_end=format.inclusive_end
+        )
+        also = tuple(other.name for other in others)
+        return Layout(Shape.TEXT, word or fields.word, spans, reading, format=format, also_fits=also)
+    word = word or _guess(names, WORD_NAMES, path)
     if word is None:
-        raise _no_column("words", names, path, "--text-column-name", WORD_NAMES)
-    label = label or _guess(names, label_names_for(task), taken=(word,))
+        raise _no_column(names, sample, path)
+    if wants_labels:
+        label = label or _guess(names, label_names_for(task), path, taken=(word,))
+        label = label or _parallel_list(word, names, sample, task, path)
     sentence = _named(data.sentence_column_name, names, path)
     strings = _strings_in(word, sample)
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
-        sentence = _guess(names, _SENTENCE_NAMES, taken=(word, label))
+        sentence = _guess(names, _SENTENCE_NAMES, path, taken=(word, label))
+    if wants_labels and label is None:
+        _refuse_unread(names, sample, word, path)
     if sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES):
         shape = Shape.WORD
-    elif strings and label is None:
-        return Layout(Shape.TEXT, word, None, texts=TextReading.of(data))
+    elif strings and (label is None or not any(record.get(label) for record in sample)):
+        return Layout(Shape.TEXT, word, label, TextReading.of(data), format=PLAIN)
     else:
         shape = Shape.SENTENCE
     known = (label_names or {}).get(label or "") or data.label_names
     nameless = label is not None and known is None and _holds_ids(label, sample)
-    return Layout(shape, word, label, sentence, known, has_nameless_ids=nameless)
+    reading = TextReading.of(
+        data.model_copy(update={"layer": None}), has_outside=_has_outside(label, known, sample)
+    )
+    return Layout(shape, word, label, reading, sentence, known, has_nameless_ids=nameless)
+
+
+def filled_fields(record: Record) -> set[str]:
+    """The names of a record's fields in which there is anything.
+
+    >>> filled_fields({"text": "Ada", "labels": None, "entities": []})
+    {'text'}
+    """
+    return {name for name, value in record.items() if value not in (None, "", [], {})}
 
 
 def read_records(records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems) -> Iterator[Sentence]:
@@ -120,78 +171,48 @@ def read_records(records: Iterator[tuple[Origin, Record]], layout: Layout, probl
         return
     for origin, record in records:
         try:
-            sentence = sentence_from(record, layout, origin, problems.counts)
+            yield from sentences_from(record, layout, origin, problems)
         except UserError as error:
             problems.report(error)
-        else:
-            if sentence is not None:
-                yield sentence
 
 
-def sentence_from(record: Record, layout: Layout, origin: Origin, counts: Counter[str]) -> Sentence | None:
-    """The sentence in a record; None where annotators turned the record down, which `counts` remembers."""
-    if layout.texts:
-        return _sentence_of_text(record, layout, layout.texts, origin, counts)
+def sentences_from(record: Record, layout: Layout, origin: Origin, problems: Problems) -> Iterator[Sentence]:
+    """The sentences in a record, mostly one; none where annotators turned the record down, or nobody has annotated it.
+    `problems` remembers why.
+    """
+    if layout.format is not None:
+        found = layout.format.read(record, Fields(layout.word, layout.label), origin, problems.counts)
+    else:
+        found = iter([_words_and_labels(record, layout, origin)])
+    for annotated in found:
+        if (sentence := layout.reading.sentence(annotated, origin, problems)) is not None:
+            yield sentence
+
+
+def sentence_from(record: Record, layout: Layout, origin: Origin, problems: Problems) -> Sentence | None:
+    """The first sentence in a record, if it has one."""
+    return next(sentences_from(record, layout, origin, problems), None)
+
+
+def _words_and_labels(record: Record, layout: Layout, origin: Origin) -> Annotated:
     words = _texts(_list_in(record, layout.word, origin), layout.word, origin)
-    document = record.get("document")
-    document = document if isinstance(document, str) else None
+    document = document_in(record)
     if layout.label is None:
-        return Sentence(words, None, origin, document=document)
+        return Annotated(words=words, document=document, is_labelled=False)
+    if record.get(layout.label) in (None, "") and words:
+        return Annotated(words=words, document=document)
     values = _list_in(record, layout.label, origin)
     labels = tuple(label_of(value, layout.label_names, origin) for value in values)
     if len(words) != len(labels):
         problem = f"{len(words)} words in {layout.word!r}, but {len(labels)} labels in {layout.label!r}."
         raise origin.error(problem, "Each word needs exactly one label.")
-    return Sentence(words, labels, origin, document=document)
+    return Annotated(words=words, annotations=(Annotation(labels=labels),), document=document)
 
 
-def _sentence_of_text(
-    record: Record, layout: Layout, texts: TextReading, origin: Origin, counts: Counter[str]
-) -> Sentence | None:
-    found = normalised(record, layout.dialect, origin) if layout.dialect else record
-    if found is None:
-        counts["records left out: not accepted by their annotators"] += 1
+def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str | None:
+    """The label that a value, a name or an id, stands for; None where it says that there is none."""
+    if is_missing(value):
         return None
-    text = found.get(layout.word)
-    if not isinstance(text, str):
-        raise origin.error(f"there is no text in {layout.word!r}.", f"It has {', '.join(map(str, found))}.")
-    spans = None
-    if layout.label is not None:
-        value = found.get(layout.label)
-        spans = char_spans_in(parse_list(value, layout.label, origin) if isinstance(value, str) else value, origin)
-    document = record.get("document")
-    return texts.sentence(
-        text,
-        spans,
-        origin,
-        counts,
-        offsets=_token_offsets(found.get("tokens"), text, texts.rules, origin),
-        document=document if isinstance(document, str) else None,
-    )
-
-
-def _token_offsets(tokens: Any, text: str, rules: SpanRules, origin: Origin) -> tuple[tuple[int, int], ...] | None:
-    """The places of words that a record brings along, as Prodigy's do."""
-    if not isinstance(tokens, list) or not all(
-        isinstance(token, Mapping) and {"start", "end"} <= token.keys() for token in tokens
-    ):
-        return None
-    for token in tokens:
-        if not (isinstance(token["start"], int) and isinstance(token["end"], int)):
-            problem = f"a token goes from {token['start']!r} to {token['end']!r}."
-            raise origin.error(problem, "Leave the tokens out, or mend them.")
-    given = [CharSpan(token["start"], token["end"], "token", token.get("text")) for token in tokens]
-    places = in_codepoints(given, text, unit=rules.unit, inclusive_end=rules.inclusive_end, origin=origin)
-    for token in places:
-        there = text[token.start : token.end]
-        if token.surface not in (None, there):
-            problem = f"the token at {token.start} to {token.end} is {there!r}, not {token.surface!r}."
-            raise origin.error(problem, "Leave the tokens out, or mend them.")
-    return tuple((token.start, token.end) for token in places if not text[token.start : token.end].isspace())
-
-
-def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
-    """The label that a value, a name or an id, stands for."""
     if isinstance(value, str):
         if not value:
             raise origin.error("a label is empty.", "Write O where a word is in no span.")
@@ -209,7 +230,7 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str:
 
 def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems) -> Iterator[Sentence]:
     words: list[str] = []
-    labels: list[str] = []
+    labels: list[str | None] = []
     start: Origin | None = None
     current: Any = None
     error: UserError | None = None
@@ -235,7 +256,7 @@ def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, proble
 
 def _gathered(
     words: list[str],
-    labels: list[str],
+    labels: list[str | None],
     start: Origin,
     error: UserError | None,
     layout: Layout,
@@ -244,35 +265,109 @@ def _gathered(
     if error:
         problems.report(error)
         return
-    yield Sentence(tuple(words), tuple(labels) if layout.label else None, start)
+    annotations = (Annotation(labels=tuple(labels)),)
+    found = Annotated(words=tuple(words), annotations=annotations, is_labelled=layout.label is not None)
+    if (sentence := layout.reading.sentence(found, start, problems)) is not None:
+        yield sentence
 
 
-def _dialect(
+def _formats(
     word: str | None,
     label: str | None,
     names: Sequence[str],
     sample: Sequence[Record],
     data: DataConfig,
     task: Task,
+) -> list[JsonFormat]:
+    """The formats that the records may be in, the likeliest first; none where they hold lists of words and labels."""
+    if data.format in JSON_FORMATS:
+        return [JSON_FORMATS[data.format]]
+    if label is not None and not any(is_spans(record.get(label)) for record in sample):
+        return []
+    words = word or _guess(names, WORD_NAMES, "")
+    labels = label or _guess(names, label_names_for(task), "", taken=(words,))
+    if any(_is_list(record.get(words or ""), str) and _is_labels(record.get(labels or "")) for record in sample):
+        return []
+    fitting = [format for format in JSON_FORMATS.values() if any(map(format.fits, sample))]
+    if not fitting and label is not None and words is not None and any(record.get(label) for record in sample):
+        return [PLAIN]
+    return fitting
+
+
+def _is_labels(value: Any) -> bool:
+    return _is_list(value, str, int, type(None))
+
+
+def _parallel_list(
+    word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str
 ) -> str | None:
-    """The dialect of texts with spans, unless the records hold lists of words and labels (besides)."""
-    if data.format in DIALECTS:
-        return data.format
-    if label is not None:
-        return detect_dialect(sample) if _holds_spans(label, sample) else None
-    words, labels = word or _guess(names, WORD_NAMES), _guess(names, label_names_for(task), taken=(word,))
-    in_lists = any(
-        _is_list(record.get(words or ""), str) and _is_list(record.get(labels or ""), str, int) for record in sample
-    )
-    return None if in_lists else detect_dialect(sample)
+    """A field with as many entries as there are words, and labels in them; None where there is none."""
+    found = [name for name in names if name != word and _is_parallel(name, word, sample)]
+    others = {name for other in Task if other is not task for name in label_names_for(other)[:5]}
+    candidates = [name for name in found if name.lower() not in others]
+    if len(candidates) > 1 or (found and not candidates):
+        hint = f"Name one with --label-column-name; {_WORDS_ALONE}"
+        problem = f"which field holds the labels cannot be told: {', '.join(found)}."
+        raise UserError(problem, path=path, hint=hint)
+    return candidates[0] if candidates else None
 
 
-def _holds_spans(label: str, sample: Sequence[Record]) -> bool:
-    return any(_is_list(record.get(label), list, tuple, dict) for record in sample)
+def _is_parallel(name: str, word: str, sample: Sequence[Record]) -> bool:
+    lists = [(as_list(record.get(word)), as_list(record.get(name))) for record in sample]
+    pairs = [(words, values) for words, values in lists if words and values]
+    if not pairs or not all(len(words) == len(values) and _is_labels(values) for words, values in pairs):
+        return False
+    strings = [value for _, values in pairs for value in values if isinstance(value, str)]
+    return bool(LABEL_WORDS.search(name)) or (bool(strings) and looks_like_tags(strings))
+
+
+def _refuse_unread(names: Sequence[str], sample: Sequence[Record], word: str, path: str) -> None:
+    """Raise UserError where a field may hold labels, so that nothing labelled is taken for text."""
+    for name in names:
+        values = [record[name] for record in sample if name in filled_fields(record)]
+        if name == word or name.lower() in _NO_LABEL_NAMES or not values:
+            continue
+        value = next((value for value in values if _could_be_labels(name, value)), None)
+        if value is not None:
+            raise UserError(
+                f"{name!r} may hold labels, and is not understood: {json.dumps(value, default=str)[:100]}.",
+                path=path,
+                hint=f"Name the field of labels (--label-column-name) or the format; {_WORDS_ALONE}",
+            )
+
+
+def _could_be_labels(name: str, value: Any) -> bool:
+    """Whether a value may say something about words or pieces of a text."""
+    if isinstance(value, str) and is_list_text(value):
+        value = as_list(value)
+    if not isinstance(value, (list, tuple, Mapping)):
+        return False
+    if LABEL_WORDS.search(name):
+        return True
+    items = list(value.values() if isinstance(value, Mapping) else value)
+    return any(_has_place_and_type(item) for item in items)
+
+
+def _has_place_and_type(item: Any) -> bool:
+    """Whether a value has two whole numbers and a text, as a span has."""
+    values = list(item.values()) if isinstance(item, Mapping) else item if isinstance(item, (list, tuple)) else []
+    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return len(numbers) >= 2 and any(isinstance(value, str) for value in values)
+
+
+def _has_outside(label: str | None, names: tuple[str, ...] | None, sample: Sequence[Record]) -> bool:
+    """Whether labels include O, so that a word without a label can be read as O."""
+    if names is not None:
+        return OUTSIDE_LABEL in names
+    values = [record.get(label) for record in sample] if label is not None else []
+    flat = [item for value in values for item in (as_list(value) or [value])]
+    strings = [item for item in flat if isinstance(item, str) and not is_missing(item)]
+    return OUTSIDE_LABEL in strings or looks_like_tags(strings)
 
 
 def _holds_ids(label: str, sample: Sequence[Record]) -> bool:
-    return any(isinstance(value := record.get(label), int) or _is_list(value, int) for record in sample)
+    values = (record.get(label) for record in sample)
+    return any(isinstance(value, int) or _is_list(as_list(value), int) for value in values)
 
 
 def _is_list(value: Any, *types: type) -> bool:
@@ -282,7 +377,7 @@ def _is_list(value: Any, *types: type) -> bool:
 def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
     """The values of a field, if all are strings and no printed lists."""
     values = [value for record in sample if (value := record.get(name)) is not None]
-    return values if all(isinstance(v, str) and not _is_list_text(v) for v in values) else []
+    return values if all(isinstance(v, str) and not is_list_text(v) for v in values) else []
 
 
 def _list_in(record: Record, name: str, origin: Origin) -> Sequence[Any]:
@@ -294,53 +389,6 @@ def _list_in(record: Record, name: str, origin: Origin) -> Sequence[Any]:
     if isinstance(value, (list, tuple)):
         return value
     raise origin.error(f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")
-
-
-def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
-    """A list written as JSON, as Python or numpy prints it, or as words between blanks."""
-    text = text.strip()
-    if not _is_list_text(text):
-        return text.split()
-    for parse in (parse_json, _python_value):
-        try:
-            value = parse(text)
-        except ValueError:
-            continue
-        if isinstance(value, (list, tuple)) and not _glued(value, text):
-            return value
-    return _numpy_list(text, name, origin)
-
-
-def _is_list_text(text: str) -> bool:
-    text = text.strip()
-    return text[:1] == "[" and text[-1:] == "]"
-
-
-def _glued(value: Sequence[Any], text: str) -> bool:
-    """Python reads numpy's "['a' 'b']" as one string."""
-    return len(value) == 1 and text.count("'") + text.count('"') > 2 and "," not in text
-
-
-def _numpy_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
-    """numpy prints no commas: ['New' 'York'], [0 1]."""
-    with_commas = re.sub(r"""(['"\d])\s+(?=['"\d-])""", r"\1, ", text)
-    try:
-        return list(_python_value(with_commas))
-    except (ValueError, TypeError) as error:
-        hint = "Write it as a JSON list, or as words between blanks."
-        raise origin.error(f"{name!r} is no list: {text[:60]!r}.", hint) from error
-
-
-def _python_value(text: str) -> Any:
-    """What Python prints of a value of its own kinds. Raises ValueError for anything else, and runs nothing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd escapes in it
-            value = ast.literal_eval(text)
-        "".join(map(str, value)).encode()  # refuses halves of surrogate pairs
-        return value
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError(str(error)) from error
 
 
 def _texts(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:
@@ -362,14 +410,25 @@ def _named(column: str | int | None, names: Sequence[str], path: str) -> str | N
         return column
     if isinstance(column, int) and -len(names) <= column < len(names):
         return names[column]
+    check_once(str(column), names, path)
     raise UserError(f"there is no column {column!r}.", path=path, hint=f"Its columns are {', '.join(names)}.")
 
 
-def _guess(names: Sequence[str], wanted: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
-    found = guess_named_column(["" if name in taken else name for name in names], wanted)
-    return None if found is None else names[found]
+def _guess(names: Sequence[str], wanted: Sequence[str], path: str, taken: Sequence[str | None] = ()) -> str | None:
+    """The first of the wanted names that is there. With a path, raises UserError where it is there twice."""
+    there = ["" if name in taken else name for name in names]
+    for name in wanted:
+        found = guess_named_column(there, [name])
+        if found is not None:
+            return names[found]
+        if path:
+            check_once(name, there, path)
+    return None
 
 
-def _no_column(what: str, names: Sequence[str], path: str, option: str, tried: Sequence[str]) -> UserError:
-    problem = f"no column of {what} among {', '.join(names)}."
-    return UserError(problem, path=path, hint=f"Name it with {option}; {', '.join(tried[:4])} ... are found alone.")
+def _no_column(names: Sequence[str], sample: Sequence[Record], path: str) -> UserError:
+    problem = f"no column of words among {', '.join(names)}."
+    shown = json.dumps(sample[0], ensure_ascii=False, default=str)[:120] if sample else ""
+    tried = ", ".join(WORD_NAMES[:4])
+    hint = f"Name it with --text-column-name; {tried} ... are found by themselves. The first record is {shown}."
+    return UserError(problem, path=path, hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,11 @@ import pyarrow.compute as pc
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
+from tf_tokclf.data.readers.annotated import Record
+from tf_tokclf.data.readers.guessing import with_numbers
+from tf_tokclf.data.readers.missing import MISSING_IDS, WRITTEN_IDS
 from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
-from tf_tokclf.data.readers.records import Layout, Record, Shape, choose_layout, read_records
+from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError, first_line
 
@@ -54,8 +57,9 @@ class TableReader:
             return
         row = 1
         for batch in self.open_batches():
-            if _is_columnar(batch.schema, self.layout):
-                yield self._columnar(batch, row, problems)
+            whole = self._columnar(batch, row) if _is_columnar(batch.schema, self.layout) else None
+            if whole is not None:
+                yield whole
             else:
                 yield from batches_of(read_records(_rows(batch, self.place, row), self.layout, problems))
             row += batch.num_rows
@@ -66,7 +70,8 @@ class TableReader:
             yield from _rows(batch, self.place, row)
             row += batch.num_rows
 
-    def _columnar(self, batch: pa.RecordBatch, first_row: int, problems: Problems) -> pa.RecordBatch:
+    def _columnar(self, batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch | None:
+        """All rows at once; None where one of them has a fault or lacks a label."""
         n = batch.num_rows
         words = _string_lists(batch.column(self.layout.word))
         labels = pa.nulls(n, pa.list_(pa.string()))
@@ -75,10 +80,8 @@ class TableReader:
             raw = _compact(batch.column(self.layout.label))
             labels, known = _named_labels(raw, self.layout.label_names)
             good &= known & _filled(labels) & (_lengths(words) == _lengths(labels))
-        for row in np.flatnonzero(~good).tolist():
-            record = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
-            origin = Origin(self.place, first_row + row, "row")
-            list(read_records(iter([(origin, record)]), self.layout, problems))
+        if not good.all():
+            return None
         columns: dict[str, Any] = {
             "words": words,
             "labels": labels,
@@ -87,8 +90,7 @@ class TableReader:
             "unit": pa.repeat(pa.scalar("row"), n),
         }
         arrays = [columns[field.name] if field.name in columns else pa.nulls(n, field.type) for field in SCHEMA]
-        whole = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
-        return whole if good.all() else whole.filter(pa.array(good))
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
@@ -98,7 +100,9 @@ def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
     def batches() -> Iterator[pa.RecordBatch]:
         try:
             with pq.ParquetFile(require_file(path)) as file:
-                yield from file.iter_batches(batch_size=SENTENCES_PER_BATCH)
+                names = with_numbers(file.schema_arrow.names)
+                for batch in file.iter_batches(batch_size=SENTENCES_PER_BATCH):
+                    yield pa.RecordBatch.from_arrays(batch.columns, schema=_renamed(batch.schema, names))
         except (pa.ArrowException, OSError) as error:
             problem = f"is no Parquet file: {first_line(error)}."
             raise UserError(problem, path=path, hint="Check what wrote it.") from error
@@ -125,20 +129,34 @@ def open_table(
     sample = [record for _, record in islice(_rows(first.slice(0, _SAMPLED_ROWS), place, 1), _SAMPLED_ROWS)]
     declared = label_names if label_names is not None else class_labels_in(first.schema)
     layout = choose_layout(first.schema.names, sample, data, task, path=place, label_names=declared)
-    options = data.model_copy(update={"text_column_name": layout.word, "label_column_name": layout.label})
+    label = layout.label if layout.label is not None else data.label_column_name
+    options = data.model_copy(update={"text_column_name": layout.word, "label_column_name": label})
     return TableReader(place, batches, key, options, layout, (layout.note(),))
+
+
+def _renamed(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([field.with_name(name) for field, name in zip(schema, names)], metadata=schema.metadata)
 
 
 def class_labels_in(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     """Label names by column that a schema's metadata carries, as `datasets` writes it."""
     written = (schema.metadata or {}).get(b"huggingface")
     features = json.loads(written).get("info", {}).get("features", {}) if written else {}
-    found = {}
-    for column, feature in features.items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
-        if isinstance(inner, dict) and inner.get("_type") == "ClassLabel":
-            found[column] = tuple(inner["names"])
-    return found
+    return class_labels_of(features)
+
+
+def class_labels_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The same of the features of a data set, as plain values."""
+    found = ((column, _names_in(feature)) for column, feature in features.items())
+    return {column: names for column, names in found if names}
+
+
+def _names_in(feature: Any) -> tuple[str, ...] | None:
+    """The names of the labels somewhere in a feature, as `datasets` writes it: of a list, or of a list of spans."""
+    if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel":
+        return tuple(feature.get("names") or ()) or None
+    inner = feature.values() if isinstance(feature, Mapping) else feature if isinstance(feature, list) else ()
+    return next((names for value in inner if (names := _names_in(value))), None)
 
 
 def _rows(batch: pa.RecordBatch, place: str, first_row: int) -> Iterator[tuple[Origin, Record]]:
@@ -177,15 +195,16 @@ def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
 
 
 def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[pa.ListArray, np.ndarray]:
-    """Labels by name, and for each row whether all its ids have a name."""
+    """Labels by name, and for each row whether all of them are there and have a name."""
     values = lists.values
-    all_known = np.ones(len(lists), bool)
-    if pa.types.is_integer(values.type) and names is not None:
+    is_ids = pa.types.is_integer(values.type)
+    missing = pa.array(sorted(MISSING_IDS) if is_ids else sorted(WRITTEN_IDS), values.type)
+    wrong = pc.is_in(values, missing).to_numpy(zero_copy_only=False)
+    if is_ids and names is not None:
         ids = values.fill_null(-1).to_numpy(zero_copy_only=False)
-        wrong = (ids < 0) | (ids >= len(names))
-        all_known = ~_any_in_row(lists, wrong)
+        wrong |= (ids < 0) | (ids >= len(names))
         values = pa.array(names).take(pa.array(np.where(wrong, 0, ids)))
-    return _with_values(lists, values.cast(pa.string())), all_known
+    return _with_values(lists, values.cast(pa.string())), ~_any_in_row(lists, wrong)
 
 
 def _filled(lists: pa.ListArray) -> np.ndarray:

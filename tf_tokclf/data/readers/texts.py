@@ -1,15 +1,17 @@
-"""Texts to sentences: words by the rule of the options, labels from spans of characters."""
+"""Texts and words with annotations to sentences: words by the rule of the options, labels from spans or as they are."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.char_spans import CharSpan, SpanRules
+from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
+from tf_tokclf.data.readers.missing import MissingLabels
+from tf_tokclf.data.readers.reading import Problems
 from tf_tokclf.data.schemes import Scheme, labels_of
-from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.sentence import Origin, Sentence, text_of
 from tf_tokclf.data.word_splitting import split_words
 from tf_tokclf.errors import UserError
 
@@ -28,45 +30,135 @@ def given_scheme(data: DataConfig) -> Scheme | None:
 
 @dataclass(frozen=True)
 class TextReading:
-    """How texts fall into words and spans become labels."""
+    """How texts fall into words, and how annotations become labels.
+
+    missing: what a record without annotation, or a word without a label, is read as. choice: which of several
+    annotations is used. label_names: names of label ids.
+    """
 
     rules: SpanRules
     splitting: str
     scheme: Scheme
+    missing: MissingLabels
+    choice: str = "first"
+    label_names: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, data: DataConfig, *, inclusive_end: bool = False) -> TextReading:
-        """As the options say; `inclusive_end` where they leave that to the format."""
+    def of(cls, data: DataConfig, *, inclusive_end: bool = False, has_outside: bool = True) -> TextReading:
+        """As the options say. inclusive_end: how spans end where the options leave that to the format. has_outside:
+        whether the labels include O.
+        """
         if isinstance(data.layer, str):
             raise UserError(f"there is no layer {data.layer!r}.", hint="Layers of spans have numbers, 0 the outermost.")
         if data.layer is not None and data.layer < 0:
             raise UserError(f"there is no layer {data.layer}.", hint="Layers of spans have numbers, 0 the outermost.")
         inclusive = inclusive_end if data.offset_end is None else data.offset_end == "inclusive"
-        rules = SpanRules(data.span_policy, data.layer, data.offset_unit, inclusive)
+        rules = SpanRules(data.span_policy, data.layer, data.offset_unit, inclusive, data.on_error == "skip")
         asked = given_scheme(data)
-        return cls(rules, data.word_splitting, Scheme.IOB2 if asked in (None, Scheme.NONE) else asked)
+        return cls(
+            rules,
+            data.word_splitting,
+            Scheme.IOB2 if asked in (None, Scheme.NONE) else asked,
+            MissingLabels.of(data, has_outside=has_outside),
+            str(data.annotations),
+            data.label_names,
+        )
 
     def note(self) -> str:
         """What was done, in a line."""
         return f"texts split into words by the rule {self.splitting!r}, spans written as {self.scheme.value}"
 
-    def sentence(
-        self,
-        text: str,
-        spans: Iterable[CharSpan] | None,
-        origin: Origin,
-        counts: Counter[str],
-        *,
-        offsets: Sequence[tuple[int, int]] | None = None,
-        document: str | None = None,
-    ) -> Sentence:
-        """The sentence of a text; without labels where `spans` is None. offsets: of words that the source has
-        itself.
-        """
-        places = tuple(split_words(text, self.splitting) if offsets is None else offsets)
-        words = tuple(text[start:end] for start, end in places)
-        labels = None
-        if spans is not None:
-            found = self.rules.word_spans(spans, text, places, origin, counts)
-            labels = tuple(labels_of(found, len(words), self.scheme))
-        return Sentence(words, labels, origin, text=text, offsets=places, document=document)
+    def reader(self, origin: Origin, problems: Problems) -> SpanReader:
+        """How single spans of a record are read."""
+        return SpanReader(origin, problems.counts, self.rules.skip, self.label_names)
+
+    def sentence(self, found: Annotated, origin: Origin, problems: Problems) -> Sentence | None:
+        """The sentence; None where the record is left out, and `problems` remembers why."""
+        bare = self._words(found, origin)
+        if not found.is_labelled:
+            return bare
+        annotations = self._chosen(found, bare, origin, problems)
+        if annotations is None:
+            return None
+        labels = self._labels(annotations[0], bare, origin, problems) if annotations else None
+        if labels is not None and len(labels) != len(bare):
+            problem = f"{len(bare)} words, but {len(labels)} labels."
+            raise origin.error(problem, "Each word needs exactly one label.")
+        filled = self.missing.filled(labels, len(bare), origin, problems.counts)
+        return None if filled is None else replace(bare, labels=filled)
+
+    def _words(self, found: Annotated, origin: Origin) -> Sentence:
+        if found.text is None:
+            return Sentence(found.words or (), None, origin, document=found.document)
+        if found.tokens is None:
+            offsets = tuple(split_words(found.text, self.splitting))
+        else:
+            offsets = self._offsets(found.tokens, found.text, origin)
+        words = tuple(found.text[start:end] for start, end in offsets)
+        return Sentence(words, None, origin, text=found.text, offsets=offsets, document=found.document)
+
+    def _offsets(self, tokens: Sequence[CharSpan], text: str, origin: Origin) -> tuple[tuple[int, int], ...]:
+        """The places of the words that a source has itself, without those of white space."""
+        unit, inclusive = self.rules.unit, self.rules.inclusive_end
+        places = in_codepoints(tokens, text, unit=unit, inclusive_end=inclusive, origin=origin)
+        for token in places:
+            there = text[token.start : token.end]
+            if token.surface not in (None, there):
+                problem = f"the token at {token.start} to {token.end} is {there!r}, not {token.surface!r}."
+                raise origin.error(problem, "Leave the tokens out, or correct them.")
+        return tuple((token.start, token.end) for token in places if not text[token.start : token.end].isspace())
+
+    def _chosen(
+        self, found: Annotated, bare: Sentence, origin: Origin, problems: Problems
+    ) -> tuple[Annotation, ...] | None:
+        """The annotation that counts, first; empty where the record is not annotated, None where it is left out."""
+        annotations, changes = found.annotations, problems.counts
+        if len(annotations) > 1:
+            labelled = self._compared(annotations, bare, origin, problems)
+            if self.choice == "agreed":
+                if any(labels is None or labels != labelled[0] for labels in labelled):
+                    changes.note("records left out: their annotators do not agree", origin)
+                    return None
+                return annotations
+            kind = self.choice if self.choice in ("first", "latest") else f"one by {self.choice}"
+            changes.note(f"records with several annotations, of which the {kind} is used (data.annotations)", origin)
+        if self.choice == "latest":
+            latest_last = sorted(annotations, key=lambda annotation: annotation.time)
+            return tuple(reversed(latest_last))
+        if self.choice in ("first", "agreed") or not annotations:
+            return annotations
+        own = tuple(annotation for annotation in annotations if annotation.is_by(self.choice))
+        if not own:
+            changes.note(f"records left out: not annotated by {self.choice}", origin)
+        return own or None
+
+    def _labels(
+        self, annotation: Annotation, bare: Sentence, origin: Origin, problems: Problems
+    ) -> Sequence[str | None]:
+        if annotation.labels is not None:
+            return annotation.labels
+        text, offsets = text_of(bare)
+        if annotation.read_spans is not None:
+            spans = annotation.read_spans(self.reader(origin, problems))
+            found = self.rules.word_spans(spans, text, offsets, origin, problems.counts)
+        else:
+            found = self.rules.one_layer(list(annotation.word_spans), text, offsets, origin, problems.counts)
+        return labels_of(found, len(bare), self.scheme)
+
+    def _compared(
+        self, annotations: Sequence[Annotation], bare: Sentence, origin: Origin, problems: Problems
+    ) -> list[Sequence[str | None] | None]:
+        """The labels of each annotation, None where they cannot be read. `problems` remembers how far they agree."""
+        labelled: list[Sequence[str | None] | None] = []
+        for annotation in annotations:
+            try:
+                labelled.append(self._labels(annotation, bare, origin, Problems(skip=True)))
+            except UserError:
+                labelled.append(None)
+        by_annotator: dict[str, list[str]] = {}
+        for number, (annotation, labels) in enumerate(zip(annotations, labelled), 1):
+            if labels is not None:
+                name = annotation.annotator or f"annotation {number}"
+                by_annotator.setdefault(name, [label or "" for label in labels])
+        problems.agreement.add(list(by_annotator.items()))
+        return labelled

@@ -16,9 +16,9 @@ from tf_tokclf.data.char_spans import char_spans, in_unit
 from tf_tokclf.data.readers.docbin import spacy_module
 from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.text_formats import error_at, text_of
+from tf_tokclf.data.writers.text_formats import error_at
 
 ToPath = Callable[[Iterable[Sentence], Path, Writing], None]
 

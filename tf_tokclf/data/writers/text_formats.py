@@ -10,7 +10,7 @@ from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan, char_spans, in_unit
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError
 
@@ -172,22 +172,6 @@ LINE_WRITERS: Mapping[str, Lines] = {
     "dataturks": dataturks_lines,
     "label-studio": label_studio_lines,
 }
-
-
-def text_of(sentence: Sentence) -> tuple[str, Sequence[tuple[int, int]]]:
-    """The text of a sentence and the places of its words; where the source has no text, words with blanks
-    between.
-
-    >>> text_of(Sentence(("New", "York")))
-    ('New York', [(0, 3), (4, 8)])
-    """
-    if sentence.text is not None and sentence.offsets is not None:
-        return sentence.text, sentence.offsets
-    offsets, at = [], 0
-    for word in sentence.words:
-        offsets.append((at, at + len(word)))
-        at += len(word) + 1
-    return " ".join(sentence.words), offsets
 
 
 def _annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:

@@ -1,0 +1,91 @@
+"""Lists written as text in a field: as JSON, as Python or numpy prints them, or as words between blanks."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from tf_tokclf.data.json_text import parse_json
+from tf_tokclf.data.sentence import Origin
+from tf_tokclf.errors import UserError
+
+# A string as Python prints it, or a number; and what parts them in what numpy prints.
+_ITEM = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\w]+""", re.DOTALL)
+_CUT_OFF = re.compile(r"[\s,[]\.\.\.[\s,\]]")
+
+
+def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
+    """The list in a field.
+
+    >>> origin = Origin("a.csv", 2)
+    >>> parse_list("['Marie' ',' 'left']", "tokens", origin), parse_list("[1 0 0]", "tags", origin)
+    (['Marie', ',', 'left'], [1, 0, 0])
+    """
+    text = text.strip()
+    if not is_list_text(text):
+        return text.split()
+    for parse in (parse_json, _numpy_list, _python_value):
+        try:
+            value = parse(text)
+        except ValueError:
+            continue
+        if isinstance(value, (list, tuple)):
+            return value
+    if _CUT_OFF.search(text):
+        problem = f"{name!r} is a list that numpy cut off when it was printed (...): {text[:60]!r}."
+        raise origin.error(problem, "Write it again with numpy.set_printoptions(threshold=sys.maxsize), or as JSON.")
+    problem = f"{name!r} is no list: {text[:60]!r}."
+    raise origin.error(problem, "Write it as a JSON list, or as words between blanks.")
+
+
+def as_list(value: Any) -> Sequence[Any] | None:
+    """A list, or what is written in a text as one; None for anything else.
+
+    >>> as_list([1]), as_list("[1, 2]"), as_list("Ada left")
+    ([1], [1, 2], None)
+    """
+    if isinstance(value, str) and is_list_text(value):
+        try:
+            return parse_list(value, "", Origin("", 1))
+        except UserError:
+            return None
+    return value if isinstance(value, (list, tuple)) else None
+
+
+def is_list_text(text: str) -> bool:
+    """Whether a text looks like a list that was printed."""
+    text = text.strip()
+    return text[:1] == "[" and text[-1:] == "]"
+
+
+def _numpy_list(text: str) -> list[Any]:
+    """numpy puts white space between its items: ['New' 'York'], [0 1]. Raises ValueError for anything else."""
+    items: list[Any] = []
+    at = 1
+    for found in _ITEM.finditer(text, 1, len(text) - 1):
+        gap = text[at : found.start()]
+        if gap.strip() or (items and not gap):
+            raise ValueError("not as numpy prints it")
+        items.append(_python_value(found.group()))
+        at = found.end()
+    if text[at:-1].strip():
+        raise ValueError("not as numpy prints it")
+    return items
+
+
+def _python_value(text: str) -> Any:
+    """What Python prints of a value of its own kinds. Raises ValueError for anything else, and runs nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd escapes in it
+            value = ast.literal_eval(text)
+        items = value if isinstance(value, (list, tuple)) else [value]
+        "".join(map(str, items)).encode()  # refuses surrogates
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if any(item is ... for item in items):
+        raise ValueError("a part is left out")
+    return value
