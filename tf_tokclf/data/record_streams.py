@@ -535,7 +535,7 @@ class SentenceRecords:
         self.name = name
         self.note = "sentences as fit reads them"
         self._path = path
-        self._data = data
+        self._data = data.model_copy(update={"label_column_name": ""})  # words alone: no record is left out
         self._task = task
 
     def frames(self) -> Iterator[Frame]:
@@ -544,8 +544,8 @@ class SentenceRecords:
             yield sentence.origin.number if sentence.origin else number, sentence
 
     def parse(self, source: Sentence, origin: Origin) -> Sentence:
-        """The sentence, whose own labels play no part."""
-        return replace(source, labels=None)
+        """The sentence, as it was read."""
+        return source
 
 
 _STREAMED: dict[str, Callable[[Iterator[str], str, DataConfig, Task], RecordFormat]] = {

@@ -391,5 +391,5 @@ def test_training_sentences_are_not_made_of_what_nobody_has_annotated():
 
 def test_a_span_that_stands_elsewhere_stops_the_reading_by_default(tmp_path: Path):
     (tmp_path / "a.jsonl").write_text(json.dumps(BAD_SPANS[0]))
-    with pytest.raises(UserError, match="It fits|Check the offsets"):
+    with pytest.raises(UserError, match=r"It fits|Check the offsets"):
         list(read_sentences(tmp_path / "a.jsonl", DataConfig()))

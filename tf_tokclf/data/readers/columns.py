@@ -154,6 +154,8 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     if label is not None and data.label_column_name is None and data.layer is None:
         _check_labels(path, values, has_tags, _shown(header, label))
     names = {"text_column_name": _name(header, word), "label_column_name": _name(header, label)}
+    if data.label_column_name == "":
+        names["label_column_name"] = ""
     return ColumnsReader(
         path=path,
         options=data.model_copy(update={"format": "conll", "header": bool(header), **names}),
@@ -433,7 +435,9 @@ def _choose(
         tags_come_first = width == 2 and tags == [0]
         word = named if named is not None else int(has_index or tags_come_first)
     label: int | None
-    if data.label_column_name is not None:
+    if data.label_column_name == "":
+        label = None
+    elif data.label_column_name is not None:
         label = _numbered(data.label_column_name, header, width, path)
     else:
         label = _guess_label(values, [i for i in tags if i != word], word, has_index, header, data, task, path)

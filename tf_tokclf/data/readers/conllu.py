@@ -4,13 +4,14 @@ MISC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.guessing import looks_like_tags
+from tf_tokclf.data.readers.guessing import looks_like_tags, types_in
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 _SAMPLED_SENTENCES = 200
-_SPAN_KEYS = ("ner", "entity", "ne", "bio")
+_SPAN_KEYS = ("ner", "entity", "ne", "bio", "name")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ConlluReader(FileReader):
         words = [token for token in tokens if isinstance(token["id"], int)]
         if others := len(tokens) - len(words):
             problems.counts["multi-word ranges and empty nodes left out"] += others
-        labels = tuple(value_of(token, self.label) or self.missing for token in words)
+        labels = tuple(value_of(token, self.label) or self.missing for token in words) if self.label else None
         forms = tuple(value_of(token, self.word) or "_" for token in words)
         text = tokens.metadata.get("text")
         offsets = _offsets(forms, text) if text else None
@@ -51,20 +52,24 @@ class ConlluReader(FileReader):
 
 def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
     """Find out which field holds the labels."""
-    keys: dict[str, set[str]] = {}
+    keys: dict[str, Counter[str]] = defaultdict(Counter)
     n = 0
     for n, (_, tokens) in enumerate(parsed_sentences(path, data.encoding, Problems(skip=True)), 1):
         for token in tokens:
             for key, value in (token.get("misc") or {}).items():
-                keys.setdefault(key, set()).add(value)
+                keys["" if value is None else key][key if value is None else value] += 1
         if n == _SAMPLED_SENTENCES:
             break
     if not n:
+        next(parsed_sentences(path, data.encoding, Problems()), None)  # raises what is wrong with the first sentence
         raise UserError("holds no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected.")
-    label = _field(data.label_column_name, path) or _guess(keys, task)
-    key = label.partition(".")[2]
-    is_tags = bool(key) and looks_like_tags(keys.get(key, set()) - {None})
     word = _field(data.text_column_name, path) or "form"
+    if data.label_column_name == "":
+        options = data.model_copy(update={"format": "conllu", "text_column_name": word})
+        return ConlluReader(path, options, (f"words in {word.upper()}, no labels",), word, "", "")
+    label = _field(data.label_column_name, path) or _guess(keys, task)
+    field, _, key = label.partition(".")
+    is_tags = field == "misc" and looks_like_tags(keys[key])
     options = data.model_copy(update={"format": "conllu", "label_column_name": label, "text_column_name": word})
     notes = (f"words in {word.upper()}, labels in {label.upper() if '.' not in label else label}",)
     return ConlluReader(path, options, notes, word, label, "O" if is_tags else "_")
@@ -72,33 +77,67 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
 
 def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, TokenList]]:
     """The sentences of a file as the library parses them, with their first lines' numbers."""
-    import conllu
-
     for first, lines in _blocks(path, encoding):
-        origin = Origin(str(path), first)
         try:
             for number, line in enumerate(lines, first):
                 _check(line, path, number, encoding)
-            parsed = conllu.parse("".join(lines), fields=FIELDS)
+            parsed = _parsed("".join(lines))
         except UserError as error:
             problems.report(error)
         # Besides its own errors the library lets some of Python's through.
         except Exception as error:
+            origin = Origin(str(path), first + _first_bad_line(lines))
             shown = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            problems.report(origin.error(f"is no CoNLL-U: {shown}.", "Mend the sentence that begins there."))
+            problems.report(origin.error(f"is no CoNLL-U: {shown}.", "Correct the line, or the sentence it begins."))
         else:
             for tokens in parsed:
-                yield origin, tokens
+                yield Origin(str(path), first), tokens
+
+
+def _parsed(text: str) -> Sequence[TokenList]:
+    import conllu
+
+    return conllu.parse(text, fields=FIELDS, field_parsers={"misc": lambda line, i: _misc(line[i])})
+
+
+def _first_bad_line(lines: Sequence[str]) -> int:
+    """The number, from 0, of the first line that cannot be parsed by itself; 0 where each of them can."""
+    for number, line in enumerate(lines):
+        try:
+            _parsed(line)
+        except Exception:  # what the library raises is of no kind of its own
+            return number
+    return 0
+
+
+def _misc(text: str) -> dict[str, str | None] | None:
+    """The keys of MISC with their values; None where there is no value. Blanks may stand where `|` should.
+
+    >>> _misc("SpaceAfter=No name=I-PER"), _misc("B-PER"), _misc("Gloss=to go|NER=O")
+    ({'SpaceAfter': 'No', 'name': 'I-PER'}, {'B-PER': None}, {'Gloss': 'to go', 'NER': 'O'})
+    """
+    if text == "_":
+        return None
+    found: dict[str, str | None] = {}
+    for part in text.split("|"):
+        pieces = part.split(" ")
+        for piece in pieces if all("=" in piece[1:-1] for piece in pieces) else [part]:
+            key, equals, value = piece.partition("=")
+            found[key] = value if equals else None
+    return found
 
 
 def value_of(token: Mapping[str, Any], field: str) -> str:
-    """The text of a field, or of a key in it, such as `misc.NER`; empty where there is none."""
+    """The text of a field, or of a key in it, such as `misc.NER`; empty where there is none. Of MISC as a whole what
+    stands there without a key, if anything does.
+    """
     name, _, key = field.partition(".")
     value = token.get(name)
     if key:
         value = (value or {}).get(key)
     if isinstance(value, Mapping):
-        return "|".join(f"{k}={v}" for k, v in value.items())
+        bare = [k for k, v in value.items() if v is None]
+        return "|".join(bare or (f"{k}={v}" for k, v in value.items()))
     return "" if value is None else str(value)
 
 
@@ -136,11 +175,16 @@ def _field(column: str | int | None, path: Path) -> str | None:
     return name.lower() + dot + key
 
 
-def _guess(keys: Mapping[str, set[str]], task: Task) -> str:
+def _guess(keys: Mapping[str, Counter[str]], task: Task) -> str:
+    """Where the labels are: in a key of MISC with labels of spans, or bare in MISC, else in UPOS."""
     if task is Task.POS:
         return "upos"
-    spans = [k for k, v in keys.items() if k.lower() in _SPAN_KEYS and looks_like_tags({x for x in v if x})]
-    return f"misc.{spans[0]}" if spans else "upos"
+    tags = [key for key, values in keys.items() if looks_like_tags(values)]
+    known = [key for key in tags if key.lower() in _SPAN_KEYS]
+    typed = [key for key in tags if types_in(keys[key])]
+    for key in (*known, *typed):
+        return f"misc.{key}" if key else "misc"
+    return "upos"
 
 
 def _offsets(forms: tuple[str, ...], text: str) -> tuple[tuple[int, int], ...] | None:

@@ -1,0 +1,62 @@
+"""CoNLL-U as people write it: labels anywhere in MISC, and faults with their lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.readers.converting import case, converted
+
+
+def token(number: int, form: str, misc: str = "_", upos: str = "X") -> str:
+    return f"{number}\t{form}\t_\t{upos}\t_\t_\t0\t_\t_\t{misc}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("bare_misc.conllu", "Finn/B-PER gikk/O"),
+        ("norne_space.conllu", "Finn/B-PER Eilertsen/I-PER ./O"),
+    ],
+)
+def test_labels_in_misc(name, sentence):
+    assert case(name).sentences == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("miscs", "labels"),
+    [
+        (["SpaceAfter=No|B-PER", "_", "O"], "B-PER O O"),
+        (["anno=B-PER|Gloss=I", "Gloss=am|anno=O", "_"], "B-PER O O"),
+        (["NER=PER-B", "NER=PER-I", "SpaceAfter=No NER=O"], "B-PER I-PER O"),
+        (["Entity=B-PER", "Entity=I-PER", "x=y"], "B-PER I-PER O"),
+        (["Gloss=I", "Gloss=B", "SpaceAfter=No"], "X X X"),
+        (["SpaceAfter=No", "Typo=Yes", "_"], "X X X"),
+    ],
+)
+def test_the_key_that_holds_labels_is_found_by_what_is_in_it(tmp_path: Path, miscs: list[str], labels: str):
+    text = "".join(token(i, "ab"[i % 2], misc) for i, misc in enumerate(miscs, 1)) + "\n"
+    (sentence,) = converted(tmp_path, "a.conllu", text).sentences
+    assert [pair.rpartition("/")[2] for pair in sentence.split(" ")] == labels.split()
+
+
+def test_a_value_with_blanks_stays_whole(tmp_path: Path):
+    text = token(1, "a", "Gloss=to go|NER=B-X") + token(2, "b", "Gloss=a b=c d|NER=O") + "\n"
+    result = converted(tmp_path, "a.conllu", text, "--label-column-name", "misc.Gloss")
+    assert result.sentences == ["a/to go b/a b=c d"]
+
+
+def test_a_fault_in_the_first_sentence_names_its_line():
+    result = case("trailing_tab.conllu")
+    assert result.exit_code == 2
+    assert "trailing_tab.conllu, line 1: 11 columns where 10 were expected" in result.messages
+
+
+@pytest.mark.parametrize("start", ["", token(1, "a") + "\n"])
+def test_a_line_that_the_library_refuses_is_named(tmp_path: Path, start: str):
+    text = start + token(1, "a") + "x" + token(2, "b") + "\n"
+    result = converted(tmp_path, "a.conllu", text)
+    assert result.exit_code == 2
+    line = 2 + start.count("\n")
+    assert f"a.conllu, line {line}: is no CoNLL-U" in result.messages
