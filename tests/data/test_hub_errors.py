@@ -14,12 +14,14 @@ from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.errors import JobError, UserError
 
+CONFIG = b'{"model_type": "bert"}'
+
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     with LocalHub(tmp_path / "hub") as hub:
         hub.use_here(monkeypatch, tmp_path / "home")
-        hub.create("tester/m").commit({"config.json": b"{}"})
+        hub.create("tester/m").commit({"config.json": CONFIG})
         yield hub
 
 
@@ -133,7 +135,7 @@ def test_other_errors_stay_as_they_are(hub):
 def test_model_of_a_revision(hub):
     repository = hub.repository("tester/m")
     old = repository.commit(
-        {"model.safetensors": b"old", "config.json": b'{"a": 1}', "sub/model.safetensors": b"x"}
+        {"model.safetensors": b"old", "config.json": b'{"model_type": "bert", "a": 1}', "sub/model.safetensors": b"x"}
     )
     repository.commit({"model.safetensors": b"new"})
     folder = local_model_folder("tester/m", revision=old)
