@@ -30,6 +30,15 @@ def test_compare_prints_differences_that_fit_80_columns():
     assert all(len(line) <= 80 for line in table.splitlines())
 
 
+def test_compare_says_how_several_runs_are_compared():
+    text = run("compare", f"first={ARCADA},{SPINNINGBYTES}", f"second={SPINNINGBYTES},{ARCADA},{ARCADA}", "--samples", "9")
+    assert "second has the higher F1 in 1 of 6 pairs of runs" in text
+    assert "intervals and p are about the choice of sentences, sd and pairs about seeds" in text
+    table = text[: text.index("Right in")] + text[text.index("sentences, ") :]
+    assert all(len(line) <= 80 for line in table.splitlines())
+    assert "pairs of runs" not in run("compare", ARCADA, SPINNINGBYTES, "--samples", "50")
+
+
 def test_compare_of_a_system_with_itself_gives_p_of_one():
     result = json.loads(run("compare", ARCADA, ARCADA, "--format", "json"))
     assert result["differences"][0]["overall"]["p"] == 1

@@ -67,6 +67,17 @@ def test_resuming_trains_only_what_is_missing(folder: Path, args: list[str], res
     assert again.stdout == result.stdout
 
 
+def test_comparing_takes_the_runs_of_all_seeds(folder: Path, result: Result):
+    """It took the median run, whose predictions are in the folder itself, for the only one."""
+    f1 = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["seeds"]
+    args = ["compare", str(folder), str(folder / "seed-1"), "--format", "json", "--samples", "9"]
+    done = CliRunner().invoke(cli, args)
+    seeds, one = json.loads(done.stdout)["systems"]
+    assert seeds["runs"] == [str(folder / f"seed-{seed}" / "predictions" / "test.jsonl") for seed in SEEDS]
+    assert seeds["f1"]["runs"] == pytest.approx([f1[str(seed)]["f1"]["test"] for seed in SEEDS])
+    assert len(one["runs"]) == 1
+
+
 def test_the_median_is_chosen_by_dev():
     scores = [(1, 0.5, 0.9), (2, 0.7, 0.1), (3, 0.6, 0.5), (4, 0.9, 0.5)]
     summary = SeedSummary(tuple(SeedScores(seed, {"validation": dev, "test": test}) for seed, dev, test in scores))

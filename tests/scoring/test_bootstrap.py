@@ -7,10 +7,20 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from tests.values import check_values
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.scoring.bootstrap import LEVEL, N_SAMPLES, Difference, compare, f1_intervals, intervals_json
+from tf_tokclf.scoring.bootstrap import (
+    FEWEST_TO_RESAMPLE,
+    LEVEL,
+    N_SAMPLES,
+    Difference,
+    compare,
+    f1_intervals,
+    intervals_json,
+    wilson_interval,
+)
 from tf_tokclf.scoring.counts import Counts, CountTable
 from tf_tokclf.scoring.scores import score_sentences
 
@@ -212,6 +222,59 @@ def test_ten_thousand_samples_of_a_large_set_are_quick():
     start = time.process_time()
     f1_intervals(table)
     assert time.process_time() - start < 2
+
+
+def only_type(rows) -> tuple[float, float]:
+    return f1_intervals(small_table(rows), n_samples=400)["X"]
+
+
+def test_a_rare_type_that_was_always_right_has_an_interval_that_means_something():
+    """Samples without its only sentence counted as F1 0, so it was 0 to 100; without them it would be 100 to 100."""
+    for n_right, least in ((1, 0.34), (2, 0.5), (10, 0.83), (49, 0.96)):
+        low, high = only_type([(1, 1, 1)] * n_right + [(0, 0, 0)] * 500)
+        assert (low, high) == (pytest.approx(least, abs=0.02), 1)
+    low, high = only_type([(0, 1, 1)] + [(0, 0, 0)] * 500)
+    assert (low, high) == (0, pytest.approx(0.79, abs=0.01))
+
+
+def test_a_frequent_type_that_was_always_right_or_wrong_has_one_too():
+    assert only_type([(1, 1, 1)] * 200) == (pytest.approx(0.99, abs=0.001), 1)
+    assert only_type([(0, 0, 1)] * 200) == (0, pytest.approx(0.037, abs=0.001))
+
+
+def test_samples_without_a_type_are_left_out(monkeypatch):
+    """Its 60 entities are in two sentences of 300; every seventh sample has neither."""
+    monkeypatch.setattr("tf_tokclf.scoring.bootstrap.FEWEST_SENTENCES", 2)
+    assert only_type([(15, 20, 25), (20, 20, 20)] + [(0, 0, 0)] * 300) == (pytest.approx(30 / 45), 1)
+
+
+def test_many_entities_in_few_sentences_are_few():
+    """One sentence, resampled, is always the same."""
+    rows = [(15, 20, 25)] * 9 + [(0, 0, 0)] * 300
+    assert only_type(rows) == wilson_interval(Counts(9 * 15, 9 * 20, 9 * 25))
+    low, high = only_type([(14, 20, 25), *rows])
+    assert (low, high) != wilson_interval(Counts(9 * 15 + 14, 200, 250))
+    assert low < high
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+@pytest.mark.parametrize(("correct", "predicted", "gold"), [(0, 3, 4), (2, 2, 2), (7, 12, 9), (30, 31, 40)])
+def test_small_counts_have_wilsons_interval(correct, predicted, gold, level):
+    n = predicted + gold - correct
+    share = binomtest(correct, n).proportion_ci(level, method="wilson")
+    expected = [2 * end / (1 + end) for end in share]
+    counts = Counts(correct, predicted, gold)
+    assert wilson_interval(counts, level) == pytest.approx(expected, abs=1e-12)
+    low, high = f1_intervals(small_table([(correct, predicted, gold)] + [(0, 0, 0)] * 9), n_samples=5, level=level)["X"]
+    assert (low, high) == wilson_interval(counts, level)
+    assert 0 <= low <= counts.f1 <= high <= 1
+
+
+def test_from_fifty_entities_on_sentences_are_resampled():
+    rows = [(1, 1, 1), (0, 1, 0)] * 25
+    assert FEWEST_TO_RESAMPLE == 50
+    assert only_type(rows) != wilson_interval(Counts(25, 50, 25))
+    assert only_type(rows[1:]) == wilson_interval(Counts(24, 49, 24))
 
 
 def test_no_sentences():

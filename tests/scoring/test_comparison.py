@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import write_json
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, compare
-from tf_tokclf.scoring.comparison import Comparison, Source, System, compare_systems
+from tf_tokclf.scoring.comparison import Comparison, PairsOfRuns, Source, System, compare_systems
 from tf_tokclf.scoring.predictions import Prediction, write_predictions
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
@@ -92,7 +94,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 def test_values():
-    check_values(Source, Comparison)
+    check_values(Source, Comparison, PairsOfRuns)
     check_values(System, by_identity=True)
 
 
@@ -112,6 +114,7 @@ def test_json_by_hand(tmp_path):
             "systems": ["a", "b"],
             "overall": numbers(differences[""]),
             "by_type": {"X": numbers(differences["X"]), "Y": numbers(differences["Y"])},
+            "pairs_of_runs": {"n": 1, "first_better": 0, "other_better": 1},
             "right_in_first_only": [i + 1 for i in range(60) if i % 6 == 0 and i % 4],
             "right_in_other_only": [i + 1 for i in range(60) if i % 4 == 0 and i % 6],
         }
@@ -238,6 +241,61 @@ def test_a_run_with_runs_below_it_is_itself(tmp_path):
     comparison = compare_systems([str(tmp_path / "a"), str(tmp_path / "b")], n_samples=10)
     expected = [RunDir(tmp_path / "a" / f"seed-{seed}").predictions_for("test") for seed in (1, 2)]
     assert [source.path for source in comparison.systems[0].sources] == expected
+
+
+def seeds_run(folder: Path, every: dict[str, int], median: str) -> str:
+    """The folder of `fit --seeds`: a run for each seed, the median run's predictions, the list of the seeds."""
+    for seed, n in every.items():
+        run(folder / f"seed-{seed}", n)
+    run(folder, every[median])
+    write_json(RunDir(folder).seeds, {"seeds": {seed: {"f1": {"test": 0.5}} for seed in every}, "median": int(median)})
+    return str(folder)
+
+
+def test_the_folder_of_several_seeds_is_all_their_runs(tmp_path):
+    """Its own predictions, those of the median run, were taken for the only run."""
+    ours = seeds_run(tmp_path / "ours", {"10": 2, "9": 3, "1": 4}, "9")
+    (tmp_path / "ours" / "other").mkdir()
+    run(tmp_path / "ours" / "other", 60)
+    comparison = compare_systems([ours, f"theirs={seeds_run(tmp_path / 'b', {'1': 5, '2': 6}, '1')}"], n_samples=10)
+    runs = [[source.path for source in system.sources] for system in comparison.systems]
+    assert runs[0] == [RunDir(tmp_path / f"ours/seed-{seed}").predictions_for("test") for seed in (10, 9, 1)]
+    assert runs[1] == [RunDir(tmp_path / f"b/seed-{seed}").predictions_for("test") for seed in (1, 2)]
+    assert [system.name for system in comparison.systems] == ["ours", "theirs"]
+
+
+def test_pairs_of_runs_say_whether_the_seeds_could_make_the_difference(tmp_path):
+    ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4, "3": 6}, "2")
+    theirs = seeds_run(tmp_path / "theirs", {"1": 3, "2": 6}, "1")
+    comparison = compare_systems([ours, theirs], n_samples=10)
+    # The sentences that a run gets wrong: 30, 15 and 10 against 20 and 10.
+    assert comparison.pairs_of_runs(1) == PairsOfRuns(n=6, first_better=2, other_better=3)
+    said = comparison.to_json()["differences"][0]["pairs_of_runs"]
+    assert said == {"n": 6, "first_better": 2, "other_better": 3}
+
+
+def test_the_median_run_alone_is_compared_where_the_others_are_gone(tmp_path, caplog):
+    ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4}, "1")
+    for seed in (1, 2):
+        shutil.rmtree(tmp_path / f"ours/seed-{seed}")
+    comparison = compare_systems([ours, run(tmp_path / "b", 6)], n_samples=10)
+    assert [source.path for source in comparison.systems[0].sources] == [RunDir(Path(ours)).predictions_for("test")]
+    assert "the runs of the single seeds are gone, so the median run is compared alone" in caplog.text
+
+
+def test_a_seed_without_predictions_is_named(tmp_path):
+    ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4}, "1")
+    RunDir(tmp_path / "ours/seed-2").predictions_for("test").unlink()
+    with pytest.raises(UserError, match="seed-2: holds no predictions for test"):
+        compare_systems([ours, ours])
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"seeds": 3}', '{"seeds": {"x": 1}}', "not JSON", "[" * 100_000])
+def test_a_list_of_seeds_that_cannot_be_read_is_one_message(tmp_path, text):
+    ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4}, "1")
+    RunDir(Path(ours)).seeds.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"seeds\.json: .*Delete it to compare the median run alone"):
+        compare_systems([ours, ours])
 
 
 def test_what_cannot_be_compared_says_why(tmp_path):

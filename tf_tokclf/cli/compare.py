@@ -67,7 +67,8 @@ def compare_command(
     """Compare SYSTEMS on the same sentences; the first is what the others are held against.
 
     Each is a run, a folder of runs, a file of predictions (JSON lines, or columns of words, gold and
-    predicted labels), or NAME=PATH,PATH,... of any of them. Several runs are one system's seeds.
+    predicted labels), or NAME=PATH,PATH,... of any of them. Several runs are one system's seeds, and so
+    are the runs of `fit --seeds`.
 
     \b
     tf-tokclf compare runs/small runs/large

@@ -145,14 +145,23 @@ def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> Rendera
     parts: list[RenderableType] = [overview]
     for number, differences in enumerate(comparison.differences, 1):
         a, b = comparison.systems[0], comparison.systems[number]
-        parts += ["", _difference_table(a, b, differences), *_alone(comparison, number, n_examples)]
+        parts += ["", _difference_table(a, b, differences)]
+        pairs = comparison.pairs_of_runs(number)
+        if pairs.n > 1:
+            parts += [_text(f"{b.name} has the higher F1 in {pairs.other_better:,} of {pairs.n:,} pairs of runs")]
+        parts += _alone(comparison, number, n_examples)
     scores = comparison.systems[0].scores[0]
-    notes = (
+    notes = [
         f"{scores.n_sentences:,} sentences, {scores.n_words:,} words",
         f"scheme {scores.scheme.value}, mode {scores.mode}",
         "intervals: paired bootstrap over sentences; p: two-sided paired permutation",
         "test, not corrected for looking at several types or systems",
-    )
+    ]
+    if any(len(system.scores) > 1 for system in comparison.systems):
+        notes += [
+            "several runs of a system: their counts are averaged sentence by sentence;",
+            "intervals and p are about the choice of sentences, sd and pairs about seeds",
+        ]
     return Group(*parts, "", *(Text(note) for note in notes))
 
 

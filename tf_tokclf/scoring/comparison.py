@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
@@ -26,6 +28,8 @@ from tf_tokclf.scoring.predictions import (
     score_predictions,
 )
 from tf_tokclf.scoring.scores import Scores
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,18 @@ class System:
 
 
 @dataclass(frozen=True)
+class PairsOfRuns:
+    """The number of pairs of a run of one system and a run of another, and of those in which either has the higher F1.
+
+    The difference between the systems is larger than that between their seeds if nearly all pairs agree.
+    """
+
+    n: int
+    first_better: int
+    other_better: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Systems, and each later one's differences from the first: by type, and by "" overall."""
 
@@ -74,6 +90,11 @@ class Comparison:
         a, b = self.systems[0].right, self.systems[other].right
         a_alone, b_alone = a.all(axis=0) & ~b.any(axis=0), b.all(axis=0) & ~a.any(axis=0)
         return np.flatnonzero(a_alone), np.flatnonzero(b_alone)
+
+    def pairs_of_runs(self, other: int) -> PairsOfRuns:
+        """Each run of system `other` against each run of the first, by the F1 of all types."""
+        gaps = np.subtract.outer(self.systems[other].f1(), self.systems[0].f1())
+        return PairsOfRuns(gaps.size, int((gaps < 0).sum()), int((gaps > 0).sum()))
 
     def examples(self, other: int, numbers: Iterable[int]) -> list[tuple[Prediction, Prediction]]:
         """These sentences as the first run of the first system and of system `other` labelled them."""
@@ -112,6 +133,7 @@ class Comparison:
             "systems": [self.systems[0].name, self.systems[other].name],
             "overall": numbers(differences[""]),
             "by_type": {name: numbers(one) for name, one in differences.items() if name},
+            "pairs_of_runs": asdict(self.pairs_of_runs(other)),
             "right_in_first_only": (first_alone + 1).tolist(),
             "right_in_other_only": (other_alone + 1).tolist(),
         }
@@ -135,7 +157,8 @@ def compare_systems(
     """Compare two or more systems, the first being what the others are held against.
 
     names: each a run, a folder of runs, a file of predictions, or NAME=PATH,PATH,... of any of them. Several
-    runs are one system's seeds. split: whose predictions to take from runs. gold: for files without any.
+    runs are one system's seeds, and so are the runs of `fit --seeds`. split: whose predictions to take from runs. gold:
+    for files without any.
     """
     if len(names) < 2:
         raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
@@ -166,16 +189,46 @@ def _prediction_files(place: Path, split: str) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise UserError("is neither a run nor a file of predictions.", path=place, hint="Check the path.")
-    runs = [place, *sorted(folder for folder in place.iterdir() if folder.is_dir())]
-    files = [RunDir(folder).predictions_for(split) for folder in runs]
+    runs = _runs_of_seeds(RunDir(place))
+    if runs:
+        files = [run.predictions_for(split) for run in runs]
+        missing = [run for run, file in zip(runs, files) if not file.is_file()]
+        if missing:
+            raise _no_predictions(missing[0].root, split)
+        return files
+    folders = [place, *sorted(folder for folder in place.iterdir() if folder.is_dir())]
+    files = [RunDir(folder).predictions_for(split) for folder in folders]
     found = [file for file in files if file.is_file()]
     if not found:
-        raise UserError(
-            f"holds no predictions for {split}.",
-            path=place,
-            hint="Choose another --split, or write them with `tf-tokclf evaluate`.",
-        )
+        raise _no_predictions(place, split)
     return found[:1] if found[0] == files[0] else found
+
+
+def _runs_of_seeds(run: RunDir) -> list[RunDir]:
+    """The runs of all seeds, where `run` is the folder of several; its own model and predictions are the median run's.
+
+    None where somebody kept the median run only.
+    """
+    if not run.seeds.is_file():
+        return []
+    hint = "Delete it to compare the median run alone, or name the runs: NAME=PATH,PATH,..."
+    try:
+        seeds = [int(seed) for seed in read_json(run.seeds, hint=hint)["seeds"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError("does not list the seeds of the runs.", path=run.seeds, hint=hint) from error
+    runs = [run.of_seed(seed) for seed in seeds]
+    if not any(one.root.is_dir() for one in runs):
+        log.warning("%s: the runs of the single seeds are gone, so the median run is compared alone", run.root)
+        return []
+    return runs
+
+
+def _no_predictions(place: Path, split: str) -> UserError:
+    return UserError(
+        f"holds no predictions for {split}.",
+        path=place,
+        hint="Choose another --split, or write them with `tf-tokclf evaluate`.",
+    )
 
 
 def _with_own_names(named: Sequence[Named], texts: Sequence[str]) -> Iterator[Named]:
