@@ -31,7 +31,8 @@ def test_compare_prints_differences_that_fit_80_columns():
 
 
 def test_compare_says_how_several_runs_are_compared():
-    text = run("compare", f"first={ARCADA},{SPINNINGBYTES}", f"second={SPINNINGBYTES},{ARCADA},{ARCADA}", "--samples", "9")
+    systems = f"first={ARCADA},{SPINNINGBYTES}", f"second={SPINNINGBYTES},{ARCADA},{ARCADA}"
+    text = run("compare", *systems, "--samples", "9")
     assert "second has the higher F1 in 1 of 6 pairs of runs" in text
     assert "intervals and p are about the choice of sentences, sd and pairs about seeds" in text
     table = text[: text.index("Right in")] + text[text.index("sentences, ") :]
