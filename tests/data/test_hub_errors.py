@@ -105,6 +105,17 @@ def test_read_is_repeated_after_the_time_asked_for(hub):
     assert time.monotonic() - began >= 1
 
 
+def test_read_is_not_repeated_if_the_hub_asks_to_wait_for_long(hub):
+    hub.fault("GET", "/api/models", status=429, headers={"Retry-After": "3600"}, times=None)
+    assert "Try again in 60 minutes." in message_of(JobError)
+    assert len(hub.log) == 1
+
+
+def test_a_wait_that_nobody_can_read_is_no_traceback(hub):
+    hub.fault("GET", "/api/models", status=503, headers={"Retry-After": "soon"})
+    assert download()
+
+
 def test_lasting_429(hub):
     hub.fault("GET", "/api/models", status=429, headers={"Retry-After": "0"}, times=None)
     assert "429" in message_of(JobError)

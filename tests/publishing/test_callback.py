@@ -193,7 +193,7 @@ def test_k_model_from_scratch_has_no_empty_links(hub, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault", [{"status": 429, "headers": {"Retry-After": "0"}}, {"cut": "after"}, {"status": 412}]
+    "fault", [{"status": 429, "headers": {"Retry-After": "0"}}, {"cut": "after"}, {"status": 412}, {"status": 409}]
 )
 def test_fault_in_every_other_commit(hub, model, tmp_path, fault):
     for skip in (0, 1, 2):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from email.utils import formatdate
 
 import pytest
 
@@ -75,6 +77,7 @@ def test_other_branch(hub, folder):
     [
         ("POST", "/commit/", {"status": 503, "times": 2}),
         ("POST", "/commit/", {"status": 412}),
+        ("POST", "/commit/", {"status": 409, "times": 2}),
         ("POST", "/commit/", {"status": 429, "headers": {"Retry-After": "0"}}),
         ("POST", "/commit/", {"cut": "before"}),
         ("POST", "/commit/", {"cut": "middle"}),
@@ -91,6 +94,44 @@ def test_what_passes_is_tried_again(hub, folder, method, pattern, what):
     assert push_folder(folder, "tester/m", patience=QUICK).changed
     assert hub.files("tester/m") == contents(folder)
     assert fault.times == 0
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_long_wait_that_the_hub_asks_for_ends_the_push_with_a_message(hub, folder, status):
+    """It was cut to a minute, so the Hub was asked again four times too early."""
+    repository = HubRepository.prepare("tester/m")
+    hub.fault("POST", "/commit/", status=status, headers={"Retry-After": "3600"}, times=None)
+    with pytest.raises(JobError, match=rf"\({status}\)\. Try again in 60 minutes\."):
+        repository.push(folder)
+    assert sum("/commit/" in path for _, path, _ in hub.log) == 1
+
+
+def test_the_hub_is_left_alone_for_as_long_as_it_asks(hub, folder, monkeypatch):
+    """Later pushes of a training, too, ask for nothing until then."""
+    repository = HubRepository.prepare("tester/m")
+    hub.fault("POST", "/commit/", status=429, headers={"Retry-After": "3600"})
+    with pytest.raises(JobError, match="Try again in 60 minutes"):
+        repository.push(folder)
+    n_requests = len(hub.log)
+    with pytest.raises(JobError, match="the Hub asked to wait"):
+        repository.push(folder)
+    assert len(hub.log) == n_requests
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    repository.closed_until -= 3500
+    assert repository.push(folder).changed
+    assert 0 < slept[0] <= 100
+
+
+def test_a_wait_that_the_hub_asks_for_is_kept(hub, folder, monkeypatch):
+    repository = HubRepository.prepare("tester/m")
+    in_two_minutes = formatdate(time.time() + 120, usegmt=True)
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    for asked in ("100", in_two_minutes, "soon"):
+        hub.fault("POST", "/commit/", status=503, headers={"Retry-After": asked})
+    assert repository.push(folder).changed
+    assert slept == [100, pytest.approx(120, abs=60), 4.0]
 
 
 def test_commit_whose_answer_was_lost_is_not_made_twice(hub, folder):

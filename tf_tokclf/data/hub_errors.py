@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tf_tokclf.data.hub_http import bound_requests, redact
+from tf_tokclf.data.hub_http import bound_requests, redact, seconds_to_wait
 from tf_tokclf.errors import JobError, UserError
 
 _LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
@@ -83,13 +84,11 @@ def explain(error: Exception, subject: str) -> UserError | JobError | None:
             "Use a token with write access, of an account that belongs to the repository's owner.",
         )
     if status == 429:
-        wait = retry_after_s(error)
-        return job_error(
-            f"{subject}: the Hub limits how often you may ask (429).",
-            f"Try again in {wait:.0f} s." if wait else "Try again later; with a token the limits are higher.",
-        )
+        hint = _try_again(error) or "Try again later; with a token the limits are higher."
+        return job_error(f"{subject}: the Hub limits how often you may ask (429).", hint)
     if status and status >= 500:
-        return job_error(f"{subject}: the Hub has a problem of its own ({status}).", "Try again later.")
+        hint = _try_again(error) or "Try again later."
+        return job_error(f"{subject}: the Hub has a problem of its own ({status}).", hint)
     if found(hub.OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and found(hub.LocalEntryNotFoundError)):
         return user_error(
             f"{subject} is not complete in the local cache, and offline mode is on.",
@@ -138,8 +137,21 @@ def status_of(error: BaseException) -> int | None:
 def retry_after_s(error: BaseException) -> float | None:
     """Seconds that the Hub asks to wait."""
     response = _response(error)
-    value = "" if response is None else response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
+    return None if response is None else seconds_to_wait(response.headers.get("Retry-After"))
+
+
+def _try_again(error: BaseException) -> str:
+    seconds = retry_after_s(error)
+    return f"Try again in {waiting_time(seconds)}." if seconds else ""
+
+
+def waiting_time(seconds: float) -> str:
+    """A time to wait, in words.
+
+    >>> waiting_time(7), waiting_time(3600)
+    ('7 s', '60 minutes')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def _response(error: BaseException) -> Any:

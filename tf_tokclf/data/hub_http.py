@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import sys
+import time
+from email.utils import mktime_tz, parsedate_tz
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import requests
 
 CONNECT_TIMEOUT_S = 10.0
+# A read is not repeated if the Hub asks to wait longer.
 LONGEST_RETRY_AFTER_S = 60.0
 N_READ_RETRIES = 3
 
@@ -48,6 +51,20 @@ def answer_timeout_s() -> float:
         raise UserError(f"TF_TOKCLF_HUB_TIMEOUT_S is {value!r}.", hint="Give a number of seconds.") from None
 
 
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """The seconds that a Retry-After header asks to wait, as a number or as a date. None without a readable header.
+
+    >>> seconds_to_wait("120"), seconds_to_wait("Thu, 01 Jan 1970 00:00:00 GMT"), seconds_to_wait("soon")
+    (120.0, 0.0, None)
+    """
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    date = parsedate_tz(retry_after)
+    return max(0.0, mktime_tz(date) - time.time()) if date else None
+
+
 def redact(text: str, *tokens: str | None) -> str:
     """`text` without tokens: those given, that of HF_TOKEN, and whatever looks like one.
 
@@ -69,12 +86,19 @@ def _session() -> requests.Session:
     import requests
     from huggingface_hub import constants
     from huggingface_hub.utils._http import OfflineAdapter, UniqueRequestIdAdapter
+    from urllib3.exceptions import MaxRetryError
     from urllib3.util import Retry
 
     class BoundedRetry(Retry):
         def get_retry_after(self, response: Any) -> float | None:
-            seconds = super().get_retry_after(response)
-            return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER_S)
+            return seconds_to_wait(response.headers.get("Retry-After"))
+
+        def increment(self, method: Any = None, url: Any = None, response: Any = None, *rest: Any, **more: Any) -> Any:
+            asked_s = None if response is None else self.get_retry_after(response)
+            if asked_s is not None and asked_s > LONGEST_RETRY_AFTER_S:
+                # urllib3 then returns the response as it is.
+                raise MaxRetryError(more.get("_pool"), url)  # type: ignore[arg-type]
+            return super().increment(method, url, response, *rest, **more)
 
     class BoundedAdapter(UniqueRequestIdAdapter):
         def send(self, request: Any, *arguments: Any, timeout: Any = None, **options: Any) -> Any:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of
-from tf_tokclf.data.hub_http import LONGEST_RETRY_AFTER_S, redact
+from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of, waiting_time
+from tf_tokclf.data.hub_http import redact
 from tf_tokclf.errors import JobError, UserError
 
 if TYPE_CHECKING:
@@ -24,26 +24,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on with a Hub that fails: tries in all, and the waits between them, which double."""
+    """How long to go on with a Hub that fails: tries in all, and the waits between them, which double.
+
+    longest_asked_s: the longest wait that the Hub may ask for (`Retry-After`). If it asks for more, there is no other
+    try.
+    """
 
     tries: int = 5
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0
+    longest_asked_s: float = 300.0
 
     def wait_s(self, n_failed: int, asked: float | None = None) -> float:
-        """Seconds to wait after so many failed tries; what the Hub asks for goes first, up to a limit.
+        """Seconds to wait after so many failed tries; what the Hub asks for goes first.
 
-        >>> [Patience().wait_s(n) for n in (1, 2, 9)], Patience().wait_s(1, asked=7)
-        ([1.0, 2.0, 30.0], 7)
+        >>> [Patience().wait_s(n) for n in (1, 2, 9)], Patience().wait_s(1, asked=70)
+        ([1.0, 2.0, 30.0], 70)
         """
         if asked is not None:
-            return min(asked, LONGEST_RETRY_AFTER_S)
+            return asked
         return min(self.first_wait_s * 2 ** (n_failed - 1), self.longest_wait_s)
 
 
 PATIENCE = Patience()
 # Before training somebody sits there and waits.
-PATIENCE_AT_START = Patience(tries=3)
+PATIENCE_AT_START = Patience(tries=3, longest_asked_s=60.0)
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,14 @@ class HubRepository:
 
     token: kept in memory only; None means HF_TOKEN or the stored login.
     head: the commit that our last push left.
+    closed_until: no requests before this time (of `time.monotonic`), as the Hub asked.
     """
 
     repo_id: str
     revision: str = "main"
     token: str | None = None
     head: str | None = None
+    closed_until: float = 0.0
 
     @classmethod
     def prepare(
@@ -118,9 +125,19 @@ class HubRepository:
 
         Nothing is committed when it holds them already. Hidden and partial files stay at home. A failure of
         the network or the Hub is met with new tries; what was uploaded before is not sent again. Raises
-        JobError when they are used up, UserError when trying again is of no use.
+        JobError when they are used up or the Hub asks to wait for long, UserError when trying again is of no use.
         """
-        return _patiently(lambda: self._push_once(folder, message), self.repo_id, patience)
+        closed_s = self.closed_until - time.monotonic()
+        if closed_s > patience.longest_asked_s:
+            wait = waiting_time(closed_s)
+            raise JobError(f"model {self.repo_id}: the Hub asked to wait. Try again in {wait}.")
+        if closed_s > 0:
+            time.sleep(closed_s)
+        try:
+            return _patiently(lambda: self._push_once(folder, message), self.repo_id, patience)
+        except JobError as error:
+            self.closed_until = time.monotonic() + (retry_after_s(error) or 0.0)
+            raise
 
     def _push_once(self, folder: Path, message: str) -> Pushed:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
@@ -224,9 +241,10 @@ def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
             try:
                 return action()
             except Exception as error:
-                if not _may_pass(error):
+                asked_s = retry_after_s(error)
+                if not _may_pass(error) or (asked_s or 0.0) > patience.longest_asked_s:
                     raise
-                wait_s = patience.wait_s(n_failed, retry_after_s(error))
+                wait_s = patience.wait_s(n_failed, asked_s)
                 reason = explain(error, subject) or redact(str(error))
                 log.info(
                     "Hub: try %d of %d failed, next in %.0f s: %s", n_failed, patience.tries, wait_s, reason
@@ -248,12 +266,12 @@ def _check_right_to_write(api: HfApi, repo_id: str, revision: str) -> None:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try can succeed: connection, time limit, 408, 412 (a newer commit), 429, 5xx."""
+    """Whether another try can succeed: connection, time limit, 408, 409 and 412 (other commits), 429, 5xx."""
     import requests
 
     if any("Error while uploading" in str(one) for one in causes(error) if isinstance(one, RuntimeError)):
         return True
     status = status_of(error)
     if status is not None:
-        return status in (408, 412, 429) or status >= 500
+        return status in (408, 409, 412, 429) or status >= 500
     return any(isinstance(one, (requests.ConnectionError, requests.Timeout)) for one in causes(error))
