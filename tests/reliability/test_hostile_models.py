@@ -144,7 +144,7 @@ def test_models_configurations_and_tokenizers_have_one_way_in():
                 if isinstance(node, ast.Attribute) and node.attr in ("from_pretrained", "pipeline", "cached_file"):
                     found.add((path.relative_to(ROOT / "tf_tokclf").as_posix(), function.name))
     assert found == {
-        ("data/tokenizer_process.py", "_serve"),  # a child that loads what was checked, to see whether it ends
+        ("data/tokenizer_process.py", "serve"),  # a child that loads what was checked, to see whether it ends
         ("data/tokenizers.py", "_from_folder"),
         ("model/loading.py", "_loaded_by_its_code"),
     }
@@ -172,6 +172,80 @@ def test_every_setting_of_a_tokenizer_is_known():
         if (name := TOKENIZER_MAPPING_NAMES[model_type][1]) is not None:
             arguments = set(inspect.signature(getattr(transformers, name).__init__).parameters)
             assert not arguments - KEPT - files, name
+
+
+def test_no_module_of_a_model_is_imported_from_its_folder(model: Path):
+    """The child that tokenizes with a model's expressions imports what its parent does, not what lies around."""
+    edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
+    for name in ("tf_tokclf", "tokenizers", "json", "weakref"):
+        (model / f"{name}.py").write_text(CODE, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "from tf_tokclf.cli.main import cli; cli()", "predict", "."],
+        cwd=model,
+        input="ada visited london\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert not (model / "RUN").exists()
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# Files that are none, or too large
+
+
+FILES_OF_A_MODEL = [
+    "config.json",
+    "model.safetensors",
+    "tf_tokclf.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+]
+
+
+@pytest.mark.parametrize("name", FILES_OF_A_MODEL)
+def test_what_is_in_the_place_of_a_file_is_named(name: str, model: Path):
+    """Reading on without the file would give another model."""
+    (model / name).unlink()
+    (model / name).mkdir()
+    assert_refused(run("predict", model), f"{name}: is not a file")
+    (model / name).rmdir()
+    os.mkfifo(model / name)
+    assert_refused(run("predict", model), f"{name}: is not a file")
+    (model / name).unlink()
+    (model / name).symlink_to("/nowhere")
+    assert_refused(run("predict", model), f"{name}: is a link to a file that does not exist")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tf_tokclf.json", "tokenizer_config.json", "model.safetensors.index.json"]
+)
+def test_a_file_that_fills_the_memory_is_not_read(name: str, model: Path):
+    if name.endswith("index.json"):
+        (model / "model.safetensors").unlink()
+    with (model / name).open("ab") as file:
+        file.truncate(300 << 20)
+    assert_refused(run("predict", model), f"{name}: not valid JSON: it has more than")
+
+
+@pytest.mark.parametrize("name", FILES_OF_A_MODEL)
+def test_a_pointer_of_git_lfs_is_named(name: str, model: Path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (model / name).write_text(pointer, encoding="utf-8")
+    assert_refused(run("predict", model), name, "Git LFS", "git lfs pull")
+
+
+def test_a_model_without_a_tokenizer_is_named(model: Path):
+    (model / "tokenizer.json").unlink()
+    assert_refused(run("predict", model), "has no tokenizer. Expected tokenizer.json, or a vocabulary")
+
+
+def test_a_link_to_elsewhere_is_not_published(model: Path, tmp_path: Path):
+    (tmp_path / "secret.txt").write_text("secret\n", encoding="utf-8")
+    (model / "notes.txt").symlink_to(tmp_path / "secret.txt")
+    assert_refused(run("push", model, "--hub-model-id", "a/b"), "notes.txt: is a link to", "Remove the link")
 
 
 # Files of tokenizers
@@ -251,6 +325,37 @@ def test_a_saved_tokenizer_is_the_one_that_was_loaded(tmp_path: Path, tiny_bert:
         assert type(again) is type(tokenizer)
         assert again(words, is_split_into_words=True).input_ids == tokenizer(words, is_split_into_words=True).input_ids
         assert again.model_max_length == tokenizer.model_max_length
+
+
+def test_settings_of_transformers_5_are_read(model: Path):
+    """It writes additional special tokens as a list under another name, and classes that transformers 4 lacks."""
+    change(
+        model / "tokenizer_config.json",
+        tokenizer_class="TokenizersBackend",
+        backend="tokenizers",
+        extra_special_tokens=["london"],
+    )
+    assert "london" in load_tokenizer(model).additional_special_tokens
+    assert run("predict", model).exit_code == 0
+
+
+@pytest.mark.parametrize("limit", ["x", -5, 0, 0.5, True, [1], float("nan")])
+def test_a_longest_text_that_is_none_is_refused(limit: Any, model: Path):
+    (model / "tf_tokclf.json").unlink()
+    change(model / "tokenizer_config.json", model_max_length=limit)
+    assert_refused(run("predict", model), "tokenizer_config.json: model_max_length is")
+
+
+@pytest.mark.parametrize("number", [102, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("word", ["ada", "[CLS]"])
+def test_a_piece_without_an_embedding_is_refused(word: str, number: int, model: Path):
+    content = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
+    content["model"]["vocab"][word] = number
+    if word == "[CLS]":
+        content["added_tokens"] = [one for one in content["added_tokens"] if one["content"] != word]
+        content["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [word, number]}
+    edit_tokenizer(model, **content)
+    assert_refused(run("predict", model), "the tokenizer gives a piece number", "the model's vocabulary has")
 
 
 # Weights: all of them, or an error
@@ -453,6 +558,21 @@ def test_an_h5_file_that_claims_more_than_it_holds_is_refused(model: Path):
     assert_refused(run("predict", model), "tf_model.h5: bert/m/x:0 is larger than the file")
 
 
+def test_groups_of_an_h5_file_that_lead_through_each_other_are_refused(model: Path):
+    """Four names for one group: 4 ** 100 paths."""
+    (model / "model.safetensors").unlink()
+    with h5py.File(model / "tf_model.h5", "w") as file:
+        group = file.create_group("g")
+        for name in "abcd":
+            group[name] = group
+    assert_refused(run("predict", model), "tf_model.h5: g/a is a link to another place")
+
+
+def test_a_tensor_with_a_name_of_a_megabyte_is_a_short_message(model: Path):
+    change_weights(model, lambda arrays: arrays.update({"x" * 10**6: np.zeros(1, np.float32)}))
+    assert_refused(run("predict", model), "1 tensor of the file is not used by the model: xxx")
+
+
 # Switches that change what a call returns
 
 
@@ -513,6 +633,50 @@ def test_more_weights_than_the_file_holds_are_not_made(values: dict[str, int], m
     assert_refused(run("predict", model), "config.json: asks for more weights than the file holds")
 
 
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"inner_group_num": 200}, "describes 400 layers, repeated ones counted; the most are 256"),
+        ({"block_sizes": [4, 4], "block_repeats": [100, 1]}, "describes 404 layers"),
+        ({"max_position_embeddings": 1_000_000}, "asks for 1,000,000 positions of 32 numbers"),
+        ({"attention_window": [8, 10**6]}, "attention_window is [8, 1000000], which is more than the 64 positions"),
+        ({"pad_token_id": "x"}, "pad_token_id is x, which is not a whole number"),
+        ({"pad_token_id": [1]}, "pad_token_id is [1], which is not a whole number"),
+        ({"initializer_range": 1e30}, "initializer_range is 1e+30, which is not in the range of any model"),
+    ],
+)
+def test_a_number_that_no_model_has_is_refused(values: dict[str, Any], part: str, model: Path):
+    change(model / "config.json", **values)
+    assert_refused(run("predict", model), f"config.json: {part}")
+
+
+def test_numbers_that_do_not_describe_the_model_are_free(model: Path):
+    """Tools write what they like into config.json."""
+    before = run("predict", model).stdout
+    change(model / "config.json", tokens_seen=3 * 10**12, trained_at_ms=1_700_000_000_000)
+    assert run("predict", model).stdout == before
+
+
+def edit_info(folder: Path, **values: Any) -> None:
+    """Change tf_tokclf.json, in which null is a value; "reading" is merged with what is there."""
+    path = folder / "tf_tokclf.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    reading = {**content["reading"], **values.pop("reading", {})}
+    path.write_text(json.dumps({**content, **values, "reading": reading}), encoding="utf-8")
+
+
+def test_context_without_end_ends(model: Path):
+    before = run("predict", model).stdout
+    edit_info(model, reading={"context_sentences": 2**62})
+    assert run("predict", model).stdout == before
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e300, -1, float("nan")])
+def test_a_temperature_that_leaves_no_scores_is_refused(temperature: float, model: Path):
+    edit_info(model, temperature=temperature)
+    assert_refused(run("predict", model), "tf_tokclf.json", "a temperature is between 0.001 and 1000")
+
+
 def edit_tokenizer(folder: Path, **values: Any) -> None:
     change(folder / "tokenizer.json", **values)
 
@@ -531,6 +695,25 @@ def test_too_many_added_tokens_in_the_settings_are_refused(key: str, model: Path
     tokens = names if key == "additional_special_tokens" else dict.fromkeys(names)
     change(model / "tokenizer_config.json", **{key: tokens})
     assert_refused(run("predict", model), "tokenizer_config.json: adds 300,000 tokens")
+
+
+def template(n_pieces: int, n_ids: int) -> dict[str, Any]:
+    special, text = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    token = {"id": "[CLS]", "ids": [2] * n_ids, "tokens": ["[CLS]"] * n_ids}
+    return {
+        "type": "TemplateProcessing",
+        "single": [*[special] * n_pieces, text],
+        "pair": [text, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"[CLS]": token},
+    }
+
+
+@pytest.mark.parametrize(("n_pieces", "n_ids"), [(100_000, 1), (1, 100_000), (400, 400)])
+def test_special_pieces_without_end_are_refused(n_pieces: int, n_ids: int, model: Path):
+    edit_tokenizer(
+        model, post_processor={"type": "Sequence", "processors": [template(1, 1), template(n_pieces, n_ids)]}
+    )
+    assert_refused(run("predict", model), "tokenizer.json: adds", "special pieces to each text, more than 1,000")
 
 
 GROWING = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000}
@@ -559,8 +742,9 @@ def test_a_deep_or_long_chain_of_steps_is_refused(model: Path):
 
 def test_a_longest_word_that_takes_without_end_is_refused(model: Path):
     content = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
-    edit_tokenizer(model, model={**content["model"], "max_input_chars_per_word": 10**9})
-    assert_refused(run("predict", model), "tokenizer.json: has max_input_chars_per_word 1,000,000,000")
+    for longest in (10**9, 10_000):
+        edit_tokenizer(model, model={**content["model"], "max_input_chars_per_word": longest})
+        assert_refused(run("predict", model), f"tokenizer.json: has max_input_chars_per_word {longest:,}")
 
 
 SLOW, SLOW_WORD = "(a+)+$", f"{'a' * 21}!" * 400

@@ -120,7 +120,7 @@ class Encoder:
         self._store = PieceStore(tokenizer)
         self._before, self._after = special_pieces(tokenizer)
         # The id that batches are padded with reaches the embeddings too.
-        self._check_ids(np.array([tokenizer.pad_token_id or 0]))
+        self._check_ids(np.array([tokenizer.pad_token_id or 0, *self._before, *self._after]))
         self._capacity = check_window(reading.max_length, reading.overlap, len(self._before) + len(self._after))
 
     def windows(self, sentences: Sequence[Sequence[str]], documents: Sequence[str | None] | None = None) -> Windows:

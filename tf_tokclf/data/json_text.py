@@ -9,6 +9,10 @@ from typing import Any
 
 from tf_tokclf.errors import UserError
 
+# Parsed, JSON takes about ten times as much memory.
+LONGEST_FILE = 64 << 20
+# Git leaves these few lines in the place of a large file that was not downloaded.
+LFS_POINTER = "version https://git-lfs.github.com/spec/"
 # Escapes of surrogates, which stand for a character in pairs only.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
@@ -47,10 +51,19 @@ def without_surrogates(text: str) -> str:
     return _SURROGATE.sub(r"\\ufffd", text)
 
 
-def read_json(path: Path, *, hint: str) -> Any:
-    """The value in a JSON file. Raises UserError, with `hint`, for whatever cannot be read."""
+def read_json(path: Path, *, hint: str, longest: int = LONGEST_FILE) -> Any:
+    """The value in a JSON file. Raises UserError, with `hint`, for whatever cannot be read.
+
+    longest: the most characters that are read.
+    """
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(longest + 1)
+        if len(text) > longest:
+            raise ValueError(f"it has more than {longest:,} characters")
+        if text.startswith(LFS_POINTER):
+            raise ValueError("Git LFS left a pointer in its place, which `git lfs pull` replaces")
+        return parse_json(text)
     except ValueError as error:
         raise UserError(f"not valid JSON: {error}.", path=path, hint=hint) from error
     except OSError as error:

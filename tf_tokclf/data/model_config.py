@@ -87,6 +87,12 @@ SIZES = frozenset(
 )
 MOST_OF_A_SIZE = 4_000_000
 LARGEST_NUMBER = 2**31
+# Positions times the width of the model: Python computes such a table number by number (RoFormer). 16,384 x 1,024 fit.
+MOST_OF_A_POSITION_TABLE = 20_000_000
+# Settings that are the width of an embedding.
+WIDTHS = ("embedding_size", "hidden_size", "dim", "emb_dim", "d_model")
+# Other whole numbers that windows and positions are computed from.
+WHOLE_NUMBERS = SIZES | LAYER_COUNTS | {"pad_token_id", "n_positions", "type_vocab_size"}
 LONGEST_TEXT, LONGEST_LIST = 1_000, 1_000
 # What the model's call returns, in which type it computes and where it came from is decided here, not by the file.
 DECIDED_HERE = frozenset(
@@ -152,6 +158,7 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     }
     for name, value in kept.items():
         _check_numbers(name, value, path)
+    _check_products(kept, path)
     return kept
 
 
@@ -216,23 +223,67 @@ def _is_scalar(value: Any) -> bool:
 
 def _check_numbers(name: str, value: Any, path: Path) -> None:
     """Refuse a number that is out of any model's range, by what its name says it is."""
+    if isinstance(value, list) and name in ("pad_token_id", "n_positions", "type_vocab_size"):
+        raise _bad_number(name, value, "which is not a whole number", path)
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, bool) or not isinstance(number, int | float):
-            if name in SIZES | LAYER_COUNTS and number is not None:
+            if name in WHOLE_NUMBERS and number is not None:
                 raise _bad_number(name, value, "which is not a whole number", path)
             continue
-        if not math.isfinite(number) or abs(number) > LARGEST_NUMBER:
-            raise _bad_number(name, value, "which is not in the range of any model", path)
-        if name not in SIZES | LAYER_COUNTS:
+        if not math.isfinite(number):
+            raise _bad_number(name, value, "which is not a number", path)
+        if name not in WHOLE_NUMBERS:
             continue
+        check_range(name, number, path)
         if number != int(number):
             raise _bad_number(name, value, "which is not a whole number", path)
+        if name not in SIZES | LAYER_COUNTS:
+            continue
         if number < (0 if name == "num_decoder_layers" else 1):
             raise _bad_number(name, value, "and must be at least 1", path)
         if number > (most := MOST_LAYERS if name in LAYER_COUNTS else MOST_OF_A_SIZE):
             raise _bad_number(name, value, f"which is more than {most:,}", path)
-    if name == "block_sizes" and isinstance(value, list) and sum(value) > MOST_LAYERS:
-        raise _bad_number(name, value, f"which is more than {MOST_LAYERS} layers", path)
+
+
+def check_range(name: str, value: Any, path: Path) -> None:
+    """Raise UserError for a setting with a number that no model computes with.
+
+    Only for settings that the model has: what else a configuration tells, such as the tokens seen in training, is free.
+    """
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int | float) and abs(number) > LARGEST_NUMBER:
+            raise _bad_number(name, value, "which is not in the range of any model", path)
+
+
+def _check_products(config: dict[str, Any], path: Path) -> None:
+    """Refuse layers that repeat without end, and positions or windows that take memory or time without end."""
+    if (n_layers := _n_layers(config)) > MOST_LAYERS:
+        problem = f"describes {n_layers:,} layers, repeated ones counted; the most are {MOST_LAYERS}."
+        raise UserError(problem, path=path, hint=AGAIN)
+    positions = config.get("max_position_embeddings", 512)
+    width = max((config[name] for name in WIDTHS if isinstance(config.get(name), int)), default=1)
+    if isinstance(positions, int) and positions * width > MOST_OF_A_POSITION_TABLE:
+        problem = f"asks for {positions:,} positions of {width:,} numbers, {MOST_OF_A_POSITION_TABLE:,} being the most."
+        raise UserError(problem, path=path, hint=AGAIN)
+    window = config.get("attention_window", 0)
+    for size in window if isinstance(window, list) else [window]:
+        # Each batch is padded to a multiple of it.
+        if isinstance(positions, int) and (size or 0) > positions:
+            raise _bad_number("attention_window", window, f"which is more than the {positions:,} positions", path)
+
+
+def _n_layers(config: dict[str, Any]) -> int:
+    """How many layers a token passes, those that are used several times counted each time."""
+    counts = {name: config.get(name) or 0 for name in LAYER_COUNTS}
+    numbers = {name: int(value) for name, value in counts.items() if not isinstance(value, list)}
+    layers = max(numbers.get(name, 0) for name in ("num_hidden_layers", "n_layers", "n_layer", "num_layers"))
+    repeated = layers * max(numbers.get("inner_group_num", 1), 1) * max(numbers.get("num_feedforward_networks", 1), 1)
+    sizes, repeats = counts["block_sizes"], counts["block_repeats"]
+    if isinstance(sizes, list):
+        times = repeats if isinstance(repeats, list) else [1] * len(sizes)
+        blocks = sum(int(size or 0) * int(n or 1) for size, n in zip(sizes, times))
+        repeated = max(repeated, blocks + numbers.get("num_decoder_layers", 0))
+    return repeated
 
 
 def _bad_number(name: str, value: Any, problem: str, path: Path) -> UserError:

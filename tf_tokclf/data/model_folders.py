@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.references import is_package_reference, resolve_reference
-from tf_tokclf.data.model_config import check_model_config
+from tf_tokclf.data.folder_files import is_there
+from tf_tokclf.data.model_config import WIDTHS, check_model_config
 from tf_tokclf.data.weight_files import READABLE_WEIGHTS, weight_files
 from tf_tokclf.errors import UserError
 
@@ -15,8 +16,7 @@ log = logging.getLogger(__name__)
 
 TORCH_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
-# Settings that are the width of an embedding, and those that count embeddings.
-WIDTHS = ("embedding_size", "hidden_size", "dim", "emb_dim", "d_model")
+# Settings that count embeddings.
 TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
 
@@ -40,9 +40,9 @@ def local_model_folder(
             )
         folder = _download(reference, revision, weights=weights)
     # A run's folder stands for the model in it.
-    if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
+    if not is_there(folder / "config.json") and (folder / "model" / "config.json").is_file():
         folder = folder / "model"
-    if not (folder / "config.json").is_file():
+    if not is_there(folder / "config.json"):
         raise UserError(f"{reference} has no config.json.", hint="A model folder needs one; was training finished?")
     config = check_model_config(folder, trust_remote_code=trust_remote_code)
     if weights:
@@ -73,7 +73,7 @@ def public_name(reference: str) -> str:
 
 
 def _check_weights(folder: Path, reference: str) -> None:
-    if any((folder / name).is_file() for name in READABLE_WEIGHTS):
+    if any(is_there(folder / name) for name in READABLE_WEIGHTS):
         return
     if any((folder / name).is_file() for name in TORCH_WEIGHTS):
         raise UserError(

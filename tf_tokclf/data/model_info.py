@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from tf_tokclf.config.schema import AlignmentConfig
 from tf_tokclf.data.decoding import DECODINGS
 from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.folder_files import is_there
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme, scheme_of_names
@@ -70,7 +70,7 @@ def write_model_info(folder: Path, info: ModelInfo) -> None:
 def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokenizerFast) -> ModelInfo:
     """What `tf_tokclf.json` says; for a classifier trained elsewhere, defaults and the scheme of its label names."""
     path = folder / FILE_NAME
-    if not path.is_file():
+    if not is_there(path):
         return ModelInfo(
             Reading.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names))
         )
@@ -100,8 +100,9 @@ def _one_of(known: Collection[str], value: Any) -> str:
 
 def _temperature(value: Any) -> float:
     number = float(value)
-    if not 0 < number < math.inf:
-        raise ValueError(f"a temperature is above 0, not {number}")
+    # Fitted ones are between 0.05 and 20. Scores overflow with much smaller ones.
+    if not 0.001 <= number <= 1000:
+        raise ValueError(f"a temperature is between 0.001 and 1000, not {number}")
     return number
 
 

@@ -67,8 +67,9 @@ class PieceStore:
         lengths = np.fromiter(map(len, new_ids), dtype=np.int64, count=len(new_ids))
         self._code_by_word.update(zip(words, range(len(self._code_by_word), len(self._code_by_word) + len(words))))
         self._starts = np.concatenate([self._starts, self._starts[-1] + np.cumsum(lengths)])
-        flat = np.fromiter((i for ids in new_ids for i in ids), dtype=np.int32, count=int(lengths.sum()))
-        self._ids = np.concatenate([self._ids, flat])
+        flat = np.fromiter((i for ids in new_ids for i in ids), dtype=np.int64, count=int(lengths.sum()))
+        # Ids beyond that are refused where they meet the model's embeddings.
+        self._ids = np.concatenate([self._ids, np.minimum(flat, np.iinfo(np.int32).max).astype(np.int32)])
 
 
 def _encodable(word: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.data.folder_files import check_links, is_there
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.model_config import AGAIN, model_config
 from tf_tokclf.errors import UserError
@@ -90,10 +91,13 @@ KEPT = SPECIAL_TOKENS | frozenset(
 MOST_ADDED_TOKENS = 20_000
 LARGEST_FILE = 256 << 20
 LONGEST_TOKEN = 1_000
+# Special pieces around one text; BERT has two. tokenizers needs time that grows with the square of their number.
+MOST_SPECIAL_PIECES = 1_000
 MOST_STEPS, DEEPEST_STEP = 64, 16
 # How many times longer normalizing may make a text. One character becomes 18 in the worst case of Unicode (NFKC).
 MOST_GROWTH = 256
-LONGEST_WORD = 10_000
+# WordPiece's time grows with the cube of a word's length: 0.1 s for this one. BERT has 100.
+LONGEST_WORD = 1_000
 # Regular expressions that transformers itself writes into tokenizer.json, and those of widely used tokenizers. Each one
 # takes time in proportion to the text.
 KNOWN_PATTERNS = frozenset(
@@ -132,8 +136,11 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
     with tempfile.TemporaryDirectory(prefix="tf-tokclf-tokenizer-") as name:
         clean = Path(name)
         for file in (TOKENIZER, *VOCABULARIES):
-            if (folder / file).is_file():
+            if is_there(folder / file):
                 _show(_checked_file(folder, file), clean / file)
+        if not any(clean.iterdir()):
+            expected = f"Expected {TOKENIZER}, or a vocabulary such as {VOCABULARIES[0]}."
+            raise UserError("has no tokenizer.", path=folder, hint=expected)
         patterns: list[str] = []
         if (clean / TOKENIZER).exists():
             content = _mapping(folder / TOKENIZER)
@@ -141,7 +148,7 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
             patterns = unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
         _write(clean / SETTINGS, _settings(folder))
         for file in (SPECIAL, ADDED):
-            if (folder / file).is_file():
+            if is_there(folder / file):
                 content = _mapping(_checked_file(folder, file))
                 _check_count(len(content), folder / file)
                 if file == SPECIAL:
@@ -175,7 +182,7 @@ def tokenizer_class_name(folder: Path) -> str:
 
 def _settings_of(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json as it is; empty where there is none."""
-    return _mapping(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    return _mapping(folder / SETTINGS) if is_there(folder / SETTINGS) else {}
 
 
 def needs_own_code(folder: Path) -> bool:
@@ -187,6 +194,8 @@ def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
     """Raise UserError for a tokenizer.json that takes without end to load or to use."""
     added = content.get("added_tokens")
     _check_count(len(added) if isinstance(added, list) else 0, path)
+    if (n_special := _n_special(content.get("post_processor"))) > MOST_SPECIAL_PIECES:
+        raise _refused(f"adds {n_special:,} special pieces to each text, more than {MOST_SPECIAL_PIECES:,}", path)
     growth = 1.0
     steps = [*_steps(content.get("normalizer"), path), *_steps(content.get("pre_tokenizer"), path)]
     if len(steps) > MOST_STEPS:
@@ -199,6 +208,27 @@ def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
     longest = model.get("max_input_chars_per_word") if isinstance(model, dict) else None
     if isinstance(longest, int) and longest > LONGEST_WORD:
         raise _refused(f"has max_input_chars_per_word {longest:,}, more than {LONGEST_WORD:,}", path)
+
+
+def _n_special(post_processor: Any) -> int:
+    """How many special pieces the templates of a post-processor put around a text, or around two."""
+    total = 0
+    stack = [post_processor]
+    while stack:
+        step = stack.pop()
+        if not isinstance(step, dict):
+            continue
+        stack += _as_list(step.get("processors"))
+        tokens = step.get("special_tokens")
+        lengths = {
+            name: len(_as_list(token.get("ids")))
+            for name, token in (tokens.items() if isinstance(tokens, dict) else ())
+            if isinstance(token, dict)
+        }
+        for piece in [*_as_list(step.get("single")), *_as_list(step.get("pair"))]:
+            special = piece.get("SpecialToken") if isinstance(piece, dict) else None
+            total += lengths.get(str(special.get("id")), 1) if isinstance(special, dict) else 1
+    return total
 
 
 def unknown_patterns(steps: Any) -> list[str]:
@@ -265,16 +295,31 @@ def _longest_replacement(charsmap: Any, path: Path) -> int:
 
 def _settings(folder: Path) -> dict[str, Any]:
     """What is kept of tokenizer_config.json."""
-    if not (folder / SETTINGS).is_file():
+    if not is_there(folder / SETTINGS):
         return {}
     settings = _mapping(_checked_file(folder, SETTINGS))
     kept = {key: value for key, value in settings.items() if key in KEPT}
+    # transformers 5 writes a list, which transformers 4 calls by another name.
+    if isinstance(kept.get("extra_special_tokens"), list):
+        kept.setdefault("additional_special_tokens", kept.pop("extra_special_tokens"))
+        kept.pop("extra_special_tokens", None)
+    limit = kept.get("model_max_length")
+    if limit is not None and not (_is_number(limit) and limit >= 1):
+        raise UserError(
+            f"model_max_length is {str(limit)[:60]}, and must be a number from 1 on.",
+            path=folder / SETTINGS,
+            hint=AGAIN,
+        )
     for key in SPECIAL_TOKENS:
         if isinstance(value := kept.get(key), dict | list):
             _check_count(len(value), folder / SETTINGS)
         elif isinstance(value, str) and len(value) > LONGEST_TOKEN:
             raise _refused(f"has a {key} of {len(value):,} characters", folder / SETTINGS)
     return kept
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_count(n_tokens: int, path: Path) -> None:
@@ -285,11 +330,8 @@ def _check_count(n_tokens: int, path: Path) -> None:
 def _checked_file(folder: Path, name: str) -> Path:
     """A file of the folder, where it really lies. Links out of the folder are refused, but for the Hub's cache."""
     path = folder / name
-    real, root = path.resolve(), folder.resolve()
-    # In the Hub's cache, models--X/snapshots/REVISION/FILE is a link to models--X/blobs/HASH.
-    if root != real.parent and real.parent != root.parent.parent / "blobs" and not real.is_relative_to(root):
-        hint = "Copy the file into the folder."
-        raise _refused(f"is a link to {real}, outside of the model's folder", path, hint=hint)
+    check_links(folder, [path], hint="Copy the file into the folder.")
+    real = path.resolve()
     if real.stat().st_size > LARGEST_FILE:
         raise _refused(f"is larger than {LARGEST_FILE >> 20} MB", path)
     return real
@@ -307,11 +349,11 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    content = read_json(path, hint=AGAIN)
+    content = read_json(path, hint=AGAIN, longest=LARGEST_FILE)
     if not isinstance(content, dict):
         raise UserError("is not a mapping.", path=path, hint=AGAIN)
     return content
 
 
-def _refused(problem: str, path: Path, *, hint: str = UNTRUSTED) -> UserError:
-    return UserError(f"{problem}.", path=path, hint=hint)
+def _refused(problem: str, path: Path) -> UserError:
+    return UserError(f"{problem}.", path=path, hint=UNTRUSTED)

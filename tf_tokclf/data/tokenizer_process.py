@@ -20,6 +20,9 @@ from typing import IO, Any
 
 from tf_tokclf.errors import UserError
 
+# The child imports from the same places as its parent. `python -m` alone would look into the working directory first,
+# which may be the folder of the model.
+_START = f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {__name__} import serve; serve()"
 START_LIMIT_S = 120.0
 LOAD_LIMIT_S = 10.0
 # What is slower than this many characters a second is not merely a slow machine: 1 % of what tokenizers usually do.
@@ -73,7 +76,7 @@ class _Child:
     def __init__(self, args: list[str], pattern: str, place: str | Path) -> None:
         self._pattern, self._place = pattern, place
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *args],
+            [sys.executable, "-P", "-c", _START, json.dumps(sys.path), *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -130,7 +133,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _serve() -> None:
+def serve() -> None:
     """The child: answer requests until the parent closes its end."""
     from tokenizers import Tokenizer
 
@@ -163,6 +166,3 @@ def answer(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
-
-if __name__ == "__main__":
-    _serve()

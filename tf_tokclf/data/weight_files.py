@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from tf_tokclf.data.json_text import read_json
+from tf_tokclf.data.json_text import LFS_POINTER, read_json
 from tf_tokclf.errors import UserError, first_line
 
 SAFETENSORS, INDEX, H5 = "model.safetensors", "model.safetensors.index.json", "tf_model.h5"
@@ -58,7 +58,17 @@ class WeightFiles:
         try:
             return _values(self._sources[name], name)
         except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
-            raise UserError(f"{name} cannot be read: {first_line(error)}.", path=self.path, hint=AGAIN) from error
+            problem = f"{shortened(name)} cannot be read: {first_line(error)}."
+            raise UserError(problem, path=self.path, hint=AGAIN) from error
+
+
+def shortened(name: str) -> str:
+    """A tensor's name for a message; whoever made the file may have chosen one of a megabyte.
+
+    >>> shortened("bert.pooler.dense.bias"), len(shortened("x" * 10**6))
+    ('bert.pooler.dense.bias', 100)
+    """
+    return name if len(name) <= 100 else f"{name[:97]}..."
 
 
 @contextmanager
@@ -116,7 +126,7 @@ def _safetensors(path: Path, files: list[Path], stack: ExitStack) -> WeightFiles
                 shapes[name] = tuple(opened.get_slice(name).get_shape())
                 sources[name] = opened
         except (SafetensorError, OSError, ValueError) as error:
-            raise UserError(f"is damaged: {first_line(error)}.", path=file, hint=AGAIN) from error
+            raise _damaged(file, error) from error
     # The layout is what the names say: not every tool writes the mark ("format") that transformers asks for.
     keras = bool(shapes) and all("/" in name for name in shapes)
     return WeightFiles(path, tuple(files), "keras" if keras else "pytorch", shapes, sources)
@@ -128,27 +138,42 @@ def _h5(path: Path, stack: ExitStack) -> WeightFiles:
     datasets: dict[str, Any] = {}
     try:
         file = stack.enter_context(h5py.File(path, "r"))
-        _collect(file, path, datasets)
+        _collect(file, path, datasets, seen=set())
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"is damaged: {first_line(error)}.", path=path, hint=AGAIN) from error
+        raise _damaged(path, error) from error
     # The first part of a name is the layer's group, the second the name of the model that was saved.
     named = {"/".join(name.split("/")[2:]): dataset for name, dataset in datasets.items() if name.count("/") > 1}
     shapes = {name: tuple(dataset.shape) for name, dataset in named.items()}
     return WeightFiles(path, (path,), "keras", shapes, named)
 
 
-def _collect(group: Any, path: Path, found: dict[str, Any], prefix: str = "") -> None:
-    """Every data set under `group` by its path. Raises UserError where one lies elsewhere."""
+def _damaged(path: Path, error: Exception) -> UserError:
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
+            problem = "holds a pointer of Git LFS in the place of the weights."
+            return UserError(problem, path=path, hint="Run `git lfs pull` in its folder.")
+    return UserError(f"is damaged: {first_line(error)}.", path=path, hint=AGAIN)
+
+
+def _collect(group: Any, path: Path, found: dict[str, Any], prefix: str = "", *, seen: set[Any]) -> None:
+    """Every data set under `group` by its path. Raises UserError where one lies elsewhere.
+
+    seen: the objects that were met before. Groups with several names could lead through each other without end.
+    """
     import h5py
 
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise _leads_elsewhere(prefix + name, path)
         item = group[name]
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen:
+            raise _leads_elsewhere(prefix + name, path)
+        seen.add(address)
         if isinstance(item, h5py.Group):
             if prefix.count("/") > 100:
                 raise UserError("is nested too deeply.", path=path, hint=AGAIN)
-            _collect(item, path, found, f"{prefix}{name}/")
+            _collect(item, path, found, f"{prefix}{name}/", seen=seen)
         elif isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual:
                 raise _leads_elsewhere(prefix + name, path)

@@ -155,3 +155,5 @@ def _add_context(
                         first[i], last[i] = begin, end
                         continue
                 open_sides.discard(side)
+            if not open_sides:
+                break

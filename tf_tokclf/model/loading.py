@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_tokclf.data.model_config import check_model_config, has_code, model_config
+from tf_tokclf.data.model_config import check_model_config, check_range, has_code, model_config
 from tf_tokclf.data.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
@@ -145,6 +145,8 @@ def _configuration(folder: Path, names: Sequence[str]) -> Any:
     known = {*inspect.signature(kind.__init__).parameters, *kind.attribute_map}
     # A value must not take the place of a method.
     kept = {name: value for name, value in values.items() if name in known or not hasattr(kind, name)}
+    for name in known & set(kept):
+        check_range(name, kept[name], folder / "config.json")
     try:
         config = kind(**kept, **_label_settings(names))
     except Exception as error:  # transformers checks little: what is wrong fails anywhere

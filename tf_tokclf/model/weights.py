@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
-from tf_tokclf.data.weight_files import WeightFiles
+from tf_tokclf.data.weight_files import WeightFiles, shortened
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 
@@ -48,9 +48,9 @@ class Unmatched:
             ),
         ):
             if len(names) == 1:
-                said.append(f"1 {one}: {names[0]}")
+                said.append(f"1 {one}: {shortened(names[0])}")
             elif names:
-                said.append(f"{len(names)} {several}, such as {names[0]}")
+                said.append(f"{len(names)} {several}, such as {shortened(names[0])}")
         return "; ".join(said)
 
 
@@ -144,7 +144,8 @@ def _fitting(array: np.ndarray, transpose: Any, weight: Any, name: str, files: W
         described = (
             shape if transpose is None else apply_transpose(transpose, np.broadcast_to(0, shape), pt_to_tf=False).shape
         )
-        problem = f"{name} is {_times(array.shape)} in the file, and config.json describes {_times(described)}."
+        expected = f"config.json describes {_times(described)}"
+        problem = f"{shortened(name)} is {_times(array.shape)} in the file, and {expected}."
         raise UserError(problem, path=files.path, hint=TOGETHER)
     return np.asarray(turned.reshape(shape), dtype=weight.dtype.as_numpy_dtype)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
+from tf_tokclf.data.folder_files import check_links
 from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of, waiting_time
 from tf_tokclf.data.hub_http import redact
 from tf_tokclf.errors import JobError, UserError
@@ -203,11 +204,16 @@ def push_folder(
 
 
 def files_to_push(folder: Path) -> list[Path]:
-    """The files of a folder in order, without hidden ones and those still being written."""
+    """The files of a folder in order, without hidden ones and those still being written.
+
+    Raises UserError for a link to a file outside of the folder, which nobody means to publish.
+    """
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".partial")
-    return sorted(
+    found = sorted(
         path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+    check_links(folder, found, hint="Remove the link, or put a copy of the file in its place.")
+    return found
 
 
 def _differing(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
