@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -65,6 +68,22 @@ def make_unigram_tokenizer(words: Iterable[str]) -> object:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>", bos_token="<s>", eos_token="</s>"
     )
+
+
+def make_panicking(classifier: Path, folder: Path) -> Path:
+    """A copy of `classifier` whose tokenizer panics in its Rust code on characters beyond U+FFFF, such as emoji.
+
+    Its table of characters (a double array) ends before the first byte of those in UTF-8. What tokenizers then raises
+    does not derive from Exception.
+    """
+    shutil.copytree(classifier, folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    n_bytes = 4 * 0xF0
+    table = base64.b64encode(n_bytes.to_bytes(4, "little") + bytes(n_bytes)).decode()
+    precompiled = {"type": "Precompiled", "precompiled_charsmap": table}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [tokenizer["normalizer"], precompiled]}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    return folder
 
 
 def _save(folder: Path, model_class: type, config: object, tokenizer: object) -> Path:

@@ -36,6 +36,16 @@ def with_file_limit(n_bytes: int) -> str:
     )
 
 
+def with_open_files(soft: int, hard: int | None = None) -> str:
+    """Python to begin a command with: it may open `soft` files, and may raise that to `hard` (by default what it may
+    now).
+    """
+    return (
+        f"import resource; hard = {hard} or resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
+        f" resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, hard))"
+    )
+
+
 def run_command(
     *args: object,
     before: str = "",

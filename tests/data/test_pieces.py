@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import WORDS
-from tests.encoders import make_unigram_tokenizer
+from tests.encoders import make_panicking, make_unigram_tokenizer
 from tests.values import check_values
 from tf_tokclf.data.pieces import Pieces, PieceStore, ranges
 from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
+from tf_tokclf.errors import UserError
 
 SENTENCES = [
     ["ada", "visited", "Paris", "."],
@@ -109,3 +110,18 @@ def test_pieces_are_numbers_of_fixed_sizes(tokenizer: Any):
 def test_ranges_are_those_of_python(runs: list[tuple[int, int]]):
     starts, lengths = (np.array([run[i] for run in runs], dtype=int) for i in (0, 1))
     assert ranges(starts, lengths).tolist() == [i for start, n in runs for i in range(start, start + n)]
+
+
+def test_a_word_that_the_tokenizer_panics_on_is_named(tiny_classifier: Path, tmp_path: Path):
+    store = PieceStore(load_tokenizer(make_panicking(tiny_classifier, tmp_path / "panics")))
+    with pytest.raises(UserError, match="the tokenizer fails on the word '😀': index out of bounds"):
+        store.pieces(["ada", "x", "😀", "y"])
+    assert store.pieces(["ada", "london"]).n_pieces.tolist() == [1, 1]
+
+
+def test_a_word_that_the_tokenizer_cannot_represent_is_named(tiny_bert: Path):
+    tokenizer = load_tokenizer(tiny_bert)
+    # tokenizers raises a bare Exception here.
+    tokenizer.backend_tokenizer.model.unk_token = "[NOT THERE]"
+    with pytest.raises(UserError, match="the tokenizer fails on the word 'é日': WordPiece error: Missing"):
+        PieceStore(tokenizer).pieces(["ada", "é日"])

@@ -13,14 +13,19 @@ def test_items_come_in_order():
     assert list(in_thread(in_thread(iter(range(100)), ahead=3))) == list(range(100))
 
 
-def test_an_error_comes_behind_the_items_before_it():
+class Panic(BaseException):
+    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+
+
+@pytest.mark.parametrize("kind", [KeyError, Panic])
+def test_an_error_comes_behind_the_items_before_it(kind: type[BaseException]):
     def source() -> Iterator[int]:
         yield 1
-        raise KeyError("lost")
+        raise kind("lost")
 
     items = in_thread(source())
     assert next(items) == 1
-    with pytest.raises(KeyError, match="lost"):
+    with pytest.raises(kind, match="lost"):
         next(items)
 
 

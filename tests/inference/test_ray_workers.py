@@ -22,6 +22,8 @@ from tests.processes import Marked
 from tests.requirements import need_modules, need_proc
 from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.cli.main import cli
+from tf_tokclf.inference.parts import Part
+from tf_tokclf.inference.ray_workers import Worker
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
 # Short look-aheads: many places to go on from.
@@ -169,6 +171,20 @@ def test_what_workers_cannot_do(
     monkeypatch.chdir(source.parent)
     assert message in refused([tiny_classifier, source.name, *options])
     assert [path.name for path in source.parent.iterdir()] == ["in.txt"]
+
+
+class Panic(BaseException):
+    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+
+
+def test_a_worker_reports_what_ray_would_take_for_its_death(tmp_path: Path):
+    class Labelling:
+        def tagger(self) -> None:
+            raise Panic("index out of bounds")
+
+    part = Part("in.txt", tmp_path / "out.txt", "text", None)
+    with pytest.raises(RuntimeError, match="Panic: index out of bounds"):
+        Worker(Labelling(), {0: part})({"part": np.array([0])})
 
 
 def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path):

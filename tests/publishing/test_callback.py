@@ -114,6 +114,38 @@ def test_newest_waiting_snapshot_wins(hub, tmp_path):
     assert hub.repository("tester/model").commits() == ["last", "number 4", "number 0", "initial commit"]
 
 
+class Panic(BaseException):
+    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+
+
+def test_a_push_that_panics_stops_neither_training_nor_later_pushes(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(background, "LONGEST_WAIT_AT_THE_END_S", 5.0)
+    repository = background.HubRepository.prepare("model")
+    push, messages = repository.push, []
+
+    def panicking(folder, *, message, **options):
+        messages.append(message)
+        if message == "number 0":
+            raise Panic("in the upload")
+        return push(folder, message=message, **options)
+
+    object.__setattr__(repository, "push", panicking)
+    publisher = background.Publisher(repository, keep_all=True)
+    for number in range(3):
+        publisher.offer(lambda folder, n=number: (folder / "n.txt").write_text(str(n)), f"number {number}")
+
+    def unsaved(folder):
+        raise Panic("in the tokenizer")
+
+    publisher.offer(unsaved, "number 3")
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "n.txt").write_text("last")
+    publisher.finish(final, "last", command="")
+    assert messages == ["number 0", "number 1", "number 2", "last"]
+    assert hub.repository("tester/model").commits()[:3] == ["last", "number 2", "number 1"]
+
+
 def test_c_hub_dead_from_the_second_epoch_on(hub, model, tmp_path):
     callback = PushToHubCallback(tmp_path / "model")
     with pytest.raises(JobError, match=r"tf-tokclf push .*/model --hub-model-id tester/model"):

@@ -18,7 +18,11 @@ from typing import Any
 import uvicorn
 
 from tests.waiting import LIMIT_S, wait_until
-from tf_tokclf.serving.server import listening_socket
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.serving.app import create_app
+from tf_tokclf.serving.hosts import THIS_MACHINE, AllowedHosts
+from tf_tokclf.serving.server import listening_socket, server_config
+from tf_tokclf.serving.service import Service
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,25 @@ class Answer:
         return self.json["detail"]
 
 
-def ask(port: int, path: str, body: Any = None, *, content_type: str = "application/json") -> Answer:
+def ask(
+    port: int,
+    path: str,
+    body: Any = None,
+    *,
+    content_type: str = "application/json",
+    method: str | None = None,
+    host: str | None = None,
+    address: str = "127.0.0.1",
+) -> Answer:
     """GET `path`, or POST `body` (bytes, or what is sent as JSON) to it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+    named = {} if host is None else {"Host": host}
+    connection = http.client.HTTPConnection(address, port, timeout=LIMIT_S)
     try:
         if body is None:
-            connection.request("GET", path)
+            connection.request(method or "GET", path, headers=named)
         else:
             sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-            connection.request("POST", path, sent, {"Content-Type": content_type})
+            connection.request(method or "POST", path, sent, {"Content-Type": content_type, **named})
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, headers, response.read().decode())
@@ -70,11 +84,11 @@ def metric(port: int, name: str) -> float:
 
 
 @contextmanager
-def served(app: Any) -> Iterator[int]:
-    """The port of a server of this process that serves `app`."""
+def served(service: Service, hosts: AllowedHosts = THIS_MACHINE) -> Iterator[int]:
+    """The port of a server of this process that serves `service`."""
+    app = create_app(service, hosts)
     listening = listening_socket("127.0.0.1", 0)
-    config = uvicorn.Config(app, access_log=False, log_config=None, log_level="error", timeout_graceful_shutdown=30)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, service.limits, service.metrics))
     thread = threading.Thread(target=server.run, args=([listening],))
     port = listening.getsockname()[1]
     thread.start()
@@ -86,14 +100,33 @@ def served(app: Any) -> Iterator[int]:
         thread.join()
 
 
-class ServeProcess:
-    """`tf-tokclf serve MODEL OPTIONS`, on a port of its own."""
+class Gated:
+    """A forward pass that waits at a gate."""
 
-    def __init__(self, model: Path, folder: Path, *options: str) -> None:
+    def __init__(self, tagger: Tagger) -> None:
+        self._forward = tagger._forward
+        self.gate = threading.Event()
+        self.gate.set()
+        self.waits = threading.Event()
+        self.tagger = tagger.with_forward(self)
+
+    def __call__(self, *batch: Any) -> Any:
+        if not self.gate.is_set():
+            self.waits.set()
+        assert self.gate.wait(LIMIT_S)
+        return self._forward(*batch)
+
+
+class ServeProcess:
+    """`tf-tokclf serve MODEL OPTIONS`, on a port of its own. before: Python to begin with."""
+
+    def __init__(self, model: Path, folder: Path, *options: str, before: str = "") -> None:
         self._log = folder / "serve.log"
-        command = [sys.executable, "-m", "tf_tokclf", "serve", str(model), "--port", "0", *options]
+        start = f"{before}\nfrom tf_tokclf.__main__ import main\nmain()\n"
+        command = [sys.executable, "-c", start, "serve", str(model), "--port", "0", *options]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.url = ""
         self.port = 0
 
     @property
@@ -103,17 +136,18 @@ class ServeProcess:
 
     def __enter__(self) -> ServeProcess:
         try:
-            self.port = wait_until(self._own_port)
+            self.url = wait_until(self._own_url)
+            self.port = int(self.url.rstrip("/").rpartition(":")[2])
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _own_port(self) -> int:
-        """What it says that it listens on; 0 as long as it does not."""
+    def _own_url(self) -> str:
+        """What it says that it listens on; empty as long as it does not."""
         assert self.process.poll() is None, self.log
-        found = re.search(r"serving on http://127\.0\.0\.1:(\d+)", self.log)
-        return int(found[1]) if found else 0
+        found = re.search(r"serving on (http://\S+:\d+/)", self.log)
+        return found[1] if found else ""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

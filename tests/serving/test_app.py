@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import http.client
 import json
+import re
+import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from tests.serving.running import ask, metric, predict, served
+from tests.encoders import make_panicking
+from tests.serving.running import Gated, ask, metric, predict, served
 from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.serving.app import create_app
+from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.server import listening_socket
 from tf_tokclf.serving.service import Service
@@ -28,10 +36,10 @@ TEXTS = ["ada lovelace visited london .", "", "grace left  oslo", "x 😀 ada\n\
 
 
 @contextmanager
-def server_of(tagger: Tagger, **limits: Any) -> Iterator[int]:
+def server_of(tagger: Tagger, hosts: Sequence[str] = (), **limits: Any) -> Iterator[int]:
     service = Service(tagger, "tests/tiny", Limits(**limits))
     service.start()
-    with served(create_app(service)) as port:
+    with served(service, AllowedHosts.parse(hosts)) as port:
         yield port
 
 
@@ -165,7 +173,7 @@ def test_large_bodies_are_refused(port: int, n_bytes: int, chunked: bool):
 
 def test_a_huge_body_is_not_read_to_its_end(port: int):
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
-        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000000\r\n\r\n")
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000000000\r\n\r\n")
         answer = b""
         try:
             while not answer:
@@ -183,26 +191,9 @@ def test_a_huge_body_is_not_read_to_its_end(port: int):
 def test_a_body_that_does_not_come_is_not_waited_for(tagger: Tagger):
     with server_of(tagger, timeout_s=0.2) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
-            client.sendall(b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"inputs')
+            client.sendall(b'POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"inputs')
             assert b" 408 " in client.recv(1000)
         assert metric(port, 'tf_tokclf_requests_total{path="/predict",status="408"}') == 1
-
-
-class Gated:
-    """A forward pass that waits at a gate."""
-
-    def __init__(self, tagger: Tagger) -> None:
-        self._forward = tagger._forward
-        self.gate = threading.Event()
-        self.gate.set()
-        self.waits = threading.Event()
-        self.tagger = tagger.with_forward(self)
-
-    def __call__(self, *batch: Any) -> Any:
-        if not self.gate.is_set():
-            self.waits.set()
-        assert self.gate.wait(LIMIT_S)
-        return self._forward(*batch)
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
@@ -236,6 +227,19 @@ def test_work_that_nobody_waits_for_is_given_up(tagger: Tagger):
         wait_until(lambda: predict(port, inputs="ada").status == 200)
     # The texts have 1,900 windows.
     assert sum(n_windows) < 100
+
+
+def test_a_model_thread_that_has_ended_is_unhealthy(tagger: Tagger):
+    def leave(*batch: Any) -> Any:
+        raise SystemExit(3)
+
+    service = Service(tagger.with_forward(leave), "tests/tiny", Limits(timeout_s=20))
+    service._batcher.start()  # without the warm-up, which would end this thread
+    with served(service) as port:
+        answers = [predict(port, inputs="ada") for _ in range(2)]
+        assert [(one.status, one.detail) for one in answers] == [(503, "the server is stopping")] * 2
+        health = ask(port, "/health")
+        assert (health.status, health.json["status"]) == (503, "failed")
 
 
 def test_what_is_too_much_at_once_is_turned_away(tagger: Tagger):
@@ -306,18 +310,49 @@ def test_a_model_that_fails_is_answered_and_logged_without_the_text(tagger: Tagg
     assert "secret [" not in caplog.text
 
 
+def test_a_text_that_the_tokenizer_panics_on_fails_alone(
+    tiny_classifier: Path, tmp_path: Path, predicted: Callable[..., Any], caplog: pytest.LogCaptureFixture
+):
+    gated = Gated(Tagger.load(make_panicking(tiny_classifier, tmp_path / "panics")))
+    with server_of(gated.tagger) as port, ThreadPoolExecutor(8) as pool:
+        gated.gate.clear()
+        first = pool.submit(predict, port, inputs="ada")
+        assert gated.waits.wait(LIMIT_S)
+        # These run in one batch.
+        others = [pool.submit(predict, port, inputs=text) for text in TEXTS[:3]]
+        panicking = [pool.submit(predict, port, inputs=text) for text in ("secret 😀", "grace 😀")]
+        wait_until(lambda: metric(port, "tf_tokclf_waiting_texts") == 5)
+        gated.gate.set()
+        assert first.result().status == 200
+        assert [one.result().status for one in panicking] == [500, 500]
+        assert "the model failed on this request" in panicking[0].result().detail
+        answers = [one.result().json["predictions"][0] for one in others]
+        page = ask(port, "/", "text=😀".encode(), content_type="application/x-www-form-urlencoded")
+        assert page.status == 500
+        assert predict(port, inputs="ada").status == 200
+        assert ask(port, "/health").json["status"] == "ready"
+    assert caplog.text.count("UserError, caused by PanicException in a batch") == 3
+    assert "secret" not in caplog.text
+    same(answers, predicted(TEXTS[:3]))
+
+
+class Panic(BaseException):
+    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, Panic])
 def test_what_else_fails_is_answered_and_logged_without_its_message(
-    tagger: Tagger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tagger: Tagger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ):
     def failing(self: Service, inputs: Any) -> Any:
-        raise RuntimeError(f"about {inputs}")
+        raise kind(f"about {inputs}")
 
     monkeypatch.setattr(Service, "sentences_of", failing)
     with server_of(tagger) as port:
         answer = predict(port, inputs="secret")
         assert (answer.status, answer.detail) == (500, "the server failed; its log says where")
         assert metric(port, 'tf_tokclf_requests_total{path="/predict",status="500"}') == 1
-    assert "RuntimeError in a request" in caplog.text
+    assert f"{kind.__name__} in a request" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -404,3 +439,159 @@ def test_clients_that_go_away_leave_nothing_behind(tagger: Tagger):
         gated.gate.set()
         assert predict(port, inputs="ada").status == 200
         wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") == 1)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:80",
+        "localhost.",
+        "localhost:",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "127.1.2.3",
+        "[::1]",
+        "[::1]:80",
+    ],
+)
+def test_names_of_this_machine_are_answered(port: int, host: str):
+    assert ask(port, "/health", host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "localhost@evil.example",
+        "localhost/evil.example",
+        "localhost evil.example",
+        "::1",
+        "[::1",
+        "[localhost]",
+        "localhost:port",
+        "",
+        "*",
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/predict", "/health", "/metrics", "/docs", "/openapi.json", "/none"])
+def test_other_names_are_refused(port: int, host: str, path: str):
+    body = {"inputs": "ada"} if path == "/predict" else None
+    answer = ask(port, path, body, host=host)
+    assert (answer.status, answer.detail) == (400, "the server does not answer to this Host; see --allowed-host")
+
+
+def test_a_request_without_host_is_refused(port: int):
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
+        client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        assert b" 400 " in client.recv(1000)
+
+
+def test_allowed_names_are_answered(tagger: Tagger):
+    with server_of(tagger, ["NER.example.org", "192.0.2.1", "2001:db8:0::1"]) as port:
+        hosts = ["ner.example.org", "Ner.Example.org:443", "192.0.2.1:80", "[2001:db8::1]:80", "localhost"]
+        assert [ask(port, "/health", host=host).status for host in hosts] == [200] * 5
+        hosts = ["example.org", "x.ner.example.org", "192.0.2.2"]
+        assert [ask(port, "/health", host=host).status for host in hosts] == [400] * 3
+
+
+def test_any_name_can_be_allowed(tagger: Tagger):
+    with server_of(tagger, ["*"]) as port:
+        assert ask(port, "/health", host="evil.example").status == 200
+        assert ask(port, "/health", host="'; rm -rf").status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics", "/docs", "/openapi.json", "/none"])
+def test_head_is_get_without_a_body(port: int, path: str):
+    get, head = ask(port, path), ask(port, path, method="HEAD")
+    assert (head.status, head.text) == (get.status, "")
+    for name in ("content-type", "content-security-policy"):
+        assert head.headers.get(name) == get.headers.get(name)
+    if path not in ("/metrics",):
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json"])
+def test_a_slash_at_the_end_changes_nothing_and_leads_nowhere(port: int, path: str):
+    answer = ask(port, f"{path}/")
+    assert answer.status == 200
+    assert "location" not in answer.headers
+    assert metric(port, f'tf_tokclf_requests_total{{path="{path}",status="200"}}') >= 1
+
+
+def test_predict_may_end_in_a_slash_too(port: int):
+    assert ask(port, "/predict/", {"inputs": "ada"}).json == predict(port, inputs="ada").json
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/", "GET, HEAD, POST"), ("/predict", "POST"), ("/health", "GET, HEAD"), ("/docs", "GET, HEAD")],
+)
+def test_methods_that_a_path_does_not_have_are_answered_with_those_it_has(port: int, path: str, allowed: str):
+    answer = ask(port, path, method="DELETE")
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
+def test_the_page_has_its_style_and_no_other(port: int):
+    answer = ask(port, "/", b"text=ada+visited+london", content_type="application/x-www-form-urlencoded")
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert " style=" not in answer.text
+
+
+def test_the_api_is_described(port: int):
+    answer = ask(port, "/docs")
+    document = ask(port, "/openapi.json").json
+    for path, methods in document["paths"].items():
+        for method, about in methods.items():
+            assert f"<code>{method.upper()} {path}</code>" in answer.text
+            assert set(about["responses"]) <= set(re.findall(r'<th scope="row">(\d+)</th>', answer.text))
+    for name, schema in document["components"]["schemas"].items():
+        assert f'<h2 id="schema-{name}">{name}</h2>' in answer.text
+        for key, about in schema["properties"].items():
+            assert f"<code>{key}</code>" in answer.text
+            assert html.escape(about["description"], quote=False) in html.unescape(answer.text)
+    assert f"http://127.0.0.1:{port}/predict</code>" in answer.text
+
+
+def test_the_command_in_the_description_works(port: int):
+    command = html.unescape(re.search(r"<code>(curl --header.*?)</code>", ask(port, "/docs").text, re.DOTALL)[1])
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[0] == "curl"
+    data = words[words.index("--data") + 1]
+    assert urlsplit(words[-1]).path == "/predict"
+    assert ask(port, "/predict", data.encode()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/"])
+def test_the_description_runs_and_fetches_nothing_and_its_links_lead_somewhere(port: int, path: str):
+    answer = ask(port, path)
+    assert not re.search(r"<script|<link|<img|<iframe| src=| on\w+=|@import|url\(", answer.text)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    links = re.findall(r'href="([^"]*)"', answer.text)
+    assert len(links) > 5
+    for link in links:
+        url = urljoin(f"http://127.0.0.1:{port}{path}", link)
+        assert url.startswith(f"http://127.0.0.1:{port}/")
+        assert ask(port, urlsplit(url).path).status == 200
+        if anchor := urlsplit(url).fragment:
+            assert f'id="{anchor}"' in answer.text
+
+
+def test_the_description_escapes_the_model_s_name(tagger: Tagger):
+    service = Service(tagger, "<script>alert(1)</script>\u202e", Limits())
+    service.start()
+    with served(service) as port:
+        for path in ("/", "/docs"):
+            text = ask(port, path).text
+            assert "<script" not in text
+            assert "\u202e" not in text

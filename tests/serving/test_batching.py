@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,10 @@ from tf_tokclf.serving.batching import Abandoned, Batcher, Busy, Closed, WorkFai
 
 
 class Work:
-    """Ten times each number; remembers the batches, waits at a gate, and cannot bear 13."""
+    """Ten times each number; remembers the batches, waits at a gate, and raises `error` on 13."""
 
-    def __init__(self, *, open: bool = True) -> None:
+    def __init__(self, *, open: bool = True, error: type[BaseException] = ValueError) -> None:
+        self.error = error
         self.batches: list[list[list[int]]] = []
         self.begun = threading.Event()
         self.gate = threading.Event()
@@ -28,19 +30,25 @@ class Work:
         assert self.gate.wait(LIMIT_S)
         for job in jobs:
             if 13 in job:
-                raise ValueError(f"a secret: {job}")
+                raise self.error(f"a secret: {job}")
         return [[10 * item for item in job] for job in jobs]
 
 
-def batcher_of(work: Work, **options: float) -> Batcher[int, int]:
+class Panic(BaseException):
+    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+
+
+def batcher_of(work: Work, **options: Any) -> Batcher[int, int]:
     batcher = Batcher(work, **{"max_items": 4, "max_wait_s": 0.2, "max_waiting": 10, **options})
     batcher.start()
     return batcher
 
 
-def behind_a_closed_gate(*jobs: list[int], **options: float) -> tuple[Work, Batcher[int, int], list[Future]]:
+def behind_a_closed_gate(
+    *jobs: list[int], error: type[BaseException] = ValueError, **options: Any
+) -> tuple[Work, Batcher[int, int], list[Future]]:
     """A batch of its own that waits at the gate, and jobs that wait for it to end."""
-    work = Work(open=False)
+    work = Work(open=False, error=error)
     batcher = batcher_of(work, **options)
     first = batcher.submit([0])
     assert work.begun.wait(LIMIT_S)
@@ -101,16 +109,43 @@ def test_jobs_that_nobody_waits_for_are_dropped_and_make_room():
     assert work.batches == [[[0]], [[3]]]
 
 
-def test_only_the_job_fails_that_has_to(caplog: pytest.LogCaptureFixture):
-    work, batcher, futures = behind_a_closed_gate([1], [13], [2])
+@pytest.mark.parametrize("kind", [ValueError, Panic])
+def test_only_the_job_fails_that_has_to(kind: type[BaseException], caplog: pytest.LogCaptureFixture):
+    work, batcher, futures = behind_a_closed_gate([1], [13], [2], error=kind)
     work.gate.set()
     assert futures[1].result(LIMIT_S) == [10]
     assert futures[3].result(LIMIT_S) == [20]
-    with pytest.raises(WorkFailed, match="ValueError"):
+    with pytest.raises(WorkFailed, match=kind.__name__):
         futures[2].result(LIMIT_S)
+    assert batcher.submit([4]).result(LIMIT_S) == [40]
     batcher.close()
-    assert "ValueError in a batch" in caplog.text
+    assert caplog.text.count(f"{kind.__name__} in a batch") == 1
     assert "[13]" not in caplog.text
+
+
+def test_a_wrong_number_of_results_fails_its_jobs_and_not_the_thread():
+    batcher: Batcher[int, int] = Batcher(lambda jobs: [], max_items=4, max_wait_s=0, max_waiting=4)
+    batcher.start()
+    for _ in range(2):
+        with pytest.raises(WorkFailed):
+            batcher.submit([1]).result(LIMIT_S)
+    batcher.close()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_nobody_waits_for_a_thread_that_has_ended(kind: type[BaseException], caplog: pytest.LogCaptureFixture):
+    ended = threading.Event()
+    work, batcher, futures = behind_a_closed_gate([1], [13], [2], [3], max_items=1, error=kind, on_failure=ended.set)
+    work.gate.set()
+    assert ended.wait(LIMIT_S)
+    assert [future.result(LIMIT_S) for future in futures[:2]] == [[0], [10]]
+    assert [type(future.exception(LIMIT_S)) for future in futures[2:]] == [Closed] * 3
+    assert isinstance(batcher.failure, kind)
+    assert (batcher.n_waiting, batcher.busy_s) == (0, 0.0)
+    with pytest.raises(Closed):
+        batcher.submit([4])
+    batcher.close()
+    assert f"{kind.__name__} ended the thread that runs the model" in caplog.text
 
 
 def test_work_that_was_given_up_is_not_tried_again():

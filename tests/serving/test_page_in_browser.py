@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.browser import Browser, axe
 from tests.serving.running import ServeProcess, predict
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.serving.limits import Limits
+from tf_tokclf.serving.page import Page, Shown
 
 TEXT = "ada lovelace visited <b>london</b> & paris"
 TAB, ENTER = ("Tab", 9), ("Enter", 13)
@@ -15,6 +22,7 @@ VIOLATIONS = """(async () => {
   const found = await axe.run(document, {resultTypes: ["violations"]});
   return found.violations.map((one) => [one.id, one.impact, one.nodes.map((node) => node.html).slice(0, 3)]);
 })()"""
+BACKGROUNDS = "[...document.querySelectorAll('mark')].map((one) => getComputedStyle(one).backgroundColor)"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -40,7 +48,7 @@ def test_a_text_is_labelled_by_keyboard(chromium: str, server: ServeProcess, tmp
         assert shown == TEXT
         assert browser.look("document.querySelectorAll('tbody tr').length") == len(spans)
         assert browser.look("document.querySelector('textarea').value") == TEXT
-        colours = browser.look("[...document.querySelectorAll('mark')].map((one) => [...one.classList][0])")
+        colours = browser.look(BACKGROUNDS)
         types = [span["type"] for span in spans]
         assert len(set(zip(types, colours))) == len(set(types)) == len(set(colours))
         background = browser.look("getComputedStyle(document.querySelector('mark')).backgroundColor")
@@ -64,3 +72,45 @@ def test_axe_finds_no_serious_problem(chromium: str, server: ServeProcess, tmp_p
             assert browser.look(OVERFLOW) <= 0
         dark = browser.look("matchMedia('(prefers-color-scheme: dark)').matches")
         assert dark == (scheme == "dark")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_many_types_have_as_many_colours(tagger: Tagger, chromium: str, tmp_path: Path, width: int, scheme: str):
+    script = axe()
+    names = tuple(f"B-TYPE{i:02}" for i in range(60))
+    labels = LabelSet(("O", *names), Scheme.IOB2)
+    sentence = Sentence(tuple(f"word{i}" for i in range(60)))
+    tagged = replace(next(tagger.tag([sentence])), labels=names, label_set=labels)
+    page = Page("many types", labels, Limits()).render(shown=Shown(tagged, 0.1))
+    (tmp_path / "page.html").write_text(page.html, encoding="utf-8")
+    with Browser(chromium, tmp_path, width=width, scheme=scheme) as browser:
+        browser.open((tmp_path / "page.html").as_uri())
+        backgrounds = browser.look(BACKGROUNDS)
+        assert len(backgrounds) == len(set(backgrounds)) == 60
+        browser.look(f"{script};0")
+        assert browser.look(VIOLATIONS) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_the_description_of_the_api_is_accessible(
+    chromium: str, server: ServeProcess, tmp_path: Path, width: int, scheme: str
+):
+    script = axe()
+    with Browser(chromium, tmp_path, width=width, scheme=scheme) as browser:
+        browser.open(f"{server.url}docs")
+        assert browser.look("document.querySelector('h1').textContent") == "API"
+        # The policy of the page lets its own style through.
+        assert browser.look("getComputedStyle(document.body).maxWidth") == "960px"
+        browser.look(f"{script};0")
+        assert browser.look(VIOLATIONS) == []
+        assert browser.look(OVERFLOW) <= 0
+        assert {url.split("?")[0] for url in browser.requested} <= {f"{server.url}docs", f"{server.url}favicon.ico"}
+
+
+def test_the_page_leads_to_the_description_and_back(chromium: str, server: ServeProcess, tmp_path: Path):
+    with Browser(chromium, tmp_path) as browser:
+        browser.open(server.url)
+        for link, heading in (("docs", "API"), ("./", "model")):
+            browser.look(f"document.querySelector('a[href=\"{link}\"]').focus()")
+            browser.press(*ENTER, opens_page=True)
+            assert heading in browser.look("document.title")

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -136,6 +137,14 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(tmp_path: Path)
         (["x", "--host", "no.such.host.invalid"], "there is no host 'no.such.host.invalid'"),
         (["x", "--host", "192.0.2.1"], "cannot listen on port 0 of 192.0.2.1"),
         (["x", "--max-texts", "2000"], "Raise --max-waiting-texts or lower --max-texts."),
+        (["x", "--host", "0.0.0.0"], "Add --allowed-host NAME for each of them, or --allowed-host '*' to accept any"),
+        (["x", "--host", "::"], "a server at :: needs to know by which names clients reach it."),
+        (["x", "--allowed-host", "http://ner.example.org"], "Give the name alone, without scheme, port and path"),
+        (["x", "--allowed-host", "ner.example.org:80"], "Give the name alone, without scheme, port and path"),
+        (["x", "--allowed-host", ""], "--allowed-host '' is not the name of a host."),
+        (["x", "--max-connections", "0"], "--max-connections"),
+        (["x", "--headers-timeout-s", "nan"], "--headers-timeout-s"),
+        (["x", "--keep-alive-s", "0"], "--keep-alive-s"),
     ],
 )
 def test_mistakes_are_one_message_and_exit_code_2(args: list[str], message: str):
@@ -164,3 +173,54 @@ def test_the_log_of_a_server_is_short(server: ServeProcess):
     assert server.log.count("serving on http://127.0.0.1:") == 1
     assert "Traceback" not in server.log
     assert "Error" not in server.log
+
+
+def loopback() -> str:
+    """The other address of this machine; the usual one where there is no IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return "127.0.0.1"
+    return "::1"
+
+
+def test_the_address_to_open_is_printed(tiny_classifier: Path, tmp_path: Path):
+    host = loopback()
+    with ServeProcess(tiny_classifier, tmp_path, "--host", host) as process:
+        assert process.url == f"http://{f'[{host}]' if ':' in host else host}:{process.port}/"
+        assert process.port > 0
+        for address in (process.url, f"{process.url}docs"):
+            with urllib.request.urlopen(address, timeout=LIMIT_S) as answer:
+                assert answer.status == 200
+        assert "whoever reaches" not in process.log
+        assert ask(process.port, "/health", host="ner.example.org", address=host).status == 400
+
+
+def test_the_address_to_open_is_printed_for_a_server_on_all_addresses(tiny_classifier: Path, tmp_path: Path):
+    options = ("--host", "0.0.0.0", "--allowed-host", "ner.example.org", "--allowed-host", "ner")
+    with ServeProcess(tiny_classifier, tmp_path, *options) as process:
+        assert process.url == f"http://127.0.0.1:{process.port}/"
+        assert "whoever reaches 0.0.0.0 can use the server" in process.log
+        assert ask(process.port, "/health", host="ner.example.org").status == 200
+        assert ask(process.port, "/health", host="example.org").status == 400
+
+
+def test_the_process_ends_when_the_thread_that_runs_the_model_does(tiny_classifier: Path, tmp_path: Path):
+    code = """
+from tf_tokclf.serving.service import Service
+tag = Service._tag
+def leave(self, requests):
+    if any("leave" in sentence.words for own in requests for sentence in own):
+        raise SystemExit(0)
+    return tag(self, requests)
+Service._tag = leave
+"""
+    with ServeProcess(tiny_classifier, tmp_path, before=code) as process:
+        assert predict(process.port, inputs="ada").status == 200
+        with socket.create_connection(("127.0.0.1", process.port)):
+            assert predict(process.port, inputs="please leave").status == 503
+            assert process.process.wait(timeout=LIMIT_S) == 1
+        assert process.log.splitlines()[-1] == (
+            "Error: the thread that runs the model ended (SystemExit). Start the server again."
+        )
+        assert "SystemExit ended the thread that runs the model, at:" in process.log

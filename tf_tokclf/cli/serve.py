@@ -12,51 +12,82 @@ from tf_tokclf.cli.options import FiniteRange, TwinCommand, logging_options, mod
 
 @click.command("serve", cls=TwinCommand)
 @click.argument("model")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all of them.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: one that is free."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on. 0.0.0.0: all IPv4 addresses; ::: all."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on. 0: a free one."
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Host name, or address, that requests may be addressed to, besides localhost; can be repeated. Required with "
+    "--host, unless that is an address of this machine only. '*': any name.",
 )
 @click.option(
     "--max-batch-texts",
     type=click.IntRange(min=1),
     default=32,
     show_default=True,
-    help="Texts of several requests that run together.",
+    help="Number of texts, from several requests, that run through the model together.",
 )
 @click.option(
     "--max-wait-ms",
     type=FiniteRange(min=0, max=60_000),
     default=5,
     show_default=True,
-    help="A text waits so long for others to run with.",
+    help="Longest time a text waits for others to run with, in milliseconds.",
 )
 @click.option(
     "--max-waiting-texts",
     type=click.IntRange(min=1),
     default=1024,
     show_default=True,
-    help="Texts that may wait for the model; requests beyond are answered 503.",
+    help="Number of texts that may wait for the model; further requests are answered 503.",
 )
 @click.option(
     "--timeout-s",
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
-    help="For a request from its beginning to its answer; then it is answered 504.",
+    help="Longest time from the end of a request's headers to its answer, in seconds; then it is answered 408 or 504.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Number of open connections. A new one replaces one that waits without a request, or is answered 503.",
+)
+@click.option(
+    "--headers-timeout-s",
+    type=FiniteRange(min=0, max=86_400, min_open=True),
+    default=10,
+    show_default=True,
+    help="Longest time from opening a connection to the end of the request's headers, in seconds; then it is closed.",
+)
+@click.option(
+    "--keep-alive-s",
+    type=FiniteRange(min=0, max=86_400, min_open=True),
+    default=75,
+    show_default=True,
+    help="Longest time a connection stays open between two requests, in seconds.",
 )
 @click.option(
     "--max-body-bytes",
     type=click.IntRange(min=1),
     default=1 << 20,
     show_default=True,
-    help="Of a request; larger ones are answered 413.",
+    help="Size of a request's body; larger ones are answered 413.",
 )
 @click.option(
     "--max-texts",
     type=click.IntRange(min=1),
     default=256,
     show_default=True,
-    help="In a request; more are answered 422.",
+    help="Number of texts in a request; more are answered 422.",
 )
 @click.option(
     "--max-length",
@@ -71,28 +102,33 @@ def serve_command(
     model: str,
     host: str,
     port: int,
+    allowed_hosts: tuple[str, ...],
     max_batch_texts: int,
     max_wait_ms: float,
     max_waiting_texts: int,
     timeout_s: float,
+    max_connections: int,
+    headers_timeout_s: float,
+    keep_alive_s: float,
     max_body_bytes: int,
     max_texts: int,
     max_length: int,
     **options: Any,
 ) -> None:
-    """Answer requests over HTTP with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
+    """Answer requests over HTTP with MODEL: a run, a model folder, a Hub id or package:NAME/PATH.
 
-    POST /predict takes {"inputs": a text, a list of texts, or a list of lists of words}; /health, /metrics and
-    /openapi.json are for those who run it; / is a page to try a sentence. Requests that come at about the same time
-    run together. It serves until Ctrl-C or SIGTERM, and then finishes what is in flight. Nobody is asked who they
-    are: let only those reach it who may.
+    POST /predict takes {"inputs": ...}: a text, a list of texts, or a list of lists of words. / is a page to try a
+    text, /docs describes the API, and /health and /metrics are for monitoring. Requests that arrive at about the same
+    time run through the model together. The server runs until Ctrl-C or SIGTERM, and then answers the requests that it
+    has. There is no authentication: let only those reach it who may use it.
 
     \b
     tf-tokclf serve runs/mine
     curl --header 'Content-Type: application/json' \\
         --data '{"inputs": "Ada Lovelace lived in London"}' http://127.0.0.1:8000/predict
-    tf-tokclf serve runs/mine --host 0.0.0.0 --port 80 --max-batch-texts 64 --timeout-s 10
+    tf-tokclf serve runs/mine --host 0.0.0.0 --allowed-host ner.example.org --max-batch-texts 64 --timeout-s 10
     """
+    from tf_tokclf.serving.hosts import AllowedHosts
     from tf_tokclf.serving.limits import Limits
     from tf_tokclf.serving.server import check_installed, listening_socket
 
@@ -102,21 +138,25 @@ def serve_command(
         max_length=max_length,
         max_body_bytes=max_body_bytes,
         timeout_s=timeout_s,
+        max_connections=max_connections,
+        headers_timeout_s=headers_timeout_s,
+        keep_alive_s=keep_alive_s,
         max_waiting_texts=max_waiting_texts,
         max_batch_texts=max_batch_texts,
         max_wait_s=max_wait_ms / 1000,
     )
-    # A port that is taken shows before the model is loaded. Until it is, nobody can connect.
-    listening_socket(host, port).close()
+    hosts = AllowedHosts.parse(allowed_hosts)
+    # A port that is taken is reported before the model is loaded. Until it is loaded, nobody can connect.
+    with listening_socket(host, port) as trial:
+        hosts.check(trial.getsockname()[0])
 
     from tf_tokclf.inference.api import load
-    from tf_tokclf.serving.app import create_app
     from tf_tokclf.serving.server import run_server
     from tf_tokclf.serving.service import Service
 
     service = Service(load(model, **options), _name_of(model), limits)
     service.start()
-    run_server(create_app(service), listening_socket(host, port), timeout_s=limits.timeout_s)
+    run_server(service, listening_socket(host, port), hosts)
 
 
 def _name_of(reference: str) -> str:

@@ -141,11 +141,15 @@ def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
             encodings = backend.encode_batch(
                 [[word] for word in words], is_pretokenized=True, add_special_tokens=add_special_tokens
             )
+        except MemoryError:
+            raise
         except BaseException as error:
             # A panic of Rust is no Exception. What tokenizers reports as one is the tokenizer's fault too.
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
-            problem = f"the tokenizer fails: {first_line(error)}."
+            if len(words) > 1:
+                return [ids for word in words for ids in tokenize([word], add_special_tokens=add_special_tokens)]
+            problem = f"the tokenizer fails on the word {words[0][:99]!r}: {first_line(error)}."
             raise UserError(problem, path=TOKENIZER, hint="Fetch or save the model again.") from error
         return [encoding.ids for encoding in encodings]
 

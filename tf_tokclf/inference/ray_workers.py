@@ -164,6 +164,11 @@ class Worker:
         except OSError as error:
             full = error.errno in DISK_FULL
             problem, is_users = f"{part.output}: {'the disk is full: make room.' if full else first_line(error)}", False
+        except (Exception, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # Ray ends the process on these, as if it had been killed, and nobody would learn why.
+            raise RuntimeError(f"{type(error).__name__}: {first_line(error)}") from error
         return {**{name: getattr(done, name) for name in _COUNTS}, "problem": problem, "is_users": is_users}
 
     def _label(self, part: Part) -> Progress:

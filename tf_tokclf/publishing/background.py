@@ -47,8 +47,10 @@ class Publisher:
         try:
             folder.mkdir()
             fill(folder)
-        # A full disk, say: what is only for the Hub stops no training.
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        # A full disk, for example, or a panic in Rust code, which does not derive from Exception: training goes on.
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             log.warning("Hub: no snapshot, training goes on. %s: %s", message, error)
             return
@@ -147,6 +149,7 @@ class BackgroundPusher:
                 snapshot.folder, message=snapshot.message, patience=PATIENCE_IN_TRAINING
             )
             log.info("Hub: %s is at %s", snapshot.message, pushed.url)
-        # Whatever it is, training goes on: the last push, which nobody may miss, raises.
-        except Exception as error:
+        # Whatever it is, training goes on: the last push, which nobody may miss, raises. If an error ended this thread,
+        # `close` would wait in vain.
+        except BaseException as error:
             log.warning("Hub: not pushed, training goes on. %s: %s", snapshot.message, error)

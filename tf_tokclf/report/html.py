@@ -17,7 +17,7 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Span
 from tf_tokclf.files import open_whole
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
-from tf_tokclf.report.marking import hue_by_type, visible
+from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.report.tables import FACTS
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
@@ -72,11 +72,11 @@ def _percent(share: float | None) -> str:
 
 @dataclass(frozen=True)
 class Shown:
-    """Words of an example: outside spans, or one span with its type, colour and whether it is right."""
+    """Words of an example: outside spans, or one span with its type, its colour's class and whether it is right."""
 
     words: str
     type: str = ""
-    hue: int = 0
+    css_class: str = ""
     right: bool = True
 
 
@@ -188,9 +188,14 @@ class Page:
         return [(*_name_and_unit(name), parts) for name, parts in found if len(parts) > 1]
 
     @cached_property
-    def hues(self) -> dict[str, int]:
-        """A colour for each type; the name is always written beside it."""
-        return hue_by_type({type_ for pair in self.errors.confusion for type_ in pair if type_} if self.errors else ())
+    def types(self) -> list[str]:
+        """The types of all gold and predicted spans, in order."""
+        return sorted({type_ for pair in self.errors.confusion for type_ in pair if type_}) if self.errors else []
+
+    @cached_property
+    def colours(self) -> TypeColours:
+        """A colour for each type."""
+        return TypeColours(self.types)
 
     @property
     def facts(self) -> list[str]:
@@ -277,7 +282,7 @@ class Page:
         if not self.errors:
             return None
         counts = self.errors.confusion
-        weight = {type_: sum(n for pair, n in counts.items() if type_ in pair) for type_ in self.hues}
+        weight = {type_: sum(n for pair, n in counts.items() if type_ in pair) for type_ in self.types}
         types = sorted(sorted(weight, key=lambda t: (-weight[t], t))[:_SHOWN_TYPES])
         columns = [*types, NOTHING]
         rows = []
@@ -285,7 +290,7 @@ class Page:
             row = [counts[gold, predicted] for predicted in columns]
             total = sum(row) or 1
             rows.append((gold, [(n, round(100 * n / total)) for n in row]))
-        return Confusion(columns, rows, len(self.hues) - len(types))
+        return Confusion(columns, rows, len(self.types) - len(types))
 
     @property
     def reliability(self) -> Any:
@@ -375,7 +380,7 @@ class Page:
             if span.start > position:
                 shown.append(Shown(_joined(words[position : span.start])))
             inside = _joined(words[span.start : min(span.end, end)])
-            shown.append(Shown(inside, visible(span.type), self.hues.get(span.type, 0), span in right))
+            shown.append(Shown(inside, visible(span.type), self.colours.css_class(span.type), span in right))
             position = span.end
         if position < end:
             shown.append(Shown(_joined(words[position:end])))

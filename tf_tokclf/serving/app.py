@@ -1,66 +1,80 @@
-"""The HTTP application: /predict, /health, /metrics and the page."""
+"""The HTTP application: /predict, /health, /metrics, and the pages / and /docs."""
 
 # No `from __future__ import annotations`: FastAPI reads them, and one names a class that is made at run time.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
 from fastapi import Body, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 
 from tf_tokclf.errors import UserError
+from tf_tokclf.serving.api_docs import ApiDocs
 from tf_tokclf.serving.batching import Abandoned, Busy, Closed, WorkFailed
 from tf_tokclf.serving.gate import Gate
+from tf_tokclf.serving.hosts import THIS_MACHINE, AllowedHosts
 from tf_tokclf.serving.metrics import CONTENT_TYPE
-from tf_tokclf.serving.page import HEADERS, Page, Shown
+from tf_tokclf.serving.page import HtmlPage, Page, Shown
 from tf_tokclf.serving.schema import Health, Predictions, PredictOptions, Problem, problem_of, request_model
 from tf_tokclf.serving.service import Service
 from tf_tokclf.version import __version__
 
+_PATHS = ("/", "/docs", "/predict", "/health", "/metrics", "/openapi.json")
+_ABOUT = (
+    "Every path may also answer 400 to a Host that is not allowed (--allowed-host), 408 to a request that does not "
+    "arrive in time, and 503 when too many connections are open. HEAD works wherever GET does."
+)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The body is no UTF-8, or nested too deeply."},
+    400: {"description": "The body is not UTF-8, or nested too deeply; or the Host is not allowed."},
     408: {"description": "The request did not arrive in time."},
     413: {"description": "The body is too large."},
-    422: {"description": "The body is no JSON, or not what it should be."},
-    500: {"description": "The server failed."},
+    422: {"description": "The body is not JSON, or not of the described form."},
+    500: {"description": "The model or the server failed on this request."},
     503: {
-        "description": "Too much waits already.",
-        "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds until another try."}},
+        "description": "Too many texts are waiting, or the server is stopping.",
+        "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "seconds until another try."}},
     },
-    504: {"description": "No answer in time."},
+    504: {"description": "The answer was not ready in time."},
 }
 
 
-def create_app(service: Service) -> Gate:
-    """The ASGI application that serves `service`, which it starts and closes."""
+def create_app(service: Service, hosts: AllowedHosts = THIS_MACHINE) -> Gate:
+    """The ASGI application that serves `service` to requests for `hosts`, and closes it at the end."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(service.close)
 
-    # Swagger's and ReDoc's pages come from other servers: there are none here.
+    # FastAPI's pages at /docs and /redoc fetch scripts from other servers: we have one of our own.
     app = FastAPI(
         title="tf-tokclf",
         summary="A token classifier over HTTP.",
+        description=_ABOUT,
         version=__version__,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        # A redirect would go to whatever host the request names; the gate reads `/health/` as `/health`.
+        redirect_slashes=False,
         separate_input_output_schemas=False,
     )
     add_predict(app, service)
     add_page(app, service)
     add_health(app, service)
+    add_docs(app, service)
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.add_exception_handler(400, _unreadable)
     app.add_exception_handler(Exception, _failed)
-    return Gate(app, service.limits, service.metrics, ["/", "/predict", "/health", "/metrics", "/openapi.json"])
+    app.add_exception_handler(405, partial(_not_allowed, app))
+    return Gate(app, service.limits, hosts, service.metrics, _PATHS)
 
 
 def add_predict(app: FastAPI, service: Service) -> None:
@@ -71,10 +85,11 @@ def add_predict(app: FastAPI, service: Service) -> None:
         "/predict",
         summary="Label texts",
         response_model=Predictions,
+        response_description="The predictions.",
         responses={status: {"model": Problem, **about} for status, about in _PROBLEMS.items()},
     )
     async def predict(request: Annotated[model, Body()]) -> Response:  # type: ignore[valid-type]
-        """A prediction for each text or list of words, in order."""
+        """Label texts, or lists of words. The answer has one prediction for each input, in order."""
         # Built here and not by FastAPI, which would check every answer against the model.
         options: PredictOptions = request  # type: ignore[assignment]
         try:
@@ -86,11 +101,11 @@ def add_predict(app: FastAPI, service: Service) -> None:
 
 def add_page(app: FastAPI, service: Service) -> None:
     """GET / with a form, POST / with what the form sends."""
-    page = Page(service.model_name, service.tagger.labels.names, service.limits)
+    page = Page(service.model_name, service.tagger.labels, service.limits)
 
     @app.get("/", include_in_schema=False)
     async def form() -> Response:
-        return HTMLResponse(page.html(), headers=HEADERS)
+        return _html(page.render())
 
     @app.post("/", include_in_schema=False)
     async def labelled(request: Request) -> Response:
@@ -99,15 +114,30 @@ def add_page(app: FastAPI, service: Service) -> None:
         text = fields.get("text", [""])[0].replace("\r\n", "\n")
         if len(text) > service.limits.max_length:
             problem = f"The text has {len(text):,} characters, more than {service.limits.max_length:,}."
-            return HTMLResponse(page.html(text=text, problem=problem), 422, HEADERS)
+            return _html(page.render(text=text, problem=problem), 422)
         begun = time.perf_counter()
         try:
             (tagged,) = await service.tag(text)
         except (Busy, Closed, Abandoned, WorkFailed) as error:
             status, detail, headers = _refusal(error)
-            return HTMLResponse(page.html(text=text, problem=detail), status, {**HEADERS, **headers})
+            return _html(page.render(text=text, problem=detail), status, headers)
         shown = Shown(tagged, time.perf_counter() - begun)
-        return HTMLResponse(await asyncio.to_thread(page.html, text=text, shown=shown), headers=HEADERS)
+        return _html(await asyncio.to_thread(page.render, text=text, shown=shown))
+
+
+def _html(page: HtmlPage, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return HTMLResponse(page.html, status, {**page.headers, **(headers or {})})
+
+
+def add_docs(app: FastAPI, service: Service) -> None:
+    """GET /docs."""
+    docs = ApiDocs(app.openapi(), service.model_name)
+
+    @app.get("/docs", include_in_schema=False)
+    async def api(request: Request) -> Response:
+        # The gate has taken the slash from the end of the path, but it is still in the address that links start from.
+        root = "../" if request.scope["raw_path"].endswith(b"/") else ""
+        return _html(docs.render(origin=str(request.base_url).rstrip("/"), root=root))
 
 
 def add_health(app: FastAPI, service: Service) -> None:
@@ -115,15 +145,18 @@ def add_health(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/health",
-        summary="Whether the server answers",
+        summary="Health of the server",
         response_model=Health,
-        responses={503: {"model": Health, "description": "The model has worked on one batch for too long."}},
+        response_description="The model is ready.",
+        responses={503: {"model": Health, "description": "The model works on one batch for too long, or has failed."}},
     )
     async def health(response: Response) -> Health:
-        """Asked by whoever keeps the server running. It answers when the model is loaded and warm."""
-        response.status_code = 503 if service.is_stuck else 200
+        """For whatever keeps the server running. The server accepts connections once the model is ready."""
+        status: Literal["ready", "stuck", "failed"]
+        status = "failed" if service.failure else "stuck" if service.is_stuck else "ready"
+        response.status_code = 200 if status == "ready" else 503
         return Health(
-            status="stuck" if service.is_stuck else "ready",
+            status=status,
             model=service.model_name,
             version=__version__,
             labels=list(service.tagger.labels.names),
@@ -132,12 +165,13 @@ def add_health(app: FastAPI, service: Service) -> None:
 
     @app.get(
         "/metrics",
-        summary="Counts for Prometheus",
+        summary="Metrics for Prometheus",
         response_class=Response,
+        response_description="The metrics.",
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics() -> Response:
-        """Requests, texts, batches and times, in Prometheus's text format."""
+        """Numbers of requests, texts, batches and connections, and times, in the text format of Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
@@ -168,3 +202,11 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     """Whatever else is raised, which the gate then logs."""
     return JSONResponse({"detail": "the server failed; its log says where"}, 500)
+
+
+async def _not_allowed(app: FastAPI, request: Request, error: Exception) -> Response:
+    """Which methods the path has, in all of its routes; HEAD goes wherever GET goes."""
+    routes = [route for route in app.routes if isinstance(route, Route) and route.path == request.scope["path"]]
+    methods = {method for route in routes for method in route.methods or ()}
+    allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(allowed)})

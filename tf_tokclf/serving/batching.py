@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from tf_tokclf.serving.failures import log_failure
+
 T = TypeVar("T")
 R = TypeVar("R")
-
-log = logging.getLogger(__name__)
 
 # Of a batch's time an item, this share comes from the newest batch.
 _NEWEST_SHARE = 0.2
@@ -56,10 +54,12 @@ class Batcher(Generic[T, R]):
     work: the results of several jobs' items, in one list a job. max_items: a batch ends before the job that would
     make it larger; a larger job is a batch of its own. max_wait_s: so long the first job waits for others. max_waiting:
     items of waiting jobs, beyond which `submit` raises Busy. watch: called after each batch with its numbers of jobs
-    and items and its seconds.
+    and items and its seconds. on_failure: called when the thread ends before `close`.
 
-    Jobs whose futures are cancelled while they wait are dropped. Where a batch fails, each of its jobs is tried by
-    itself, so that only those fail that have to; but not where `work` raises Abandoned.
+    Jobs whose futures are cancelled while they wait are dropped. When a batch fails, each of its jobs is tried by
+    itself, so that one job cannot fail the others; the exception is Abandoned, which fails the whole batch. What `work`
+    raises never ends the thread, even if it does not derive from Exception (a panic in tokenizers' Rust code does not).
+    SystemExit and KeyboardInterrupt do end it: every job then fails with Closed, and `failure` has the cause.
     """
 
     def __init__(
@@ -70,15 +70,19 @@ class Batcher(Generic[T, R]):
         max_wait_s: float,
         max_waiting: int,
         watch: Callable[[int, int, float], None] | None = None,
+        on_failure: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
         self._max_items = max_items
         self._max_wait_s = max_wait_s
         self._max_waiting = max_waiting
         self._watch = watch
+        self._on_failure = on_failure
+        self.failure: BaseException | None = None
         self._jobs: deque[_Job[T, R]] = deque()
         self._n_waiting = 0
         self._seconds_an_item = 0.0
+        self._running: list[_Job[T, R]] = []
         self._running_since: float | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -131,12 +135,30 @@ class Batcher(Generic[T, R]):
         return min(max(math.ceil(self._n_waiting * self._seconds_an_item), 1), _LONGEST_RETRY_S)
 
     def _run(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            running = [job for job in batch if job.future.set_running_or_notify_cancel()]
-            if running:
-                self._running_since = time.monotonic()
-                self._finish(running)
-                self._running_since = None
+        try:
+            while (batch := self._next_batch()) is not None:
+                self._running = [job for job in batch if job.future.set_running_or_notify_cancel()]
+                if self._running:
+                    self._running_since = time.monotonic()
+                    self._finish(self._running)
+                    self._running, self._running_since = [], None
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Note that the thread ends, and let nobody wait for it."""
+        with self._changed:
+            self.failure = error
+            self._closed = True
+            waiting, self._jobs, self._n_waiting = self._jobs, deque(), 0
+            self._running_since = None
+        log_failure(error, "ended the thread that runs the model")
+        unanswered = [job for job in self._running if not job.future.done()]
+        unanswered += [job for job in waiting if job.future.set_running_or_notify_cancel()]
+        for job in unanswered:
+            job.future.set_exception(Closed())
+        if self._on_failure:
+            self._on_failure()
 
     def _next_batch(self) -> list[_Job[T, R]] | None:
         """The jobs to work on next, in order of arrival; None at the end."""
@@ -161,27 +183,31 @@ class Batcher(Generic[T, R]):
             return batch
 
     def _finish(self, jobs: list[_Job[T, R]]) -> None:
-        begun = time.perf_counter()
         try:
-            found = self._work([job.items for job in jobs])
+            found = self._timed_work(jobs)
         except Abandoned as error:
             for job in jobs:
                 job.future.set_exception(error)
-            return
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             if len(jobs) > 1:
                 for job in jobs:
                     self._finish([job])
                 return
-            # Messages of errors may quote what was worked on, which belongs in no log.
-            log.error("%s in a batch, at:\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            log_failure(error, "in a batch")
             jobs[0].future.set_exception(WorkFailed(type(error).__name__))
-            return
+        else:
+            for job, results in found:
+                job.future.set_result(results)
+
+    def _timed_work(self, jobs: list[_Job[T, R]]) -> list[tuple[_Job[T, R], list[R]]]:
+        begun = time.perf_counter()
+        found = list(zip(jobs, self._work([job.items for job in jobs]), strict=True))
         seconds = time.perf_counter() - begun
         n_items = sum(len(job.items) for job in jobs)
         newest = seconds / max(n_items, 1)
         self._seconds_an_item += _NEWEST_SHARE * (newest - self._seconds_an_item)
         if self._watch:
             self._watch(len(jobs), n_items, seconds)
-        for job, results in zip(jobs, found, strict=True):
-            job.future.set_result(results)
+        return found

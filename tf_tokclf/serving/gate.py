@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
-import traceback
 from collections.abc import Callable, Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tf_tokclf.serving.failures import log_failure
+from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics
-
-log = logging.getLogger(__name__)
 
 # Bodies that are in memory at once, in multiples of the largest one.
 _BODIES_AT_ONCE = 64
@@ -24,25 +22,31 @@ _DISCARDED = 8
 
 
 class Refusal(Exception):
-    """An answer in place of the application's."""
+    """An answer in place of the application's. closes: no other request may follow on the connection."""
 
-    def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None, closes: bool = False) -> None:
         self.status = status
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.closes = closes
         super().__init__(detail)
 
 
 class Gate:
     """An ASGI application around another one.
 
-    Bodies are read whole before the application sees the request. What it raises is answered with 500 and logged
-    without its message, which might quote a text. paths: those that are counted by name.
+    Requests for a host that is not in `hosts`, and those whose length is ambiguous, are refused. Bodies are read whole
+    before the application sees the request. HEAD is answered as GET, whose body the server leaves out; a path may end
+    in a slash. What the application raises is answered with 500 and logged without its message, which might quote a
+    text. paths: those that are counted by name.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, paths: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, hosts: AllowedHosts, metrics: Metrics, paths: Collection[str]
+    ) -> None:
         self._app = app
         self._limits = limits
+        self._hosts = hosts
         self._metrics = metrics
         self._paths = frozenset(paths)
         self._n_bytes = 0
@@ -58,7 +62,8 @@ class Gate:
             with self._metrics.in_hand.track_inprogress():
                 await self._answer(scope, receive, answer)
         finally:
-            path = scope["path"] if scope["path"] in self._paths else "other"
+            path = _plain(scope["path"])
+            path = path if path in self._paths else "other"
             self._metrics.count_request(path, answer.status, time.perf_counter() - begun)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -66,9 +71,11 @@ class Gate:
             await self._pass_on(scope, receive, answer)
         except Refusal as refusal:
             await answer.refuse(refusal)
-        except Exception as error:
-            trace = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s in a request, at:\n%s", type(error).__name__, trace)
+        except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+            raise
+        # Not everything that a library raises derives from Exception, and uvicorn would log its message.
+        except BaseException as error:
+            log_failure(error, "in a request")
             await answer.refuse(Refusal(500, "the server failed; its log says where"))
 
     async def _pass_on(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -78,15 +85,22 @@ class Gate:
             async with asyncio.timeout(timeout_s) as deadline:
                 # An answer that has begun is sent to its end.
                 answer.on_start = lambda: deadline.reschedule(None)
+                _check_length(scope)
                 await self._read(scope, body)
-                await self._app(scope, body.replay, answer.send)
+                self._check_host(scope)
+                await self._app(_as_get(scope), body.replay, answer.send)
         except TimeoutError:
             if not body.is_whole:
-                raise Refusal(408, f"the request did not arrive within {timeout_s:g} s") from None
+                raise Refusal(408, f"the request did not arrive within {timeout_s:g} s", closes=True) from None
             raise Refusal(504, f"no answer within {timeout_s:g} s", retry_after_s=1) from None
         finally:
             answer.on_start = _nothing
             self._n_bytes -= body.n_bytes
+
+    def _check_host(self, scope: Scope) -> None:
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self._hosts.allow(hosts[0]):
+            raise Refusal(400, "the server does not answer to this Host; see --allowed-host")
 
     async def _read(self, scope: Scope, body: _Body) -> None:
         limit = self._limits.max_body_bytes
@@ -96,10 +110,33 @@ class Gate:
             await body.read_on()
             self._n_bytes += body.n_bytes - before
             if self._n_bytes > _BODIES_AT_ONCE * limit:
-                raise Refusal(503, "too many large requests at once", retry_after_s=1)
+                raise Refusal(503, "too many large requests at once", retry_after_s=1, closes=True)
         if body.n_bytes > limit or announced > limit:
             await body.discard(_DISCARDED * limit)
-            raise Refusal(413, f"the request has more than {limit:,} bytes")
+            raise Refusal(413, f"the request has more than {limit:,} bytes", closes=not body.is_whole)
+
+
+def _check_length(scope: Scope) -> None:
+    """Raise Refusal where a proxy may see another end of the body than we do, and take its rest for a request."""
+    names = {name for name, _ in scope["headers"]}
+    if b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] == "1.0"):
+        raise Refusal(400, "Transfer-Encoding goes with HTTP/1.1 and without Content-Length", closes=True)
+
+
+def _plain(path: str) -> str:
+    """A path without the slash at its end.
+
+    >>> _plain("/health/"), _plain("/")
+    ('/health', '/')
+    """
+    return path[:-1] if path.endswith("/") and path != "/" else path
+
+
+def _as_get(scope: Scope) -> Scope:
+    """The request as the application is to see it."""
+    path = _plain(scope["path"])
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "path": path}
 
 
 def _nothing() -> None:
@@ -167,5 +204,7 @@ class _Answer:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         if refusal.retry_after_s is not None:
             headers.append((b"retry-after", str(refusal.retry_after_s).encode()))
+        if refusal.closes:
+            headers.append((b"connection", b"close"))
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})

@@ -11,6 +11,8 @@ from tf_tokclf.errors import UserError
 class Limits:
     """max_texts: in a request. max_length: characters of a text, or of a word; words of a list of words.
     max_body_bytes: of a request's body. timeout_s: from a request's first byte to its answer's.
+    max_connections: open at once. headers_timeout_s: from a connection's beginning, or a later request's first byte, to
+    the end of the request's headers. keep_alive_s: between an answer and the next request on the same connection.
     max_waiting_texts: of requests that wait for the model; more are turned away. max_batch_texts, max_wait_s: so
     many texts run together, and the first of them waits so long for others.
     """
@@ -19,6 +21,10 @@ class Limits:
     max_length: int = 20_000
     max_body_bytes: int = 1 << 20
     timeout_s: float = 30.0
+    max_connections: int = 1000
+    headers_timeout_s: float = 10.0
+    # Longer than proxies and clients keep a connection, so that they never send a request on one that is being closed.
+    keep_alive_s: float = 75.0
     max_waiting_texts: int = 1024
     max_batch_texts: int = 32
     max_wait_s: float = 0.005

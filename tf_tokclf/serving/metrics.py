@@ -39,6 +39,12 @@ class Metrics:
         self.batch_seconds = Histogram(
             "tf_tokclf_batch_seconds", "Time of a batch in the model.", buckets=_SECONDS, registry=registry
         )
+        self.closed_connections = Counter(
+            "tf_tokclf_closed_connections",
+            "Connections that the server closed without answering a request.",
+            ["reason"],
+            registry=registry,
+        )
         about = Info("tf_tokclf", "What is served.", registry=registry)
         about.info({"model": model_name, "version": __version__})
 
@@ -46,6 +52,15 @@ class Metrics:
         """Show `n_waiting()` as the texts that wait."""
         waiting = Gauge("tf_tokclf_waiting_texts", "Texts of requests that wait for the model.", registry=self.registry)
         waiting.set_function(n_waiting)
+
+    def watch_connections(self, n_open: Callable[[], float]) -> None:
+        """Show `n_open()` as the open connections."""
+        connections = Gauge("tf_tokclf_connections", "Open connections.", registry=self.registry)
+        connections.set_function(n_open)
+
+    def count_connection(self, reason: str) -> None:
+        """Note a connection that the server closed."""
+        self.closed_connections.labels(reason).inc()
 
     def count_batch(self, n_requests: int, n_texts: int, seconds: float) -> None:
         """Note a batch that ran."""

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import text_of
 from tf_tokclf.inference.prediction_formats import Details, span_records
 from tf_tokclf.inference.tagged import TaggedSentence
-from tf_tokclf.report.marking import hue_by_type, visible
+from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.serving.limits import Limits
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A run of the text: outside of spans, or one with its type and colour."""
+    """A run of the text: outside of spans, or one with its type."""
 
     text: str
     type: str = ""
-    hue: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,25 +39,57 @@ class Row:
     end: int
 
 
+@dataclass(frozen=True)
+class HtmlPage:
+    """A page and the headers that it is sent with."""
+
+    html: str
+    headers: Mapping[str, str]
+
+
 class Page:
-    """The page's text, as often as wanted."""
+    """The page to try a text on, as often as wanted."""
 
-    def __init__(self, model_name: str, labels: tuple[str, ...], limits: Limits) -> None:
-        environment = Environment(
-            loader=ChoiceLoader([PackageLoader("tf_tokclf.serving"), PackageLoader("tf_tokclf.report")]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters["plain"] = visible
-        self._template = environment.get_template("page.html.jinja")
-        self._fixed = {"model_name": model_name, "labels": labels, "limits": limits}
+    def __init__(self, model_name: str, labels: LabelSet, limits: Limits) -> None:
+        self._templates = templates()
+        self._colours = TypeColours(labels.types)
+        self._fixed = {"model_name": model_name, "labels": labels.names, "limits": limits}
 
-    def html(self, *, text: str = "", shown: Shown | None = None, problem: str | None = None) -> str:
+    def render(self, *, text: str = "", shown: Shown | None = None, problem: str | None = None) -> HtmlPage:
         """The form with `text` in it, and what became of it."""
-        values: dict[str, Any] = {**self._fixed, "text": text, "shown": shown, "problem": problem}
-        return self._template.render(values)
+        rules = self._colours.rules(row.type for row in shown.rows) if shown else ""
+        values = {**self._fixed, "text": text, "shown": shown, "problem": problem, "class_of": self._colours.css_class}
+        return html_page(self._templates, "page.html.jinja", rules=rules, **values)
+
+
+def templates() -> Environment:
+    """Jinja's environment for the server's pages."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("tf_tokclf.serving"), PackageLoader("tf_tokclf.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = visible
+    return environment
+
+
+def html_page(environment: Environment, template: str, *, rules: str = "", **values: Any) -> HtmlPage:
+    """A page with its style. rules: CSS beyond page.css.
+
+    The page may load nothing and run nothing, and its only style is the one that it comes with.
+    """
+    style = f"\n{environment.get_template('page.css').render()}\n{rules}\n"
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    headers = {
+        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+    }
+    return HtmlPage(environment.get_template(template).render(style=style, **values), headers)
 
 
 @dataclass(frozen=True)
@@ -98,11 +124,10 @@ class Shown:
         """The text from its beginning to its end."""
         text, _ = text_of(self.tagged.sentence)
         at = 0
-        hues = hue_by_type({row.type for row in self.rows} | set(self.tagged.label_set.types))
         for row in self.rows:
             if row.start > at:
                 yield Part(text[at : row.start])
-            yield Part(text[row.start : row.end], row.type, hues[row.type])
+            yield Part(text[row.start : row.end], row.type)
             at = row.end
         if at < len(text):
             yield Part(text[at:])

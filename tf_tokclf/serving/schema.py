@@ -17,76 +17,80 @@ Inputs = str | list[str] | list[list[str]]
 
 
 class PredictOptions(BaseModel):
-    """What is wanted of each prediction."""
+    """What a prediction contains."""
 
     # Strict: "1" is no number, and true is no 1.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    threshold: float | None = Field(None, ge=0, le=1, description="Leave out spans whose score is below.")
-    top_k: Integer = Field(0, ge=0, description="Also the so many likeliest labels of each word.")
-    words: bool = Field(True, description="Give words, labels and scores.")
-    spans: bool = Field(True, description="Give spans.")
-    offset_unit: Literal["codepoint", "utf16", "byte"] = Field("codepoint", description="What places in texts count.")
+    threshold: float | None = Field(None, ge=0, le=1, description="Leave out spans with a lower score.")
+    top_k: Integer = Field(0, ge=0, description="Number of likeliest labels to list for each word.")
+    words: bool = Field(True, description="Include words, labels and scores.")
+    spans: bool = Field(True, description="Include spans.")
+    offset_unit: Literal["codepoint", "utf16", "byte"] = Field(
+        "codepoint", description="Unit of start and end. JavaScript and Java count utf16."
+    )
 
 
 class PredictRequest(PredictOptions):
-    """What a client wants labelled."""
+    """Texts to label, with options."""
 
     inputs: Inputs
 
 
 class SpanAnswer(BaseModel):
-    """A typed run of words."""
+    """A typed sequence of words."""
 
-    type: str
+    type: str = Field(description="Its type, such as PER.")
     score: float | None = Field(description="The smallest probability among its words' labels.")
-    first_word: int
-    end_word: int = Field(description="The first word behind it.")
-    start: int = Field(description="Where it begins in the text, or in the words joined by blanks.")
-    end: int
-    text: str
+    first_word: int = Field(description="Index of its first word.")
+    end_word: int = Field(description="Index after its last word.")
+    start: int = Field(description="Where it starts in the text, or in the words joined by spaces.")
+    end: int = Field(description="Where it ends, exclusive.")
+    text: str = Field(description="The text from start to end.")
 
 
 class LabelAnswer(BaseModel):
-    """A label that a word might have."""
+    """A label that a word may have."""
 
-    label: str
-    score: float | None
+    label: str = Field(description="The label.")
+    score: float | None = Field(description="Its probability.")
 
 
 class Prediction(BaseModel):
     """A text with its labels: the record that `tf-tokclf predict` writes as a line of JSON."""
 
-    text: str | None = Field(None, description="As it came; not there for lists of words.")
-    words: list[str] | None = None
-    labels: list[str] | None = None
+    text: str | None = Field(None, description="The input. Absent for lists of words.")
+    words: list[str] | None = Field(None, description="The words of the input.")
+    labels: list[str] | None = Field(None, description="The label of each word.")
     scores: list[float | None] | None = Field(
-        None, description="The probability of each word's label, null for what the model never saw."
+        None, description="The probability of each word's label; null for words that the model did not see."
     )
-    spans: list[SpanAnswer] | None = None
-    top: list[list[LabelAnswer]] | None = None
+    spans: list[SpanAnswer] | None = Field(None, description="The spans that the labels spell, in order.")
+    top: list[list[LabelAnswer]] | None = Field(None, description="The likeliest labels of each word, with top_k.")
 
 
 class Predictions(BaseModel):
-    """A prediction for each input, in order."""
+    """One prediction for each input, in order."""
 
-    predictions: list[Prediction]
+    predictions: list[Prediction] = Field(description="The predictions.")
 
 
 class Problem(BaseModel):
     """Why there is no prediction."""
 
-    detail: str
+    detail: str = Field(description="What is wrong, and where.")
 
 
 class Health(BaseModel):
-    """Whether the server answers, and with what."""
+    """Whether the server answers, and with which model."""
 
-    status: Literal["ready", "stuck"]
-    model: str
-    version: str
-    labels: list[str]
-    waiting_texts: int
+    status: Literal["ready", "stuck", "failed"] = Field(
+        description="stuck: one batch has taken twice the time limit. failed: the model's thread has ended."
+    )
+    model: str = Field(description="The name of the model.")
+    version: str = Field(description="The version of tf-tokclf.")
+    labels: list[str] = Field(description="The labels that it predicts.")
+    waiting_texts: int = Field(description="Number of texts that wait for the model.")
 
 
 def request_model(limits: Limits) -> type[PredictRequest]:

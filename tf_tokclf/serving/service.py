@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
@@ -28,7 +28,10 @@ _WORDS_AT_ONCE = 2048
 
 
 class Service:
-    """Labels what requests bring."""
+    """Labels what requests bring.
+
+    on_failure: called when the thread that runs the model has ended, after which every request is refused.
+    """
 
     def __init__(self, tagger: Tagger, model_name: str, limits: Limits) -> None:
         self.tagger = tagger
@@ -41,13 +44,24 @@ class Service:
             max_wait_s=limits.max_wait_s,
             max_waiting=limits.max_waiting_texts,
             watch=self.metrics.count_batch,
+            on_failure=self._fail,
         )
+        self.on_failure: Callable[[], None] | None = None
         self.metrics.watch_waiting(lambda: self.n_waiting)
 
     @property
     def n_waiting(self) -> int:
         """Texts that wait for the model."""
         return self._batcher.n_waiting
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread that runs the model; None as long as it runs."""
+        return self._batcher.failure
+
+    def _fail(self) -> None:
+        if self.on_failure:
+            self.on_failure()
 
     @property
     def is_stuck(self) -> bool:

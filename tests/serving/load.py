@@ -1,0 +1,65 @@
+"""Clients of a server, most of which mean no good, in a process of their own: it opens more files than tests may.
+
+    python -c 'from tests.serving.load import main; main()' PORT N_IDLE N_HALF_SENT < TEXTS
+
+TEXTS is a JSON list. While so many connections are idle and so many requests are half sent, each text is sent by a
+client of its own, all at once, every twentieth of them after one that the tokenizer panics on. Standard output gets a
+JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+from tests.serving.requests import HEAD, HEALTH
+from tests.serving.running import ask, metric, predict
+from tests.waiting import LIMIT_S, wait_until
+
+HALVES = (b"G", HEALTH[:-2], HEAD, HEAD + b'{"inputs": "ada')
+
+
+def main() -> None:
+    """Send the load and print what came of it."""
+    json.dump(load(*map(int, sys.argv[1:]), texts=json.load(sys.stdin)), sys.stdout)
+
+
+def load(port: int, n_idle: int, n_half_sent: int, *, texts: list[str]) -> dict[str, Any]:
+    """The predictions of the texts, statuses of all answers, and numbers of connections at two points."""
+    with ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S))
+
+        for _ in range(n_idle):
+            connect()
+        for i in range(n_half_sent):
+            connect().sendall(HALVES[i % len(HALVES)])
+        start = threading.Barrier(len(texts) + 1, timeout=LIMIT_S)
+
+        def client(i: int) -> tuple[int, Any, int | None]:
+            start.wait()
+            panicking = predict(port, inputs=f"{texts[i]} \U0001f600").status if i % 20 == 0 else None
+            answer = predict(port, inputs=texts[i])
+            return answer.status, answer.json, panicking
+
+        with ThreadPoolExecutor(len(texts)) as pool:
+            clients = [pool.submit(client, i) for i in range(len(texts))]
+            start.wait()
+            others = [ask(port, path).status for path in ("/", "/health", "/docs")]
+            answers = [one.result() for one in clients]
+        n_connections = metric(port, "tf_tokclf_connections")
+        # Those without a whole head are closed, though their clients hold on; half a body may take longer.
+        wait_until(lambda: metric(port, "tf_tokclf_connections") <= n_half_sent // 2 + 5)
+    return {
+        "statuses": sorted({status for status, _, _ in answers}),
+        "predictions": [body["predictions"][0] for status, body, _ in answers if status == 200],
+        "panicking": [status for _, _, status in answers if status],
+        "others": others,
+        "n_connections": n_connections,
+    }

@@ -1,0 +1,21 @@
+"""What the log says of a failure: enough to find it, and nothing of the text that it was about."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+log = logging.getLogger(__name__)
+
+
+def log_failure(error: BaseException, where: str) -> None:
+    """Log the kind of an error, its causes and where it was raised.
+
+    Its message is left out: it may quote a text.
+    """
+    names, cause = [type(error).__name__], error.__cause__
+    while cause:
+        names.append(type(cause).__name__)
+        cause = cause.__cause__
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s %s, at:\n%s", ", caused by ".join(names), where, trace)
