@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -65,11 +66,11 @@ class Connections:
         return True
 
     def _replace_one(self) -> bool:
-        for waiting in (self._without_request, self._between_requests):
-            if waiting:
-                next(iter(waiting)).give_way()
-                return True
-        return False
+        waiting = chain(self._without_request, self._between_requests)
+        oldest = next((one for one in waiting if not one.has_unsent_bytes), None)
+        if oldest:
+            oldest.give_way()
+        return oldest is not None
 
     def waits(self, connection: Connection, *, has_asked: bool) -> None:
         """Note that a connection has no request that is not answered yet. has_asked: it had one before."""
@@ -99,12 +100,9 @@ class Connections:
 class Connection(H11Protocol):
     """uvicorn's protocol with a deadline in each of its states.
 
-    state                   deadline                                              then
-    no complete head yet    limits.headers_timeout_s after the connection was        408, or closed in silence if not a
-                            opened, or after the first byte of a later request    byte has come
-    request without answer  the gate's                                            408 or 504
-    between two requests    limits.keep_alive_s                                   closed
-    unread answer           _UNREAD_ANSWER_S without progress                     closed
+    no complete head yet: limits.headers_timeout_s after the connection was opened, or after the first byte of a later
+    request. It is answered 408, or closed without an answer if nothing has come. request without an answer: the gate's.
+    between two requests: limits.keep_alive_s. unread answer: _UNREAD_ANSWER_S in which none of it is taken.
     """
 
     def __init__(self, connections: Connections, **options: Any) -> None:
@@ -117,6 +115,11 @@ class Connection(H11Protocol):
         self._is_refused = False
         self._has_ended = False
         self._n_unread = 0
+
+    @property
+    def has_unsent_bytes(self) -> bool:
+        """Whether a part of an answer has not left this process yet."""
+        return self.transport.get_write_buffer_size() > 0
 
     @property
     def _has_request(self) -> bool:
@@ -184,6 +187,13 @@ class Connection(H11Protocol):
         super().timeout_keep_alive_handler()
         self._watch()
 
+    def shutdown(self) -> None:
+        """Close, or finish with the request in hand. A refused connection has had its answer."""
+        if self._is_refused:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     # What the server does
 
     def give_way(self) -> None:
@@ -219,7 +229,7 @@ class Connection(H11Protocol):
         """Close the connection when nothing of what was sent leaves within _UNREAD_ANSWER_S."""
         self._stop_unread_timer()
         self._n_unread = self.transport.get_write_buffer_size()
-        if self._n_unread:
+        if self.has_unsent_bytes:
             self._unread_timer = self.loop.call_later(_UNREAD_ANSWER_S, self._check_unread)
 
     def _check_unread(self) -> None:
@@ -240,7 +250,7 @@ class Connection(H11Protocol):
             self.transport.write_eof()
             self._timer = self.loop.call_later(_REFUSED_S, self.transport.abort)
         else:
-            self.transport.close()
+            self.transport.abort()
 
     def _stop_timer(self) -> None:
         if self._timer:
