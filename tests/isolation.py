@@ -61,10 +61,15 @@ def pytest_configure(config: pytest.Config) -> None:
     nobody = reserved_socket()
     config.add_cleanup(nobody.close)
     hub = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    environment = environment_of_tests(dict(os.environ), home=home, hub=hub)
+    before = dict(os.environ)
+    _replace_environment(environment_of_tests(before, home=home, hub=hub))
+    config.add_cleanup(lambda: _replace_environment(before))
+    sys.addaudithook(_refuse_network)
+
+
+def _replace_environment(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    sys.addaudithook(_refuse_network)
 
 
 def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
