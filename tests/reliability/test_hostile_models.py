@@ -134,6 +134,91 @@ def test_trusted_code_runs(model: Path):
     assert "cannot be loaded" in result.stderr
 
 
+CONFIGURATION_CODE = """
+from transformers import PretrainedConfig
+
+
+class ToyConfig(PretrainedConfig):
+    model_type = "toy"
+"""
+MODEL_CODE = """
+import tensorflow as tf
+from transformers import TFPreTrainedModel
+from transformers.modeling_tf_outputs import TFTokenClassifierOutput
+from transformers.modeling_tf_utils import keras
+
+from .configuration_toy import ToyConfig
+
+
+class TFToyForTokenClassification(TFPreTrainedModel):
+    config_class = ToyConfig
+    base_model_prefix = "toy"
+
+    def __init__(self, config, *inputs, **options):
+        super().__init__(config, *inputs, **options)
+        self.embed = keras.layers.Embedding(config.vocab_size, config.hidden_size, name="embed")
+        self.classifier = keras.layers.Dense(config.num_labels, name="classifier")
+
+    def call(self, input_ids=None, attention_mask=None, training=False, **options):
+        return TFTokenClassifierOutput(logits=self.classifier(self.embed(input_ids)))
+
+    def build(self, input_shape=None):
+        if self.built:
+            return
+        self.built = True
+        for layer, shape in ((self.embed, None), (self.classifier, [None, None, self.config.hidden_size])):
+            with tf.name_scope(layer.name):
+                layer.build(shape)
+"""
+
+
+def make_model_with_code(folder: Path, tokenizer_of: Path) -> Path:
+    """A token classifier of a type that only the code in its folder knows."""
+    folder.mkdir()
+    (folder / "configuration_toy.py").write_text(CONFIGURATION_CODE, encoding="utf-8")
+    (folder / "modeling_toy.py").write_text(MODEL_CODE, encoding="utf-8")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tokenizer_of / name, folder)
+    known = json.loads((tokenizer_of / "config.json").read_text(encoding="utf-8"))
+    config = {
+        **{name: known[name] for name in ("vocab_size", "max_position_embeddings", "id2label", "label2id")},
+        "hidden_size": 16,
+        "model_type": "toy",
+        "architectures": ["ToyForTokenClassification"],
+        "auto_map": {
+            "AutoConfig": "configuration_toy.ToyConfig",
+            "TFAutoModelForTokenClassification": "modeling_toy.TFToyForTokenClassification",
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    rng = np.random.default_rng(5)
+    shapes = {
+        "embed/embeddings:0": (config["vocab_size"], 16),
+        "classifier/kernel:0": (16, len(config["id2label"])),
+        "classifier/bias:0": (len(config["id2label"]),),
+    }
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    save_file(arrays, folder / "model.safetensors", metadata={"format": "tf"})
+    return folder
+
+
+def test_a_trusted_model_with_code_of_its_own_is_trained_saved_and_used(
+    tiny_classifier: Path, tmp_path: Path, conll_files: dict[str, str]
+):
+    """It takes its code along, so that the saved model stands alone."""
+    theirs = make_model_with_code(tmp_path / "theirs", tiny_classifier)
+    assert_refused(run("predict", theirs), "runs only with --trust-remote-code")
+    assert run("predict", theirs, "--trust-remote-code").exit_code == 0
+    files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    fit = ["fit", *files, "--model-name-or-path", theirs, "--num-train-epochs", "1", "--output-dir", tmp_path / "run"]
+    result = run(*fit, "--trust-remote-code")
+    assert result.exit_code == 0, result.output
+    assert {"configuration_toy.py", "modeling_toy.py"} <= listing(tmp_path / "run" / "model")
+    shutil.rmtree(theirs)
+    assert_refused(run("predict", tmp_path / "run"), "runs only with --trust-remote-code")
+    assert run("predict", tmp_path / "run", "--trust-remote-code").exit_code == 0
+
+
 def test_models_configurations_and_tokenizers_have_one_way_in():
     """`from_pretrained` and its relatives stand in the functions that check, and nowhere else in the package."""
     found = set()

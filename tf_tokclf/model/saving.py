@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import load_file
+from transformers.dynamic_module_utils import custom_object_save
 
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.data.tokenizers import save_tokenizer
@@ -59,7 +60,12 @@ def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:
 
 
 def save_config(model: keras.Model, folder: Path) -> None:
-    """Write config.json, by which transformers finds the PyTorch class of the model too."""
+    """Write config.json, by which transformers finds the PyTorch class of the model too.
+
+    A model whose code came with it, and was trusted, takes its code along.
+    """
     config = model.config
     config.architectures = [type(model).__name__.removeprefix("TF")]
+    if getattr(model, "_auto_class", None) is not None:
+        custom_object_save(model, folder, config=config)
     config.save_pretrained(folder)

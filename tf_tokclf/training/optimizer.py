@@ -125,7 +125,10 @@ def rates_of(optimizer: keras.optimizers.Optimizer, n_steps: int) -> np.ndarray:
 
 def piece_embedding(model: keras.Model) -> tf.Variable | None:
     """The embedding that `model` reads by input_ids, (pieces, width); None where it cannot be told."""
-    layer = model.get_input_embeddings()
+    try:
+        layer = model.get_input_embeddings()
+    except NotImplementedError:  # of models whose code comes with them
+        return None
     found = [getattr(layer, name, None) for name in ("weight", "embeddings")]
     shapes = [getattr(weight, "shape", None) for weight in found]
     return next((w for w, s in zip(found, shapes) if s and len(s) == 2 and s[0] == model.config.vocab_size), None)
