@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options
 from tf_tokclf.control_characters import echo
 
 
@@ -17,6 +17,14 @@ from tf_tokclf.control_characters import echo
     "--gold",
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file for predictions that have no gold labels.",
+)
+@click.option("--label-column-name", type=NameOrNumber(), help="Column of gold labels.")
+@click.option(
+    "--predicted-column-name",
+    "predicted_columns",
+    type=NameOrNumber(),
+    multiple=True,
+    help="Column of predicted labels, in all SYSTEMS that are files; or repeat it, once for each.",
 )
 @click.option("--scheme", default="auto", show_default=True, help="Of the labels; auto: found out from gold.")
 @click.option(
@@ -55,6 +63,8 @@ def compare_command(
     systems: tuple[str, ...],
     split: str,
     gold: Path | None,
+    label_column_name: str | int | None,
+    predicted_columns: tuple[str | int, ...],
     scheme: str,
     mode: str,
     samples: int,
@@ -90,7 +100,8 @@ def compare_command(
         systems,
         split=split,
         gold=gold,
-        data=DataConfig(scheme=scheme),
+        data=DataConfig(scheme=scheme, label_column_name=label_column_name),
+        predicted_columns=predicted_columns,
         mode="strict" if mode == "strict" else "conlleval",
         n_samples=samples,
         seed=seed,

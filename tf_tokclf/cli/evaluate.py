@@ -21,6 +21,8 @@ _WITH_PREDICTIONS = {
     "gold",
     "input_format",
     "text_column_name",
+    "label_column_name",
+    "predicted_column_name",
     "encoding",
     "scheme",
     "mode",
@@ -49,7 +51,10 @@ _WITH_PREDICTIONS = {
 )
 @click.option("--input-format", default="auto", show_default=True, help="Of --file, --predictions and --gold.")
 @click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them.")
-@click.option("--label-column-name", type=NameOrNumber(), help="Column of labels of --file.")
+@click.option("--label-column-name", type=NameOrNumber(), help="Column of gold labels in them.")
+@click.option(
+    "--predicted-column-name", type=NameOrNumber(), help="Column of predicted labels in --predictions."
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of the files.")
 @click.option("--scheme", default="auto", show_default=True, help="Of their labels; auto: found out.")
 @click.option(
@@ -89,6 +94,7 @@ def evaluate_command(
     input_format: str,
     text_column_name: str | None,
     label_column_name: str | None,
+    predicted_column_name: str | int | None,
     encoding: str,
     scheme: str,
     mode: Literal["conlleval", "strict"],
@@ -128,7 +134,9 @@ def evaluate_command(
     if predictions:
         from tf_tokclf.scoring.evaluation import evaluate_file
 
-        result = evaluate_file(predictions, gold, data=data, mode=mode, errors=errors)
+        result = evaluate_file(
+            predictions, gold, data=data, predicted_column=predicted_column_name, mode=mode, errors=errors
+        )
     else:
         assert model is not None  # checked above
         from tf_tokclf.inference import api

@@ -514,16 +514,25 @@ class SchemeDetector:
 
     def __init__(self) -> None:
         self._pairs: Counter[tuple[str, str]] = Counter()
+        self._n_sentences = 0
 
     def add(self, labels: Sequence[str]) -> None:
         """Take in one sentence."""
+        self._n_sentences += 1
         self._pairs.update(zip((OUTSIDE_LABEL, *labels), (*labels, OUTSIDE_LABEL)))
 
-    def result(self) -> Detection:
-        """The scheme that the fewest places break; among equals the smallest that knows all prefixes."""
+    @property
+    def labels(self) -> Counter[str]:
+        """How often each label occurs."""
         counts: Counter[str] = Counter()
         for (_, here), n in self._pairs.items():
             counts[here] += n
+        counts[OUTSIDE_LABEL] -= self._n_sentences
+        return +counts
+
+    def result(self) -> Detection:
+        """The scheme that the fewest places break; among equals the smallest that knows all prefixes."""
+        counts = self.labels
         counts.pop(OUTSIDE_LABEL, None)
         if not counts:
             return Detection(Scheme.IOB2, "there is no label but O, which any scheme allows")

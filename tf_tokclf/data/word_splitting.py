@@ -5,7 +5,7 @@ with the model.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,22 @@ def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], .
     ['Don', "'", 't', 'go', 'to', '東', '京', '!']
     """
     return tuple(match.span() for match in _pattern(rule).finditer(text))
+
+
+def word_offsets(words: Sequence[str], text: str) -> tuple[tuple[int, int], ...] | None:
+    """The [start, end) of each word in a text that consists of these words; None where it consists of others.
+
+    >>> word_offsets(["Oslo", ",", "1999"], "Oslo, 1999"), word_offsets(["Rome"], "Oslo")
+    (((0, 4), (4, 5), (6, 10)), None)
+    """
+    found, at = [], 0
+    for word in words:
+        start = text.find(word, at)
+        if start < 0 or text[at:start].strip():
+            return None
+        at = start + len(word)
+        found.append((start, at))
+    return None if text[at:].strip() else tuple(found)
 
 
 def rule_keeping(words: Iterable[str]) -> str:

@@ -21,10 +21,9 @@ from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.predictions import (
     Prediction,
-    at_least_one,
+    PredictionFile,
     gold_of,
-    read_predictions,
-    scheme_of,
+    is_folder_of_predictions,
     score_predictions,
 )
 from tf_tokclf.scoring.scores import Scores
@@ -32,17 +31,8 @@ from tf_tokclf.scoring.scores import Scores
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Source:
-    """One run of a system: a file of predictions, and of gold labels where it has none itself."""
-
-    path: Path
-    gold: Path | None
-    data: DataConfig
-
-    def predictions(self) -> Iterator[Prediction]:
-        """What it predicted, read anew each time."""
-        return at_least_one(read_predictions(self.path, self.gold, data=self.data), self.path)
+# One run of a system.
+Source = PredictionFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +40,7 @@ class System:
     """A system's runs (seeds) with their scores."""
 
     name: str
-    sources: tuple[Source, ...]
+    sources: tuple[PredictionFile, ...]
     scores: tuple[Scores, ...]
 
     def f1(self, type_: str | None = None) -> list[float]:
@@ -99,7 +89,8 @@ class Comparison:
     def examples(self, other: int, numbers: Iterable[int]) -> list[tuple[Prediction, Prediction]]:
         """These sentences as the first run of the first system and of system `other` labelled them."""
         wanted = set(np.asarray(list(numbers)).tolist())
-        sides = (self.systems[i].sources[0].predictions() for i in (0, other))
+        scheme = self.systems[0].sources[0].scheme
+        sides = (self.systems[i].sources[0].in_scheme(scheme)() for i in (0, other))
         return [pair for number, pair in enumerate(zip(*sides)) if number in wanted]
 
     def to_json(self) -> dict[str, Any]:
@@ -150,6 +141,7 @@ def compare_systems(
     split: str = "test",
     gold: Path | None = None,
     data: DataConfig | None = None,
+    predicted_columns: Sequence[str | int] = (),
     mode: Mode = "conlleval",
     n_samples: int = N_SAMPLES,
     seed: int = 0,
@@ -159,29 +151,37 @@ def compare_systems(
     names: each a run, a folder of runs, a file of predictions, or NAME=PATH,PATH,... of any of them. Several
     runs are one system's seeds, and so are the runs of `fit --seeds`. split: whose predictions to take from runs. gold:
     for files without any.
+    predicted_columns: of predicted labels, one for all systems or one for each; none where names and order tell.
     """
     if len(names) < 2:
         raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
+    if len(predicted_columns) not in (0, 1, len(names)):
+        problem = f"{len(predicted_columns)} columns of predictions are named for {len(names)} systems."
+        raise UserError(problem, hint="Give --predicted-column-name once, or once for each system.")
     data = data or DataConfig()
-    named = [_named_sources(name, split, gold, data) for name in names]
-    scheme = scheme_of(named[0][1][0].predictions, data)
-    _check_same_gold([source for _, sources in named for source in sources])
+    columns = predicted_columns if len(predicted_columns) == len(names) else [*predicted_columns, None][:1] * len(names)
+    named = [_named_sources(name, split, gold, data, column) for name, column in zip(names, columns)]
+    sources = [source for _, sources in named for source in sources]
+    scheme = sources[0].scheme
+    for source in sources:
+        source.survey.check()
+    _check_same_gold(sources)
     systems = tuple(_system(name, sources, scheme, mode) for name, sources in _with_own_names(named, names))
     tables = [[scores.table for scores in system.scores] for system in systems]
     differences = (compare(tables[0], other, n_samples=n_samples, seed=seed) for other in tables[1:])
     return Comparison(systems, tuple(differences))
 
 
-Named = tuple[str, tuple[Source, ...]]
+Named = tuple[str, tuple[PredictionFile, ...]]
 
 
-def _named_sources(text: str, split: str, gold: Path | None, data: DataConfig) -> Named:
+def _named_sources(text: str, split: str, gold: Path | None, data: DataConfig, column: str | int | None) -> Named:
     name, equals, paths = text.partition("=")
     if Path(text).exists() or not equals:
         name, paths = Path(text).name or str(Path(text).resolve().name), text
     places = [paths] if Path(paths).exists() else paths.split(",")
     files = [file for place in places for file in _prediction_files(Path(place), split)]
-    return name, tuple(Source(file, gold, data) for file in files)
+    return name, tuple(PredictionFile(file, gold, data, predicted_column=column) for file in files)
 
 
 def _prediction_files(place: Path, split: str) -> list[Path]:
@@ -199,9 +199,11 @@ def _prediction_files(place: Path, split: str) -> list[Path]:
     folders = [place, *sorted(folder for folder in place.iterdir() if folder.is_dir())]
     files = [RunDir(folder).predictions_for(split) for folder in folders]
     found = [file for file in files if file.is_file()]
-    if not found:
-        raise _no_predictions(place, split)
-    return found[:1] if found[0] == files[0] else found
+    if found:
+        return found[:1] if found[0] == files[0] else found
+    if is_folder_of_predictions(place):
+        return [place]
+    raise _no_predictions(place, split)
 
 
 def _runs_of_seeds(run: RunDir) -> list[RunDir]:
@@ -237,12 +239,12 @@ def _with_own_names(named: Sequence[Named], texts: Sequence[str]) -> Iterator[Na
         yield (name if names.count(name) == 1 else text), sources
 
 
-def _system(name: str, sources: tuple[Source, ...], scheme: Scheme, mode: Mode) -> System:
+def _system(name: str, sources: tuple[PredictionFile, ...], scheme: Scheme, mode: Mode) -> System:
     score = partial(score_predictions, scheme=scheme, mode=mode)
-    return System(name, sources, tuple(score(source.predictions) for source in sources))
+    return System(name, sources, tuple(score(source.in_scheme(scheme)) for source in sources))
 
 
-def _check_same_gold(sources: Sequence[Source]) -> None:
+def _check_same_gold(sources: Sequence[PredictionFile]) -> None:
     first, *others = sources
     reference = _gold_hashes(first)
     for other in others:
@@ -263,5 +265,5 @@ def _check_same_gold(sources: Sequence[Source]) -> None:
             )
 
 
-def _gold_hashes(source: Source) -> np.ndarray:
+def _gold_hashes(source: PredictionFile) -> np.ndarray:
     return np.fromiter((hash(tuple(gold_of(one))) for one in source.predictions()), np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors
-from tf_tokclf.scoring.predictions import Prediction, at_least_one, read_predictions, scheme_of, score_predictions
+from tf_tokclf.scoring.predictions import Prediction, PredictionFile, score_predictions
 from tf_tokclf.scoring.scores import Scores, numbers
 
 
@@ -53,19 +53,20 @@ def evaluate_file(
     gold: str | Path | None = None,
     *,
     data: DataConfig | None = None,
+    predicted_column: str | int | None = None,
     mode: Mode = "conlleval",
     errors: bool = False,
 ) -> Evaluation:
     """Score a file of predictions. The scheme is found out from all gold labels, unless `data` names it.
 
-    path, gold, data: as for `read_predictions`. errors: analyse them as well.
+    path, gold, data, predicted_column: as for `PredictionFile`. errors: analyse them as well.
     """
-    data = data or DataConfig()
-
-    def predictions() -> Iterator[Prediction]:
-        return at_least_one(read_predictions(path, gold, data=data), path)
-
-    return evaluate_predictions(predictions, scheme_of(predictions, data), mode=mode, errors=errors)
+    file = PredictionFile(
+        Path(path), Path(gold) if gold else None, data or DataConfig(), predicted_column=predicted_column
+    )
+    scheme = file.scheme
+    file.survey.check()
+    return evaluate_predictions(file.in_scheme(scheme), scheme, mode=mode, errors=errors)
 
 
 def evaluate_predictions(

@@ -1,121 +1,275 @@
-"""Files of predictions: our own JSON lines, or anybody's labelled words beside a file of gold labels."""
+"""Files of predictions, whoever wrote them, and their scores."""
 
 from __future__ import annotations
 
-import json
+import atexit
 import logging
-import math
+import re
+import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.json_text import parse_json
-from tf_tokclf.data.readers.detection import detect_format
-from tf_tokclf.data.readers.reading import read_lines, undecoded
-from tf_tokclf.data.readers.texts import given_scheme
-from tf_tokclf.data.schemes import Scheme, detect_scheme
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import char_spans
+from tf_tokclf.data.readers.detection import detect_format, open_reader
+from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.readers.texts import TextReading, given_scheme
+from tf_tokclf.data.schemes import (
+    OUTSIDE_LABEL,
+    RULES,
+    Detection,
+    Scheme,
+    SchemeDetector,
+    detect_scheme,
+    spans_of,
+    translated_labels,
+)
 from tf_tokclf.data.sentence import Origin, Sentence
-from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.data.word_splitting import word_offsets
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import open_whole
+from tf_tokclf.scoring.prediction_columns import Asked, shortened, types_of
+from tf_tokclf.scoring.prediction_lines import Prediction, is_own_lines, read_own_lines, write_predictions
+from tf_tokclf.scoring.prediction_tables import (
+    TABLE_FORMATS,
+    PredictedTable,
+    PredictedText,
+    open_predicted_table,
+)
+from tf_tokclf.scoring.prediction_texts import (
+    PredictedColumns,
+    PredictedLabels,
+    PredictedPieces,
+    PredictedSentences,
+    find_pipeline_output,
+    find_tags,
+)
 from tf_tokclf.scoring.scores import Mode, Scorer, Scores
 
 logger = logging.getLogger(__name__)
 
-Probabilities = tuple[float | None, ...]
+__all__ = [
+    "LabelSurvey",
+    "Prediction",
+    "PredictionFile",
+    "files_of",
+    "gold_of",
+    "is_folder_of_predictions",
+    "read_predictions",
+    "scheme_of",
+    "score_predictions",
+    "write_predictions",
+]
+
+# In a file with so many sentences with spans, a system that never errs is most likely the gold labels themselves.
+MANY_SENTENCES = 50
+# From so many labels on both sides on, it is no coincidence that none are of the same kind, though both have O.
+MANY_LABELS = 20
+
+_PART = re.compile(r"part-\d+-of-\d+")
+_NAME_LABELS = "Name its column of labels with --label-column-name."
+
+# What a file may hold of a sentence: labels of words, or something that becomes labels on the words of the gold file.
+Found = Prediction | PredictedText | PredictedLabels | PredictedPieces
 
 
-_NUMBERS = (int, float, type(None))
-# The lists of a record, words first, and what they hold.
-_COLUMNS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("words", "predicted", "gold"), str),
-    **dict.fromkeys(("scores", "gold_scores", "positions"), _NUMBERS),
-}
-_UNITS = ("line", "row")
+class PredictionReader(Protocol):
+    """A file whose content is known. has_gold: whether it has gold labels too."""
+
+    @property
+    def has_gold(self) -> bool: ...
+
+    def predictions(self, problems: Problems) -> Iterator[Found]:
+        """What the file holds, sentence by sentence, read anew each time."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A sentence as a system labelled it, with gold where that is known.
+@dataclass(frozen=True)
+class PredictionFile:
+    """A file, or a folder of parts, of predictions, and what its sentences' gold labels are.
 
-    scores, gold_scores: the probability of each word's predicted and gold label, None for words the model
-    never saw. positions: where in its window a word stood, in pieces from 0. Each is None where nobody told.
+    gold: a file of the same sentences; None where the predictions have their gold labels beside them. data: how both
+    are read; its label column is that of the gold labels. predicted_column: of the predicted labels, where names and
+    order do not tell. gold_data: how the gold file is read, if not like the predictions.
     """
 
-    words: tuple[str, ...]
-    predicted: tuple[str, ...]
-    gold: tuple[str, ...] | None = None
-    scores: Probabilities | None = None
-    gold_scores: Probabilities | None = None
-    positions: tuple[int | None, ...] | None = None
-    origin: Origin | None = None
+    path: Path
+    gold: Path | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    task: Task = Task.NER
+    predicted_column: str | int | None = None
+    gold_data: DataConfig | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """One line of a predictions file."""
-        record: dict[str, Any] = {"words": self.words, "gold": self.gold, "predicted": self.predicted}
-        for name in ("scores", "gold_scores"):
-            values = getattr(self, name)
-            record[name] = None if values is None else [_rounded(value) for value in values]
-        record["positions"] = self.positions
-        if self.origin:
-            record["origin"] = {
-                "path": self.origin.path,
-                "number": self.origin.number,
-                "unit": self.origin.unit,
-            }
-        return {name: value for name, value in record.items() if value is not None}
+    def predictions(self) -> Iterator[Prediction]:
+        """The predictions with their gold labels, read anew each time."""
+        problems = Problems(skip=self.data.on_error == "skip")
+        found = self._found(problems)
+        yield from self._beside_gold(found, problems.counts) if self.gold is not None else map(_with_words, found)
+        if self.path not in self._said:
+            self._said.append(self.path)
+            _say(self.path, problems)
+
+    @cached_property
+    def survey(self) -> LabelSurvey:
+        """What labels there are, read once."""
+        gold, predicted = SchemeDetector(), SchemeDetector()
+        n_sentences = n_with_labels = n_different = 0
+        for prediction in self.predictions():
+            labels = gold_of(prediction)
+            gold.add(labels)
+            predicted.add(prediction.predicted)
+            n_sentences += 1
+            n_with_labels += any(label != OUTSIDE_LABEL for label in labels)
+            n_different += tuple(labels) != tuple(prediction.predicted)
+        if not n_sentences:
+            raise UserError("holds no sentences.", path=self.path, hint="Check what wrote it.")
+        return LabelSurvey(
+            self.path, gold.result(), predicted.result(), gold.labels, predicted.labels, n_with_labels, n_different
+        )
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The scheme that the options name, or that of all gold labels."""
+        given = given_scheme(self.data)
+        if given is not None:
+            return given
+        logger.info("Scheme %s", self.survey.gold_scheme)
+        return self.survey.gold_scheme.scheme
+
+    def in_scheme(self, scheme: Scheme) -> Callable[[], Iterator[Prediction]]:
+        """The predictions with labels in the scheme of the gold labels.
+
+        Schemes of the letters B and I are left alone, since conlleval's reading is the same for all of them.
+        """
+        source = self.survey.predicted_scheme.scheme
+        if Scheme.NONE in (source, scheme) or _letters(source) == _letters(scheme):
+            return self.predictions
+        logger.info("%s: predicted labels are rewritten from scheme %s to gold's, %s", self.path, source, scheme)
+        return lambda: (
+            replace(one, predicted=tuple(translated_labels(one.predicted, source, scheme)))
+            for one in self.predictions()
+        )
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        return files_of(self.path)
+
+    @cached_property
+    def _said(self) -> list[Path | None]:
+        """The files about which everything was said, which happens once."""
+        return []
+
+    @cached_property
+    def _readers(self) -> list[PredictionReader | None]:
+        """What is known about each of the files; None for our own lines, which need no finding out."""
+        if self.gold is None:
+            asked = Asked(self.predicted_column, self.data.label_column_name)
+        else:
+            asked = Asked(self.predicted_column, None, lambda: (one.labels or () for one in self._gold_sentences()))
+        return [self._open(path, asked) for path in self._files]
+
+    def _open(self, path: Path, asked: Asked) -> PredictionReader | None:
+        if is_own_lines(path, self.data) and asked.predicted in (None, "predicted") and self.data.format == "auto":
+            return None
+        data = self.data
+        if self.gold is not None:
+            data = data.model_copy(update={"label_column_name": None, "layer": None})
+        format = data.format if data.format != "auto" else detect_format(path, data.encoding)
+        reader = _open_as(format, path, data, self.task, asked)
+        logger.info("%s: %s", path, reader)
+        if not reader.has_gold and self.gold is None:
+            hint = "Name a file of gold labels with --gold."
+            raise UserError("holds predicted labels only.", path=path, hint=hint)
+        return reader
+
+    def _found(self, problems: Problems) -> Iterator[Found]:
+        for path, reader in zip(self._files, self._readers, strict=True):
+            yield from read_own_lines(path, self.data) if reader is None else reader.predictions(problems)
+
+    @cached_property
+    def _gold_reader(self) -> Reader:
+        assert self.gold is not None
+        reader = open_reader(self.gold, self.gold_data or self.data, self.task)
+        logger.info("%s: %s: %s", self.gold, reader.options.format, "; ".join(reader.notes))
+        return reader
+
+    def _gold_sentences(self) -> Iterator[Sentence]:
+        problems = Problems(skip=(self.gold_data or self.data).on_error == "skip")
+        yield from self._gold_reader.sentences(problems)
+        if self.gold not in self._said:
+            self._said.append(self.gold)
+            _say(self._gold_reader.place, problems)
+
+    def _beside_gold(self, found: Iterator[Found], counts: Counter[str]) -> Iterator[Prediction]:
+        """Each prediction with the gold labels of its sentence; words may differ, which is said, lengths not."""
+        assert self.gold is not None
+        reading = TextReading.of(self.gold_data or self.data)
+        n_other_words, first = 0, ""
+        for prediction, sentence in _pairs(found, self._gold_sentences(), self.path, self.gold):
+            if sentence.labels is None:
+                raise UserError("holds words without labels.", path=self.gold, hint=_NAME_LABELS)
+            joined = _joined(prediction, sentence, reading, counts)
+            if isinstance(prediction, Prediction) and joined.words == sentence.words != prediction.words:
+                n_other_words += sum(a != b for a, b in zip(prediction.words, sentence.words))
+                first = first or str(sentence.origin)
+            yield joined
+        if n_other_words and self.path not in self._said:
+            message = "%s: %d words differ from those of the gold file, first at %s"
+            logger.warning(message, self.path, n_other_words, first)
 
 
-def _rounded(probability: float | None) -> float | None:
-    return None if probability is None or math.isnan(probability) else round(probability, 6)
+@dataclass(frozen=True)
+class LabelSurvey:
+    """The labels of a file of predictions. n_with_labels: sentences with a gold label besides O. n_different: sentences
+    where gold and predicted labels are not the same.
+    """
 
+    path: Path
+    gold_scheme: Detection
+    predicted_scheme: Detection
+    gold: Counter[str]
+    predicted: Counter[str]
+    n_with_labels: int
+    n_different: int
 
-def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
-    """Write them as JSON lines, whole or not at all."""
-    with open_whole(path) as file:
-        for prediction in predictions:
-            file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+    def check(self) -> None:
+        """Raise UserError where the labels cannot be of the same kind; warn where they are suspiciously alike."""
+        if not self.n_different and self.n_with_labels >= MANY_SENTENCES:
+            logger.warning(
+                "%s: predicted and gold labels are the same in all of %s sentences with labels. Check that the column "
+                "read as predicted labels (--predicted-column-name) does not hold the gold labels.",
+                self.path,
+                f"{self.n_with_labels:,}",
+            )
+        gold, predicted = types_of(self.gold), types_of(self.predicted)
+        if not gold or not predicted or gold & predicted:
+            return
+        n_labels = min(sum(n for label, n in side.items() if types_of([label])) for side in (self.gold, self.predicted))
+        enough = MANY_LABELS if self.gold.keys() & self.predicted.keys() else 2
+        problem = f"no predicted label ({shortened(self.predicted)}) is among the gold labels ({shortened(self.gold)})"
+        if n_labels < enough:
+            logger.warning("%s: %s", self.path, problem)
+            return
+        hint = "Name the columns with --predicted-column-name and --label-column-name, or label ids with"
+        raise UserError(f"{problem}.", path=self.path, hint=f"{hint} --set data.label_names=[...].")
 
 
 def read_predictions(
-    path: str | Path, gold: str | Path | None = None, *, data: DataConfig | None = None
+    path: str | Path,
+    gold: str | Path | None = None,
+    *,
+    data: DataConfig | None = None,
+    predicted_column: str | int | None = None,
 ) -> Iterator[Prediction]:
-    """Predictions with their gold labels, lazily.
-
-    path: our JSON lines, or a file of any format that data may have; of columns, the last one holds the
-    predicted labels. gold: a file of the same sentences; without it the predictions have their own: `gold` in
-    JSON lines, the last column but one in columns, as conlleval wants them.
-    data: how both files are read.
-    """
-    return _read(Path(path), gold, data or DataConfig())
-
-
-def at_least_one(predictions: Iterator[Prediction], path: str | Path) -> Iterator[Prediction]:
-    """The predictions in a file, which may not be empty: of nothing there is no score."""
-    first = next(predictions, None)
-    if first is None:
-        raise UserError("holds no sentences.", path=path, hint="Check what wrote it.")
-    yield first
-    yield from predictions
-
-
-def _read(path: Path, gold: str | Path | None, data: DataConfig) -> Iterator[Prediction]:
-    if _is_ours(path, data):
-        predictions = _read_ours(path, data)
-        return predictions if gold is None else _beside_gold(predictions, gold, path, data)
-    if gold is not None:
-        return _beside_gold(map(_unscored, _read_column(path, data, -1)), gold, path, data)
-    if _format(path, data) != "conll" or _n_columns(path, data) < 3:
-        raise UserError(
-            "holds predicted labels only.",
-            path=path,
-            hint="Name a file of gold labels with --gold, or give columns of words, gold, predicted.",
-        )
-    pairs = zip(_read_column(path, data, -2), _read_column(path, data, -1))
-    return (replace(_unscored(predicted), gold=gold.labels) for gold, predicted in pairs)
+    """Predictions with their gold labels, lazily. The arguments are those of `PredictionFile`."""
+    own = PredictionFile(
+        Path(path), None if gold is None else Path(gold), data or DataConfig(), predicted_column=predicted_column
+    )
+    return own.predictions()
 
 
 def score_predictions(
@@ -150,114 +304,133 @@ def gold_of(prediction: Prediction) -> Sequence[str]:
     return prediction.gold
 
 
-def _beside_gold(
-    predictions: Iterable[Prediction], gold: str | Path, path: Path, data: DataConfig
-) -> Iterator[Prediction]:
-    """Each prediction with the gold labels of its sentence; words may differ, which is said, lengths not."""
-    n_other_words, first = 0, ""
-    for number, (prediction, sentence) in enumerate(zip_longest(predictions, read_sentences(gold, data)), 1):
-        if prediction is None or sentence is None:
+def _open_as(format: str, path: Path, data: DataConfig, task: Task, asked: Asked) -> PredictionReader:
+    if format == "jsonl" and (output := find_pipeline_output(path, data)):
+        return output
+    if format in TABLE_FORMATS:
+        return PredictedTable(open_predicted_table(path, data, task, format), asked)
+    if format in ("conll", "text"):
+        if data.format == "auto" and (tags := find_tags(path, data, asked.gold_labels)):
+            return tags
+        return PredictedColumns(path, data, task, asked)
+    return PredictedSentences(path, data, task, asked)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that predictions are in: a file, a folder that is one data set, or those in a folder, in their order.
+
+    Parts of one file (`predict --workers`) become that file, in a folder that goes with the process. Raises UserError
+    where parts are missing.
+    """
+    if not path.is_dir() or detect_format(path) != "folder":
+        return [path]
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name[0] not in "._"]
+    if (path / "_job.json").exists() and not (path / "_SUCCESS").exists():
+        hint = "Finish them: the same tf-tokclf predict with --resume."
+        raise UserError("the predictions in this folder are not complete.", path=path, hint=hint)
+    if not files:
+        raise UserError("holds no predictions.", path=path, hint="Check what wrote it.")
+    if not all(_PART.search(file.name) for file in files) or files[0].suffix == ".parquet":
+        return files
+    folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
+    atexit.register(folder.cleanup)
+    whole = Path(folder.name) / f"{path.name}{''.join(files[0].suffixes)}"
+    with whole.open("wb") as target:
+        for file in files:
+            with file.open("rb") as part:
+                shutil.copyfileobj(part, target)
+    return [whole]
+
+
+def is_folder_of_predictions(path: Path) -> bool:
+    """Whether a folder holds predictions as `predict --workers` writes them, or is a saved data set."""
+    files = [file for file in path.iterdir() if file.is_file()]
+    return detect_format(path) == "hf" or any(file.name == "_job.json" or _PART.search(file.name) for file in files)
+
+
+def _with_words(found: Found) -> Prediction:
+    if not isinstance(found, Prediction):
+        problem, hint = "holds predicted labels only.", "Name a file of gold labels with --gold."
+        raise found.origin.error(problem, hint)
+    return found
+
+
+def _pairs(
+    predictions: Iterator[Found], sentences: Iterator[Sentence], path: Path, gold: Path
+) -> Iterator[tuple[Found, Sentence]]:
+    """Predictions and sentences in order; on both sides those without words may be missing."""
+    number = 0
+    prediction, sentence = next(predictions, None), next(sentences, None)
+    while prediction is not None or sentence is not None:
+        if prediction is not None and _is_empty(prediction) and (sentence is None or sentence.words):
+            prediction = next(predictions, None)
+        elif sentence is not None and not sentence.words and not (prediction and _may_be_empty(prediction)):
+            sentence = next(sentences, None)
+        elif prediction is None or sentence is None:
             fewer, more = (path, gold) if prediction is None else (gold, path)
             raise UserError(
-                f"ends after {number - 1} sentences, but {more} goes on.",
+                f"ends after {number} sentences, but {more} goes on.",
                 path=fewer,
                 hint="Score predictions of the very same sentences.",
             )
-        if sentence.labels is None:
-            raise UserError("holds words without labels.", path=gold, hint="Name its column of labels.")
-        if len(prediction.words) != len(sentence.words):
-            problem = f"{len(prediction.words)} words, but {len(sentence)} in {sentence.origin}."
-            raise (prediction.origin or Origin(str(path), number, "row")).error(
-                problem, "Score predictions of the very same words."
-            )
-        if prediction.words != sentence.words:
-            n_other_words += sum(a != b for a, b in zip(prediction.words, sentence.words))
-            first = first or str(sentence.origin)
-        yield replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
-    if n_other_words:
-        logger.warning("%s: %d words differ from those of the gold file, first at %s", path, n_other_words, first)
+        else:
+            number += 1
+            yield prediction, sentence
+            prediction, sentence = next(predictions, None), next(sentences, None)
 
 
-def _unscored(sentence: Sentence) -> Prediction:
-    return Prediction(words=sentence.words, predicted=sentence.labels or (), origin=sentence.origin)
+def _is_empty(prediction: Found) -> bool:
+    if isinstance(prediction, Prediction):
+        return not prediction.words
+    if isinstance(prediction, PredictedLabels):
+        return not prediction.labels
+    return isinstance(prediction, PredictedText) and prediction.text is not None and not prediction.text.strip()
 
 
-def _read_column(path: Path, data: DataConfig, column: int) -> Iterator[Sentence]:
-    """Sentences labelled by a column, counted from the end; other formats know their place themselves."""
-    if _format(path, data) == "conll":
-        data = data.model_copy(update={"label_column_name": column})
-    return read_sentences(path, data)
+def _may_be_empty(prediction: Found) -> bool:
+    has_own_text = isinstance(prediction, PredictedText) and prediction.text is not None
+    return _is_empty(prediction) or not (has_own_text or isinstance(prediction, (Prediction, PredictedLabels)))
 
 
-def _format(path: Path, data: DataConfig) -> str:
-    return data.format if data.format != "auto" else detect_format(path, data.encoding)
+def _joined(prediction: Found, sentence: Sentence, reading: TextReading, counts: Counter[str]) -> Prediction:
+    """A prediction with the gold labels of its sentence. Raises UserError where the words are others."""
+    if not isinstance(prediction, Prediction):
+        labels = prediction.labels_of(sentence, counts)
+        return Prediction(sentence.words, labels, sentence.labels, origin=sentence.origin)
+    if len(prediction.words) == len(sentence.words):
+        return replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
+    projected = _labels_on(prediction.words, sentence, reading, counts)
+    if projected is None:
+        problem = f"{len(prediction.words)} words, but {len(sentence)} in {sentence.origin}."
+        origin = prediction.origin or sentence.origin or Origin("predictions", 1)
+        raise origin.error(problem, "Score predictions of the very same words.")
+    return replace(prediction, gold=projected, origin=sentence.origin)
 
 
-def _n_columns(path: Path, data: DataConfig) -> int:
-    from tf_tokclf.data.readers.columns import splitter
-
-    lines = (line.rstrip("\r\n") for line in read_lines(path, data.encoding))
-    first = next((line for line in lines if line.strip() and not line.startswith("-DOCSTART-")), "")
-    return len(splitter(data.separator)(first))
-
-
-def _is_ours(path: Path, data: DataConfig) -> bool:
-    if detect_format(path, data.encoding) != "jsonl":
-        return False
-    first = next(iter(read_lines(path, data.encoding)), "")
-    if not first:
-        return True
-    try:
-        record = parse_json(first)
-    except ValueError:
-        return False
-    return isinstance(record, dict) and {"words", "predicted"} <= record.keys()
-
-
-def _read_ours(path: Path, data: DataConfig) -> Iterator[Prediction]:
-    for number, line in enumerate(read_lines(path, data.encoding), 1):
-        if not line.isspace():
-            if error := undecoded(line, path, number, data.encoding):
-                raise error
-            yield _from_line(line, path, number)
-
-
-def _from_line(line: str, path: Path, number: int) -> Prediction:
-    hint = "Each line is a JSON object with words, predicted and, to be scored, gold."
-    try:
-        record = parse_json(line)
-    except ValueError as error:
-        raise UserError(f"is no JSON ({error}).", path=path, line=number, hint=hint) from error
-    if not isinstance(record, dict) or record.get("words") is None or record.get("predicted") is None:
-        raise UserError("has no words or no predicted labels.", path=path, line=number, hint=hint)
-    columns: dict[str, Any] = {}
-    for name, types in _COLUMNS.items():
-        column = record.get(name)
-        if column is None:
-            columns[name] = None
-            continue
-        if not isinstance(column, list) or not all(isinstance(value, types) for value in column):
-            raise UserError(f"{name} is no list of {_kind(types)}.", path=path, line=number, hint=hint)
-        columns[name] = tuple(column)
-        if len(column) != len(columns["words"]):
-            problem = f"{len(columns['words'])} words but {len(column)} {name}."
-            raise UserError(problem, path=path, line=number, hint=hint)
-    for name in ("scores", "gold_scores"):
-        # Written so that NaN, which is in no range, is found too.
-        if not all(value is None or 0 <= value <= 1 for value in columns[name] or ()):
-            problem = f"{name} are probabilities, from 0 to 1 or null."
-            raise UserError(problem, path=path, line=number, hint=hint)
-    return Prediction(origin=_origin(record.get("origin")) or Origin(str(path), number), **columns)
-
-
-def _kind(types: type | tuple[type, ...]) -> str:
-    return "texts" if types is str else "numbers"
-
-
-def _origin(value: Any) -> Origin | None:
-    """The place that a record says it is from, where it says so in our way."""
-    if not isinstance(value, dict) or not isinstance(value.get("number"), int) or value.get("unit") not in _UNITS:
+def _labels_on(
+    words: Sequence[str], sentence: Sentence, reading: TextReading, counts: Counter[str]
+) -> tuple[str, ...] | None:
+    """Gold labels that were spans of a text, on words into which that text was split by another rule; None where there
+    is no such text.
+    """
+    if sentence.text is None or sentence.offsets is None or sentence.labels is None:
         return None
-    if "path" not in value:
+    offsets = word_offsets(words, sentence.text)
+    if offsets is None:
         return None
-    return Origin(str(value["path"]), value["number"], value["unit"])
+    spans = char_spans(spans_of(sentence.labels, reading.scheme), sentence.text, sentence.offsets)
+    # Places of words count code points, whatever the offsets in the file count.
+    rules = replace(reading.rules, unit="codepoint", inclusive_end=False, layer=None)
+    origin = sentence.origin or Origin("gold", 1)
+    return replace(reading, rules=rules).sentence(sentence.text, spans, origin, counts, offsets=offsets).labels
+
+
+def _letters(scheme: Scheme) -> frozenset[str]:
+    return RULES[scheme].prefixes if RULES[scheme].ends_marked else frozenset("BI")
+
+
+def _say(path: Path | str, problems: Problems) -> None:
+    for change in problems.changes():
+        logger.warning("%s: %s", path, change)
+    if problems.n_skipped:
+        logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))

@@ -18,6 +18,9 @@ LABEL_WORDS = re.compile(
 
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
 _SPLIT = re.compile(r"(?<![a-z])(train|validation|devel|dev|valid|val|test)(?![a-z])")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+# What stands in a column of scores where a word has none; predict writes "_".
+_NO_NUMBER = ("_", "-", "nan", "none", "null")
 _TAG = re.compile(r"(?:O|_|[BIESLUMW](?:-.+)?)\Z")
 _ODD_SHARE = 0.01
 
@@ -99,3 +102,17 @@ def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
         places = " and ".join(map(str, numbers))
         problem = f"the header has {len(numbers)} columns named {name!r}: {places}, counted from 0."
         raise UserError(problem, path=path, hint="Give them different names, or name the column by its number.")
+
+
+def holds_confidences(values: Iterable[str]) -> bool:
+    """Whether the values of a column are decimal fractions, hence scores and not labels. Whole numbers are label ids.
+
+    >>> holds_confidences(["0.99", "1", "_"]), holds_confidences(["1", "0"]), holds_confidences(["O", "0.5"])
+    (True, False, False)
+    """
+    has_fraction = False
+    for value in values:
+        if not _NUMBER.fullmatch(value) and value.lower() not in _NO_NUMBER:
+            return False
+        has_fraction = has_fraction or (not value.lstrip("+-").isdigit() and value.lower() not in _NO_NUMBER)
+    return has_fraction

@@ -1,0 +1,136 @@
+"""Our own JSON lines of predictions: words, gold and predicted labels, probabilities, a sentence a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.json_text import parse_json
+from tf_tokclf.data.readers.detection import detect_format
+from tf_tokclf.data.readers.reading import read_lines, undecoded
+from tf_tokclf.data.sentence import Origin
+from tf_tokclf.errors import UserError
+from tf_tokclf.files import open_whole
+
+Probabilities = tuple[float | None, ...]
+
+
+_NUMBERS = (int, float, type(None))
+# The lists of a record, words first, and what they hold.
+_COLUMNS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("words", "predicted", "gold"), str),
+    **dict.fromkeys(("scores", "gold_scores", "positions"), _NUMBERS),
+}
+_UNITS = ("line", "row")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A sentence as a system labelled it, with gold labels where those are known.
+
+    scores, gold_scores: the probability of each word's predicted and gold label, None for words the model
+    never saw. positions: each word's place in its window, in pieces from 0. Each is None where it is not known.
+    """
+
+    words: tuple[str, ...]
+    predicted: tuple[str, ...]
+    gold: tuple[str, ...] | None = None
+    scores: Probabilities | None = None
+    gold_scores: Probabilities | None = None
+    positions: tuple[int | None, ...] | None = None
+    origin: Origin | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of a predictions file."""
+        record: dict[str, Any] = {"words": self.words, "gold": self.gold, "predicted": self.predicted}
+        for name in ("scores", "gold_scores"):
+            values = getattr(self, name)
+            record[name] = None if values is None else [_rounded(value) for value in values]
+        record["positions"] = self.positions
+        if self.origin:
+            record["origin"] = {
+                "path": self.origin.path,
+                "number": self.origin.number,
+                "unit": self.origin.unit,
+            }
+        return {name: value for name, value in record.items() if value is not None}
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None or math.isnan(probability) else round(probability, 6)
+
+
+def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
+    """Write them as JSON lines, completely or not at all."""
+    with open_whole(path) as file:
+        for prediction in predictions:
+            file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+
+
+def is_own_lines(path: Path, data: DataConfig) -> bool:
+    """Whether a file holds lines as `Prediction.to_json` writes them."""
+    if detect_format(path, data.encoding) != "jsonl":
+        return False
+    first = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
+    if not first:
+        return True
+    try:
+        record = parse_json(first)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and {"words", "predicted"} <= record.keys()
+
+
+def read_own_lines(path: Path, data: DataConfig) -> Iterator[Prediction]:
+    """The predictions in such a file, lazily. Raises UserError for a line that is none."""
+    for number, line in enumerate(read_lines(path, data.encoding), 1):
+        if not line.isspace():
+            if error := undecoded(line, path, number, data.encoding):
+                raise error
+            yield _from_line(line, path, number)
+
+
+def _from_line(line: str, path: Path, number: int) -> Prediction:
+    hint = "Each line is a JSON object with words, predicted and, to be scored, gold."
+    try:
+        record = parse_json(line)
+    except ValueError as error:
+        raise UserError(f"is no JSON ({error}).", path=path, line=number, hint=hint) from error
+    if not isinstance(record, dict) or record.get("words") is None or record.get("predicted") is None:
+        raise UserError("has no words or no predicted labels.", path=path, line=number, hint=hint)
+    columns: dict[str, Any] = {}
+    for name, types in _COLUMNS.items():
+        column = record.get(name)
+        if column is None:
+            columns[name] = None
+            continue
+        if not isinstance(column, list) or not all(isinstance(value, types) for value in column):
+            raise UserError(f"{name} is no list of {_kind(types)}.", path=path, line=number, hint=hint)
+        columns[name] = tuple(column)
+        if len(column) != len(columns["words"]):
+            problem = f"{len(columns['words'])} words but {len(column)} {name}."
+            raise UserError(problem, path=path, line=number, hint=hint)
+    for name in ("scores", "gold_scores"):
+        # Written so that NaN, which is in no range, is found too.
+        if not all(value is None or 0 <= value <= 1 for value in columns[name] or ()):
+            problem = f"{name} are probabilities, from 0 to 1 or null."
+            raise UserError(problem, path=path, line=number, hint=hint)
+    return Prediction(origin=_origin(record.get("origin")) or Origin(str(path), number), **columns)
+
+
+def _kind(types: type | tuple[type, ...]) -> str:
+    return "texts" if types is str else "numbers"
+
+
+def _origin(value: Any) -> Origin | None:
+    """The place that a record names as its origin; None unless it is written as we write it."""
+    if not isinstance(value, dict) or not isinstance(value.get("number"), int) or value.get("unit") not in _UNITS:
+        return None
+    if "path" not in value:
+        return None
+    return Origin(str(value["path"]), value["number"], value["unit"])

@@ -1,0 +1,479 @@
+"""Predictions in records: JSON, CSV, Parquet and saved data sets, with gold labels beside them or without.
+
+A record holds a sentence, with its words and labels as lists, or a word, or a text with spans. Gold and predictions may
+be written in different ways: `predict` adds lists of words and labels to records whose gold labels are spans of a text.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.csv_rows import csv_rows, open_csv
+from tf_tokclf.data.readers.detection import open_reader
+from tf_tokclf.data.readers.dialects import DIALECTS, char_spans_in, normalised
+from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, looks_like_tags
+from tf_tokclf.data.readers.jsonl import json_records
+from tf_tokclf.data.readers.reading import Problems
+from tf_tokclf.data.readers.records import Layout, Record, Shape, choose_layout, parse_list, read_records, sentence_from
+from tf_tokclf.data.readers.tables import TableReader, class_labels_in
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.word_splitting import word_offsets
+from tf_tokclf.errors import UserError
+from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, choose_roles, may_hold_labels
+from tf_tokclf.scoring.prediction_lines import Prediction
+
+TABLE_FORMATS = ("jsonl", "spacy", "prodigy", "doccano", "label-studio", "dataturks", "csv", "parquet", "hf")
+
+_SAMPLED_RECORDS = 2000
+_TEXT_NAMES = ("text", "content", "sentence", "utterance", "input", "data")
+_SPAN_NAMES = {name for dialect in DIALECTS.values() for name in dialect.spans}
+# What Label Studio calls the lists of annotations and of predictions in a task.
+_LABEL_STUDIO = ("annotations", "completions", "predictions")
+_OFFSET_UNITS = ("codepoint", "utf16", "byte")
+# Labels are few, and come again and again; numbers of words or rows do not.
+_FEW_LABELS = 50
+
+Rows = Callable[[Problems], Iterator[tuple[Origin, Record]]]
+
+
+@dataclass(frozen=True)
+class PredictedText:
+    """A text with predicted spans, which become labels once it is known what the words are.
+
+    text: None where the file holds spans alone, which are then of gold's text.
+    """
+
+    text: str | None
+    spans: tuple[CharSpan, ...]
+    reading: TextReading
+    origin: Origin
+
+    def labels_of(self, sentence: Sentence, counts: Counter[str]) -> tuple[str, ...]:
+        """The labels of a sentence's words. Raises UserError where the sentence is of another text."""
+        text, offsets = places_in(self.text, sentence, self.origin)
+        return self.reading.sentence(text, self.spans, self.origin, counts, offsets=offsets).labels or ()
+
+    def sentence(self, counts: Counter[str]) -> Sentence:
+        """The text with words by the rule of the options."""
+        return self.reading.sentence(self.text or "", self.spans, self.origin, counts)
+
+
+def places_in(text: str | None, sentence: Sentence, origin: Origin) -> tuple[str, Sequence[tuple[int, int]]]:
+    """A text, or where that is None the text of a sentence, and the places of the sentence's words in it.
+
+    Raises UserError, which names `origin`, where the text does not consist of these words.
+    """
+    if sentence.text is not None and sentence.offsets is not None and text in (None, sentence.text):
+        return sentence.text, sentence.offsets
+    text = " ".join(sentence.words) if text is None else text
+    offsets = word_offsets(sentence.words, text)
+    if offsets is None:
+        problem = f"the text {text[:60]!r} does not consist of the words of {sentence.origin or 'the gold file'}."
+        raise origin.error(problem, "Score predictions of the very same texts.")
+    return text, offsets
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file of records. names: of their fields. label_names: names of label ids by field, where the file has them."""
+
+    path: Path
+    data: DataConfig
+    task: Task
+    names: tuple[str, ...]
+    rows: Rows
+    label_names: Mapping[str, tuple[str, ...]]
+    is_text: bool
+
+    @cached_property
+    def sample(self) -> list[Record]:
+        """The first records, without those that hold nothing or an error."""
+        found = islice(self.rows(Problems(skip=True)), _SAMPLED_RECORDS)
+        return [record for _, record in found if any(value not in (None, "") for value in record.values())]
+
+    def field_name(self, column: str | int | None) -> str | int | None:
+        """A field that the user gave by name or number, by its name; a number that no field has stays one."""
+        if isinstance(column, int) and -len(self.names) <= column < len(self.names):
+            return self.names[column]
+        return column
+
+    def as_list(self, value: Any) -> Sequence[Any] | None:
+        """A list of words or labels, as JSON or text; None where a value is none."""
+        if isinstance(value, str):
+            try:
+                value = parse_list(value, "list", Origin(str(self.path), 1))
+            except UserError:
+                return None
+        return value if isinstance(value, (list, tuple)) else None
+
+
+class Field(ABC):
+    """A field of a table's records that holds labels."""
+
+    def __init__(self, table: Table, name: str) -> None:
+        self.table = table
+        self.name = name
+
+    @abstractmethod
+    def labels(self) -> Iterator[Sequence[str]]:
+        """The labels of each sentence, for looking at them: what cannot be read is left out."""
+
+    def column(self) -> LabelColumn:
+        """The field as one of the columns to choose from. Columns of CSV without a header have numbers only."""
+        is_named = not self.name.isdigit()
+        return LabelColumn(self.name, self.labels, is_named)
+
+
+class LabelField(Field):
+    """A label, or a list of labels, in each record. words: the field of the words; None where the file has no words.
+
+    layout: what a record holds. Files without words are read as if the labels were the words.
+    """
+
+    def __init__(self, table: Table, name: str, words: str | None, layout: Layout) -> None:
+        super().__init__(table, name)
+        self.words = words
+        names = table.label_names.get(name) or table.data.label_names
+        self.layout = replace(layout, word=words or name, label=name, label_names=names)
+
+    @property
+    def is_word_a_record(self) -> bool:
+        """Whether a sentence is many records."""
+        return self.layout.shape is Shape.WORD
+
+    def labels(self) -> Iterator[Sequence[str]]:
+        for sentence in self.sentences(Problems(skip=True)):
+            yield sentence.labels or ()
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        """The sentences with these labels."""
+        return read_records(self.table.rows(problems), self.layout, problems)
+
+
+class SpanField(Field):
+    """Spans of a text in each record."""
+
+    def __init__(self, table: Table, name: str, text: str) -> None:
+        super().__init__(table, name)
+        self.text = text
+        self.reading = TextReading.of(table.data, inclusive_end=name in DIALECTS["dataturks"].spans)
+
+    def read(self, record: Record, origin: Origin) -> PredictedText | None:
+        """The text and spans of a record; None where annotators turned it down."""
+        if self.name in _LABEL_STUDIO and isinstance(record.get("data"), Mapping):
+            task = {"data": record["data"], "annotations": record.get(self.name) or []}
+            found = normalised(task, "label-studio", origin)
+            text, value = (found["text"], found["label"]) if found else (None, None)
+        else:
+            text, value = record.get(self.text), record.get(self.name)
+        if record.get("answer", "accept") != "accept":
+            return None
+        if not isinstance(text, str):
+            raise origin.error(f"there is no text in {self.text!r}.", f"It has {', '.join(map(str, record))}.")
+        if isinstance(value, str):
+            value = parse_list(value, self.name, origin)
+        return PredictedText(text, tuple(char_spans_in(value, origin)), self._reading_of(record), origin)
+
+    def _reading_of(self, record: Record) -> TextReading:
+        """How offsets count: as the record says, else as the options do."""
+        meta = record.get("meta")
+        unit = record.get("offset_unit") or (meta.get("offset_unit") if isinstance(meta, Mapping) else None)
+        if unit not in _OFFSET_UNITS:
+            return self.reading
+        return replace(self.reading, rules=replace(self.reading.rules, unit=unit))
+
+    def labels(self) -> Iterator[Sequence[str]]:
+        for origin, record in self.table.rows(Problems(skip=True)):
+            try:
+                found = self.read(record, origin)
+                if found is None:
+                    continue
+                # Which words a span cuts is looked at when it is known what the words are.
+                reading = replace(found.reading, rules=replace(found.reading.rules, policy="expand"))
+                sentence = replace(found, reading=reading).sentence(Counter())
+            except UserError:
+                continue
+            yield sentence.labels or ()
+
+
+def open_predicted_table(path: Path, data: DataConfig, task: Task, format: str) -> Table:
+    """A file of records, with nothing said yet about what their fields hold."""
+    # Columns are chosen later, for gold and predictions apart.
+    plain = data.model_copy(update={"text_column_name": 0, "label_column_name": None, "sentence_column_name": None})
+    if format == "csv":
+        reader = open_csv(path, plain.model_copy(update={"layer": None}), task)
+        options, names, separator = reader.options, reader.names, reader.separator
+        return Table(
+            path, data, task, names, lambda problems: csv_rows(path, options, names, separator, problems), {}, True
+        )
+    if format in ("parquet", "hf"):
+        table = open_reader(path, plain.model_copy(update={"format": format, "layer": None}), task)
+        assert isinstance(table, TableReader)
+        schema = next(table.open_batches()).schema
+        declared = class_labels_in(schema)
+        return Table(path, data, task, tuple(schema.names), lambda problems: _table_rows(table), declared, False)
+
+    def rows(problems: Problems) -> Iterator[tuple[Origin, Record]]:
+        return _single_records(json_records(path, data.encoding, problems))
+
+    sample = (record for _, record in islice(rows(Problems(skip=True)), _SAMPLED_RECORDS))
+    names = tuple(dict.fromkeys(name for record in sample for name in record))
+    if not names:
+        raise UserError("holds no records.", path=path, hint="Check what wrote it.")
+    return Table(path, data, task, names, rows, {}, False)
+
+
+class PredictedTable:
+    """A file of records whose fields are known."""
+
+    def __init__(self, table: Table, asked: Asked) -> None:
+        self.table = table
+        fields = {field.name: field for field in _label_fields(table)}
+        asked = replace(asked, predicted=table.field_name(asked.predicted), gold=table.field_name(asked.gold))
+        self.roles = choose_roles([field.column() for field in fields.values()], asked, path=table.path)
+        self.predicted = fields[str(self.roles.predicted.name)]
+        self.gold = fields[str(self.roles.gold.name)] if self.roles.gold else None
+        self._share_label_names()
+
+    def __str__(self) -> str:
+        """What was found out, for the log."""
+        if not isinstance(self.predicted, LabelField):
+            return str(self.roles)
+        words = f"words in {self.predicted.words!r}" if self.predicted.words else "no words"
+        return f"{words}, {self.roles}"
+
+    @property
+    def has_gold(self) -> bool:
+        """Whether the file has gold labels too."""
+        return self.gold is not None
+
+    def predictions(self, problems: Problems) -> Iterator[Prediction | PredictedText]:
+        """What the file holds, sentence by sentence."""
+        by_word = isinstance(self.predicted, LabelField) and self.predicted.is_word_a_record
+        has_no_words = isinstance(self.predicted, LabelField) and self.predicted.words is None
+        found = self._by_word(problems) if by_word else self._by_record(problems)
+        for number, prediction in enumerate(found, 1):
+            if has_no_words and isinstance(prediction, Prediction):
+                # Each word is another one, so that none counts as found in two places.
+                words = tuple(f"{number}.{i}" for i in range(1, len(prediction.words) + 1))
+                prediction = replace(prediction, words=words)
+            yield prediction
+
+    def _share_label_names(self) -> None:
+        """Ids without names have those of the other field."""
+        fields = [field for field in (self.predicted, self.gold) if isinstance(field, LabelField)]
+        names = next((field.layout.label_names for field in fields if field.layout.label_names), None)
+        for field in fields:
+            if field.layout.label_names is None:
+                field.layout = replace(field.layout, label_names=names)
+
+    def _by_word(self, problems: Problems) -> Iterator[Prediction]:
+        assert isinstance(self.predicted, LabelField)
+        predicted = self.predicted.sentences(problems)
+        if not isinstance(self.gold, LabelField):
+            yield from map(prediction_of, predicted)
+            return
+        for sentence, labelled in same_sentences(predicted, self.gold.sentences(Problems(skip=problems.skip))):
+            yield prediction_of(sentence, labelled.labels)
+
+    def _by_record(self, problems: Problems) -> Iterator[Prediction | PredictedText]:
+        for origin, record in self.table.rows(problems):
+            if record.get("error") and record.get(self.predicted.name) in (None, "", []):
+                problems.counts["records left out, which predict could not read"] += 1
+                continue
+            try:
+                found = self._read(record, origin, problems.counts)
+            except UserError as error:
+                problems.report(error)
+                continue
+            if found is not None:
+                yield found
+
+    def _read(self, record: Record, origin: Origin, counts: Counter[str]) -> Prediction | PredictedText | None:
+        predicted = _value_of(self.predicted, record, origin, counts)
+        gold = _value_of(self.gold, record, origin, counts) if self.gold else None
+        if predicted is None or self.gold is None:
+            return prediction_of(predicted) if isinstance(predicted, Sentence) else predicted
+        if gold is None:
+            return None
+        if isinstance(predicted, PredictedText):
+            labelled = gold if isinstance(gold, Sentence) else gold.sentence(counts)
+            return Prediction(labelled.words, predicted.labels_of(labelled, counts), labelled.labels, origin=origin)
+        if isinstance(gold, PredictedText):
+            return prediction_of(predicted, gold.labels_of(predicted, counts))
+        if len(gold.words) != len(predicted.words):
+            problem = f"{len(predicted.words)} words with predicted labels, but {len(gold.words)} with gold labels."
+            raise origin.error(problem, "Both need a label for each of the same words.")
+        return prediction_of(predicted, gold.labels)
+
+
+def prediction_of(sentence: Sentence, gold: tuple[str, ...] | None = None) -> Prediction:
+    """A sentence with predicted labels as a prediction."""
+    return Prediction(sentence.words, sentence.labels or (), gold, origin=sentence.origin)
+
+
+def same_sentences(one: Iterator[Sentence], other: Iterator[Sentence]) -> Iterator[tuple[Sentence, Sentence]]:
+    """The sentences that both have, of two readings of one file that each may leave some out."""
+    second = next(other, None)
+    for first in one:
+        while second is not None and _number(second) < _number(first):
+            second = next(other, None)
+        if second is not None and _number(second) == _number(first):
+            yield first, second
+
+
+def _number(sentence: Sentence) -> int:
+    return sentence.origin.number if sentence.origin else 0
+
+
+def _value_of(field: Field, record: Record, origin: Origin, counts: Counter[str]) -> Sentence | PredictedText | None:
+    if isinstance(field, SpanField):
+        return field.read(record, origin)
+    assert isinstance(field, LabelField)
+    return sentence_from(record, field.layout, origin, counts)
+
+
+def _label_fields(table: Table) -> list[Field]:
+    """The fields that may hold gold or predicted labels, in the file's order."""
+    word = _word_field(table)
+    others = [name for name in table.names if name != word and may_hold_labels(name)]
+    layout = _layout(table, word) if word else None
+    if layout and layout.shape is Shape.WORD:
+        labels = [name for name in others if name != layout.sentence and _holds_one_label(table, name)]
+        return [LabelField(table, name, word, layout) for name in labels]
+    words = [name for name in table.names if name.startswith("predicted_words")] + [word] * (word is not None)
+    fields: list[Field] = []
+    for name in others:
+        fitting = next((one for one in words if _holds_labels(table, name, one)), None)
+        if fitting or (not words and _holds_labels(table, name, None)):
+            fields.append(LabelField(table, name, fitting, Layout(Shape.SENTENCE, "", None)))
+        elif text := _text_of_spans(table, name):
+            fields.append(SpanField(table, name, text))
+    if not fields and not words:
+        labels = [name for name in others if _holds_one_label(table, name)]
+        return [LabelField(table, name, None, Layout(Shape.WORD, "", None)) for name in labels]
+    return _without_spans_of_labels(fields)
+
+
+def _without_spans_of_labels(fields: list[Field]) -> list[Field]:
+    """The fields without the spans that `predict` writes beside the labels of the same words."""
+    labels = {field.name for field in fields if isinstance(field, LabelField)}
+    twice = {"spans"} if "labels" in labels else {name.replace("labels", "spans") for name in labels}
+    return [field for field in fields if isinstance(field, LabelField) or field.name not in twice]
+
+
+def _layout(table: Table, word: str) -> Layout:
+    """What a record holds, by the field of words."""
+    data = table.data.model_copy(update={"text_column_name": word, "label_column_name": None, "layer": None})
+    return choose_layout(table.names, table.sample, data, table.task, path=str(table.path))
+
+
+def _word_field(table: Table) -> str | None:
+    """The field of words, or of the text that they were cut from; None where the file has labels alone."""
+    asked = table.field_name(table.data.text_column_name)
+    if asked is not None:
+        if asked not in table.names:
+            known = f"Its columns are {', '.join(table.names)}."
+            raise UserError(f"there is no column {asked!r}.", path=table.path, hint=known)
+        return str(asked)
+    left = list(table.names)
+    while (found := guess_named_column(left, WORD_NAMES)) is not None:
+        if _holds_words(table, left[found]):
+            return left[found]
+        left[found] = ""
+    # Under another name: of the lists with a word for each label, the one with the most different words.
+    lists = [name for name in table.names if _holds_labels(table, name, None)]
+    predicted = next((name for name in lists if name.startswith("predicted_labels")), None)
+    if predicted is None:
+        return None
+    values = {name: _values(table, name) for name in lists if _holds_labels(table, predicted, name)}
+    candidates = [name for name, found in values.items() if not looks_like_tags(found)]
+    return max(candidates, key=lambda name: len(values[name]), default=None)
+
+
+def _holds_words(table: Table, name: str) -> bool:
+    values = [value for record in table.sample if (value := record.get(name)) is not None]
+    return bool(values) and all(isinstance(value, str) or _is_list_of(value, str) for value in values)
+
+
+def _holds_labels(table: Table, name: str, words: str | None) -> bool:
+    """Whether a field has a list of labels, with one for each of the `words` unless that is None."""
+    is_filled = False
+    for record in table.sample:
+        value = record.get(name)
+        labels = table.as_list(value) if table.is_text or not isinstance(value, str) else None
+        if value in (None, ""):
+            continue
+        if labels is None or not _is_list_of(labels, str, int):
+            return False
+        if words is not None and len(labels) != len(table.as_list(record.get(words)) or ()):
+            return False
+        is_filled = is_filled or bool(labels)
+    return is_filled
+
+
+def _holds_one_label(table: Table, name: str) -> bool:
+    """Whether a field has a single label, and not a number of its own or a printed list in each record."""
+    values = [value for record in table.sample if (value := record.get(name)) not in (None, "")]
+    n_different = len(set(map(str, values)))
+    is_label = all(isinstance(value, (str, int)) and not str(value).startswith("[") for value in values)
+    return is_label and 0 < n_different <= max(_FEW_LABELS, len(values) // 2)
+
+
+def _values(table: Table, name: str) -> set[str]:
+    return {str(value) for record in table.sample for value in table.as_list(record.get(name)) or ()}
+
+
+def _text_of_spans(table: Table, name: str) -> str | None:
+    """The field of the text that a field has spans of; None where it has none."""
+    if name in _LABEL_STUDIO and any(isinstance(record.get("data"), Mapping) for record in table.sample):
+        return "data" if any(record.get(name) for record in table.sample) else None
+    values = [table.as_list(value) for record in table.sample if (value := record.get(name)) not in (None, "")]
+    if not values or not (any(values) or name in _SPAN_NAMES):
+        return None
+    try:
+        for value in values:
+            char_spans_in(value, Origin(str(table.path), 1))
+    except UserError:
+        return None
+    asked = table.field_name(table.data.text_column_name)
+    names = (str(asked),) if asked else _TEXT_NAMES
+    return next((one for one in names if any(isinstance(record.get(one), str) for record in table.sample)), None)
+
+
+def _is_list_of(value: Any, *types: type) -> bool:
+    return isinstance(value, (list, tuple)) and all(
+        isinstance(item, types) and not isinstance(item, bool) for item in value
+    )
+
+
+def _table_rows(table: TableReader) -> Iterator[tuple[Origin, Record]]:
+    row = 0
+    for batch in table.open_batches():
+        for record in batch.to_pylist():
+            row += 1
+            yield Origin(table.place, row, "row"), record
+
+
+def _single_records(records: Iterator[tuple[Origin, Record]]) -> Iterator[tuple[Origin, Record]]:
+    """The records, where one record holds lists of everything: {"y_true": [[...], ...], "y_pred": [[...], ...]}."""
+    first = next(records, None)
+    if first is None:
+        return
+    second = next(records, None)
+    lengths = {len(value) if _is_list_of(value, list) else -1 for value in first[1].values()}
+    if second is None and len(lengths) == 1 and -1 not in lengths:
+        for row, values in enumerate(zip(*first[1].values()), 1):
+            yield Origin(first[0].path, row, "row"), dict(zip(first[1], values))
+        return
+    yield from chain([first], [second] if second else [], records)

@@ -1,0 +1,235 @@
+"""Predictions in text files: columns, lines of labels alone, spans without their texts, and other labelled files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.json_text import parse_json
+from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
+from tf_tokclf.data.readers.detection import open_reader
+from tf_tokclf.data.readers.guessing import looks_like_tags
+from tf_tokclf.data.readers.jsonl import parse_document
+from tf_tokclf.data.readers.reading import Problems, read_lines
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.schemes import OUTSIDE_LABEL
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, Labels, choose_roles
+from tf_tokclf.scoring.prediction_lines import Prediction
+from tf_tokclf.scoring.prediction_tables import PredictedText, places_in, prediction_of, same_sentences
+
+# What transformers.pipeline calls the label of a span, and that of a piece of a word.
+_SPAN, _PIECE = "entity_group", "entity"
+
+
+class PredictedColumns:
+    """Columns of text, of which one holds predicted labels, and another one gold labels unless those are elsewhere."""
+
+    def __init__(self, path: Path, data: DataConfig, task: Task, asked: Asked) -> None:
+        self.path = path
+        self.task = task
+        self._data = data.model_copy(update={"label_column_name": None, "layer": None, "format": "conll"})
+        self._opened = open_columns(path, self._data, task)
+        width, word, has_index = self._opened.width, self._opened.word, self._opened.has_index
+        columns = {i: self._column(i) for i in range(width) if i != word and not (has_index and i == 0)}
+
+        def named(column: str | int | None) -> str | int | None:
+            found = columns.get(column % width) if isinstance(column, int) else None
+            return found.name if found else column
+
+        asked = replace(asked, predicted=named(asked.predicted), gold=named(asked.gold))
+        self.roles = choose_roles(list(columns.values()), asked, path=path)
+
+    def __str__(self) -> str:
+        """What was found out, for the log."""
+        return f"words in column {self._opened.options.text_column_name}, {self.roles}"
+
+    @property
+    def has_gold(self) -> bool:
+        """Whether the file has gold labels too."""
+        return self.roles.gold is not None
+
+    def predictions(self, problems: Problems) -> Iterator[Prediction]:
+        """What the file holds, sentence by sentence."""
+        predicted = self._sentences(self.roles.predicted, problems)
+        if self.roles.gold is None:
+            yield from map(prediction_of, predicted)
+            return
+        gold = self._sentences(self.roles.gold, Problems(skip=problems.skip))
+        for sentence, labelled in same_sentences(predicted, gold):
+            yield prediction_of(sentence, labelled.labels)
+
+    def _column(self, number: int) -> LabelColumn:
+        """A column, by its name where the file has a header."""
+        named = self._reader(number).options.label_column_name if self._opened.has_header else None
+
+        def labels() -> Iterator[Sequence[str]]:
+            return (sentence.labels or () for sentence in self._reader(number).sentences(Problems(skip=True)))
+
+        return LabelColumn(number if named is None else named, labels, is_named=isinstance(named, str))
+
+    def _reader(self, column: str | int) -> ColumnsReader:
+        return open_columns(self.path, self._data.model_copy(update={"label_column_name": column}), self.task)
+
+    def _sentences(self, column: LabelColumn, problems: Problems) -> Iterator[Sentence]:
+        for sentence in self._reader(column.name).sentences(problems):
+            yield replace(sentence, labels=tuple(map(column.label_in, sentence.labels or ())))
+
+
+class PredictedTags:
+    """Labels without words, as run_ner.py writes predictions.txt: those of a sentence in a line, with blanks between;
+    or one in a line, with a blank line between sentences.
+    """
+
+    has_gold = False
+
+    def __init__(self, path: Path, data: DataConfig, *, is_one_a_line: bool) -> None:
+        self.path = path
+        self.data = data
+        self.is_one_a_line = is_one_a_line
+
+    def __str__(self) -> str:
+        """What was found out, for the log."""
+        return "labels without words, " + ("one a line" if self.is_one_a_line else "those of a sentence a line")
+
+    def predictions(self, problems: Problems) -> Iterator[PredictedLabels]:
+        """The labels of each sentence."""
+        labels: list[str] = []
+        first = 1
+        for number, line in enumerate(read_lines(self.path, self.data.encoding), 1):
+            if not self.is_one_a_line:
+                yield PredictedLabels(tuple(line.split()), Origin(str(self.path), number))
+            elif line.isspace() and labels:
+                yield PredictedLabels(tuple(labels), Origin(str(self.path), first))
+                labels = []
+            elif not line.isspace():
+                first = first if labels else number
+                labels.append(line.strip())
+        if labels:
+            yield PredictedLabels(tuple(labels), Origin(str(self.path), first))
+
+
+def find_tags(path: Path, data: DataConfig, gold_labels: Labels | None) -> PredictedTags | None:
+    """A file of labels without words; None where a file is something else."""
+    known = {label for labels in gold_labels() for label in labels} if gold_labels else set()
+    n_lines = n_blank = n_fields = 0
+    for line in read_lines(path, data.encoding):
+        fields = line.split()
+        if not all(field in known or looks_like_tags({field}) for field in fields):
+            return None
+        n_blank += not fields and n_lines > 0
+        n_lines, n_fields = n_lines + bool(fields), n_fields + len(fields)
+    if not n_lines:
+        return None
+    return PredictedTags(path, data, is_one_a_line=n_fields == n_lines and n_blank > 0)
+
+
+@dataclass(frozen=True)
+class PredictedLabels:
+    """Predicted labels of a sentence whose words are those of the gold file."""
+
+    labels: tuple[str, ...]
+    origin: Origin
+
+    def labels_of(self, sentence: Sentence, counts: Counter[str]) -> tuple[str, ...]:
+        """The labels. Raises UserError where the sentence has more or fewer words."""
+        if len(self.labels) != len(sentence):
+            problem = f"{len(self.labels)} labels, but {sentence.origin} has {len(sentence)} words."
+            raise self.origin.error(problem, "Predict whole sentences: some scripts cut long ones off.")
+        return self.labels
+
+
+@dataclass(frozen=True)
+class PredictedPieces:
+    """Predicted labels of pieces, with their places in gold's text. A word has the label of its first piece."""
+
+    pieces: tuple[CharSpan, ...]
+    origin: Origin
+
+    def labels_of(self, sentence: Sentence, counts: Counter[str]) -> tuple[str, ...]:
+        """The labels of a sentence's words."""
+        _, offsets = places_in(None, sentence, self.origin)
+        found = (next((p.type for p in self.pieces if p.start < end and start < p.end), None) for start, end in offsets)
+        return tuple(label or OUTSIDE_LABEL for label in found)
+
+
+class PipelineOutput:
+    """What transformers.pipeline gives for texts: a list of entities for each, with their places in texts that are not
+    there.
+    """
+
+    has_gold = False
+
+    def __init__(self, path: Path, data: DataConfig, outputs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        self.path = path
+        self.data = data
+        self.outputs = outputs
+
+    def __str__(self) -> str:
+        """What was found out, for the log."""
+        return "output of transformers.pipeline"
+
+    def predictions(self, problems: Problems) -> Iterator[PredictedText | PredictedPieces]:
+        """The entities of each text."""
+        reading = TextReading.of(self.data)
+        for row, entities in enumerate(self.outputs, 1):
+            origin = Origin(str(self.path), row, "row")
+            spans = tuple(CharSpan(one["start"], one["end"], one.get(_SPAN) or one[_PIECE]) for one in entities)
+            if any(_PIECE in one for one in entities):
+                yield PredictedPieces(spans, origin)
+            else:
+                yield PredictedText(None, spans, reading, origin)
+
+
+def find_pipeline_output(path: Path, data: DataConfig) -> PipelineOutput | None:
+    """Output of transformers.pipeline, as one JSON document or a line for each text; None where a file is none."""
+    opening = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
+    if not opening.lstrip().startswith("["):
+        return None
+    lines = [line for line in read_lines(path, data.encoding) if not line.isspace()]
+    try:
+        values = list(map(parse_json, lines))
+    except ValueError:
+        values = [parse_document("".join(lines), path)]
+    outputs = values[0] if len(values) == 1 else values
+    if outputs and all(map(_is_entity, outputs)):
+        outputs = [outputs]
+    is_output = outputs and all(isinstance(one, list) and all(map(_is_entity, one)) for one in outputs)
+    return PipelineOutput(path, data, outputs) if is_output else None
+
+
+def _is_entity(value: Any) -> bool:
+    if not isinstance(value, dict) or "text" in value or not (_SPAN in value or _PIECE in value):
+        return False
+    return isinstance(value.get("start"), int) and isinstance(value.get("end"), int)
+
+
+class PredictedSentences:
+    """Any other labelled file, and in formats with several layers of labels gold ones too, where both were named."""
+
+    def __init__(self, path: Path, data: DataConfig, task: Task, asked: Asked) -> None:
+        self._gold = None
+        if asked.predicted is not None and asked.gold_labels is None:
+            self._gold = open_reader(path, data.model_copy(update={"label_column_name": asked.gold}), task)
+        # A name of gold labels in another file is none of this one's.
+        predicted = data.model_copy(update={"label_column_name": asked.predicted, "layer": None})
+        self._predicted = open_reader(path, predicted if asked.predicted is not None else data, task)
+        self.has_gold = self._gold is not None
+
+    def __str__(self) -> str:
+        """What was found out, for the log."""
+        return f"{self._predicted.options.format}: {self._predicted.notes[0]}"
+
+    def predictions(self, problems: Problems) -> Iterator[Prediction]:
+        """What the file holds, sentence by sentence."""
+        predicted = self._predicted.sentences(problems)
+        if self._gold is None:
+            yield from map(prediction_of, predicted)
+            return
+        for sentence, labelled in same_sentences(predicted, self._gold.sentences(Problems(skip=problems.skip))):
+            yield prediction_of(sentence, labelled.labels)
