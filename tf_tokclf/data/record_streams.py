@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ STDIN = "-"
 # Enough to see what the columns hold; what was looked at is read again from memory.
 _SAMPLED_LINES = 4000
 _DOCUMENT_BORDER = "-DOCSTART-"
+_PREDICTED_NAME = re.compile(r'"(predicted_\w+)"\s*:')
 _FORMAT_BY_SUFFIX = {
     ".txt": "text",
     ".text": "text",
@@ -228,9 +230,18 @@ class ColumnRecords:
 
     @property
     def separator(self) -> str:
-        """What to write between the lines' fields and more of them."""
-        options = self._reader.options if self._reader else self._data
-        return {None: "\t", "tab": "\t", "space": " ", "blank": " "}.get(options.separator, options.separator or "\t")
+        """What stands between the fields of a line. Where lines have one field only, more are added behind a tab."""
+        structure = self._reader.structure if self._reader else None
+        return structure.separator if structure and structure.width > 1 else "\t"
+
+    @property
+    def header_line(self) -> int | None:
+        """The number of the line that names the columns, from 1, if there is one."""
+        return self._reader.header_line if self._reader else None
+
+    def fields_of(self, line: str) -> list[str]:
+        """The fields of a line."""
+        return self._reader.split(line.rstrip("\r\n")) if self._reader else [line]
 
     def frames(self) -> Iterator[Frame]:
         """Blocks of lines; what stands before the first word or behind the last one goes with those."""
@@ -296,6 +307,8 @@ class JsonRecords:
         sample = list(islice(lines, _SAMPLED_LINES))
         self._data = data
         self._layout: Layout | None = None
+        # What an earlier prediction has put into the records.
+        self.predicted_names = frozenset(name for line in sample for name in _PREDICTED_NAME.findall(line))
         self.note = "no records"
         lines = chain(sample, lines)
         opening = next((line for line in sample if not line.isspace()), "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,9 +44,11 @@ _FORMAT_BY_SUFFIX = {
     ".jsonl": "jsonl",
     ".json": "jsonl",
     ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
     ".conll": "conll",
     ".tsv": "conll",
     ".iob": "conll",
+    ".iob2": "conll",
     ".bio": "conll",
     ".csv": "csv",
     ".parquet": "parquet",
@@ -114,7 +116,7 @@ def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details:
         if isinstance(source, ParquetRecords):
             return EnrichedParquet(source, details)
         if isinstance(source, JsonRecords):
-            return Lines(lambda record, tagged: _json(enriched_json(source, record, tagged, details)))
+            return EnrichedJson(source, details)
         name = "jsonl"
     if name == "jsonl":
         return Lines(lambda record, tagged: _json(json_record(record, tagged, details)))
@@ -180,7 +182,9 @@ class LabelStudio(Lines):
             for span in spans
         ]
         prediction = {"model_version": self._details.model_name, "result": result}
-        return _json({"data": {"text": text}, "predictions": [prediction]}).rstrip("\n")
+        unit = self._details.offset_unit
+        meta = {} if unit == "codepoint" else {"meta": {"offset_unit": unit}}
+        return _json({"data": {"text": text}, "predictions": [prediction], **meta}).rstrip("\n")
 
 
 class EnrichedColumns(Lines):
@@ -195,17 +199,46 @@ class EnrichedColumns(Lines):
 
     def _lines(self, record: Record, tagged: TaggedSentence) -> str:
         labels, scores = iter(tagged.labels), iter(tagged.scores)
-        separator = self._source.separator
         lines = []
-        for line, word in zip(record.source, self._source.words_in(record.source, record.origin.number)):
-            end = line[len(line.rstrip("\r\n")) :]
-            if word is not None and not record.problem:
-                added = [next(labels)]
-                if self._details.scores:
-                    added.insert(0, _column_score(next(scores)))
-                line = separator.join([line.rstrip("\r\n"), *added]) + (end or "\n")
+        words = self._source.words_in(record.source, record.origin.number)
+        for number, (line, word) in enumerate(zip(record.source, words), record.origin.number):
+            if number == self._source.header_line:
+                names = added_names(_WORD_COLUMNS, self._source.fields_of(line))
+                line = self._with(line, names["predicted_label"], names["predicted_score"])
+            elif word is not None and not record.problem:
+                line = self._with(line, next(labels), _column_score(next(scores)))
             lines.append(line)
         return "".join(lines)
+
+    def _with(self, line: str, label: str, score: str) -> str:
+        """A line with more columns, split as those that it has."""
+        bare = line.rstrip("\r\n")
+        added = [score, label] if self._details.scores else [label]
+        return self._source.separator.join([bare, *added]) + (line[len(bare) :] or "\n")
+
+
+class EnrichedJson(Lines):
+    """The input's own records with fields of predictions; a line that is no record comes as `line` with its error."""
+
+    def __init__(self, source: JsonRecords, details: Details) -> None:
+        self._source = source
+        self._details = details
+        self._names = added_names((*_SENTENCE_COLUMNS, _TOP_COLUMN), source.predicted_names)
+        super().__init__(lambda record, tagged: _json(self._record(record, tagged)))
+
+    def _record(self, record: Record, tagged: TaggedSentence) -> Mapping[str, Any]:
+        try:
+            own = dict(self._source.record(record.source, record.origin))
+        except UserError:
+            source_text = record.source if isinstance(record.source, str) else json.dumps(record.source)
+            own = {"line": source_text.rstrip("\r\n")}
+        if record.problem:
+            return {**own, "error": record.problem}
+        fields = {self._names[name]: value for name, value in prediction_fields(tagged, self._details).items()}
+        if taken := [name for name in fields if name in own]:
+            problem = f"the record has a field {taken[0]!r} already, unlike those before it."
+            raise record.origin.error(problem, "Rename the field, in all records.")
+        return {**own, **fields}
 
 
 class EnrichedCsv(Lines):
@@ -215,8 +248,9 @@ class EnrichedCsv(Lines):
         self._source = source
         self._details = details
         names = _WORD_COLUMNS if source.is_word_a_row else _SENTENCE_COLUMNS
-        names = (*names, "predicted_top") if details.top_k else names
-        self.head = _encoded(self._row([*source.header, *names])) if source.header else b""
+        names = (*names, _TOP_COLUMN) if details.top_k else names
+        header = source.header
+        self.head = _encoded(self._row([*header, *added_names(names, header).values()])) if header else b""
         super().__init__(self._rows)
 
     def _rows(self, record: Record, tagged: TaggedSentence) -> str:
@@ -224,7 +258,7 @@ class EnrichedCsv(Lines):
             fields = prediction_fields(tagged, self._details)
             added = [_list_field(fields[name]) if name in fields else "" for name in _SENTENCE_COLUMNS]
             if self._details.top_k:
-                added.append(_list_field(fields["predicted_top"]))
+                added.append(_list_field(fields[_TOP_COLUMN]))
             return self._row([*record.source, *added])
         top: Iterator[Any] = iter(top_labels(tagged, self._details.top_k))
         rows = []
@@ -256,7 +290,7 @@ class EnrichedParquet:
         import pyarrow as pa
 
         self._details = details
-        kept = [field for field in source.schema if not field.name.startswith("predicted_")]
+        self._names = added_names((*_SENTENCE_COLUMNS, _TOP_COLUMN), source.schema.names)
         span = pa.struct(
             [
                 ("type", pa.string()),
@@ -276,17 +310,19 @@ class EnrichedParquet:
         ]
         if details.top_k:
             one = pa.struct([("label", pa.string()), ("score", pa.float64())])
-            added.append(("predicted_top", pa.list_(pa.list_(one))))
-        self.schema: pa.Schema = pa.schema([*kept, *added])
+            added.append((_TOP_COLUMN, pa.list_(pa.list_(one))))
+        fields = [pa.field(self._names[name], type) for name, type in added]
+        # The metadata name the label ids of the input.
+        self.schema: pa.Schema = pa.schema([*source.schema, *fields], metadata=source.schema.metadata)
 
     def block(self, records: Sequence[Labelled], *, is_first: bool) -> bytes:
         """An Arrow stream of the records."""
         import pyarrow as pa
 
-        rows = [
-            {**record.source, "predicted_words": tagged.sentence.words, **prediction_fields(tagged, self._details)}
-            for record, tagged in records
-        ]
+        rows = []
+        for record, tagged in records:
+            fields = {"predicted_words": tagged.sentence.words, **prediction_fields(tagged, self._details)}
+            rows.append({**record.source, **{self._names[name]: value for name, value in fields.items()}})
         buffer = io.BytesIO()
         with pa.ipc.new_stream(buffer, self.schema) as writer:
             writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=self.schema))
@@ -311,6 +347,18 @@ class EnrichedParquet:
 
 _SENTENCE_COLUMNS = ("predicted_words", "predicted_labels", "predicted_scores", "predicted_spans")
 _WORD_COLUMNS = ("predicted_label", "predicted_score")
+_TOP_COLUMN = "predicted_top"
+
+
+def added_names(wanted: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+    """What new columns are called beside those that are there: all get a number where one of the names is taken.
+
+    >>> added_names(["predicted_labels", "predicted_scores"], ["text", "predicted_labels"])
+    {'predicted_labels': 'predicted_labels_2', 'predicted_scores': 'predicted_scores_2'}
+    """
+    endings = ("", *(f"_{number}" for number in range(2, len(taken) + 3)))
+    ending = next(ending for ending in endings if not any(f"{name}{ending}" in taken for name in wanted))
+    return {name: f"{name}{ending}" for name in wanted}
 
 
 def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any]]:
@@ -366,20 +414,8 @@ def prediction_fields(tagged: TaggedSentence, details: Details) -> dict[str, Any
     fields["predicted_scores"] = [_score(score) for score in tagged.scores]
     fields["predicted_spans"] = span_records(tagged, details)
     if details.top_k:
-        fields["predicted_top"] = top_labels(tagged, details.top_k)
+        fields[_TOP_COLUMN] = top_labels(tagged, details.top_k)
     return fields
-
-
-def enriched_json(source: JsonRecords, record: Record, tagged: TaggedSentence, details: Details) -> Mapping[str, Any]:
-    """The input's own record with predictions; a line that is no record comes as `line` with its error."""
-    try:
-        own = dict(source.record(record.source, record.origin))
-    except UserError:
-        source_text = record.source if isinstance(record.source, str) else json.dumps(record.source)
-        own = {"line": source_text.rstrip("\r\n")}
-    if record.problem:
-        return {**own, "error": record.problem}
-    return {**own, **prediction_fields(tagged, details)}
 
 
 def conll_block(tagged: TaggedSentence, details: Details) -> str:

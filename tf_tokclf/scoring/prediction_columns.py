@@ -173,15 +173,25 @@ def _predicted(columns: Sequence[LabelColumn], path: Path, gold_labels: Labels |
         return by_name[0]
     left = [column for column in columns if not column.is_gold] or list(columns)
     if gold_labels is not None:
-        gold = LabelColumn("gold", gold_labels)
-        alike = [column for column in left if column.is_like(gold)] or left
-        left = [column for column in alike if not _is_same(column, gold) and not _is_layer_of(column, gold)]
-        left = left or alike[-1:]
+        left = _besides(LabelColumn("gold", gold_labels), left)
     elif not left[-1].is_named:
         return left[-1]
     if len(left) > 1:
         raise _several("predictions", left, "--predicted-column-name", path)
     return left[0]
+
+
+def _besides(gold: LabelColumn, columns: Sequence[LabelColumn]) -> list[LabelColumn]:
+    """The columns that may be predictions where gold is known: of its kind, but no copy of it and none of its layers."""
+    alike = [column for column in columns if column.is_like(gold)] or list(columns)
+    left = [column for column in alike if not _is_same(column, gold)] or alike[-1:]
+    if len(left) < 2:
+        return left
+    if not left[-1].is_named:
+        # A system that finds little looks like an inner layer as well, but its labels come last.
+        return left[-1:] if all(_is_layer_of(column, gold) for column in left[:-1]) else left
+    no_layers = [column for column in left if not _is_layer_of(column, gold)]
+    return no_layers if len(no_layers) == 1 else left
 
 
 def _gold(columns: Sequence[LabelColumn], predicted: LabelColumn, path: Path) -> LabelColumn | None:

@@ -352,6 +352,8 @@ def _label_fields(table: Table) -> list[Field]:
         labels = [name for name in others if name != layout.sentence and _holds_one_label(table, name)]
         return [LabelField(table, name, word, layout) for name in labels]
     words = [name for name in table.names if name.startswith("predicted_words")] + [word] * (word is not None)
+    if not words and all(_holds_one_label(table, name) for name in others):
+        return [LabelField(table, name, None, Layout(Shape.WORD, "", None)) for name in others]
     fields: list[Field] = []
     for name in others:
         fitting = next((one for one in words if _holds_labels(table, name, one)), None)
@@ -359,9 +361,6 @@ def _label_fields(table: Table) -> list[Field]:
             fields.append(LabelField(table, name, fitting, Layout(Shape.SENTENCE, "", None)))
         elif text := _text_of_spans(table, name):
             fields.append(SpanField(table, name, text))
-    if not fields and not words:
-        labels = [name for name in others if _holds_one_label(table, name)]
-        return [LabelField(table, name, None, Layout(Shape.WORD, "", None)) for name in labels]
     return _without_spans_of_labels(fields)
 
 
@@ -426,8 +425,9 @@ def _holds_one_label(table: Table, name: str) -> bool:
     """Whether a field has a single label, and not a number of its own or a printed list in each record."""
     values = [value for record in table.sample if (value := record.get(name)) not in (None, "")]
     n_different = len(set(map(str, values)))
-    is_label = all(isinstance(value, (str, int)) and not str(value).startswith("[") for value in values)
-    return is_label and 0 < n_different <= max(_FEW_LABELS, len(values) // 2)
+    is_label = all(isinstance(value, (str, int)) and len(str(value).split()) == 1 for value in values)
+    is_list = all(str(value).startswith("[") for value in values)
+    return is_label and not is_list and 0 < n_different <= max(_FEW_LABELS, len(values) // 2)
 
 
 def _values(table: Table, name: str) -> set[str]:

@@ -248,10 +248,10 @@ class LabelSurvey:
         gold, predicted = types_of(self.gold), types_of(self.predicted)
         if not gold or not predicted or gold & predicted:
             return
-        n_labels = min(sum(n for label, n in side.items() if types_of([label])) for side in (self.gold, self.predicted))
-        enough = MANY_LABELS if self.gold.keys() & self.predicted.keys() else 2
         problem = f"no predicted label ({shortened(self.predicted)}) is among the gold labels ({shortened(self.gold)})"
-        if n_labels < enough:
+        n_labels = min(sum(n for label, n in side.items() if types_of([label])) for side in (self.gold, self.predicted))
+        share_outside = bool(self.gold.keys() & self.predicted.keys())
+        if (n_labels < MANY_LABELS and share_outside) or self.gold.total() == 1:
             logger.warning("%s: %s", self.path, problem)
             return
         hint = "Name the columns with --predicted-column-name and --label-column-name, or label ids with"

@@ -107,13 +107,13 @@ def text_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]
 def spacy_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """spaCy's records: text, entities as [start, end, type]."""
     for text, spans, _ in _annotated(sentences, writing):
-        yield _json({"text": text, "entities": [[s.start, s.end, s.type] for s in spans]})
+        yield _json({"text": text, "entities": [[s.start, s.end, s.type] for s in spans], **_unit(writing)})
 
 
 def doccano_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """doccano's records: text, label as [start, end, type]."""
     for text, spans, _ in _annotated(sentences, writing):
-        yield _json({"text": text, "label": [[s.start, s.end, s.type] for s in spans]})
+        yield _json({"text": text, "label": [[s.start, s.end, s.type] for s in spans], **_unit(writing)})
 
 
 def prodigy_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
@@ -129,7 +129,7 @@ def prodigy_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[s
             {"start": s.start, "end": s.end, "token_start": w.start, "token_end": w.end - 1, "label": s.type}
             for s, w in zip(spans, writing.spans(sentence))
         ]
-        yield _json({"text": text, "tokens": tokens, "spans": marked, "answer": "accept"})
+        yield _json({"text": text, "tokens": tokens, "spans": marked, "answer": "accept", **_unit(writing)})
 
 
 def dataturks_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
@@ -184,6 +184,11 @@ def _annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tupl
             for s in char_spans(writing.spans(sentence), text, offsets)
         ]
         yield text, spans, sentence
+
+
+def _unit(writing: Writing) -> dict[str, str]:
+    """What offsets count, for records that do not count code points: without it nobody could tell."""
+    return {} if writing.offset_unit == "codepoint" else {"offset_unit": writing.offset_unit}
 
 
 def _json(record: Mapping[str, Any]) -> str:

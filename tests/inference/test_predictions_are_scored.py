@@ -1,0 +1,249 @@
+"""Whatever predict writes, evaluate and compare score as it was predicted, and never the gold labels instead."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import seqeval.metrics
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.inference.tagger import Tagger
+
+# The classifier was never trained, and gets most of these wrong.
+SENTENCES = [
+    (("ada", "lovelace", "visited", "london", "."), ("B-PER", "I-PER", "O", "B-LOC", "O")),
+    (("paris", "saw", "grace"), ("B-LOC", "O", "B-PER")),
+    (("alan", "likes", "oslo"), ("B-PER", "O", "B-LOC")),
+    (("x", "and", "é", "😀", "rome", "."), ("O", "O", "O", "O", "B-LOC", "O")),
+    (("edsger", "left"), ("B-PER", "O")),
+]
+
+
+def columns(separator: str, *, header: str = "") -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        rows = [[f"{word}{separator}{label}\n" for word, label in zip(*sentence)] for sentence in SENTENCES]
+        path.write_text(header + "\n".join("".join(block) for block in rows), encoding="utf-8")
+
+    return write
+
+
+def records(make: Callable[[Sequence[str], Sequence[str]], dict[str, Any]], *, whole: bool = False) -> Any:
+    def write(path: Path) -> None:
+        found = [make(words, labels) for words, labels in SENTENCES]
+        text = json.dumps(found) if whole else "".join(json.dumps(one) + "\n" for one in found)
+        path.write_text(text, encoding="utf-8")
+
+    return write
+
+
+def spans_of(words: Sequence[str], labels: Sequence[str]) -> list[tuple[int, int, str]]:
+    found, at = [], 0
+    for word, label in zip(words, labels):
+        if label[:2] == "B-":
+            found.append([at, at + len(word), label[2:]])
+        elif label[:2] == "I-":
+            found[-1][1] = at + len(word)
+        at += len(word) + 1
+    return [(start, end, type_) for start, end, type_ in found]
+
+
+def label_studio_task(words: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+    values = [{"start": s, "end": e, "labels": [t]} for s, e, t in spans_of(words, labels)]
+    result = [{"from_name": "l", "to_name": "t", "type": "labels", "value": value} for value in values]
+    return {"id": len(words), "data": {"text": " ".join(words)}, "annotations": [{"result": result}]}
+
+
+def csv_words(path: Path) -> None:
+    lines = ["Sentence #,Word,POS,Tag\n"]
+    for number, sentence in enumerate(SENTENCES, 1):
+        lines += [f"Sentence: {number},{word},NN,{label}\n" for word, label in zip(*sentence)]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def csv_lists(path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(["id", "tokens", "ner_tags"])
+        writer.writerows([i, *map(json.dumps, sentence)] for i, sentence in enumerate(SENTENCES))
+
+
+NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def parquet_ids(path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "id": datasets.Value("int64"),
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "pos_tags": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(datasets.ClassLabel(names=NAMES)),
+        }
+    )
+    rows = {
+        "id": list(range(len(SENTENCES))),
+        "tokens": [list(words) for words, _ in SENTENCES],
+        "pos_tags": [["NN"] * len(words) for words, _ in SENTENCES],
+        "ner_tags": [list(labels) for _, labels in SENTENCES],
+    }
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(path))
+
+
+def parquet_texts(path: Path) -> None:
+    span = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string())]))
+    texts = [" ".join(words) for words, _ in SENTENCES]
+    spans = [[{"start": s, "end": e, "label": t} for s, e, t in spans_of(*sentence)] for sentence in SENTENCES]
+    pq.write_table(pa.table({"text": texts, "entities": pa.array(spans, span)}), path)
+
+
+INPUTS: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "tab": ("in.conll", columns("\t")),
+    "blank": ("in.conll", columns(" ")),
+    "header": ("in.tsv", columns("\t", header="word\tlabel\n")),
+    "lists": ("in.jsonl", records(lambda words, labels: {"id": 1, "tokens": words, "ner_tags": labels})),
+    "other_names": ("in.jsonl", records(lambda words, labels: {"words": words, "labels": labels, "lang": "en"})),
+    "ids": ("in.parquet", parquet_ids),
+    "json_list": ("in.json", records(lambda words, labels: {"tokens": words, "ner_tags": labels}, whole=True)),
+    "texts": (
+        "in.jsonl",
+        records(lambda words, labels: {"text": " ".join(words), "entities": spans_of(words, labels), "user": 3}),
+    ),
+    "doccano": (
+        "in.jsonl",
+        records(lambda words, labels: {"text": " ".join(words), "label": spans_of(words, labels)}),
+    ),
+    "prodigy": (
+        "in.jsonl",
+        records(
+            lambda words, labels: {
+                "text": " ".join(words),
+                "spans": [{"start": s, "end": e, "label": t} for s, e, t in spans_of(words, labels)],
+                "answer": "accept",
+            }
+        ),
+    ),
+    "label_studio": ("in.json", records(label_studio_task, whole=True)),
+    "csv_words": ("in.csv", csv_words),
+    "csv_lists": ("in.csv", csv_lists),
+    "parquet_texts": ("in.parquet", parquet_texts),
+}
+ADDED = [
+    [],
+    ["--scores"],
+    ["--top-k", "2"],
+    ["--scores", "--top-k", "3", "--threshold", "0.6"],
+    ["--word-splitting", "whitespace"],
+]
+ENDINGS = {"jsonl": ".jsonl", "conll": ".conll", "label-studio": ".json"} | dict.fromkeys(
+    ("spacy", "doccano", "prodigy"), ".jsonl"
+)
+FORMATS = ["same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-studio"]
+
+
+def run(*args: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(cli, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output + str(result.exception)
+    return result
+
+
+@dataclass
+class Reference:
+    """The scores that files of predictions have to give, from the model's labels in memory."""
+
+    tagger: Tagger
+
+    def f1(self, threshold: float | None = None) -> float:
+        tagged = list(self.tagger.tag(Sentence(words) for words, _ in SENTENCES))
+        if threshold is not None:
+            tagged = [one.without_spans_below(threshold) for one in tagged]
+        gold = [list(labels) for _, labels in SENTENCES]
+        return float(seqeval.metrics.f1_score(gold, [list(one.labels) for one in tagged], zero_division=0))
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_classifier: Path) -> Reference:
+    return Reference(Tagger.load(tiny_classifier))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded_once(reference: Reference) -> Iterator[None]:
+    """All commands here have the same model, which is loaded once."""
+    assert 0 < reference.f1(0.6) < reference.f1() < 0.7, "the model has to err"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tagger, "load", lambda *args, **options: reference.tagger)
+        yield
+
+
+def predicted(folder: Path, model: Path, source: Path, *options: str, output_format: str = "same") -> Path:
+    """The output of predict, called as the input is where it is in the same format."""
+    name = source.name if output_format == "same" else f"{output_format}{ENDINGS[output_format]}"
+    output = folder / f"out-{name}"
+    run("predict", model, source, "-o", output, "--output-format", output_format, "-q", *options)
+    return output
+
+
+def f1_of(*args: object) -> float:
+    return float(json.loads(run("evaluate", *args, "--format", "json", "-q").stdout)["overall"]["f1"])
+
+
+def compared_f1(*args: object) -> list[float]:
+    comparison = json.loads(run("compare", *args, "--format", "json", "--samples", 9, "-q").stdout)
+    return [system["f1"]["mean"] for system in comparison["systems"]]
+
+
+@pytest.mark.parametrize("options", ADDED, ids=lambda options: " ".join(options) or "plain")
+@pytest.mark.parametrize("source", INPUTS)
+def test_enriched_files_are_scored_with_and_without_gold(
+    tiny_classifier: Path, reference: Reference, tmp_path: Path, source: str, options: list[str]
+):
+    name, write = INPUTS[source]
+    write(tmp_path / name)
+    output = predicted(tmp_path, tiny_classifier, tmp_path / name, *options)
+    expected = pytest.approx(reference.f1(0.6 if "--threshold" in options else None))
+    assert f1_of("--predictions", output) == expected
+    assert f1_of("--predictions", output, "--gold", tmp_path / name) == expected
+    assert compared_f1(output, output) == [expected, expected]
+    assert compared_f1(output, output, "--gold", tmp_path / name) == [expected, expected]
+
+
+@pytest.mark.parametrize("output_format", [name for name in FORMATS if name != "same"])
+@pytest.mark.parametrize("source", INPUTS)
+def test_every_output_format_is_scored_beside_gold(
+    tiny_classifier: Path, reference: Reference, tmp_path: Path, source: str, output_format: str
+):
+    name, write = INPUTS[source]
+    write(tmp_path / name)
+    expected = pytest.approx(reference.f1())
+    for options in ([], ["--scores", "--top-k", "2"], ["--offset-unit", "utf16"], ["--word-splitting", "whitespace"]):
+        output = predicted(tmp_path, tiny_classifier, tmp_path / name, *options, "--force", output_format=output_format)
+        assert f1_of("--predictions", output, "--gold", tmp_path / name) == expected, options
+        assert compared_f1(output, output, "--gold", tmp_path / name) == [expected, expected]
+        assert "--gold" in run("evaluate", "--predictions", output, code=2).output
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_gold_spans_fall_into_the_words_that_were_predicted(
+    tiny_classifier: Path, reference: Reference, tmp_path: Path, output_format: str
+):
+    words, gold = ("ada-grace", "saw", "oslo."), ["B-PER", "O", "B-LOC"]
+    labels = next(iter(reference.tagger.tag([Sentence(words)]))).labels
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({"text": " ".join(words), "entities": [[0, 9, "PER"], [14, 19, "LOC"]]}) + "\n")
+    output = predicted(
+        tmp_path, tiny_classifier, source, "--word-splitting", "whitespace", output_format=output_format
+    )
+    expected = seqeval.metrics.f1_score([gold], [list(labels)], zero_division=0)
+    assert f1_of("--predictions", output, "--gold", source) == pytest.approx(expected)
+    if output_format == "same":
+        assert f1_of("--predictions", output) == pytest.approx(expected)
