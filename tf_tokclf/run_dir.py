@@ -53,6 +53,11 @@ class RunDir:
         return self.root / "results.json"
 
     @property
+    def validation_cut(self) -> Path:
+        """Which training sentences became the validation split, where the data has none."""
+        return self.root / "validation_cut.json"
+
+    @property
     def report(self) -> Path:
         """One HTML file to look at."""
         return self.root / "report.html"
@@ -95,6 +100,7 @@ class RunDir:
         """Everything that a run writes."""
         return (
             self.config,
+            self.validation_cut,
             self.model,
             self.checkpoints,
             self.history,

@@ -101,9 +101,71 @@ def test_columns_come_back_with_one_more(tagger: Tagger, tmp_path: Path):
     before = text.split("\n")
     for old, new in zip(before, rows):
         assert new.startswith(old.rstrip("\r"))
-    added = [new.rstrip("\r").split("\t")[-1] for old, new in zip(before, rows) if old.strip() and old[0] in "alx"]
+    added = [new.rstrip("\r").split(" ")[-1] for old, new in zip(before, rows) if old.strip() and old[0] in "alx"]
     assert len(added) == 3
     assert set(added) <= set(tagger.labels.names)
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize("scores", [False, True])
+def test_columns_keep_their_separator_and_their_header(tagger: Tagger, tmp_path: Path, separator: str, scores: bool):
+    rows = [["word", "pos"], ["ada", "NNP"], ["left", "VBD"]]
+    (tmp_path / "in.tsv").write_text("".join(separator.join(row) + "\n" for row in rows))
+    out = predicted(tagger, tmp_path / "in.tsv", tmp_path / "out.tsv", scores=scores).decode()
+    header, *lines = [line.split(separator) for line in out.splitlines()]
+    assert header == ["word", "pos", *(["predicted_score"] if scores else []), "predicted_label"]
+    assert [line[:2] for line in lines] == rows[1:]
+    assert {line[-1] for line in lines} <= set(tagger.labels.names)
+
+
+def test_a_list_of_words_gets_its_labels_behind_a_tab(tagger: Tagger, tmp_path: Path):
+    (tmp_path / "in.conll").write_text("ada\nleft\n")
+    out = predicted(tagger, tmp_path / "in.conll", tmp_path / "out.conll").decode()
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["ada", "left"]
+    assert out.count("\t") == 2
+
+
+def test_columns_that_are_there_stay_as_they_are(tagger: Tagger, tmp_path: Path):
+    record = {"tokens": ["ada", "x"], "predicted_labels": ["B-LOC", "O"]}
+    added = {"predicted_labels_2", "predicted_scores_2", "predicted_spans_2"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(record) + "\n")
+    out = json.loads(predicted(tagger, tmp_path / "in.jsonl", tmp_path / "out.jsonl"))
+    assert {name: out[name] for name in record} == record
+    assert out.keys() - record.keys() == added
+    pq.write_table(pa.Table.from_pylist([record]), tmp_path / "in.parquet")
+    predicted(tagger, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    (row,) = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert {name: row[name] for name in record} == record
+    assert row.keys() - record.keys() == {*added, "predicted_words_2"}
+    (tmp_path / "in.csv").write_text("word,predicted_label\nada,B-LOC\n")
+    header, line, *_ = predicted(tagger, tmp_path / "in.csv", tmp_path / "out.csv").decode().splitlines()
+    assert header == "word,predicted_label,predicted_label_2,predicted_score_2"
+    assert line.startswith("ada,B-LOC,")
+
+
+def test_a_field_that_only_later_records_have_is_not_overwritten(tagger: Tagger, tmp_path: Path):
+    lines = ['{"tokens": ["ada"]}\n'] * 4001 + ['{"tokens": ["ada"], "predicted_labels": ["O"]}\n']
+    (tmp_path / "in.jsonl").write_text("".join(lines))
+    with pytest.raises(UserError, match=r"in.jsonl, line 4002: the record has a field 'predicted_labels' already"):
+        predicted(tagger, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+
+
+def test_names_of_label_ids_stay_in_parquet(tagger: Tagger, tmp_path: Path):
+    import datasets
+
+    names = ["O", "B-PER", "I-PER"]
+    features = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(datasets.ClassLabel(names=names)),
+        }
+    )
+    rows = {"tokens": [["ada", "x"]], "ner_tags": [[1, 0]]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "in.parquet"))
+    predicted(tagger, tmp_path / "in.parquet", tmp_path / "out.parquet", top_k=2)
+    out = datasets.Dataset.from_parquet(str(tmp_path / "out.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert out.features["ner_tags"].feature.names == names
+    assert len(out[0]["predicted_labels"]) == 2
 
 
 def test_json_records_keep_their_fields(tagger: Tagger, tmp_path: Path):

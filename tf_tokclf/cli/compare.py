@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, data_setting_option, given_data, logging_options
 from tf_tokclf.control_characters import echo
+
+# Parameters that stand for settings of `data`.
+_SETTINGS = {
+    "input_format": "format",
+    "text_column_name": "text_column_name",
+    "label_column_name": "label_column_name",
+    "scheme": "scheme",
+}
 
 
 @click.command("compare", cls=TwinCommand)
@@ -18,7 +27,15 @@ from tf_tokclf.control_characters import echo
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file for predictions that have no gold labels.",
 )
-@click.option("--label-column-name", type=NameOrNumber(), help="Column of gold labels.")
+@click.option(
+    "--input-format", help="Format of files of predictions and of --gold.  [default: found out from name and content]"
+)
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them, by name or number from 0.")
+@click.option(
+    "--label-column-name",
+    type=NameOrNumber(),
+    help="Column of gold labels in them, by name or number from 0.  [default: as in the first run, else found out]",
+)
 @click.option(
     "--predicted-column-name",
     "predicted_columns",
@@ -26,7 +43,8 @@ from tf_tokclf.control_characters import echo
     multiple=True,
     help="Column of predicted labels, in all SYSTEMS that are files; or repeat it, once for each.",
 )
-@click.option("--scheme", default="auto", show_default=True, help="Of the labels; auto: found out from gold.")
+@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the first run, else found out]")
+@data_setting_option
 @click.option(
     "--mode",
     type=click.Choice(["conlleval", "strict"]),
@@ -59,13 +77,14 @@ from tf_tokclf.control_characters import echo
 )
 @click.option("--force", is_flag=True, help="Replace the file to be written.")
 @logging_options
+@click.pass_context
 def compare_command(
+    ctx: click.Context,
     systems: tuple[str, ...],
     split: str,
     gold: Path | None,
-    label_column_name: str | int | None,
     predicted_columns: tuple[str | int, ...],
-    scheme: str,
+    assignments: tuple[str, ...],
     mode: str,
     samples: int,
     seed: int,
@@ -73,6 +92,7 @@ def compare_command(
     output_format: str,
     output: Path | None,
     force: bool,
+    **settings: Any,
 ) -> None:
     """Compare SYSTEMS on the same sentences; the first is what the others are held against.
 
@@ -90,17 +110,18 @@ def compare_command(
 
     check_output(output, force=force)
 
-    from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.files import write_json
     from tf_tokclf.report.tables import comparison_tables
     from tf_tokclf.report.terminal import stdout_console
     from tf_tokclf.scoring.comparison import compare_systems
 
+    data, task = given_data(ctx, assignments, _SETTINGS)
     comparison = compare_systems(
         systems,
         split=split,
         gold=gold,
-        data=DataConfig(scheme=scheme, label_column_name=label_column_name),
+        data=data,
+        task=task,
         predicted_columns=predicted_columns,
         mode="strict" if mode == "strict" else "conlleval",
         n_samples=samples,

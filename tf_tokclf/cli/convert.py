@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, data_setting_option, given_data, logging_options
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,11 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     help="Which of several annotations to use: first, latest, agreed or an annotator's id.",
 )
 @click.option("--force", is_flag=True, help="Replace OUT when it is there already.")
+@data_setting_option
 @logging_options
+@click.pass_context
 def convert_command(
+    ctx: click.Context,
     source: str,
     out: Path,
     to_format: str | None,
@@ -119,6 +123,7 @@ def convert_command(
     to_separator: str,
     to_offset_unit: str,
     force: bool,
+    assignments: tuple[str, ...],
     **reading: Any,
 ) -> None:
     """Convert IN, a file, folder or data set of labelled words, to OUT; `-` is standard output.
@@ -128,16 +133,18 @@ def convert_command(
     tf-tokclf convert --to-scheme BIOES train.conll train.bioes.conll
     tf-tokclf convert --to brat --repair conlleval train.conll brat/
     """
-    from tf_tokclf.config.schema import DataConfig, Task
+    from tf_tokclf.config.schema import Task
     from tf_tokclf.data.converting import convert
     from tf_tokclf.data.readers.columns import separator_named
     from tf_tokclf.data.schemes import Scheme
 
+    data, given_task = given_data(ctx, assignments, {name: name for name in reading})
+    is_task_given = ctx.get_parameter_source("task") is not ParameterSource.DEFAULT
     done = convert(
         source,
         out,
-        DataConfig(**reading),
-        task=Task(task),
+        data,
+        task=given_task if given_task and not is_task_given else Task(task),
         part=part,
         to_format=to_format,
         to_scheme=Scheme(to_scheme) if to_scheme else None,

@@ -8,23 +8,35 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import (
+    NameOrNumber,
+    TwinCommand,
+    data_setting_option,
+    given_data,
+    logging_options,
+    model_options,
+)
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.scoring.evaluation import Evaluation
 
 
+# Parameters that stand for settings of `data`.
+_SETTINGS = {
+    "input_format": "format",
+    "text_column_name": "text_column_name",
+    "label_column_name": "label_column_name",
+    "encoding": "encoding",
+    "scheme": "scheme",
+}
 # The options that mean something where a file is scored and no model runs.
 _WITH_PREDICTIONS = {
     "predictions",
     "gold",
-    "input_format",
-    "text_column_name",
-    "label_column_name",
+    *_SETTINGS,
     "predicted_column_name",
-    "encoding",
-    "scheme",
+    "assignments",
     "mode",
     "errors",
     "output_format",
@@ -49,14 +61,24 @@ _WITH_PREDICTIONS = {
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file of the same sentences, where --predictions has no gold labels.",
 )
-@click.option("--input-format", default="auto", show_default=True, help="Of --file, --predictions and --gold.")
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them.")
-@click.option("--label-column-name", type=NameOrNumber(), help="Column of gold labels in them.")
 @click.option(
-    "--predicted-column-name", type=NameOrNumber(), help="Column of predicted labels in --predictions."
+    "--input-format",
+    help="Format of --file, --predictions and --gold.  [default: found out from name and content]",
 )
-@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of the files.")
-@click.option("--scheme", default="auto", show_default=True, help="Of their labels; auto: found out.")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them, by name or number from 0.")
+@click.option(
+    "--label-column-name",
+    type=NameOrNumber(),
+    help="Column of gold labels in them, by name or number from 0.  [default: as in the run, else found out]",
+)
+@click.option(
+    "--predicted-column-name",
+    type=NameOrNumber(),
+    help="Column of predicted labels in --predictions.  [default: found out]",
+)
+@click.option("--encoding", help="Character encoding of the files.  [default: as in the run, else utf-8]")
+@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the run, else found out]")
+@data_setting_option
 @click.option(
     "--mode",
     type=click.Choice(["conlleval", "strict"]),
@@ -66,7 +88,9 @@ _WITH_PREDICTIONS = {
 )
 @click.option("--errors", is_flag=True, help="Show where it errs as well.")
 @click.option(
-    "--calibrate", is_flag=True, help="First fit the temperature of a run on dev and store it with the model."
+    "--calibrate",
+    is_flag=True,
+    help="First fit the temperature on the run's validation split and store it with the model.",
 )
 @click.option(
     "--format",
@@ -85,18 +109,16 @@ _WITH_PREDICTIONS = {
 @click.option("--force", is_flag=True, help="Replace the files to be written.")
 @model_options
 @logging_options
+@click.pass_context
 def evaluate_command(
+    ctx: click.Context,
     model: str | None,
     split: str | None,
     file: str | None,
     predictions: Path | None,
     gold: Path | None,
-    input_format: str,
-    text_column_name: str | None,
-    label_column_name: str | None,
     predicted_column_name: str | int | None,
-    encoding: str,
-    scheme: str,
+    assignments: tuple[str, ...],
     mode: Literal["conlleval", "strict"],
     errors: bool,
     calibrate: bool,
@@ -104,7 +126,7 @@ def evaluate_command(
     output: Path | None,
     output_predictions: Path | None,
     force: bool,
-    **options: Any,
+    **others: Any,
 ) -> None:
     """Score MODEL, a run, a model folder, a Hub id or package:NAME/PATH, on labelled data; or predictions.
 
@@ -119,23 +141,19 @@ def evaluate_command(
         check_output(path, force=force)
     _check_usage(model, predictions, gold)
 
-    from tf_tokclf.config.schema import DataConfig
-
-    data = None
-    if file or predictions:
-        data = DataConfig(
-            test_file=file,
-            format=input_format,
-            text_column_name=text_column_name,
-            label_column_name=label_column_name,
-            encoding=encoding,
-            scheme=scheme,
-        )
+    data, task = given_data(ctx, assignments, _SETTINGS)
+    options = {name: value for name, value in others.items() if name not in _SETTINGS}
     if predictions:
         from tf_tokclf.scoring.evaluation import evaluate_file
 
         result = evaluate_file(
-            predictions, gold, data=data, predicted_column=predicted_column_name, mode=mode, errors=errors
+            predictions,
+            gold,
+            data=data,
+            task=task,
+            predicted_column=predicted_column_name,
+            mode=mode,
+            errors=errors,
         )
     else:
         assert model is not None  # checked above
@@ -144,11 +162,14 @@ def evaluate_command(
         if calibrate:
             from tf_tokclf.inference.calibrating import calibrate as fit_and_store
 
-            fit_and_store(model, **options)
+            # The named options are about --file.
+            own, _ = given_data(ctx, assignments, {})
+            fit_and_store(model, data=own, task=task, **options)
         result = api.evaluate(
             model,
             split=split or "test",
-            data=data,
+            data=data.model_copy(update={"test_file": file}) if file else data,
+            task=task,
             mode=mode,
             predictions=output_predictions,
             errors=errors,

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.options import NameOrNumber, TwinCommand, data_setting_option, given_data, logging_options
+
+# Parameters that stand for settings of `data`.
+_SETTINGS = {
+    "file_format": "format",
+    "text_column_name": "text_column_name",
+    "label_column_name": "label_column_name",
+}
 
 
 @click.command("export", cls=TwinCommand)
@@ -26,21 +33,35 @@ from tf_tokclf.cli.options import TwinCommand, logging_options
 )
 @click.option("--split", default="validation", show_default=True, help="Split of the run's data to compare on.")
 @click.option("--file", "file", help="File to compare on instead, in any format that fit reads.")
-@click.option("--file-format", default="auto", show_default=True, help="Of --file; text: a sentence a line.")
+@click.option(
+    "--file-format", help="Format of --file; text: a sentence a line.  [default: found out from name and content]"
+)
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in it, by name or number from 0.")
+@click.option(
+    "--label-column-name",
+    type=NameOrNumber(),
+    help="Column of labels in it, by name or number from 0.  [default: as in the run, else found out]",
+)
+@data_setting_option
 @click.option(
     "--max-sentences", type=click.IntRange(min=1), default=5000, show_default=True, help="To compare on, at most."
 )
 @click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub.")
 @click.option("--force", is_flag=True, help="Replace the folder.")
 @logging_options
+@click.pass_context
 def export_command(
+    ctx: click.Context,
     model: str,
     format: str,
     output: Path,
     quantize: str | None,
     split: str,
     file: str | None,
-    file_format: str,
+    file_format: str | None,
+    text_column_name: str | int | None,
+    label_column_name: str | int | None,
+    assignments: tuple[str, ...],
     max_sentences: int,
     revision: str | None,
     force: bool,
@@ -55,20 +76,20 @@ def export_command(
     tf-tokclf export runs/mine --format tflite --quantize int8 --output exports/phone
     tf-tokclf export dslim/bert-base-NER --format savedmodel --file dev.conll --output exports/serving
     """
-    from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.errors import JobError, UserError
     from tf_tokclf.publishing.exporting import export_model
     from tf_tokclf.report.terminal import key_value_table, stdout_console
 
     if output.exists() and not force:
         raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
-    data = DataConfig(test_file=file, format=file_format) if file else None
+    data, task = given_data(ctx, assignments, _SETTINGS)
     agreement = export_model(
         model,
         output,
         format=format,
         quantize=quantize,
-        data=data,
+        data=data.model_copy(update={"test_file": file}) if file else data,
+        task=task,
         split=split,
         max_sentences=max_sentences,
         force=force,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from tf_tokclf.config.schema import DataConfig, Task
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -148,6 +152,42 @@ def setting_options(*options: tuple[str, str, dict[str, Any]]) -> Decorator:
         return function
 
     return decorate
+
+
+def data_setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--set, for commands that read data and train nothing: `given_data` takes it."""
+    option = click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="data.KEY=VALUE",
+        help="Any setting of the data, as for fit; repeat it. Options override it.",
+    )
+    return option(function)
+
+
+def given_data(
+    ctx: click.Context, assignments: Iterable[str], options: Mapping[str, str]
+) -> tuple[DataConfig, Task | None]:
+    """The settings that the user gave, by --set and by options, with nothing else set; and the task, if it was given.
+
+    options: the settings of `data` that parameters of the command stand for, by the names of those.
+    """
+    from tf_tokclf.config.loading import load_config, nearest_hint
+    from tf_tokclf.errors import UserError
+
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        if key.partition(".")[0] not in ("data", "task"):
+            known = nearest_hint(f"data.{key.rpartition('.')[2]}")
+            raise UserError(f"--set {key}: this command takes settings of the data only.", hint=known)
+    settings = {
+        f"data.{setting}": ctx.params[name]
+        for name, setting in options.items()
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    config = load_config(assignments=assignments, options=settings)
+    return config.data, config.task if "task" in config.model_fields_set else None
 
 
 class SettingOption(click.Option):

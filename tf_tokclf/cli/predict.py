@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import FiniteRange, NameOrNumber, TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import (
+    FiniteRange,
+    NameOrNumber,
+    TwinCommand,
+    data_setting_option,
+    given_data,
+    logging_options,
+    model_options,
+)
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,10 +48,8 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.option(
     "--format",
     "format",
-    default="auto",
-    show_default=True,
-    help="Of SOURCE: text (a sentence a line), conll, jsonl, csv, parquet, or any other that fit reads; "
-    "auto: by its name, else text.",
+    help="Of SOURCE: text (a sentence a line), conll, jsonl, csv, parquet, or any other that fit reads.  "
+    "[default: by its name, else text]",
 )
 @click.option("--text-column-name", type=NameOrNumber(), help="Column of words or texts, by name or number from 0.")
 @click.option(
@@ -51,8 +57,11 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     type=NameOrNumber(),
     help="Column that says which sentence a row's word belongs to.",
 )
-@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of SOURCE.")
-@click.option("--separator", help="Between the columns of SOURCE: tab, blank or a sign.")
+@click.option("--encoding", help="Character encoding of SOURCE.  [default: as in the run, else utf-8]")
+@click.option(
+    "--separator",
+    help="Between the columns of SOURCE: tab, blank or a sign.  [default: as in the run, else found out]",
+)
 @click.option("--header/--no-header", default=None, help="The first line of SOURCE names the columns, or not.")
 @click.option("--comment-prefix", help="Lines of SOURCE that begin with it are comments.")
 @click.option(
@@ -108,9 +117,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.option(
     "--offset-unit",
     type=click.Choice(["codepoint", "utf16", "byte"]),
-    default="codepoint",
-    show_default=True,
-    help="What places in texts count.",
+    help="What places of spans in texts count.  [default: as in the run, else codepoint]",
 )
 @click.option(
     "--look-ahead",
@@ -119,9 +126,12 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     show_default=True,
     help="Words that are read ahead and sorted by length; 1 answers each sentence at once.",
 )
+@data_setting_option
 @model_options
 @logging_options
+@click.pass_context
 def predict_command(
+    ctx: click.Context,
     model: str,
     source: str,
     word_splitting: str | None,
@@ -136,6 +146,7 @@ def predict_command(
     n_workers: int | None,
     n_parts: int | None,
     ray_address: str | None,
+    assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
@@ -172,11 +183,12 @@ def predict_command(
 
     from tf_tokclf.inference.labelling import Labelling
 
+    data, _ = given_data(ctx, assignments, {name: name for name in _READING})
     labelling = Labelling(
         model,
-        reading={name: options.pop(name) for name in _READING},
-        details={name: options.pop(name) for name in _DETAILS},
-        loading=options,
+        reading=data.model_dump(mode="json", exclude_unset=True),
+        details={name: options[name] for name in _DETAILS if options[name] is not None},
+        loading={name: value for name, value in options.items() if name not in (*_READING, *_DETAILS)},
         word_splitting=word_splitting,
         output_format=output_format,
         threshold=threshold,

@@ -171,10 +171,15 @@ def check_source(source: str) -> None:
         raise UserError("there is no such file.", path=source, hint="Check the path; `-` is standard input.")
 
 
+def is_rereadable(source: str) -> bool:
+    """Whether `source` can be read more than once, unlike standard input and pipes."""
+    path = Path(source) if source == STDIN else resolve_reference(source)
+    return source != STDIN and (path.is_file() or path.is_dir())
+
+
 def check_rereadable(source: str, option: str) -> None:
     """Raise UserError where `source` can be read once only: standard input, or a pipe."""
-    path = Path(source) if source == STDIN else resolve_reference(source)
-    if not (path.is_file() or path.is_dir()):
+    if not is_rereadable(source):
         name = "standard input" if source == STDIN else source
         raise UserError(
             f"{option} reads its records twice, and {name} can be read once only.", hint="Write it to a file first."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +32,7 @@ from tf_tokclf.data.spellings import (
     standard_labels,
     without_scheme,
 )
-from tf_tokclf.data.store import Facts, Split, derived, hash_of, stored
+from tf_tokclf.data.store import Facts, Split, content_hash, derived, hash_of, stored
 from tf_tokclf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ NAMES = ("train", "validation", "test")
 _PLACES_SHOWN = 20
 
 _OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "test": ("test",)}
+# Counted up when other sentences are chosen from the same seed.
+CUT_VERSION = 1
 # Options that change nothing about what is read from a file.
 _NOT_READING = {
     *(f"{name}_{what}" for name in NAMES for what in ("file", "split")),
@@ -52,12 +54,44 @@ _NOT_READING = {
 
 
 @dataclass(frozen=True)
+class ValidationCut:
+    """How validation sentences were cut off the training sentences, so that the same ones can be found again.
+
+    version: of the way they are chosen. hash: of the validation sentences.
+    """
+
+    seed: int
+    fraction: float
+    n_sentences: int
+    n_all: int
+    hash: str
+    version: int = CUT_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a run's folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> ValidationCut:
+        """From what `to_json` gave. Raises ValueError where it is something else."""
+        try:
+            found = cls(**values)
+            is_whole = all(isinstance(n, int) for n in (found.seed, found.n_sentences, found.n_all, found.version))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        if not (is_whole and isinstance(found.fraction, float) and 0 < found.fraction < 1):
+            raise ValueError(f"{values} is no choice of sentences")
+        return found
+
+
+@dataclass(frozen=True)
 class Splits:
     """The splits of a run with the scheme and labels they share.
 
     labels: of all splits. trained_labels: those that a model can learn, of the training sentences and of the list of
     names that the data may bring along. detection: why it is that scheme; None where it was given. repairs: changed
-    sentences per split.
+    sentences per split. cut: how the validation sentences were chosen among the training sentences; None where they are
+    a split of their own.
     """
 
     train: Split | None
@@ -69,6 +103,7 @@ class Splits:
     detection: Detection | None
     repairs: Mapping[str, int]
     notes: tuple[str, ...]
+    cut: ValidationCut | None = None
 
     def __iter__(self) -> Iterator[Split]:
         return (split for split in (self.train, self.validation, self.test) if split)
@@ -87,26 +122,36 @@ def load_splits(
     seed: int,
     required: Iterable[str] = ("train",),
     cut_validation: bool = True,
+    cut_before: ValidationCut | None = None,
 ) -> Splits:
     """Read all splits that the configuration names. Without a validation split one is cut off the training
-    sentences by `seed`, unless `cut_validation` is off."""
-    found = {name: _read(name, reader, data, task) for name, reader in _readers(data, task, tuple(required)).items()}
+    sentences by `seed`, unless `cut_validation` is off.
+
+    cut_before: how that was done in training; then it is done in the same way, and has to give the same sentences.
+    """
+    readers = _readers(data, task, tuple(required), cut_validation=cut_validation)
+    found = {name: _read(name, reader, data, task) for name, reader in readers.items()}
     notes = _notes(found)
     for name, split in found.items():
         if split.facts.n_skipped:
             notes.append(f"{name}: {split.facts.n_skipped} sentences left out, which could not be read")
             logger.warning("%s: sentences left out:\n%s", name, "\n".join(split.facts.skipped))
+    cut = None
     if cut_validation and "train" in found and "validation" not in found:
+        seed = cut_before.seed if cut_before else seed
+        fraction = cut_before.fraction if cut_before else data.validation_fraction
         n_all = len(found["train"])
-        found["train"], found["validation"] = _cut(found["train"], data, seed)
+        found["train"], found["validation"] = _cut(found["train"], data, seed, fraction, cut_before)
         n_cut = len(found["validation"])
+        cut = ValidationCut(seed, fraction, n_cut, n_all, content_hash(found["validation"]))
+        _check_cut(cut, cut_before, found["train"].place)
         notes.append(f"no validation split: {n_cut} of {n_all} training sentences, chosen by seed {seed}")
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
             found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{name}: the first {limit} of {len(split)} sentences")
-    splits = _checked(found, data, task, notes)
+    splits = replace(_checked(found, data, task, notes), cut=cut)
     for note in splits.notes:
         logger.info(note)
     return splits
@@ -208,13 +253,18 @@ def _notes(found: Mapping[str, Split]) -> list[str]:
     return common + own if len(found) > 1 else [f"{name}: {note}" for name in found for note in common]
 
 
-def _readers(data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[str, Reader]:
+def _readers(
+    data: DataConfig, task: Task, required: tuple[str, ...], *, cut_validation: bool = False
+) -> dict[str, Reader]:
     if data.dataset_name:
-        return _dataset_readers(data.dataset_name, data, task, required)
+        return _dataset_readers(data.dataset_name, data, task, required, cut_validation=cut_validation)
     files = {name: getattr(data, f"{name}_file") for name in NAMES}
     for name in required:
-        if not files.get(name):
-            raise UserError(f"there is no {name} split.", hint=f"Name its file with --{name}-file.")
+        is_cut = cut_validation and name == "validation" and files["train"]
+        if not (files.get(name) or is_cut):
+            there = ", ".join(other for other, file in files.items() if file) or "none"
+            hint = f"Name its file with --set data.{name}_file=FILE."
+            raise UserError(f"there is no {name} split, of the splits there are {there}.", hint=hint)
     return _file_readers({name: located(file, data) for name, file in files.items() if file}, data, task)
 
 
@@ -232,17 +282,19 @@ def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> di
     return readers
 
 
-def _dataset_readers(name: str, data: DataConfig, task: Task, required: tuple[str, ...]) -> dict[str, Reader]:
+def _dataset_readers(
+    name: str, data: DataConfig, task: Task, required: tuple[str, ...], *, cut_validation: bool = False
+) -> dict[str, Reader]:
     from tf_tokclf.data.readers.hf import is_saved_dataset, load_from_hub, load_saved, open_dataset
 
     folder = resolve_reference(name)
     if is_saved_dataset(folder):
         parts = load_saved(folder)
     elif folder.is_dir() and any(split_in_name(entry.stem) for entry in folder.iterdir()):
-        return _file_readers(_split_files(folder, data, required), data, task)
+        return _file_readers(_split_files(folder, data, required, cut_validation), data, task)
     else:  # the library also reads folders that are laid out as on the Hub
         parts = load_from_hub(str(folder), data.dataset_config_name, data.dataset_revision)
-    chosen = _split_names(name, list(parts), data, required)
+    chosen = _split_names(name, list(parts), data, required, cut_validation)
     readers: dict[str, Reader] = {}
     options = data
     for split, part in chosen.items():
@@ -251,7 +303,9 @@ def _dataset_readers(name: str, data: DataConfig, task: Task, required: tuple[st
     return readers
 
 
-def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...]) -> dict[str, Path]:
+def _split_files(
+    folder: Path, data: DataConfig, required: tuple[str, ...], cut_validation: bool
+) -> dict[str, Path]:
     """The files or folders in a folder that are named after splits: train.conll, dev/, wnut17train.conll."""
     entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
     names: dict[str, Path] = {}
@@ -262,20 +316,24 @@ def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...]) -> d
                 hint = "Name the files one by one, or put each split's files in a folder of its name."
                 raise UserError(problem, path=folder, hint=hint)
             names[name] = entry
-    chosen = _split_names(str(folder), list(names), data, required)
+    chosen = _split_names(str(folder), list(names), data, required, cut_validation)
     return {split: names[part] for split, part in chosen.items()}
 
 
-def _split_names(place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...]) -> dict[str, str]:
-    """Which of the names that are there is each split."""
+def _split_names(
+    place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...], cut_validation: bool
+) -> dict[str, str]:
+    """Which of the names that are there is each split. cut_validation: the validation split may be cut off training's.
+    """
     chosen = {}
     for name in NAMES:
         asked = getattr(data, f"{name}_split")
         default = name == "train" and asked == "train"
         found = next((other for other in ([asked] if asked else _OTHER_NAMES[name]) if other in there), None)
+        is_cut = name == "validation" and cut_validation and "train" in chosen
         if found:
             chosen[name] = found
-        elif name in required or (asked and not default):
+        elif (name in required and not is_cut) or (asked and not default):
             raise UserError(
                 f"there is no split {asked or name!r}.",
                 path=place,
@@ -317,15 +375,21 @@ def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:
     return lambda batch, first: batch.slice(0, max(0, limit - first))
 
 
-def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
+def _cut(
+    train: Split, data: DataConfig, seed: int, fraction: float, before: ValidationCut | None
+) -> tuple[Split, Split]:
     """Training and validation sentences, each in their old order."""
+    if before and before.version > CUT_VERSION:
+        problem = "the validation sentences were chosen by a later version of tf-tokclf."
+        raise UserError(problem, path=train.place, hint="pip install -U tf-tokclf")
     n = len(train)
     if n < 2:
-        raise UserError("one training sentence cannot be cut in two.", hint="Name a validation file.")
-    n_validation = min(max(1, round(n * data.validation_fraction)), n - 1)
+        hint = "Name a validation file with --set data.validation_file=FILE."
+        raise UserError("one training sentence cannot be cut in two.", path=train.place, hint=hint)
+    n_validation = min(max(1, round(n * fraction)), n - 1)
     chosen = np.zeros(n, bool)
     chosen[np.random.default_rng(seed).permutation(n)[:n_validation]] = True
-    what = f"cut {data.validation_fraction} by seed {seed}"
+    what = f"cut {fraction} by seed {seed}"
 
     def part(mask: np.ndarray, name: str) -> Split:
         def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
@@ -334,6 +398,17 @@ def _cut(train: Split, data: DataConfig, seed: int) -> tuple[Split, Split]:
         return replace(derived(train, f"{what}: {name}", change, cache=Cache.of(data)), name=name)
 
     return part(~chosen, "train"), part(chosen, "validation")
+
+
+def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> None:
+    """Raise UserError where the validation sentences are others than those of training."""
+    if before is None or (cut.hash, cut.n_all) == (before.hash, before.n_all):
+        return
+    problem = "the validation sentences of the run cannot be found again: the training data has changed since"
+    if cut.n_all != before.n_all:
+        problem += f", from {before.n_all:,} sentences to {cut.n_all:,}"
+    hint = "Restore it, or name other validation data with --set data.validation_file=FILE."
+    raise UserError(f"{problem}.", path=place, hint=hint)
 
 
 def _checked(found: dict[str, Split], data: DataConfig, task: Task, notes: list[str]) -> Splits:

@@ -177,3 +177,26 @@ def hash_of(*parts: object) -> str:
     """A fingerprint of these parts, for this version of the program."""
     text = "\0".join([__version__, str(_CACHE_FORMAT), *map(str, parts)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def content_hash(split: Split) -> str:
+    """A hash of the words and labels of a split, wherever its file is and however its table is cut into batches.
+
+    A byte stream each for words, their lengths and the lengths of sentences, so that no border goes unseen.
+    """
+    streams = [hashlib.blake2b(digest_size=16) for _ in range(6)]
+    for i, column in enumerate(("words", "labels")):
+        text, word_lengths, lengths = streams[3 * i : 3 * i + 3]
+        for chunk in split.table.column(column).chunks:
+            words = chunk.flatten()
+            lengths.update(
+                pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False).tobytes()
+            )
+            word_lengths.update(pc.binary_length(words).to_numpy(zero_copy_only=False).tobytes())
+            text.update(_bytes_of(words))
+    return hashlib.blake2b(b"".join(stream.digest() for stream in streams), digest_size=16).hexdigest()
+
+
+def _bytes_of(words: pa.StringArray) -> bytes:
+    """All words of an array, one behind the other, in UTF-8."""
+    return "".join(words.to_pylist()).encode()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from tf_tokclf.config.loading import load_config
-from tf_tokclf.config.schema import Config, DataConfig
+from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.model_info import ModelInfo
+from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
+from tf_tokclf.data.schemes import OUTSIDE_LABEL, RULES, split_label
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import ErrorAnalyst, training_of
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.prediction_columns import shortened, types_of
+
+log = logging.getLogger(__name__)
 
 
 def load(reference: str | Path, **options: Any) -> Tagger:
@@ -33,17 +37,18 @@ def evaluate(
     mode: Literal["conlleval", "strict"] = "conlleval",
     predictions: Path | None = None,
     errors: bool = False,
+    task: Task | None = None,
     **options: Any,
 ) -> Evaluation:
     """Score a model on labelled data, word by word.
 
-    reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. predictions:
-    a file to write words, labels and scores to. errors: analyse them as well. options: those of `Tagger.load`.
+    reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. How it is read
+    is as in the run, but for the settings in `data` and the `task`. predictions: a file to write words, labels and
+    scores to. errors: analyse them as well. options: those of `Tagger.load`.
     """
-    if data is None:
-        own_config(reference)  # before the model is loaded
+    check_data(reference, split, data)  # before the model is loaded
     tagger = Tagger.load(reference, **options)
-    splits = labelled_splits(reference, split, data, tagger.info)
+    splits = labelled_splits(reference, split, data, tagger.info, task=task)
     analyst = None
     if errors:
         training = training_of(splits.train, splits.scheme) if splits.train else None
@@ -59,36 +64,101 @@ def evaluate(
     )
 
 
-def labelled_splits(reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo) -> Splits:
-    """The data with the split to score on: `data`, or that of the run that `reference` is.
+def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:
+    """Raise UserError unless it is known what `split` is: by `data`, or as `reference` is a run."""
+    if not _names(data, split):
+        own_config(reference)
 
-    info: the model's, by whose rule texts fall into words unless `data` names one.
+
+def labelled_splits(
+    reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo, *, task: Task | None = None
+) -> Splits:
+    """The data with the split to score on: that of `data`, read as the run's own where `data` does not say otherwise,
+    or that of the run that `reference` is, with the settings in `data`.
+
+    info: the model's, by whose rule texts fall into words unless `data` names one. task: None for the run's or the
+    model's. Raises UserError where the model knows none of the gold labels.
     """
-    config = Config(data=with_word_rule(data, info)) if data else own_config(reference)
-    seed, cut = config.training.seed, split != "test"
-    return load_splits(config.data, task=config.task, seed=seed, required=(split,), cut_validation=cut)
+    data = data or DataConfig()
+    config = run_config(reference)
+    task = task or (config.task if config else None) or (Task(info.task) if info.task else Task.NER)
+    if not _names(data, split):
+        own = with_own_settings(own_config(reference), data)
+        cut = validation_cut(reference)
+        splits = load_splits(
+            own.data,
+            task=task,
+            seed=own.training.seed,
+            required=(split,),
+            cut_validation=split != "test",
+            cut_before=cut,
+        )
+    else:
+        place = str(getattr(data, f"{split}_file") or data.dataset_name)
+        chosen = with_word_rule(settings_for(place, data, config, task=task), info)
+        splits = _in_known_scheme(chosen, data, info, split, task)
+    _check_known(splits, split, info)
+    return splits
+
+
+def _names(data: DataConfig | None, split: str) -> bool:
+    """Whether settings name the file of a split, or a data set."""
+    return data is not None and bool(getattr(data, f"{split}_file", None) or data.dataset_name)
+
+
+def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, split: str, task: Task) -> Splits:
+    """The splits of another file, in the scheme that it was given or that of the run or model, if it is written in that
+    one.
+    """
+
+    def load(scheme: str) -> Splits:
+        data = chosen.model_copy(update={"scheme": scheme})
+        seed, cut = Config().training.seed, split != "test"
+        return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=cut)
+
+    if "scheme" in given.model_fields_set:
+        return load(given.scheme)
+    if chosen.scheme != "auto":
+        splits = load(chosen.scheme)
+        rules = RULES.get(splits.scheme)
+        odd = [x for x in splits.labels.names if rules and split_label(x)[0] not in (*rules.prefixes, OUTSIDE_LABEL)]
+        if not odd:
+            return splits
+        message = "%s: left out of the run's settings, as labels such as %s do not fit: scheme=%s"
+        log.warning(message, splits[split].place, odd[0], chosen.scheme)
+    splits = load("auto")
+    own = info.labels.scheme
+    if splits.detection and splits.scheme is not own and splits.detection.violations.get(own) == 0:
+        return load(own.value)
+    return splits
+
+
+def _check_known(splits: Splits, split: str, info: ModelInfo) -> None:
+    """Raise UserError where a model knows none of the gold labels, so that every word of a span counts as missed."""
+    gold = splits[split].label_counts()
+    known = types_of(info.labels.names)
+    wanted = types_of(gold)
+    if not wanted or wanted & known:
+        return
+    own = shortened(info.labels.names)
+    raise UserError(
+        f"the model knows none of the gold labels: they are {shortened(gold)}, the model's {own}.",
+        path=splits[split].place,
+        hint="Name the column of labels with --label-column-name, or check that it is the file that you mean.",
+    )
 
 
 def own_config(reference: str | Path) -> Config:
     """The configuration of the run that `reference` is. Raises UserError where it is none."""
-    run = run_of(reference)
-    if run is None:
+    config = run_config(reference)
+    if config is None:
         raise UserError(
             f"{reference} is no run, so it does not say what to score on.", hint="Name a file with --file."
         )
-    return load_config(run.config)
+    return config
 
 
 def with_word_rule(data: DataConfig, info: ModelInfo) -> DataConfig:
     """`data` with the model's rule by which texts fall into words, unless it names one itself."""
     given = "word_splitting" in data.model_fields_set
     return data if given else data.model_copy(update={"word_splitting": info.word_splitting})
-
-
-def run_of(reference: str | Path) -> RunDir | None:
-    """The run that `reference` names, by its folder or its model folder; None for models without a run."""
-    for folder in (Path(reference), Path(reference).parent):
-        run = RunDir(folder)
-        if run.config.is_file() and (run.model / "config.json").is_file() and Path(reference) in (folder, run.model):
-            return run
-    return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.errors import UserError
@@ -33,19 +33,24 @@ class Calibration:
 
 
 def calibrate(
-    reference: str | Path, *, split: str = "validation", data: DataConfig | None = None, **options: Any
+    reference: str | Path,
+    *,
+    split: str = "validation",
+    data: DataConfig | None = None,
+    task: Task | None = None,
+    **options: Any,
 ) -> Calibration:
     """Fit the temperature of a model on `split` and store it in its folder (`tf_tokclf.json`).
 
-    reference: a run or a model folder. data: where the split is; by default that of the run. options: those
-    of `Tagger.load`.
+    reference: a run or a model folder. data: where the split is; by default that of the run, which is read as in
+    training but for the settings in `data` and the `task`. options: those of `Tagger.load`.
     """
     folder = local_model_folder(str(reference))
     if not Path(reference).is_dir():
         raise UserError(f"{reference} is no folder of yours to store a temperature in.", hint="Give a run.")
     tagger = Tagger.load(reference, **options)
     info = tagger.info
-    labelled = labelled_splits(reference, split, data, info)[split]
+    labelled = labelled_splits(reference, split, data, info, task=task)[split]
     tagger.info = info.with_temperature(1.0)
     spans = _predicted_spans(tagger.tag(labelled), tagger)
     temperature = fit_temperature(spans)

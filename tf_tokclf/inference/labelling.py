@@ -5,26 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.references import resolve_reference
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.model_folders import local_model_folder
-from tf_tokclf.data.record_streams import RecordStream, open_records
+from tf_tokclf.data.record_streams import RecordStream, format_by_name, is_rereadable, open_records
+from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.predicting import Prediction, Shard, Watcher, identity_of
 from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
 from tf_tokclf.inference.tagger import Tagger
+
+# The settings that matter where records are kept as they are and their labels are not read.
+_SETTINGS = {
+    "text": ("encoding",),
+    "conll": ("encoding", "text_column_name", "separator", "header", "comment_prefix"),
+    "jsonl": ("encoding", "text_column_name", "offset_unit", "offset_end"),
+    "csv": ("encoding", "text_column_name", "sentence_column_name", "separator", "header"),
+    "parquet": ("text_column_name",),
+}
 
 
 @dataclass(frozen=True)
 class Labelling:
     """A model over any input into any output.
 
-    model: as `Tagger.load` takes it, `loading` its other arguments. reading: settings of `DataConfig`. word_splitting:
-    None for the rule that is stored with the model. details: arguments of `Details`. keep_errors: records that cannot
-    be read are written with their problem.
+    model: as `Tagger.load` takes it, `loading` its other arguments. reading: the settings of `DataConfig` that were
+    given; others are as in the model's run. word_splitting: None for the rule that is stored with the model. details:
+    arguments of `Details`; without an offset unit that is the run's. keep_errors: records that cannot be read are
+    written with their problem.
     """
 
     model: str
@@ -61,7 +73,28 @@ class Labelling:
     def open(self, tagger: Tagger, source: str) -> RecordStream:
         """The records of `source`."""
         splitting = self.word_splitting or tagger.info.word_splitting
-        return open_records(source, DataConfig(**self.reading, word_splitting=splitting), keep_errors=self.keep_errors)
+        given = DataConfig(**{**self.reading, "word_splitting": splitting})
+        config = self._run
+        data = self._as_in_the_run(source, given, config) if config else given
+        return open_records(source, data, task=config.task if config else Task.NER, keep_errors=self.keep_errors)
+
+    @cached_property
+    def _run(self) -> Config | None:
+        """The configuration of the model's run, if it has one."""
+        return run_config(self.model)
+
+    def _as_in_the_run(self, source: str, given: DataConfig, config: Config) -> DataConfig:
+        format = given.format if given.format != "auto" else format_by_name(source)
+
+        def fits(data: DataConfig) -> None:
+            # What can be read once only is not looked into.
+            if is_rereadable(source):
+                open_records(source, data, task=config.task).close()
+
+        names = _SETTINGS.get(format, tuple(DataConfig.model_fields))
+        inherited = inherit(given, config, format=format, fits=fits, names=names)
+        inherited.say(source)
+        return inherited.beside(given)
 
     def shards(self, tagger: Tagger, source: str, n_shards: int) -> list[Shard]:
         """The borders of `n_shards` parts of `source`, which is read to its end."""
@@ -83,7 +116,8 @@ class Labelling:
         watchers: tuple[Watcher, ...] = (),
     ) -> Prediction:
         """The prediction of a stream's records into a format as `format_for` gives it."""
-        details = Details(**self.details, model_name=Path(self.model).name)
+        unit = self._run.data.offset_unit if self._run else "codepoint"
+        details = Details(**{"offset_unit": unit, **self.details}, model_name=Path(self.model).name)
         return Prediction(
             tagger,
             stream,
@@ -98,6 +132,7 @@ class Labelling:
         """What was asked for, by name."""
         return {
             **self.reading,
+            "as in the run": own_settings(self._run) if self._run else {},
             **self.details,
             **self.loading,
             "threshold": self.threshold,

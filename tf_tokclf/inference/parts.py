@@ -79,7 +79,7 @@ class PartsFolder:
 
         n_parts: into how many a file is cut; None: as before, or else `default`.
         """
-        files = _files_in(source, labelling.reading["format"], self.path)
+        files = _files_in(source, labelling.reading.get("format", "auto"), self.path)
         if files and n_parts:
             raise UserError("--parts cuts a file, and this is a folder.", path=source, hint="Its files are the parts.")
         identity: dict[str, Any] = {

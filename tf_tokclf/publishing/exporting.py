@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.data.schemes import Scheme
@@ -17,7 +17,7 @@ from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.tokenizers import save_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import whole_folder, write_json
-from tf_tokclf.inference.api import labelled_splits, own_config, with_word_rule
+from tf_tokclf.inference.api import check_data, labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
@@ -36,6 +36,7 @@ def export_model(
     format: str,
     quantize: str | None = None,
     data: DataConfig | None = None,
+    task: Task | None = None,
     split: str = "validation",
     max_sentences: int = 5000,
     force: bool = False,
@@ -43,16 +44,17 @@ def export_model(
 ) -> Agreement:
     """Write the classifier `reference` to the folder `output` as SavedModel, TFLite or ONNX.
 
-    The folder also gets the tokenizer, config.json, labels.json, tf_tokclf.json and agreement.json, and comes
-    into being only if the export agrees with the model on the first `max_sentences` sentences of `split`: of
-    the run that `reference` is, or of `data`. The caller looks at `problems` of what is returned.
+    The folder also gets the tokenizer, config.json, labels.json, tf_tokclf.json and agreement.json. It is written only
+    if the export agrees with the model on the first `max_sentences` sentences of `split` of the run that `reference`
+    is, or of `data.test_file`, which is read as in the run but for the settings in `data` and the `task`. The caller
+    looks at `problems` of what is returned.
     """
     check_free(output, force=force)
-    if data is None:
-        own_config(reference)  # before the model is loaded
+    split = "test" if data is not None and data.test_file else split
+    check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, revision=revision)
-    sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences)
+    sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
     with suppress(_Disagreement), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
         path = write_export(tagger.model, partial, format, quantize)
@@ -92,12 +94,11 @@ def check_free(output: Path, *, force: bool) -> None:
 
 
 def _sentences(
-    reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo, limit: int
+    reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo, limit: int, task: Task | None
 ) -> tuple[Sequence[Sentence], Scheme, str]:
     """What to compare on, the scheme of its labels, and where it is from."""
     if data is not None and data.format == "text":
         found = list(islice(read_sentences(str(data.test_file), with_word_rule(data, info)), limit))
         return found, Scheme.NONE, str(data.test_file)
-    splits = labelled_splits(reference, "test" if data is not None else split, data, info)
-    chosen = splits["test" if data is not None else split]
-    return list(islice(chosen, limit)), splits.scheme, chosen.place
+    splits = labelled_splits(reference, split, data, info, task=task)
+    return list(islice(splits[split], limit)), splits.scheme, splits[split].place

@@ -53,7 +53,8 @@ def take_over(root: RunDir, run: RunDir, config: Config) -> None:
 
 
 def _outcome(run: RunDir) -> tuple[Any, ...]:
-    return run.model, run.history, run.history_table, run.results, run.predictions, run.report
+    own = (run.model, run.history, run.history_table, run.results, run.predictions, run.report)
+    return (run.validation_cut, *own)
 
 
 def _is_finished(run: RunDir, config: Config) -> bool:

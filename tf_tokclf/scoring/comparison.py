@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.json_text import read_json
+from tf_tokclf.data.run_settings import run_config, settings_for
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
@@ -141,6 +142,7 @@ def compare_systems(
     split: str = "test",
     gold: Path | None = None,
     data: DataConfig | None = None,
+    task: Task | None = None,
     predicted_columns: Sequence[str | int] = (),
     mode: Mode = "conlleval",
     n_samples: int = N_SAMPLES,
@@ -151,16 +153,17 @@ def compare_systems(
     names: each a run, a folder of runs, a file of predictions, or NAME=PATH,PATH,... of any of them. Several
     runs are one system's seeds, and so are the runs of `fit --seeds`. split: whose predictions to take from runs. gold:
     for files without any.
-    predicted_columns: of predicted labels, one for all systems or one for each; none where names and order tell.
+    data: how gold and predictions are read; what it does not say is as in the first run, if one of the systems is a
+    run. predicted_columns: of predicted labels, one for all systems or one for each; none where names and order tell.
     """
     if len(names) < 2:
         raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
     if len(predicted_columns) not in (0, 1, len(names)):
         problem = f"{len(predicted_columns)} columns of predictions are named for {len(names)} systems."
         raise UserError(problem, hint="Give --predicted-column-name once, or once for each system.")
-    data = data or DataConfig()
+    reading = _reading(names, gold, data or DataConfig(), task)
     columns = predicted_columns if len(predicted_columns) == len(names) else [*predicted_columns, None][:1] * len(names)
-    named = [_named_sources(name, split, gold, data, column) for name, column in zip(names, columns)]
+    named = [_named_sources(name, split, reading, column) for name, column in zip(names, columns)]
     sources = [source for _, sources in named for source in sources]
     scheme = sources[0].scheme
     for source in sources:
@@ -175,13 +178,29 @@ def compare_systems(
 Named = tuple[str, tuple[PredictionFile, ...]]
 
 
-def _named_sources(text: str, split: str, gold: Path | None, data: DataConfig, column: str | int | None) -> Named:
+def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Task | None) -> Source:
+    """How all sources are read: as was asked for, and the gold file as the first run's data. It has no place yet."""
+    configs = (run_config(place) for name in names for place in _places(name)[1])
+    config = next((config for config in configs if config), None)
+    task = task or (config.task if config else Task.NER)
+    gold_data = settings_for(str(gold), data, config, task=task) if gold and config else None
+    if config and config.data.scheme != "auto" and "scheme" not in data.model_fields_set:
+        data = data.model_copy(update={"scheme": config.data.scheme})
+    return Source(Path(), gold, data, task, gold_data=gold_data)
+
+
+def _places(text: str) -> tuple[str, list[str]]:
+    """The name of a system and the places of its runs."""
     name, equals, paths = text.partition("=")
     if Path(text).exists() or not equals:
         name, paths = Path(text).name or str(Path(text).resolve().name), text
-    places = [paths] if Path(paths).exists() else paths.split(",")
+    return name, [paths] if Path(paths).exists() else paths.split(",")
+
+
+def _named_sources(text: str, split: str, reading: Source, column: str | int | None) -> Named:
+    name, places = _places(text)
     files = [file for place in places for file in _prediction_files(Path(place), split)]
-    return name, tuple(PredictionFile(file, gold, data, predicted_column=column) for file in files)
+    return name, tuple(replace(reading, path=file, predicted_column=column) for file in files)
 
 
 def _prediction_files(place: Path, split: str) -> list[Path]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
 from tf_tokclf.scoring.entities import Mode
@@ -53,16 +53,21 @@ def evaluate_file(
     gold: str | Path | None = None,
     *,
     data: DataConfig | None = None,
+    task: Task | None = None,
     predicted_column: str | int | None = None,
     mode: Mode = "conlleval",
     errors: bool = False,
 ) -> Evaluation:
     """Score a file of predictions. The scheme is found out from all gold labels, unless `data` names it.
 
-    path, gold, data, predicted_column: as for `PredictionFile`. errors: analyse them as well.
+    path, gold, data, task, predicted_column: as for `PredictionFile`. errors: analyse them as well.
     """
     file = PredictionFile(
-        Path(path), Path(gold) if gold else None, data or DataConfig(), predicted_column=predicted_column
+        Path(path),
+        Path(gold) if gold else None,
+        data or DataConfig(),
+        task or Task.NER,
+        predicted_column=predicted_column,
     )
     scheme = file.scheme
     file.survey.check()

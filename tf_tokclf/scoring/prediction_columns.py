@@ -182,7 +182,7 @@ def _predicted(columns: Sequence[LabelColumn], path: Path, gold_labels: Labels |
 
 
 def _besides(gold: LabelColumn, columns: Sequence[LabelColumn]) -> list[LabelColumn]:
-    """The columns that may be predictions where gold is known: of its kind, but no copy of it and none of its layers."""
+    """The columns that may be predictions where gold is known: of its kind, but no copy and no layer of it."""
     alike = [column for column in columns if column.is_like(gold)] or list(columns)
     left = [column for column in alike if not _is_same(column, gold)] or alike[-1:]
     if len(left) < 2:

@@ -155,6 +155,8 @@ def start_or_resume(
         checkpoint = resume_folder(plan, identity, resume_from)
     if checkpoint is None:
         save_config(plan.config, plan.run.config)
+        if plan.splits.cut:
+            write_json(plan.run.validation_cut, plan.splits.cut.to_json())
     return checkpoint
 
 

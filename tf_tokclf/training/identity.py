@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.settings import setting_values
 from tf_tokclf.data.splits import Split
+from tf_tokclf.data.store import content_hash
 
 # Settings that change nothing about the weights; the files' content is compared, not their places.
 FREE = {
@@ -86,24 +84,6 @@ def settings_of(config: Config) -> dict[str, Any]:
     }
 
 
-def content_hash(split: Split) -> str:
-    """A hash of the words and labels of a split, wherever its file is and however its table is cut into batches.
-
-    A byte stream each for words, their lengths and the lengths of sentences, so that no border goes unseen.
-    """
-    streams = [hashlib.blake2b(digest_size=16) for _ in range(6)]
-    for i, column in enumerate(("words", "labels")):
-        text, word_lengths, lengths = streams[3 * i : 3 * i + 3]
-        for chunk in split.table.column(column).chunks:
-            words = chunk.flatten()
-            lengths.update(
-                pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False).tobytes()
-            )
-            word_lengths.update(pc.binary_length(words).to_numpy(zero_copy_only=False).tobytes())
-            text.update(_bytes_of(words))
-    return hashlib.blake2b(b"".join(stream.digest() for stream in streams), digest_size=16).hexdigest()
-
-
 def encoder_hash(folder: Path) -> str:
     """A hash of an encoder's configuration and tokenizer, without its weights: those are in the checkpoint."""
     digest = hashlib.blake2b(digest_size=16)
@@ -112,8 +92,3 @@ def encoder_hash(folder: Path) -> str:
         if path.is_file():
             digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def _bytes_of(words: pa.StringArray) -> bytes:
-    """All words of an array, one behind the other, in UTF-8."""
-    return "".join(words.to_pylist()).encode()

@@ -1,0 +1,215 @@
+"""How a run read its data, for later commands that score, compare or label with its model.
+
+What a command is told wins. Everything else is as in training, where it fits the file: a column of a CSV header says
+nothing about columns of text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tf_tokclf.config.loading import load_config, yaml_line
+from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.config.schema import Config, DataConfig, Task
+from tf_tokclf.config.settings import plain
+from tf_tokclf.data.json_text import read_json
+from tf_tokclf.data.readers.detection import detect_format, is_folder_of_files, open_reader
+from tf_tokclf.data.readers.reading import STDIN, located
+from tf_tokclf.data.splits import ValidationCut
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
+
+log = logging.getLogger(__name__)
+
+# Settings that are about a run's own data and no other.
+_OWN = {
+    *("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name", "dataset_revision"),
+    *("train_split", "validation_split", "test_split", "validation_fraction", "max_train_samples", "max_eval_samples"),
+}
+# What a column or layer is called depends on the file.
+_COLUMNS = ("sentence_column_name", "text_column_name", "label_column_name", "layer")
+# What means something in files of one format only, besides numbers of columns.
+_OF_A_FORMAT = ("format", "separator", "comment_prefix", "header", "offset_end", "layer")
+# Whose encoding is a choice.
+_TEXT_FORMATS = {"conll", "conllu", "csv", "parallel", "brat", "text"}
+_JSON_FORMATS = ("spacy", "prodigy", "doccano", "label-studio", "dataturks")
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Settings of a run for another file. left_out: those that do not fit it."""
+
+    values: Mapping[str, Any]
+    left_out: Mapping[str, Any]
+
+    def beside(self, given: DataConfig) -> DataConfig:
+        """All settings: those that a command was given, then these."""
+        return _checked(dict(self.values) | given.model_dump(exclude_unset=True))
+
+    def say(self, place: str) -> None:
+        """Log what was taken from the run, and warn of what was not."""
+        if self.values:
+            log.info("%s: as in the run: %s", place, _listed(self.values))
+        if self.left_out:
+            log.warning("%s: left out of the run's settings, as they do not fit: %s", place, _listed(self.left_out))
+
+
+def run_of(reference: str | Path) -> RunDir | None:
+    """The run that `reference` names, by its folder or its model folder; None for models without a run."""
+    for folder in (Path(reference), Path(reference).parent):
+        run = RunDir(folder)
+        if run.config.is_file() and (run.model / "config.json").is_file() and Path(reference) in (folder, run.model):
+            return run
+    return None
+
+
+def run_config(reference: str | Path) -> Config | None:
+    """The configuration of the run that `reference` names; None for models without a run."""
+    run = run_of(reference)
+    return load_config(run.config) if run else None
+
+
+def validation_cut(reference: str | Path) -> ValidationCut | None:
+    """How the run chose its validation sentences; None where they are a split of their own, or nobody wrote it down."""
+    run = run_of(reference)
+    if run is None or not run.validation_cut.is_file():
+        return None
+    hint = "Restore the file, or name validation data with --set data.validation_file=FILE."
+    values = read_json(run.validation_cut, hint=hint)
+    try:
+        return ValidationCut.from_json(values)
+    except ValueError as error:
+        raise UserError(f"cannot be read: {error}.", path=run.validation_cut, hint=hint) from error
+
+
+def with_own_settings(config: Config, data: DataConfig) -> Config:
+    """A run's configuration with the settings that a command was given.
+
+    Raises UserError where they do not go together.
+    """
+    values = config.data.model_dump(exclude_unset=True) | data.model_dump(exclude_unset=True)
+    return config.model_copy(update={"data": _checked(values)})
+
+
+def settings_for(path: str, given: DataConfig, config: Config | None, *, task: Task) -> DataConfig:
+    """The settings by which another labelled file is read: those that a command was given, then those of the run.
+
+    given: only what was set counts. config: of the run; None for models without one.
+    """
+    if config is None:
+        return given
+
+    def fits(data: DataConfig) -> None:
+        # Standard input can be read once only.
+        if path != str(STDIN):
+            open_reader(located(path, data), data, task)
+
+    format = given.format if given.format != "auto" else _format_of(path)
+    inherited = inherit(given, config, format=format, fits=fits)
+    inherited.say(path)
+    return inherited.beside(given)
+
+
+def inherit(
+    given: DataConfig,
+    config: Config,
+    *,
+    format: str | None,
+    fits: Callable[[DataConfig], None],
+    names: Collection[str] = tuple(DataConfig.model_fields),
+) -> Inherited:
+    """What is taken from a run's settings for another file.
+
+    format: of the file; None where it cannot be told. fits: raises UserError where the file has no such column. names:
+    of the settings that matter.
+    """
+    asked = given.model_dump(exclude_unset=True)
+    found = {name: value for name, value in own_settings(config).items() if name in names and name not in asked}
+    # Both say which labels are meant.
+    for name, other in (("label_column_name", "layer"), ("layer", "label_column_name")):
+        if name in asked:
+            found.pop(other, None)
+    before = _own_format(config)
+    left_out = {}
+    if None not in (before, format) and _family(str(before)) != _family(str(format)):
+        for name in (*_OF_A_FORMAT, *_COLUMNS):
+            if name in found and (name in _OF_A_FORMAT or isinstance(found[name], int)):
+                left_out[name] = found.pop(name)
+        if "encoding" in found and not {_family(str(before)), _family(str(format))} <= _TEXT_FORMATS:
+            left_out["encoding"] = found.pop("encoding")
+    for name in _unfit(found, asked, fits):
+        left_out[name] = found.pop(name)
+    return Inherited(found, left_out)
+
+
+def own_settings(config: Config) -> dict[str, Any]:
+    """The settings of a run that are about how data is read, and not about its own data; those that were set."""
+    values = config.data.model_dump(mode="json", exclude_unset=True)
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in _OWN and value != DataConfig.model_fields[name].default
+    }
+
+
+def _unfit(found: Mapping[str, Any], asked: Mapping[str, Any], fits: Callable[[DataConfig], None]) -> tuple[str, ...]:
+    """The columns that a file does not have, as few of them as possible; none where something else is wrong."""
+
+    def is_fit(*without: str) -> bool:
+        try:
+            fits(_checked({name: value for name, value in found.items() if name not in without} | dict(asked)))
+        except UserError:
+            return False
+        return True
+
+    named = tuple(name for name in _COLUMNS if name in found)
+    if not named or is_fit():
+        return ()
+    alone = next(((name,) for name in named if is_fit(name)), None)
+    return alone or (named if is_fit(*named) else ())
+
+
+def _own_format(config: Config) -> str | None:
+    """The format of a run's own files; None where it cannot be told any more."""
+    data = config.data
+    if data.format != "auto":
+        return data.format
+    if data.dataset_name and not resolve_reference(data.dataset_name).exists():
+        return "hf"
+    own = data.train_file or data.validation_file or data.test_file or data.dataset_name
+    return _format_of(own) if own else None
+
+
+def _format_of(path: str) -> str | None:
+    """The format of a file by its name and content; None where it is not there, and its name tells nothing."""
+    if path == str(STDIN):
+        return None
+    try:
+        place = resolve_reference(path)
+        if is_folder_of_files(place, "auto"):
+            place = next((file for file in sorted(place.iterdir()) if file.is_file()), place)
+        return detect_format(place)
+    except UserError:
+        return None
+
+
+def _family(format: str) -> str:
+    return "jsonl" if format in _JSON_FORMATS else {"hf": "parquet"}.get(format, format)
+
+
+def _checked(values: Mapping[str, Any]) -> DataConfig:
+    try:
+        return DataConfig(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"{problem}.", hint="Leave one of the settings out.") from None
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={yaml_line(plain(value))}" for name, value in values.items())
