@@ -47,6 +47,12 @@ _SETTINGS = {
     "--max-sentences", type=click.IntRange(min=1), default=5000, show_default=True, help="To compare on, at most."
 )
 @click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub.")
+@click.option(
+    "--per-device-eval-batch-size",
+    "batch_size",
+    type=click.IntRange(min=1),
+    help="Windows per forward pass of the model in the comparison.  [default: few on CPUs, 32 on GPUs]",
+)
 @click.option("--force", is_flag=True, help="Replace the folder.")
 @logging_options
 @click.pass_context
@@ -64,6 +70,7 @@ def export_command(
     assignments: tuple[str, ...],
     max_sentences: int,
     revision: str | None,
+    batch_size: int | None,
     force: bool,
 ) -> None:
     """Write MODEL, a run, a model folder, a Hub id or package:NAME/PATH, for another runtime.
@@ -94,6 +101,7 @@ def export_command(
         max_sentences=max_sentences,
         force=force,
         revision=revision,
+        batch_size=batch_size,
     )
     stdout_console().print(key_value_table(agreement.rows()))
     if agreement.problems:

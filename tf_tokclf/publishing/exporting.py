@@ -41,6 +41,7 @@ def export_model(
     max_sentences: int = 5000,
     force: bool = False,
     revision: str | None = None,
+    batch_size: int | None = None,
 ) -> Agreement:
     """Write the classifier `reference` to the folder `output` as SavedModel, TFLite or ONNX.
 
@@ -53,7 +54,7 @@ def export_model(
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
-    tagger = Tagger.load(reference, revision=revision)
+    tagger = Tagger.load(reference, revision=revision, batch_size=batch_size)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
     with suppress(_Disagreement), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")

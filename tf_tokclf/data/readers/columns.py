@@ -293,7 +293,7 @@ class _Reading:
         shown = " | ".join(fields)[:80]
         hint = (
             "Mend the line, or name the separator, or, if it is a comment, what comments begin with:"
-            " --set data.comment_prefix='#' (convert, predict: --comment-prefix)."
+            " --set data.comment_prefix='#'."
         )
         columns = "column" if width == 1 else "columns"
         return UserError(
@@ -382,7 +382,7 @@ class _Sample:
         blocks = [block for block in blocks if block]
         rows = [row for block in blocks for row in block if len(row) == width]
         if not rows:
-            hint = "Name the separator, or pass --no-header when that line is none."
+            hint = "Name the separator, or say that this line names no columns: --set data.header=false."
             problem = f"no line has the {width} columns of the first one, {first[:60]!r}."
             raise UserError(problem, path=path, line=header_line or 1, hint=hint)
         return cls(header, header_line, blocks, rows)

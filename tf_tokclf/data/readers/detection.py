@@ -107,7 +107,7 @@ def _files_in(folder: Path) -> list[Path]:
     if len(suffixes) > 1:
         raise UserError(f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them.")
     if len({split_in_name(p.stem) for p in named} - {None}) > 1:
-        hint = "Give the folder as the data set's name (--dataset-name), or name the files one by one."
+        hint = "Name one of its files, or take all of them as a data set (fit, inspect: --dataset-name)."
         raise UserError(f"holds several splits: {', '.join(p.name for p in named)}.", path=folder, hint=hint)
     return named
 

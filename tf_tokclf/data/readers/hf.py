@@ -130,7 +130,7 @@ def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
             known = ", ".join(sorted(files)) or "none"
             raise UserError(
                 f"data set {name!r} has no configuration {chosen!r} among the Hub's Parquet copies.",
-                hint=f"Known: {known}. Choose one with --dataset-config-name.",
+                hint=f"Known: {known}. Choose one with --set data.dataset_config_name=NAME.",
             )
         root = f"hf://datasets/{name}@{CONVERTED}"
         parts = {split: [f"{root}/{path}" for path in paths] for split, paths in files[chosen].items()}
