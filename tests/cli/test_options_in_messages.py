@@ -17,7 +17,7 @@ from tf_tokclf.cli.main import COMMANDS, cli
 PACKAGE = Path(tf_tokclf.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 DECLARED = re.compile(r"-{1,2}[\w/-]+")
-# A message may say of which commands an option is: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
+# A message may say whose options it names: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
 OF_COMMANDS = re.compile(r"\((?P<names>[a-z, ]+): (?P<text>--[^)]*)\)")
 OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z]+)(?P<text>.*)", re.DOTALL)
 # Options of other programs.

@@ -109,8 +109,8 @@ def test_validation_data_can_be_named(run: RunDir, conll_files: dict[str, str]):
     (run.root.parent / "train.conll").write_text("ada\tB-PER\n\nx\tO\n")
     other = scored(run, "validation", "--set", f"data.validation_file={conll_files['validation_file']}")
     assert len(other) == 11
-    command("evaluate", run.root, "--calibrate", "--set", f"data.validation_file={conll_files['validation_file']}",
-            "--file", conll_files["test_file"])
+    named = f"data.validation_file={conll_files['validation_file']}"
+    command("evaluate", run.root, "--calibrate", "--set", named, "--file", conll_files["test_file"])
 
 
 def test_a_record_of_a_later_version_or_a_broken_one_is_told(run: RunDir):
@@ -138,8 +138,8 @@ def test_data_sets_of_a_folder_are_cut_in_the_same_way(trained: RunDir, tmp_path
     (tmp_path / "data").mkdir()
     shutil.copy(trained.root.parent / "train.conll", tmp_path / "data" / "train.conll")
     command(
-        *("fit", "--dataset-name", tmp_path / "data", "--model-name-or-path", tiny_bert, "--output-dir", tmp_path / "run"),
-        *("--num-train-epochs", 1, "--report-to", "none"),
+        *("fit", "--dataset-name", tmp_path / "data", "--model-name-or-path", tiny_bert),
+        *("--output-dir", tmp_path / "run", "--num-train-epochs", 1, "--report-to", "none"),
     )
     run = RunDir(tmp_path / "run")
     assert scored(run, "validation") == words_and_gold(run.predictions_for("validation"))

@@ -190,6 +190,8 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if predictions and given and parameter.name not in _WITH_PREDICTIONS:
             raise click.UsageError(f"{parameter.opts[0]} needs a MODEL, not --predictions.")
+    if context.params["predicted_column_name"] is not None and not predictions:
+        raise click.UsageError("--predicted-column-name is a column of --predictions.")
     if context.params["split"] and context.params["file"]:
         raise click.UsageError("--split is a part of the run's own data: leave it out where --file is given.")
     if gold and not predictions:

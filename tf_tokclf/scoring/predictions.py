@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import char_spans
@@ -32,6 +32,7 @@ from tf_tokclf.data.schemes import (
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.word_splitting import word_offsets
 from tf_tokclf.errors import UserError
+from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.prediction_columns import Asked, shortened, types_of
 from tf_tokclf.scoring.prediction_lines import Prediction, is_own_lines, read_own_lines, write_predictions
 from tf_tokclf.scoring.prediction_tables import (
@@ -48,7 +49,7 @@ from tf_tokclf.scoring.prediction_texts import (
     find_pipeline_output,
     find_tags,
 )
-from tf_tokclf.scoring.scores import Mode, Scorer, Scores
+from tf_tokclf.scoring.scores import Scorer, Scores
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,9 @@ _NAME_LABELS = "Name its column of labels with --label-column-name."
 
 # What a file may hold of a sentence: labels of words, or something that becomes labels on the words of the gold file.
 Found = Prediction | PredictedText | PredictedLabels | PredictedPieces
+
+
+Opened = TypeVar("Opened")
 
 
 class PredictionReader(Protocol):
@@ -108,7 +112,10 @@ class PredictionFile:
         """The predictions with their gold labels, read anew each time."""
         problems = Problems(skip=self.data.on_error == "skip")
         found = self._found(problems)
-        yield from self._beside_gold(found, problems.counts) if self.gold is not None else map(_with_words, found)
+        if self.gold is not None:
+            yield from self._beside_gold(found, problems.counts)
+        else:
+            yield from (one for one in found if isinstance(one, Prediction))
         if self.path not in self._said:
             self._said.append(self.path)
             _say(self.path, problems)
@@ -175,11 +182,11 @@ class PredictionFile:
     def _open(self, path: Path, asked: Asked) -> PredictionReader | None:
         if is_own_lines(path, self.data) and asked.predicted in (None, "predicted") and self.data.format == "auto":
             return None
-        data = self.data
-        if self.gold is not None:
-            data = data.model_copy(update={"label_column_name": None, "layer": None})
-        format = data.format if data.format != "auto" else detect_format(path, data.encoding)
-        reader = _open_as(format, path, data, self.task, asked)
+        if self.gold is None:
+            reader = _open_as(path, self.data, self.task, asked)
+        else:
+            data = self.data.model_copy(update={"label_column_name": None, "layer": None})
+            reader = _with_or_without_words(lambda data: _open_as(path, data, self.task, asked), data)
         logger.info("%s: %s", path, reader)
         if not reader.has_gold and self.gold is None:
             hint = "Name a file of gold labels with --gold."
@@ -192,8 +199,9 @@ class PredictionFile:
 
     @cached_property
     def _gold_reader(self) -> Reader:
-        assert self.gold is not None
-        reader = open_reader(self.gold, self.gold_data or self.data, self.task)
+        gold = self.gold
+        assert gold is not None
+        reader = _with_or_without_words(lambda data: open_reader(gold, data, self.task), self.gold_data or self.data)
         logger.info("%s: %s: %s", self.gold, reader.options.format, "; ".join(reader.notes))
         return reader
 
@@ -304,7 +312,19 @@ def gold_of(prediction: Prediction) -> Sequence[str]:
     return prediction.gold
 
 
-def _open_as(format: str, path: Path, data: DataConfig, task: Task, asked: Asked) -> PredictionReader:
+def _with_or_without_words(open_: Callable[[DataConfig], Opened], data: DataConfig) -> Opened:
+    """A file, opened with the column of words that was named if it has that column: the other file may have it."""
+    try:
+        return open_(data)
+    except UserError:
+        if data.text_column_name is None:
+            raise
+    return open_(data.model_copy(update={"text_column_name": None}))
+
+
+def _open_as(path: Path, data: DataConfig, task: Task, asked: Asked) -> PredictionReader:
+    """A file of predictions, in its format."""
+    format = data.format if data.format != "auto" else detect_format(path, data.encoding)
     if format == "jsonl" and (output := find_pipeline_output(path, data)):
         return output
     if format in TABLE_FORMATS:
@@ -346,13 +366,6 @@ def is_folder_of_predictions(path: Path) -> bool:
     """Whether a folder holds predictions as `predict --workers` writes them, or is a saved data set."""
     files = [file for file in path.iterdir() if file.is_file()]
     return detect_format(path) == "hf" or any(file.name == "_job.json" or _PART.search(file.name) for file in files)
-
-
-def _with_words(found: Found) -> Prediction:
-    if not isinstance(found, Prediction):
-        problem, hint = "holds predicted labels only.", "Name a file of gold labels with --gold."
-        raise found.origin.error(problem, hint)
-    return found
 
 
 def _pairs(
