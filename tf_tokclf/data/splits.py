@@ -194,7 +194,7 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
 def _label_counts(reader: Reader, data: DataConfig, task: Task) -> Counter[str]:
     """How often each label occurs in a source, from a first pass over it; empty where no label would be rewritten."""
     counts: Counter[str] = Counter()
-    if _keeps_spelling(data, task):
+    if keeps_spelling(data, task):
         return counts
     for sentence in reader.sentences(Problems(skip=True)):
         if sentence.labels is None:
@@ -203,7 +203,8 @@ def _label_counts(reader: Reader, data: DataConfig, task: Task) -> Counter[str]:
     return counts
 
 
-def _keeps_spelling(data: DataConfig, task: Task) -> bool:
+def keeps_spelling(data: DataConfig, task: Task) -> bool:
+    """Whether labels stay as they are spelt: by the options, or since they spell no spans."""
     return data.label_spelling == "keep" or given_scheme(data) is Scheme.NONE or task is Task.POS
 
 
@@ -211,7 +212,7 @@ def _in_standard_spelling(
     found: Mapping[str, Split], data: DataConfig, task: Task
 ) -> tuple[dict[str, Split], list[str]]:
     """The splits with the labels of all of them in the standard spelling, and what was rewritten."""
-    if _keeps_spelling(data, task):
+    if keeps_spelling(data, task):
         return dict(found), []
     counts: Counter[str] = Counter()
     for split in found.values():

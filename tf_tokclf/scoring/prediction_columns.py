@@ -8,6 +8,7 @@ than one column could be either, nothing is guessed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tf_tokclf.data.readers.guessing import holds_confidences, looks_like_tags
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, split_label
+from tf_tokclf.data.spellings import standard_labels
 from tf_tokclf.errors import UserError
 
 Labels = Callable[[], Iterator[Sequence[str]]]
@@ -64,8 +66,9 @@ class LabelColumn:
 
     @cached_property
     def types(self) -> frozenset[str]:
-        """What its labels say besides being outside: types of spans, or the labels themselves."""
-        return types_of(self.values)
+        """What its labels say besides being outside: types of spans in any spelling, or the labels themselves."""
+        standard = standard_labels(Counter(self.values))
+        return types_of(standard.get(value, value) for value in self.values)
 
     @property
     def is_predicted(self) -> bool:

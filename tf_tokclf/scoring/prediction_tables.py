@@ -7,7 +7,6 @@ be written in different ways: `predict` adds lists of words and labels to record
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.char_spans import CharSpan, in_unit
+from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record
 from tf_tokclf.data.readers.csv_rows import csv_rows, open_csv
 from tf_tokclf.data.readers.detection import open_reader
-from tf_tokclf.data.readers.dialects import DIALECTS, char_spans_in, normalised
+from tf_tokclf.data.readers.dialects import PLAIN, is_spans
 from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, looks_like_tags
+from tf_tokclf.data.readers.json_formats import JSON_FORMATS
 from tf_tokclf.data.readers.jsonl import json_records
+from tf_tokclf.data.readers.lists import parse_list
 from tf_tokclf.data.readers.reading import Problems
-from tf_tokclf.data.readers.records import Layout, Record, Shape, choose_layout, parse_list, read_records, sentence_from
+from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records, sentence_from
 from tf_tokclf.data.readers.tables import TableReader, class_labels_in
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -32,11 +34,10 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, choose_roles, may_hold_labels
 from tf_tokclf.scoring.prediction_lines import Prediction
 
-TABLE_FORMATS = ("jsonl", "spacy", "prodigy", "doccano", "label-studio", "dataturks", "csv", "parquet", "hf")
+TABLE_FORMATS = ("jsonl", *JSON_FORMATS, "csv", "parquet", "hf")
 
 _SAMPLED_RECORDS = 2000
 _TEXT_NAMES = ("text", "content", "sentence", "utterance", "input", "data")
-_SPAN_NAMES = {name for dialect in DIALECTS.values() for name in dialect.spans}
 # What Label Studio calls the lists of annotations and of predictions in a task.
 _LABEL_STUDIO = ("annotations", "completions", "predictions")
 _OFFSET_UNITS = ("codepoint", "utf16", "byte")
@@ -48,24 +49,43 @@ Rows = Callable[[Problems], Iterator[tuple[Origin, Record]]]
 
 @dataclass(frozen=True)
 class PredictedText:
-    """A text with predicted spans, which become labels once it is known what the words are.
+    """A text, or words, with predicted spans, which become labels once it is known what the words are.
 
-    text: None where the file holds spans alone, which are then of gold's text.
+    found: without text or words where the file holds spans alone, which are then of gold's text. reading: how spans
+    are counted and what happens to those that do not fit the words.
     """
 
-    text: str | None
-    spans: tuple[CharSpan, ...]
+    found: Annotated
     reading: TextReading
     origin: Origin
 
-    def labels_of(self, sentence: Sentence, counts: Counter[str]) -> tuple[str, ...]:
-        """The labels of a sentence's words. Raises UserError where the sentence is of another text."""
-        text, offsets = places_in(self.text, sentence, self.origin)
-        return self.reading.sentence(text, self.spans, self.origin, counts, offsets=offsets).labels or ()
+    @property
+    def is_empty(self) -> bool | None:
+        """Whether there are no words; None where only gold's text can tell."""
+        if self.found.words is not None:
+            return not self.found.words
+        return None if self.found.text is None else not self.found.text.strip()
 
-    def sentence(self, counts: Counter[str]) -> Sentence:
-        """The text with words by the rule of the options."""
-        return self.reading.sentence(self.text or "", self.spans, self.origin, counts)
+    def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...] | None:
+        """The labels of a sentence's words; None where the annotators left the record out.
+
+        Raises UserError where the sentence is of another text.
+        """
+        found = self.found
+        if found.words is None:
+            text, offsets = places_in(found.text, sentence, self.origin)
+            unit, extra = self.reading.rules.unit, int(self.reading.rules.inclusive_end)
+            tokens = [CharSpan(in_unit(s, text, unit), in_unit(e, text, unit) - extra, "") for s, e in offsets]
+            found = replace(found, text=text, tokens=tuple(tokens))
+        labelled = self.reading.sentence(found, self.origin, problems)
+        if labelled is not None and len(labelled) != len(sentence):
+            problem = f"{len(labelled)} words, but {len(sentence)} in {sentence.origin or 'the gold file'}."
+            raise self.origin.error(problem, "Score predictions of the very same words.")
+        return labelled.labels if labelled else None
+
+    def sentence(self, problems: Problems) -> Sentence | None:
+        """The text with words of its own, or by the rule of the options."""
+        return self.reading.sentence(self.found, self.origin, problems)
 
 
 def places_in(text: str | None, sentence: Sentence, origin: Origin) -> tuple[str, Sequence[tuple[int, int]]]:
@@ -161,28 +181,20 @@ class LabelField(Field):
 
 
 class SpanField(Field):
-    """Spans of a text in each record."""
+    """Spans in each record, of a text or of words. fields: those of the text and the spans in records of `format`."""
 
-    def __init__(self, table: Table, name: str, text: str) -> None:
+    def __init__(self, table: Table, name: str, format: JsonFormat, fields: Fields) -> None:
         super().__init__(table, name)
-        self.text = text
-        self.reading = TextReading.of(table.data, inclusive_end=name in DIALECTS["dataturks"].spans)
+        self.format = format
+        self.fields = fields
+        self.reading = TextReading.of(table.data, inclusive_end=format.inclusive_end)
 
-    def read(self, record: Record, origin: Origin) -> PredictedText | None:
+    def read(self, record: Record, origin: Origin, problems: Problems) -> PredictedText | None:
         """The text and spans of a record; None where annotators turned it down."""
         if self.name in _LABEL_STUDIO and isinstance(record.get("data"), Mapping):
-            task = {"data": record["data"], "annotations": record.get(self.name) or []}
-            found = normalised(task, "label-studio", origin)
-            text, value = (found["text"], found["label"]) if found else (None, None)
-        else:
-            text, value = record.get(self.text), record.get(self.name)
-        if record.get("answer", "accept") != "accept":
-            return None
-        if not isinstance(text, str):
-            raise origin.error(f"there is no text in {self.text!r}.", f"It has {', '.join(map(str, record))}.")
-        if isinstance(value, str):
-            value = parse_list(value, self.name, origin)
-        return PredictedText(text, tuple(char_spans_in(value, origin)), self._reading_of(record), origin)
+            record = {"data": record["data"], "meta": record.get("meta"), "annotations": record.get(self.name) or []}
+        found = next(self.format.read(record, self.fields, origin, problems.counts), None)
+        return None if found is None else PredictedText(found, self._reading_of(record), origin)
 
     def _reading_of(self, record: Record) -> TextReading:
         """How offsets count: as the record says, else as the options do."""
@@ -193,23 +205,25 @@ class SpanField(Field):
         return replace(self.reading, rules=replace(self.reading.rules, unit=unit))
 
     def labels(self) -> Iterator[Sequence[str]]:
-        for origin, record in self.table.rows(Problems(skip=True)):
+        problems = Problems(skip=True)
+        for origin, record in self.table.rows(problems):
             try:
-                found = self.read(record, origin)
+                found = self.read(record, origin, problems)
                 if found is None:
                     continue
                 # Which words a span cuts is looked at when it is known what the words are.
                 reading = replace(found.reading, rules=replace(found.reading.rules, policy="expand"))
-                sentence = replace(found, reading=reading).sentence(Counter())
+                sentence = replace(found, reading=reading).sentence(problems)
             except UserError:
                 continue
-            yield sentence.labels or ()
+            if sentence is not None:
+                yield sentence.labels or ()
 
 
 def open_predicted_table(path: Path, data: DataConfig, task: Task, format: str) -> Table:
     """A file of records, with nothing said yet about what their fields hold."""
     # Columns are chosen later, for gold and predictions apart.
-    plain = data.model_copy(update={"text_column_name": 0, "label_column_name": None, "sentence_column_name": None})
+    plain = data.model_copy(update={"text_column_name": 0, "label_column_name": "", "sentence_column_name": None})
     if format == "csv":
         reader = open_csv(path, plain.model_copy(update={"layer": None}), task)
         options, names, separator = reader.options, reader.names, reader.separator
@@ -289,28 +303,31 @@ class PredictedTable:
     def _by_record(self, problems: Problems) -> Iterator[Prediction | PredictedText]:
         for origin, record in self.table.rows(problems):
             if record.get("error") and record.get(self.predicted.name) in (None, "", []):
-                problems.counts["records left out, which predict could not read"] += 1
+                problems.counts.note("records left out: predict could not read them", origin)
+                yield Prediction((), ())
                 continue
             try:
-                found = self._read(record, origin, problems.counts)
+                found = self._read(record, origin, problems)
             except UserError as error:
                 problems.report(error)
                 continue
             if found is not None:
                 yield found
 
-    def _read(self, record: Record, origin: Origin, counts: Counter[str]) -> Prediction | PredictedText | None:
-        predicted = _value_of(self.predicted, record, origin, counts)
-        gold = _value_of(self.gold, record, origin, counts) if self.gold else None
+    def _read(self, record: Record, origin: Origin, problems: Problems) -> Prediction | PredictedText | None:
+        predicted = _value_of(self.predicted, record, origin, problems)
+        gold = _value_of(self.gold, record, origin, problems) if self.gold else None
         if predicted is None or self.gold is None:
             return prediction_of(predicted) if isinstance(predicted, Sentence) else predicted
-        if gold is None:
-            return None
+        if isinstance(predicted, Sentence) and isinstance(gold, PredictedText):
+            labels = gold.labels_of(predicted, problems)
+            return None if labels is None else prediction_of(predicted, labels)
         if isinstance(predicted, PredictedText):
-            labelled = gold if isinstance(gold, Sentence) else gold.sentence(counts)
-            return Prediction(labelled.words, predicted.labels_of(labelled, counts), labelled.labels, origin=origin)
-        if isinstance(gold, PredictedText):
-            return prediction_of(predicted, gold.labels_of(predicted, counts))
+            gold = gold.sentence(problems) if isinstance(gold, PredictedText) else gold
+            labels = predicted.labels_of(gold, problems) if gold else None
+            return Prediction(gold.words, labels, gold.labels, origin=origin) if gold and labels is not None else None
+        if not isinstance(gold, Sentence):
+            return None
         if len(gold.words) != len(predicted.words):
             problem = f"{len(predicted.words)} words with predicted labels, but {len(gold.words)} with gold labels."
             raise origin.error(problem, "Both need a label for each of the same words.")
@@ -336,11 +353,11 @@ def _number(sentence: Sentence) -> int:
     return sentence.origin.number if sentence.origin else 0
 
 
-def _value_of(field: Field, record: Record, origin: Origin, counts: Counter[str]) -> Sentence | PredictedText | None:
+def _value_of(field: Field, record: Record, origin: Origin, problems: Problems) -> Sentence | PredictedText | None:
     if isinstance(field, SpanField):
-        return field.read(record, origin)
+        return field.read(record, origin, problems)
     assert isinstance(field, LabelField)
-    return sentence_from(record, field.layout, origin, counts)
+    return sentence_from(record, field.layout, origin, problems)
 
 
 def _label_fields(table: Table) -> list[Field]:
@@ -352,16 +369,43 @@ def _label_fields(table: Table) -> list[Field]:
         labels = [name for name in others if name != layout.sentence and _holds_one_label(table, name)]
         return [LabelField(table, name, word, layout) for name in labels]
     words = [name for name in table.names if name.startswith("predicted_words")] + [word] * (word is not None)
+    reading = TextReading.of(table.data.model_copy(update={"layer": None}))
     if not words and all(_holds_one_label(table, name) for name in others):
-        return [LabelField(table, name, None, Layout(Shape.WORD, "", None)) for name in others]
+        return [LabelField(table, name, None, Layout(Shape.WORD, "", None, reading)) for name in others]
+    formats = _span_fields(table)
     fields: list[Field] = []
     for name in others:
         fitting = next((one for one in words if _holds_labels(table, name, one)), None)
         if fitting or (not words and _holds_labels(table, name, None)):
-            fields.append(LabelField(table, name, fitting, Layout(Shape.SENTENCE, "", None)))
-        elif text := _text_of_spans(table, name):
-            fields.append(SpanField(table, name, text))
+            fields.append(LabelField(table, name, fitting, Layout(Shape.SENTENCE, "", None, reading)))
+        elif name in formats:
+            fields.append(SpanField(table, name, *formats[name]))
     return _without_spans_of_labels(fields)
+
+
+def _span_fields(table: Table) -> dict[str, tuple[JsonFormat, Fields]]:
+    """The fields of spans, each with its format and the field of what it has spans of."""
+    found: dict[str, tuple[JsonFormat, Fields]] = {}
+    for format in JSON_FORMATS.values():
+        fields = format.fields(table.names)
+        if format.name != "label-studio" and fields.label and any(map(format.fits, table.sample)):
+            found.setdefault(fields.label, (format, fields))
+    if any(isinstance(record.get("data"), Mapping) for record in table.sample):
+        format = JSON_FORMATS["label-studio"]
+        filled = [name for name in _LABEL_STUDIO if any(record.get(name) for record in table.sample)]
+        found.update((name, (format, format.fields(table.names))) for name in filled)
+    text = _text_field(table)
+    for name in table.names if text else ():
+        values = [table.as_list(value) for record in table.sample if (value := record.get(name)) not in (None, "")]
+        if text and name != text and any(values) and all(is_spans(value) for value in values):
+            found.setdefault(name, (PLAIN, Fields(text, name)))
+    return found
+
+
+def _text_field(table: Table) -> str | None:
+    asked = table.field_name(table.data.text_column_name)
+    names = (str(asked),) if asked else _TEXT_NAMES
+    return next((one for one in names if any(isinstance(record.get(one), str) for record in table.sample)), None)
 
 
 def _without_spans_of_labels(fields: list[Field]) -> list[Field]:
@@ -373,7 +417,7 @@ def _without_spans_of_labels(fields: list[Field]) -> list[Field]:
 
 def _layout(table: Table, word: str) -> Layout:
     """What a record holds, by the field of words."""
-    data = table.data.model_copy(update={"text_column_name": word, "label_column_name": None, "layer": None})
+    data = table.data.model_copy(update={"text_column_name": word, "label_column_name": "", "layer": None})
     return choose_layout(table.names, table.sample, data, table.task, path=str(table.path))
 
 
@@ -432,23 +476,6 @@ def _holds_one_label(table: Table, name: str) -> bool:
 
 def _values(table: Table, name: str) -> set[str]:
     return {str(value) for record in table.sample for value in table.as_list(record.get(name)) or ()}
-
-
-def _text_of_spans(table: Table, name: str) -> str | None:
-    """The field of the text that a field has spans of; None where it has none."""
-    if name in _LABEL_STUDIO and any(isinstance(record.get("data"), Mapping) for record in table.sample):
-        return "data" if any(record.get(name) for record in table.sample) else None
-    values = [table.as_list(value) for record in table.sample if (value := record.get(name)) not in (None, "")]
-    if not values or not (any(values) or name in _SPAN_NAMES):
-        return None
-    try:
-        for value in values:
-            char_spans_in(value, Origin(str(table.path), 1))
-    except UserError:
-        return None
-    asked = table.field_name(table.data.text_column_name)
-    names = (str(asked),) if asked else _TEXT_NAMES
-    return next((one for one in names if any(isinstance(record.get(one), str) for record in table.sample)), None)
 
 
 def _is_list_of(value: Any, *types: type) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.json_text import parse_json
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
 from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
 from tf_tokclf.data.readers.detection import open_reader
 from tf_tokclf.data.readers.guessing import looks_like_tags
@@ -33,7 +34,7 @@ class PredictedColumns:
     def __init__(self, path: Path, data: DataConfig, task: Task, asked: Asked) -> None:
         self.path = path
         self.task = task
-        self._data = data.model_copy(update={"label_column_name": None, "layer": None, "format": "conll"})
+        self._data = data.model_copy(update={"label_column_name": "", "layer": None, "format": "conll"})
         self._opened = open_columns(path, self._data, task)
         width, word, has_index = self._opened.width, self._opened.word, self._opened.has_index
         columns = {i: self._column(i) for i in range(width) if i != word and not (has_index and i == 0)}
@@ -136,7 +137,7 @@ class PredictedLabels:
     labels: tuple[str, ...]
     origin: Origin
 
-    def labels_of(self, sentence: Sentence, counts: Counter[str]) -> tuple[str, ...]:
+    def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...]:
         """The labels. Raises UserError where the sentence has more or fewer words."""
         if len(self.labels) != len(sentence):
             problem = f"{len(self.labels)} labels, but {sentence.origin} has {len(sentence)} words."
@@ -151,7 +152,7 @@ class PredictedPieces:
     pieces: tuple[CharSpan, ...]
     origin: Origin
 
-    def labels_of(self, sentence: Sentence, counts: Counter[str]) -> tuple[str, ...]:
+    def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...]:
         """The labels of a sentence's words."""
         _, offsets = places_in(None, sentence, self.origin)
         found = (next((p.type for p in self.pieces if p.start < end and start < p.end), None) for start, end in offsets)
@@ -183,7 +184,12 @@ class PipelineOutput:
             if any(_PIECE in one for one in entities):
                 yield PredictedPieces(spans, origin)
             else:
-                yield PredictedText(None, spans, reading, origin)
+                annotation = Annotation(partial(_given, spans))
+                yield PredictedText(Annotated(annotations=(annotation,)), reading, origin)
+
+
+def _given(spans: Sequence[CharSpan], reader: SpanReader) -> list[CharSpan]:
+    return list(spans)
 
 
 def find_pipeline_output(path: Path, data: DataConfig) -> PipelineOutput | None:

@@ -8,16 +8,19 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.char_spans import char_spans
+from tf_tokclf.data.char_spans import CharSpan, char_spans
+from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.readers.records import Shape
+from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import TextReading, given_scheme
 from tf_tokclf.data.schemes import (
     OUTSIDE_LABEL,
@@ -30,6 +33,8 @@ from tf_tokclf.data.schemes import (
     translated_labels,
 )
 from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.spellings import respelling_note, respelt, standard_labels
+from tf_tokclf.data.splits import keeps_spelling
 from tf_tokclf.data.word_splitting import word_offsets
 from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.entities import Mode
@@ -109,34 +114,42 @@ class PredictionFile:
     gold_data: DataConfig | None = None
 
     def predictions(self) -> Iterator[Prediction]:
-        """The predictions with their gold labels, read anew each time."""
+        """The predictions with their gold labels, read anew each time, all labels in the standard spelling."""
+        if standard := self._standard:
+            return (_in_spelling(one, standard) for one in self._read())
+        return self._read()
+
+    @cached_property
+    def survey(self) -> LabelSurvey:
+        """What labels there are, read once."""
+        return LabelSurvey.of(self.path, self.predictions()) if self._standard else self._first_survey
+
+    @cached_property
+    def _first_survey(self) -> LabelSurvey:
+        """What labels there are, as they are spelt."""
+        return LabelSurvey.of(self.path, self._read())
+
+    @cached_property
+    def _standard(self) -> dict[str, str]:
+        """The standard spelling of labels that are spelt in another way."""
+        if keeps_spelling(self.data, self.task) or self._readers == [None]:
+            return {}
+        counts = self._first_survey.gold + self._first_survey.predicted
+        standard = standard_labels(counts, self.task)
+        if standard:
+            logger.warning("%s: %s", self.path, respelling_note(standard, counts))
+        return standard
+
+    def _read(self) -> Iterator[Prediction]:
         problems = Problems(skip=self.data.on_error == "skip")
         found = self._found(problems)
         if self.gold is not None:
-            yield from self._beside_gold(found, problems.counts)
+            yield from self._beside_gold(found, problems)
         else:
             yield from (one for one in found if isinstance(one, Prediction))
         if self.path not in self._said:
             self._said.append(self.path)
             _say(self.path, problems)
-
-    @cached_property
-    def survey(self) -> LabelSurvey:
-        """What labels there are, read once."""
-        gold, predicted = SchemeDetector(), SchemeDetector()
-        n_sentences = n_with_labels = n_different = 0
-        for prediction in self.predictions():
-            labels = gold_of(prediction)
-            gold.add(labels)
-            predicted.add(prediction.predicted)
-            n_sentences += 1
-            n_with_labels += any(label != OUTSIDE_LABEL for label in labels)
-            n_different += tuple(labels) != tuple(prediction.predicted)
-        if not n_sentences:
-            raise UserError("holds no sentences.", path=self.path, hint="Check what wrote it.")
-        return LabelSurvey(
-            self.path, gold.result(), predicted.result(), gold.labels, predicted.labels, n_with_labels, n_different
-        )
 
     @cached_property
     def scheme(self) -> Scheme:
@@ -176,7 +189,7 @@ class PredictionFile:
         if self.gold is None:
             asked = Asked(self.predicted_column, self.data.label_column_name)
         else:
-            asked = Asked(self.predicted_column, None, lambda: (one.labels or () for one in self._gold_sentences()))
+            asked = Asked(self.predicted_column, None, self._gold_labels)
         return [self._open(path, asked) for path in self._files]
 
     def _open(self, path: Path, asked: Asked) -> PredictionReader | None:
@@ -205,14 +218,29 @@ class PredictionFile:
         logger.info("%s: %s: %s", self.gold, reader.options.format, "; ".join(reader.notes))
         return reader
 
-    def _gold_sentences(self) -> Iterator[Sentence]:
+    def _gold_sentences(self) -> Iterator[Sentence | None]:
+        """The sentences of the gold file; None for each record that is left out, so that its prediction can be as well.
+        """
+        reader = self._gold_reader
         problems = Problems(skip=(self.gold_data or self.data).on_error == "skip")
-        yield from self._gold_reader.sentences(problems)
+        n_left_out = 0
+        for n_sentences, sentence in enumerate(reader.sentences(problems)):
+            n_before = _n_left_out(problems)
+            if isinstance(reader, TableReader) and reader.layout.shape is not Shape.WORD and sentence.origin:
+                # Rows are left out before the first one of their batch comes: their numbers tell where.
+                n_before = sentence.origin.number - 1 - n_sentences
+            yield from (None for _ in range(n_before - n_left_out))
+            n_left_out = max(n_left_out, n_before)
+            yield sentence
+        yield from (None for _ in range(_n_left_out(problems) - n_left_out))
         if self.gold not in self._said:
             self._said.append(self.gold)
-            _say(self._gold_reader.place, problems)
+            _say(reader.place, problems)
 
-    def _beside_gold(self, found: Iterator[Found], counts: Counter[str]) -> Iterator[Prediction]:
+    def _gold_labels(self) -> Iterator[Sequence[str]]:
+        return (sentence.labels or () for sentence in self._gold_sentences() if sentence)
+
+    def _beside_gold(self, found: Iterator[Found], problems: Problems) -> Iterator[Prediction]:
         """Each prediction with the gold labels of its sentence; words may differ, which is said, lengths not."""
         assert self.gold is not None
         reading = TextReading.of(self.gold_data or self.data)
@@ -220,7 +248,9 @@ class PredictionFile:
         for prediction, sentence in _pairs(found, self._gold_sentences(), self.path, self.gold):
             if sentence.labels is None:
                 raise UserError("holds words without labels.", path=self.gold, hint=_NAME_LABELS)
-            joined = _joined(prediction, sentence, reading, counts)
+            joined = _joined(prediction, sentence, reading, problems)
+            if joined is None:
+                continue
             if isinstance(prediction, Prediction) and joined.words == sentence.words != prediction.words:
                 n_other_words += sum(a != b for a, b in zip(prediction.words, sentence.words))
                 first = first or str(sentence.origin)
@@ -243,6 +273,22 @@ class LabelSurvey:
     predicted: Counter[str]
     n_with_labels: int
     n_different: int
+
+    @classmethod
+    def of(cls, path: Path, predictions: Iterable[Prediction]) -> LabelSurvey:
+        """Look at all predictions of a file. Raises UserError where there are none, or they have no gold labels."""
+        gold, predicted = SchemeDetector(), SchemeDetector()
+        n_sentences = n_with_labels = n_different = 0
+        for prediction in predictions:
+            labels = gold_of(prediction)
+            gold.add(labels)
+            predicted.add(prediction.predicted)
+            n_sentences += 1
+            n_with_labels += any(label != OUTSIDE_LABEL for label in labels)
+            n_different += tuple(labels) != tuple(prediction.predicted)
+        if not n_sentences:
+            raise UserError("holds no sentences.", path=path, hint="Check what wrote it.")
+        return cls(path, gold.result(), predicted.result(), gold.labels, predicted.labels, n_with_labels, n_different)
 
     def check(self) -> None:
         """Raise UserError where the labels cannot be of the same kind; warn where they are suspiciously alike."""
@@ -369,17 +415,22 @@ def is_folder_of_predictions(path: Path) -> bool:
 
 
 def _pairs(
-    predictions: Iterator[Found], sentences: Iterator[Sentence], path: Path, gold: Path
+    predictions: Iterator[Found], sentences: Iterator[Sentence | None], path: Path, gold: Path
 ) -> Iterator[tuple[Found, Sentence]]:
-    """Predictions and sentences in order; on both sides those without words may be missing."""
+    """Predictions and sentences in order; on both sides those without words may be missing. The prediction of a record
+    that is left out of the gold file (None) is left out.
+    """
     number = 0
-    prediction, sentence = next(predictions, None), next(sentences, None)
-    while prediction is not None or sentence is not None:
-        if prediction is not None and _is_empty(prediction) and (sentence is None or sentence.words):
+    end = Sentence(("end",))
+    prediction, sentence = next(predictions, None), next(sentences, end)
+    while prediction is not None or sentence is not end:
+        if sentence is None:
+            prediction, sentence = next(predictions, None), next(sentences, end)
+        elif prediction is not None and _is_empty(prediction) and (sentence is end or sentence.words):
             prediction = next(predictions, None)
-        elif sentence is not None and not sentence.words and not (prediction and _may_be_empty(prediction)):
-            sentence = next(sentences, None)
-        elif prediction is None or sentence is None:
+        elif sentence is not end and not sentence.words and not (prediction and _may_be_empty(prediction)):
+            sentence = next(sentences, end)
+        elif prediction is None or sentence is end:
             fewer, more = (path, gold) if prediction is None else (gold, path)
             raise UserError(
                 f"ends after {number} sentences, but {more} goes on.",
@@ -389,7 +440,7 @@ def _pairs(
         else:
             number += 1
             yield prediction, sentence
-            prediction, sentence = next(predictions, None), next(sentences, None)
+            prediction, sentence = next(predictions, None), next(sentences, end)
 
 
 def _is_empty(prediction: Found) -> bool:
@@ -397,22 +448,23 @@ def _is_empty(prediction: Found) -> bool:
         return not prediction.words
     if isinstance(prediction, PredictedLabels):
         return not prediction.labels
-    return isinstance(prediction, PredictedText) and prediction.text is not None and not prediction.text.strip()
+    return isinstance(prediction, PredictedText) and prediction.is_empty is True
 
 
 def _may_be_empty(prediction: Found) -> bool:
-    has_own_text = isinstance(prediction, PredictedText) and prediction.text is not None
-    return _is_empty(prediction) or not (has_own_text or isinstance(prediction, (Prediction, PredictedLabels)))
+    if isinstance(prediction, PredictedText):
+        return prediction.is_empty is not False
+    return _is_empty(prediction) or isinstance(prediction, PredictedPieces)
 
 
-def _joined(prediction: Found, sentence: Sentence, reading: TextReading, counts: Counter[str]) -> Prediction:
+def _joined(prediction: Found, sentence: Sentence, reading: TextReading, problems: Problems) -> Prediction | None:
     """A prediction with the gold labels of its sentence. Raises UserError where the words are others."""
     if not isinstance(prediction, Prediction):
-        labels = prediction.labels_of(sentence, counts)
-        return Prediction(sentence.words, labels, sentence.labels, origin=sentence.origin)
+        labels = prediction.labels_of(sentence, problems)
+        return None if labels is None else Prediction(sentence.words, labels, sentence.labels, origin=sentence.origin)
     if len(prediction.words) == len(sentence.words):
         return replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
-    projected = _labels_on(prediction.words, sentence, reading, counts)
+    projected = _labels_on(prediction.words, sentence, reading, problems)
     if projected is None:
         problem = f"{len(prediction.words)} words, but {len(sentence)} in {sentence.origin}."
         origin = prediction.origin or sentence.origin or Origin("predictions", 1)
@@ -421,7 +473,7 @@ def _joined(prediction: Found, sentence: Sentence, reading: TextReading, counts:
 
 
 def _labels_on(
-    words: Sequence[str], sentence: Sentence, reading: TextReading, counts: Counter[str]
+    words: Sequence[str], sentence: Sentence, reading: TextReading, problems: Problems
 ) -> tuple[str, ...] | None:
     """Gold labels that were spans of a text, on words into which that text was split by another rule; None where there
     is no such text.
@@ -435,7 +487,24 @@ def _labels_on(
     # Places of words count code points, whatever the offsets in the file count.
     rules = replace(reading.rules, unit="codepoint", inclusive_end=False, layer=None)
     origin = sentence.origin or Origin("gold", 1)
-    return replace(reading, rules=rules).sentence(sentence.text, spans, origin, counts, offsets=offsets).labels
+    found = Annotated(
+        sentence.text,
+        tokens=tuple(CharSpan(start, end, "") for start, end in offsets),
+        annotations=(Annotation(lambda reader: spans),),
+    )
+    projected = replace(reading, rules=rules).sentence(found, origin, problems)
+    return projected.labels if projected else None
+
+
+def _in_spelling(prediction: Prediction, standard: Mapping[str, str]) -> Prediction:
+    gold = tuple(respelt(prediction.words, gold_of(prediction), standard))
+    return replace(prediction, predicted=tuple(respelt(prediction.words, prediction.predicted, standard)), gold=gold)
+
+
+def _n_left_out(problems: Problems) -> int:
+    """How many records of a file, or sentences, did not come."""
+    kinds = ("records left out", "sentences left out")
+    return problems.n_skipped + sum(n for what, n in problems.counts.items() if what.startswith(kinds))
 
 
 def _letters(scheme: Scheme) -> frozenset[str]:
