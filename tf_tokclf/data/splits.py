@@ -466,7 +466,7 @@ def check_scheme(counts: Mapping[str, int], scheme: Scheme, *, place: str) -> No
     if spells_spans(counts, scheme):
         return
     shown = ", ".join(sorted(counts, key=lambda label: -counts[label])[:3])
-    hint = "Check the column of labels (--label-column-name), or leave out the scheme: --scheme auto, or none."
+    hint = "Check the column of labels (--label-column-name), or leave out the scheme: --set data.scheme=auto, or none."
     raise UserError(f"labels such as {shown} spell no spans in {scheme}.", path=place, hint=hint)
 
 

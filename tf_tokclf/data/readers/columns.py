@@ -404,7 +404,7 @@ def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str)
     raise UserError(
         f"{column} holds no labels: {len(values):,} different values in {n:,} lines, such as {shown}.",
         path=path,
-        hint="Name the column of labels (--label-column-name), or read it as plain text (--format text).",
+        hint="Name the column of labels (--label-column-name), or read it as plain text (--set data.format=text).",
     )
 
 
