@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from tests.encoders import make_panicking
 from tests.waiting import wait_until
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
@@ -450,6 +451,18 @@ def test_mistakes_end_in_a_message(tiny_classifier: Path, args: list[str], messa
     result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), *args], input="ada\n")
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+def test_a_word_that_the_tokenizer_panics_on_ends_in_a_message(tiny_classifier: Path, tmp_path: Path):
+    model = make_panicking(tiny_classifier, tmp_path / "panics")
+    texts = tmp_path / "in.txt"
+    texts.write_text("ada left london\ngrace \U0001f600 oslo\n", encoding="utf-8")
+    output = tmp_path / "out.jsonl"
+    result = CliRunner().invoke(cli, ["predict", str(model), str(texts), "-o", str(output)])
+    assert result.exit_code == 2
+    assert "the tokenizer fails on the word '\U0001f600': index out of bounds" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert not output.exists()
 
 
 def test_a_killed_process_goes_on_to_the_same_bytes(tiny_classifier: Path, tmp_path: Path):

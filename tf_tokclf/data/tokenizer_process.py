@@ -119,9 +119,11 @@ class _Child:
 
 
 def _pass_on(source: IO[bytes], answers: Queue[bytes]) -> None:
-    for line in source:
-        answers.put(line)
-    answers.put(b"")
+    try:
+        for line in source:
+            answers.put(line)
+    finally:
+        answers.put(b"")  # whatever ends this thread: nobody waits in vain
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
