@@ -219,7 +219,7 @@ def _readers() -> list[Cell]:
     bad("missing", GOOD, "a.conll: there is no such file.", "Beside it are: b.conll.", name="b.conll")
     bad("empty", b"", "a.conll: holds no words.", "A word a line was expected")
     bad("truncated", GOOD + b"Bob", "a.conll, line 4: 1 where 2 columns were expected: 'Bob'.", "Mend the line")
-    bad("wrong type", PNG + GOOD, "a.conll, line 1: ", "Name the file's encoding")
+    bad("wrong type", PNG + GOOD, "a.conll, line 1: 1 where 2 columns were expected", "Mend the line")
     bad("wrong encoding", GOOD + b"Jos\xe9\tB-PER\n", "a.conll, line 4: byte 0xe9 is not utf-8", "latin-1")
     bad("wrong encoding", GOOD, "no encoding named 'klingon'", "Python knows", options="--encoding klingon")
     bad("wrong encoding", GOOD, "a.conll: ", "'hex'", "Python knows", options="--encoding hex")
@@ -227,7 +227,7 @@ def _readers() -> list[Cell]:
     bad("out of range", GOOD, "a.conll: there is no column 9.", "0 to 1", options="--label-column-name 9")
     bad("out of range", GOOD, "there is no column '\u00b2'", "0 to 1", options="--label-column-name \u00b2")
     bad("out of range", GOOD, "there is no column '--1'", "0 to 1", options="--label-column-name=--1")
-    bad("out of range", GOOD, "a.conll: there is no layer -3.", "It has 1, from 0.", options="--layer=-3")
+    bad("out of range", GOOD, "a.conll: there is no layer -3.", "Its layers are 0", options="--layer=-3")
     no("duplicated", twice)
     bad("hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: 1 where 2 columns", "Mend the line")
     bad("huge", GOOD + WIDE, "a.conll, line 4: 1 where 2 columns", "Mend the line")
@@ -241,14 +241,14 @@ def _readers() -> list[Cell]:
     bad("empty", b"\n", "a.conllu: holds no sentences", "Ten columns")
     bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: 4 columns where 10", "choose the format conll")
     bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: 1 columns where 10", "choose the format conll")
-    bad("wrong type", CONLLU + CONLLU.replace(b"1\t", b"x\t", 1), "a.conllu, line 3: is no CoNLL-U", "Mend")
+    bad("wrong type", CONLLU + CONLLU.replace(b"1\t", b"x\t", 1), "a.conllu, line 3: is no CoNLL-U", "Correct the line")
     bad("wrong encoding", CONLLU + CONLLU.replace(b"Ada", b"Jos\xe9"), "a.conllu, line 3: byte 0xe9", "encoding")
     bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: 9 columns", "choose the format")
     bad("out of range", CONLLU, "a.conllu: there is no field 11.", "Its fields", options="--label-column-name 11")
     bad("duplicated", CONLLU, "no field 'form.x'", "misc.KEY", options="--label-column-name form.x")
     bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: 1 columns", "choose the format conll")
     bad("huge", CONLLU + WIDE, "a.conllu, line 3: 1 columns where 10", "choose the format conll")
-    bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is no CoNLL-U", "Mend")
+    bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is no CoNLL-U", "Correct the line")
     bad("unreadable", unreadable, "a.conllu: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conllu: is a folder", "Name a file in it")
 
@@ -264,8 +264,8 @@ def _readers() -> list[Cell]:
     )
     bad(
         "wrong type",
-        good + json_lines({**TAGGED, "ner_tags": [None]}),
-        "a.jsonl, line 2: None is no label",
+        good + json_lines({**TAGGED, "ner_tags": [[1]]}),
+        "a.jsonl, line 2: [1] is no label",
         "A name or an id",
     )
     bad("wrong encoding", good + good.replace(b"Ada", b"Jos\xe9"), "a.jsonl, line 2: byte 0xe9", "encoding")
@@ -356,7 +356,7 @@ def _readers() -> list[Cell]:
     def tasks(**changed: object) -> bytes:
         return json.dumps([task, {**task, **changed}]).encode()
 
-    bad("missing", tasks(data={}), "t.json, row 2: there is no text in 'text'", "It has text, label")
+    bad("missing", tasks(data={}), "t.json, row 2: there is no text in 'data'", "It has no fields")
     bad("empty", b'{"data": []}', "t.json: holds no records", "A JSON object a line")
     bad("truncated", tasks()[:60], "t.json, line 1: is no JSON", "Mend it there")
     bad("wrong type", tasks(annotations=[5]), "t.json, row 2: ", "no annotation", "Label Studio")
@@ -457,7 +457,7 @@ def _readers() -> list[Cell]:
         cells.append(Bad(subject, fault, files, f"convert --from parallel {options} p out.conll", says))
 
     pair("missing", None, b"O\n", "seq.in: there is no such file", "Beside it are")
-    pair("empty", b"", b"", "no sentences", "Check its file")
+    pair("empty", b"", b"", "no sentences", "It was read as parallel")
     pair("truncated", b"Ada\nBob\n", b"B-PER\n", "seq.in, line 2: 1 words, but 0 labels", "exactly one")
     no("wrong type", "any text is words")
     pair("wrong encoding", b"Jos\xe9\n", b"O\n", "seq.in, line 1: byte 0xe9", "encoding")
@@ -571,7 +571,7 @@ def _predictions() -> list[Cell]:
     bad("hostile", good + DEEP + b"\n", "p.jsonl, line 2: is no JSON", "Each line")
     bad("huge", good + b'{"words": ["' + WIDE, "p.jsonl, line 2: is no JSON", "Each line")
     bad("unreadable", unreadable, "p.jsonl: cannot be read", "Check")
-    bad("unreadable", folder, "p.jsonl: holds predicted labels only", "Name a file of gold labels")
+    bad("unreadable", folder, "p.jsonl: holds no predictions", "Check what wrote it")
     other = json_lines({**SAID, "gold": ["O", "O"]})
     for fault, files, says in (
         ("missing", {"a.jsonl": good}, ("b.jsonl: is neither a run nor a file", "Check the path")),
@@ -583,7 +583,7 @@ def _predictions() -> list[Cell]:
         (
             "truncated",
             {"a.jsonl": good, "b.jsonl": good[:30]},
-            ("b.jsonl: holds predicted labels only", "Name a file of gold labels"),
+            ("b.jsonl: holds no records", "Check what wrote it"),
         ),
         ("wrong type", {"a.jsonl": good, "b.jsonl": folder}, ("b.jsonl: holds no predictions for test", "--split")),
         (
@@ -914,12 +914,12 @@ def _models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, max_position_embeddings=10**6),
-        "config.json: asks for 1000000 x 32 embeddings",
-        "fetch the model again",
+        "config.json: asks for 1,000,000 positions of 32 numbers",
+        "Fetch or save the model again",
         subject=subject,
     )
     bad("unreadable", in_place_of(file, unreadable), "config.json: cannot be read", "Fetch or save", subject=subject)
-    bad("unreadable", in_place_of(file, folder), "m has no config.json", "A model folder needs", subject=subject)
+    bad("unreadable", in_place_of(file, folder), "config.json: is not a file", "Fetch the model again", subject=subject)
 
     subject, file = "model: weights", "model.safetensors"
     bad("missing", without(file), "m has no weights", "Expected one of", subject=subject)
@@ -951,7 +951,7 @@ def _models() -> list[Cell]:
     damaged = ("model.safetensors: is damaged", "Fetch")
     bad("huge", with_content(file, safetensors(header, b"1234")), *damaged, subject=subject)
     bad("hostile", with_content(file, struct.pack("<Q", 2**62)), *damaged, subject=subject)
-    bad("unreadable", in_place_of(file, folder), "m has no weights", "Expected one of", subject=subject)
+    bad("unreadable", in_place_of(file, folder), "model.safetensors: is not a file", "Fetch", subject=subject)
     bad(
         "unreadable",
         in_place_of(file, unreadable),
@@ -969,9 +969,8 @@ def _models() -> list[Cell]:
 
         return both
 
-    said = ("m", "tokenizer", "A fast tokenizer")
     again = ("m/tokenizer", "Fetch or save the model again")
-    bad("missing", alone(without(file)), *said, subject=subject)
+    bad("missing", alone(without(file)), "m: has no tokenizer", "Expected tokenizer.json", subject=subject)
     bad("empty", alone(with_content(file, b"")), *again, subject=subject)
     bad("truncated", alone(cut(file, 300)), *again, subject=subject)
     bad("wrong type", alone(with_content(file, b"[]")), *again, subject=subject)
@@ -989,7 +988,7 @@ def _models() -> list[Cell]:
     bad("hostile", alone(with_content(file, DEEP)), *again, subject=subject)
     no(subject, "huge", "the window's length is in tf_tokclf.json: see there")
     bad("unreadable", alone(in_place_of(file, unreadable)), "m/tokenizer.json: is a link", "Copy", subject=subject)
-    bad("unreadable", alone(in_place_of(file, folder)), *said, subject=subject)
+    bad("unreadable", alone(in_place_of(file, folder)), "tokenizer.json: is not a file", "Fetch", subject=subject)
 
     subject, file = "model: tf_tokclf.json", "tf_tokclf.json"
     again = ("tf_tokclf.json: ", "again")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -148,7 +148,7 @@ def _h5(path: Path, stack: ExitStack) -> WeightFiles:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    with path.open("rb") as file:
+    with suppress(OSError), path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
             problem = "holds a pointer of Git LFS in the place of the weights."
             return UserError(problem, path=path, hint="Run `git lfs pull` in its folder.")
