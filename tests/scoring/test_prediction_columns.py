@@ -186,7 +186,8 @@ def test_labels_without_words_are_scored(tmp_path: Path, form: str):
         blocks = ["".join(f"{a},{b}\n" for a, b in zip(*pair)) for pair in zip(GOLD, PREDICTED)]
         write(file := tmp_path / "a.csv", "y_true,y_pred\n" + ",\n".join(blocks))
     else:
-        datasets = pytest.importorskip("datasets")
+        import datasets
+
         table = datasets.Dataset.from_dict({"y_true": GOLD, "y_pred": PREDICTED})
         file = tmp_path / ("a.parquet" if form == "parquet" else "saved")
         table.to_parquet(str(file)) if form == "parquet" else table.save_to_disk(str(file))
