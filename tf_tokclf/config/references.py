@@ -23,7 +23,7 @@ def is_meant_as_path(reference: str) -> bool:
     """
     ending = Path(reference).suffix
     # A version ends in digits: ORG/NAME-v1.1 may well be on the Hub.
-    names_format = ending[1:].isalpha() or ending in (".conll03", ".iob2")
+    names_format = ending[1:].isalpha() or ending in (".conll03", ".iob2", ".bz2")
     return is_package_reference(reference) or names_format or reference.count("/") > 1 or reference[:1] in tuple("./~")
 
 

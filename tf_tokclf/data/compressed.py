@@ -1,22 +1,49 @@
-"""Files that may be compressed, as streams of bytes: gzip and zstd, found by their first bytes, written
-by name.
+"""Files that may be compressed, as streams of bytes: found by their first bytes, written by name.
+
+gzip, zstd, xz, bzip2, and zip archives with exactly one file in them. Nothing is unpacked: the name in an archive is
+looked at for the format it tells, and never written to.
 """
 
 from __future__ import annotations
 
+import atexit
+import bz2
 import gzip
 import io
+import lzma
+import shutil
 import sys
+import tempfile
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, TextIO, cast
 
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import open_whole, whole_path
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_XZ = b"\xfd7zXZ\x00"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_BZIP2 = b"BZh"
+# What a block of bzip2 begins with, and the end of a file without blocks: words may begin with "BZh".
+_BZIP2_BLOCK = (b"1AY&SY", b"\x17\x72E8P\x90")
+_N_FIRST_BYTES = 10
+_TAR, _TAR_AT = b"ustar", 257
+SUFFIXES = (".gz", ".zst", ".zstd", ".xz", ".bz2", ".zip")
+
 _BUFFER_BYTES = 1 << 18
+# A stream may expand to this many times the bytes read of it, and to this much in any case. Text seldom reaches 30.
+_MOST_TIMES = 200
+_FREE_BYTES = 1 << 28
+# What xz may take for its dictionary; its own presets need 65 MiB.
+_XZ_MEMORY_BYTES = 1 << 29
+
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class CountingBytes(io.RawIOBase):
@@ -44,6 +71,17 @@ class CountingBytes(io.RawIOBase):
         self.n_read += len(data)
         return len(data)
 
+    def seekable(self) -> bool:
+        return not self._first and self._file.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, as readers of archives do."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()
+
     def close(self) -> None:
         """Close the file; standard input is not ours to close."""
         if not self.closed and self._file is not sys.stdin.buffer:
@@ -56,29 +94,55 @@ def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
     own.
     """
     raw = _open_raw(path)
-    try:
-        first = raw.read(len(_ZSTD))
-    except OSError as error:
-        raw.close()
-        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+    first = _first_bytes(raw, path)
+    kind = _kind(first)
+    if kind == "zip":
+        return _open_zip(raw, first, path)
     counter = CountingBytes(raw, first)
     source = io.BufferedReader(counter, _BUFFER_BYTES)
-    if first.startswith(_GZIP):
-        opened = _Decompressed(cast(BinaryIO, gzip.GzipFile(fileobj=source)), counter, path)
-    elif first.startswith(_ZSTD):
-        import pyarrow as pa
-
-        opened = _Decompressed(pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd"), counter, path)
-    else:
+    if kind is None:
         return source, counter
-    return io.BufferedReader(opened, _BUFFER_BYTES), counter
+    content = io.BufferedReader(_Decompressed(_STREAMS[kind](source), counter, path), _BUFFER_BYTES)
+    try:
+        if content.peek(_TAR_AT + len(_TAR))[_TAR_AT:].startswith(_TAR):
+            raise UserError("is a tar archive.", path=path, hint="Unpack it and name the file, or the folder.")
+    except BaseException:
+        content.close()
+        raise
+    return content, counter
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file holds compressed data."""
+    with _open_raw(path) as file:
+        return _kind(_first_bytes(file, path)) is not None
+
+
+def uncompressed(path: Path) -> Path:
+    """The file itself, or a temporary one with what is in it, for libraries that need to go back and forth in it."""
+    if not path.is_file() or not is_compressed(path):
+        return path
+    stat = path.stat()
+    return _decompressed_copy(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _decompressed_copy(path: Path, size: int, time_ns: int) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
+    atexit.register(folder.cleanup)
+    copy = Path(folder.name) / "data"
+    file, _ = open_bytes(path)
+    with file, copy.open("wb") as target:
+        shutil.copyfileobj(file, target, _BUFFER_BYTES)
+    return copy
 
 
 def compressor(path: Path | None) -> Callable[[bytes], bytes]:
-    """How blocks of a file with this name are written: `.gz` and `.zst` compressed, each block for itself.
+    """How blocks of a file with this name are written: each block compressed for itself, as the name's ending says.
 
     A block comes out the same whenever it is written, and blocks behind each other are a valid file: so a
-    file that was broken off can go on from its last block.
+    file that was broken off can go on from its last block. The blocks of a `.zip` are plain; `compress_file` makes
+    the archive of them.
     """
     suffix = path.suffix.lower() if path else ""
     if suffix == ".gz":
@@ -87,7 +151,76 @@ def compressor(path: Path | None) -> Callable[[bytes], bytes]:
         import pyarrow as pa
 
         return lambda block: pa.compress(block, codec="zstd", asbytes=True) if block else b""
+    if suffix == ".xz":
+        return lambda block: lzma.compress(block) if block else b""
+    if suffix == ".bz2":
+        return lambda block: bz2.compress(block) if block else b""
     return lambda block: block
+
+
+def compress_file(source: Path, target: Path) -> None:
+    """Write what is in `source` to `target`, compressed as its name says, whole or not at all."""
+    with (
+        whole_path(target, unique=True) as partial,
+        source.open("rb") as file,
+        partial.open("wb") as out,
+        compressing(out, target) as stream,
+    ):
+        shutil.copyfileobj(file, stream, _BUFFER_BYTES)
+
+
+@contextmanager
+def open_compressed(path: Path) -> Iterator[TextIO]:
+    """A file for UTF-8 text, line ends as they are written, compressed as its name says, whole or not at all."""
+    with open_whole(path, "wb") as file, compressing(file, path) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", newline="")
+        yield text
+        text.flush()
+        text.detach()  # what it writes to is closed by those that opened it
+
+
+@contextmanager
+def compressing(file: IO[bytes], name: Path) -> Iterator[BinaryIO]:
+    """What is written to it goes to `file`, compressed as the ending of `name` says. The same bytes come out the same
+    whenever they are written.
+    """
+    suffix = name.suffix.lower()
+    if suffix == ".gz":
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:
+            yield cast(BinaryIO, stream)
+    elif suffix in (".zst", ".zstd"):
+        import pyarrow as pa
+
+        with pa.CompressedOutputStream(pa.PythonFile(_KeptOpen(file), mode="w"), "zstd") as stream:
+            yield stream
+    elif suffix == ".xz":
+        with lzma.LZMAFile(file, "wb") as stream:
+            yield cast(BinaryIO, stream)
+    elif suffix == ".bz2":
+        with bz2.BZ2File(file, "wb") as stream:
+            yield cast(BinaryIO, stream)
+    elif suffix == ".zip":
+        member = zipfile.ZipInfo(name_without_compression(name).name)
+        member.compress_type = zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(file, "w") as archive, archive.open(member, "w", force_zip64=True) as stream:
+            yield cast(BinaryIO, stream)
+    else:
+        yield cast(BinaryIO, file)
+
+
+class _KeptOpen(io.RawIOBase):
+    """A file that whoever writes to it does not close."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write to the file."""
+        return self._file.write(data)
 
 
 def name_without_compression(path: Path) -> Path:
@@ -96,7 +229,18 @@ def name_without_compression(path: Path) -> Path:
     >>> name_without_compression(Path("a/b.jsonl.gz")).name
     'b.jsonl'
     """
-    return path.with_suffix("") if path.suffix.lower() in (".gz", ".zst", ".zstd") else path
+    return path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
+
+
+def name_of_content(path: Path) -> Path:
+    """A name that tells the format of what is in a file: without the ending of its compression, or, for an archive
+    whose own name tells nothing else, the name in it.
+    """
+    name = name_without_compression(path)
+    if path.suffix.lower() != ".zip" or name.suffix or not path.is_file() or not is_compressed(path):
+        return name
+    with _open_raw(path) as raw, _archive(raw, path) as archive:
+        return path.with_name(Path(_only_member(archive, path).filename).name)
 
 
 def _open_raw(path: str | Path) -> BinaryIO:
@@ -113,14 +257,131 @@ def _open_raw(path: str | Path) -> BinaryIO:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
-class _Decompressed(io.RawIOBase):
-    """A decompressed stream whose damage ends in a message."""
+def _first_bytes(raw: BinaryIO, path: str | Path) -> bytes:
+    try:
+        return raw.read(_N_FIRST_BYTES)
+    except OSError as error:
+        raw.close()
+        raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
-    def __init__(self, file: BinaryIO, counter: CountingBytes, path: str | Path) -> None:
+
+def _kind(first: bytes) -> str | None:
+    """How a file with these first bytes is compressed."""
+    if first.startswith(_ZIP):
+        return "zip"
+    if first.startswith(_BZIP2):
+        return "bz2" if first[4:].startswith(_BZIP2_BLOCK) else None
+    return next((kind for kind, magic in (("gz", _GZIP), ("zst", _ZSTD), ("xz", _XZ)) if first.startswith(magic)), None)
+
+
+def _open_zip(raw: BinaryIO, first: bytes, path: str | Path) -> tuple[BinaryIO, CountingBytes]:
+    if raw.seekable():
+        raw.seek(0)
+    else:  # the list of an archive's files stands at its end
+        spooled = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the stream that is returned)
+        spooled.write(first)
+        shutil.copyfileobj(raw, spooled, _BUFFER_BYTES)
+        spooled.seek(0)
+        raw = cast(BinaryIO, spooled)
+    counter = CountingBytes(raw)
+    try:
+        archive = _archive(cast(BinaryIO, counter), path)
+        member = _only_member(archive, path)
+        if member.flag_bits & 1:
+            raise UserError("is an encrypted archive.", path=path, hint="Decrypt it first.")
+        try:
+            stream = archive.open(member)
+        except (NotImplementedError, *_DAMAGE) as error:
+            raise _damaged(error, path) from error
+    except BaseException:
+        counter.close()
+        raise
+    return io.BufferedReader(_Decompressed(stream, counter, path), _BUFFER_BYTES), counter
+
+
+def _archive(file: BinaryIO, path: str | Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except _DAMAGE as error:
+        raise _damaged(error, path) from error
+
+
+def _only_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInfo:
+    """The one file in an archive; what macOS adds to each file is not counted."""
+    members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    if len(members) == 1:
+        return members[0]
+    shown = ", ".join(member.filename for member in members[:5]) or "no file"
+    more = " ..." if len(members) > 5 else ""
+    raise UserError(
+        f"is an archive that holds {shown}{more}; an archive is read if it holds exactly one file.",
+        path=path,
+        hint="Unpack it and name the file, or the folder.",
+    )
+
+
+def _damaged(error: BaseException, path: str | Path) -> UserError:
+    return UserError(
+        f"the compressed data is damaged or ends early: {error}.", path=path, hint="Fetch it again."
+    )
+
+
+def _zstd_stream(source: BinaryIO) -> BinaryIO:
+    import pyarrow as pa
+
+    return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd"))
+
+
+class _Xz:
+    """A stream of xz that takes no more memory than is granted to it."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._decompressor = self._new()
+
+    @staticmethod
+    def _new() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
+
+    def read(self, n: int) -> bytes:
+        """At most `n` bytes; none at the end."""
+        while True:
+            data = b""
+            if self._decompressor.eof:
+                data = self._decompressor.unused_data or self._source.read(_BUFFER_BYTES)
+                data = data.lstrip(b"\0")  # streams may be padded
+                if not data:
+                    return b""
+                self._decompressor = self._new()
+            elif self._decompressor.needs_input:
+                data = self._source.read(_BUFFER_BYTES)
+                if not data:
+                    raise EOFError("its end is missing")
+            if found := self._decompressor.decompress(data, n):
+                return found
+
+    def close(self) -> None:
+        """Close what it reads."""
+        self._source.close()
+
+
+_STREAMS: dict[str, Callable[[BinaryIO], Any]] = {
+    "gz": lambda source: gzip.GzipFile(fileobj=source),
+    "zst": _zstd_stream,
+    "xz": _Xz,
+    "bz2": bz2.BZ2File,
+}
+
+
+class _Decompressed(io.RawIOBase):
+    """A decompressed stream whose damage ends in a message, and which does not expand without end."""
+
+    def __init__(self, file: Any, counter: CountingBytes, path: str | Path) -> None:
         super().__init__()
         self._file = file
         self._counter = counter
         self._path = path
+        self._n_written = 0
 
     def readable(self) -> bool:
         return True
@@ -130,12 +391,15 @@ class _Decompressed(io.RawIOBase):
         view = memoryview(buffer)
         try:
             data = self._file.read(len(view))
-        except (OSError, EOFError, zlib.error) as error:
+        except _DAMAGE as error:
+            raise _damaged(error, self._path) from error
+        self._n_written += len(data)
+        if self._n_written > _FREE_BYTES + _MOST_TIMES * self._counter.n_read:
             raise UserError(
-                f"the compressed data is damaged or ends early: {error}.",
+                f"expands to more than {_MOST_TIMES} times its size.",
                 path=self._path,
-                hint="Fetch it again.",
-            ) from error
+                hint="If you trust it, decompress it yourself and name the result.",
+            )
         view[: len(data)] = data
         return len(data)
 

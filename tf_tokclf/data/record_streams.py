@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.compressed import CountingBytes, name_without_compression, open_bytes
+from tf_tokclf.data.compressed import CountingBytes, name_of_content, open_bytes, uncompressed
 from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
@@ -138,7 +138,7 @@ class RecordStream:
 
 
 def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_errors: bool = False) -> RecordStream:
-    """The records of a file, or of standard input where `source` is "-"; gzip and zstd are decompressed.
+    """The records of a file, or of standard input where `source` is "-", decompressed where they are compressed.
 
     data: its format (auto: by the file's name, else text), columns, encoding, and the rule by which texts
     fall into words. keep_errors: records that cannot be read come with their problem instead of an error.
@@ -192,7 +192,8 @@ def format_by_name(source: str) -> str:
     >>> format_by_name("a/tweets.jsonl.gz"), format_by_name("-")
     ('jsonl', 'text')
     """
-    return _FORMAT_BY_SUFFIX.get(name_without_compression(Path(source)).suffix.lower(), "text")
+    path = Path(source) if source == STDIN else resolve_reference(source)
+    return _FORMAT_BY_SUFFIX.get(name_of_content(path).suffix.lower(), "text")
 
 
 class TextRecords:
@@ -505,6 +506,7 @@ class ParquetRecords:
         import pyarrow.parquet as pq
 
         try:
+            path = uncompressed(path)
             schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
             problem = f"is no Parquet file: {first_line(error)}."

@@ -22,7 +22,7 @@ from typing import IO, Any, BinaryIO, Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.control_characters import plain_text
-from tf_tokclf.data.compressed import compressor
+from tf_tokclf.data.compressed import compress_file, compressor, name_without_compression
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
@@ -264,9 +264,22 @@ def predict_to_file(
             if not progress.n_records:
                 unfinished.remove()
             raise
-    job.format.finish(unfinished.partial, output)
+    _finish(job, unfinished.partial, output)
     unfinished.remove()
     return progress
+
+
+def _finish(job: Prediction, partial: Path, output: Path) -> None:
+    """Make the output of what was written, where that is not the output yet."""
+    if job.format.is_final and output.suffix.lower() == ".zip":
+        compress_file(partial, output)
+    elif not job.format.is_final and name_without_compression(output) != output:
+        plain = partial.with_name(f"{output.name}.plain")
+        job.format.finish(partial, plain)
+        compress_file(plain, output)
+        plain.unlink()
+    else:
+        job.format.finish(partial, output)
 
 
 class _Unfinished:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.compressed import open_compressed
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.detection import detect_format
 from tf_tokclf.data.readers.reading import read_lines, undecoded
 from tf_tokclf.data.sentence import Origin
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import open_whole
 
 Probabilities = tuple[float | None, ...]
 
@@ -67,7 +67,7 @@ def _rounded(probability: float | None) -> float | None:
 
 def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
     """Write them as JSON lines, completely or not at all."""
-    with open_whole(path) as file:
+    with open_compressed(Path(path)) as file:
         for prediction in predictions:
             file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
 

@@ -8,8 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.compressed import name_of_content, open_bytes
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.guessing import split_in_name
+from tf_tokclf.data.readers.parallel import WORDS_FILE, labels_beside
 from tf_tokclf.data.readers.reading import Reader, explained_reading, read_lines, require_file
 from tf_tokclf.errors import UserError
 
@@ -49,9 +51,14 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
         return _format_of_folder(path)
     if path.suffix == ".txt" and path.with_suffix(".ann").exists():
         return "brat"
-    if path.name.endswith(".in") and path.with_name(path.name.removesuffix(".in") + ".out").exists():
+    if path.is_file() and labels_beside(path) is not None:
         return "parallel"
-    return _FORMAT_BY_SUFFIX.get(path.suffix.lower()) or _format_by_content(path, encoding)
+    return _FORMAT_BY_SUFFIX.get(_suffix(path)) or _format_by_content(path, encoding)
+
+
+def _suffix(path: Path) -> str:
+    """The ending of a file's name that tells its format, whether it is compressed or not."""
+    return name_of_content(path).suffix.lower()
 
 
 def is_folder_of_files(path: Path, format: str) -> bool:
@@ -64,8 +71,6 @@ def is_folder_of_files(path: Path, format: str) -> bool:
 
 def _format_of_folder(path: Path) -> str:
     from tf_tokclf.data.readers.hf import is_saved_dataset
-    from tf_tokclf.data.readers.parallel import WORDS_FILE
-
     if (path / WORDS_FILE).exists():
         return "parallel"
     if is_saved_dataset(path):
@@ -76,9 +81,11 @@ def _format_of_folder(path: Path) -> str:
 
 
 def _format_by_content(path: Path, encoding: str) -> str:
-    with explained_reading(path), require_file(path).open("rb") as file:
-        if file.read(4) == b"PAR1":
-            return "parquet"
+    with explained_reading(path):
+        file, _ = open_bytes(require_file(path))
+        with file:
+            if file.read(4) == b"PAR1":
+                return "parquet"
     lines = [line for line in islice(read_lines(path, encoding), _SNIFFED_LINES) if not line.isspace()]
     first = lines[0].lstrip() if lines else ""
     if first[:1] in "{[" and first and _is_json(first):
@@ -98,12 +105,12 @@ def _is_json(line: str) -> bool:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in _TEXT_SUFFIXES and p.is_file()]
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and _suffix(p) in _TEXT_SUFFIXES]
     named = [p for p in files if not p.name.startswith((".", "README", "LICENSE"))]
     if not named:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise UserError("is a folder of no known format.", path=folder, hint=f"Name a file in it; it holds {there}.")
-    suffixes = sorted({p.suffix.lower() for p in named})
+    suffixes = sorted({_suffix(p) for p in named})
     if len(suffixes) > 1:
         raise UserError(f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them.")
     if len({split_in_name(p.stem) for p in named} - {None}) > 1:

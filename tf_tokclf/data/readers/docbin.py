@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.compressed import uncompressed
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
 from tf_tokclf.data.readers.texts import TextReading
@@ -111,7 +112,7 @@ def _docs(path: Path) -> Iterator[Doc]:
     from spacy.tokens import DocBin
 
     try:
-        docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
+        docs = list(DocBin().from_disk(uncompressed(path)).get_docs(spacy.blank("xx").vocab))
     # What is damaged fails in zlib, in msgpack, in numpy or in spaCy itself.
     except Exception as error:
         problem = f"is no DocBin: {first_line(error)}."

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import (
     Changes,
@@ -74,13 +75,23 @@ class ParallelReader(FileReader):
 def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
     """The pair of files that `path`, a folder or the file of words, stands for."""
     words_path = path / WORDS_FILE if path.is_dir() else path
-    beside = words_path.with_name(words_path.name.removesuffix(".in") + ".out")
-    labels_path = None if beside == words_path or data.label_column_name == "" or not beside.exists() else beside
+    labels_path = None if data.label_column_name == "" else labels_beside(words_path)
     require_file(words_path)
     notes = (f"words from {words_path.name}, labels from {labels_path.name}",) if labels_path else ()
     has_outside = data.label_names is None or OUTSIDE_LABEL in data.label_names
     missing = MissingLabels.of(data, has_outside=has_outside)
     return ParallelReader(words_path, data.model_copy(update={"format": "parallel"}), notes, labels_path, missing)
+
+
+def labels_beside(words_path: Path) -> Path | None:
+    """The file of the labels for a file of words: train.out for train.in, either of them compressed or not."""
+    name = name_without_compression(words_path).name
+    if not name.endswith(".in"):
+        return None
+    plain = words_path.with_name(f"{name.removesuffix('.in')}.out")
+    alike = plain.with_name(plain.name + words_path.name.removeprefix(name))
+    there = (path for path in (alike, plain, *(plain.with_name(plain.name + s) for s in SUFFIXES)) if path.exists())
+    return next(there, None)
 
 
 def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import codecs
 import hashlib
+import io
 import re
 import shutil
 import sys
@@ -14,10 +15,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.compressed import is_compressed, open_bytes
 from tf_tokclf.data.readers.annotators import Agreement
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
@@ -192,7 +194,8 @@ def explained_reading(path: Path) -> Iterator[None]:
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[str]:
-    """The lines of a text file with their ends; only a line feed ends a line. A byte-order mark is dropped.
+    """The lines of a text file, which may be compressed, with their ends; only a line feed ends a line. A byte-order
+    mark is dropped.
 
     Bytes that are wrong in the encoding come as lone surrogates: `undecoded` finds them, so that the line is
     known.
@@ -204,12 +207,19 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
             sys.stdin.reconfigure(encoding=codec, errors=errors, newline="\n")  # type: ignore[union-attr]
             yield from sys.stdin
         else:
-            with require_file(path).open(encoding=codec, errors=errors, newline="\n") as file:
+            with _open_text(require_file(path), codec, errors) as file:
                 yield from file
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+
+
+def _open_text(path: Path, codec: str, errors: str) -> TextIO:
+    if not is_compressed(path):
+        return path.open(encoding=codec, errors=errors, newline="\n")
+    file, _ = open_bytes(path)
+    return io.TextIOWrapper(file, codec, errors, newline="\n")
 
 
 def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
+from tf_tokclf.data.compressed import uncompressed
 from tf_tokclf.data.readers.annotated import Record
 from tf_tokclf.data.readers.guessing import with_numbers
 from tf_tokclf.data.readers.missing import MISSING_IDS, WRITTEN_IDS
@@ -99,7 +100,7 @@ def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            with pq.ParquetFile(require_file(path)) as file:
+            with pq.ParquetFile(uncompressed(require_file(path))) as file:
                 names = with_numbers(file.schema_arrow.names)
                 for batch in file.iter_batches(batch_size=SENTENCES_PER_BATCH):
                     yield pa.RecordBatch.from_arrays(batch.columns, schema=_renamed(batch.schema, names))

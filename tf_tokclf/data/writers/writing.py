@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from tf_tokclf.control_characters import shown_on
+from tf_tokclf.data.compressed import compress_file, name_without_compression, open_compressed
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.writers.file_formats import PATH_WRITERS
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import open_whole, whole_folder, whole_path
+from tf_tokclf.files import whole_folder, whole_path
 
 STDOUT = Path("-")
 
@@ -45,8 +47,13 @@ def write_sentences(
     check_free(out, format, force=force)
     try:
         if lines is not None:
-            with open_whole(out, newline="") as file:
+            with open_compressed(out) as file:
                 file.writelines(lines(sentences, writing))
+        elif to_path is not None and name_without_compression(out) != out and format not in _FILES_OF_FOLDERS:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+                to_path(sentences, Path(scratch) / "data", writing)
+                compress_file(Path(scratch) / "data", out)
         elif to_path is not None:
             whole = whole_folder if format in _FILES_OF_FOLDERS else whole_path
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +88,12 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
 def output_format(out: Path, format: str | None) -> str:
     """The format to write, by name or by the ending of the output's name.
 
-    >>> output_format(Path("a/train.conllu"), None)
+    >>> output_format(Path("a/train.conllu.gz"), None)
     'conllu'
     """
     known = sorted([*LINE_WRITERS, *PATH_WRITERS])
     if format is None:
-        format = _FORMAT_BY_SUFFIX.get(out.suffix.lower())
+        format = _FORMAT_BY_SUFFIX.get(name_without_compression(out).suffix.lower())
         if format is None:
             raise UserError(f"the name {out} tells no format.", hint=f"Name one with --to: {', '.join(known)}.")
     if format not in known:
