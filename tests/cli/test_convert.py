@@ -156,3 +156,13 @@ def test_converting_loads_nothing_heavy(source):
         "sys.exit(bool({'tensorflow', 'tf_keras', 'transformers', 'seqeval', 'sklearn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_labels_are_counted_before_and_after_a_repair(tmp_path):
+    (tmp_path / "a.conll").write_text(BROKEN + "Oslo\tI-LOC\n")
+    result = run("--scheme", "IOB2", "--repair", "conlleval", tmp_path / "a.conll", "-")
+    assert "2 sentences repaired (conlleval)" in result.stderr
+    assert "labels before and after repair: B-LOC 1 and 3, I-LOC 2 and 0" in result.stderr
+    options = ["--scheme", "IOB2", "--set", "data.repair=conlleval"]
+    inspected = CliRunner().invoke(cli, ["inspect", str(tmp_path / "a.conll"), *options])
+    assert "train: labels before and after repair: B-LOC 1 and 3, I-LOC 2 and 0" in inspected.stderr

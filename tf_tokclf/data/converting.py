@@ -22,7 +22,7 @@ from tf_tokclf.data.schemes import (
     violations,
 )
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.data.splits import Split, doubtful_labels, load_split, scheme_of
+from tf_tokclf.data.splits import Split, doubtful_labels, load_split, repair_note, scheme_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import error_at
 from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, write_sentences
@@ -33,7 +33,9 @@ SPAN_FORMATS = {"spacy", "prodigy", "doccano", "dataturks", "label-studio", "bra
 
 @dataclass
 class Conversion:
-    """What a conversion did. source, target: schemes; None where the data has no labels."""
+    """What a conversion did. source, target: schemes; None where the data has no labels. before_repair, after_repair:
+    labels of the repaired sentences.
+    """
 
     format: str
     source: Scheme | None
@@ -45,6 +47,8 @@ class Conversion:
     n_words: int = 0
     n_spans: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    before_repair: Counter[str] = field(default_factory=Counter)
+    after_repair: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> list[str]:
         """What was done, in lines: sizes, scheme, what was left out or changed."""
@@ -52,6 +56,8 @@ class Conversion:
         scheme = " to ".join(dict.fromkeys(schemes)) or "no labels"
         lines = [f"{self.n_sentences:,} sentences, {self.n_words:,} words, {self.n_spans:,} spans ({scheme})"]
         lines += [f"{n:,} {what}" for what, n in sorted(self.counts.items())]
+        if self.before_repair:
+            lines.append(repair_note(self.before_repair, self.after_repair))
         if self.n_skipped:
             lines += [f"{self.n_skipped:,} sentences left out, which could not be read:", *self.skipped]
         return lines
@@ -118,7 +124,9 @@ def _new_labels(
         done.counts[f"sentences that break {source.value}"] += 1
         if data.repair != "none":
             done.counts[f"sentences repaired ({data.repair})"] += 1
+            done.before_repair.update(labels)
             labels = tuple(repair_labels(labels, source, data.repair))
+            done.after_repair.update(labels)
         elif must_understand:
             first = broken[0]
             raise UserError(

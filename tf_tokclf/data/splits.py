@@ -429,6 +429,8 @@ def _checked(found: dict[str, Split], data: DataConfig, task: Task, notes: list[
         for name, split in found.items():
             found[name], repairs[name] = _repaired(split, scheme, data.repair, Cache.of(data))
             notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
+            if repairs[name]:
+                notes.append(f"{name}: {repair_note(split.label_counts(), found[name].label_counts())}")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
@@ -506,6 +508,17 @@ def places_of_labels(splits: Iterable[Split], labels: Collection[str]) -> dict[s
 
 def _sum_of_labels(splits: Iterable[Split]) -> Counter[str]:
     return sum((split.label_counts() for split in splits), Counter[str]())
+
+
+def repair_note(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """Of which labels there are more or fewer than before a repair.
+
+    >>> repair_note({"O": 5, "I-LOC": 2, "B-LOC": 1}, {"O": 5, "I-LOC": 1, "B-LOC": 2})
+    'labels before and after repair: B-LOC 1 and 2, I-LOC 2 and 1'
+    """
+    counts = {label: (before.get(label, 0), after.get(label, 0)) for label in sorted({*before, *after})}
+    changed = [f"{label} {n:,} and {m:,}" for label, (n, m) in counts.items() if n != m]
+    return f"labels before and after repair: {', '.join(changed) or 'as many of each'}"
 
 
 def _repaired(
