@@ -92,3 +92,14 @@ def test_counts_are_added_field_by_field(one, other):
         one.predicted + other.predicted,
         one.gold + other.gold,
     )
+
+
+def test_counts_of_sentences_are_those_of_the_dense_table():
+    table = CountTable(
+        ("X", "Y"), 4, np.array([0, 0, 3]), np.array([0, 1, 1]), np.array([(1, 1, 1), (0, 2, 1), (1, 1, 2)])
+    )
+    dense = table.per_sentence()
+    assert table.of_sentences().tolist() == dense.sum(axis=1).tolist()
+    for i, name in enumerate(table.types):
+        assert table.of_sentences(name).tolist() == dense[:, i].tolist()
+    assert table.of_sentences("Z").tolist() == [[0, 0, 0]] * 4

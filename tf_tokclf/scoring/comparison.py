@@ -51,7 +51,7 @@ class System:
     @property
     def right(self) -> np.ndarray:
         """(runs, sentences) bool: nothing missed and nothing spurious."""
-        counts = np.stack([s.table.per_sentence().sum(axis=1) for s in self.scores])
+        counts = np.stack([s.table.of_sentences() for s in self.scores])
         right: np.ndarray = (counts == counts[..., :1]).all(axis=-1)
         return right
 

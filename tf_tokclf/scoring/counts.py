@@ -107,6 +107,13 @@ class CountTable:
         np.add.at(dense, (self.sentence[kept], column[kept]), self.counts[kept])
         return dense
 
+    def of_sentences(self, type_: str | None = None) -> np.ndarray:
+        """(sentences, 3) int64: correct, predicted, gold of one type, or of all together."""
+        chosen = slice(None) if type_ is None else np.array([name == type_ for name in self.types], bool)[self.type]
+        sums = np.zeros((self.n_sentences, 3), np.int64)
+        np.add.at(sums, self.sentence[chosen], self.counts[chosen])
+        return sums
+
 
 def tally(kinds: Sequence[np.ndarray], n_types: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count correct, predicted and gold items, each given as `sentence * n_types + type`.
