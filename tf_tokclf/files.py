@@ -126,6 +126,12 @@ def write_json(path: str | Path, value: Any) -> None:
         file.write("\n")
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_sealed_json(path: str | Path, value: Any) -> None:
     """Write `value` as JSON together with its checksum, completely or not at all; `read_sealed_json` reads it.
 

@@ -33,6 +33,11 @@ class RunDir:
         return self.root / "checkpoints"
 
     @property
+    def finished(self) -> Path:
+        """What the run is a run of, and checksums of its files; there once it is finished."""
+        return self.root / "finished.json"
+
+    @property
     def history(self) -> Path:
         """One JSON line per epoch."""
         return self.root / "history.jsonl"
@@ -103,6 +108,7 @@ class RunDir:
             self.validation_cut,
             self.model,
             self.checkpoints,
+            self.finished,
             self.history,
             self.history_table,
             self.logs,

@@ -20,7 +20,7 @@ from tests.processes import Marked
 from tests.requirements import need_git_lfs, need_proc
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
-from tf_tokclf.config.loading import check_config
+from tf_tokclf.config.loading import check_config, with_settings
 from tf_tokclf.errors import UserError
 from tf_tokclf.publishing import background
 from tf_tokclf.publishing.pushing import HubRepository, Patience
@@ -197,7 +197,8 @@ def test_push_of_nothing(tmp_path, hub):
 
 @pytest.mark.usefixtures("_quick")
 def test_strategies(hub, tmp_path, conll_files, tiny_bert):
-    plan = plan_run(config_of(conll_files, tiny_bert, tmp_path / "run"))
+    config = with_settings(config_of(conll_files, tiny_bert, tmp_path / "run"), {"training.keep_checkpoints": 1})
+    plan = plan_run(config)
     pushes = {}
     for strategy in ("end", "best", "every_save", "checkpoint", "all_checkpoints"):
         hub_config = plan.config.hub.model_copy(update={"strategy": strategy})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -76,6 +77,43 @@ def test_comparing_takes_the_runs_of_all_seeds(folder: Path, result: Result):
     assert seeds["runs"] == [str(folder / f"seed-{seed}" / "predictions" / "test.jsonl") for seed in SEEDS]
     assert seeds["f1"]["runs"] == pytest.approx([f1[str(seed)]["f1"]["test"] for seed in SEEDS])
     assert len(one["runs"]) == 1
+
+
+def test_what_was_lost_in_a_finished_seed_is_restored(folder: Path, args: list[str], result: Result):
+    median = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["median"]
+    other = next(seed for seed in SEEDS if seed != median)
+    assert not list(folder.rglob("checkpoints"))
+    lost = [folder / f"seed-{seed}" / "model" / "tf_tokclf.json" for seed in (median, other)]
+    before = {path: path.read_bytes() for path in [*lost, *(folder / "model").iterdir()]}
+    for path in lost:
+        path.unlink()
+    shutil.rmtree(folder / "model")
+    again = CliRunner().invoke(cli, [*args, "--resume"], catch_exceptions=False)
+    assert again.exit_code == 0, again.output
+    assert {path: path.read_bytes() for path in before} == before
+    assert again.stdout == result.stdout
+
+
+def test_the_folder_of_seeds_is_a_finished_run_that_is_checked(folder: Path):
+    alone = CliRunner().invoke(cli, ["fit", str(folder), "--resume"], catch_exceptions=False)
+    assert alone.exit_code == 0, alone.output
+    assert "the run is finished, and its files are as they were written." in " ".join(alone.stderr.split())
+    flipped = folder / "model" / "config.json"
+    before = flipped.read_bytes()
+    flipped.write_bytes(before.replace(b"bert", b"bort"))
+    alone = CliRunner().invoke(cli, ["fit", str(folder), "--resume"], catch_exceptions=False)
+    assert alone.exit_code == 0, alone.output
+    assert flipped.read_bytes() == before
+
+
+def test_lost_weights_of_a_finished_seed_are_named(folder: Path, args: list[str]):
+    weights = folder / "seed-1" / "model" / "model.safetensors"
+    before = weights.read_bytes()
+    weights.unlink()
+    again = CliRunner().invoke(cli, [*args, "--resume"])
+    weights.write_bytes(before)
+    assert again.exit_code == 2
+    assert "seed-1: model/model.safetensors is missing and cannot be restored" in " ".join(again.stderr.split())
 
 
 def test_the_median_is_chosen_by_dev():

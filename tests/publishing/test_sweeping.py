@@ -149,6 +149,23 @@ def test_another_sweep_is_not_gone_on_with(bench: Bench, options: list[str], mes
     assert message in " ".join(result.stderr.split())
 
 
+def test_what_the_best_trial_of_a_finished_sweep_has_lost_is_restored(bench: Bench, tmp_path: Path):
+    root = RunDir(shutil.copytree(bench.root.root, tmp_path / "run"))
+    assert not list(root.root.rglob("checkpoints"))
+    best = root.of_trial(json.loads(root.sweep.read_text(encoding="utf-8"))["best"])
+    places = [best.model / "config.json", root.model / "config.json"]
+    before = [path.read_bytes() for path in places]
+    for path in places:
+        path.unlink()
+    result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    assert [path.read_bytes() for path in places] == before
+    (best.model / "model.safetensors").unlink()
+    result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"])
+    assert result.exit_code == 2
+    assert "model/model.safetensors is missing and cannot be restored" in " ".join(result.stderr.split())
+
+
 def test_a_second_sweep_needs_force_which_removes_all_trials(bench: Bench, tmp_path: Path):
     root = tmp_path / "run"
     shutil.copytree(bench.root.root, root)

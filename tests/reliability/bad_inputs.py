@@ -1047,7 +1047,9 @@ def _checkpoints() -> list[Cell]:
     subject, newest = "checkpoint", "checkpoints/*"
 
     def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
-        cells.append(Bad(subject, fault, {"r": run(change)}, f"fit r {options}", says))
+        # A finished run needs no checkpoints.
+        files = {"r": run(without("finished.json"), change)}
+        cells.append(Bad(subject, fault, files, f"fit r {options}", says))
 
     def no(fault: str, why: str) -> None:
         cells.append(Impossible(subject, fault, why))
@@ -1088,6 +1090,40 @@ def _checkpoints() -> list[Cell]:
     no("huge", "sums are taken in portions")
     bad("unreadable", in_place_of(f"{newest}/state.json", folder), *whole)
     bad("unreadable", in_place_of(f"{newest}/state.json", unreadable), *whole)
+    return cells
+
+
+def _finished_runs() -> list[Cell]:
+    """Finished runs without checkpoints, gone on with by `fit --resume`."""
+    cells: list[Cell] = []
+    subject, weights, record = "finished run", "model/model.safetensors", "finished.json"
+
+    def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
+        files = {"r": run(without("checkpoints"), change)}
+        cells.append(Bad(subject, fault, files, f"fit r {options}", says))
+
+    def no(fault: str, why: str) -> None:
+        cells.append(Impossible(subject, fault, why))
+
+    lost = f"{weights} is not as it was written and cannot be restored: the run is finished, and its checkpoints were"
+    again = "train again with --force"
+    gone = (f"{weights} is missing and cannot be restored", "Copy that file from a backup", again)
+    bad("missing", without(weights), *gone)
+    bad("missing", without("model"), *gone)
+    bad("empty", with_content(weights, b""), lost, again)
+    bad("truncated", cut(weights, 1000), lost, again)
+    bad("wrong length", with_content(weights, b"x" * 10_000_000), lost, again)
+    bad("unreadable", in_place_of(weights, folder), f"{weights} cannot be read (Is a directory)", again)
+    unchecked = ("neither checkpoints nor finished.json are there to check it by", "replace it with --force")
+    bad("missing", without(record), *unchecked)
+    bad("wrong type", with_content(record, b"5"), *unchecked)
+    bad("wrong encoding", with_content(record, b"\xff\xfe"), *unchecked)
+    bad("hostile", with_content(record, DEEP), *unchecked)
+    bad("unreadable", in_place_of(record, unreadable), *unchecked)
+    longer = ("its last checkpoint is not there, so it cannot go on to 9 epochs", "--keep-checkpoints 1")
+    bad("out of range", lambda path: None, *longer, options="--num-train-epochs 9 --resume")
+    no("duplicated", "a run is a folder")
+    no("huge", "checksums are taken in portions")
     return cells
 
 
@@ -1378,6 +1414,7 @@ CELLS: tuple[Cell, ...] = (
     *_configurations(),
     *_models(),
     *_checkpoints(),
+    *_finished_runs(),
     *_options(),
     *_sweeps(),
     *_exports(),

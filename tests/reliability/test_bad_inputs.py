@@ -31,7 +31,7 @@ def given(tiny_classifier: Path, tiny_bert: Path, conll_files: dict[str, str], t
             {
                 "data": dict(conll_files),
                 "model": {"name_or_path": str(tiny_bert)},
-                "training": {"num_train_epochs": 1},
+                "training": {"num_train_epochs": 1, "keep_checkpoints": 1},
                 "output_dir": str(folder),
             }
         )

@@ -98,6 +98,7 @@ def test_the_average_is_scored_and_saved_and_a_checkpoint_has_both(
     precision: str, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
 ):
     options = {"training.ema_decay": 0.9, "training.num_train_epochs": 2, "training.precision": precision}
+    options |= {"training.keep_checkpoints": 2}
     result = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **options))
     saved = load_file(result.run.model / "model.safetensors")["classifier.weight"].T
     best = best_epoch(result.history).epoch

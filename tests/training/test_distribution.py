@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -143,6 +144,17 @@ def test_only_the_chief_writes(workers: list[Ended]):
     assert chief.n_changes > 0
     assert other.n_changes == 0
     assert "epoch 1:" not in other.stderr
+
+
+def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: Bench, workers: list[Ended]):
+    folder = shutil.copytree(bench.root / "workers", bench.root / "again")
+    before = (folder / "model" / "config.json").read_bytes()
+    (folder / "model" / "config.json").unlink()
+    for said in ("model/config.json is missing. It is restored.", "its files are as they were written."):
+        chief, other = bench.workers("again", "--resume")
+        assert (chief.code, other.code) == (0, 0), (chief, other)
+        assert said in " ".join(chief.stderr.split())
+        assert (folder / "model" / "config.json").read_bytes() == before
 
 
 def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: Bench, workers: list[Ended]):

@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Bench:
             "training.gradient_accumulation_steps": self.n_batches,
             "training.precision": "float32",
             "training.checkpoint_steps": 3,
+            # What is in them at the end is compared too.
+            "training.keep_checkpoints": 2,
             "training.deterministic": True,
         }
 
@@ -85,20 +87,24 @@ def undisturbed(bench: Bench) -> Ended:
     return ended
 
 
+def variables_in(checkpoint: Path) -> dict[str, bytes]:
+    """The bytes of everything that TensorFlow stored in a checkpoint."""
+    reader = tf.train.load_checkpoint(str(checkpoint / "variables"))
+    return {
+        name: np.asarray(reader.get_tensor(name)).tobytes()
+        for name in sorted(reader.get_variable_to_shape_map())
+        if not name.startswith("_CHECKPOINTABLE")
+    }
+
+
 def outcome(run: RunDir) -> dict[str, Any]:
     """Everything of a finished run that must not depend on how often it was disturbed: all but times."""
     results = json.loads(run.results.read_text(encoding="utf-8"))
     results.pop("seconds")
     history = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines()]
-    (newest,) = run.checkpoints.glob(f"epoch-{N_EPOCHS:04d}-*")
-    reader = tf.train.load_checkpoint(str(newest / "variables"))
     return {
         "best weights": (run.model / "model.safetensors").read_bytes(),
-        "last variables": {
-            name: np.asarray(reader.get_tensor(name)).tobytes()
-            for name in sorted(reader.get_variable_to_shape_map())
-            if not name.startswith("_CHECKPOINTABLE")
-        },
+        "last variables": [variables_in(folder) for folder in run.checkpoints.glob(f"epoch-{N_EPOCHS:04d}-*")],
         "history": [
             {key: value for key, value in record.items() if "second" not in key} for record in history
         ],
@@ -147,8 +153,9 @@ def disturbed(bench: Bench, undisturbed: Ended) -> Disturbed:
 
 
 def test_the_undisturbed_run_has_something_to_compare(bench: Bench, undisturbed: Ended):
-    history = outcome(RunDir(bench.root / "undisturbed"))["history"]
-    assert len({record["dev_f1"] for record in history}) > 1
+    found = outcome(RunDir(bench.root / "undisturbed"))
+    assert len({record["dev_f1"] for record in found["history"]}) > 1
+    assert len(found["last variables"]) == 1
 
 
 def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench: Bench, disturbed: Disturbed):
@@ -236,6 +243,8 @@ def test_changed_data_are_refused(bench: Bench, finished: Path, tmp_path: Path):
 
 
 def test_damage_in_all_checkpoints_is_an_error(bench: Bench, finished: Path):
+    # With it, the run is finished and needs none.
+    (finished / "finished.json").unlink()
     for folder in (finished / "checkpoints").iterdir():
         flip_a_byte(folder / "state.json")
     with pytest.raises(UserError, match="none of the 2 checkpoints is whole"):
@@ -245,6 +254,41 @@ def test_damage_in_all_checkpoints_is_an_error(bench: Bench, finished: Path):
 def test_two_runs_in_one_folder_exclude_each_other(bench: Bench, tmp_path: Path):
     with locked(RunDir(tmp_path)), pytest.raises(UserError, match="another run is writing in this folder"):
         fit(load_config(options={**bench.settings, "output_dir": str(tmp_path)}))
+
+
+WITHOUT_CHECKPOINTS = ("--keep-checkpoints=0",)
+
+
+@pytest.fixture(scope="module")
+def tidied(bench: Bench) -> Ended:
+    """An undisturbed run that removes its checkpoints at the end, as is the default."""
+    ended = bench.fit("tidied", resume=False, more=WITHOUT_CHECKPOINTS)
+    assert ended.code == 0, ended.stderr
+    assert not (bench.root / "tidied" / "checkpoints").exists()
+    return ended
+
+
+def killed_at_changes(bench: Bench, tidied: Ended, changes: Iterable[int]) -> list[tuple[str, str]]:
+    """Which runs that were killed before these changes do not end as the undisturbed one when they go on, and how."""
+    failed = []
+    for change in changes:
+        name = f"tidied-{change}"
+        assert bench.fit(name, Ending(change), more=WITHOUT_CHECKPOINTS).code == -signal.SIGKILL
+        ended = bench.fit(name, more=WITHOUT_CHECKPOINTS)
+        parts = [] if ended.code else differences(bench, name, "tidied")
+        failed += [(name, ended.stderr)] if ended.code else [(name, part) for part in parts]
+        shutil.rmtree(bench.root / name)
+    return failed
+
+
+def test_killed_between_the_results_and_the_removal_of_checkpoints(bench: Bench, tidied: Ended):
+    # The removal of ten files and three folders is the end; before it are the record and the report.
+    assert killed_at_changes(bench, tidied, [tidied.n_changes - back for back in (0, 6, 13, 17)]) == []
+
+
+@pytest.mark.slow
+def test_killed_at_every_change_after_the_last_epoch(bench: Bench, tidied: Ended):
+    assert killed_at_changes(bench, tidied, range(tidied.n_changes - 40, tidied.n_changes + 1)) == []
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
+    from tf_tokclf.run_dir import RunDir
 
 INT, FLOAT, COLUMN = {"type": int}, {"type": float}, {"type": NameOrNumber()}
 
@@ -141,6 +142,11 @@ SETTINGS = (
     ),
     ("--checkpoint-steps/--save-steps", "training.checkpoint_steps", {**INT, "help": "Steps between checkpoints."}),
     (
+        "--keep-checkpoints",
+        "training.keep_checkpoints",
+        {**INT, "help": "Checkpoints that stay when the run is finished.  [default: 0]"},
+    ),
+    (
         "--checkpoint-minutes",
         "training.checkpoint_minutes",
         {**FLOAT, "help": "Minutes between checkpoints.  [default: 10]"},
@@ -228,7 +234,7 @@ def fit_command(
     from tf_tokclf.publishing.runs import prepare_repository, publication
 
     options = dict(ctx.obj.get("settings") or {})
-    config = own_config(config, options)
+    config = own_config(config, options, resume=resume)
     settings = load_config(config, assignments=assignments, options=options)
     chief = is_chief(settings.training.strategy)
     if seeds and settings.sweep:
@@ -330,12 +336,23 @@ def seed_list(text: str | None) -> tuple[int, ...]:
     return seeds
 
 
-def own_config(config: str | None, options: dict[str, Any]) -> str | None:
-    """The configuration file; a run's own where `config` is its folder, which then is the folder to write in."""
+def own_config(config: str | None, options: dict[str, Any], *, resume: bool = False) -> str | None:
+    """The configuration file; a run's own where `config` is its folder, which then is the folder to write in.
+
+    resume: restore it where the run has lost it.
+    """
     from tf_tokclf.run_dir import RunDir
 
     run = RunDir(Path(config or "."))
-    if config is None or not run.config.is_file():
+    if config is None or not (run.config.is_file() or (resume and _restored_config(run))):
         return config
     options.setdefault("output_dir", config)
     return str(run.config)
+
+
+def _restored_config(run: RunDir) -> bool:
+    if not (run.finished.is_file() or run.checkpoints.is_dir()):
+        return False
+    from tf_tokclf.training.resuming import restore_config
+
+    return restore_config(run)

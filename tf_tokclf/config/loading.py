@@ -201,7 +201,12 @@ def config_tree(config: Config) -> Tree:
 def save_config(config: Config, path: Path) -> None:
     """Write what the user set, so that the file reads back to the same configuration."""
     with open_whole(path) as file:
-        file.write(_yaml_text(config_tree(config)))
+        file.write(config_text(config))
+
+
+def config_text(config: Config) -> str:
+    """What `save_config` writes."""
+    return _yaml_text(config_tree(config))
 
 
 def is_saved_config(path: Path) -> bool:

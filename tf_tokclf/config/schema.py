@@ -207,7 +207,12 @@ class TrainingConfig(Section):
         "auto", description="mirrored: all devices of this host; multi-worker: hosts in TF_CONFIG; auto: what there is"
     )
     worker_timeout_s: PositiveFloat = Field(300, description="seconds that workers wait for each other at the start")
-    checkpoints: bool = Field(True, description="after each epoch write what --resume needs; the last two stay")
+    checkpoints: bool = Field(
+        True, description="write what --resume needs after each epoch; the last two stay while the run goes on"
+    )
+    keep_checkpoints: int = Field(
+        0, ge=0, le=COUNT_LIMIT, description="checkpoints that stay once the run is finished; above 2, also before that"
+    )
     checkpoint_steps: PositiveInt | None = Field(None, description="steps between two checkpoints within an epoch")
     checkpoint_minutes: PositiveFloat | None = Field(
         10, description="minutes after which a checkpoint is due within an epoch; null: none by time"

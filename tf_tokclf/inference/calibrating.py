@@ -12,11 +12,13 @@ import numpy as np
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.model_folders import local_model_folder
+from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.api import labelled_splits
 from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.run_record import note_change
 from tf_tokclf.scoring.calibration import PredictedSpans, Reliability, fit_temperature, reliability
 from tf_tokclf.scoring.entities import entities_of
 
@@ -55,6 +57,7 @@ def calibrate(
     spans = _predicted_spans(tagger.tag(labelled), tagger)
     temperature = fit_temperature(spans)
     write_model_info(folder, info.with_temperature(temperature))
+    note_change(folder / MODEL_INFO)
     before, after = (reliability(spans.scores(t), spans.right) for t in (1.0, temperature))
     log.info(
         "temperature %.3f fitted on %s: calibration error of span scores %.2f %% before, %.2f %% after",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from tf_tokclf.config.loading import load_config, save_config, with_settings
+from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import Stopped, UserError
 from tf_tokclf.files import copy_whole
 from tf_tokclf.publishing.runs import fit
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_record import damage, read_record, write_record
 from tf_tokclf.training.identity import setting_differences, settings_of
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ def variant(config: Config, run: RunDir, values: Mapping[str, Any], *, push: boo
 def fit_unless_finished(config: Config, name: str, *, resume: bool) -> dict[str, float]:
     """Train one of several runs, or go on with it; returns its F1 by split.
 
-    name: what to call it in messages. resume: leave it as it is where it is finished.
+    name: what to call it in messages. resume: leave it as it is where it is finished and nothing of it is damaged.
     """
     run = RunDir.of(config.output_dir)
     if not (resume and _is_finished(run, config)):
@@ -44,12 +46,15 @@ def fit_unless_finished(config: Config, name: str, *, resume: bool) -> dict[str,
 
 
 def take_over(root: RunDir, run: RunDir, config: Config) -> None:
-    """Make `root` a run folder like `run`, without what only going on needs. config: what to write there as its own."""
+    """Make `root` a finished run like `run`, without its checkpoints. config: what to write there as its own."""
+    root.finished.unlink(missing_ok=True)
     # First what says that a run is here.
     save_config(config, root.config)
     for source, target in zip(_outcome(run), _outcome(root)):
         if source.exists():
             copy_whole(source, target)
+    if (record := read_record(run)) is not None:
+        write_record(root, replace(record, texts={**record.texts, root.config.name: config_text(config)}))
 
 
 def _outcome(run: RunDir) -> tuple[Any, ...]:
@@ -58,16 +63,20 @@ def _outcome(run: RunDir) -> tuple[Any, ...]:
 
 
 def _is_finished(run: RunDir, config: Config) -> bool:
-    if not run.results.is_file():
+    """Whether a run is finished and nothing of it is damaged. Raises UserError where it is another run."""
+    record = read_record(run)
+    # Earlier versions wrote no record.
+    if record is None and (run.checkpoints.exists() or not run.results.is_file()):
         return False
-    differences = setting_differences(settings_of(config), settings_of(load_config(run.config)))
+    before = record.settings if record else settings_of(load_config(run.config))
+    differences = setting_differences(settings_of(config), before)
     if differences:
         raise UserError(
             f"this is another run than the one to go on with; changed: {', '.join(differences)}.",
             path=run.root,
             hint="Change it back, or train anew in another --output-dir.",
         )
-    return True
+    return record is None or (record.is_scored(run) and not damage(run, record))
 
 
 def _clear_session() -> None:

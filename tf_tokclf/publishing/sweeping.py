@@ -101,6 +101,8 @@ def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
             raise JobError(f"{root.root}: all trials failed; the first one: {summary.trials[0].error}")
         best = summary.best
         run = root.of_trial(best.name)
+        # A trial that was run before may have been damaged since.
+        fit_unless_finished(variant(sweep.base, run, best.values), f"trial {best.name}", resume=True)
         take_over(root, run, variant(config, root, best.values, push=config.hub.push))
         if config.hub.push:
             push(root.root)

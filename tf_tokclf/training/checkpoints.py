@@ -1,7 +1,9 @@
-"""Checkpoints: folders that hold all of a run's state, written whole or not at all, the last two of them kept.
+"""Checkpoints: folders that hold all of a run's state, written whole or not at all. While a run goes on the last two
+are kept; when it is finished, as many as `training.keep_checkpoints` says.
 
 checkpoints/epoch-0002-step-0000030/     2 epochs done, and 30 steps of the next one
-    state.json                           where the run stands, its history, and what it is a run of
+    state.json                           where the run stands, its history, and what it is a run of: its configuration,
+                                         settings and hashes of data and encoder
     variables.index, variables.data-*    weights, the optimizer's state, loss scale, batch number (tf.train.Checkpoint)
     best.safetensors                     the weights of the best epoch so far
     SHA256SUMS                           of the files above; `sha256sum --check` reads it
@@ -9,17 +11,18 @@ checkpoints/epoch-0002-step-0000030/     2 epochs done, and 30 steps of the next
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import copy_whole, whole_folder
+from tf_tokclf.files import copy_whole, sha256_of, whole_folder
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.identity import Identity
@@ -56,16 +59,17 @@ class Position:
             run_seconds=self.run_seconds + seconds,
         )
 
-    def to_json(self) -> bytes:
-        """All of it."""
-        return json.dumps(asdict(self)).encode()
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
 
     @classmethod
-    def from_json(cls, content: bytes) -> Position:
-        """What `to_json` was given."""
-        fields = json.loads(content)
-        history = tuple(EpochRecord(**record) for record in fields.pop("history"))
-        return cls(**fields, history=history)
+    def from_json(cls, fields: Mapping[str, Any]) -> Position:
+        """The position that `to_json` gave. Raises TypeError or ValueError for what is none."""
+        history = tuple(EpochRecord(**record) for record in fields["history"])
+        position = cls(**{**fields, "history": history})
+        _ = position.name  # which only whole numbers make
+        return position
 
     @property
     def name(self) -> str:
@@ -78,11 +82,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint folder whose files are whole."""
+    """A checkpoint folder whose files are whole. config: the text of the run's configuration."""
 
     folder: Path
     position: Position
     identity: Identity
+    config: str = ""
 
     @property
     def best_weights(self) -> Path | None:
@@ -98,39 +103,43 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """The checkpoints of one run. The newest two that are known to be whole stay; `newest` is one of them."""
+    """The checkpoints of one run. The newest `n_kept` that are known to be whole stay; `newest` is one of them."""
 
-    def __init__(self, root: Path, *, newest: Path | None = None) -> None:
+    def __init__(self, root: Path, *, newest: Path | None = None, n_kept: int = N_KEPT) -> None:
         self.root = root
         self._whole = [newest] if newest else []
+        self._n_kept = n_kept
 
-    def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; a warning for each damaged one that is newer. None where there is none at all.
+    def folders(self) -> list[Path]:
+        """The folders of all checkpoints, the oldest first."""
+        return sorted(path for path in self.root.glob("epoch-*") if path.is_dir() and path.suffix != ".partial")
 
-        Raises UserError where all are damaged.
-        """
-        folders = sorted(
-            path for path in self.root.glob("epoch-*") if path.is_dir() and path.suffix != ".partial"
-        )
-        for folder in reversed(folders):
+    def whole(self) -> Iterator[Checkpoint]:
+        """The whole checkpoints, the newest first; a warning for each damaged one."""
+        for folder in reversed(self.folders()):
             damage = find_damage(folder)
             if damage is None:
-                return read_checkpoint(folder)
-            log.warning("%s is damaged (%s): looking for an older checkpoint.", folder, damage)
-        if folders:
+                yield read_checkpoint(folder)
+            else:
+                log.warning("%s is damaged (%s): looking for an older checkpoint.", folder, damage)
+
+    def newest(self) -> Checkpoint | None:
+        """The newest whole checkpoint. None where there is none at all. Raises UserError where all are damaged."""
+        found = next(self.whole(), None)
+        if found is None and (folders := self.folders()):
             raise UserError(
                 f"none of the {len(folders)} checkpoints is whole.",
                 path=self.root,
                 hint="Start again with --force, or restore that folder from a backup.",
             )
-        return None
+        return found
 
     def write(
-        self, state: tf.train.Checkpoint, position: Position, identity: Identity, best: Path | None
+        self, state: tf.train.Checkpoint, position: Position, identity: Identity, *, best: Path | None, config: str
     ) -> Path:
         """Write what `state` tracks and the rest of the run's state; older checkpoints go when it is on disk.
 
-        best: the file of the best weights so far.
+        best: the file of the best weights so far. config: the text of the run's configuration.
         """
         folder = self.root / position.name
         if folder in self._whole:
@@ -144,9 +153,10 @@ class CheckpointStore:
                 shutil.copyfile(best, partial / BEST)
             about = {
                 "format": FORMAT,
-                "position": asdict(position),
+                "position": position.to_json(),
                 "settings": dict(identity.settings),
                 "contents": dict(identity.contents),
+                "config": config,
             }
             (partial / STATE).write_text(
                 json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
@@ -157,10 +167,21 @@ class CheckpointStore:
         return folder
 
     def tidy(self) -> None:
-        """Remove what is older than the last two, which a process that was killed had no time for."""
-        older = sorted(path for path in self.root.glob("epoch-*") if path <= self._whole[-1])[:-N_KEPT]
+        """Remove what is older than the last ones, which a process that was killed had no time for."""
+        older = sorted(path for path in self.root.glob("epoch-*") if path <= self._whole[-1])[: -self._n_kept]
         for path in older:
             shutil.rmtree(path, ignore_errors=True)
+
+    def keep_last(self, n: int) -> None:
+        """Remove all checkpoints but the last `n`. One that is only half removed is not taken for a checkpoint."""
+        folders = self.folders()
+        for folder in folders[: len(folders) - n]:
+            partial = folder.with_name(f"{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(folder.rename(partial))
+        if n == 0:
+            with suppress(OSError):  # a link, or a folder with something else in it
+                self.root.rmdir()
 
     def adopt(self, checkpoint: Checkpoint) -> Checkpoint:
         """Copy a whole checkpoint from elsewhere into this store, in the place of what is there."""
@@ -172,7 +193,7 @@ class CheckpointStore:
         return replace(checkpoint, folder=target)
 
     def _prune(self) -> None:
-        self._whole = self._whole[-N_KEPT:]
+        self._whole = self._whole[-self._n_kept :]
         for path in self.root.glob("epoch-*"):
             if path not in self._whole:
                 shutil.rmtree(path, ignore_errors=True)
@@ -202,19 +223,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if about["format"] != FORMAT:
             problem = f"a checkpoint of format {about['format']}, and this version reads {FORMAT}."
             raise UserError(problem, path=folder, hint=hint)
-        position = about["position"]
-        history = tuple(EpochRecord(**record) for record in position.pop("history"))
         identity = Identity(dict(about["settings"]), dict(about["contents"]))
-        found = Position(**position, history=history)
-        _ = found.name  # which only whole numbers make
-        return Checkpoint(folder, found, identity)
+        return Checkpoint(folder, Position.from_json(about["position"]), identity, str(about.get("config", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"is no state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
 
 
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS for all files in `folder`."""
-    lines = [f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    lines = [f"{sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -232,18 +249,8 @@ def find_damage(folder: Path) -> str | None:
         if Path(name).name != name:
             return f"{SUMS} names {name}, which is no file in it"
         try:
-            if _sha256(folder / name) != expected:
+            if sha256_of(folder / name) != expected:
                 return f"{name} is not what was written"
         except OSError as error:
             return f"{name}: {error.strerror}"
     return None
-
-
-def same_content(one: Path, other: Path) -> bool:
-    """Whether two files are there and hold the same bytes."""
-    return one.is_file() and other.is_file() and _sha256(one) == _sha256(other)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

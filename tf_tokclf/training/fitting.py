@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import math
 import platform
@@ -47,6 +48,7 @@ from tf_tokclf.training.optimizer import (
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.resuming import (
+    Finished,
     RunSaver,
     check_data,
     disk_problem,
@@ -93,13 +95,16 @@ def train(
         return _train_beside_the_chief(plan, devices)
     with locked(plan.run), StopRequest() as stop, explained_errors(plan.run, devices):
         identity = Identity.of(plan.config, plan.splits, plan.encoder_folder, n_replicas=devices.n_replicas)
-        checkpoint = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
+        begin = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
+        saver = RunSaver(plan, identity, begin)
         try:
-            end = _train_as_chief(plan, devices, stop, RunSaver(plan, identity, checkpoint), callbacks)
+            end = _train_as_chief(plan, devices, stop, saver, callbacks)
             # The model that was trained and the functions traced from it hold each other: 0.1 GB for MiniLM-L6.
             gc.collect()
             give_back_memory()
             check_saved(plan.run.model, trust_remote_code=plan.config.model.trust_remote_code)
+            if begin is None or isinstance(begin, Checkpoint):
+                saver.record(end)
             try:
                 evaluations = score_run(plan, stop)
             except StopAsked as asked:
@@ -111,6 +116,7 @@ def train(
         write_results(plan, end.history, evaluations, end.run_seconds)
         assert plan.splits.train is not None  # it was trained on
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
+        saver.finish(end)
         devices.wait()
         return RunResult(plan.run, end.history, evaluations)
 
@@ -146,18 +152,18 @@ def _train_beside_the_chief(plan: RunPlan, devices: Devices) -> RunResult:
 
 def start_or_resume(
     plan: RunPlan, identity: Identity, *, resume: bool, resume_from: Path | None
-) -> Checkpoint | None:
+) -> Checkpoint | Finished | None:
     """Claim the run's folder for a new run, or make it ready to go on; returns what to go on from."""
     if not (resume or resume_from):
         claim_folder(plan.run, overwrite=plan.config.overwrite)
-        checkpoint = None
+        begin = None
     else:
-        checkpoint = resume_folder(plan, identity, resume_from)
-    if checkpoint is None:
+        begin = resume_folder(plan, identity, resume_from)
+    if begin is None:
         save_config(plan.config, plan.run.config)
-        if plan.splits.cut:
-            write_json(plan.run.validation_cut, plan.splits.cut.to_json())
-    return checkpoint
+    if plan.splits.cut:
+        write_json(plan.run.validation_cut, plan.splits.cut.to_json())
+    return begin
 
 
 class Trainer:
@@ -217,7 +223,8 @@ class Trainer:
             loss=plan.loss,
         )
         position = saver.start(self.model, self.optimizer, dropout, self.average) if saver else Position()
-        self.position = Position.from_json(devices.from_chief(position.to_json()))
+        sent = devices.from_chief(json.dumps(position.to_json()).encode())
+        self.position = Position.from_json(json.loads(sent))
         state = [*self.model.variables, *self.optimizer.variables(), dropout.batch_number, *self.average.averages]
         devices.take_from_chief(state)
         self.tagger = Tagger(

@@ -22,6 +22,7 @@ FREE = {
     "training.logging_steps",
     "training.report_to",
     "training.checkpoints",
+    "training.keep_checkpoints",
     "training.checkpoint_steps",
     "training.checkpoint_minutes",
     "training.strategy",
@@ -35,6 +36,8 @@ FREE = {
     "model.name_or_path",
 }
 FREE_SECTIONS = ("hub.",)
+N_EPOCHS = "training.num_train_epochs"
+_DEVICES = "number of devices"
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,18 @@ class Identity:
         n_replicas: each draws its own dropout, so that their number shows in the weights.
         """
         contents = {f"{split.name} data": content_hash(split) for split in splits}
-        contents |= {"encoder": encoder_hash(encoder), "number of devices": str(n_replicas)}
+        contents |= {"encoder": encoder_hash(encoder), _DEVICES: str(n_replicas)}
         return cls(settings_of(config), contents)
+
+    def is_longer_than(self, before: Identity) -> bool:
+        """Whether it is that run, but for a larger number of epochs."""
+        n_before = before.settings.get(N_EPOCHS)
+        same = Identity({**self.settings, N_EPOCHS: n_before}, self.contents)
+        return isinstance(n_before, int) and self.settings[N_EPOCHS] > n_before and not same.differences(before)
+
+    def without_devices(self) -> Identity:
+        """The same, on any number of devices: for a run that is finished it does not matter."""
+        return Identity(self.settings, {name: value for name, value in self.contents.items() if name != _DEVICES})
 
     def differences(self, before: Identity) -> list[str]:
         """What is not as it was before, a phrase each."""

@@ -3,6 +3,10 @@
 An epoch ends in this order: the model folder if the epoch is the best, history.jsonl, the checkpoint. Whatever
 moment a run is killed at, going on begins with the newest whole checkpoint and makes the other two what they were
 with it.
+
+A run ends in this order: finished.json with the checksums of the model, once that was read back; predictions, results
+and report; finished.json with the checksums of these too; and the checkpoints are removed. From the first finished.json
+on, going on means to check the files by it and to make again what is missing or damaged.
 """
 
 from __future__ import annotations
@@ -13,29 +17,26 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokclf.config.loading import load_config
+from tf_tokclf.config.loading import config_text, load_config, save_config
 from tf_tokclf.data.cache import change_while_in_use
+from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, Stopped, UserError
-from tf_tokclf.files import DISK_FULL
+from tf_tokclf.files import DISK_FULL, copy_whole, open_whole, sha256_of
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.saving import WEIGHTS, save_model_folder
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_record import RunRecord, checksums, damage, read_record, write_record
 from tf_tokclf.training.averaging import WeightAverage
-from tf_tokclf.training.checkpoints import (
-    Checkpoint,
-    CheckpointStore,
-    Position,
-    find_checkpoint,
-    same_content,
-)
+from tf_tokclf.training.checkpoints import N_KEPT, Checkpoint, CheckpointStore, Position, find_checkpoint
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
-from tf_tokclf.training.identity import Identity, setting_differences, settings_of
+from tf_tokclf.training.identity import N_EPOCHS, Identity, setting_differences, settings_of
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.run_folder import clear_folder, remove_leftovers
 from tf_tokclf.training.stopping import NAMES, StopRequest
@@ -43,39 +44,137 @@ from tf_tokclf.training.stopping import NAMES, StopRequest
 log = logging.getLogger(__name__)
 
 
-def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Checkpoint | None:
-    """What the run in the plan's folder goes on from: its newest whole checkpoint, or the one at `place`.
+@dataclass(frozen=True)
+class Finished:
+    """A finished run whose files are to be checked. damage: what is wrong, by file. weights: a file with the model's
+    weights.
+    """
+
+    record: RunRecord
+    damage: Mapping[str, str]
+    weights: Path
+
+    @property
+    def position(self) -> Position:
+        """Where the run ended."""
+        return Position.from_json(self.record.position)
+
+
+def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Checkpoint | Finished | None:
+    """What the run in the plan's folder goes on from: what it came to where it is finished, else its newest whole
+    checkpoint, or the one at `place`.
 
     None where it was stopped before its first one: then what is there is removed. Raises UserError, with
-    nothing touched, where the run is another one.
+    nothing touched, where the run is another one, or is finished and cannot be made whole.
     """
     store = CheckpointStore(plan.run.checkpoints)
+    record = read_record(plan.run)
+    begin: Checkpoint | Finished | None
     if place is not None:
-        checkpoint = find_checkpoint(place)
-        _check_same(identity, checkpoint, plan.run)
-        checkpoint = store.adopt(checkpoint)
-    elif (newest := store.newest()) is not None:
-        checkpoint = newest
-        _check_same(identity, checkpoint, plan.run)
+        begin = find_checkpoint(place)
+        _check_same(identity, begin.identity, plan.run)
+        begin = store.adopt(begin)
+    elif record is not None:
+        begin = _finished_run(plan, identity, record, store)
+    elif (begin := store.newest()) is not None:
+        _check_goes_on(identity, begin, plan.run)
     else:
         _check_begun(plan)
         clear_folder(plan.run)
         log.warning("%s: there is no checkpoint yet; this run begins at the beginning.", plan.run.root)
         return None
-    log.info("going on from %s (%s)", checkpoint.position, checkpoint.folder)
-    return checkpoint
+    if isinstance(begin, Checkpoint):
+        # They are of files that are about to change.
+        plan.run.finished.unlink(missing_ok=True)
+        plan.run.results.unlink(missing_ok=True)
+        log.info("going on from %s (%s)", begin.position, begin.folder)
+    _restore_config(plan)
+    return begin
 
 
-def _check_same(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None:
-    if differences := identity.differences(checkpoint.identity):
+def _finished_run(
+    plan: RunPlan, identity: Identity, record: RunRecord, store: CheckpointStore
+) -> Checkpoint | Finished:
+    """A finished run to check; its last checkpoint where it is to train for more epochs, and another one where only
+    training again gives the weights.
+    """
+    run = plan.run
+    before = Identity(record.settings, record.contents)
+    if identity.is_longer_than(before):
+        return _last_checkpoint(plan, identity, record, store)
+    _check_same(identity.without_devices(), before.without_devices(), run)
+    found = damage(run, record)
+    if not found:
+        what = "the run is finished" if record.is_scored(run) else "training is over"
+        log.info("%s: %s, and its files are as they were written.", run.root, what)
+    weights = (run.model / WEIGHTS).relative_to(run.root).as_posix()
+    begin = _with_weights(run, record, store, found, weights)
+    if begin is None:
+        gone = "none of its checkpoints is whole" if store.folders() else "its checkpoints were removed then"
+        raise UserError(
+            f"{weights} {found[weights]} and cannot be restored: the run is finished, and {gone}.",
+            path=run.root,
+            hint="Copy that file from a backup or the Hub and --resume again, or train again with --force.",
+        )
+    for name, what in found.items():
+        log.warning("%s %s. It is restored.", run.root / name, what)
+    return begin
+
+
+def _with_weights(
+    run: RunDir, record: RunRecord, store: CheckpointStore, found: Mapping[str, str], weights: str
+) -> Checkpoint | Finished | None:
+    """What has the weights of a finished run, or leads to them; None where nothing does. found: its damage."""
+    if weights not in found:
+        return Finished(record, found, run.root / weights)
+    whole = list(store.whole())
+    for checkpoint in whole:
+        if checkpoint.best_weights is not None and sha256_of(checkpoint.best_weights) == record.files[weights]:
+            return Finished(record, found, checkpoint.best_weights)
+    return whole[0] if whole else None
+
+
+def _last_checkpoint(plan: RunPlan, identity: Identity, record: RunRecord, store: CheckpointStore) -> Checkpoint:
+    last = next(store.whole(), None)
+    if last is not None and last.position.name == Position.from_json(record.position).name:
+        _check_goes_on(identity, last, plan.run)
+        return last
+    n_epochs = plan.config.training.num_train_epochs
+    raise UserError(
+        f"the run is finished and its last checkpoint is not there, so it cannot go on to {n_epochs} epochs.",
+        path=plan.run.root,
+        hint=f"Train anew with --num-train-epochs {n_epochs} in another --output-dir. Only a run that was trained with "
+        "--keep-checkpoints 1 or more can go on after its end.",
+    )
+
+
+def _check_same(identity: Identity, before: Identity, run: RunDir) -> None:
+    if differences := identity.differences(before):
         raise _changed(differences, run)
+
+
+def _check_goes_on(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None:
+    """Raise UserError where the checkpoint is of another run; one that has come to its end may get more epochs."""
+    before, position = checkpoint.identity, checkpoint.position
+    n_before, n_epochs = before.settings.get(N_EPOCHS), identity.settings[N_EPOCHS]
+    if not (identity.is_longer_than(before) and position.step == 0 and position.epoch == n_before):
+        _check_same(identity, before, run)
+        return
+    log.warning(
+        "%s: a run of %s epochs goes on to %s. Its first epochs had the learning rates of a shorter run, "
+        "so that the result is not that of a run of %s epochs.",
+        run.root,
+        n_before,
+        n_epochs,
+        n_epochs,
+    )
 
 
 def _check_begun(plan: RunPlan) -> None:
     """Raise UserError unless the run in the plan's folder is this one and not finished without any checkpoint."""
     if plan.run.results.is_file():
         raise UserError(
-            "the run is finished and has no checkpoint to go on from.",
+            f"the run is finished, and neither checkpoints nor {plan.run.finished.name} are there to check it by.",
             path=plan.run.root,
             hint="Train anew in another --output-dir, or replace it with --force.",
         )
@@ -93,6 +192,31 @@ def _changed(differences: list[str], run: RunDir) -> UserError:
     )
 
 
+def _restore_config(plan: RunPlan) -> None:
+    """Write the run's configuration where it is missing or is not the run's."""
+    try:
+        if not setting_differences(settings_of(plan.config), settings_of(load_config(plan.run.config))):
+            return
+    except UserError as error:
+        log.debug("%s", error)
+    save_config(plan.config, plan.run.config)
+    log.warning("%s was missing or had other settings. It is written anew.", plan.run.config)
+
+
+def restore_config(run: RunDir) -> bool:
+    """Write the configuration of a run that has lost it, as its last checkpoint or `finished.json` has it."""
+    record = read_record(run)
+    text = record.texts.get(run.config.name) if record else None
+    if text is None:
+        text = next((checkpoint.config for checkpoint in CheckpointStore(run.checkpoints).whole()), None)
+    if not text:
+        return False
+    with open_whole(run.config) as file:
+        file.write(text)
+    log.warning("%s was missing. It is restored.", run.config)
+    return True
+
+
 class RunSaver:
     """Writes and restores the state of one run."""
 
@@ -100,12 +224,16 @@ class RunSaver:
         self,
         plan: RunPlan,
         identity: Identity,
-        checkpoint: Checkpoint | None,
+        begin: Checkpoint | Finished | None,
     ) -> None:
         self._plan = plan
         self._identity = identity
-        self._checkpoint = checkpoint
-        self._store = CheckpointStore(plan.run.checkpoints, newest=checkpoint.folder if checkpoint else None)
+        self._begin = begin
+        self._store = CheckpointStore(
+            plan.run.checkpoints,
+            newest=begin.folder if isinstance(begin, Checkpoint) else None,
+            n_kept=max(N_KEPT, plan.config.training.keep_checkpoints),
+        )
 
     def start(
         self,
@@ -122,22 +250,65 @@ class RunSaver:
         state = {"model": model, "optimizer": optimizer, "batch_number": dropout.batch_number}
         self._state = tf.train.Checkpoint(**state, **({"average": average.averages} if average.averages else {}))
         self._saved_at = time.monotonic()
-        checkpoint = self._checkpoint
-        if checkpoint is None:
+        if self._begin is None:
             return Position()
         remove_leftovers(self._plan.run)
-        self._store.tidy()
-        checkpoint.restore(self._state)
-        write_history(self._plan.run.history, checkpoint.position.history)
-        self._restore_best(checkpoint.best_weights)
-        return checkpoint.position
+        position = self._begin.position
+        if isinstance(self._begin, Finished):
+            self._restore_files(self._begin)
+        else:
+            self._store.tidy()
+            self._begin.restore(self._state)
+            self._restore_best(self._begin.best_weights)
+        write_history(self._plan.run.history, position.history)
+        return position
 
     def _restore_best(self, weights: Path | None) -> None:
-        folder = self._plan.run.model
+        """Make the model folder anew: the weights may be whole, and another file in it may not."""
+        plan = self._plan
         if weights is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif not same_content(folder / WEIGHTS, weights):
-            save_model_folder(self._model, self._plan.tokenizer, self._plan.info, folder, weights=weights)
+            shutil.rmtree(plan.run.model, ignore_errors=True)
+        else:
+            save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model, weights=weights)
+
+    def _restore_files(self, finished: Finished) -> None:
+        """Make the damaged files of the model folder anew; results, predictions and report are made anyway."""
+        run, texts = self._plan.run, finished.record.texts
+        damaged = [name for name in finished.damage if (run.root / name).parent == run.model]
+        if not damaged:
+            return
+        restored = run.model.with_name(f"{run.model.name}.restored")
+        save_model_folder(self._model, self._plan.tokenizer, self._plan.info, restored, weights=finished.weights)
+        for name in damaged:
+            target = run.root / name
+            if name in texts:
+                with open_whole(target) as file:
+                    file.write(texts[name])
+            elif (restored / target.name).is_file():
+                target.parent.mkdir(exist_ok=True)
+                copy_whole(restored / target.name, target)
+            else:
+                hint = "Copy it from a backup or the Hub, or train again with --force."
+                raise UserError("cannot be restored: this version writes no such file.", path=target, hint=hint)
+        shutil.rmtree(restored)
+        log.info("%s: restored %s.", run.root, ", ".join(damaged))
+
+    def finish(self, position: Position) -> None:
+        """Record that the run is finished and scored; then remove the checkpoints that are not to stay."""
+        self.record(position, scored=True)
+        self._store.keep_last(self._plan.config.training.keep_checkpoints)
+
+    def record(self, position: Position, *, scored: bool = False) -> None:
+        """Record that training is over, with checksums of the model's files, and of the others once it is scored."""
+        run, identity = self._plan.run, self._identity
+        info = run.model / MODEL_INFO
+        texts = {
+            run.config.name: config_text(self._plan.config),
+            info.relative_to(run.root).as_posix(): info.read_text(encoding="utf-8"),
+        }
+        files = checksums(run, scored=scored)
+        record = RunRecord(identity.settings, identity.contents, position.to_json(), files, texts)
+        write_record(run, record)
 
     def end_step(self, position: Position) -> None:
         """Save after so many steps or minutes."""
@@ -164,8 +335,10 @@ class RunSaver:
     def save(self, position: Position) -> None:
         """Write a checkpoint."""
         check_data()
-        best = self._plan.run.model / WEIGHTS if position.history else None
-        self._store.write(self._state, position, self._identity, best)
+        run = self._plan.run
+        best = run.model / WEIGHTS if position.history else None
+        config = config_text(self._plan.config)
+        self._store.write(self._state, position, self._identity, best=best, config=config)
         self._saved_at = time.monotonic()
 
 

@@ -64,7 +64,9 @@ def claim_folder(run: RunDir, *, overwrite: bool) -> None:
 def remove_leftovers(run: RunDir) -> None:
     """Remove what was being written or replaced at the moment when an earlier process was killed."""
     unfinished = [path.with_name(f"{path.name}.partial") for path in run.files]
-    unfinished += [run.model.with_name(f"{run.model.name}.old")]
+    unfinished += [run.model.with_name(f"{run.model.name}{suffix}") for suffix in (".old", ".restored")]
+    unfinished += [run.model.with_name(f"{run.model.name}.restored.partial")]
+    unfinished += [*run.root.glob(f"{run.finished.name}.*.partial"), *run.model.glob("*.partial")]
     # Of SQLite, which would bring what stands in it back into the next data base of that name.
     unfinished += [run.sweep_storage.with_name(f"{run.sweep_storage.name}-journal")]
     unfinished += [*run.checkpoints.glob("epoch-*.partial"), *run.predictions.glob("*.partial")]
@@ -78,8 +80,9 @@ def remove_leftovers(run: RunDir) -> None:
 def clear_folder(run: RunDir) -> None:
     """Remove everything that a run writes: first what could be gone on with, last what says that a run was here."""
     remove_leftovers(run)
-    others = [path for path in run.files if path not in (run.checkpoints, run.config)]
-    for path in [run.checkpoints, *others, run.config]:
+    first = [run.finished, run.checkpoints]
+    others = [path for path in run.files if path not in (*first, run.config)]
+    for path in [*first, *others, run.config]:
         if path.is_dir():
             # A folder half removed would not be known again as a run's.
             partial = path.rename(path.with_name(f"{path.name}.partial"))

@@ -55,8 +55,16 @@ class HistoryTable(keras.callbacks.Callback):
         super().__init__()
         self._run = run
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Write the epochs of a run that goes on, whose table may have been lost."""
+        if self._run.history.is_file():
+            self.on_epoch_end(0)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write all epochs so far."""
         records = [asdict(record) for record in read_history(self._run.history)]
+        if not records:
+            return
         with open_whole(self._run.history_table, newline="") as file:
             table = csv.DictWriter(file, fieldnames=list(records[0]))
             table.writeheader()
