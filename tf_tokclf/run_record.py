@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from tf_tokclf.files import read_sealed_json, sha256_of, write_sealed_json
@@ -49,7 +49,10 @@ def read_record(run: RunDir) -> RunRecord | None:
         fields = read_sealed_json(run.finished)
         if fields.pop("format") != FORMAT:
             raise ValueError("it was written by another version")
-        return RunRecord(**fields)
+        record = RunRecord(**fields)
+        if outside := [name for name in (*record.files, *record.texts) if not _is_inside(name)]:
+            raise ValueError(f"it names {outside[0]}, which is not in the run's folder")
+        return record
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -90,6 +93,16 @@ def _model_files(run: RunDir) -> list[Path]:
 def _outputs(run: RunDir) -> list[Path]:
     paths = (*run.predictions.glob("*"), run.history, run.history_table, run.results, run.report)
     return sorted(path for path in paths if path.is_file())
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name stays in the folder that it is looked for in.
+
+    >>> _is_inside("model/config.json"), _is_inside("../config.yaml"), _is_inside("/etc/passwd")
+    (True, False, False)
+    """
+    path = PurePath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _damage(path: Path, expected: str) -> str | None:

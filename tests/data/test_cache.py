@@ -94,7 +94,7 @@ def test_damage_is_told_in_one_line_and_the_data_read_anew(
     assert {file: file.read_bytes() for file in whole} == whole
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"{table} is damaged (")
-    assert line.endswith("). It is written anew.")
+    assert line.endswith("). It will be rebuilt.")
 
 
 @pytest.mark.parametrize("suffix", [".arrow", ".json"])
@@ -139,7 +139,7 @@ def test_an_encoded_split_with_a_changed_byte_is_encoded_anew(
     result = run(*args)
     assert result.exit_code == 0
     message = " ".join(result.stderr.split())
-    assert f"Warning: {windows} is damaged (its checksum is wrong). It is written anew." in message
+    assert f"Warning: {windows} is damaged (its checksum is wrong). It will be rebuilt." in message
     assert windows.read_bytes() == whole
 
 
@@ -158,8 +158,8 @@ def test_a_table_changed_while_a_command_reads_it_is_a_message(tmp_path: Path, m
     result = run("convert", path, tmp_path / "out.jsonl")
     assert result.exit_code == 1
     message = " ".join(result.stderr.split())
-    assert f"{tables()[0]} was changed while it was in use, so that what was made of it may be wrong." in message
-    assert "Start again: it is written anew." in message
+    assert f"{tables()[0]} was changed while it was in use, so the results may be wrong." in message
+    assert "Start again: the file will be rebuilt." in message
     monkeypatch.setattr(Split, "__iter__", sentences)
     assert run("convert", path, tmp_path / "out.jsonl", "--force").exit_code == 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 40

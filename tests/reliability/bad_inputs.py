@@ -1120,6 +1120,15 @@ def _finished_runs() -> list[Cell]:
     bad("wrong encoding", with_content(record, b"\xff\xfe"), *unchecked)
     bad("hostile", with_content(record, DEEP), *unchecked)
     bad("unreadable", in_place_of(record, unreadable), *unchecked)
+    def climbing(path: Path) -> None:
+        """A record that is whole by its checksum, and names a file elsewhere."""
+        from tf_tokclf.files import read_sealed_json, write_sealed_json
+
+        content = read_sealed_json(path / record)
+        content["files"]["../../../../etc/passwd"] = "0" * 64
+        write_sealed_json(path / record, content)
+
+    bad("hostile", climbing, *unchecked)
     longer = ("its last checkpoint is not there, so it cannot go on to 9 epochs", "--keep-checkpoints 1")
     bad("out of range", lambda path: None, *longer, options="--num-train-epochs 9 --resume")
     no("duplicated", "a run is a folder")

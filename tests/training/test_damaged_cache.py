@@ -94,5 +94,5 @@ def test_no_epoch_on_changed_bytes_is_saved(
         fit(config, callbacks=[Once(overwrite)])
     assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 1
     resumed = fit(config, resume=True).run
-    assert caplog.text.count("It is written anew.") > 0
+    assert caplog.text.count("It will be rebuilt.") > 0
     assert (resumed.model / "model.safetensors").read_bytes() == undisturbed

@@ -18,7 +18,9 @@ from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Call, Ended, Ending, KillServer
 from tests.ports import reserved_ports
+from tests.training.test_fitting import config_for
 from tests.training.test_optimizer import small_model
+from tf_tokclf import fit
 from tf_tokclf.config.cluster import Cluster, read_cluster
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
@@ -144,6 +146,17 @@ def test_only_the_chief_writes(workers: list[Ended]):
     assert chief.n_changes > 0
     assert other.n_changes == 0
     assert "epoch 1:" not in other.stderr
+
+
+def test_a_worker_that_leaves_before_the_chief_is_no_failure(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def gone(devices: Devices) -> None:
+        raise tf.errors.UnavailableError(None, None, "Connection reset by peer")
+
+    monkeypatch.setattr(Devices, "wait", gone)
+    run = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **{"training.num_train_epochs": 1})).run
+    assert (run.model / "README.md").is_file()
 
 
 def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: Bench, workers: list[Ended]):

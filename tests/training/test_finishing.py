@@ -156,7 +156,7 @@ def damage_model(run: Path) -> None:
     flip_a_byte(run / "model" / "config.json")
     os.truncate(run / "model" / "tokenizer.json", 100)
     (run / "model" / "tokenizer_config.json").write_text("{}")
-    (run / "model" / "vocab.txt").unlink()
+    (run / "model" / "special_tokens_map.json").unlink()
 
 
 def damage_outputs(run: Path) -> None:
@@ -180,7 +180,7 @@ NAMED = {
         "model/config.json is not as it was written. It is restored.",
         "model/tokenizer.json is not as it was written. It is restored.",
         "model/tokenizer_config.json is not as it was written. It is restored.",
-        "model/vocab.txt is missing. It is restored.",
+        "model/special_tokens_map.json is missing. It is restored.",
     ],
     "outputs": [
         "results.json is missing. It is restored.",

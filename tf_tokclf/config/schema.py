@@ -105,8 +105,8 @@ class DataConfig(Section):
     cache_size_gb: float | None = Field(
         5.0,
         ge=0,
-        description="size limit of the cache of read and tokenised data; the least recently used entries are removed, "
-        "never one in use; null: no limit; the variable TF_TOKCLF_CACHE_SIZE changes the default",
+        description="size limit in GB of the cache of read and tokenised data; the least recently used entries are "
+        "removed, none that is in use; null: no limit. The variable TF_TOKCLF_CACHE_SIZE changes the default",
     )
 
     @model_validator(mode="after")

@@ -203,7 +203,7 @@ class Cache:
                 return None
             except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
                 why = error.strerror if isinstance(error, OSError) and error.strerror else error
-                log.warning("%s is damaged (%s). It is written anew.", path, why)
+                log.warning("%s is damaged (%s). It will be rebuilt.", path, why)
                 return None
         if not table.schema.equals(schema):
             log.debug("%s has other columns: it is another version's", path)
@@ -373,8 +373,8 @@ def change_while_in_use() -> JobError | None:
     if not changed:
         return None
     return JobError(
-        f"{changed[0].path} was changed while it was in use, so that what was made of it may be wrong. Start again: it "
-        "is written anew."
+        f"{changed[0].path} was changed while it was in use, so the results may be wrong. "
+        "Start again: the file will be rebuilt."
     )
 
 

@@ -7,6 +7,7 @@ same data, and each prepares whole batches: integers, cheap beside what is compu
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from tf_tokclf.config.schema import TrainingConfig
 from tf_tokclf.data.encoding import UNSCORED
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import VERBOSE, quiet_stderr, tf
+
+log = logging.getLogger(__name__)
 
 # What collective operations end in when a host is gone.
 WORKER_ERRORS = (
@@ -94,6 +97,13 @@ class Devices:
     def wait(self) -> None:
         """Until all hosts have come here."""
         self.any(False)
+
+    def leave(self) -> None:
+        """Wait for the others, after all that the run is for. Whoever has left before is no loss."""
+        try:
+            self.wait()
+        except WORKER_ERRORS as error:
+            log.debug("another worker has left before: %s", error)
 
     def merged(self, scores: np.ndarray, own: slice) -> np.ndarray:
         """`scores` float32 with the rows `own` from here and the others' rows from them, bit for bit."""

@@ -117,7 +117,7 @@ def train(
         assert plan.splits.train is not None  # it was trained on
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
         saver.finish(end)
-        devices.wait()
+        devices.leave()
         return RunResult(plan.run, end.history, evaluations)
 
 

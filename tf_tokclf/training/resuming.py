@@ -200,7 +200,7 @@ def _restore_config(plan: RunPlan) -> None:
     except UserError as error:
         log.debug("%s", error)
     save_config(plan.config, plan.run.config)
-    log.warning("%s was missing or had other settings. It is written anew.", plan.run.config)
+    log.warning("%s was missing or had other settings. It is written again.", plan.run.config)
 
 
 def restore_config(run: RunDir) -> bool:
