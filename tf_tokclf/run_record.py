@@ -91,7 +91,8 @@ def _model_files(run: RunDir) -> list[Path]:
 
 
 def _outputs(run: RunDir) -> list[Path]:
-    paths = (*run.predictions.glob("*"), run.history, run.history_table, run.results, run.report)
+    own = (run.validation_cut, run.history, run.history_table, run.results, run.report)
+    paths = (*run.predictions.glob("*"), *own)
     return sorted(path for path in paths if path.is_file())
 
 
