@@ -15,7 +15,8 @@ import tf_tokclf
 from tf_tokclf.cli.main import COMMANDS, cli
 
 PACKAGE = Path(tf_tokclf.__file__).parent
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+# No colon behind it: that is a property of a style sheet.
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w:-])")
 DECLARED = re.compile(r"-{1,2}[\w/-]+")
 # A message may say whose options it names: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
 OF_COMMANDS = re.compile(r"\((?P<names>[a-z, ]+): (?P<text>--[^)]*)\)")

@@ -138,16 +138,15 @@ def test_an_archive_is_no_input_and_nothing_is_unpacked(tmp_path: Path, monkeypa
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.tar.gz"]
 
 
-@pytest.mark.parametrize("name", ["../../owned.jsonl", "/tmp/owned.jsonl", "a\x1b[2J.jsonl"])
+@pytest.mark.parametrize("name", ["../../owned.jsonl", "{elsewhere}/owned.jsonl", "a\x1b[2J.jsonl"])
 def test_the_name_in_a_zip_archive_is_never_written_to(tmp_path: Path, name: str):
     (tmp_path / "in").mkdir()
     with zipfile.ZipFile(tmp_path / "in" / "data.zip", "w") as archive:
-        archive.writestr(name, '{"tokens": ["ada"], "ner_tags": ["O"]}\n')
+        archive.writestr(name.format(elsewhere=tmp_path), '{"tokens": ["ada"], "ner_tags": ["O"]}\n')
     out = tmp_path / "in" / "out.conll"
     result = CliRunner().invoke(cli, ["convert", str(tmp_path / "in" / "data.zip"), str(out)])
     assert result.exit_code == 0
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["data.zip", "out.conll"]
-    assert not Path("/tmp/owned.jsonl").exists()
 
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "zst", "zip"])
