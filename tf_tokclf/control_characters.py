@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from collections.abc import Iterable
+from types import TracebackType
+from typing import IO, Any, TextIO
 
 # C0 and C1 control characters but tab and line feed, which could command a terminal, signs that turn the order of what
 # follows around, and halves of characters, which no terminal can be sent.
@@ -30,3 +32,34 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     import click
 
     click.echo(plain_text(text) if err else shown_on(sys.stdout, text), err=err, nl=nl)
+
+
+class PlainOutput:
+    """A file that is a terminal, text or binary: what is written reaches it as `plain_text`."""
+
+    def __init__(self, file: IO[Any]) -> None:
+        self._file = file
+
+    def write(self, data: str | bytes) -> None:
+        """Write text, or bytes in UTF-8."""
+        if isinstance(data, str):
+            self._file.write(plain_text(data))
+        else:
+            self._file.write(plain_text(data.decode(errors="replace")).encode())
+
+    def writelines(self, lines: Iterable[str | bytes]) -> None:
+        """Write one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        self._file.flush()
+
+    def __enter__(self) -> PlainOutput:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()

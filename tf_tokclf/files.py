@@ -1,6 +1,8 @@
-"""Write files and folders completely or not at all.
+"""Write files and folders completely or not at all, refuse outputs that would destroy an input, and hold locks.
 
 Everything is written under a temporary name beside its target, `NAME.partial`, and renamed when it is complete.
+Devices, named pipes and the process's own streams are written into directly. A link to a folder is kept, and the
+content of that folder is replaced; a link to anything else is replaced, and what it names stays as it is.
 """
 
 from __future__ import annotations
@@ -8,56 +10,113 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
+import stat
+import sys
+import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from tf_tokclf.errors import UserError
+from filelock import lock_descriptor
+
+from tf_tokclf.control_characters import PlainOutput
+from tf_tokclf.errors import JobError, UserError
+
+log = logging.getLogger(__name__)
 
 # What the system reports when a disk, a quota or the largest file size is reached.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# The process's own streams by name. Where they lead to a regular file, that file must not be replaced either.
+_OWN_STREAM = re.compile("/dev/(?P<name>stdout|stderr)|/(?:dev|proc/self)/fd/(?P<number>[0-9]{1,9})")
+_NUMBERS = {"stdout": 1, "stderr": 2}
+
+# Windows opens no folders, and writes only files to disk that are open for writing.
+_IS_POSIX = os.name == "posix"
+
+
+def disk_problem(error: BaseException) -> str | None:
+    """Why nothing fits on the disk any more, if `error` says so: by number, or in words, as TensorFlow does.
+
+    >>> disk_problem(RuntimeError("/a/b; No space left on device"))
+    'No space left on device'
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno) if error.errno in DISK_FULL else None
+    return next((os.strerror(number) for number in DISK_FULL if os.strerror(number) in str(error)), None)
+
+
+@contextmanager
+def explained_full_disk(place: Path) -> Iterator[None]:
+    """Turn an error that says that the disk is full, in whichever words, into a JobError that names `place`."""
+    try:
+        yield
+    except Exception as error:
+        reason = disk_problem(error)
+        if reason is None:
+            raise
+        raise JobError(f"{place}: the disk is full ({reason}). Make room, then start again.") from error
+
+
+# Complete or not at all
+
 
 @contextmanager
 def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open `path` for writing so that it is complete afterwards, or as it was before."""
+    """Open `path` for writing so that it is complete afterwards, or as it was before. A stream is opened as it is."""
     path = Path(path)
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
-    with whole_path(path) as partial, _opened(partial, path, mode, options) as file:
+    with ExitStack() as stack:
+        with _explained(path):
+            if is_stream(path):
+                file = stack.enter_context(_open_stream(path, mode, options))
+            else:
+                partial = stack.enter_context(_replacing(path))
+                file = stack.enter_context(partial.open(mode, **options))
         yield file
         file.flush()
-        os.fsync(file.fileno())
-
-
-def _opened(partial: Path, path: Path, mode: str, options: dict[str, Any]) -> IO[Any]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return partial.open(mode, **options)
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise
-        hint = "Check the folder's permissions, or name another place."
-        raise UserError(f"cannot be written: {error.strerror}.", path=path, hint=hint) from error
 
 
 @contextmanager
 def whole_path(path: Path, *, unique: bool = False) -> Iterator[Path]:
-    """A temporary name to write a file at, which replaces `path` if the block ends without an exception.
+    """The name of an empty file to write, which replaces `path` if the block ends without an exception.
 
-    unique: let several processes write the same file at once; otherwise the name is always `NAME.partial`.
+    unique: let several processes write the same file at once; otherwise the name is always `NAME.partial`. What is
+    written for a stream is copied into it.
     """
-    partial = _partial(path, unique=unique)
+    if is_stream(path):
+        with _path_for_stream(path) as temporary:
+            yield temporary
+        return
+    with _replacing(path, unique=unique) as partial:
+        # Made here, as libraries may make it with other permissions than those of the umask.
+        with partial.open("wb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+        yield partial
+        _set_mode(partial, mode)
+
+
+@contextmanager
+def _replacing(path: Path, *, unique: bool = False) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_of(path, unique=unique)
+    if partial.is_symlink():
+        partial.unlink()
     try:
         yield partial
+        _sync_file(partial)
         partial.replace(path)
-    finally:
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
+        raise
 
 
 @contextmanager
@@ -66,30 +125,43 @@ def whole_folder(folder: Path, *, unique: bool = False) -> Iterator[Path]:
 
     unique: as in `whole_path`.
     """
-    partial = _partial(folder, unique=unique)
-    shutil.rmtree(partial, ignore_errors=True)
+    if is_stream(folder):
+        raise UserError("is no folder.", path=folder, hint="Name another output.")
+    partial = partial_of(folder, unique=unique)
+    remove(partial)
     partial.mkdir(parents=True)
     try:
         yield partial
-        sync_folder(partial)
+        _set_modes(partial)
+        for parent, _, names in os.walk(partial):
+            for name in names:
+                _sync_file(Path(parent) / name)
+            _sync_folder(Path(parent))
         replace_folder(partial, folder)
-    finally:
+    except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _partial(path: Path, *, unique: bool) -> Path:
-    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial" if unique else f"{path.name}.partial")
+        raise
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Move `new` to the place of `folder`. At every moment one of the two is complete on disk."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    _sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    """Move `new` to the place of `folder`, or of the folder that it links to. One of the two is always complete."""
+    place, old = _place(folder), old_of(folder)
+    if place.is_symlink():
+        place.unlink()
+    remove(old)
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    _sync_folder(place.parent)
+    with suppress(OSError):
+        remove(old)
+
+
+def restore_replaced(folder: Path) -> None:
+    """Put `folder` back where a process was killed in the moment between the two renames of `replace_folder`."""
+    old = old_of(folder)
+    if old.is_dir() and not folder.exists():
+        old.rename(_place(folder))
 
 
 def copy_whole(source: Path, target: Path) -> None:
@@ -100,23 +172,6 @@ def copy_whole(source: Path, target: Path) -> None:
     else:
         with whole_path(target) as partial:
             shutil.copyfile(source, partial)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that all files in `folder` are on disk."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with (Path(parent) / name).open("rb") as file:
-                os.fsync(file.fileno())
-        _sync(Path(parent))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -158,3 +213,251 @@ def read_sealed_json(path: Path) -> Any:
 def _checksum(value: Any) -> str:
     text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def partial_of(path: Path, *, unique: bool = False) -> Path:
+    """Where what will replace `path` is written."""
+    return _beside(path, f".{uuid.uuid4().hex}.partial" if unique else ".partial")
+
+
+def journal_of(path: Path) -> Path:
+    """What says how much of the partial file of a long job is complete."""
+    return _beside(path, ".journal")
+
+
+def old_of(folder: Path) -> Path:
+    """Where a folder is for the moment in which another one takes its place: not NAME.old, which people use."""
+    return _beside(folder, ".replaced.partial")
+
+
+def remove(path: Path) -> None:
+    """Remove the file, folder or link at `path`, if there is one; never what a link names."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    place = _place(path)
+    return place.with_name(place.name + ending)
+
+
+def _place(path: Path) -> Path:
+    """Where to put a folder that replaces `path`: where the folder is, or was, that it links to."""
+    try:
+        if not path.is_symlink():
+            return path if path.name not in ("", "..") else path.resolve()
+    except OSError:  # of names that are too long
+        return path
+    target = path.parent / path.readlink()
+    if path.is_dir() or (target.parent.is_dir() and not target.is_symlink() and not target.exists()):
+        return path.resolve()
+    return path
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn the system's reason why `path` cannot be made into a message. Full disks are no mistake of the user's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
+        hint = "Check the folder's permissions, or name another place."
+        raise UserError(f"cannot be written: {error.strerror}.", path=path, hint=hint) from error
+
+
+def _set_modes(folder: Path) -> None:
+    """Give everything in `folder` the permissions of the umask, which `folder` itself has."""
+    mode = stat.S_IMODE(folder.stat().st_mode) & 0o777
+    for parent, folders, names in os.walk(folder):
+        for name in folders:
+            _set_mode(Path(parent) / name, mode)
+        for name in names:
+            _set_mode(Path(parent) / name, mode & 0o666)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    before = path.lstat().st_mode
+    if not stat.S_ISLNK(before) and before & 0o777 != mode & 0o777:
+        with suppress(OSError):  # some file systems have no permissions
+            path.chmod((stat.S_IMODE(before) & ~0o777) | (mode & 0o777))
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb" if _IS_POSIX else "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if not _IS_POSIX:
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Locks
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed or the process ends. False where another process has locked it.
+
+    On file systems without locks it is always True.
+    """
+    try:
+        return lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
+        log.debug("this file system has no locks (%s)", error.strerror)
+        return True
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, which is there for the duration of the block; it means nothing once its process ended.
+
+    Raises BlockingIOError where another process holds it.
+    """
+    descriptor = _locked_descriptor(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no open file: there it stays
+            path.unlink()
+        os.close(descriptor)
+
+
+def _locked_descriptor(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if not try_lock(descriptor):
+            os.close(descriptor)
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), str(path))
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        # Its holder removed it between the two calls.
+        os.close(descriptor)
+
+
+# Streams
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` is there and is neither a file nor a folder, but a device, a named pipe or /dev/stdout."""
+    if _OWN_STREAM.fullmatch(str(path)):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _open_stream(path: Path, mode: str, options: dict[str, Any]) -> Any:
+    own = _OWN_STREAM.fullmatch(str(path))
+    if own:
+        for printed in (sys.stdout, sys.stderr):
+            if printed is not None:
+                printed.flush()
+        number = _NUMBERS.get(own["name"]) or int(own["number"])
+        file = os.fdopen(os.dup(number), mode, **options)
+    else:
+        file = path.open(mode, **options)
+    # Words of strangers must not command a terminal.
+    return PlainOutput(file) if file.isatty() else file
+
+
+@contextmanager
+def _path_for_stream(path: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
+        temporary = Path(folder) / path.name
+        temporary.touch()
+        yield temporary
+        with open_whole(path, "wb") as stream, temporary.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+
+
+# Checks before anything is read or written
+
+
+def check_readable(paths: Iterable[Path]) -> None:
+    """Raise UserError for the first of these files that cannot be opened, before a library says that in its words."""
+    for path in paths:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+
+
+def check_output(output: Path, *, inputs: Iterable[Path | None] = (), force: bool) -> None:
+    """Raise UserError where writing the file `output` would destroy one of `inputs`, would replace a file unasked, or
+    cannot work.
+    """
+    check_no_input(output, inputs)
+    if is_stream(output):
+        return
+    try:
+        exists = output.exists() or output.is_symlink()
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}.", path=output, hint="Choose another name.") from error
+    if exists and not force:
+        raise UserError("the file exists.", path=output, hint="Choose another name, or replace it with --force.")
+    if not output.parent.is_dir():
+        raise UserError("there is no such folder to write in.", path=output.parent, hint="Make it first.")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise UserError("nothing may be written in this folder.", path=output.parent, hint="Check its permissions.")
+
+
+def check_no_input(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise UserError where writing `output` would destroy one of `inputs`: where it is the same file or folder, also
+    through links, or a folder that contains it.
+    """
+    written = [path for path in (output, partial_of(output), journal_of(output)) if _is_there(path)]
+    if not written or is_stream(output):
+        return
+    hint = "Name another output."
+    for path in inputs:
+        if path is None or not _is_there(path):
+            continue
+        if any(_is_same(path, one) for one in written):
+            raise UserError(f"writing it would destroy the input {path}.", path=output, hint=hint)
+        if output.is_dir() and path.resolve().is_relative_to(output.resolve()):
+            raise UserError(f"replacing this folder would destroy the input {path}.", path=output, hint=hint)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise UserError where no other folder can be put in the place of `folder`, or of the folder that it links to."""
+    if not folder.is_dir():
+        return
+    place = folder.resolve()
+    if Path.cwd().is_relative_to(place):
+        problem = "a folder that commands run in cannot be replaced."
+        raise UserError(problem, path=folder, hint="Choose another folder, or run the command elsewhere.")
+    if place.is_mount() or not os.access(place.parent, os.W_OK | os.X_OK):
+        where = f"is a link to {place}, which" if folder.is_symlink() else "this folder"
+        hint = f"Its parent {place.parent} has to be a folder on the same disk that you may write in."
+        raise UserError(f"{where} cannot be replaced.", path=folder, hint=hint)
+
+
+def check_different(one: Path, other: Path) -> None:
+    """Raise UserError where two outputs are one file."""
+    if not is_stream(one) and (one.resolve() == other.resolve() or _is_same(one, other)):
+        raise UserError("two outputs cannot be one file.", path=one, hint="Give each a name of its own.")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False

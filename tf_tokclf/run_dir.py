@@ -101,6 +101,11 @@ class RunDir:
         return RunDir(self.trials / name)
 
     @property
+    def lock(self) -> Path:
+        """The lock file of the run that is writing here; it is there only while one does."""
+        return self.root / ".lock"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Everything that a run writes."""
         return (
@@ -120,6 +125,11 @@ class RunDir:
             self.sweep_storage,
             self.trials,
         )
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Those of `files` that are folders."""
+        return self.model, self.checkpoints, self.logs, self.predictions, self.trials
 
     def predictions_for(self, split: str) -> Path:
         """Words, gold and predicted labels and scores of one split, a JSON line per sentence."""

@@ -7,26 +7,25 @@ tokenizer work outside of Python's lock.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from tf_tokclf.config.references import resolve_reference
-from tf_tokclf.control_characters import plain_text
+from tf_tokclf.control_characters import PlainOutput
 from tf_tokclf.data.compressed import compress_file, compressor, name_without_compression
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import write_json
+from tf_tokclf.files import is_stream, journal_of, open_whole, partial_of, try_lock, write_json
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
 from tf_tokclf.inference.tagger import Tagger, run_starts
 
@@ -187,50 +186,52 @@ class Prediction:
 
 def predict_to_stdout(job: Prediction) -> Progress:
     """Write the predictions to standard output as they come."""
-    if not job.format.is_final:
-        raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
+    check_streamable(job)
     if sys.stdout is None:
         raise UserError("standard output is closed.", hint="Name a file to write to with --output.")
-    out = _Plain(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
-    out.write(job.head)
+    out = sys.stdout.buffer
+    return _predict_to_stream(job, PlainOutput(out) if sys.stdout.isatty() else out)
+
+
+def check_streamable(job: Prediction) -> None:
+    """Raise UserError where the format is complete in a file only."""
+    if not job.format.is_final:
+        raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
+
+
+def _predict_to_stream(
+    job: Prediction, out: PlainOutput | IO[bytes], compress: Callable[[bytes], bytes] = bytes
+) -> Progress:
+    out.write(compress(job.head))
     progress = Progress()
     job.show(progress)
     for run in job.runs():
-        block = job.block(run, progress)
+        block = compress(job.block(run, progress))
         out.write(block)
         out.flush()
         progress = job.advance(progress, run, len(block))
-    out.write(job.tail)
+    out.write(compress(job.tail))
     out.flush()
     return progress
-
-
-class _Plain:
-    """Standard output where a terminal shows it: words of strangers command nothing."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-
-    def write(self, block: bytes) -> None:
-        """Write text, without what could command a terminal."""
-        self._out.write(plain_text(block.decode(errors="replace")).encode())
-
-    def flush(self) -> None:
-        """Show it."""
-        self._out.flush()
 
 
 def predict_to_file(
     job: Prediction, output: Path, *, resume: bool = False, force: bool = False, identity: dict[str, Any] | None = None
 ) -> Progress:
-    """Write the predictions to a file that appears when it is whole.
+    """Write the predictions to a file that appears when it is whole, or into a device or pipe as they come.
 
     Until then they are in OUTPUT.partial, whole runs of records, and OUTPUT.journal says how far that is.
     resume: go on from there; the file is then the same, byte for byte, as if nothing had happened. identity:
     what must be the same for that (model, input, options); it is compared.
     """
-    unfinished = _Unfinished(output)
     compress = compressor(output if job.format.is_final else None)
+    if is_stream(output):
+        check_streamable(job)
+        if resume:
+            raise UserError("is no file, so --resume cannot go on with it.", path=output, hint="Leave --resume out.")
+        with open_whole(output, "wb") as file:
+            return _predict_to_stream(job, file, compress)
+    unfinished = _Unfinished(output)
     if resume and output.exists() and not unfinished.exists():
         log.info("%s is whole already", output)
         return Progress()
@@ -286,8 +287,8 @@ class _Unfinished:
     """An output that is being written: OUTPUT.partial, and OUTPUT.journal with how much of it counts."""
 
     def __init__(self, output: Path) -> None:
-        self.partial = output.with_name(output.name + ".partial")
-        self.journal = output.with_name(output.name + ".journal")
+        self.partial = partial_of(output)
+        self.journal = journal_of(output)
 
     def exists(self) -> bool:
         """Whether something was broken off."""
@@ -321,14 +322,10 @@ class _Unfinished:
         # Appending creates the file, and leaves what another job has in it until it is known that there is none.
         self.partial.open("ab").close()
         file = self.partial.open("r+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(file.fileno()):
             file.close()
             hint = "Wait for it, or choose another --output."
-            raise UserError("another job is writing this output.", path=self.partial, hint=hint) from error
-        except OSError as error:
-            log.debug("%s: this file system has no locks (%s)", self.partial, error.strerror)
+            raise UserError("another job is writing this output.", path=self.partial, hint=hint)
         file.truncate(n_bytes)
         file.seek(n_bytes)
         return file

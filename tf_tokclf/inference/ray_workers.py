@@ -212,8 +212,9 @@ def _ray(n_workers: int, address: str | None) -> Iterator[None]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
 
-    # Sockets have short names, so not in TMPDIR.
-    with tempfile.TemporaryDirectory(prefix="tf-tokclf-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    # On Linux, sockets have short names: not in TMPDIR, whose name may be long.
+    place = "/tmp" if os.name == "posix" else None
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-", dir=place, ignore_cleanup_errors=True) as folder:
         options: dict[str, Any] = {"address": address}
         if address is None:
             options = {"address": "local", "num_cpus": max(N_CORES, n_workers), "include_dashboard": False}

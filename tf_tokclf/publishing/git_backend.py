@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import open_whole
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.pushing import HubRepository
 from tf_tokclf.training.plan import RunPlan
@@ -60,4 +61,6 @@ def _forget_token(clone: Path) -> None:
     """Take user and token out of the addresses in the clone's configuration."""
     path = clone / ".git" / "config"
     if path.is_file():
-        path.write_text(re.sub(r"//[^/@\s]+@", "//", path.read_text(encoding="utf-8")), encoding="utf-8")
+        text = re.sub(r"//[^/@\s]+@", "//", path.read_text(encoding="utf-8"))
+        with open_whole(path) as file:
+            file.write(text)

@@ -87,7 +87,7 @@ def write_dataset(sentences: Iterable[Sentence], folder: Path, writing: Writing)
     shown = datasets.utils.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
             arrow = Path(scratch) / "data.arrow"
             with arrow.open("wb") as file, pa.ipc.new_stream(file, schema) as writer:
                 for batch in _table_batches(sentences, schema, writing):
