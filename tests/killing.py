@@ -30,12 +30,14 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", 
 class Ending:
     """When to send which signal: before change number `change` of the run's folder (from 1), or later.
 
-    seconds: so long after that change, or after the start where there is none.
+    seconds: so long after that change, or after the start where there is none. place: count only changes that contain
+    it when they are written as "EVENT PATH ".
     """
 
     change: int | None = None
     seconds: float = 0.0
     signal: int = signal.SIGKILL
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,13 @@ def _run(call: Call, counting: int) -> None:
 
 
 def _arrange(folder: str, ending: Ending | None, counting: int) -> None:
-    n_changes = 0
+    n_there = 0
 
     def end() -> None:
         os.kill(os.getpid(), ending.signal)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        nonlocal n_changes
+        nonlocal n_there
         if event == "open":
             path, _, flags = args
             if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
@@ -206,9 +208,11 @@ def _arrange(folder: str, ending: Ending | None, counting: int) -> None:
             return
         if not (isinstance(path, (str, os.PathLike)) and str(path).startswith(folder)):
             return
-        n_changes += 1
         os.write(counting, b".")
-        if ending and ending.change == n_changes:
+        if not (ending and ending.place in f"{event} {path} "):
+            return
+        n_there += 1
+        if ending.change == n_there:
             if not ending.seconds:
                 end()
             else:

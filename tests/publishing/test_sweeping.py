@@ -66,7 +66,8 @@ def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     args = ["fit", *files, *settings, f"--model-name-or-path={encoder}"]
     with KillServer() as server:
         where = [f"--output-dir={root.root}"]
-        killed = server.run([*args, *where, *SWEEP], root.of_trial("001").root, Ending(change=30))
+        moment = Ending(change=2, place="epoch-0000-step-0000006")
+        killed = server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment)
         first_tried = sorted(path.name for path in root.trials.iterdir())
         # The folder alone remembers what was swept.
         went_on = server.run(["fit", str(root.root), "--resume"], root.root)

@@ -144,9 +144,10 @@ class Disturbed:
 @pytest.fixture(scope="module")
 def disturbed(bench: Bench, undisturbed: Ended) -> Disturbed:
     folder = bench.root / "disturbed"
-    # One second is in the middle of tracing, change 33 while the first epoch is saved.
-    killed = [bench.fit("disturbed", Ending(seconds=1.0)), bench.fit("disturbed", Ending(change=33, seconds=0.005))]
-    interrupted = bench.fit("disturbed", Ending(change=12, signal=signal.SIGINT))
+    # One second is in the middle of tracing, the others while the first epoch is saved.
+    moments = (Ending(seconds=1.0), Ending(change=1, place="model.partial/", seconds=0.005))
+    killed = [bench.fit("disturbed", moment) for moment in moments]
+    interrupted = bench.fit("disturbed", Ending(change=1, place="epoch-0001-step-0000000", signal=signal.SIGINT))
     flip_a_byte(newest_checkpoint(folder) / "variables.data-00000-of-00001")
     after_damage = bench.fit("disturbed")
     return Disturbed(killed, interrupted, after_damage)
@@ -169,7 +170,8 @@ def test_an_average_of_weights_and_a_budget_in_pieces_go_on_exactly(bench: Bench
     undisturbed = bench.fit("averaged", resume=False, more=more)
     assert undisturbed.code == 0, undisturbed.stderr
     # In the middle of the second epoch, and while an epoch is saved.
-    for ending in (Ending(change=30), Ending(change=60, seconds=0.005)):
+    second, third = "checkpoints/epoch-0001-step", "checkpoints/epoch-0002-step-0000000"
+    for ending in (Ending(change=9, place=second), Ending(change=2, place=third, seconds=0.005)):
         assert bench.fit("averaged-killed", ending, more=more).code == -signal.SIGKILL
     assert bench.fit("averaged-killed", more=more).code == 0
     assert differences(bench, "averaged-killed", "averaged") == []

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tf_tokclf.config.inputs import run_inputs
 from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import write_json
+from tf_tokclf.files import restore_replaced, write_json
 from tf_tokclf.publishing.runs import push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.run_folder import claim_folder
+from tf_tokclf.training.run_folder import check_links, claim_folder, locked
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,16 @@ def fit_seeds(config: Config, seeds: Sequence[int], *, resume: bool = False) -> 
     """
     _check(config, seeds)
     root = RunDir.of(config.output_dir)
-    if not resume:
-        claim_folder(root, overwrite=config.overwrite)
+    with locked(root):
+        return _fit_seeds(config, root, seeds, resume=resume)
+
+
+def _fit_seeds(config: Config, root: RunDir, seeds: Sequence[int], *, resume: bool) -> SeedSummary:
+    if resume:
+        restore_replaced(root.model)
+        check_links(root)
+    else:
+        claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
     summary = SeedSummary(tuple(_one_seed(config, root, seed, resume=resume) for seed in seeds))
     median = variant(config, root, {"training.seed": summary.median}, push=config.hub.push)
     take_over(root, root.of_seed(summary.median), median)

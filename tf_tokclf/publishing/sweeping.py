@@ -16,17 +16,17 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.cluster import cluster_of
+from tf_tokclf.config.inputs import run_inputs
 from tf_tokclf.config.loading import load_config, save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep, value_text
 from tf_tokclf.errors import JobError, UserError, first_line
-from tf_tokclf.files import write_json
+from tf_tokclf.files import disk_problem, restore_replaced, write_json
 from tf_tokclf.publishing.runs import prepare_repository, push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.identity import setting_differences, settings_of
-from tf_tokclf.training.resuming import disk_problem
-from tf_tokclf.training.run_folder import claim_folder, locked
+from tf_tokclf.training.run_folder import check_links, claim_folder, locked
 
 if TYPE_CHECKING:
     import optuna
@@ -85,6 +85,9 @@ def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
     _check(config, sweep)
     root = RunDir.of(config.output_dir)
     with locked(root):
+        if resume:
+            restore_replaced(root.model)
+            check_links(root)
         begun = resume and root.sweep_storage.is_file()
         if begun:
             _check_same_base(root, sweep)
@@ -132,7 +135,7 @@ def _begin(root: RunDir, config: Config, *, resume: bool) -> None:
     if resume and root.model.exists():
         raise UserError("holds a run that is no sweep.", path=root.root, hint="Choose another --output-dir.")
     if not resume:
-        claim_folder(root, overwrite=config.overwrite)
+        claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
     save_config(config, root.config)
 
 

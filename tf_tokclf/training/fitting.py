@@ -15,10 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.config.inputs import run_inputs
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
-from tf_tokclf.files import write_json
+from tf_tokclf.files import disk_problem, write_json
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
@@ -51,7 +52,6 @@ from tf_tokclf.training.resuming import (
     Finished,
     RunSaver,
     check_data,
-    disk_problem,
     explained_errors,
     resume_folder,
     stopped,
@@ -155,7 +155,7 @@ def start_or_resume(
 ) -> Checkpoint | Finished | None:
     """Claim the run's folder for a new run, or make it ready to go on; returns what to go on from."""
     if not (resume or resume_from):
-        claim_folder(plan.run, overwrite=plan.config.overwrite)
+        claim_folder(plan.run, overwrite=plan.config.overwrite, inputs=run_inputs(plan.config))
         begin = None
     else:
         begin = resume_folder(plan, identity, resume_from)

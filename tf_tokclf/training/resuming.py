@@ -12,9 +12,7 @@ on, going on means to check the files by it and to make again what is missing or
 from __future__ import annotations
 
 import logging
-import os
 import shlex
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +24,7 @@ from tf_tokclf.config.loading import config_text, load_config, save_config
 from tf_tokclf.data.cache import change_while_in_use
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, Stopped, UserError
-from tf_tokclf.files import DISK_FULL, copy_whole, open_whole, sha256_of
+from tf_tokclf.files import copy_whole, disk_problem, open_whole, remove, restore_replaced, sha256_of
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.saving import WEIGHTS, save_model_folder
 from tf_tokclf.run_dir import RunDir
@@ -38,7 +36,7 @@ from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
 from tf_tokclf.training.identity import N_EPOCHS, Identity, setting_differences, settings_of
 from tf_tokclf.training.plan import RunPlan
-from tf_tokclf.training.run_folder import clear_folder, remove_leftovers
+from tf_tokclf.training.run_folder import check_links, clear, clear_folder, remove_leftovers
 from tf_tokclf.training.stopping import NAMES, StopRequest
 
 log = logging.getLogger(__name__)
@@ -67,6 +65,8 @@ def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Chec
     None where it was stopped before its first one: then what is there is removed. Raises UserError, with
     nothing touched, where the run is another one, or is finished and cannot be made whole.
     """
+    restore_replaced(plan.run.model)
+    check_links(plan.run)
     store = CheckpointStore(plan.run.checkpoints)
     record = read_record(plan.run)
     begin: Checkpoint | Finished | None
@@ -267,7 +267,7 @@ class RunSaver:
         """Make the model folder anew: the weights may be whole, and another file in it may not."""
         plan = self._plan
         if weights is None:
-            shutil.rmtree(plan.run.model, ignore_errors=True)
+            clear(plan.run.model)
         else:
             save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model, weights=weights)
 
@@ -290,7 +290,7 @@ class RunSaver:
             else:
                 hint = "Copy it from a backup or the Hub, or train again with --force."
                 raise UserError("cannot be restored: this version writes no such file.", path=target, hint=hint)
-        shutil.rmtree(restored)
+        remove(restored)
         log.info("%s: restored %s.", run.root, ", ".join(damaged))
 
     def finish(self, position: Position) -> None:
@@ -382,10 +382,3 @@ def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
             f"{run.root}: the disk is full ({reason}). What was saved before is whole: make room, then go on "
             f"with: {resume_command(run)}"
         ) from error
-
-
-def disk_problem(error: Exception) -> str | None:
-    """Why nothing fits any more, if `error` says so: by number, or in words as TensorFlow and safetensors do."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno) if error.errno in DISK_FULL else None
-    return next((os.strerror(number) for number in DISK_FULL if os.strerror(number) in str(error)), None)

@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tf_tokclf.config.loading import is_saved_config
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import check_no_input, check_replaceable, lock_file, old_of, partial_of, remove, restore_replaced
 from tf_tokclf.run_dir import RunDir
-
-log = logging.getLogger(__name__)
 
 
 @contextmanager
 def locked(run: RunDir) -> Iterator[None]:
     """Make the run's folder and keep other runs out of it; the lock ends with the process, however that ends."""
-    try:
-        run.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(run.root, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        hint = "Choose another --output-dir."
-        raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root, hint=hint) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise UserError(
-            "another run is writing in this folder.",
-            path=run.root,
-            hint="Wait for it, or choose another --output-dir.",
-        ) from error
-    except OSError as error:
-        log.debug("%s: this file system has no locks (%s)", run.root, error.strerror)
-    try:
+    _check_link(run.root)
+    with ExitStack() as stack:
+        try:
+            run.root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_file(run.lock))
+        except BlockingIOError as error:
+            raise UserError(
+                "another run is writing in this folder.",
+                path=run.root,
+                hint="Wait for it, or choose another --output-dir.",
+            ) from error
+        except OSError as error:
+            hint = "Choose another --output-dir."
+            raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root, hint=hint) from error
         yield
-    finally:
-        os.close(descriptor)
 
 
-def claim_folder(run: RunDir, *, overwrite: bool) -> None:
-    """Make room for a run. One that is there already goes only if `overwrite` is on, and nothing else does."""
-    there = [path for path in run.files if path.exists()]
+def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
+    """Make room for a run. One that is there already goes only if `overwrite` is on, and nothing else does.
+
+    inputs: what the new run reads. Raises UserError where that is part of what would go.
+    """
+    if overwrite:
+        restore_replaced(run.model)
+    else:
+        check_links(run)
+    check_replaceable(run.model)
+    there = [path for path in run.files if _is_there(path)]
     if there and not overwrite:
         raise UserError(
             f"there already is a run in {run.root} ({there[0].name}).",
@@ -58,23 +55,39 @@ def claim_folder(run: RunDir, *, overwrite: bool) -> None:
             path=foreign[0],
             hint="--force replaces runs only: move it away, or choose another --output-dir.",
         )
+    inputs = list(inputs)
+    for path in there:
+        check_no_input(path, inputs)
     clear_folder(run)
+
+
+def check_links(run: RunDir) -> None:
+    """Raise UserError where a link in the run's folder leads to nothing, as its disk may be away for a while only, or
+    to a model folder that cannot be replaced.
+    """
+    for path in run.files:
+        _check_link(path)
+    check_replaceable(run.model)
+
+
+def _check_link(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        hint = "Make that available again, or remove the link."
+        raise UserError(f"is a link to {path.readlink()}, which is not there.", path=path, hint=hint)
 
 
 def remove_leftovers(run: RunDir) -> None:
     """Remove what was being written or replaced at the moment when an earlier process was killed."""
-    unfinished = [path.with_name(f"{path.name}.partial") for path in run.files]
-    unfinished += [run.model.with_name(f"{run.model.name}{suffix}") for suffix in (".old", ".restored")]
-    unfinished += [run.model.with_name(f"{run.model.name}.restored.partial")]
+    unfinished = [partial_of(path) for path in run.files]
+    unfinished += [old_of(path) for path in run.files]
+    restored = run.model.with_name(f"{run.model.name}.restored")
+    unfinished += [restored, partial_of(restored)]
     unfinished += [*run.root.glob(f"{run.finished.name}.*.partial"), *run.model.glob("*.partial")]
     # Of SQLite, which would bring what stands in it back into the next data base of that name.
     unfinished += [run.sweep_storage.with_name(f"{run.sweep_storage.name}-journal")]
-    unfinished += [*run.checkpoints.glob("epoch-*.partial"), *run.predictions.glob("*.partial")]
+    unfinished += [path for folder in run.folders for path in folder.glob("*.partial")]
     for path in unfinished:
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.exists():
-            path.unlink()
+        remove(path)
 
 
 def clear_folder(run: RunDir) -> None:
@@ -83,12 +96,31 @@ def clear_folder(run: RunDir) -> None:
     first = [run.finished, run.checkpoints]
     others = [path for path in run.files if path not in (*first, run.config)]
     for path in [*first, *others, run.config]:
-        if path.is_dir():
-            # A folder half removed would not be known again as a run's.
-            partial = path.rename(path.with_name(f"{path.name}.partial"))
-            shutil.rmtree(partial)
-        else:
-            path.unlink(missing_ok=True)
+        clear(path)
+
+
+def clear(path: Path) -> None:
+    """Remove one of a run's files or folders. A link to a folder is kept, and the folder is emptied."""
+    if path.is_symlink() and path.is_dir():
+        # Last what tells that a run wrote the folder.
+        for entry in sorted(path.iterdir(), key=lambda entry: entry.name == MODEL_INFO):
+            _remove_at_once(entry)
+    else:
+        _remove_at_once(path)
+
+
+def _remove_at_once(path: Path) -> None:
+    """Remove a file or folder under another name: a folder half removed would not be known again as a run's."""
+    if path.is_dir() and not path.is_symlink():
+        path = path.rename(path.with_name(f"{path.name}.partial"))
+    remove(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is at `path` that a run may have written: an empty folder is room for one."""
+    if path.is_dir():
+        return any(path.iterdir())
+    return path.exists() or path.is_symlink()
 
 
 def _is_of_run(path: Path, run: RunDir) -> bool:
@@ -97,12 +129,21 @@ def _is_of_run(path: Path, run: RunDir) -> bool:
     """
     if not is_saved_config(run.config):
         return False
+    if path.is_symlink() and not path.is_dir():
+        return True  # only the link goes
+    if path.is_dir() != (path in run.folders):
+        return False
+    if not path.is_dir():
+        return True
+    entries = [entry for entry in path.iterdir() if entry.suffix != ".partial"]
     if path == run.model:
-        return (path / MODEL_INFO).is_file()
+        return (path / MODEL_INFO).is_file() or not entries
     if path == run.logs:
         return all("tfevents" in file.name for file in path.rglob("*") if file.is_file())
     if path == run.checkpoints:
-        return all(entry.name.startswith("epoch-") for entry in path.iterdir())
+        return all(entry.name.startswith("epoch-") for entry in entries)
     if path == run.trials:
-        return all((entry / run.config.name).is_file() for entry in path.iterdir())
+        return all((entry / run.config.name).is_file() for entry in entries)
+    if path == run.predictions and path.is_symlink():
+        return all(entry.suffix == ".jsonl" for entry in entries)
     return True
