@@ -161,7 +161,8 @@ def closed_port() -> Iterator[int]:
         (["--workers", 2, "-o", "out", "--shard", "1/2"], "leave out --shard"),
         (["--parts", 2, "-o", "out"], "are for --workers"),
         (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write in"),
-        (["--workers", 2, "-o", "in.txt"], "is a file; --workers writes a folder"),
+        (["--workers", 2, "-o", "in.txt"], "would destroy the input"),
+        (["--workers", 2, "-o", "other.txt"], "is a file; --workers writes a folder"),
         (["-o", "."], "is a folder"),
     ],
 )
@@ -169,8 +170,9 @@ def test_what_workers_cannot_do(
     tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch, options: list[object], message: str
 ):
     monkeypatch.chdir(source.parent)
+    Path("other.txt").touch()
     assert message in refused([tiny_classifier, source.name, *options])
-    assert [path.name for path in source.parent.iterdir()] == ["in.txt"]
+    assert sorted(path.name for path in source.parent.iterdir()) == ["in.txt", "other.txt"]
 
 
 class Panic(BaseException):

@@ -106,14 +106,13 @@ def compare_command(
     """
     import json
 
-    from tf_tokclf.cli.outputs import check_output
-
-    check_output(output, force=force)
-
-    from tf_tokclf.files import write_json
+    from tf_tokclf.files import check_output, write_json
     from tf_tokclf.report.tables import comparison_tables
     from tf_tokclf.report.terminal import stdout_console
-    from tf_tokclf.scoring.comparison import compare_systems
+    from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
+
+    if output is not None:
+        check_output(output, inputs=[gold, *files_of_systems(systems, split)], force=force)
 
     data, task = given_data(ctx, assignments, _SETTINGS)
     comparison = compare_systems(

@@ -77,7 +77,7 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
     from tf_tokclf.config.starter import Amount, starter_yaml
 
     values = setting_values(_loaded(config, assignments))
-    _write(starter_yaml(values, Amount.FULL, heading=schema_line()), output, force=force)
+    _write(starter_yaml(values, Amount.FULL, heading=schema_line()), output, force=force, source=_file_of(config))
 
 
 @config_command.command("diff", cls=TwinCommand)
@@ -121,19 +121,24 @@ def schema_command(output: Path | None, force: bool) -> None:
 
 def _loaded(config: str, assignments: tuple[str, ...]) -> Config:
     from tf_tokclf.config.loading import load_config
+
+    return load_config(_file_of(config), assignments=assignments)
+
+
+def _file_of(config: str) -> str | Path:
+    """The file that CONFIG names; in a run's folder, the run's own."""
     from tf_tokclf.run_dir import RunDir
 
     own = RunDir(Path(config)).config
-    return load_config(own if own.is_file() else config, assignments=assignments)
+    return own if own.is_file() else config
 
 
-def _write(text: str, output: Path | None, *, force: bool) -> None:
-    from tf_tokclf.cli.outputs import check_output
-    from tf_tokclf.files import open_whole
+def _write(text: str, output: Path | None, *, force: bool, source: str | Path | None = None) -> None:
+    from tf_tokclf.files import check_output, open_whole
 
     if output is None:
         echo(text, nl=False)
         return
-    check_output(output, force=force)
+    check_output(output, inputs=[Path(source)] if source else [], force=force)
     with open_whole(output) as file:
         file.write(text)

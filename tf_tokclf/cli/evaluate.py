@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from tf_tokclf.cli.options import (
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
+    from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.scoring.evaluation import Evaluation
 
 
@@ -135,13 +137,9 @@ def evaluate_command(
     tf-tokclf evaluate dslim/bert-base-NER --file test.conll --output scores.json
     tf-tokclf evaluate --predictions theirs.conll --gold test.conll --format conlleval
     """
-    from tf_tokclf.cli.outputs import check_output
-
-    for path in (output, output_predictions):
-        check_output(path, force=force)
     _check_usage(model, predictions, gold)
-
     data, task = given_data(ctx, assignments, _SETTINGS)
+    _check_outputs(output, output_predictions, _inputs(model, data, predictions, gold), force=force)
     options = {name: value for name, value in others.items() if name not in _SETTINGS}
     if predictions:
         from tf_tokclf.scoring.evaluation import evaluate_file
@@ -196,6 +194,34 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
         raise click.UsageError("--split is a part of the run's own data: leave it out where --file is given.")
     if gold and not predictions:
         raise click.UsageError("--gold goes with --predictions; with a MODEL, name the labelled data with --file.")
+
+
+def _inputs(
+    model: str | None, data: DataConfig, predictions: Path | None, gold: Path | None
+) -> Iterator[Path]:
+    """What is read; where no file is named, the data of the run that MODEL is."""
+    from tf_tokclf.config.inputs import data_files, model_files
+    from tf_tokclf.config.loading import load_config
+    from tf_tokclf.run_dir import RunDir
+
+    yield from (path for path in (predictions, gold) if path)
+    yield from data_files(data)
+    yield from model_files(model)
+    if model is not None and data.test_file is None:
+        for folder in (Path(model), Path(model).parent):
+            if RunDir(folder).config.is_file():
+                yield from data_files(load_config(RunDir(folder).config).data)
+
+
+def _check_outputs(output: Path | None, predictions: Path | None, inputs: Iterable[Path], *, force: bool) -> None:
+    from tf_tokclf.files import check_different, check_output
+
+    inputs = list(inputs)
+    for path in (output, predictions):
+        if path is not None:
+            check_output(path, inputs=inputs, force=force)
+    if output and predictions:
+        check_different(output, predictions)
 
 
 def _print(result: Evaluation, output_format: str) -> None:

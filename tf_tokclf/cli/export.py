@@ -83,12 +83,14 @@ def export_command(
     tf-tokclf export runs/mine --format tflite --quantize int8 --output exports/phone
     tf-tokclf export dslim/bert-base-NER --format savedmodel --file dev.conll --output exports/serving
     """
-    from tf_tokclf.errors import JobError, UserError
+    from tf_tokclf.errors import JobError
+    from tf_tokclf.publishing.export_folder import check_free
+
+    check_free(output, model, file, force=force)
+
     from tf_tokclf.publishing.exporting import export_model
     from tf_tokclf.report.terminal import key_value_table, stdout_console
 
-    if output.exists() and not force:
-        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
     data, task = given_data(ctx, assignments, _SETTINGS)
     agreement = export_model(
         model,

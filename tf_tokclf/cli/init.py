@@ -50,11 +50,13 @@ def init_command(
     tf-tokclf init --data train.conll --model bert-base-cased -o mine.yaml
     tf-tokclf init --task pos --data treebank/ --minimal
     """
-    from tf_tokclf.cli.outputs import check_output
+    from tf_tokclf.config.inputs import source_files
     from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.starter import Amount, data_settings, starter_yaml
+    from tf_tokclf.files import check_output, open_whole
 
-    check_output(output, force=force)
+    if output is not None:
+        check_output(output, inputs=source_files(data), force=force)
     name = Path(data or "sample").stem
     values = {
         "task": task or ("ner" if data else "slots"),
@@ -69,8 +71,6 @@ def init_command(
     if output is None:
         echo(text, nl=False)
         return
-    from tf_tokclf.files import open_whole
-
     with open_whole(output) as file:
         file.write(text)
     echo(f"{output} is written. Next: tf-tokclf fit {output} --dry-run", err=True)

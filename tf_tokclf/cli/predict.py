@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,8 +160,9 @@ def predict_command(
     tf-tokclf predict runs/mine raw.conll -o labelled.conll
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
-    from tf_tokclf.cli.outputs import check_output
+    from tf_tokclf.config.inputs import model_files, source_files
     from tf_tokclf.data.record_streams import check_rereadable, check_source
+    from tf_tokclf.files import check_output
 
     check_source(source)
     if resume and output is None:
@@ -172,14 +174,15 @@ def predict_command(
             raise UserError("is a folder.", path=output, hint="Name a file with --output.")
         if shard:
             check_rereadable(source, "--shard")
-        check_output(output, force=force or resume)
+        if output:
+            check_output(output, inputs=chain(source_files(source), model_files(model)), force=force or resume)
     elif shard:
         raise click.UsageError("--workers makes its own parts: leave out --shard.")
     elif output is None:
         raise click.UsageError("--workers writes a folder of parts: name it with --output.")
     else:
         check_rereadable(source, "--workers")
-        check_output(output, force=True)
+        check_output(output, inputs=chain(source_files(source), model_files(model)), force=True)
 
     from tf_tokclf.inference.labelling import Labelling
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tf_tokclf.config.inputs import source_files
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import (
@@ -27,6 +28,7 @@ from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import error_at
 from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, write_sentences
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import check_no_input, is_stream
 
 SPAN_FORMATS = {"spacy", "prodigy", "doccano", "dataturks", "label-studio", "brat", "docbin"}
 
@@ -82,8 +84,10 @@ def convert(
     Label sequences that their scheme forbids stop a conversion that has to understand them, unless the
     options say how to repair them.
     """
-    format = output_format(out, to_format or ("conll" if out == STDOUT else None))
+    unnamed = out == STDOUT or (is_stream(out) and not out.suffix)
+    format = output_format(out, to_format or ("conll" if unnamed else None))
     if out != STDOUT:
+        check_no_input(out, source_files(source))
         check_free(out, format, force=force)
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None

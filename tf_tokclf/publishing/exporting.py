@@ -15,17 +15,16 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.tokenizers import save_tokenizer
-from tf_tokclf.errors import UserError
-from tf_tokclf.files import whole_folder, write_json
+from tf_tokclf.files import explained_full_disk, whole_folder, write_json
 from tf_tokclf.inference.api import check_data, labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
+from tf_tokclf.publishing.export_folder import AGREEMENT, check_free
 from tf_tokclf.publishing.export_formats import write_export
 
 log = logging.getLogger(__name__)
 
-AGREEMENT = "agreement.json"
 LABELS = "labels.json"
 
 
@@ -50,13 +49,13 @@ def export_model(
     is, or of `data.test_file`, which is read as in the run but for the settings in `data` and the `task`. The caller
     looks at `problems` of what is returned.
     """
-    check_free(output, force=force)
+    check_free(output, reference, data.test_file if data else None, force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, revision=revision, batch_size=batch_size)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
-    with suppress(_Disagreement), whole_folder(output) as partial:
+    with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
         path = write_export(tagger.model, partial, format, quantize)
         save_tokenizer(tagger.tokenizer, partial)
@@ -82,16 +81,6 @@ def export_model(
 
 class _Disagreement(Exception):
     """The export is not kept."""
-
-
-def check_free(output: Path, *, force: bool) -> None:
-    """Raise UserError where something is at `output` already, unless `force` is on and it is an export or empty."""
-    if not output.exists():
-        return
-    if not force:
-        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
-    if not output.is_dir() or (any(output.iterdir()) and not (output / AGREEMENT).is_file()):
-        raise UserError("is no export, so it is not replaced.", path=output, hint="Choose another folder.")
 
 
 def _sentences(

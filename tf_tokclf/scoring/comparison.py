@@ -178,6 +178,11 @@ def compare_systems(
 Named = tuple[str, tuple[PredictionFile, ...]]
 
 
+def files_of_systems(systems: Iterable[str], split: str) -> list[Path]:
+    """The files of predictions that `compare_systems` reads of `systems`."""
+    return [file for text in systems for place in _places(text)[1] for file in _prediction_files(Path(place), split)]
+
+
 def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Task | None) -> Source:
     """How all sources are read: as was asked for, and the gold file as the first run's data. It has no place yet."""
     configs = (run_config(place) for name in names for place in _places(name)[1])

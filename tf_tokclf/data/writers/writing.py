@@ -15,7 +15,7 @@ from tf_tokclf.data.writers.file_formats import PATH_WRITERS
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import whole_folder, whole_path
+from tf_tokclf.files import check_replaceable, is_stream, whole_folder, whole_path
 
 STDOUT = Path("-")
 
@@ -69,14 +69,18 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
     nothing but what the format writes.
     """
     try:
-        if not out.exists():
+        if not (out.exists() or out.is_symlink()):
             return
     except OSError as error:
         problem = f"cannot be written: {error.strerror}."
         raise UserError(problem, path=f"{str(out)[:80]}...", hint="Choose another name.") from error
+    patterns = _FILES_OF_FOLDERS.get(format, ())
+    if is_stream(out) and not patterns:
+        return
+    if patterns:
+        check_replaceable(out)
     if not force:
         raise UserError("is there already.", path=out, hint="Pass --force to replace it.")
-    patterns = _FILES_OF_FOLDERS.get(format, ())
     if out.is_dir() != bool(patterns):
         kind = "folder" if out.is_dir() else "file"
         raise UserError(f"is a {kind}, and {format} is none.", path=out, hint="Name another output.")

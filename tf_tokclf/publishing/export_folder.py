@@ -1,0 +1,26 @@
+"""The folder that an export is written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tf_tokclf.config.inputs import model_files, source_files
+from tf_tokclf.errors import UserError
+from tf_tokclf.files import check_no_input, check_replaceable
+
+# Every export has it.
+AGREEMENT = "agreement.json"
+
+
+def check_free(output: Path, model: str | Path, file: str | None, *, force: bool) -> None:
+    """Raise UserError where something is at `output` already, unless `force` is on and it is an export or empty, and
+    where it contains what is read: `model`, or `file` to compare on.
+    """
+    check_no_input(output, [*model_files(str(model)), *source_files(file)])
+    if not (output.exists() or output.is_symlink()):
+        return
+    if not output.is_dir() or (any(output.iterdir()) and not (output / AGREEMENT).is_file()):
+        raise UserError("is no export, so it is not replaced.", path=output, hint="Choose another folder.")
+    check_replaceable(output)
+    if not force:
+        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
