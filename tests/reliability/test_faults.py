@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -117,6 +118,94 @@ def test_a_full_disk_leaves_every_command_s_old_output(
     refused(result, "File too large", code=result.returncode)
     assert Path(old).read_text(encoding="utf-8") == "precious\n"
     assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("format", ["savedmodel", "tflite", "onnx"])
+def test_a_full_disk_while_exporting_says_so_and_leaves_the_old_export(
+    tmp_path: Path, tiny_classifier: Path, format: str
+):
+    data, out = tmp_path / "a.conll", tmp_path / "out"
+    data.write_text("ada\tB-PER\nsaw\tO\n\n" * 20, encoding="utf-8")
+    out.mkdir()
+    (out / "agreement.json").write_text("precious\n", encoding="utf-8")
+    assert run("inspect", data).exit_code == 0  # its sentences are in the cache now
+    args = ("export", tiny_classifier, "--format", format, "--file", data, "--output", out, "--force")
+    result = run_command(*args, before=with_file_limit(20_000))
+    refused(result, f"{out}: the disk is full (File too large). Make room, then start again.", code=1)
+    assert (out / "agreement.json").read_text(encoding="utf-8") == "precious\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out"]
+
+
+def test_a_full_disk_for_temporary_files_is_not_taken_for_a_bad_tokenizer(tmp_path: Path, tiny_classifier: Path):
+    (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
+    result = run_command("predict", tiny_classifier, tmp_path / "in.txt", before=with_file_limit(100))
+    refused(result, "the disk is full (File too large). Make room", code=1)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "tf_tokclf.json"])
+def test_a_model_without_permission_to_read(tmp_path: Path, tiny_classifier: Path, name: str):
+    """Else transformers says that there is no such file."""
+    folder = shutil.copytree(tiny_classifier, tmp_path / "model")
+    (folder / name).chmod(0o000)
+    (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
+    result = without_privileges("predict", folder, tmp_path / "in.txt")
+    refused(result, f"{folder / name}: cannot be read: Permission denied.", "Check its permissions.")
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer_config.json"])
+def test_an_encoder_without_permission_to_read(
+    tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path, name: str
+):
+    folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
+    (folder / name).touch()
+    (folder / name).chmod(0o000)
+    args = ("inspect", conll_files["train_file"], "--model-name-or-path", folder)
+    refused(without_privileges(*args), f"{folder / name}: cannot be read: Permission denied.", "Check its permissions.")
+
+
+@pytest.mark.parametrize("args", [["fit", "c.yaml"], ["config", "check", "c.yaml"], ["compare", "p.jsonl", "p.jsonl"]])
+def test_configurations_and_predictions_without_permission_to_read(tmp_path: Path, args: list[str]):
+    (tmp_path / "c.yaml").write_text("task: ner\n", encoding="utf-8")
+    (tmp_path / "p.jsonl").write_text('{"words": ["a"], "predicted": ["O"], "gold": ["O"]}\n', encoding="utf-8")
+    (tmp_path / args[-1]).chmod(0o000)
+    result = run_command(*args, before=WITHOUT_PRIVILEGES, folder=tmp_path)
+    refused(result, f"{args[-1]}: cannot be read: Permission denied", "ermissions")
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    """The permissions of everything in a folder that are not those of the umask 0o027."""
+    expected = {path: 0o750 if path.is_dir() else 0o640 for path in folder.rglob("*")}
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in expected}
+    return {path.relative_to(folder).as_posix(): mode for path, mode in modes.items() if mode != expected[path]}
+
+
+def test_every_file_of_a_run_and_of_exports_follows_the_umask(
+    tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path
+):
+    options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
+    options += [f"--model-name-or-path={tiny_bert}", "--num-train-epochs=1", "--report-to=tensorboard,csv"]
+    options += ["--sweep", "optimizer.learning_rate=1e-3,1e-4", "--output-dir=run"]
+    commands = [
+        ["fit", *options],
+        ["evaluate", "run", "--calibrate", "--output", "scores.json", "--output-predictions", "said.jsonl"],
+        ["predict", "run", conll_files["test_file"], "--output", "out.conll"],
+        *(["export", "run", "--format", format, "--output", format] for format in ("savedmodel", "tflite", "onnx")),
+        *(
+            ["convert", "--to", format, conll_files["test_file"], f"converted.{format}"]
+            for format in ("conll", "jsonl", "parquet", "hf", "brat", "parallel", "docbin")
+        ),
+        ["predict", "run", "converted.parquet", "--text-column-name", "tokens", "--output", "out.parquet"],
+    ]
+    code = ["import os", "os.umask(0o027)", f"os.environ['TF_TOKCLF_CACHE'] = {str(tmp_path / 'cache')!r}"]
+    code += ["from click.testing import CliRunner", "from tf_tokclf.cli.main import cli", f"for args in {commands}:"]
+    code += ["    result = CliRunner().invoke(cli, args)", "    assert result.exit_code == 0, (args, result.output)"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], cwd=tmp_path, capture_output=True, text=True, timeout=10 * LIMIT_S
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    written = {path.relative_to(tmp_path).parts[0] for path in tmp_path.iterdir()}
+    assert {"run", "cache", "scores.json", "out.conll", "savedmodel", "converted.hf"} <= written
+    assert modes_in(tmp_path) == {}
 
 
 def test_a_file_without_permission_to_read(corpus: Path, tmp_path: Path):
@@ -245,10 +334,10 @@ def test_durations_are_measured_by_a_clock_that_does_not_jump():
         for line in path.read_text(encoding="utf-8").splitlines()
         if "time.time()" in line or "datetime.now()" in line
     ]
-    # How long ago an entry of the cache was used is for people, and for what they ask to have removed. The Hub may name
-    # a date before which it wants no second try.
     assert sorted(uses) == [
+        # How long ago an entry of the cache was used is for people, and for what they ask to have removed.
         ("cache.py", "return max(0.0, time.time() - self.last_used)"),
+        # The Hub may name a date to wait for.
         ("hub_http.py", "return max(0.0, mktime_tz(date) - time.time()) if date else None"),
     ]
 

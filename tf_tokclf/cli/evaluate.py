@@ -139,6 +139,8 @@ def evaluate_command(
     """
     _check_usage(model, predictions, gold)
     data, task = given_data(ctx, assignments, _SETTINGS)
+    if file:
+        data = data.model_copy(update={"test_file": file})
     _check_outputs(output, output_predictions, _inputs(model, data, predictions, gold), force=force)
     options = {name: value for name, value in others.items() if name not in _SETTINGS}
     if predictions:
@@ -166,7 +168,7 @@ def evaluate_command(
         result = api.evaluate(
             model,
             split=split or "test",
-            data=data.model_copy(update={"test_file": file}) if file else data,
+            data=data,
             task=task,
             mode=mode,
             predictions=output_predictions,
@@ -196,10 +198,8 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
         raise click.UsageError("--gold goes with --predictions; with a MODEL, name the labelled data with --file.")
 
 
-def _inputs(
-    model: str | None, data: DataConfig, predictions: Path | None, gold: Path | None
-) -> Iterator[Path]:
-    """What is read; where no file is named, the data of the run that MODEL is."""
+def _inputs(model: str | None, data: DataConfig, predictions: Path | None, gold: Path | None) -> Iterator[Path]:
+    """What is read, and the data of the run that MODEL is."""
     from tf_tokclf.config.inputs import data_files, model_files
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.run_dir import RunDir
@@ -207,7 +207,7 @@ def _inputs(
     yield from (path for path in (predictions, gold) if path)
     yield from data_files(data)
     yield from model_files(model)
-    if model is not None and data.test_file is None:
+    if model is not None:
         for folder in (Path(model), Path(model).parent):
             if RunDir(folder).config.is_file():
                 yield from data_files(load_config(RunDir(folder).config).data)

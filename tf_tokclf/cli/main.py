@@ -89,6 +89,12 @@ class LazyGroup(click.Group):
             if error.errno is None:
                 raise
             _stop_at(error)
+        except Exception as error:
+            from tf_tokclf.files import disk_problem
+
+            if (reason := disk_problem(error)) is None:
+                raise
+            _stop(f"the disk is full ({reason}). Make room, then start again.", code=1)
 
 
 @contextmanager

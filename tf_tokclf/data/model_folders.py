@@ -11,6 +11,7 @@ from tf_tokclf.data.folder_files import is_there
 from tf_tokclf.data.model_config import WIDTHS, check_model_config
 from tf_tokclf.data.weight_files import READABLE_WEIGHTS, weight_files
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import check_readable
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ def local_model_folder(
         folder = folder / "model"
     if not is_there(folder / "config.json"):
         raise UserError(f"{reference} has no config.json.", hint="A model folder needs one; was training finished?")
+    patterns = [*TOKENIZER_AND_CONFIG, "*.safetensors", "*.h5"] if weights else TOKENIZER_AND_CONFIG
+    check_readable(path for path in sorted(folder.iterdir()) if path.is_file() and any(map(path.match, patterns)))
     config = check_model_config(folder, trust_remote_code=trust_remote_code)
     if weights:
         _check_weights(folder, reference)

@@ -17,6 +17,7 @@ from tf_tokclf.data.tokenizer_files import (
 )
 from tf_tokclf.data.tokenizer_process import TokenizerProcess
 from tf_tokclf.errors import JobError, UserError, first_line
+from tf_tokclf.files import disk_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -56,6 +57,8 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
     except BaseException as error:
         # transformers and tokenizers raise anything here: bare Exception, and panics of Rust, which are no Exception.
         if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        if disk_problem(error):  # of the folder for temporary files
             raise
         raise UserError(
             f"the tokenizer in {folder} cannot be loaded: {first_line(error)}.",

@@ -58,7 +58,8 @@ def _write_savedmodel(serving: Serving, folder: Path, quantize: str | None) -> P
 
 
 def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
-    with tempfile.TemporaryDirectory() as scratch:
+    # On the disk that has to have room for the export: models are large, and disks for temporary files often small.
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         saved = _write_savedmodel(serving, Path(scratch), None)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[SIGNATURE])
         if quantize is not None:
