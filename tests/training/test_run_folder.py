@@ -30,7 +30,9 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(conll_files: dict[str, str], encoder: Path, root: Path, **options: object) -> Config:
-    return config_for(conll_files, encoder, root, **{"training.num_train_epochs": 1, **options})
+    # A finished run keeps its checkpoints only when it is told to.
+    kept = {"training.num_train_epochs": 1, "training.keep_checkpoints": 2}
+    return config_for(conll_files, encoder, root, **{**kept, **options})
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +200,7 @@ def test_a_run_over_links_that_was_killed_starts_again(
     before = names(tmp_path)
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
     options += [f"--model-name-or-path={encoder}", "--num-train-epochs=1", "--precision=float32"]
+    options += ["--set=training.keep_checkpoints=2"]
     options += ["--learning-rate=3e-3", "--per-device-train-batch-size=4", f"--output-dir={moved}"]
     moment = Ending(change=1, place=place.format(root=moved, scratch=tmp_path / "scratch"))
     killed = server.run(["fit", *options, "--force"], tmp_path, moment)
