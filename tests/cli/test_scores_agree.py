@@ -196,6 +196,19 @@ def test_comparing_and_analysing_count_the_same_entities(scheme, tmp_path):
             assert said["f1_interval"]["by_type"].keys() == said["by_type"].keys()
 
 
+@pytest.mark.parametrize("scheme", [Scheme.BIOES, Scheme.BILOU, Scheme.BMES, Scheme.BMEOW])
+def test_predictions_without_the_last_label_of_an_entity_are_not_repaired_before_they_are_scored(scheme, tmp_path):
+    """They look like IOB2, and rewritten from it they would be right in strict mode and in each word."""
+    first, inside, last, single = (RULES[scheme].letters[role] for role in (1, 2, 3, 4))
+    gold = [f"{first}-X", f"{last}-X", "O", f"{single}-X"]
+    path = json_lines(tmp_path / "x.jsonl", [(gold, [f"{first}-X", f"{inside}-X", "O", f"{first}-X"])] * 5)
+    result = CliRunner().invoke(cli, ["evaluate", "--predictions", str(path), "--format", "json", "--quiet"])
+    said = json.loads(result.stdout)
+    assert said["scheme"] == scheme.value
+    assert {mode: scored["f1"] for mode, scored in said["modes"].items()} == {"conlleval": 1, "strict": 0}
+    assert said["token_accuracy"] == 0.5
+
+
 def test_labels_without_a_scheme_are_scored_as_labels_of_words(tmp_path):
     """seqeval makes an entity named RG of ORG, and reads labels that begin with O as outside."""
     pairs = [(["ORG", "OTHER", "NOUN", "O"], ["ORG", "NOUN", "NOUN", "O"])]

@@ -163,10 +163,13 @@ class PredictionFile:
     def in_scheme(self, scheme: Scheme) -> Callable[[], Iterator[Prediction]]:
         """The predictions with labels in the scheme of the gold labels.
 
-        Schemes of the letters B and I are left alone, since conlleval's reading is the same for all of them.
+        They are rewritten only if they have prefixes that this scheme lacks. Otherwise they may be its own labels in
+        invalid sequences, which rewriting would repair before they are scored. Schemes of the letters B and I are left
+        alone, since conlleval's reading is the same for all of them.
         """
-        source = self.survey.predicted_scheme.scheme
-        if Scheme.NONE in (source, scheme) or _letters(source) == _letters(scheme):
+        detection = self.survey.predicted_scheme
+        source = detection.scheme
+        if Scheme.NONE in (source, scheme) or detection.prefixes.keys() - {""} <= _letters(scheme):
             return self.predictions
         logger.info("%s: predicted labels are rewritten from scheme %s to gold's, %s", self.path, source, scheme)
         return lambda: (
