@@ -49,7 +49,9 @@ def random_file(scheme: Scheme, seed: int) -> Pairs:
         other = random_labels(rng, scheme, sides[1], n_words, valid=valid)
         predicted = [g if similar and not valid and rng.random() < 0.7 else p for g, p in zip(gold, other)]
         pairs.append((gold, gold if similar and valid else predicted))
-    return pairs
+    # Sides without a common label are refused.
+    common = labels_of([Span(0, 1, "PER")], 1, scheme)
+    return [*pairs, (common, common)]
 
 
 def random_labels(rng: random.Random, scheme: Scheme, types: list[str], n_words: int, *, valid: bool) -> list[str]:
@@ -202,7 +204,9 @@ def test_predictions_without_the_last_label_of_an_entity_are_not_repaired_before
     first, inside, last, single = (RULES[scheme].letters[role] for role in (1, 2, 3, 4))
     gold = [f"{first}-X", f"{last}-X", "O", f"{single}-X"]
     path = json_lines(tmp_path / "x.jsonl", [(gold, [f"{first}-X", f"{inside}-X", "O", f"{first}-X"])] * 5)
-    result = CliRunner().invoke(cli, ["evaluate", "--predictions", str(path), "--format", "json", "--quiet"])
+    # Without an M-, labels of BMES are those of BIOES too.
+    args = ["evaluate", "--predictions", str(path), "--format", "json", "--quiet", "--scheme", scheme.value]
+    result = CliRunner().invoke(cli, args)
     said = json.loads(result.stdout)
     assert said["scheme"] == scheme.value
     assert {mode: scored["f1"] for mode, scored in said["modes"].items()} == {"conlleval": 1, "strict": 0}
