@@ -95,6 +95,8 @@ def test_what_was_lost_in_a_finished_seed_is_restored(folder: Path, args: list[s
 
 
 def test_the_folder_of_seeds_is_a_finished_run_that_is_checked(folder: Path):
+    # Resumed alone, the run writes the card of one seed; the other tests look at that of all.
+    whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "seed-" not in str(path)}
     alone = CliRunner().invoke(cli, ["fit", str(folder), "--resume"], catch_exceptions=False)
     assert alone.exit_code == 0, alone.output
     assert "the run is finished, and its files are as they were written." in " ".join(alone.stderr.split())
@@ -104,6 +106,8 @@ def test_the_folder_of_seeds_is_a_finished_run_that_is_checked(folder: Path):
     alone = CliRunner().invoke(cli, ["fit", str(folder), "--resume"], catch_exceptions=False)
     assert alone.exit_code == 0, alone.output
     assert flipped.read_bytes() == before
+    for path, content in whole.items():
+        path.write_bytes(content)
 
 
 def test_lost_weights_of_a_finished_seed_are_named(folder: Path, args: list[str]):
