@@ -88,6 +88,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.references import is_meant_as_path, resolve_reference
     from tf_tokclf.config.shipped import shipped_config
+    from tf_tokclf.data.readers.detection import detect_format
     from tf_tokclf.errors import UserError
 
     if source is None:
@@ -98,7 +99,8 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
             raise UserError("there is nothing to inspect.", hint=hint)
         return config
     path = Path(resolve_reference(source))
-    if source.endswith((".yaml", ".yml")) or (not path.exists() and shipped_config(Path(source))):
+    is_yaml = source.endswith((".yaml", ".yml")) and not (path.is_file() and detect_format(path) == "rasa-text")
+    if is_yaml or (not path.exists() and shipped_config(Path(source))):
         return load_config(source, assignments=assignments, options=settings)
     if not path.exists() and is_meant_as_path(source):
         raise UserError("there is no such file or folder.", path=source, hint="Check the path.")

@@ -30,7 +30,11 @@ from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, wr
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, is_stream
 
-SPAN_FORMATS = {"spacy", "prodigy", "doccano", "dataturks", "label-studio", "brat", "docbin"}
+# Formats that are written from spans, so that the labels have to be understood.
+SPAN_FORMATS = {
+    *("spacy", "prodigy", "doccano", "dataturks", "label-studio", "brat", "docbin"),
+    *("cluener", "gliner", "spert", "dygie", "w2ner", "inline-xml"),
+}
 
 
 @dataclass

@@ -26,10 +26,11 @@ from tf_tokclf.data.compressed import CountingBytes, name_of_content, open_bytes
 from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
+from tf_tokclf.data.readers.json_formats import records_in, wraps_records
 from tf_tokclf.data.readers.jsonl import open_json, parse_document
 from tf_tokclf.data.readers.lists import parse_list
 from tf_tokclf.data.readers.reading import Problems, codec_named, undecoded
-from tf_tokclf.data.readers.records import Layout, Shape, sentence_from
+from tf_tokclf.data.readers.records import Layout, Shape, sentences_from
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.word_splitting import split_words
@@ -364,13 +365,16 @@ class JsonRecords:
         value = record.get(layout.word)
         if isinstance(value, str) and not isinstance(record.get("tokens"), list):
             return text_sentence(value, self._data.word_splitting, origin, _document(record))
-        if isinstance(value, list):
+        if isinstance(value, list) and not (layout.format and layout.format.holds_several):
             return Sentence(_words(value, layout.word, origin), None, origin, document=_document(record))
         if layout.format:
-            sentence = sentence_from(record, replace(layout, label=None), origin, Problems())
-            if sentence is None:
+            sentences = list(sentences_from(record, replace(layout, label=None), origin, Problems()))
+            if not sentences:
                 raise origin.error("its annotators turned it down.", "Leave it out.")
-            return sentence
+            if len(sentences) > 1:
+                hint = "Give each sentence a record: tf-tokclf convert IN OUT."
+                raise origin.error(f"holds {len(sentences)} sentences.", hint)
+            return sentences[0]
         if isinstance(value, str):
             return text_sentence(value, self._data.word_splitting, origin, _document(record))
         found = ", ".join(map(str, record)) or "no fields"
@@ -630,14 +634,11 @@ def _opens_document(line: str) -> bool:
         value = parse_json(start, halves=True)
     except ValueError:
         return False
-    return isinstance(value, dict) and isinstance(value.get("data"), list)
+    return wraps_records(value)
 
 
 def _records_of_document(text: str, place: str) -> Iterator[Frame]:
-    value = parse_document(text, place, halves=True)
-    if isinstance(value, dict):
-        value = value["data"] if isinstance(value.get("data"), list) else [value]
-    yield from enumerate(value, 1)
+    yield from enumerate(records_in(parse_document(text, place, halves=True), place), 1)
 
 
 def _words(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:

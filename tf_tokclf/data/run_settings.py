@@ -20,6 +20,7 @@ from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.settings import plain
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.readers.detection import detect_format, is_folder_of_files, open_reader
+from tf_tokclf.data.readers.json_formats import JSON_FORMATS
 from tf_tokclf.data.readers.reading import STDIN, located
 from tf_tokclf.data.splits import ValidationCut
 from tf_tokclf.errors import UserError
@@ -38,7 +39,6 @@ _COLUMNS = ("sentence_column_name", "text_column_name", "label_column_name", "la
 _OF_A_FORMAT = ("format", "separator", "comment_prefix", "header", "offset_end", "layer")
 # Whose encoding is a choice.
 _TEXT_FORMATS = {"conll", "conllu", "csv", "parallel", "brat", "text"}
-_JSON_FORMATS = ("spacy", "prodigy", "doccano", "label-studio", "dataturks")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _format_of(path: str) -> str | None:
 
 
 def _family(format: str) -> str:
-    return "jsonl" if format in _JSON_FORMATS else {"hf": "parquet"}.get(format, format)
+    return "jsonl" if format in JSON_FORMATS else {"hf": "parquet"}.get(format, format)
 
 
 def _checked(values: Mapping[str, Any]) -> DataConfig:

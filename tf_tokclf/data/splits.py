@@ -19,6 +19,7 @@ from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.guessing import split_in_name
+from tf_tokclf.data.readers.parallel import labels_beside
 from tf_tokclf.data.readers.reading import Problems, Reader, located
 from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import given_scheme
@@ -309,6 +310,8 @@ def _split_files(
 ) -> dict[str, Path]:
     """The files or folders in a folder that are named after splits: train.conll, dev/, wnut17train.conll."""
     entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
+    labels = {labels_beside(entry) for entry in entries if entry.is_file() and split_in_name(entry.stem)}
+    entries = [entry for entry in entries if entry not in labels]
     names: dict[str, Path] = {}
     for entry in entries:
         if name := split_in_name(entry.stem):

@@ -12,10 +12,13 @@ from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin, Span
+from tf_tokclf.data.sentence import Origin
 from tf_tokclf.errors import UserError
 
 Record = Mapping[str, Any]
+
+
+WordSpan = tuple[int, int, str | int]
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,13 @@ class SpanReader:
 @dataclass(frozen=True)
 class Annotation:
     """What one annotator said. read_spans: the spans of characters, read when they are asked for, so that a fault in an
-    annotation that is not used stops nothing. word_spans: spans of words instead. labels: a label for each word, None
-    where it has none. annotator: an id; also: other names of that annotator. time: in a form that sorts.
+    annotation that is not used stops nothing. word_spans: first word, last word (or the one after it, as the source
+    counts) and type of spans of words instead. labels: a label for each word, None where it has none. annotator: an id;
+    also: other names of that annotator. time: in a form that sorts.
     """
 
     read_spans: Callable[[SpanReader], list[CharSpan]] | None = None
-    word_spans: Sequence[Span] = ()
+    word_spans: Sequence[WordSpan] = ()
     labels: Sequence[str | None] | None = None
     annotator: str | None = None
     also: frozenset[str] = frozenset()
@@ -94,12 +98,22 @@ class JsonFormat:
     """A format of JSON records.
 
     fits: whether a record is written in it. read: what is in a record, which may be several sentences, or none where
-    annotators have turned it down. fields: which of the fields with these names hold text and annotations.
+    annotators have turned it down. fields: which of the fields with these names hold text and annotations. unwrap: the
+    records in a whole document, or None where it is in another format. inclusive_end: whether the end of a span is its
+    last character or word. has_words: it has spans of words, whose ends may be counted in both ways. holds_several: a
+    record is a document of several sentences.
     """
 
     name: str
     fits: Callable[[Record], bool]
     read: Callable[[Record, Fields, Origin, Changes], Iterator[Annotated]]
     fields: Callable[[Sequence[str]], Fields]
+    unwrap: Callable[[Any], list[Any] | None] | None = None
     inclusive_end: bool = False
     has_words: bool = False
+    holds_several: bool = False
+
+
+def in_fields(word: str, label: str) -> Callable[[Sequence[str]], Fields]:
+    """The fields of a format that always calls them so."""
+    return lambda names: Fields(word, label)

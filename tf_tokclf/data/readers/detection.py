@@ -9,9 +9,11 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.compressed import name_of_content, open_bytes
+from tf_tokclf.data.formats import bioc, inline_tags, inline_xml, ontonotes, pubtator, rasa
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.guessing import split_in_name
-from tf_tokclf.data.readers.parallel import WORDS_FILE, labels_beside
+from tf_tokclf.data.readers.json_formats import JSON_FORMATS
+from tf_tokclf.data.readers.parallel import labels_beside, words_file_in
 from tf_tokclf.data.readers.reading import Reader, explained_reading, read_lines, require_file
 from tf_tokclf.errors import UserError
 
@@ -28,6 +30,8 @@ _FORMAT_BY_SUFFIX = {
 }
 _TEXT_SUFFIXES = {".conll", ".tsv", ".txt", ".iob", ".bio", ".iob2", ".conll03", ".tags", *_FORMAT_BY_SUFFIX}
 _SNIFFED_LINES = 40
+# The first line of a JSON document over several lines.
+_JSON_START = re.compile(r"""[\[{]\Z|\{\s*"[^"]*"\s*:|\[\s*[\[{]\s*(?:"|\Z)""")
 _CONLLU_LINE = re.compile(r"\d+(?:[-.]\d+)?\t[^\t]+(?:\t[^\t]*){4}\t(?:\d+|_)(?:\t[^\t]*){3}$")
 
 
@@ -71,10 +75,11 @@ def is_folder_of_files(path: Path, format: str) -> bool:
 
 def _format_of_folder(path: Path) -> str:
     from tf_tokclf.data.readers.hf import is_saved_dataset
-    if (path / WORDS_FILE).exists():
-        return "parallel"
+
     if is_saved_dataset(path):
         return "hf"
+    if words_file_in(path) is not None:
+        return "parallel"
     if any(path.rglob("*.ann")):
         return "brat"
     return "folder"
@@ -87,13 +92,17 @@ def _format_by_content(path: Path, encoding: str) -> str:
             if file.read(4) == b"PAR1":
                 return "parquet"
     lines = [line for line in islice(read_lines(path, encoding), _SNIFFED_LINES) if not line.isspace()]
-    first = lines[0].lstrip() if lines else ""
-    if first[:1] in "{[" and first and _is_json(first):
-        return "jsonl"
+    return next((name for name, looks_like in _BY_CONTENT.items() if looks_like(lines)), "conll")
+
+
+def _looks_like_json(lines: list[str]) -> bool:
+    first = lines[0].strip() if lines else ""
+    return first[:1] in ("{", "[") and (_is_json(first) or _JSON_START.match(first) is not None)
+
+
+def _looks_like_conllu(lines: list[str]) -> bool:
     words = [line for line in lines if not line.startswith("#")]
-    if words and all(_CONLLU_LINE.match(line.rstrip("\r\n")) for line in words):
-        return "conllu"
-    return "conll"
+    return bool(words) and all(_CONLLU_LINE.match(line.rstrip("\r\n")) for line in words)
 
 
 def _is_json(line: str) -> bool:
@@ -194,17 +203,30 @@ def _open_lines(path: Path, data: DataConfig, task: Task) -> Reader:
     return open_lines(path, data)
 
 
+# Formats that the first lines of a file show, the surest first; columns are what nothing else is.
+_BY_CONTENT: dict[str, Callable[[list[str]], bool]] = {
+    "jsonl": _looks_like_json,
+    "conllu": _looks_like_conllu,
+    "ontonotes": ontonotes.looks_like_ontonotes,
+    "pubtator": pubtator.looks_like_pubtator,
+    "bioc-xml": bioc.looks_like_bioc_xml,
+    "rasa-text": rasa.looks_like_rasa,
+    "inline-xml": inline_xml.looks_like_inline_xml,
+    "inline-tags": inline_tags.looks_like_inline_tags,
+}
 # Each opener imports its reader when called: most runs need one of them.
 _OPENERS: dict[str, Callable[[Path, DataConfig, Task], Reader]] = {
     "conll": _open_conll,
     "conllu": _open_conllu,
     "parallel": _open_parallel,
     "jsonl": _open_jsonl,
-    "spacy": _open_jsonl,
-    "prodigy": _open_jsonl,
-    "doccano": _open_jsonl,
-    "label-studio": _open_jsonl,
-    "dataturks": _open_jsonl,
+    **dict.fromkeys(JSON_FORMATS, _open_jsonl),
+    "ontonotes": ontonotes.open_ontonotes,
+    "inline-tags": inline_tags.open_inline_tags,
+    "inline-xml": inline_xml.open_inline_xml,
+    "pubtator": pubtator.open_pubtator,
+    "bioc-xml": bioc.open_bioc_xml,
+    "rasa-text": rasa.open_rasa,
     "brat": _open_brat,
     "csv": _open_csv,
     "parquet": _open_parquet,
@@ -213,4 +235,5 @@ _OPENERS: dict[str, Callable[[Path, DataConfig, Task], Reader]] = {
     "text": _open_lines,
     "folder": _open_folder,
 }
+FORMATS = tuple(_OPENERS)
 _WHOLE_FOLDERS = ("parallel", "brat", "hf", "folder")

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.spacy_pairs import is_pair, record_of
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.annotated import Record
+from tf_tokclf.data.readers.json_formats import records_in, wraps_records
+from tf_tokclf.data.readers.missing import NOT_ANNOTATED
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.records import Layout, choose_layout, filled_fields, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -40,11 +43,12 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
     if not sample:
         raise UserError("holds no records.", path=path, hint="A JSON object a line was expected.")
     layout = _layout(sample, path, data, task, more=(record for _, record in records))
+    names = {name for record in sample for name in record}
     options = data.model_copy(
         update={
             "format": layout.dialect or "jsonl",
-            "text_column_name": layout.word,
-            "label_column_name": layout.label if layout.label is not None else data.label_column_name,
+            "text_column_name": layout.word if layout.word in names else data.text_column_name,
+            "label_column_name": layout.label if layout.label in names else data.label_column_name,
         }
     )
     return JsonReader(path, options, (layout.note(),), layout)
@@ -71,26 +75,30 @@ def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tupl
     number, opening = next(((n, line) for n, line in enumerate(lines, 1) if not line.isspace()), (0, ""))
     if not opening:
         return
-    if _is_whole(opening):
+    if _is_json(opening) and _is_whole(opening):
         yield from _records_in_lines(path, encoding, problems, number, opening, lines)
+        return
+    text = opening + "".join(lines)
+    # A first line that is no JSON begins a document over several lines, or is a fault among records.
+    if opening.lstrip()[:1] != "{" or opening.strip() == "{" or _is_json(opening) or _is_json(text):
+        yield from _records_in_document(path, text, encoding, problems)
     else:
-        yield from _records_in_document(path, opening + "".join(lines), encoding)
+        rest = iter(text[len(opening) :].splitlines(keepends=True))
+        yield from _records_in_lines(path, encoding, problems, number, opening, rest)
 
 
 def _is_whole(line: str) -> bool:
-    """Whether a first line is a record by itself, and not the start of a list of records."""
+    """Whether a first line is a record by itself, and not a document of records."""
+    value = parse_json(line)
+    return is_pair(value) or (isinstance(value, dict) and not wraps_records(value))
+
+
+def _is_json(text: str) -> bool:
     try:
-        value = parse_json(line)
+        parse_json(text)
     except ValueError:
-        return line.lstrip()[:1] == "{" and line.strip() != "{"
-    if _is_pair(value):
-        return True
-    return isinstance(value, dict) and not isinstance(value.get("data"), list)
-
-
-def _is_pair(value: Any) -> bool:
-    """Whether a value is spaCy's pair of a text and what is said about it."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
+        return False
+    return True
 
 
 def _records_in_lines(
@@ -117,18 +125,18 @@ def _record(line: str, path: Path, number: int, encoding: str) -> Record:
     return _mapping(value, Origin(str(path), number))
 
 
-def _records_in_document(path: Path, text: str, encoding: str) -> Iterator[tuple[Origin, Record]]:
+def _records_in_document(
+    path: Path, text: str, encoding: str, problems: Problems
+) -> Iterator[tuple[Origin, Record]]:
     for number, line in enumerate(text.split("\n"), 1) if not text.isascii() else ():
         if error := undecoded(line, path, number, encoding):
             raise error
-    value = parse_document(text, path)
-    if isinstance(value, dict):
-        value = value["data"] if isinstance(value.get("data"), list) else [value]
-    if not isinstance(value, list):
-        raise UserError(f"is no list of records: {text.strip()[:60]!r}.", path=path, hint="Write a record a line.")
-    for row, item in enumerate(value, 1):
+    for row, item in enumerate(records_in(parse_document(text, path), str(path)), 1):
         origin = Origin(str(path), row, "row")
-        yield origin, _mapping(item, origin)
+        if item is None:
+            problems.counts.note(NOT_ANNOTATED.partition(" (")[0], origin)
+        else:
+            yield origin, _mapping(item, origin)
 
 
 def parse_document(text: str, place: str | Path, *, halves: bool = False) -> Any:
@@ -143,6 +151,6 @@ def parse_document(text: str, place: str | Path, *, halves: bool = False) -> Any
 def _mapping(value: Any, origin: Origin) -> Record:
     if isinstance(value, dict):
         return value
-    if _is_pair(value):
-        return {"text": value[0], **value[1]}
+    if is_pair(value):
+        return record_of(value)
     raise origin.error(f"is no JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
@@ -26,6 +27,8 @@ from tf_tokclf.errors import UserError
 
 WORDS_FILE = "seq.in"
 LABELS_FILE = "seq.out"
+# More files than these are a folder of many documents, and no pair with something about it beside.
+_FEW_FILES = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class ParallelReader(FileReader):
 
 def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
     """The pair of files that `path`, a folder or the file of words, stands for."""
-    words_path = path / WORDS_FILE if path.is_dir() else path
+    words_path = (words_file_in(path) or path / WORDS_FILE) if path.is_dir() else path
     labels_path = None if data.label_column_name == "" else labels_beside(words_path)
     require_file(words_path)
     notes = (f"words from {words_path.name}, labels from {labels_path.name}",) if labels_path else ()
@@ -83,15 +86,50 @@ def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
     return ParallelReader(words_path, data.model_copy(update={"format": "parallel"}), notes, labels_path, missing)
 
 
+# What is in the names of a file of words and of the file of their labels: sentences_train.txt, labels_train.txt.
+_NAMES = (
+    *(("sentences", labels) for labels in ("labels", "tags")),
+    *(("words", labels) for labels in ("labels", "tags")),
+    *(("tokens", labels) for labels in ("labels", "tags")),
+    *(("text", labels) for labels in ("labels", "tags")),
+    ("source", "target"),
+)
+_COMPARED_LINES = 20
+
+
 def labels_beside(words_path: Path) -> Path | None:
-    """The file of the labels for a file of words: train.out for train.in, either of them compressed or not."""
-    name = name_without_compression(words_path).name
-    if not name.endswith(".in"):
-        return None
-    plain = words_path.with_name(f"{name.removesuffix('.in')}.out")
-    alike = plain.with_name(plain.name + words_path.name.removeprefix(name))
-    there = (path for path in (alike, plain, *(plain.with_name(plain.name + s) for s in SUFFIXES)) if path.exists())
-    return next(there, None)
+    """The file of the labels for a file of words, either of them compressed or not: train.out for train.in, or
+    labels.txt for sentences.txt where both have as many words in each of their first lines.
+    """
+    bare = name_without_compression(words_path)
+    if bare.name.endswith(".in"):
+        return _there(words_path, bare, f"{bare.name.removesuffix('.in')}.out")
+    for words, labels in _NAMES:
+        name, n = re.subn(rf"(?<![a-z]){words}(?![a-z])", labels, bare.name, flags=re.IGNORECASE)
+        if n and (path := _there(words_path, bare, name)) and _are_parallel(words_path, path):
+            return path
+    return None
+
+
+def _there(words_path: Path, bare: Path, name: str) -> Path | None:
+    """The file of that name, compressed as the file of words, not at all, or in another way."""
+    endings = (words_path.name.removeprefix(bare.name), "", *SUFFIXES)
+    return next((path for ending in endings if (path := words_path.with_name(name + ending)).is_file()), None)
+
+
+def _are_parallel(words_path: Path, labels_path: Path) -> bool:
+    pairs = zip_longest(read_lines(words_path, "utf-8"), read_lines(labels_path, "utf-8"))
+    widths = [(len(_split(a or "")), len(_split(b or ""))) for a, b in islice(pairs, _COMPARED_LINES)]
+    return bool(widths) and all(n == m for n, m in widths) and any(n > 1 for n, _ in widths)
+
+
+def words_file_in(folder: Path) -> Path | None:
+    """The file of words in a folder of parallel files, if there is one only."""
+    if (folder / WORDS_FILE).exists():
+        return folder / WORDS_FILE
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    found = [path for path in files if labels_beside(path) is not None] if len(files) <= _FEW_FILES else []
+    return found[0] if len(found) == 1 else None
 
 
 def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[str, ...]:
@@ -99,4 +137,8 @@ def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[s
         return ()
     if error := undecoded(line, path, number, encoding):
         raise error
+    return _split(line)
+
+
+def _split(line: str) -> tuple[str, ...]:
     return tuple(field for field in line.rstrip("\r\n").replace("\t", " ").split(" ") if field)

@@ -25,7 +25,7 @@ from tf_tokclf.data.readers.guessing import (
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
 from tf_tokclf.data.readers.lists import as_list, is_list_text, parse_list
 from tf_tokclf.data.readers.missing import is_missing
-from tf_tokclf.data.readers.reading import Problems
+from tf_tokclf.data.readers.reading import Changes, Problems
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.schemes import OUTSIDE_LABEL
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -91,7 +91,8 @@ class Layout:
             if self.also_fits:
                 written = f" ({self.dialect}; would also fit {', '.join(self.also_fits)})"
             if self.format.has_words:
-                return f"words with spans{written}, spans written as {self.reading.scheme.value}"
+                ends = "inclusive" if self.reading.rules.inclusive_end else "exclusive"
+                return f"words with spans{written}, whose ends are {ends}, written as {self.reading.scheme.value}"
             spans = f"spans in {self.label!r}" if self.label else "no spans"
             return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.reading.note()}"
         labels = f"labels in {self.label!r}" if self.label else "no labels"
@@ -124,9 +125,8 @@ def choose_layout(
         fields = format.fields(names)
         spans = (label or fields.label) if wants_labels else None
         known = (label_names or {}).get(spans or "") or data.label_names
-        reading = TextReading.of(
-            data.model_copy(update={"label_names": known}), inclusive_end=format.inclusive_end
-        )
+        inclusive = _inclusive_end(format, Fields(word or fields.word, spans), sample, data, path)
+        reading = TextReading.of(data.model_copy(update={"label_names": known}), inclusive_end=inclusive)
         also = tuple(other.name for other in others)
         return Layout(Shape.TEXT, word or fields.word, spans, reading, format=format, also_fits=also)
     word = word or _guess(names, WORD_NAMES, path)
@@ -292,6 +292,29 @@ def _formats(
     if not fitting and label is not None and words is not None and any(record.get(label) for record in sample):
         return [PLAIN]
     return fitting
+
+
+def _inclusive_end(
+    format: JsonFormat, fields: Fields, sample: Sequence[Record], data: DataConfig, path: str
+) -> bool:
+    """Whether the ends of spans are inclusive: of spans of words as they show, else as the format has it."""
+    if not format.has_words or data.offset_end is not None:
+        return format.inclusive_end
+    inclusive = exclusive = False
+    for number, record in enumerate(sample, 1):
+        try:
+            found = list(format.read(record, fields, Origin(path, number, "row"), Changes()))
+        except UserError:
+            continue
+        for one in found:
+            for start, end, _ in (span for annotation in one.annotations for span in annotation.word_spans):
+                inclusive = inclusive or start == end
+                exclusive = exclusive or end == len(one.words or ())
+    if inclusive and exclusive:
+        problem = "some spans end at their first word, and others behind the last word of their sentence."
+        hint = "Name how ends count with data.offset_end (inclusive or exclusive), and --set data.on_error=skip."
+        raise UserError(problem, path=path, hint=hint)
+    return inclusive if inclusive != exclusive else format.inclusive_end
 
 
 def _is_labels(value: Any) -> bool:

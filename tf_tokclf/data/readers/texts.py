@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader, WordSpan
 from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import Problems
 from tf_tokclf.data.schemes import Scheme, labels_of
-from tf_tokclf.data.sentence import Origin, Sentence, text_of
+from tf_tokclf.data.sentence import Origin, Sentence, Span, text_of
 from tf_tokclf.data.word_splitting import split_words
 from tf_tokclf.errors import UserError
 
@@ -142,8 +142,20 @@ class TextReading:
             spans = annotation.read_spans(self.reader(origin, problems))
             found = self.rules.word_spans(spans, text, offsets, origin, problems.counts)
         else:
-            found = self.rules.one_layer(list(annotation.word_spans), text, offsets, origin, problems.counts)
+            on_words = list(self._word_spans(annotation.word_spans, bare, self.reader(origin, problems)))
+            found = self.rules.one_layer(on_words, text, offsets, origin, problems.counts)
         return labels_of(found, len(bare), self.scheme)
+
+    def _word_spans(self, spans: Sequence[WordSpan], bare: Sentence, reader: SpanReader) -> Iterator[Span]:
+        """Spans of words, with the word after the last one as their end."""
+        for start, end, type in spans:
+            after = end + self.rules.inclusive_end
+            if 0 <= start < after <= len(bare):
+                yield Span(start, after, reader.type_name(type))
+            else:
+                problem = f"{type}, words {start} to {end}, is no place in {len(bare)} words."
+                hint = "Check the numbers, and whether ends are inclusive (data.offset_end)."
+                reader.drop(reader.origin.error(problem, hint), "spans dropped: their words are not there")
 
     def _compared(
         self, annotations: Sequence[Annotation], bare: Sentence, origin: Origin, problems: Problems

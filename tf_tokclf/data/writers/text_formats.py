@@ -8,10 +8,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tf_tokclf.data.char_spans import CharSpan, char_spans, in_unit
+from tf_tokclf.data.char_spans import in_unit
+from tf_tokclf.data.formats import cluener, dygie, gliner, inline_tags, inline_xml, spert, w2ner
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.writers.spans import annotated
 from tf_tokclf.errors import UserError
 
 Lines = Callable[[Iterable[Sentence], Writing], Iterator[str]]
@@ -106,19 +108,19 @@ def text_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]
 
 def spacy_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """spaCy's records: text, entities as [start, end, type]."""
-    for text, spans, _ in _annotated(sentences, writing):
+    for text, spans, _ in annotated(sentences, writing):
         yield _json({"text": text, "entities": [[s.start, s.end, s.type] for s in spans], **_unit(writing)})
 
 
 def doccano_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """doccano's records: text, label as [start, end, type]."""
-    for text, spans, _ in _annotated(sentences, writing):
+    for text, spans, _ in annotated(sentences, writing):
         yield _json({"text": text, "label": [[s.start, s.end, s.type] for s in spans], **_unit(writing)})
 
 
 def prodigy_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """Prodigy's records: text, tokens with their places, spans."""
-    for text, spans, sentence in _annotated(sentences, writing):
+    for text, spans, sentence in annotated(sentences, writing):
         whole, offsets = text_of(sentence)
         unit = writing.offset_unit
         tokens = [
@@ -134,7 +136,7 @@ def prodigy_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[s
 
 def dataturks_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """DataTurks' records, whose ends are inclusive."""
-    for text, spans, _ in _annotated(sentences, writing):
+    for text, spans, _ in annotated(sentences, writing):
         marked = [
             {"label": [s.type], "points": [{"start": s.start, "end": s.end - 1, "text": s.surface}]} for s in spans
         ]
@@ -144,7 +146,7 @@ def dataturks_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator
 def label_studio_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """Label Studio's export: one JSON list of tasks."""
     opening = "[\n"
-    for text, spans, _ in _annotated(sentences, writing):
+    for text, spans, _ in annotated(sentences, writing):
         result = [
             {
                 "from_name": "label",
@@ -171,19 +173,14 @@ LINE_WRITERS: Mapping[str, Lines] = {
     "doccano": doccano_lines,
     "dataturks": dataturks_lines,
     "label-studio": label_studio_lines,
+    "cluener": cluener.write,
+    "gliner": gliner.write,
+    "spert": spert.write,
+    "dygie": dygie.write,
+    "w2ner": w2ner.write,
+    "inline-tags": inline_tags.write,
+    "inline-xml": inline_xml.write,
 }
-
-
-def _annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:
-    """Texts with their spans, counted in the unit that is written."""
-    for sentence in sentences:
-        text, offsets = text_of(sentence)
-        unit = writing.offset_unit
-        spans = [
-            CharSpan(in_unit(s.start, text, unit), in_unit(s.end, text, unit), s.type, s.surface)
-            for s in char_spans(writing.spans(sentence), text, offsets)
-        ]
-        yield text, spans, sentence
 
 
 def _unit(writing: Writing) -> dict[str, str]:

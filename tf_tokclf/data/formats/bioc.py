@@ -1,0 +1,155 @@
+"""BioC: collections of documents of passages, as JSON or XML. A passage is a sentence.
+
+    {"documents": [{"id": "1", "passages": [{"offset": 0, "text": "Marie left", "annotations": [
+      {"infons": {"type": "PER"}, "text": "Marie", "locations": [{"offset": 0, "length": 5}]}]}]}]}
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.compressed import open_bytes
+from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
+from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, hash_files, require_file
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_ENTITY = b"<!ENTITY"
+_BLOCK_BYTES = 1 << 16
+_TYPES = ("type", "entity_type", "label", "class")
+
+
+def _fits(record: Record) -> bool:
+    passages = record.get("passages")
+    return isinstance(passages, list) and bool(passages) and all(
+        isinstance(p, dict) and "offset" in p and "annotations" in p for p in passages
+    )
+
+
+def unwrap(value: Any) -> list[Any] | None:
+    """The documents of a collection, or of a list of collections."""
+    if isinstance(value, dict) and isinstance(value.get("documents"), list):
+        return list(value["documents"])
+    return None
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    passages, spans = [], []
+    for passage in record.get("passages") or ():
+        if not isinstance(passage.get("text"), str) or not isinstance(passage.get("offset"), int):
+            raise origin.error("a passage has no text or no offset.", "Check what wrote it.")
+        passages.append(Passage(passage["offset"], passage["text"]))
+        for annotation in passage.get("annotations") or ():
+            spans.append(_span(annotation, origin, changes))
+    document = None if record.get("id") is None else str(record["id"])
+    found = annotated_passages(passages, spans, document, changes, is_labelled=fields.label is not None)
+    yield from (one for one in found if one.text)
+
+
+def _span(annotation: Any, origin: Origin, changes: Changes) -> CharSpan:
+    infons = annotation.get("infons") or {} if isinstance(annotation, dict) else {}
+    type = next((str(infons[name]) for name in _TYPES if infons.get(name)), None)
+    try:
+        places = [(int(place["offset"]), int(place["length"])) for place in annotation["locations"]]
+    except (LookupError, TypeError, ValueError):
+        places = []
+    if type is None or not places:
+        raise origin.error(f"{str(annotation)[:60]!r} is no annotation.", "A type and locations were expected.")
+    if len(places) > 1:
+        changes.note(PIECES, origin)
+    surface = annotation.get("text") if len(places) == 1 else None
+    return CharSpan(places[0][0], places[-1][0] + places[-1][1], type, surface)
+
+
+@dataclass(frozen=True)
+class BiocXmlReader(FileReader):
+    """A collection as XML, read document by document."""
+
+    reading: TextReading
+
+    def content_key(self) -> str:
+        return hash_files([self.path])
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        fields = Fields("passages", None if self.options.label_column_name == "" else "annotations")
+        for number, document in enumerate(_documents(self.path), 1):
+            origin = Origin(str(self.path), number, "row")
+            try:
+                for found in _read(document, fields, origin, problems.counts):
+                    if (sentence := self.reading.sentence(found, origin, problems)) is not None:
+                        yield sentence
+            except UserError as error:
+                problems.report(error)
+
+
+def open_bioc_xml(path: Path, data: DataConfig, task: Task) -> BiocXmlReader:
+    """A reader of BioC XML."""
+    require_file(path)
+    reading = TextReading.of(data)
+    options = data.model_copy(update={"format": "bioc-xml"})
+    return BiocXmlReader(path, options, (f"a passage a sentence; {reading.note()}",), reading)
+
+
+def looks_like_bioc_xml(lines: list[str]) -> bool:
+    """Whether a file's first lines open a collection.
+
+    >>> looks_like_bioc_xml(["<?xml version='1.0'?>", "<collection><source>x</source>"])
+    True
+    """
+    return bool(lines) and lines[0].lstrip().startswith("<") and any("<collection>" in line for line in lines)
+
+
+def _documents(path: Path) -> Iterator[Record]:
+    """The documents of a file as BioC's JSON would have them."""
+    parser: Any = ElementTree.XMLPullParser(["end"])
+    file, _ = open_bytes(path)
+    before = b""
+    with file:
+        while block := file.read(_BLOCK_BYTES):
+            # Entities that a file declares itself could multiply without end; BioC needs none.
+            if _ENTITY in (before + block).replace(b"\0", b""):
+                raise UserError("declares entities of its own.", path=path, hint="Write the text itself.")
+            before = block[-2 * len(_ENTITY) :]
+            try:
+                parser.feed(block)
+                elements = [element for _, element in parser.read_events()]
+            except ElementTree.ParseError as error:
+                raise UserError(f"is no XML: {error}.", path=path, hint="Correct it there.") from error
+            for element in elements:
+                if element.tag == "document":
+                    yield _document(element)
+                    element.clear()
+
+
+def _document(element: ElementTree.Element) -> Record:
+    passages = []
+    for passage in element.iter("passage"):
+        text = passage.findtext("text")
+        parts = [passage] if text is not None else list(passage.iter("sentence"))
+        passages += [_passage(part) for part in parts]
+    return {"id": element.findtext("id"), "passages": passages}
+
+
+def _passage(element: ElementTree.Element) -> dict[str, Any]:
+    annotations = [
+        {
+            "infons": {str(infon.get("key")): infon.text for infon in annotation.iter("infon")},
+            "text": annotation.findtext("text"),
+            "locations": [dict(location.attrib) for location in annotation.iter("location")],
+        }
+        for annotation in element.iter("annotation")
+    ]
+    offset = element.findtext("offset") or "0"
+    text = element.findtext("text") or ""
+    return {"offset": int(offset) if offset.isdigit() else None, "text": text, "annotations": annotations}
+
+
+FORMAT = JsonFormat("bioc", _fits, _read, in_fields("passages", "annotations"), unwrap=unwrap, holds_several=True)

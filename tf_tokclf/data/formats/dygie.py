@@ -1,0 +1,64 @@
+"""DyGIE's documents: sentences of words, and for each sentence spans by number of their words in the document, with
+inclusive ends.
+
+    {"doc_key": "d1", "sentences": [["Marie", "left"], ["Tom", "too"]], "ner": [[[0, 0, "PER"]], [[2, 2, "PER"]]]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from tf_tokclf.data.formats.words import is_words, triples, words_in
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.writers.options import Writing
+
+
+def _fits(record: Record) -> bool:
+    sentences, ner = record.get("sentences"), record.get("ner")
+    if not isinstance(sentences, list) or not sentences or not all(map(is_words, sentences)):
+        return False
+    return ner is None or (isinstance(ner, list) and all(isinstance(spans, list) for spans in ner))
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    sentences = record.get(fields.word) or []
+    ner = record.get(fields.label) if fields.label is not None else None
+    if ner is not None and len(ner) != len(sentences):
+        problem = f"{len(sentences)} sentences, but spans of {len(ner)}."
+        raise origin.error(problem, "Each sentence needs a list of spans, which may be empty.")
+    document = next((str(record[name]) for name in ("doc_key", "document", "id") if record.get(name)), None)
+    first = 0
+    for number, sentence in enumerate(sentences):
+        words = words_in(sentence, origin)
+        spans = [] if ner is None else [(a - first, b - first, type) for a, b, type in triples(ner[number], origin)]
+        first += len(words)
+        annotations = () if ner is None else (Annotation(word_spans=spans),)
+        yield Annotated(words=words, annotations=annotations, document=document, is_labelled=fields.label is not None)
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A document a line; sentences of no document are one each."""
+    numbered = enumerate(sentences, 1)
+    for key, members in groupby(numbered, key=lambda item: item[1].document or f"sentence {item[0]}"):
+        words, ner, first = [], [], 0
+        for _, sentence in members:
+            words.append(sentence.words)
+            spans = writing.spans(sentence)
+            ner.append([[first + span.start, first + span.end - 1, span.type] for span in spans])
+            first += len(sentence)
+        yield json.dumps({"doc_key": key, "sentences": words, "ner": ner}, ensure_ascii=False) + "\n"
+
+
+FORMAT = JsonFormat(
+    "dygie",
+    _fits,
+    _read,
+    in_fields("sentences", "ner"),
+    inclusive_end=True,
+    has_words=True,
+    holds_several=True,
+)

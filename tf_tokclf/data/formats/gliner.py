@@ -1,0 +1,43 @@
+"""GLiNER's training records: words, and spans of words with inclusive ends.
+
+    {"tokenized_text": ["Marie", "Curie", "left"], "ner": [[0, 1, "person"]]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from tf_tokclf.data.formats.words import is_words, triples, words_in
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.readers.dialects import document_in
+from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.writers.options import Writing
+
+
+def _fits(record: Record) -> bool:
+    return is_words(record.get("tokenized_text"))
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    spans = record.get(fields.label) if fields.label is not None else None
+    annotations = () if spans is None else (Annotation(word_spans=list(triples(spans, origin))),)
+    yield Annotated(
+        words=words_in(record.get(fields.word), origin),
+        annotations=annotations,
+        document=document_in(record),
+        is_labelled=fields.label is not None,
+    )
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A record a line."""
+    for sentence in sentences:
+        spans = [[span.start, span.end - 1, span.type] for span in writing.spans(sentence)]
+        yield json.dumps({"tokenized_text": sentence.words, "ner": spans}, ensure_ascii=False) + "\n"
+
+
+FORMAT = JsonFormat(
+    "gliner", _fits, _read, in_fields("tokenized_text", "ner"), inclusive_end=True, has_words=True
+)

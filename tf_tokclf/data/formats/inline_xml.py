@@ -1,0 +1,116 @@
+"""A text a line, with its entities in tags.
+
+    <PER>Marie Curie</PER> lived in <LOC>Paris</LOC>.
+    <ENAMEX TYPE="PERSON">Tom</ENAMEX> left.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.writers.spans import annotated
+from tf_tokclf.errors import UserError
+
+_TAG = re.compile(r"""<(/?)([A-Za-z][\w.-]*)(?:\s+type\s*=\s*["']([^"'<>]+)["'])?\s*>""", re.IGNORECASE)
+_PAIR = re.compile(r"<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>[^<>]*</\1>")
+
+
+@dataclass(frozen=True)
+class InlineXmlReader(FileReader):
+    """A file of such lines."""
+
+    reading: TextReading
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        is_labelled = self.options.label_column_name != ""
+        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
+            if line.isspace():
+                continue
+            origin = Origin(str(self.path), number)
+            try:
+                if error := undecoded(line, self.path, number, self.options.encoding):
+                    raise error
+                text, spans = spans_in_tags(line.rstrip("\r\n"), origin)
+                annotation = Annotation(lambda reader, spans=spans: spans)  # type: ignore[misc]
+                found = Annotated(text, annotations=(annotation,), is_labelled=is_labelled)
+                sentence = self.reading.sentence(found, origin, problems)
+            except UserError as error:
+                problems.report(error)
+            else:
+                if sentence is not None:
+                    yield sentence
+
+
+def open_inline_xml(path: Path, data: DataConfig, task: Task) -> InlineXmlReader:
+    """A reader of texts with tags."""
+    # The places of spans are found out here, and not counted by anybody.
+    counted = {"offset_unit": "codepoint", "offset_end": "exclusive"}
+    reading = TextReading.of(data.model_copy(update=counted))
+    options = data.model_copy(update={"format": "inline-xml"})
+    return InlineXmlReader(path, options, (f"a text a line, spans in tags; {reading.note()}",), reading)
+
+
+def looks_like_inline_xml(lines: list[str]) -> bool:
+    """Whether a file's first lines have tags around some of their words, and no others.
+
+    >>> looks_like_inline_xml(["<PER>Ada</PER> left", "It rains"]), looks_like_inline_xml(["a < b", "x > y"])
+    (True, False)
+    """
+    if any("\t" in line for line in lines):
+        return False
+    rest = [_PAIR.sub("", line) for line in lines]
+    return any(_PAIR.search(line) for line in lines) and not any(_TAG.search(line) for line in rest)
+
+
+def spans_in_tags(line: str, origin: Origin) -> tuple[str, list[CharSpan]]:
+    """A text without its tags, and the spans that these marked.
+
+    >>> spans_in_tags('<ENAMEX TYPE="PERSON">Ada &amp; Bob</ENAMEX> left', Origin("a.txt", 1))
+    ('Ada & Bob left', [CharSpan(start=0, end=9, type='PERSON', surface=None)])
+    """
+    pieces: list[str] = []
+    spans: list[CharSpan] = []
+    open_tags: list[tuple[str, str, int]] = []
+    at = length = 0
+    for found in _TAG.finditer(line):
+        piece = html.unescape(line[at : found.start()])
+        pieces.append(piece)
+        length, at = length + len(piece), found.end()
+        if not found[1]:
+            open_tags.append((found[2], found[3] or found[2], length))
+            continue
+        if not open_tags or open_tags[-1][0] != found[2]:
+            raise origin.error(f"the tag {found[0]} closes none that is open.", "Correct the tags.")
+        _, type, start = open_tags.pop()
+        if start < length:
+            spans.append(CharSpan(start, length, type))
+    if open_tags:
+        raise origin.error(f"the tag <{open_tags[-1][0]}> is not closed.", "Correct the tags.")
+    return "".join([*pieces, html.unescape(line[at:])]), spans
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A text a line."""
+    for sentence in sentences:
+        plain = Writing(writing.task, writing.scheme, writing.label_names)
+        ((text, spans, _),) = annotated([sentence], plain)
+        pieces, at = [], 0
+        for span in spans:
+            if not re.fullmatch(r"[A-Za-z][\w.-]*", span.type):
+                problem = f"{span.type!r} cannot be the name of a tag."
+                raise sentence.origin.error(problem, "Choose jsonl.") if sentence.origin else UserError(problem)
+            inside = html.escape(text[span.start : span.end], quote=False)
+            pieces += [html.escape(text[at : span.start], quote=False), f"<{span.type}>{inside}</{span.type}>"]
+            at = span.end
+        yield " ".join("".join([*pieces, html.escape(text[at:], quote=False)]).splitlines()) + "\n"

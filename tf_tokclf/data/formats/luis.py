@@ -1,0 +1,67 @@
+"""LUIS: utterances with entities, whose ends are inclusive.
+
+    {"text": "book a flight to Oslo", "intent": "Book", "entities": [{"entity": "City", "startPos": 17, "endPos": 20}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
+from tf_tokclf.data.readers.dialects import text_in
+from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.sentence import Origin
+
+_NAMES = (("startPos", "endPos", "entity"), ("startCharIndex", "endCharIndex", "entityName"))
+_LISTS = ("entities", "entityLabels")
+
+
+def _fits(record: Record) -> bool:
+    values = (record.get(name) for name in _LISTS)
+    entities = [one for value in values if isinstance(value, list) for one in value]
+    return isinstance(record.get("text"), str) and bool(entities) and all(_names(one) for one in entities)
+
+
+def _names(entity: Any) -> tuple[str, str, str] | None:
+    """What start, end and type are called in an entity."""
+    if not isinstance(entity, dict):
+        return None
+    return next((names for names in _NAMES if {names[0], names[1]} <= entity.keys()), None)
+
+
+def unwrap(value: Any) -> list[Any] | None:
+    """The utterances of an application."""
+    if isinstance(value, dict) and isinstance(value.get("utterances"), list):
+        return list(value["utterances"])
+    return None
+
+
+def _fields(names: Any) -> Fields:
+    return Fields("text", next((name for name in _LISTS if name in names), _LISTS[0]))
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    entities = record.get(fields.label) if fields.label is not None else None
+    annotations = () if entities is None else (Annotation(partial(_spans, entities)),)
+    yield Annotated(
+        text_in(record, fields.word, origin), annotations=annotations, is_labelled=fields.label is not None
+    )
+
+
+def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:
+    found = []
+    for entity in entities:
+        names = _names(entity)
+        values = [entity.get(name) for name in names] if names else []
+        if len(values) == 3 and all(isinstance(at, int) for at in values[:2]) and isinstance(values[2], str):
+            found.append(CharSpan(values[0], values[1], values[2]))
+        else:
+            error = reader.origin.error(f"{str(entity)[:80]!r} is no entity.", "A place and a name were expected.")
+            reader.drop(error, "spans dropped: they have no start and end")
+    return found
+
+
+FORMAT = JsonFormat("luis", _fits, _read, _fields, unwrap=unwrap, inclusive_end=True)

@@ -1,0 +1,120 @@
+"""OntoNotes as CoNLL-2011 and 2012 have it (*_gold_conll): columns between blanks, entities in brackets.
+
+    #begin document (bn/abc/00/abc_0009); part 000
+    bn/abc/00/abc_0009  0  0  John   NNP  (TOP(S(NP*  -  -  -  -  (PERSON*  (1
+    bn/abc/00/abc_0009  0  1  Smith  NNP  *)          -  -  -  -  *)        1)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
+from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_BEGIN = re.compile(r"#begin document \((.+?)\)(?:; part (\d+))?")
+_WORD, _POS, _NAMES = 3, 4, 10
+_BRACKETS = re.compile(r"\(([^()*]+)|(\))|\*")
+
+
+@dataclass(frozen=True)
+class OntonotesReader(FileReader):
+    """A file of documents. column: of the labels, or None where words alone are read."""
+
+    column: int | None
+    reading: TextReading
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        document: str | None = None
+        rows: list[list[str]] = []
+        first, error = 0, None
+        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
+            if found := _BEGIN.match(line):
+                document = plain_name(f"{found[1]} part {found[2]}" if found[2] else found[1])
+            if not line.isspace() and not line.startswith("#"):
+                first = first or number
+                rows.append(line.split())
+                error = error or self._fault(line, rows[-1], number)
+            elif rows:
+                yield from self._sentence(rows, Origin(str(self.path), first), document, error, problems)
+                rows, first, error = [], 0, None
+        if rows:
+            yield from self._sentence(rows, Origin(str(self.path), first), document, error, problems)
+
+    def _fault(self, line: str, fields: list[str], number: int) -> UserError | None:
+        if len(fields) <= (_NAMES if self.column is None else max(self.column, _WORD)):
+            problem = f"{len(fields)} columns where at least {_NAMES + 1} were expected."
+            return UserError(problem, path=self.path, line=number, hint="Check what wrote it.")
+        return undecoded(line, self.path, number, self.options.encoding)
+
+    def _sentence(
+        self,
+        rows: list[list[str]],
+        origin: Origin,
+        document: str | None,
+        error: UserError | None,
+        problems: Problems,
+    ) -> Iterator[Sentence]:
+        try:
+            if error:
+                raise error
+            words = tuple(row[_WORD] for row in rows)
+            column = [] if self.column is None else [row[self.column] for row in rows]
+            if self.column == _POS:
+                annotation = Annotation(labels=column)
+            else:
+                annotation = Annotation(word_spans=list(spans_in_brackets(column, origin)))
+            found = Annotated(
+                words=words, annotations=(annotation,), document=document, is_labelled=self.column is not None
+            )
+            sentence = self.reading.sentence(found, origin, problems)
+        except UserError as problem:
+            problems.report(problem)
+        else:
+            if sentence is not None:
+                yield sentence
+
+
+def spans_in_brackets(column: list[str], origin: Origin) -> Iterator[WordSpan]:
+    """The spans that brackets mark, with the word after the last one as their end.
+
+    >>> list(spans_in_brackets(["(PERSON*", "*)", "*", "(GPE)"], Origin("a_gold_conll", 1)))
+    [(0, 2, 'PERSON'), (3, 4, 'GPE')]
+    """
+    open_spans: list[tuple[int, str]] = []
+    for number, cell in enumerate(column):
+        for found in _BRACKETS.finditer(cell):
+            if found[1]:
+                open_spans.append((number, found[1]))
+            elif found[2]:
+                if not open_spans:
+                    raise origin.error(f"a bracket closes that was not opened: {cell!r}.", "Check the column of names.")
+                start, type = open_spans.pop()
+                yield start, number + 1, type
+    if open_spans:
+        raise origin.error(f"the bracket of {open_spans[0][1]} does not close.", "Check the column of names.")
+
+
+def open_ontonotes(path: Path, data: DataConfig, task: Task) -> OntonotesReader:
+    """A reader of names, or of parts of speech where the task wants them."""
+    column: int | None = _POS if task is Task.POS else _NAMES
+    if isinstance(data.label_column_name, int):
+        column = data.label_column_name
+    elif data.label_column_name == "":
+        column = None
+    what = {None: "no labels", _POS: "parts of speech in column 4"}.get(column, f"spans in brackets in column {column}")
+    reading = TextReading.of(data.model_copy(update={"offset_end": "exclusive"}), has_outside=column != _POS)
+    options = data.model_copy(update={"format": "ontonotes"})
+    return OntonotesReader(path, options, (f"words in column {_WORD}, {what}",), column, reading)
+
+
+def looks_like_ontonotes(lines: list[str]) -> bool:
+    """Whether a file begins a document as OntoNotes does."""
+    return bool(lines) and lines[0].startswith("#begin document")

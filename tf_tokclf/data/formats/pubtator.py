@@ -1,0 +1,110 @@
+"""PubTator: for each document its title, its abstract, and spans that count from the beginning of the title.
+
+    10021369|t|Identification of APC2
+    10021369|a|APC mutations initiate cancer.
+    10021369<TAB>18<TAB>22<TAB>APC2<TAB>Gene<TAB>10297
+
+Title and abstract are a sentence each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.passages import Passage, annotated_passages
+from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_TEXT = re.compile(r"([^|\t]+)\|([a-z])\|(.*)")
+
+
+@dataclass
+class _Document:
+    key: str
+    line: int
+    passages: list[Passage] = field(default_factory=list)
+    spans: list[CharSpan] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        start = self.passages[-1].end + 1 if self.passages else 0
+        self.passages.append(Passage(start, text))
+
+
+@dataclass(frozen=True)
+class PubtatorReader(FileReader):
+    """A file of documents."""
+
+    reading: TextReading
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        is_labelled = self.options.label_column_name != ""
+        for document in self._documents(problems):
+            found = annotated_passages(
+                document.passages, document.spans, document.key, problems.counts, is_labelled=is_labelled
+            )
+            for number, annotated in enumerate(found):
+                if not annotated.text:
+                    continue
+                origin = Origin(str(self.path), document.line + number)
+                try:
+                    sentence = self.reading.sentence(annotated, origin, problems)
+                except UserError as error:
+                    problems.report(error)
+                else:
+                    if sentence is not None:
+                        yield sentence
+
+    def _documents(self, problems: Problems) -> Iterator[_Document]:
+        document: _Document | None = None
+        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
+            line = line.rstrip("\r\n")
+            if error := undecoded(line, self.path, number, self.options.encoding):
+                problems.report(error)
+            elif found := _TEXT.match(line):
+                if document and document.key != found[1]:
+                    yield document
+                    document = None
+                document = document or _Document(found[1], number)
+                document.add(found[3])
+            elif line.strip() and document:
+                try:
+                    document.spans += _span(line, Origin(str(self.path), number))
+                except UserError as error:
+                    problems.report(error)
+        if document:
+            yield document
+
+
+def _span(line: str, origin: Origin) -> list[CharSpan]:
+    """The span in a line; none in lines of relations."""
+    fields = line.split("\t")
+    if len(fields) < 5:
+        return []
+    if not (fields[1].isdigit() and fields[2].isdigit()):
+        if not fields[1].isdigit() and not fields[2].isdigit():
+            return []
+        raise origin.error(f"is no annotation: {line[:60]!r}.", "Id, start, end, text and type were expected.")
+    return [CharSpan(int(fields[1]), int(fields[2]), fields[4], fields[3])]
+
+
+def open_pubtator(path: Path, data: DataConfig, task: Task) -> PubtatorReader:
+    """A reader of PubTator's documents."""
+    reading = TextReading.of(data)
+    options = data.model_copy(update={"format": "pubtator"})
+    return PubtatorReader(path, options, (f"title and abstract a sentence each; {reading.note()}",), reading)
+
+
+def looks_like_pubtator(lines: list[str]) -> bool:
+    """Whether a file begins with a title.
+
+    >>> looks_like_pubtator(["10021369|t|Identification of APC2"])
+    True
+    """
+    return bool(lines) and re.match(r"[^|\t]+\|t\|", lines[0]) is not None

@@ -1,0 +1,187 @@
+"""Rasa's training examples, as JSON, YAML or Markdown.
+
+    {"rasa_nlu_data": {"common_examples": [{"text": "show me chinese food", "intent": "search", "entities": [
+      {"start": 8, "end": 15, "value": "chinese", "entity": "cuisine"}]}]}}
+
+    nlu:
+    - intent: search
+      examples: |
+        - show me [chinese](cuisine) food
+
+    ## intent:search
+    - show me [chinese](cuisine:asian) food
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tf_tokclf.config.loading import parsed_yaml
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.readers.dialects import char_spans_in, text_in
+from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError, first_line
+
+# [chinese](cuisine), [chinese](cuisine:asian), [chinese]{"entity": "cuisine", "role": "x"}
+_ENTITY = re.compile(r"\[([^\[\]]+)\](?:\(([^()]+)\)|(\{[^{}]*\}))")
+_EXAMPLE = re.compile(r"\s*[-*+]\s+(.*)")
+_HEADING = re.compile(r"\s*##\s*(.*)")
+
+
+def _fits(record: Record) -> bool:
+    entities = record.get("entities", [])
+    return (
+        isinstance(record.get("text"), str)
+        and "intent" in record
+        and isinstance(entities, list)
+        and all(isinstance(one, dict) and {"start", "end", "entity"} <= one.keys() for one in entities)
+    )
+
+
+def unwrap(value: Any) -> list[Any] | None:
+    """The examples in a file of training data."""
+    data = value.get("rasa_nlu_data") if isinstance(value, dict) else None
+    if not isinstance(data, dict):
+        return None
+    lists = (data.get(name) for name in ("common_examples", "intent_examples", "entity_examples"))
+    return [example for one in lists if isinstance(one, list) for example in one]
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    # A value may be another name for what stands in the text, and an example without entities leaves the field out.
+    entities = [{k: v for k, v in one.items() if k != "value"} for one in record.get("entities") or ()]
+    annotation = Annotation(partial(char_spans_in, entities))
+    yield Annotated(
+        text_in(record, fields.word, origin), annotations=(annotation,), is_labelled=fields.label is not None
+    )
+
+
+@dataclass(frozen=True)
+class RasaTextReader(FileReader):
+    """Examples in YAML or Markdown, a sentence each."""
+
+    reading: TextReading
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        is_labelled = self.options.label_column_name != ""
+        examples = _yaml_examples if self.path_tells_yaml else _markdown_examples
+        for number, marked in examples(self.path, self.options.encoding):
+            origin = Origin(str(self.path), number)
+            try:
+                text, spans = entities_in(marked, origin)
+                annotation = Annotation(lambda reader, spans=spans: spans)  # type: ignore[misc]
+                found = Annotated(text, annotations=(annotation,), is_labelled=is_labelled)
+                sentence = self.reading.sentence(found, origin, problems)
+            except UserError as error:
+                problems.report(error)
+            else:
+                if sentence is not None:
+                    yield sentence
+
+    @property
+    def path_tells_yaml(self) -> bool:
+        """Whether the file is YAML, and not Markdown."""
+        return not any(_HEADING.match(line) for line in read_lines(self.path, self.options.encoding))
+
+
+def open_rasa(path: Path, data: DataConfig, task: Task) -> RasaTextReader:
+    """A reader of Rasa's YAML or Markdown."""
+    reading = TextReading.of(data)
+    options = data.model_copy(update={"format": "rasa-text"})
+    return RasaTextReader(path, options, (f"an example a sentence; {reading.note()}",), reading)
+
+
+def looks_like_rasa(lines: list[str]) -> bool:
+    """Whether a file's first lines are Rasa's YAML or Markdown.
+
+    >>> looks_like_rasa(["nlu:", "- intent: greet"]), looks_like_rasa(["## intent:greet", "- hello"])
+    (True, True)
+    """
+    return any(re.match(r"nlu:\s*$|\s*##\s*(?:intent|synonym|lookup|regex)\s*:", line) for line in lines)
+
+
+def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    lines = list(read_lines(path, encoding))
+    for number, line in enumerate(lines, 1):
+        if error := undecoded(line, path, number, encoding):
+            raise error
+    try:
+        value = parsed_yaml("".join(lines))
+    except yaml.YAMLError as error:
+        raise UserError(f"is no YAML: {first_line(error)}.", path=path, hint="Correct it there.") from error
+    groups = value.get("nlu") if isinstance(value, dict) else None
+    if not isinstance(groups, list):
+        raise UserError("has no list of examples (nlu).", path=path, hint="Check what wrote it.")
+    at = 0
+    for group in groups:
+        if not isinstance(group, dict) or "intent" not in group:
+            continue
+        for example in _group_examples(group.get("examples")):
+            # YAML keeps no lines: the example is looked for below the one before.
+            at = next((i for i in range(at, len(lines)) if example in lines[i]), at)
+            yield at + 1, example
+
+
+def _group_examples(examples: Any) -> Iterator[str]:
+    if isinstance(examples, str):
+        yield from (found[1].strip() for line in examples.splitlines() if (found := _EXAMPLE.match(line)))
+    for example in examples if isinstance(examples, list) else ():
+        text = example.get("text") if isinstance(example, dict) else example
+        if isinstance(text, str):
+            yield re.sub(r"^\s*[-*+]\s+", "", text.strip())
+
+
+def _markdown_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    in_intent = False
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        if error := undecoded(line, path, number, encoding):
+            raise error
+        if heading := _HEADING.match(line):
+            in_intent = heading[1].lower().startswith("intent")
+        elif in_intent and (found := _EXAMPLE.match(line)):
+            yield number, found[1].strip()
+
+
+def entities_in(marked: str, origin: Origin) -> tuple[str, list[CharSpan]]:
+    """A text without its marks, and the spans that these marked.
+
+    >>> entities_in("show me [chinese](cuisine:asian) food", Origin("nlu.md", 2))
+    ('show me chinese food', [CharSpan(start=8, end=15, type='cuisine', surface='chinese')])
+    """
+    pieces: list[str] = []
+    spans: list[CharSpan] = []
+    at = length = 0
+    for found in _ENTITY.finditer(marked):
+        before, surface = marked[at : found.start()], found[1]
+        start = length + len(before)
+        spans.append(CharSpan(start, start + len(surface), _type(found, origin), surface))
+        pieces += [before, surface]
+        length, at = start + len(surface), found.end()
+    return "".join([*pieces, marked[at:]]), spans
+
+
+def _type(found: re.Match[str], origin: Origin) -> str:
+    if found[2]:
+        return found[2].partition(":")[0].strip()
+    try:
+        entity = json.loads(found[3]).get("entity")
+    except ValueError:
+        entity = None
+    if not isinstance(entity, str):
+        raise origin.error(f"{found[0][:60]!r} names no entity.", '[words]{"entity": "type"} was expected.')
+    return entity
+
+
+FORMAT = JsonFormat("rasa", _fits, _read, in_fields("text", "entities"), unwrap=unwrap)

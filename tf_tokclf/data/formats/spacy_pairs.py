@@ -1,0 +1,41 @@
+"""spaCy's training data as pairs of a text and its entities, and files of annotation tools that write such pairs.
+
+    [["Marie left", {"entities": [[0, 5, "PER"]]}], ["Tom left", [[0, 3, "PER"]]]]
+    {"classes": ["PER"], "annotations": [["Marie left", {"entities": [[0, 5, "PER"]]}], null]}
+
+A pair is read as a record of the format `spacy`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def is_pair(value: Any) -> bool:
+    """Whether a value is a text and its entities, named or as a plain list.
+
+    >>> is_pair(["Ada left", {"entities": []}]), is_pair(["Ada left", [[0, 3, "PER"]]]), is_pair(["Ada", "left"])
+    (True, True, False)
+    """
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
+        return False
+    return isinstance(value[1], dict) or (isinstance(value[1], list) and all(map(_is_span, value[1])))
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 3 and isinstance(value[0], int)
+
+
+def record_of(pair: list[Any]) -> dict[str, Any]:
+    """The record that a pair stands for."""
+    text, said = pair
+    return {"text": text, **said} if isinstance(said, dict) else {"text": text, "entities": said}
+
+
+def unwrap(value: Any) -> list[Any] | None:
+    """The pairs in a file that names its classes too; null stands there for a text that nobody has annotated."""
+    if isinstance(value, dict) and isinstance(value.get("classes"), list):
+        pairs = value.get("annotations")
+        if isinstance(pairs, list) and all(pair is None or is_pair(pair) for pair in pairs):
+            return pairs
+    return None

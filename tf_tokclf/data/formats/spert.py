@@ -1,0 +1,50 @@
+"""SpERT's records: words, and entities by number of their words, with exclusive ends.
+
+    {"tokens": ["Marie", "Curie", "left"], "entities": [{"type": "PER", "start": 0, "end": 2}], "relations": []}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tf_tokclf.data.formats.words import is_words, named, words_in
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.readers.dialects import document_in
+from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.writers.options import Writing
+
+
+def _fits(record: Record) -> bool:
+    return is_words(record.get("tokens")) and _is_entities(record.get("entities"))
+
+
+def _is_entities(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) and {"start", "end"} <= one.keys() for one in value)
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    spans = record.get(fields.label) if fields.label is not None else None
+    annotations = () if spans is None else (Annotation(word_spans=list(named(spans, origin))),)
+    yield Annotated(
+        words=words_in(record.get(fields.word), origin),
+        annotations=annotations,
+        document=document_in(record),
+        is_labelled=fields.label is not None,
+    )
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """One JSON list."""
+    opening = "[\n"
+    for sentence in sentences:
+        entities = [{"type": span.type, "start": span.start, "end": span.end} for span in writing.spans(sentence)]
+        record = {"tokens": sentence.words, "entities": entities, "relations": []}
+        yield opening + json.dumps(record, ensure_ascii=False)
+        opening = ",\n"
+    yield "[]\n" if opening == "[\n" else "\n]\n"
+
+
+FORMAT = JsonFormat("spert", _fits, _read, in_fields("tokens", "entities"), has_words=True)

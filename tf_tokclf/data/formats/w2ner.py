@@ -1,0 +1,70 @@
+"""W2NER's records: words, and entities with the numbers of all their words.
+
+    {"sentence": ["Marie", "Curie", "left"], "ner": [{"index": [0, 1], "type": "PER"}]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tf_tokclf.data.formats.words import is_words, words_in
+from tf_tokclf.data.readers.annotated import (
+    Annotated,
+    Annotation,
+    Fields,
+    JsonFormat,
+    Record,
+    WordSpan,
+    in_fields,
+)
+from tf_tokclf.data.readers.dialects import document_in
+from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.writers.options import Writing
+
+_DISCONTINUOUS = "entities in several pieces taken from their first to their last word"
+
+
+def _fits(record: Record) -> bool:
+    ner = record.get("ner")
+    return (
+        is_words(record.get("sentence"))
+        and isinstance(ner, list)
+        and all(isinstance(entity, dict) and isinstance(entity.get("index"), list) for entity in ner)
+    )
+
+
+def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+    ner = record.get(fields.label) if fields.label is not None else None
+    annotations = () if ner is None else (Annotation(word_spans=list(_spans(ner, origin, changes))),)
+    yield Annotated(
+        words=words_in(record.get(fields.word), origin),
+        annotations=annotations,
+        document=document_in(record),
+        is_labelled=fields.label is not None,
+    )
+
+
+def _spans(ner: Any, origin: Origin, changes: Changes) -> Iterator[WordSpan]:
+    for entity in ner:
+        index, type = entity.get("index"), entity.get("type")
+        if not index or not all(isinstance(number, int) for number in index) or not isinstance(type, str):
+            raise origin.error(f"{str(entity)[:60]!r} is no entity.", "An index and a type were expected.")
+        if max(index) - min(index) + 1 != len(index):
+            changes.note(_DISCONTINUOUS, origin)
+        yield min(index), max(index), type
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """One JSON list."""
+    opening = "[\n"
+    for sentence in sentences:
+        ner = [{"index": list(range(s.start, s.end)), "type": s.type} for s in writing.spans(sentence)]
+        yield opening + json.dumps({"sentence": sentence.words, "ner": ner}, ensure_ascii=False)
+        opening = ",\n"
+    yield "[]\n" if opening == "[\n" else "\n]\n"
+
+
+FORMAT = JsonFormat("w2ner", _fits, _read, in_fields("sentence", "ner"), inclusive_end=True, has_words=True)

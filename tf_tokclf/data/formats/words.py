@@ -1,0 +1,57 @@
+"""What formats of words with spans of words have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tf_tokclf.data.readers.annotated import Record, WordSpan
+from tf_tokclf.data.sentence import Origin
+
+
+def words_in(value: Any, origin: Origin) -> tuple[str, ...]:
+    """The words in a value. Raises UserError where it is no list of words."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(word, (str, int, float)) for word in value):
+        raise origin.error(f"{str(value)[:60]!r} is no list of words.", "A list of texts was expected.")
+    return tuple(map(str, value))
+
+
+def is_words(value: Any) -> bool:
+    """Whether a value is a list of texts, with at least one in it."""
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(word, str) for word in value)
+
+
+def triples(spans: Any, origin: Origin) -> Iterator[WordSpan]:
+    """Spans written as [start, end, type]."""
+    for span in _list(spans, origin):
+        if not isinstance(span, (list, tuple)) or len(span) < 3 or not _are_numbers(span[:2]) or not _is_type(span[2]):
+            raise origin.error(f"{str(span)[:60]!r} is no span.", "[start, end, type] was expected.")
+        yield span[0], span[1], span[2]
+
+
+def named(spans: Any, origin: Origin) -> Iterator[WordSpan]:
+    """Spans written as {"start": ..., "end": ..., "type": ...}."""
+    for span in _list(spans, origin):
+        start, end, type = (span.get(name) if isinstance(span, dict) else None for name in ("start", "end", "type"))
+        if not isinstance(start, int) or not isinstance(end, int) or not isinstance(type, (str, int)) or type == "":
+            raise origin.error(f"{str(span)[:60]!r} is no span.", "A start, an end and a type were expected.")
+        yield start, end, type
+
+
+def text_field(record: Record, *names: str) -> str | None:
+    """The text in the first of these fields that has one."""
+    return next((value for name in names if isinstance(value := record.get(name), str)), None)
+
+
+def _list(value: Any, origin: Origin) -> Iterable[Any]:
+    if isinstance(value, (list, tuple)):
+        return value
+    raise origin.error(f"{str(value)[:60]!r} is no list of spans.", "A list was expected.")
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+
+
+def _is_type(value: Any) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
