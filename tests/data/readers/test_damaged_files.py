@@ -12,7 +12,8 @@ from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-FILES = sorted(path for path in SAMPLES.iterdir() if path.is_file())
+CASES = Path(__file__).parents[1] / "cases"
+FILES = sorted(path for folder in (SAMPLES, CASES) for path in folder.iterdir() if path.is_file())
 STRAY = [b"\t", b"\n", b" ", b'"', b"{", b"]", b",", b"#", b"-", b"\xff", b"\r", b"null", b"1e9", b"[]", b"\n\n", b"O"]
 
 

@@ -24,7 +24,8 @@ def _fits(record: Record) -> bool:
         return True
     annotation = record.get("annotation")
     has_words = isinstance(record.get("text"), str) and is_words(record.get("tokens"))
-    return has_words and "annotation" in record and (annotation is None or all(map(_is_triple, annotation)))
+    is_spans = annotation is None or (isinstance(annotation, list) and all(map(_is_triple, annotation)))
+    return has_words and "annotation" in record and is_spans
 
 
 def _is_triple(value: Any) -> bool:
@@ -60,7 +61,8 @@ def _agent(record: Record) -> str | None:
 
 def _spans(spans: Any, reader: SpanReader) -> list[CharSpan]:
     """Spans as [type, start, end]."""
-    return char_spans_in([[s[1], s[2], s[0]] if _is_triple(s) else s for s in spans], reader)
+    in_order = [[s[1], s[2], s[0]] if _is_triple(s) else s for s in spans] if isinstance(spans, list) else spans
+    return char_spans_in(in_order, reader)
 
 
 def _responses(responses: Any) -> Iterator[Annotation]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
+from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin
@@ -29,7 +30,7 @@ def _is_place(value: Any) -> bool:
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
     passages = []
-    for passage in record.get("passages") or ():
+    for passage in mappings(record.get("passages"), origin):
         start, _, text, _ = _place(passage, origin)
         passages.append(Passage(start, text))
     entities = record.get("entities") if fields.label is not None else None
@@ -39,7 +40,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 
 def _spans(entities: Any, origin: Origin, changes: Changes) -> Iterator[CharSpan]:
-    for entity in entities:
+    for entity in mappings(entities, origin):
         start, end, text, n = _place(entity, origin)
         if n > 1:
             changes.note(PIECES, origin)
@@ -50,10 +51,14 @@ def _place(value: Any, origin: Origin) -> tuple[int, int, str, int]:
     """Start, end, text and number of pieces of a passage or an entity."""
     places, texts = value.get("offsets"), value.get("text")
     texts = [texts] if isinstance(texts, str) else texts
-    fits = isinstance(places, list) and places and all(isinstance(p, list) and len(p) == 2 for p in places)
+    fits = isinstance(places, list) and places and all(map(_is_pair_of_numbers, places))
     if not fits or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise origin.error(f"{str(value)[:60]!r} has no place.", "A text and offsets were expected.")
     return places[0][0], places[-1][1], " ".join(texts), len(places)
+
+
+def _is_pair_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(at) is int for at in value)
 
 
 FORMAT = JsonFormat("bigbio", _fits, _read, in_fields("passages", "entities"), holds_several=True)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.compressed import open_bytes
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
+from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, hash_files, require_file
 from tf_tokclf.data.readers.texts import TextReading
@@ -43,19 +44,20 @@ def unwrap(value: Any) -> list[Any] | None:
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
     passages, spans = [], []
-    for passage in record.get("passages") or ():
+    for passage in mappings(record.get("passages"), origin):
         if not isinstance(passage.get("text"), str) or not isinstance(passage.get("offset"), int):
             raise origin.error("a passage has no text or no offset.", "Check what wrote it.")
         passages.append(Passage(passage["offset"], passage["text"]))
-        for annotation in passage.get("annotations") or ():
+        for annotation in mappings(passage.get("annotations"), origin):
             spans.append(_span(annotation, origin, changes))
     document = None if record.get("id") is None else str(record["id"])
     found = annotated_passages(passages, spans, document, changes, is_labelled=fields.label is not None)
     yield from (one for one in found if one.text)
 
 
-def _span(annotation: Any, origin: Origin, changes: Changes) -> CharSpan:
-    infons = annotation.get("infons") or {} if isinstance(annotation, dict) else {}
+def _span(annotation: Record, origin: Origin, changes: Changes) -> CharSpan:
+    infons = annotation.get("infons")
+    infons = infons if isinstance(infons, Mapping) else {}
     type = next((str(infons[name]) for name in _TYPES if infons.get(name)), None)
     try:
         places = [(int(place["offset"]), int(place["length"])) for place in annotation["locations"]]
@@ -65,7 +67,7 @@ def _span(annotation: Any, origin: Origin, changes: Changes) -> CharSpan:
         raise origin.error(f"{str(annotation)[:60]!r} is no annotation.", "A type and locations were expected.")
     if len(places) > 1:
         changes.note(PIECES, origin)
-    surface = annotation.get("text") if len(places) == 1 else None
+    surface = annotation.get("text") if len(places) == 1 and isinstance(annotation.get("text"), str) else None
     return CharSpan(places[0][0], places[-1][0] + places[-1][1], type, surface)
 
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.readers.dialects import text_in
 from tf_tokclf.data.readers.reading import Changes
@@ -27,7 +28,7 @@ def _fits(record: Record) -> bool:
 
 def _names(entity: Any) -> tuple[str, str, str] | None:
     """What start, end and type are called in an entity."""
-    if not isinstance(entity, dict):
+    if not isinstance(entity, Mapping):
         return None
     return next((names for names in _NAMES if {names[0], names[1]} <= entity.keys()), None)
 
@@ -53,11 +54,11 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:
     found = []
-    for entity in entities:
+    for entity in mappings(entities, reader.origin):
         names = _names(entity)
-        values = [entity.get(name) for name in names] if names else []
-        if len(values) == 3 and all(isinstance(at, int) for at in values[:2]) and isinstance(values[2], str):
-            found.append(CharSpan(values[0], values[1], values[2]))
+        start, end, type = (entity.get(name) for name in names) if names else (None, None, None)
+        if isinstance(start, int) and isinstance(end, int) and isinstance(type, str):
+            found.append(CharSpan(start, end, type))
         else:
             error = reader.origin.error(f"{str(entity)[:80]!r} is no entity.", "A place and a name were expected.")
             reader.drop(error, "spans dropped: they have no start and end")

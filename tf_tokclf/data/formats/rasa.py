@@ -27,6 +27,7 @@ import yaml
 from tf_tokclf.config.loading import parsed_yaml
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.dialects import char_spans_in, text_in
 from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, read_lines, undecoded
@@ -61,7 +62,7 @@ def unwrap(value: Any) -> list[Any] | None:
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
     # A value may be another name for what stands in the text, and an example without entities leaves the field out.
-    entities = [{k: v for k, v in one.items() if k != "value"} for one in record.get("entities") or ()]
+    entities = [{k: v for k, v in one.items() if k != "value"} for one in mappings(record.get("entities"), origin)]
     annotation = Annotation(partial(char_spans_in, entities))
     yield Annotated(
         text_in(record, fields.word, origin), annotations=(annotation,), is_labelled=fields.label is not None

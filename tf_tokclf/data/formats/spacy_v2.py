@@ -30,7 +30,8 @@ def _sentences(record: Record) -> Iterator[Any]:
 
 def _tokens(sentence: Any) -> list[dict[str, Any]]:
     tokens = sentence.get("tokens") if isinstance(sentence, dict) else None
-    return [t for t in tokens if isinstance(t, dict) and isinstance(t.get("orth"), str)] if tokens else []
+    found = tokens if isinstance(tokens, list) else []
+    return [token for token in found if isinstance(token, dict) and isinstance(token.get("orth"), str)]
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:

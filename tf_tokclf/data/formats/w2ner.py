@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tf_tokclf.data.formats.words import is_words, words_in
+from tf_tokclf.data.formats.words import is_words, mappings, words_in
 from tf_tokclf.data.readers.annotated import (
     Annotated,
     Annotation,
@@ -48,9 +48,10 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 
 def _spans(ner: Any, origin: Origin, changes: Changes) -> Iterator[WordSpan]:
-    for entity in ner:
+    for entity in mappings(ner, origin):
         index, type = entity.get("index"), entity.get("type")
-        if not index or not all(isinstance(number, int) for number in index) or not isinstance(type, str):
+        index = index if isinstance(index, list) and all(isinstance(number, int) for number in index) else None
+        if not index or not isinstance(type, str):
             raise origin.error(f"{str(entity)[:60]!r} is no entity.", "An index and a type were expected.")
         if max(index) - min(index) + 1 != len(index):
             changes.note(_DISCONTINUOUS, origin)

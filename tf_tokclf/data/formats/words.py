@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tf_tokclf.data.readers.annotated import Record, WordSpan
@@ -36,6 +36,15 @@ def named(spans: Any, origin: Origin) -> Iterator[WordSpan]:
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(type, (str, int)) or type == "":
             raise origin.error(f"{str(span)[:60]!r} is no span.", "A start, an end and a type were expected.")
         yield start, end, type
+
+
+def mappings(value: Any, origin: Origin) -> list[Record]:
+    """The items of a list of named fields; none where there is no list. Raises UserError for anything else."""
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
+        raise origin.error(f"{str(value)[:60]!r} is no list of named fields.", "Check what wrote it.")
+    return list(value)
 
 
 def text_field(record: Record, *names: str) -> str | None:
