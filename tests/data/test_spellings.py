@@ -121,6 +121,14 @@ def test_scores_of_other_spellings_are_those_of_spans(tmp_path: Path):
     assert json.loads(result.stdout)["overall"]["f1"] == pytest.approx(0.8)
 
 
+def test_a_scheme_that_yields_no_spans_is_an_error_in_scoring_too(tmp_path: Path):
+    (tmp_path / "a.conll").write_text("Ada\tNNP\nleft\tVBD\n")
+    path = str(tmp_path / "a.conll")
+    result = CliRunner().invoke(cli, ["evaluate", "--predictions", path, "--gold", path, "--scheme", "IOB2"])
+    assert result.exit_code == 2
+    assert "labels such as NNP, VBD spell no spans in IOB2" in result.stderr
+
+
 SLIPS = "Ada\tB-PER\nleft\tO\n\n" * 150 + "Bob\tB-PRE\n\nEve\tPERSON\n\nAnn\tB-PRE\n"
 
 

@@ -34,7 +34,7 @@ from tf_tokclf.data.schemes import (
 )
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.spellings import respelling_note, respelt, standard_labels
-from tf_tokclf.data.splits import keeps_spelling
+from tf_tokclf.data.splits import check_scheme, keeps_spelling
 from tf_tokclf.data.word_splitting import word_offsets
 from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.entities import Mode
@@ -156,6 +156,7 @@ class PredictionFile:
         """The scheme that the options name, or that of all gold labels."""
         given = given_scheme(self.data)
         if given is not None:
+            check_scheme(self.survey.gold, given, place=str(self.gold or self.path))
             return given
         logger.info("Scheme %s", self.survey.gold_scheme)
         return self.survey.gold_scheme.scheme
