@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -52,14 +53,14 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def guarded(tree: ast.Module) -> set[ast.AST]:
-    """Everything in a `try` that goes on without the module, and in expressions and branches under hasattr."""
+    """What is in a `try` that goes on without the module, and in expressions and branches that ask for the system."""
     found: set[ast.AST] = set()
     for node in ast.walk(tree):
         caught = isinstance(node, ast.Try) and any(
             isinstance(handler.type, ast.Name) and handler.type.id in ("ImportError", "ModuleNotFoundError")
             for handler in node.handlers
         )
-        asked = isinstance(node, (ast.If, ast.IfExp)) and "hasattr(" in ast.unparse(node.test)
+        asked = isinstance(node, (ast.If, ast.IfExp)) and re.search(r"hasattr\(|sys\.platform", ast.unparse(node.test))
         if caught or asked:
             found.update(ast.walk(node))
     return found

@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -138,19 +139,19 @@ def _room(n_connections: int) -> tuple[int, int]:
 
 def _raise_file_limit(n_wanted: int) -> int:
     """Let this process open so many files if the system lets it; how many it may open then."""
-    try:
+    if sys.platform != "win32":  # which has no such limit
         import resource
-    except ImportError:  # Windows has no such limit
-        return n_wanted
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= n_wanted:
-        return n_wanted
-    higher = n_wanted if hard == resource.RLIM_INFINITY else min(n_wanted, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (higher, hard))
-    except (ValueError, OSError):  # macOS has another limit behind the one it tells
-        return soft
-    return higher
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= n_wanted:
+            return n_wanted
+        higher = n_wanted if hard == resource.RLIM_INFINITY else min(n_wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (higher, hard))
+        except (ValueError, OSError):  # macOS has another limit behind the one it tells
+            return soft
+        return higher
+    return n_wanted
 
 
 @contextmanager
