@@ -20,11 +20,14 @@ from tf_tokclf.files import (
     copy_whole,
     is_stream,
     lock_file,
+    open_output,
     open_whole,
+    output_path,
     replace_folder,
     whole_folder,
     whole_path,
     write_json,
+    write_json_output,
 )
 
 
@@ -104,11 +107,11 @@ def test_a_named_pipe_is_written_into(tmp_path: Path):
     os.mkfifo(pipe)
     assert is_stream(pipe)
     thread = read_pipe(pipe, got)
-    with open_whole(pipe) as file:
+    with open_output(pipe) as file:
         file.write("hello")
     thread.join()
     thread = read_pipe(pipe, got)
-    with whole_path(pipe) as path:
+    with output_path(pipe) as path:
         path.write_bytes(b"again")
     thread.join()
     assert got == [b"hello", b"again"]
@@ -119,7 +122,7 @@ def test_a_named_pipe_is_written_into(tmp_path: Path):
 def test_a_link_to_a_device_is_written_through(tmp_path: Path):
     link = tmp_path / "null"
     link.symlink_to("/dev/null")
-    write_json(link, {})
+    write_json_output(link, {})
     assert link.readlink() == Path("/dev/null")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
@@ -127,9 +130,10 @@ def test_a_link_to_a_device_is_written_through(tmp_path: Path):
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_standard_output_that_is_a_file_is_appended_to(tmp_path: Path, name: str):
     code = f"""
-from tf_tokclf.files import open_whole
+from pathlib import Path
+from tf_tokclf.files import open_output
 print("first")
-with open_whole({name!r}) as file:
+with open_output(Path({name!r})) as file:
     file.write("second\\n")
 print("third")
 """
@@ -141,18 +145,35 @@ print("third")
 
 def test_a_stream_that_is_closed_is_told(tmp_path: Path):
     with pytest.raises(UserError, match="/dev/fd/987654: cannot be written: Bad file descriptor"):
-        write_json("/dev/fd/987654", {})
+        write_json_output(Path("/dev/fd/987654"), {})
 
 
 def test_a_terminal_gets_no_control_characters():
     master, slave = os.openpty()
-    with open_whole(os.ttyname(slave)) as file:
+    with open_output(Path(os.ttyname(slave))) as file:
         file.write("a\x1b[2Jb")
         file.writelines(["c\x1b]0;d"])
     got = os.read(master, 1000)
+    with open_output(Path(os.ttyname(slave)), "wb") as file:
+        for byte in "é\x1b".encode():
+            file.write(bytes([byte]))
+    got += os.read(master, 1000)
     os.close(slave)
     os.close(master)
-    assert got.decode() == "a\N{REPLACEMENT CHARACTER}[2Jbc\N{REPLACEMENT CHARACTER}]0;d"
+    sign = "\N{REPLACEMENT CHARACTER}"
+    assert got.decode() == f"a{sign}[2Jbc{sign}]0;dé{sign}"
+
+
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_a_stream_in_the_place_of_a_file_of_ours_is_replaced(tmp_path: Path, name: str):
+    """A run's folder from somewhere else could hold anything; nobody named it as output."""
+    if name == "pipe":
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / name).symlink_to("/dev/null")
+    write_json(tmp_path / name, {})
+    assert (tmp_path / name).read_text(encoding="utf-8") == "{}\n"
+    assert not (tmp_path / name).is_symlink()
 
 
 def test_no_folder_takes_the_place_of_a_stream(tmp_path: Path):

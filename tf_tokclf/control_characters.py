@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
-from collections.abc import Iterable
-from types import TracebackType
 from typing import IO, Any, TextIO
 
 # C0 and C1 control characters but tab and line feed, which could command a terminal, signs that turn the order of what
@@ -34,32 +34,26 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     click.echo(plain_text(text) if err else shown_on(sys.stdout, text), err=err, nl=nl)
 
 
-class PlainOutput:
-    """A file that is a terminal, text or binary: what is written reaches it as `plain_text`."""
+class PlainOutput(io.RawIOBase):
+    """A binary file that is a terminal: text in UTF-8 that is written reaches it as `plain_text`. It stays open."""
 
-    def __init__(self, file: IO[Any]) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
         self._file = file
+        # A character may come in two parts.
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-    def write(self, data: str | bytes) -> None:
-        """Write text, or bytes in UTF-8."""
-        if isinstance(data, str):
-            self._file.write(plain_text(data))
-        else:
-            self._file.write(plain_text(data.decode(errors="replace")).encode())
+    def writable(self) -> bool:
+        """It is for writing."""
+        return True
 
-    def writelines(self, lines: Iterable[str | bytes]) -> None:
-        """Write one after the other."""
-        for line in lines:
-            self.write(line)
+    def write(self, data: Any) -> int:
+        """Write all of the bytes."""
+        block = bytes(data)
+        self._file.write(plain_text(self._decoder.decode(block)).encode())
+        return len(block)
 
     def flush(self) -> None:
         """Show what was written."""
-        self._file.flush()
-
-    def __enter__(self) -> PlainOutput:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+        if not self._file.closed:
+            self._file.flush()

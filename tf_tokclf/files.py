@@ -1,14 +1,15 @@
 """Write files and folders completely or not at all, refuse outputs that would destroy an input, and hold locks.
 
 Everything is written under a temporary name beside its target, `NAME.partial`, and renamed when it is complete.
-Devices, named pipes and the process's own streams are written into directly. A link to a folder is kept, and the
-content of that folder is replaced; a link to anything else is replaced, and what it names stays as it is.
+Devices, pipes and the process's own streams are written into directly where the user named them as output. A link to a
+folder is kept, and the content of that folder is replaced; a link to a file is replaced, and the file stays as it is.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import logging
 import os
@@ -69,17 +70,14 @@ def explained_full_disk(place: Path) -> Iterator[None]:
 
 @contextmanager
 def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open `path` for writing so that it is complete afterwards, or as it was before. A stream is opened as it is."""
+    """Open `path` for writing so that it is complete afterwards, or as it was before."""
     path = Path(path)
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
     with ExitStack() as stack:
         with _explained(path):
-            if is_stream(path):
-                file = stack.enter_context(_open_stream(path, mode, options))
-            else:
-                partial = stack.enter_context(_replacing(path))
-                file = stack.enter_context(partial.open(mode, **options))
+            partial = stack.enter_context(_replacing(path))
+            file = stack.enter_context(partial.open(mode, **options))
         yield file
         file.flush()
 
@@ -88,13 +86,8 @@ def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO
 def whole_path(path: Path, *, unique: bool = False) -> Iterator[Path]:
     """The name of an empty file to write, which replaces `path` if the block ends without an exception.
 
-    unique: let several processes write the same file at once; otherwise the name is always `NAME.partial`. What is
-    written for a stream is copied into it.
+    unique: let several processes write the same file at once; otherwise the name is always `NAME.partial`.
     """
-    if is_stream(path):
-        with _path_for_stream(path) as temporary:
-            yield temporary
-        return
     with _replacing(path, unique=unique) as partial:
         # Made here, as libraries may make it with other permissions than those of the umask.
         with partial.open("wb") as file:
@@ -177,14 +170,18 @@ def copy_whole(source: Path, target: Path) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, completely or not at all."""
     with open_whole(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+        _dump_json(value, file)
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _dump_json(value: Any, file: IO[str]) -> None:
+    json.dump(value, file, ensure_ascii=False, indent=2)
+    file.write("\n")
 
 
 def write_sealed_json(path: str | Path, value: Any) -> None:
@@ -343,7 +340,55 @@ def _locked_descriptor(path: Path) -> int:
         os.close(descriptor)
 
 
-# Streams
+# Outputs that the user has named, which may be streams. Where a stream is in the place of one of a run's own files,
+# nobody named it: it is replaced like a file.
+
+
+@contextmanager
+def open_output(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open what the user has named as output: a file as by `open_whole`, a device or a pipe directly."""
+    if not is_stream(path):
+        with open_whole(path, mode, **options) as file:
+            yield file
+        return
+    with _explained(path):
+        stream = _open_stream(path)
+    with stream:
+        # Words of strangers must not command a terminal.
+        out: Any = PlainOutput(stream) if stream.isatty() else stream
+        if "b" in mode:
+            yield out
+            return
+        text = io.TextIOWrapper(out, **{"encoding": "utf-8", **options})
+        try:
+            yield text
+            text.flush()
+        finally:
+            with suppress(OSError, ValueError):
+                text.detach()
+
+
+@contextmanager
+def output_path(path: Path) -> Iterator[Path]:
+    """The name of an empty file to write for what the user has named as output: for a device or a pipe, its content is
+    copied into that.
+    """
+    if not is_stream(path):
+        with whole_path(path, unique=True) as partial:
+            yield partial
+        return
+    with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
+        temporary = Path(folder) / path.name
+        temporary.touch()
+        yield temporary
+        with open_output(path, "wb") as stream, temporary.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+
+
+def write_json_output(path: Path, value: Any) -> None:
+    """As `write_json`, to what the user has named as output."""
+    with open_output(path) as file:
+        _dump_json(value, file)
 
 
 def is_stream(path: Path) -> bool:
@@ -357,28 +402,14 @@ def is_stream(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _open_stream(path: Path, mode: str, options: dict[str, Any]) -> Any:
+def _open_stream(path: Path) -> IO[bytes]:
     own = _OWN_STREAM.fullmatch(str(path))
-    if own:
-        for printed in (sys.stdout, sys.stderr):
-            if printed is not None:
-                printed.flush()
-        number = _NUMBERS.get(own["name"]) or int(own["number"])
-        file = os.fdopen(os.dup(number), mode, **options)
-    else:
-        file = path.open(mode, **options)
-    # Words of strangers must not command a terminal.
-    return PlainOutput(file) if file.isatty() else file
-
-
-@contextmanager
-def _path_for_stream(path: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
-        temporary = Path(folder) / path.name
-        temporary.touch()
-        yield temporary
-        with open_whole(path, "wb") as stream, temporary.open("rb") as file:
-            shutil.copyfileobj(file, stream)
+    if not own:
+        return path.open("wb")
+    for printed in (sys.stdout, sys.stderr):
+        if printed is not None:
+            printed.flush()
+    return os.fdopen(os.dup(_NUMBERS.get(own["name"]) or int(own["number"])), "wb")
 
 
 # Checks before anything is read or written

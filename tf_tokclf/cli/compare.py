@@ -106,7 +106,7 @@ def compare_command(
     """
     import json
 
-    from tf_tokclf.files import check_output, write_json
+    from tf_tokclf.files import check_output, write_json_output
     from tf_tokclf.report.tables import comparison_tables
     from tf_tokclf.report.terminal import stdout_console
     from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
@@ -127,7 +127,7 @@ def compare_command(
         seed=seed,
     )
     if output:
-        write_json(output, comparison.to_json())
+        write_json_output(output, comparison.to_json())
     if output_format == "json":
         echo(json.dumps(comparison.to_json(), ensure_ascii=False))
     else:

@@ -134,11 +134,11 @@ def _file_of(config: str) -> str | Path:
 
 
 def _write(text: str, output: Path | None, *, force: bool, source: str | Path | None = None) -> None:
-    from tf_tokclf.files import check_output, open_whole
+    from tf_tokclf.files import check_output, open_output
 
     if output is None:
         echo(text, nl=False)
         return
     check_output(output, inputs=[Path(source)] if source else [], force=force)
-    with open_whole(output) as file:
+    with open_output(output) as file:
         file.write(text)

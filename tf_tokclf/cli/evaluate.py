@@ -176,9 +176,9 @@ def evaluate_command(
             **options,
         )
     if output:
-        from tf_tokclf.files import write_json
+        from tf_tokclf.files import write_json_output
 
-        write_json(output, result.to_json())
+        write_json_output(output, result.to_json())
     _print(result, output_format)
 
 

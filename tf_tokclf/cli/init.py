@@ -53,7 +53,7 @@ def init_command(
     from tf_tokclf.config.inputs import source_files
     from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.starter import Amount, data_settings, starter_yaml
-    from tf_tokclf.files import check_output, open_whole
+    from tf_tokclf.files import check_output, open_output
 
     if output is not None:
         check_output(output, inputs=source_files(data), force=force)
@@ -71,6 +71,6 @@ def init_command(
     if output is None:
         echo(text, nl=False)
         return
-    with open_whole(output) as file:
+    with open_output(output) as file:
         file.write(text)
     echo(f"{output} is written. Next: tf-tokclf fit {output} --dry-run", err=True)

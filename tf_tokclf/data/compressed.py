@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO, cast
 
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import open_whole, whole_path
+from tf_tokclf.files import open_output, output_path
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -159,9 +159,9 @@ def compressor(path: Path | None) -> Callable[[bytes], bytes]:
 
 
 def compress_file(source: Path, target: Path) -> None:
-    """Write what is in `source` to `target`, compressed as its name says, whole or not at all."""
+    """Write what is in `source` to the output `target`, compressed as its name says, completely or not at all."""
     with (
-        whole_path(target, unique=True) as partial,
+        output_path(target) as partial,
         source.open("rb") as file,
         partial.open("wb") as out,
         compressing(out, target) as stream,
@@ -171,8 +171,8 @@ def compress_file(source: Path, target: Path) -> None:
 
 @contextmanager
 def open_compressed(path: Path) -> Iterator[TextIO]:
-    """A file for UTF-8 text, line ends as they are written, compressed as its name says, whole or not at all."""
-    with open_whole(path, "wb") as file, compressing(file, path) as stream:
+    """An output for UTF-8 text, line ends as they are written, compressed as its name says."""
+    with open_output(path, "wb") as file, compressing(file, path) as stream:
         text = io.TextIOWrapper(stream, "utf-8", newline="")
         yield text
         text.flush()

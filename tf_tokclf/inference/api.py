@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, RULES, split_label
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import open_output
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.scoring.error_analysis import ErrorAnalyst, training_of
@@ -53,15 +55,16 @@ def evaluate(
     if errors:
         training = training_of(splits.train, splits.scheme) if splits.train else None
         analyst = ErrorAnalyst(splits.scheme, mode, training)
-    return evaluate_sentences(
-        tagger,
-        splits[split],
-        mode=mode,
-        scheme=splits.scheme,
-        predictions=predictions,
-        analyst=analyst,
-        n_repaired=splits.repairs.get(split, 0),
-    )
+    with open_output(predictions) if predictions else nullcontext() as file:
+        return evaluate_sentences(
+            tagger,
+            splits[split],
+            mode=mode,
+            scheme=splits.scheme,
+            predictions=file,
+            analyst=analyst,
+            n_repaired=splits.repairs.get(split, 0),
+        )
 
 
 def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 
 from tf_tokclf.data.decoding import decode
 from tf_tokclf.data.schemes import Scheme, translated_labels
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.files import open_whole
 from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.scoring.error_analysis import ErrorAnalyst
@@ -28,15 +25,15 @@ def evaluate_sentences(
     *,
     mode: Literal["conlleval", "strict"] = "conlleval",
     scheme: Scheme | None = None,
-    predictions: Path | None = None,
+    predictions: IO[str] | None = None,
     analyst: ErrorAnalyst | None = None,
     n_repaired: int = 0,
 ) -> Evaluation:
     """Label `sentences` and score the result against their own labels.
 
     scheme: the gold labels' where it is not the model's; the model's labels are then translated into it.
-    predictions: a file to write words, gold and predicted labels and scores to, a JSON line per sentence, whole or not
-    at all. n_repaired: how many of the sentences had their gold labels repaired, to be said beside the scores.
+    predictions: a file to write words, gold and predicted labels and scores to, a JSON line per sentence. n_repaired:
+    how many of the sentences had their gold labels repaired, to be said beside the scores.
     """
     own_scheme = tagger.labels.scheme
     scorer = Scorer(scheme or own_scheme, mode=mode)
@@ -44,27 +41,26 @@ def evaluate_sentences(
     known = tagger.labels.id_by_label
     n_empty = n_truncated = n_unknown = n_losses = 0
     loss = 0.0
-    with open_whole(predictions) if predictions else nullcontext() as file:
-        for tagged in tagger.tag(sentences):
-            gold = tagged.sentence.labels or ()
-            predicted = translated_labels(tagged.labels, own_scheme, scorer.scheme)
-            scorer.add(gold, predicted, tagged.sentence.words)
-            if by_argmax:
-                by_argmax.add(gold, translated_labels(_most_probable(tagged), own_scheme, scorer.scheme))
-            own_gold = translated_labels(gold, scorer.scheme, own_scheme)
-            ids = np.array([known.get(label, -1) for label in own_gold], dtype=np.int64)
-            losses = -tagged.log_probabilities[np.arange(len(ids)), ids]
-            counted = losses[(ids >= 0) & ~np.isnan(losses)]
-            loss, n_losses = loss + float(counted.sum()), n_losses + len(counted)
-            n_unknown += int((ids < 0).sum())
-            n_empty += tagged.n_empty
-            n_truncated += tagged.n_truncated
-            if file or analyst:
-                prediction = _prediction(tagged, predicted, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
-            if file:
-                file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
-            if analyst:
-                analyst.add(prediction)
+    for tagged in tagger.tag(sentences):
+        gold = tagged.sentence.labels or ()
+        predicted = translated_labels(tagged.labels, own_scheme, scorer.scheme)
+        scorer.add(gold, predicted, tagged.sentence.words)
+        if by_argmax:
+            by_argmax.add(gold, translated_labels(_most_probable(tagged), own_scheme, scorer.scheme))
+        own_gold = translated_labels(gold, scorer.scheme, own_scheme)
+        ids = np.array([known.get(label, -1) for label in own_gold], dtype=np.int64)
+        losses = -tagged.log_probabilities[np.arange(len(ids)), ids]
+        counted = losses[(ids >= 0) & ~np.isnan(losses)]
+        loss, n_losses = loss + float(counted.sum()), n_losses + len(counted)
+        n_unknown += int((ids < 0).sum())
+        n_empty += tagged.n_empty
+        n_truncated += tagged.n_truncated
+        if predictions or analyst:
+            prediction = _prediction(tagged, predicted, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
+        if predictions:
+            predictions.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+        if analyst:
+            analyst.add(prediction)
     facts = {
         "n_truncated_words": n_truncated,
         "n_empty_words": n_empty,

@@ -25,7 +25,7 @@ from tf_tokclf.data.compressed import compress_file, compressor, name_without_co
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import is_stream, journal_of, open_whole, partial_of, try_lock, write_json
+from tf_tokclf.files import is_stream, journal_of, open_output, partial_of, try_lock, write_json
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
 from tf_tokclf.inference.tagger import Tagger, run_starts
 
@@ -229,7 +229,7 @@ def predict_to_file(
         check_streamable(job)
         if resume:
             raise UserError("is no file, so --resume cannot go on with it.", path=output, hint="Leave --resume out.")
-        with open_whole(output, "wb") as file:
+        with open_output(output, "wb") as file:
             return _predict_to_stream(job, file, compress)
     unfinished = _Unfinished(output)
     if resume and output.exists() and not unfinished.exists():

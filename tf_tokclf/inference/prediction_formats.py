@@ -30,7 +30,7 @@ from tf_tokclf.data.sentence import text_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import whole_path
+from tf_tokclf.files import output_path
 from tf_tokclf.inference.tagged import TaggedSentence
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ class EnrichedParquet:
         import pyarrow.parquet as pq
 
         with (
-            whole_path(target, unique=True) as partial,
+            output_path(target) as partial,
             source.open("rb") as file,
             pq.ParquetWriter(partial, self.schema) as writer,
         ):

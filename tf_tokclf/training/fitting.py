@@ -19,7 +19,7 @@ from tf_tokclf.config.inputs import run_inputs
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
-from tf_tokclf.files import disk_problem, write_json
+from tf_tokclf.files import disk_problem, open_whole, write_json
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
@@ -389,16 +389,17 @@ def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
         trust_remote_code=config.model.trust_remote_code,
     )
     splits: list[Split] = [split for split in (plan.splits.validation, plan.splits.test) if split is not None]
-    return {
-        split.name: evaluate_sentences(
-            tagger,
-            stop.checked(split),
-            mode=config.evaluation.mode,
-            predictions=plan.run.predictions_for(split.name),
-            n_repaired=plan.splits.repairs.get(split.name, 0),
-        )
-        for split in splits
-    }
+    evaluations = {}
+    for split in splits:
+        with open_whole(plan.run.predictions_for(split.name)) as file:
+            evaluations[split.name] = evaluate_sentences(
+                tagger,
+                stop.checked(split),
+                mode=config.evaluation.mode,
+                predictions=file,
+                n_repaired=plan.splits.repairs.get(split.name, 0),
+            )
+    return evaluations
 
 
 def write_results(

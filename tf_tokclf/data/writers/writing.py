@@ -15,7 +15,7 @@ from tf_tokclf.data.writers.file_formats import PATH_WRITERS
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import check_replaceable, is_stream, whole_folder, whole_path
+from tf_tokclf.files import check_replaceable, is_stream, output_path, whole_folder
 
 STDOUT = Path("-")
 
@@ -55,9 +55,8 @@ def write_sentences(
                 to_path(sentences, Path(scratch) / "data", writing)
                 compress_file(Path(scratch) / "data", out)
         elif to_path is not None:
-            whole = whole_folder if format in _FILES_OF_FOLDERS else whole_path
             out.parent.mkdir(parents=True, exist_ok=True)
-            with whole(out, unique=True) as partial:
+            with whole_folder(out, unique=True) if format in _FILES_OF_FOLDERS else output_path(out) as partial:
                 to_path(sentences, partial, writing)
     except OSError as error:
         hint = "Check the folder's permissions and room."
