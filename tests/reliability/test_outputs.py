@@ -259,6 +259,22 @@ def test_parquet_into_a_pipe_is_refused_by_predict(files: dict[str, Path], tmp_p
     assert "Parquet is no stream" in result.stderr
 
 
+@pytest.mark.parametrize("ending", [".gz", ".zst", ".xz", ".bz2", ".zip"])
+@pytest.mark.parametrize("name", ["predict", "convert"])
+def test_a_pipe_gets_what_its_name_says(name: str, ending: str, files: dict[str, Path], tmp_path: Path):
+    pipe, got = tmp_path / f"pipe.conll{ending}", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    succeeded(args_of(WRITERS[name], files, pipe))
+    reader.join(LIMIT_S)
+    copy, plain = tmp_path / f"copy.conll{ending}", tmp_path / "plain.conll"
+    copy.write_bytes(got[0])
+    succeeded(args_of(WRITERS[name], files, plain))
+    succeeded(["convert", str(copy), str(tmp_path / "read.conll")])
+    assert plain.read_bytes().split() == (tmp_path / "read.conll").read_bytes().split()
+
+
 def test_resume_needs_a_file(files: dict[str, Path]):
     result = run([*args_of(WRITERS["predict"], files, "/dev/null"), "--resume"])
     assert result.exit_code == 2

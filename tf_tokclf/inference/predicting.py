@@ -12,8 +12,9 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import IO, Any, Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.control_characters import PlainOutput
-from tf_tokclf.data.compressed import compress_file, compressor, name_without_compression
+from tf_tokclf.data.compressed import compress_file, compressing, compressor, name_without_compression
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
@@ -199,18 +200,16 @@ def check_streamable(job: Prediction) -> None:
         raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
 
 
-def _predict_to_stream(
-    job: Prediction, out: PlainOutput | IO[bytes], compress: Callable[[bytes], bytes] = bytes
-) -> Progress:
-    out.write(compress(job.head))
+def _predict_to_stream(job: Prediction, out: PlainOutput | IO[bytes]) -> Progress:
+    out.write(job.head)
     progress = Progress()
     job.show(progress)
     for run in job.runs():
-        block = compress(job.block(run, progress))
+        block = job.block(run, progress)
         out.write(block)
         out.flush()
         progress = job.advance(progress, run, len(block))
-    out.write(compress(job.tail))
+    out.write(job.tail)
     out.flush()
     return progress
 
@@ -224,14 +223,14 @@ def predict_to_file(
     resume: go on from there; the file is then the same, byte for byte, as if nothing had happened. identity:
     what must be the same for that (model, input, options); it is compared.
     """
-    compress = compressor(output if job.format.is_final else None)
     if is_stream(output):
         check_streamable(job)
         if resume:
             raise UserError("is no file, so --resume cannot go on with it.", path=output, hint="Leave --resume out.")
-        with open_output(output, "wb") as file:
-            return _predict_to_stream(job, file, compress)
+        with open_output(output, "wb") as file, compressing(file, output) as stream:
+            return _predict_to_stream(job, stream)
     unfinished = _Unfinished(output)
+    compress = compressor(output if job.format.is_final else None)
     if resume and output.exists() and not unfinished.exists():
         log.info("%s is whole already", output)
         return Progress()
@@ -275,10 +274,10 @@ def _finish(job: Prediction, partial: Path, output: Path) -> None:
     if job.format.is_final and output.suffix.lower() == ".zip":
         compress_file(partial, output)
     elif not job.format.is_final and name_without_compression(output) != output:
-        plain = partial.with_name(f"{output.name}.plain")
-        job.format.finish(partial, plain)
-        compress_file(plain, output)
-        plain.unlink()
+        with tempfile.TemporaryDirectory(dir=output.parent, ignore_cleanup_errors=True) as folder:
+            plain = Path(folder) / "plain"
+            job.format.finish(partial, plain)
+            compress_file(plain, output)
     else:
         job.format.finish(partial, output)
 
