@@ -469,9 +469,9 @@ def check_replaceable(folder: Path) -> None:
         problem = "a folder that commands run in cannot be replaced."
         raise UserError(problem, path=folder, hint="Choose another folder, or run the command elsewhere.")
     if os.path.ismount(place) or not os.access(place.parent, os.W_OK | os.X_OK):
-        where = f"is a link to {place}, which" if folder.is_symlink() else "this folder"
+        linked = f"is a link to {place}, which cannot be replaced."
         hint = f"Its parent {place.parent} has to be a folder on the same disk that you may write in."
-        raise UserError(f"{where} cannot be replaced.", path=folder, hint=hint)
+        raise UserError(linked if folder.is_symlink() else "cannot be replaced.", path=folder, hint=hint)
 
 
 def check_different(one: Path, other: Path) -> None:

@@ -275,7 +275,15 @@ def test_a_pipe_gets_what_its_name_says(name: str, ending: str, files: dict[str,
     assert plain.read_bytes().split() == (tmp_path / "read.conll").read_bytes().split()
 
 
+def test_a_link_under_the_name_of_the_partial_file_is_not_followed(files: dict[str, Path], tmp_path: Path):
+    (tmp_path / "out.jsonl.partial").symlink_to("precious")
+    result = run(args_of(WRITERS["predict"], files, tmp_path / "out.jsonl"))
+    assert result.exit_code == 2
+    assert "out.jsonl.partial: is a link, which is not followed. Remove it." in result.stderr
+    assert not (tmp_path / "precious").exists()
+
+
 def test_resume_needs_a_file(files: dict[str, Path]):
     result = run([*args_of(WRITERS["predict"], files, "/dev/null"), "--resume"])
     assert result.exit_code == 2
-    assert "/dev/null: is no file, so --resume cannot go on with it." in result.stderr
+    assert "/dev/null: is not a file, so --resume cannot go on with it." in result.stderr

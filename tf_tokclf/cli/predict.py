@@ -162,7 +162,7 @@ def predict_command(
     """
     from tf_tokclf.config.inputs import model_files, source_files
     from tf_tokclf.data.record_streams import check_rereadable, check_source
-    from tf_tokclf.files import check_output
+    from tf_tokclf.files import check_output, is_stream
 
     check_source(source)
     if resume and output is None:
@@ -174,6 +174,8 @@ def predict_command(
             raise UserError("is a folder.", path=output, hint="Name a file with --output.")
         if shard:
             check_rereadable(source, "--shard")
+        if output and resume and is_stream(output):
+            raise UserError("is not a file, so --resume cannot go on with it.", path=output, hint="Omit --resume.")
         if output:
             check_output(output, inputs=chain(source_files(source), model_files(model)), force=force or resume)
     elif shard:
@@ -216,7 +218,8 @@ def predict_here(
     force: bool,
 ) -> None:
     """Label in this process."""
-    from tf_tokclf.inference.predicting import predict_to_file, predict_to_stdout
+    from tf_tokclf.files import is_stream
+    from tf_tokclf.inference.predicting import predict_to_file, predict_to_stdout, predict_to_stream
     from tf_tokclf.report.progress import RecordProgress
 
     tagger = labelling.tagger()
@@ -232,6 +235,8 @@ def predict_here(
         job = labelling.job(tagger, stream, chosen, shard=part, watchers=(progress,))
         if output is None:
             done = predict_to_stdout(job)
+        elif is_stream(output):
+            done = predict_to_stream(job, output)
         else:
             identity = labelling.identity(tagger, stream, chosen, part)
             done = predict_to_file(job, output, resume=resume, force=force, identity=identity)

@@ -19,7 +19,7 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.data.compressed import name_without_compression
 from tf_tokclf.data.readers.detection import is_folder_of_files
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import write_json
+from tf_tokclf.files import open_whole, write_json
 from tf_tokclf.inference.labelling import Labelling
 from tf_tokclf.inference.predicting import Shard, files_of, fingerprint, is_whole, model_fingerprint
 from tf_tokclf.inference.prediction_formats import SAME
@@ -108,7 +108,8 @@ class PartsFolder:
 
     def finish(self) -> None:
         """Say that all parts are whole."""
-        (self.path / _SUCCESS).touch()
+        with open_whole(self.path / _SUCCESS):
+            pass
 
     def _job_before(self) -> _Job | None:
         """The job that was begun here; None where none was."""

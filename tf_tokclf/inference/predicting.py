@@ -26,7 +26,7 @@ from tf_tokclf.data.compressed import compress_file, compressing, compressor, na
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import is_stream, journal_of, open_output, partial_of, try_lock, write_json
+from tf_tokclf.files import journal_of, open_output, partial_of, try_lock, write_json
 from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
 from tf_tokclf.inference.tagger import Tagger, run_starts
 
@@ -187,20 +187,27 @@ class Prediction:
 
 def predict_to_stdout(job: Prediction) -> Progress:
     """Write the predictions to standard output as they come."""
-    check_streamable(job)
+    _check_streamable(job)
     if sys.stdout is None:
         raise UserError("standard output is closed.", hint="Name a file to write to with --output.")
     out = sys.stdout.buffer
-    return _predict_to_stream(job, PlainOutput(out) if sys.stdout.isatty() else out)
+    return _write(job, PlainOutput(out) if sys.stdout.isatty() else out)
 
 
-def check_streamable(job: Prediction) -> None:
+def predict_to_stream(job: Prediction, output: Path) -> Progress:
+    """Write the predictions into a device or a pipe as they come."""
+    _check_streamable(job)
+    with open_output(output, "wb") as file, compressing(file, output) as stream:
+        return _write(job, stream)
+
+
+def _check_streamable(job: Prediction) -> None:
     """Raise UserError where the format is complete in a file only."""
     if not job.format.is_final:
         raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
 
 
-def _predict_to_stream(job: Prediction, out: PlainOutput | IO[bytes]) -> Progress:
+def _write(job: Prediction, out: PlainOutput | IO[bytes]) -> Progress:
     out.write(job.head)
     progress = Progress()
     job.show(progress)
@@ -217,18 +224,12 @@ def _predict_to_stream(job: Prediction, out: PlainOutput | IO[bytes]) -> Progres
 def predict_to_file(
     job: Prediction, output: Path, *, resume: bool = False, force: bool = False, identity: dict[str, Any] | None = None
 ) -> Progress:
-    """Write the predictions to a file that appears when it is whole, or into a device or pipe as they come.
+    """Write the predictions to a file that appears when it is whole.
 
     Until then they are in OUTPUT.partial, whole runs of records, and OUTPUT.journal says how far that is.
     resume: go on from there; the file is then the same, byte for byte, as if nothing had happened. identity:
     what must be the same for that (model, input, options); it is compared.
     """
-    if is_stream(output):
-        check_streamable(job)
-        if resume:
-            raise UserError("is no file, so --resume cannot go on with it.", path=output, hint="Leave --resume out.")
-        with open_output(output, "wb") as file, compressing(file, output) as stream:
-            return _predict_to_stream(job, stream)
     unfinished = _Unfinished(output)
     compress = compressor(output if job.format.is_final else None)
     if resume and output.exists() and not unfinished.exists():
@@ -318,6 +319,8 @@ class _Unfinished:
 
     def open(self, n_bytes: int) -> IO[bytes]:
         """The file to go on writing, cut to its first `n_bytes`."""
+        if self.partial.is_symlink():
+            raise UserError("is a link, which is not followed.", path=self.partial, hint="Remove it.")
         # Appending creates the file, and leaves what another job has in it until it is known that there is none.
         self.partial.open("ab").close()
         file = self.partial.open("r+b")
