@@ -27,13 +27,12 @@ if os.geteuid() == 0:
 """
 
 
-def with_file_limit(n_bytes: int) -> str:
-    """Python to begin a command with: no file may grow beyond `n_bytes`, as if the disk were full."""
-    # Python would cut short the byte code that it keeps of modules.
-    return (
-        "import resource, sys; sys.dont_write_bytecode = True;"
-        f" resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, {n_bytes}))"
-    )
+# Python would cut short the byte code that it keeps of modules.
+_FILE_LIMIT = """
+import resource, sys
+sys.dont_write_bytecode = True
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+"""
 
 
 def with_open_files(soft: int, hard: int | None = None) -> str:
@@ -52,19 +51,25 @@ def run_command(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     text: str = "",
+    file_limit: int | None = None,
     limit_s: float = LIMIT_S,
 ) -> subprocess.CompletedProcess[str]:
     """`tf-tokclf ARGS` in a process of its own.
 
     before: Python that the process runs first. folder: its current one. environment: more variables. text: its
-    standard input.
+    standard input. file_limit: bytes beyond which no file may grow, as if the disk were full.
     """
+    variables = {**os.environ, **(environment or {})}
+    if file_limit is not None:
+        before = f"{_FILE_LIMIT.format(file_limit)}\n{before}"
+        # Coverage's own file would be cut short too, and it would complain when the process ends.
+        variables = {name: value for name, value in variables.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-c", f"{before}\nfrom tf_tokclf.cli.main import main\nmain()", *map(str, args)],
         input=text,
         capture_output=True,
         text=True,
-        env={**os.environ, **(environment or {})},
+        env=variables,
         cwd=folder,
         timeout=limit_s,
     )

@@ -155,7 +155,7 @@ SHARED = {
         "tests/reliability/test_faults.py",
         "tests/test_files.py",
     },
-    r"resource\.setrlimit|sete?uid": {
+    r"resource\.setrlimit|\bos\.sete?uid": {
         "tests/killing.py",
         "tests/processes.py",
         "tests/reliability/test_memory_limits.py",

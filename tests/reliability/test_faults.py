@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
-from tests.processes import WITHOUT_PRIVILEGES, run_command, with_file_limit
+from tests.processes import WITHOUT_PRIVILEGES, run_command
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
@@ -68,14 +68,14 @@ def test_a_full_disk_while_converting_leaves_the_old_file(corpus: Path, tmp_path
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
     assert run("inspect", corpus).exit_code == 0  # its sentences are in the cache now
-    result = run_command("convert", "--force", corpus, out, before=with_file_limit(20_000))
+    result = run_command("convert", "--force", corpus, out, file_limit=20_000)
     refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and room")
     assert out.read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out.jsonl"]
 
 
 def test_a_full_disk_for_the_cache_is_named(corpus: Path, tmp_path: Path):
-    result = run_command("convert", corpus, tmp_path / "out.jsonl", before=with_file_limit(20_000))
+    result = run_command("convert", corpus, tmp_path / "out.jsonl", file_limit=20_000)
     refused(result, "cannot be written: File too large.", "Set TF_TOKCLF_CACHE to a folder with room")
     assert not list(Path(os.environ["TF_TOKCLF_CACHE"]).rglob("*.partial"))
 
@@ -84,7 +84,7 @@ def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
     args = ("predict", tiny_classifier, corpus, "-o", out, "--force", "--look-ahead", "500")
-    result = run_command(*args, before=with_file_limit(20_000))
+    result = run_command(*args, file_limit=20_000)
     refused(result, "the disk is full (File too large). Make room", code=1)
     assert out.read_text(encoding="utf-8") == "precious\n"
 
@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_every_command_s_old_output(
     old = "old.jsonl" if args[0] == "convert" else "old"
     Path(old).write_text("precious\n", encoding="utf-8")
     before = sorted(Path().iterdir())
-    result = run_command(*(old if arg == "old" else arg for arg in args), before=with_file_limit(20))
+    result = run_command(*(old if arg == "old" else arg for arg in args), file_limit=20)
     assert result.returncode in (1, 2)
     refused(result, "File too large", code=result.returncode)
     assert Path(old).read_text(encoding="utf-8") == "precious\n"
@@ -130,7 +130,7 @@ def test_a_full_disk_while_exporting_says_so_and_leaves_the_old_export(
     (out / "agreement.json").write_text("precious\n", encoding="utf-8")
     assert run("inspect", data).exit_code == 0  # its sentences are in the cache now
     args = ("export", tiny_classifier, "--format", format, "--file", data, "--output", out, "--force")
-    result = run_command(*args, before=with_file_limit(20_000))
+    result = run_command(*args, file_limit=20_000)
     refused(result, f"{out}: the disk is full (File too large). Make room, then start again.", code=1)
     assert (out / "agreement.json").read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out"]
@@ -138,7 +138,7 @@ def test_a_full_disk_while_exporting_says_so_and_leaves_the_old_export(
 
 def test_a_full_disk_for_temporary_files_is_not_taken_for_a_bad_tokenizer(tmp_path: Path, tiny_classifier: Path):
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
-    result = run_command("predict", tiny_classifier, tmp_path / "in.txt", before=with_file_limit(100))
+    result = run_command("predict", tiny_classifier, tmp_path / "in.txt", file_limit=100)
     refused(result, "the disk is full (File too large). Make room", code=1)
 
 
