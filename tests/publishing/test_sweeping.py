@@ -270,7 +270,7 @@ def test_a_failed_trial_is_said_and_the_next_one_tried(tmp_path: Path):
     said = summary.to_json()
     assert said["best"] is None
     assert said["trials"]["001"]["settings"] == {RATE: 3e-5}
-    assert said["trials"]["001"]["error"].startswith("what to train is not all said")
+    assert said["trials"]["001"]["error"].startswith("Incomplete configuration")
 
 
 def play(folder: Path, *outcomes: str, n_trials: int | None = None) -> list[str]:

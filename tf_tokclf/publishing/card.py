@@ -470,7 +470,7 @@ def _reading_facts(info: Mapping[str, Any]) -> list[str]:
     reading = info["reading"]
     strategy = {
         "first": "a word's first piece carries its label",
-        "all": "all pieces of a word carry its label, B- going on as I-",
+        "all": "all pieces of a word carry its label, with I- after the first B-",
         "all-same": "all pieces of a word carry its label, each the same",
     }[reading["strategy"]]
     cut = "cut there" if reading["truncate"] else f"read in windows that share {reading['overlap']} pieces"

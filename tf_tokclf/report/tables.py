@@ -30,9 +30,9 @@ _OUTCOMES = {
 
 # What a fact beside the scores is called; others are shown by their own name.
 FACTS = {
-    "n_unseen_words": "words that the model never saw",
-    "n_truncated_words": "words past the model's limit, which it never saw",
-    "n_empty_words": "words that became no piece, which the model never saw",
+    "n_unseen_words": "words that the model did not see",
+    "n_truncated_words": "words beyond the model's length limit, which it did not see",
+    "n_empty_words": "words without subword tokens, which the model did not see",
     "n_repaired_sentences": "sentences whose gold labels were repaired before scoring",
     "n_unseen_labels": "words whose gold label the model does not know",
 }

@@ -99,7 +99,9 @@ def plan_run(config: Config) -> RunPlan:
         one_shape_a_width=training.jit_compile,
     )
     if not len(batches):
-        raise UserError("the training sentences hold no words.", hint="Check the train file and how it is read.")
+        raise UserError(
+            "the training sentences contain no words.", hint="Check the training file, its format and its columns."
+        )
     n_steps = -(-len(batches) // training.gradient_accumulation_steps) * training.num_train_epochs
     precision = choose_precision(training.precision, model_type=model_config(folder).get("model_type", ""))
     schedule = Schedule.of(config.optimizer, n_steps)
@@ -107,8 +109,8 @@ def plan_run(config: Config) -> RunPlan:
 
 
 def word_splitting(config: Config, splits: Splits) -> str:
-    """How prediction will split raw text: as the configuration says, or as texts in the data were split; where the
-    data has words only, by the rule that they look made by.
+    """How prediction will split raw text: as the configuration says, or as the texts in the data were split. If the
+    data has words only, by the rule that fits these words.
     """
     assert splits.train is not None  # load_splits requires it
     sample = list(splits.train.slice(0, SAMPLED_SENTENCES))
@@ -117,7 +119,11 @@ def word_splitting(config: Config, splits: Splits) -> str:
         return asked
     rule = rule_keeping(word for sentence in sample for word in sentence.words)
     if rule != asked:
-        log.info("prediction will split raw text by the rule %r, which the training words look made by", rule)
+        log.info(
+            "raw text will be split into words by the rule %r, which fits the training data "
+            "(--set data.word_splitting=RULE changes it)",
+            rule,
+        )
     return rule
 
 
@@ -130,12 +136,12 @@ def _check_complete(config: Config) -> None:
     if not config.output_dir:
         problems.append("no folder for the run: give --output-dir")
     if problems:
-        raise UserError("what to train is not all said:" + "".join(f"\n  - {problem}" for problem in problems))
+        raise UserError("Incomplete configuration:" + "".join(f"\n  - {problem}" for problem in problems))
 
 
 ALIGNMENTS = {
     "first": "the first piece of a word carries its label",
-    "all": "all pieces of a word carry its label, B- going on as I-",
+    "all": "all pieces of a word carry its label, with I- after the first B-",
     "all-same": "all pieces of a word carry the same label",
 }
 
@@ -155,7 +161,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     rate += "linear decay to 0"
     if optimizer.layer_decay != 1:
         rate += f"; times {optimizer.layer_decay:g} from the head down, layer by layer"
-    spans = f"words of spans weigh {training.span_weight:g}" if labels.outside else "there are no spans to weigh more"
+    spans = f"words in spans have weight {training.span_weight:g}" if labels.outside else "no spans to weight"
     clip = f"gradient norm at most {optimizer.clip_norm:g}" if optimizer.clip_norm else "gradients not clipped"
     return [
         ("task", plan.config.task.value),
