@@ -362,7 +362,7 @@ def test_weights_that_are_no_numbers_are_not_passed_over(tmp_path: Path, tiny_cl
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
     result = run("predict", folder, tmp_path / "in.txt", "-o", tmp_path / "out.jsonl")
-    refused(result, "The model gives no numbers (NaN).", "Its weights are damaged")
+    refused(result, "The model's output is NaN.", "Its weights are damaged")
     assert not list(tmp_path.glob("out.jsonl*"))
 
 

@@ -133,8 +133,8 @@ def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: 
     if np.isnan(scores).any():
         # Words without a score would get the fallback label, as if nothing had happened.
         raise UserError(
-            "The model gives no numbers (NaN).",
-            hint="Its weights are damaged, or too large for this precision: fetch them again, or choose float32.",
+            "The model's output is NaN.",
+            hint="Its weights are damaged, or too large for this precision. Fetch them again, or use float32.",
         )
     if aggregation != "first" and len(scores):
         scores = _aggregate(scores, np.flatnonzero(firsts[chosen]), aggregation)
