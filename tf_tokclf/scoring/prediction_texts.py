@@ -12,7 +12,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
-from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
+from tf_tokclf.data.readers.columns import ColumnsReader, columns_reader, read_columns
 from tf_tokclf.data.readers.detection import open_reader
 from tf_tokclf.data.readers.guessing import looks_like_tags
 from tf_tokclf.data.readers.jsonl import parse_document
@@ -35,7 +35,7 @@ class PredictedColumns:
         self.path = path
         self.task = task
         self._data = data.model_copy(update={"label_column_name": "", "layer": None, "format": "conll"})
-        self._opened = open_columns(path, self._data, task)
+        self._opened = columns_reader(path, self._data, task)
         width, word, has_index = self._opened.width, self._opened.word, self._opened.has_index
         columns = {i: self._column(i) for i in range(width) if i != word and not (has_index and i == 0)}
 
@@ -57,13 +57,15 @@ class PredictedColumns:
 
     def predictions(self, problems: Problems) -> Iterator[Prediction]:
         """What the file holds, sentence by sentence."""
-        predicted = self._sentences(self.roles.predicted, problems)
-        if self.roles.gold is None:
-            yield from map(prediction_of, predicted)
-            return
-        gold = self._sentences(self.roles.gold, Problems(skip=problems.skip))
-        for sentence, labelled in same_sentences(predicted, gold):
-            yield prediction_of(sentence, labelled.labels)
+        predicted, gold = self.roles.predicted, self.roles.gold
+        readers = [(self._reader(predicted.name), problems)]
+        if gold is not None:
+            readers.append((self._reader(gold.name), Problems(skip=problems.skip)))
+        for sentence, *labelled in read_columns(readers):
+            if sentence is None or None in labelled:
+                continue
+            labels = [_labels(one, column) for one, column in zip((sentence, *labelled), (predicted, gold)) if column]
+            yield prediction_of(replace(sentence, labels=labels[0]), *labels[1:])
 
     def _column(self, number: int) -> LabelColumn:
         """A column, by its name where the file has a header."""
@@ -75,11 +77,13 @@ class PredictedColumns:
         return LabelColumn(number if named is None else named, labels, is_named=isinstance(named, str))
 
     def _reader(self, column: str | int) -> ColumnsReader:
-        return open_columns(self.path, self._data.model_copy(update={"label_column_name": column}), self.task)
+        data = self._data.model_copy(update={"label_column_name": column})
+        return columns_reader(self.path, data, self.task, structure=self._opened.structure)
 
-    def _sentences(self, column: LabelColumn, problems: Problems) -> Iterator[Sentence]:
-        for sentence in self._reader(column.name).sentences(problems):
-            yield replace(sentence, labels=tuple(map(column.label_in, sentence.labels or ())))
+
+def _labels(sentence: Sentence | None, column: LabelColumn) -> tuple[str, ...]:
+    labels = (sentence and sentence.labels) or ()
+    return tuple(map(column.label_in, labels)) if column.has_probabilities else labels
 
 
 class PredictedTags:

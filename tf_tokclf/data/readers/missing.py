@@ -55,6 +55,8 @@ class MissingLabels:
 
         labels: None for a record that is not annotated, and for each word that has no label.
         """
+        if labels and None not in labels:
+            return tuple(labels)  # type: ignore[arg-type]
         if labels is None or (labels and all(label is None for label in labels)):
             if self.as_outside and self.has_outside:
                 changes.note(_AS_OUTSIDE, origin)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -215,11 +216,30 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
+def blocks_of(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """The lines between those of white space, with the number of the first one.
+
+    >>> list(blocks_of(["Ada\\tO\\n", "\\n", "\\t\\n", "Bye\\tO\\n"]))
+    [(1, ['Ada\\tO\\n']), (4, ['Bye\\tO\\n'])]
+    """
+    number = 1
+    for is_blank, group in groupby(lines, str.isspace):
+        block = list(group)
+        if not is_blank:
+            yield number, block
+        number += len(block)
+
+
 def _open_text(path: Path, codec: str, errors: str) -> TextIO:
     if not is_compressed(path):
         return path.open(encoding=codec, errors=errors, newline="\n")
     file, _ = open_bytes(path)
     return io.TextIOWrapper(file, codec, errors, newline="\n")
+
+
+def is_decoded(text: str) -> bool:
+    """Whether all bytes of a text are right in its encoding."""
+    return text.isascii() or not _UNDECODED.search(text)
 
 
 def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:
