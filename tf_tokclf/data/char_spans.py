@@ -14,7 +14,7 @@ from tf_tokclf.errors import UserError
 
 Offsets = Sequence[tuple[int, int]]
 
-_UNITS = ("codepoint", "utf16", "byte")
+OFFSET_UNITS = ("codepoint", "utf16", "byte")
 # How many characters from where a span should be its text is looked for.
 NEARBY = 50
 
@@ -282,7 +282,7 @@ def _overlap_error(
 
 def _unit_hint(span: CharSpan, text: str) -> str | None:
     """What other way of counting would bring a span's text where it is said to be."""
-    for unit in _UNITS:
+    for unit in OFFSET_UNITS:
         positions = {at: i for i, at in enumerate(_positions(text, unit))}
         for inclusive in (0, 1):
             start, end = positions.get(span.start), positions.get(span.end + inclusive)

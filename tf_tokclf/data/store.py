@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 2  # counted up whenever reading changes what it yields
+_CACHE_FORMAT = 3  # counted up whenever reading changes what it yields
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tf_tokclf.data.char_spans import CharSpan, in_unit
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record
 from tf_tokclf.data.readers.csv_rows import csv_rows, open_csv
 from tf_tokclf.data.readers.detection import open_reader
-from tf_tokclf.data.readers.dialects import PLAIN, is_spans
+from tf_tokclf.data.readers.dialects import PLAIN, is_spans, offset_unit_in
 from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, looks_like_tags
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
 from tf_tokclf.data.readers.jsonl import json_records
@@ -40,7 +40,6 @@ _SAMPLED_RECORDS = 2000
 _TEXT_NAMES = ("text", "content", "sentence", "utterance", "input", "data")
 # What Label Studio calls the lists of annotations and of predictions in a task.
 _LABEL_STUDIO = ("annotations", "completions", "predictions")
-_OFFSET_UNITS = ("codepoint", "utf16", "byte")
 # Labels are few, and come again and again; numbers of words or rows do not.
 _FEW_LABELS = 50
 
@@ -191,18 +190,11 @@ class SpanField(Field):
 
     def read(self, record: Record, origin: Origin, problems: Problems) -> PredictedText | None:
         """The text and spans of a record; None where annotators turned it down."""
+        unit = offset_unit_in(record)
         if self.name in _LABEL_STUDIO and isinstance(record.get("data"), Mapping):
-            record = {"data": record["data"], "meta": record.get("meta"), "annotations": record.get(self.name) or []}
+            record = {"data": record["data"], "annotations": record.get(self.name) or []}
         found = next(self.format.read(record, self.fields, origin, problems.counts), None)
-        return None if found is None else PredictedText(found, self._reading_of(record), origin)
-
-    def _reading_of(self, record: Record) -> TextReading:
-        """How offsets count: as the record says, else as the options do."""
-        meta = record.get("meta")
-        unit = record.get("offset_unit") or (meta.get("offset_unit") if isinstance(meta, Mapping) else None)
-        if unit not in _OFFSET_UNITS:
-            return self.reading
-        return replace(self.reading, rules=replace(self.reading.rules, unit=unit))
+        return None if found is None else PredictedText(found, self.reading.in_unit(unit), origin)
 
     def labels(self) -> Iterator[Sequence[str]]:
         problems = Problems(skip=True)

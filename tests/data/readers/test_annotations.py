@@ -42,6 +42,25 @@ def test_a_setting_reads_them_as_words_outside_of_all_spans(name):
     assert "2 records not annotated: all their words read as O" in result.messages
 
 
+def test_tasks_with_predictions_alone_are_not_annotated(tmp_path: Path):
+    value = {"start": 0, "end": 3, "labels": ["PER"]}
+    predicted = {"data": {"text": "Tom left"}, "predictions": [{"result": [{"type": "labels", "value": value}]}]}
+    imported = {"data": {"text": "Ada left"}}
+    done = {"data": {"text": "Bob left"}, "annotations": [{"result": [{"type": "labels", "value": value}]}]}
+    result = converted(tmp_path, "a.json", json.dumps([predicted, imported, done]))
+    assert (result.exit_code, result.sentences) == (0, ["Bob/B-PER left/O"])
+    assert "2 records left out: not annotated" in result.messages
+    result = converted(tmp_path, "b.json", json.dumps([predicted, imported]))
+    assert result.exit_code == 2
+    assert "holds no sentences" in result.messages
+    assert "2 records left out: not annotated" in result.messages
+    result = CliRunner().invoke(cli, ["inspect", str(tmp_path / "b.json")])
+    assert result.exit_code == 2
+    assert "2 records left out: not annotated" in result.output
+    result = converted(tmp_path, "c.json", json.dumps([predicted]), "--unannotated", "outside")
+    assert result.sentences == ["Tom/O left/O"]
+
+
 def test_a_submitted_annotation_without_spans_is_a_sentence_of_o(tmp_path: Path):
     done = {"data": {"text": "Nobody here"}, "annotations": [{"was_cancelled": False, "result": []}]}
     predicted = {"data": {"text": "Tom left"}, "annotations": [], "predictions": [{"result": [{"value": {}}]}]}
@@ -220,6 +239,20 @@ def test_a_fault_in_an_annotation_that_is_not_used_stops_nothing(tmp_path: Path)
     tasks = of_annotators(("ann", "1", [MARIE]), ("bob", "2", [[0, 99, "PER"]]))
     result = converted(tmp_path, "a.json", json.dumps(tasks))
     assert result.sentences == ["Marie/B-PER left/O Paris/O"]
+
+
+@pytest.mark.parametrize("where", ["offset_unit", "meta"])
+@pytest.mark.parametrize(("unit", "start"), [("codepoint", 2), ("utf16", 3), ("byte", 5)])
+def test_offsets_count_what_the_record_says(tmp_path: Path, unit: str, start: int, where: str):
+    says = {"offset_unit": unit} if where == "offset_unit" else {"meta": {"offset_unit": unit}}
+    span = {"start": start, "end": start + 3, "label": "PER"}
+    same = {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    records = [{"text": "😀 Ada", "spans": [span], **says}, same]
+    assert of_records(tmp_path, records).sentences == ["😀/O Ada/B-PER", "Ada/B-PER"]
+    # What the record says is more than what the options say of all records.
+    assert of_records(tmp_path, records[:1], "--offset-unit", "utf16").sentences == ["😀/O Ada/B-PER"]
+    task = {"data": {"text": "😀 Ada"}, "annotations": [{"result": [{"value": {**span, "labels": ["PER"]}}]}], **says}
+    assert converted(tmp_path, "t.json", json.dumps([task])).sentences == ["😀/O Ada/B-PER"]
 
 
 def test_label_ids_without_names_are_reported_and_names_can_be_given():

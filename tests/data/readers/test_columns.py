@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.data.readers.converting import case, converted
+from tf_tokclf.cli.main import cli
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,67 @@ def test_sentences_of_equal_length_are_no_columns(tmp_path: Path):
     assert result.exit_code == 2
     assert "column 4 holds no labels: 30 different values in 30 lines, such as 'mat0'" in result.messages
     assert converted(tmp_path, "a.txt", text, "--label-column-name", "2").exit_code == 0
+
+
+FRACTIONS = "holds decimal fractions, which are confidences and no labels"
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize(("first", "second"), [("NOUN", "0.9"), ("0.9", "NOUN"), ("B-PER", "1e-3"), (".5", "B-PER")])
+def test_decimal_fractions_beside_labels_are_confidences(tmp_path: Path, separator: str, first: str, second: str):
+    label = next(value for value in (first, second) if value.isupper())
+    text = "".join(separator.join(("Ada", *row)) + "\n" for row in ((first, second), (first, second)))
+    for task in ("pos", "ner"):
+        assert converted(tmp_path, "a.txt", text, "--task", task).sentences[0] == f"Ada/{label} Ada/{label}"
+    named = converted(tmp_path, "a.txt", text, "--label-column-name", str(1 + (label == first)))
+    assert named.exit_code == 2
+    assert FRACTIONS in named.messages
+
+
+def test_decimal_fractions_alone_are_no_labels_in_any_command(tmp_path: Path):
+    for name, text in (
+        ("a.txt", "Ada 0.9\nleft 0.8\n"),
+        ("a.tsv", "word\tlabel\nAda\t0.9\nleft\t0.8\n"),
+        ("a.csv", "word,label\nAda,0.9\nleft,0.8\n"),
+        ("b.csv", "tokens,labels\n\"['Ada', 'left']\",\"[0.9, 0.8]\"\n"),
+        ("a.jsonl", '{"tokens": ["Ada", "left"], "labels": [0.9, 0.8]}\n'),
+    ):
+        result = converted(tmp_path, name, text)
+        assert (result.exit_code, result.sentences) == (2, []), name
+        assert FRACTIONS in result.messages
+        result = CliRunner().invoke(cli, ["inspect", str(tmp_path / name)])
+        assert result.exit_code == 2
+        assert FRACTIONS in " ".join(result.output.split())
+        assert converted(tmp_path, name, text, "--label-column-name", "").sentences == ["Ada left"]
+
+
+def test_whole_numbers_are_label_ids(tmp_path: Path):
+    assert converted(tmp_path, "a.txt", "Ada 1\nleft 0\n").sentences == ["Ada/1 left/0"]
+
+
+def test_a_named_column_of_labels_is_found_beside_one_of_scores(tmp_path: Path):
+    text = "word,tag,label\nAda,0.9,B-PER\nleft,0.8,O\n"
+    assert converted(tmp_path, "a.csv", text).sentences == ["Ada/B-PER left/O"]
+
+
+def test_labels_beside_predictions_with_confidences_are_the_gold_ones():
+    assert case("flair_old.tsv").sentences == ["Marie/B-PER lives/O", "Tom/B-PER"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize(
+    "odd",
+    ["# a comment", "-DOCSTART- O", "#a{s}O", "caf\u00e9{s}B-PER", "Rome{s}B-LOC{s}", "a\rb{s}O", "x{s}-100", "y{s}7"],
+)
+def test_a_sentence_with_an_odd_line_is_read_as_among_plain_ones(tmp_path: Path, odd: str, separator: str, end: str):
+    lines = [odd.format(s=separator), f"Ada{separator}B-PER", f"left{separator}O"]
+    plain = [f"Bob{separator}B-PER", f"left{separator}O"]
+    text = end.join([*plain, "", *lines, " \t", *plain, "", ""])
+    first, *middle, last = converted(tmp_path, "a.conll", text).sentences
+    assert first == last == "Bob/B-PER left/O"
+    assert len(middle) == 1
+    assert middle[0].endswith("Ada/B-PER left/O")
 
 
 def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_path: Path):

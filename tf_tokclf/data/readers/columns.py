@@ -16,6 +16,7 @@ from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
     WORD_NAMES,
     check_once,
+    confidences_error,
     guess_named_column,
     holds_confidences,
     looks_like_tags,
@@ -167,7 +168,7 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     """
     reader = columns_reader(path, data, task)
     if reader.label is not None and holds_confidences(reader.known_labels):
-        raise _confidences(reader.path, reader.shown_label)
+        raise confidences_error(reader.shown_label, path)
     return reader
 
 
@@ -562,7 +563,7 @@ def _guess_label(
         return None
     scores = [i for i in others if holds_confidences(values[i])]
     if scores == others:
-        raise _confidences(path, _shown(header, scores[-1]))
+        raise confidences_error(_shown(header, scores[-1]), path)
     others = [i for i in others if i not in scores]
     if isinstance(data.layer, int):
         if not 0 <= data.layer < len(tags):
@@ -580,12 +581,6 @@ def _guess_label(
     first = candidates[0]
     are_layers = header or has_index or all(types_in(values[i]) <= types_in(values[first]) for i in candidates[1:])
     return first if are_layers else candidates[-1]
-
-
-def _confidences(path: Path, column: str) -> UserError:
-    problem = f"{column} holds decimal fractions, which are confidences and no labels."
-    hint = "Name the column of labels with --label-column-name; '' reads the words without labels."
-    return UserError(problem, path=path, hint=hint)
 
 
 def _no_layer(

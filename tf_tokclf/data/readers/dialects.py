@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.char_spans import OFFSET_UNITS, CharSpan
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.readers.lists import as_list, parse_list
 from tf_tokclf.data.readers.reading import Changes
@@ -162,6 +162,18 @@ def text_in(record: Record, name: str, origin: Origin) -> str:
     return text
 
 
+def offset_unit_in(record: Record) -> str | None:
+    """What the offsets of a record count, as it says itself: `predict` and `convert` write it where they are no code
+    points.
+
+    >>> offset_unit_in({"text": "Ada", "offset_unit": "utf16"}), offset_unit_in({"meta": {"offset_unit": "byte"}})
+    ('utf16', 'byte')
+    """
+    meta = record.get("meta")
+    unit = record.get("offset_unit") or (meta.get("offset_unit") if isinstance(meta, Mapping) else None)
+    return unit if unit in OFFSET_UNITS else None
+
+
 def document_in(record: Record) -> str | None:
     """The document that a record says it is part of."""
     document = record.get("document")
@@ -182,7 +194,10 @@ def _tokens(tokens: Any, origin: Origin) -> tuple[CharSpan, ...] | None:
 
 
 def _is_label_studio(record: Record) -> bool:
-    return isinstance(record.get("data"), Mapping) and any(name in record for name in ("annotations", "completions"))
+    """Whether a record is a task, also one that nobody has annotated: it may have predictions, or a text alone."""
+    data = record.get("data")
+    lists = ("annotations", "completions", "predictions")
+    return isinstance(data, Mapping) and (any(name in record for name in lists) or isinstance(data.get("text"), str))
 
 
 def _read_label_studio(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:

@@ -104,6 +104,13 @@ def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
         raise UserError(problem, path=path, hint="Give them different names, or name the column by its number.")
 
 
+def confidences_error(column: str, path: str | Path) -> UserError:
+    """The error about a column of confidences where labels are wanted."""
+    problem = f"{column} holds decimal fractions, which are confidences and no labels."
+    hint = "Name the column of labels with --label-column-name; '' reads the words without labels."
+    return UserError(problem, path=path, hint=hint)
+
+
 def holds_confidences(values: Iterable[str]) -> bool:
     """Whether the values of a column are decimal fractions, hence scores and not labels. Whole numbers are label ids.
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record
-from tf_tokclf.data.readers.dialects import PLAIN, document_in, is_spans
+from tf_tokclf.data.readers.dialects import PLAIN, document_in, is_spans, offset_unit_in
 from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
     WORD_NAMES,
     check_once,
+    confidences_error,
     guess_named_column,
+    holds_confidences,
     label_names_for,
     looks_like_tags,
 )
@@ -133,8 +135,9 @@ def choose_layout(
     if word is None:
         raise _no_column(names, sample, path)
     if wants_labels:
-        label = label or _guess(names, label_names_for(task), path, taken=(word,))
-        label = label or _parallel_list(word, names, sample, task, path)
+        label = label or _label_field(word, names, sample, task, path)
+        if label is not None and _holds_confidences(label, sample):
+            raise confidences_error(repr(label), path)
     sentence = _named(data.sentence_column_name, names, path)
     strings = _strings_in(word, sample)
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
@@ -184,8 +187,9 @@ def sentences_from(record: Record, layout: Layout, origin: Origin, problems: Pro
         found = layout.format.read(record, Fields(layout.word, layout.label), origin, problems.counts)
     else:
         found = iter([_words_and_labels(record, layout, origin)])
+    reading = layout.reading.in_unit(offset_unit_in(record))
     for annotated in found:
-        if (sentence := layout.reading.sentence(annotated, origin, problems)) is not None:
+        if (sentence := reading.sentence(annotated, origin, problems)) is not None:
             yield sentence
 
 
@@ -333,6 +337,22 @@ def _parallel_list(
         problem = f"which field holds the labels cannot be told: {', '.join(found)}."
         raise UserError(problem, path=path, hint=hint)
     return candidates[0] if candidates else None
+
+
+def _label_field(word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str) -> str | None:
+    """The field of labels, by its name or by what it holds. That of confidences where there is no other."""
+    wanted = label_names_for(task)
+    scores = [name for name in names if _holds_confidences(name, sample)]
+    return (
+        _guess(names, wanted, path, taken=(word, *scores))
+        or _parallel_list(word, names, sample, task, path)
+        or _guess(names, wanted, path, taken=(word,))
+    )
+
+
+def _holds_confidences(name: str, sample: Sequence[Record]) -> bool:
+    values = (record.get(name) for record in sample)
+    return holds_confidences(str(item) for value in values for item in (as_list(value) or [value]))
 
 
 def _is_parallel(name: str, word: str, sample: Sequence[Record]) -> bool:

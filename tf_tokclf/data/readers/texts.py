@@ -64,6 +64,10 @@ class TextReading:
             data.label_names,
         )
 
+    def in_unit(self, unit: str | None) -> TextReading:
+        """The same for a record that says what its offsets count; None where it does not."""
+        return self if unit in (None, self.rules.unit) else replace(self, rules=replace(self.rules, unit=unit))
+
     def note(self) -> str:
         """What was done, in a line."""
         return f"texts split into words by the rule {self.splitting!r}, spans written as {self.scheme.value}"

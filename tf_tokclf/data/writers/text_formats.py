@@ -140,7 +140,7 @@ def dataturks_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator
         marked = [
             {"label": [s.type], "points": [{"start": s.start, "end": s.end - 1, "text": s.surface}]} for s in spans
         ]
-        yield _json({"content": text, "annotation": marked, "extras": None})
+        yield _json({"content": text, "annotation": marked, "extras": None, **_unit(writing)})
 
 
 def label_studio_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
@@ -156,7 +156,8 @@ def label_studio_lines(sentences: Iterable[Sentence], writing: Writing) -> Itera
             }
             for s in spans
         ]
-        yield opening + _json({"data": {"text": text}, "annotations": [{"result": result}]}).rstrip("\n")
+        meta = {"meta": unit} if (unit := _unit(writing)) else {}
+        yield opening + _json({"data": {"text": text}, "annotations": [{"result": result}], **meta}).rstrip("\n")
         opening = ",\n"
     yield "[]\n" if opening == "[\n" else "\n]\n"
 
