@@ -103,7 +103,7 @@ def test_check_says_all_problems_of_all_files(files: Path):
     (files / "b.yaml").write_text("task: nre\n", encoding="utf-8")
     result = run("config", "check", "a.yaml", "b.yaml", "quickstart")
     assert result.exit_code == 2
-    for said in ("training.seed?", "optimizer.learning_rate", "b.yaml, line 1: task", "quickstart: nothing wrong"):
+    for said in ("training.seed?", "optimizer.learning_rate", "b.yaml, line 1: task", "quickstart: no problems"):
         assert said in result.stderr
 
 

@@ -181,4 +181,4 @@ def test_a_file_that_cannot_be_written_is_a_message(tmp_path: Path):
 def test_a_part_of_the_runs_data_does_not_go_with_a_file():
     result = run("evaluate", "runs/mine", "--file", "a.conll", "--split", "validation")
     assert result.exit_code == 2
-    assert "--split is a part of the run's own data" in result.output
+    assert "--split names a split of the run's own data" in result.output

@@ -443,7 +443,7 @@ def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
         (["--shard", "x"], "'x' is not I/N with I from 1 to N"),
         (["--shard", "-1/4"], "'-1/4' is not I/N with I from 1 to N"),
         (["nothing.txt"], "there is no such file"),
-        (["--resume"], "name it with --output"),
+        (["--resume"], "Name it with --output"),
         (["--output-format", "parquet"], "for parquet input only"),
     ],
 )

@@ -90,7 +90,8 @@ def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: P
     # Nothing of Ray's, TensorFlow's or the tokenizer's stands between.
     rate = "words a second"
     died = "(Warning: )?[Aa] worker died; its part goes on where it came to."
-    said = rf"3 parts, 0 of them whole already; 2 workers( [\d,]+ sentences, [^:]+ {rate})* {died} [^:]+: [^:]+ {rate}"
+    begin = r"3 parts, 0 of them already complete; 2 workers"
+    said = rf"{begin}( [\d,]+ sentences, [^:]+ {rate})* {died} [^:]+: [^:]+ {rate}"
     assert re.fullmatch(said, messages), messages
     parts = [tmp_path / "out" / f"part-0000{i}-of-00003.csv.gz" for i in (1, 2, 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -114,7 +115,7 @@ def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path:
     code, messages = job.ended()
     assert code == 130, messages
     said = "Stopped by Ctrl-C; what is labelled stays. Go on with --resume."
-    assert messages == f"3 parts, 0 of them whole already; 2 workers {said}"
+    assert messages == f"3 parts, 0 of them already complete; 2 workers {said}"
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
     assert code == 0, messages
@@ -157,7 +158,7 @@ def closed_port() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--workers", 2], "name it with --output"),
+        (["--workers", 2], "Name it with --output"),
         (["--workers", 2, "-o", "out", "--shard", "1/2"], "leave out --shard"),
         (["--parts", 2, "-o", "out"], "are for --workers"),
         (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write in"),

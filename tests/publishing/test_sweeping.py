@@ -216,7 +216,7 @@ BAD = [
     (["--sweep=training.report_to=[[csv], [tensorboard]]"], "sweep"),
     (["--sweep=alignment.max_length=32,9999"], "more than the model reads at once"),
     (["--sweep=model.name_or_path=nowhere/to/be/found,also/nowhere/here"], "nowhere"),
-    ([f"--sweep={RATE}=1e-5,3e-5", "--seeds=1,2"], "--seeds and a sweep are two things"),
+    ([f"--sweep={RATE}=1e-5,3e-5", "--seeds=1,2"], "--seeds and a sweep cannot be combined"),
     (["--sweep=hurry=1,2", "--sweep=optimizer.clip_norm=x,y"], "- optimizer.clip_norm: 'x' is not a valid number"),
 ]
 

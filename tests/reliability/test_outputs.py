@@ -286,4 +286,4 @@ def test_a_link_under_the_name_of_the_partial_file_is_not_followed(files: dict[s
 def test_resume_needs_a_file(files: dict[str, Path]):
     result = run([*args_of(WRITERS["predict"], files, "/dev/null"), "--resume"])
     assert result.exit_code == 2
-    assert "/dev/null: is not a file, so --resume cannot go on with it." in result.stderr
+    assert "/dev/null: is not a file, so --resume cannot continue it." in result.stderr

@@ -12,9 +12,9 @@ from tf_tokclf.control_characters import echo
 def cache_command() -> None:
     """Show and clear the cache of read and tokenised data.
 
-    The cache is in TF_TOKCLF_CACHE, else in tf-tokclf in XDG_CACHE_HOME or ~/.cache. Everything in it can be made again
-    from the data, so it is safe to clear. When it exceeds its limit (5 GB, or what TF_TOKCLF_CACHE_SIZE or
-    data.cache_size_gb says), the least recently used entries are removed.
+    The cache is in the folder TF_TOKCLF_CACHE. The default is the folder tf-tokclf in XDG_CACHE_HOME or ~/.cache.
+    Everything in the cache can be computed again from the data, so it is safe to clear it. If it exceeds its limit
+    (5 GB, or the value of TF_TOKCLF_CACHE_SIZE or data.cache_size_gb), the least recently used entries are removed.
 
     \b
     tf-tokclf cache show
@@ -26,7 +26,7 @@ def cache_command() -> None:
 @click.option("--entries", "each", is_flag=True, help="List every entry, the most recently used first.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def show_command(each: bool, as_json: bool) -> None:
-    """Print the cache's folder, its limit, and its entries by kind: number, size, use.
+    """Print the folder, the limit and the size of the cache, and its entries by kind.
 
     \b
     tf-tokclf cache show
@@ -57,11 +57,11 @@ def show_command(each: bool, as_json: bool) -> None:
     metavar="DAYS",
     help="Remove only entries that were not used for this many days.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 def clear_command(days: float, dry_run: bool) -> None:
     """Remove the entries of the cache that no process is using.
 
-    Other files in its folder stay.
+    Other files in the folder are not touched.
 
     \b
     tf-tokclf cache clear

@@ -21,45 +21,47 @@ _SETTINGS = {
 
 @click.command("compare", cls=TwinCommand)
 @click.argument("systems", nargs=-1, required=True)
-@click.option("--split", default="test", show_default=True, help="Whose predictions to take from runs.")
+@click.option("--split", default="test", show_default=True, help="Split whose predictions are read from runs.")
 @click.option(
     "--gold",
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file for predictions that have no gold labels.",
 )
 @click.option(
-    "--input-format", help="Format of files of predictions and of --gold.  [default: found out from name and content]"
+    "--input-format", help="Format of files of predictions and of --gold.  [default: detected from name and content]"
 )
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them, by name or number from 0.")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words, by name or number from 0.")
 @click.option(
     "--label-column-name",
     type=NameOrNumber(),
-    help="Column of gold labels in them, by name or number from 0.  [default: as in the first run, else found out]",
+    help="Column of gold labels, by name or number from 0.  [default: as in the first run, else detected]",
 )
 @click.option(
     "--predicted-column-name",
     "predicted_columns",
     type=NameOrNumber(),
     multiple=True,
-    help="Column of predicted labels, in all SYSTEMS that are files; or repeat it, once for each.",
+    help="Column of predicted labels in all SYSTEMS that are files. Repeat the option to name one for each file.",
 )
-@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the first run, else found out]")
+@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the first run, else detected]")
 @data_setting_option
 @click.option(
     "--mode",
     type=click.Choice(["conlleval", "strict"]),
     default="conlleval",
     show_default=True,
-    help="Reading of invalid label sequences.",
+    help="How invalid label sequences are read.",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="To resample.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Number of bootstrap samples."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the resampling.")
 @click.option(
     "--examples",
     type=click.IntRange(min=0),
     default=3,
     show_default=True,
-    help="Sentences to show of each kind.",
+    help="Number of example sentences to show of each kind.",
 )
 @click.option(
     "--format",
@@ -67,15 +69,15 @@ _SETTINGS = {
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="Of what is printed.",
+    help="Format of the printed comparison.",
 )
 @click.option(
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the comparison here as JSON.",
+    help="Write the comparison to this file as JSON.",
 )
-@click.option("--force", is_flag=True, help="Replace the file to be written.")
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
 @logging_options
 @click.pass_context
 def compare_command(
@@ -94,11 +96,11 @@ def compare_command(
     force: bool,
     **settings: Any,
 ) -> None:
-    """Compare SYSTEMS on the same sentences; the first is what the others are held against.
+    """Compare SYSTEMS on the same sentences. Each is compared with the first one.
 
-    Each is a run, a folder of runs, a file of predictions (JSON lines, or columns of words, gold and
-    predicted labels), or NAME=PATH,PATH,... of any of them. Several runs are one system's seeds, and so
-    are the runs of `fit --seeds`.
+    A system is a run, a folder of runs, a file of predictions (JSON lines, or columns of words, gold and
+    predicted labels), or NAME=PATH,PATH,... for several of them. Several runs, and the folder of `fit --seeds`, are
+    read as the seeds of one system.
 
     \b
     tf-tokclf compare runs/small runs/large

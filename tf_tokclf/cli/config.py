@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
 
 _ASSIGNMENTS = click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it."
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
 )
 _OUTPUT = click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not to stdout."
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
 )
 _FORCE = click.option("--force", is_flag=True, help="Replace the file named by --output.")
 
@@ -26,7 +26,7 @@ _FORCE = click.option("--force", is_flag=True, help="Replace the file named by -
 def config_command() -> None:
     """Check, fill and compare configurations.
 
-    CONFIG is a YAML file, the name of one that comes with tf-tokclf, or a run's folder.
+    CONFIG is a YAML file, the name of a configuration that comes with tf-tokclf, or the folder of a run.
 
     \b
     tf-tokclf config check mine.yaml
@@ -38,7 +38,9 @@ def config_command() -> None:
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
 @_ASSIGNMENTS
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
-    """Say every problem of configurations, or that there is none. Data and model are not read: fit --dry-run does.
+    """Report all problems of configurations, or that there are none.
+
+    Data and model are not read. Use fit --dry-run to check them as well.
 
     \b
     tf-tokclf config check mine.yaml
@@ -56,7 +58,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
         except UserError as error:
             problems.append(str(error))
         else:
-            echo(f"{name}: nothing wrong", err=True)
+            echo(f"{name}: no problems", err=True)
     if problems:
         raise UserError("\n".join(problems))
 
@@ -67,7 +69,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 @_OUTPUT
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
-    """Print a configuration with every setting in it, each explained.
+    """Print a configuration with every setting and a comment that explains it.
 
     \b
     tf-tokclf config fill mine.yaml -o whole.yaml
@@ -84,7 +86,7 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
 @click.argument("a", metavar="CONFIG")
 @click.argument("b", metavar="[OTHER]", required=False)
 def diff_command(a: str, b: str | None) -> None:
-    """Print the settings in which CONFIG differs from OTHER, or without it from the defaults.
+    """Print the settings in which CONFIG differs from OTHER, or from the defaults if OTHER is omitted.
 
     \b
     tf-tokclf config diff mine.yaml
@@ -100,16 +102,17 @@ def diff_command(a: str, b: str | None) -> None:
     for name, (old, new) in found.items():
         echo(f"{name}: {yaml_line(old)} -> {yaml_line(new)}")
     if not found:
-        echo("No setting differs.", err=True)
+        echo("No settings differ.", err=True)
 
 
 @config_command.command("schema", cls=TwinCommand)
 @_OUTPUT
 @_FORCE
 def schema_command(output: Path | None, force: bool) -> None:
-    """Print the JSON Schema of configurations, by which editors complete and check them.
+    """Print the JSON Schema of configurations, with which editors complete and check them.
 
-    What `init` and `config fill` write names it already. In another file, write for a YAML language server:
+    Files written by `init` and `config fill` already refer to it. In other files, add a comment for the YAML language
+    server:
 
     \b
     # yaml-language-server: $schema=config.schema.json
@@ -126,7 +129,7 @@ def _loaded(config: str, assignments: tuple[str, ...]) -> Config:
 
 
 def _file_of(config: str) -> str | Path:
-    """The file that CONFIG names; in a run's folder, the run's own."""
+    """The file that CONFIG names. For the folder of a run, the configuration of the run."""
     from tf_tokclf.run_dir import RunDir
 
     own = RunDir(Path(config)).config

@@ -20,10 +20,10 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
-    "--from", "format", default="auto", show_default=True, help="Format of IN, when it is not found out."
+    "--from", "format", default="auto", show_default=True, help="Format of IN. auto: detect it."
 )
-@click.option("--to", "to_format", help="Format of OUT, when its name does not tell it.")
-@click.option("--split", "part", help="IN is a data set (Hub id or folder): the split of it to read.")
+@click.option("--to", "to_format", help="Format of OUT.  [default: inferred from its name]")
+@click.option("--split", "part", help="Split to read, if IN is a data set (Hub id or folder).")
 @click.option("--dataset-config-name", help="Configuration of that data set.")
 @click.option("--scheme", default="auto", show_default=True, help="Label scheme of IN, or none.")
 @click.option("--to-scheme", type=_SCHEMES, help="Label scheme of OUT.  [default: the scheme of IN]")
@@ -34,81 +34,93 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     show_default=True,
     help="What to do with label sequences that the scheme forbids.",
 )
-@click.option("--task", type=click.Choice(["ner", "pos", "chunk", "slots"]), default="ner", show_default=True)
+@click.option(
+    "--task",
+    type=click.Choice(["ner", "pos", "chunk", "slots"]),
+    default="ner",
+    show_default=True,
+    help="Task; the label column is {task}_tags.",
+)
 @click.option("--text-column-name", type=NameOrNumber(), help="Column of words, by name or number from 0.")
 @click.option("--label-column-name", type=NameOrNumber(), help="Column of labels, by name or number from 0.")
 @click.option(
     "--sentence-column-name",
     type=NameOrNumber(),
-    help="Column that says which sentence a row's word belongs to.",
+    help="Column with the sentence of each word, in tables with one word per row.",
 )
 @click.option("--layer", type=NameOrNumber(), help="Layer of nested labels, by name or number from 0 (the outermost).")
-@click.option("--separator", help="Between the columns of IN: tab, blank or a sign.")
-@click.option("--to-separator", default="tab", show_default=True, help="Between the columns of OUT.")
+@click.option("--separator", help="Column separator of IN: tab, blank or a character.  [default: detected]")
+@click.option("--to-separator", default="tab", show_default=True, help="Column separator of OUT.")
 @click.option(
     "--encoding", default="utf-8", show_default=True, help="Character encoding of IN. OUT is UTF-8."
 )
-@click.option("--comment-prefix", help="Lines of IN that begin with it are comments.")
-@click.option("--header/--no-header", default=None, help="The first line of IN names the columns, or not.")
+@click.option("--comment-prefix", help="Read lines of IN that begin with this text as comments.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether the first line of IN contains the names of the columns."
+)
 @click.option(
     "--span-policy",
     type=click.Choice(["fail", "expand", "contract", "drop"]),
     default="fail",
     show_default=True,
-    help="For character spans that cut words or overlap.",
+    help="What to do with character spans that cut words or overlap.",
 )
 @click.option(
     "--offset-unit",
     type=click.Choice(["codepoint", "utf16", "byte"]),
     default="codepoint",
     show_default=True,
-    help="What the character offsets of IN count.",
+    help="Unit of the character offsets of IN.",
 )
 @click.option(
-    "--offset-end", type=click.Choice(["exclusive", "inclusive"]), help="How span ends of IN count."
+    "--offset-end",
+    type=click.Choice(["exclusive", "inclusive"]),
+    help="Whether the end of a span of IN is its last character or the one after it.  "
+    "[default: as the format defines]",
 )
 @click.option(
     "--to-offset-unit",
     type=click.Choice(["codepoint", "utf16", "byte"]),
     default="codepoint",
     show_default=True,
-    help="What the character offsets of OUT count.",
+    help="Unit of the character offsets of OUT.",
 )
 @click.option(
     "--word-splitting",
     type=click.Choice(["words", "whitespace", "characters"]),
     default="words",
     show_default=True,
-    help="How raw text falls into words.",
+    help="How raw text is split into words.",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     default="stop",
     show_default=True,
-    help="At a sentence that cannot be read.",
+    help="What to do with a sentence that cannot be read; skip: leave it out.",
 )
 @click.option(
     "--label-spelling",
     type=click.Choice(["standard", "keep"]),
     default="standard",
     show_default=True,
-    help="Labels such as PER-B or OTHER: read them as B-PER and O, or keep them.",
+    help="standard: read labels such as PER-B or OTHER as B-PER and O; keep: leave labels as they are.",
 )
 @click.option(
     "--unannotated",
     type=click.Choice(["skip", "outside"]),
     default="skip",
     show_default=True,
-    help="Records that nobody has annotated: leave them out, or read each word as O.",
+    help="What to do with records that nobody has annotated. skip: leave them out; outside: read each word as O.",
 )
 @click.option(
     "--annotations",
     default="first",
     show_default=True,
-    help="Which of several annotations to use: first, latest, agreed or an annotator's id.",
+    help="Which of several annotations of a record to use: first, latest, agreed (only records on which all annotators "
+    "agree) or an annotator's id.",
 )
-@click.option("--force", is_flag=True, help="Replace OUT when it is there already.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @data_setting_option
 @logging_options
 @click.pass_context
@@ -126,7 +138,7 @@ def convert_command(
     assignments: tuple[str, ...],
     **reading: Any,
 ) -> None:
-    """Convert IN, a file, folder or data set of labelled words, to OUT; `-` is standard output.
+    """Convert labelled data from IN (a file, folder or data set) to OUT. `-` is standard output.
 
     \b
     tf-tokclf convert train.conll train.jsonl

@@ -32,7 +32,7 @@ _SETTINGS = {
     "encoding": "encoding",
     "scheme": "scheme",
 }
-# The options that mean something where a file is scored and no model runs.
+# The options that apply when a file of predictions is scored.
 _WITH_PREDICTIONS = {
     "predictions",
     "gold",
@@ -51,48 +51,48 @@ _WITH_PREDICTIONS = {
 
 @click.command("evaluate", cls=TwinCommand)
 @click.argument("model", required=False)
-@click.option("--split", help="Split of the run's data to score on: train, validation or test (the default).")
-@click.option("--file", "file", help="Labelled file to score on instead, in any format that fit reads.")
+@click.option("--split", help="Split of the run's data to score: train, validation or test.  [default: test]")
+@click.option("--file", "file", help="Labelled file to score instead, in any format that fit reads.")
 @click.option(
     "--predictions",
     type=click.Path(exists=True, path_type=Path),
-    help="Score this instead of a MODEL: JSON lines, or columns with the predicted labels last.",
+    help="Score this file of predictions instead of a MODEL: JSON lines, or columns with the predicted labels last.",
 )
 @click.option(
     "--gold",
     type=click.Path(exists=True, path_type=Path),
-    help="Labelled file of the same sentences, where --predictions has no gold labels.",
+    help="Labelled file of the same sentences, if --predictions has no gold labels.",
 )
 @click.option(
     "--input-format",
-    help="Format of --file, --predictions and --gold.  [default: found out from name and content]",
+    help="Format of --file, --predictions and --gold.  [default: detected from name and content]",
 )
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in them, by name or number from 0.")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words, by name or number from 0.")
 @click.option(
     "--label-column-name",
     type=NameOrNumber(),
-    help="Column of gold labels in them, by name or number from 0.  [default: as in the run, else found out]",
+    help="Column of gold labels, by name or number from 0.  [default: as in the run, else detected]",
 )
 @click.option(
     "--predicted-column-name",
     type=NameOrNumber(),
-    help="Column of predicted labels in --predictions.  [default: found out]",
+    help="Column of predicted labels in --predictions, by name or number from 0.  [default: detected]",
 )
 @click.option("--encoding", help="Character encoding of the files.  [default: as in the run, else utf-8]")
-@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the run, else found out]")
+@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the run, else detected]")
 @data_setting_option
 @click.option(
     "--mode",
     type=click.Choice(["conlleval", "strict"]),
     default="conlleval",
     show_default=True,
-    help="Reading of invalid label sequences.",
+    help="How invalid label sequences are read.",
 )
-@click.option("--errors", is_flag=True, help="Show where it errs as well.")
+@click.option("--errors", is_flag=True, help="Also show the errors.")
 @click.option(
     "--calibrate",
     is_flag=True,
-    help="First fit the temperature on the run's validation split and store it with the model.",
+    help="First fit a temperature on the run's validation split, and store it with the model.",
 )
 @click.option(
     "--format",
@@ -100,15 +100,17 @@ _WITH_PREDICTIONS = {
     type=click.Choice(["table", "conlleval", "json"]),
     default="table",
     show_default=True,
-    help="Of what is printed; conlleval: the official script's layout.",
+    help="Format of the printed scores; conlleval: the layout of the official script.",
 )
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores here as JSON.")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores to this file as JSON."
+)
 @click.option(
     "--output-predictions",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write words and labels here (JSONL).",
+    help="Write words, gold and predicted labels to this file as JSON lines.",
 )
-@click.option("--force", is_flag=True, help="Replace the files to be written.")
+@click.option("--force", is_flag=True, help="Replace existing output files.")
 @model_options
 @logging_options
 @click.pass_context
@@ -130,7 +132,7 @@ def evaluate_command(
     force: bool,
     **others: Any,
 ) -> None:
-    """Score MODEL, a run, a model folder, a Hub id or package:NAME/PATH, on labelled data; or predictions.
+    """Score MODEL (a run, a model folder, a Hub id or package:NAME/PATH) on labelled data, or score predictions.
 
     \b
     tf-tokclf evaluate runs/mine
@@ -191,15 +193,15 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
         if predictions and given and parameter.name not in _WITH_PREDICTIONS:
             raise click.UsageError(f"{parameter.opts[0]} needs a MODEL, not --predictions.")
     if context.params["predicted_column_name"] is not None and not predictions:
-        raise click.UsageError("--predicted-column-name is a column of --predictions.")
+        raise click.UsageError("--predicted-column-name needs --predictions.")
     if context.params["split"] and context.params["file"]:
-        raise click.UsageError("--split is a part of the run's own data: leave it out where --file is given.")
+        raise click.UsageError("--split names a split of the run's own data. Leave it out if you pass --file.")
     if gold and not predictions:
-        raise click.UsageError("--gold goes with --predictions; with a MODEL, name the labelled data with --file.")
+        raise click.UsageError("--gold needs --predictions. With a MODEL, name the labelled data with --file.")
 
 
 def _inputs(model: str | None, data: DataConfig, predictions: Path | None, gold: Path | None) -> Iterator[Path]:
-    """What is read, and the data of the run that MODEL is."""
+    """All files that are read, including the data of the run if MODEL is a run."""
     from tf_tokclf.config.inputs import data_files, model_files
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.run_dir import RunDir

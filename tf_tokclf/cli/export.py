@@ -23,28 +23,37 @@ _SETTINGS = {
     "format",
     type=click.Choice(["savedmodel", "tflite", "onnx"]),
     required=True,
-    help="savedmodel: for TensorFlow Serving; tflite: for phones and small machines; onnx: for onnxruntime and others.",
+    help="savedmodel: for TensorFlow Serving; tflite: for phones and small devices; onnx: for onnxruntime and others.",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write the export to.")
 @click.option(
     "--quantize",
     type=click.Choice(["float16", "int8"]),
-    help="Smaller weights: float16 (tflite), int8 with activations quantised as they come (tflite, onnx).",
+    help="Store smaller weights: float16 (tflite), or int8 with activations quantised at run time (tflite, onnx).",
 )
-@click.option("--split", default="validation", show_default=True, help="Split of the run's data to compare on.")
+@click.option(
+    "--split",
+    default="validation",
+    show_default=True,
+    help="Split of the run's data on which the export is compared with the model.",
+)
 @click.option("--file", "file", help="File to compare on instead, in any format that fit reads.")
 @click.option(
-    "--file-format", help="Format of --file; text: a sentence a line.  [default: found out from name and content]"
+    "--file-format", help="Format of --file; text: one sentence per line.  [default: detected from name and content]"
 )
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in it, by name or number from 0.")
+@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in --file, by name or number from 0.")
 @click.option(
     "--label-column-name",
     type=NameOrNumber(),
-    help="Column of labels in it, by name or number from 0.  [default: as in the run, else found out]",
+    help="Column of labels in --file, by name or number from 0.  [default: as in the run, else detected]",
 )
 @data_setting_option
 @click.option(
-    "--max-sentences", type=click.IntRange(min=1), default=5000, show_default=True, help="To compare on, at most."
+    "--max-sentences",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    help="Compare on the first N sentences only.",
 )
 @click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub.")
 @click.option(
@@ -53,7 +62,7 @@ _SETTINGS = {
     type=click.IntRange(min=1),
     help="Windows per forward pass of the model in the comparison.  [default: few on CPUs, 32 on GPUs]",
 )
-@click.option("--force", is_flag=True, help="Replace the folder.")
+@click.option("--force", is_flag=True, help="Replace the export in the folder.")
 @logging_options
 @click.pass_context
 def export_command(
@@ -73,10 +82,10 @@ def export_command(
     batch_size: int | None,
     force: bool,
 ) -> None:
-    """Write MODEL, a run, a model folder, a Hub id or package:NAME/PATH, for another runtime.
+    """Write MODEL (a run, a model folder, a Hub id or package:NAME/PATH) for another runtime.
 
-    The export is run by that runtime in a fresh process and compared with the model on real sentences; where they
-    disagree there is no export, and the exit code is 1.
+    A new process runs the export in that runtime and compares it with the model on real sentences. If they disagree,
+    the export is removed and the exit code is 1.
 
     \b
     tf-tokclf export runs/mine --format onnx --output exports/onnx

@@ -35,19 +35,31 @@ SETTINGS = (
     (
         "--task",
         "task",
-        {**choice("ner", "pos", "chunk", "slots"), "help": "Names the label column {task}_tags.  [default: ner]"},
+        {**choice("ner", "pos", "chunk", "slots"), "help": "Task; the label column is {task}_tags.  [default: ner]"},
     ),
-    ("--recipe", "recipe", {**choice("best"), "help": "Settings that small encoders do best with; other options win."}),
-    ("--train-file", "data.train_file", {"help": "File to train on, in any format that inspect shows."}),
-    ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch by."}),
+    ("--recipe", "recipe", {**choice("best"), "help": "Settings for small encoders; explicit options override it."}),
+    ("--train-file", "data.train_file", {"help": "File to train on. The format is detected."}),
+    ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch with."}),
     ("--test-file", "data.test_file", {"help": "File to score at the end."}),
     ("--dataset-name", "data.dataset_name", {"help": "Hugging Face data set: Hub id or save_to_disk folder."}),
     ("--dataset-config-name", "data.dataset_config_name", {"help": "Configuration of that data set."}),
-    ("--text-column-name", "data.text_column_name", {**COLUMN, "help": "Column of words."}),
-    ("--label-column-name", "data.label_column_name", {**COLUMN, "help": "Column of labels."}),
-    ("--max-train-samples", "data.max_train_samples", {**INT, "help": "First so many training sentences only."}),
-    ("--max-eval-samples", "data.max_eval_samples", {**INT, "help": "First so many dev and test sentences only."}),
-    ("--overwrite-cache", "data.use_cache", {"flag_value": False, "help": "Read and tokenise anew."}),
+    ("--text-column-name", "data.text_column_name", {**COLUMN, "help": "Column of words, by name or number from 0."}),
+    (
+        "--label-column-name",
+        "data.label_column_name",
+        {**COLUMN, "help": "Column of labels, by name or number from 0."},
+    ),
+    ("--max-train-samples", "data.max_train_samples", {**INT, "help": "Use only the first N training sentences."}),
+    (
+        "--max-eval-samples",
+        "data.max_eval_samples",
+        {**INT, "help": "Use only the first N validation and N test sentences."},
+    ),
+    (
+        "--overwrite-cache",
+        "data.use_cache",
+        {"flag_value": False, "help": "Read and tokenise the data again, and replace it in the cache."},
+    ),
     ("--model-name-or-path", "model.name_or_path", {"help": "Encoder: Hub id, folder or package:NAME/PATH."}),
     ("--model-revision", "model.revision", {"help": "Branch, tag or commit on the Hub."}),
     (
@@ -55,146 +67,224 @@ SETTINGS = (
         "model.allow_incomplete_weights",
         {
             "flag_value": True,
-            "help": "Train although the encoder and its weights file do not match. Missing weights start at random.",
+            "help": "Train even if weights are missing from the encoder's file or do not match it. Missing weights "
+            "start at random.",
         },
     ),
-    ("--trust-remote-code", "model.trust_remote_code", {"flag_value": True, "help": "Run code that comes with it."}),
-    ("--max-length/--max-seq-length", "alignment.max_length", {**INT, "help": "Pieces in a window."}),
-    ("--overlap", "alignment.overlap", {**INT, "help": "Pieces that neighbouring windows share.  [default: 64]"}),
+    (
+        "--trust-remote-code",
+        "model.trust_remote_code",
+        {"flag_value": True, "help": "Run Python code that comes with the encoder."},
+    ),
+    (
+        "--max-length/--max-seq-length",
+        "alignment.max_length",
+        {**INT, "help": "Subword tokens in a window.  [default: the encoder's limit, at most 512]"},
+    ),
+    (
+        "--overlap",
+        "alignment.overlap",
+        {**INT, "help": "Subword tokens that neighbouring windows share.  [default: 64]"},
+    ),
     (
         "--alignment",
         "alignment.strategy",
-        {**choice("first", "all", "all-same"), "help": "Pieces with a label.  [default: first]"},
+        {
+            **choice("first", "all", "all-same"),
+            "help": "Subword tokens of a word that get its label: first: the first one; all: all, with I- after the "
+            "first B-; all-same: all, with the same label.  [default: first]",
+        },
     ),
-    ("--label-all-tokens", "alignment.strategy", {"flag_value": "all-same", "help": "The same as all-same."}),
-    ("--output-dir", "output_dir", {"help": "The run's folder."}),
+    (
+        "--label-all-tokens",
+        "alignment.strategy",
+        {"flag_value": "all-same", "help": "The same as --alignment all-same."},
+    ),
+    ("--output-dir", "output_dir", {"help": "Folder of the run."}),
     ("--force/--overwrite-output-dir", "overwrite", {"flag_value": True, "help": "Replace the run in that folder."}),
     (
         "--num-train-epochs",
         "training.num_train_epochs",
-        {**INT, "help": "Passes over the training sentences.  [default: 3]"},
+        {**INT, "help": "Number of training epochs.  [default: 3]"},
     ),
     (
         "--per-device-train-batch-size",
         "training.per_device_train_batch_size",
-        {**INT, "help": "Windows a batch.  [default: 16]"},
+        {**INT, "help": "Windows per batch.  [default: 16]"},
     ),
-    ("--max-pieces-per-batch", "training.max_pieces_per_batch", {**INT, "help": "Pieces a batch, in their place."}),
+    (
+        "--max-pieces-per-batch",
+        "training.max_pieces_per_batch",
+        {**INT, "help": "Limit batches by this number of subword tokens, instead of a number of windows."},
+    ),
     (
         "--gradient-accumulation-steps",
         "training.gradient_accumulation_steps",
-        {**INT, "help": "Batches a step.  [default: 1]"},
+        {**INT, "help": "Batches per optimizer step.  [default: 1]"},
     ),
     (
         "--per-device-eval-batch-size",
         "evaluation.per_device_eval_batch_size",
-        {**INT, "help": "The same in scoring.  [default: 32]"},
+        {**INT, "help": "Batch size for evaluation (windows per forward pass).  [default: 32]"},
     ),
     (
         "--learning-rate",
         "optimizer.learning_rate",
-        {**FLOAT, "help": "Peak, reached when warm-up ends.  [default: 5e-05]"},
+        {**FLOAT, "help": "Highest learning rate, reached when the warm-up ends.  [default: 5e-05]"},
     ),
     ("--weight-decay", "optimizer.weight_decay", {**FLOAT, "help": "Decoupled weight decay.  [default: 0.01]"}),
-    ("--warmup-ratio", "optimizer.warmup_ratio", {**FLOAT, "help": "Share of the steps to warm up in.  [default: 0]"}),
+    (
+        "--warmup-ratio",
+        "optimizer.warmup_ratio",
+        {**FLOAT, "help": "Share of the steps used for warm-up.  [default: 0]"},
+    ),
     (
         "--layer-decay",
         "optimizer.layer_decay",
-        {**FLOAT, "help": "Factor on the rate, layer by layer downwards.  [default: 1]"},
+        {**FLOAT, "help": "Factor on the learning rate from each layer to the one below.  [default: 1]"},
     ),
-    ("--max-grad-norm", "optimizer.clip_norm", {**FLOAT, "help": "Global gradient norm.  [default: 1]"}),
-    ("--patience", "training.patience", {**INT, "help": "Epochs without a better dev F1 before stopping."}),
-    ("--logging-steps", "training.logging_steps", {**INT, "help": "Steps between two lines of loss.  [default: 50]"}),
+    (
+        "--max-grad-norm",
+        "optimizer.clip_norm",
+        {**FLOAT, "help": "Clip gradients to this global norm.  [default: 1]"},
+    ),
+    (
+        "--patience",
+        "training.patience",
+        {**INT, "help": "Stop after this many epochs without a better validation F1."},
+    ),
+    (
+        "--logging-steps",
+        "training.logging_steps",
+        {**INT, "help": "Steps between two log lines with the training loss.  [default: 50]"},
+    ),
     (
         "--report-to",
         "training.report_to",
         {
             "type": ChoiceList("tensorboard", "csv", "wandb", "mlflow"),
-            "help": "Where epochs are reported besides history.jsonl.  [default: tensorboard]",
+            "help": "Where to report epochs, in addition to history.jsonl.  [default: tensorboard]",
         },
     ),
-    ("--seed", "training.seed", {**INT, "help": "Of the head, dropout and the order of batches.  [default: 42]"}),
+    (
+        "--seed",
+        "training.seed",
+        {**INT, "help": "Random seed for the new head, dropout and the order of batches.  [default: 42]"},
+    ),
     (
         "--precision",
         "training.precision",
         {
             **choice("auto", "float32", "mixed_float16", "mixed_bfloat16"),
-            "help": "What to compute in.  [default: auto]",
+            "help": "Floating-point precision of the computation.  [default: auto]",
         },
     ),
-    ("--fp16", "training.precision", {"flag_value": "mixed_float16", "help": "The same as mixed_float16."}),
-    ("--bf16", "training.precision", {"flag_value": "mixed_bfloat16", "help": "The same as mixed_bfloat16."}),
-    ("--push-to-hub", "hub.push", {"flag_value": True, "help": "Publish it on the Hugging Face Hub."}),
-    ("--hub-model-id", "hub.model_id", {"help": "Repository, NAME or ORG/NAME."}),
-    ("--hub-private-repo", "hub.private", {"flag_value": True, "help": "Create it as a private one."}),
+    ("--fp16", "training.precision", {"flag_value": "mixed_float16", "help": "The same as --precision mixed_float16."}),
+    (
+        "--bf16",
+        "training.precision",
+        {"flag_value": "mixed_bfloat16", "help": "The same as --precision mixed_bfloat16."},
+    ),
+    ("--push-to-hub", "hub.push", {"flag_value": True, "help": "Publish the model on the Hugging Face Hub."}),
+    ("--hub-model-id", "hub.model_id", {"help": "Repository to publish to, as NAME or ORG/NAME."}),
+    ("--hub-private-repo", "hub.private", {"flag_value": True, "help": "Create the repository as private."}),
     (
         "--hub-strategy",
         "hub.strategy",
         {
             **choice("end", "every_save", "checkpoint", "all_checkpoints", "best"),
-            "help": "What is pushed on the way.  [default: every_save]",
+            "help": "What is pushed during training.  [default: every_save]",
         },
     ),
     (
         "--hub-backend",
         "hub.backend",
-        {**choice("http", "git"), "help": "git: transformers' own callback.  [default: http]"},
+        {**choice("http", "git"), "help": "How to push; git: transformers' PushToHubCallback.  [default: http]"},
     ),
-    ("--checkpoint-steps/--save-steps", "training.checkpoint_steps", {**INT, "help": "Steps between checkpoints."}),
+    (
+        "--checkpoint-steps/--save-steps",
+        "training.checkpoint_steps",
+        {**INT, "help": "Write a checkpoint every N steps."},
+    ),
     (
         "--keep-checkpoints",
         "training.keep_checkpoints",
-        {**INT, "help": "Checkpoints that stay when the run is finished.  [default: 0]"},
+        {**INT, "help": "Number of checkpoints to keep when the run is finished.  [default: 0]"},
     ),
     (
         "--checkpoint-minutes",
         "training.checkpoint_minutes",
-        {**FLOAT, "help": "Minutes between checkpoints.  [default: 10]"},
+        {**FLOAT, "help": "Write a checkpoint every N minutes.  [default: 10]"},
     ),
     (
         "--strategy",
         "training.strategy",
         {
             **choice("auto", "one", "mirrored", "multi-worker"),
-            "help": "Devices to train on, and hosts by TF_CONFIG.  [default: auto]",
+            "help": "Devices to train on: all GPUs or one device (auto), one device, all devices of this machine "
+            "(mirrored), or the machines in TF_CONFIG (multi-worker).  [default: auto]",
         },
     ),
-    ("--sweep-trials", "sweep_trials", {**INT, "help": "Try so many of the combinations; chosen by what others gave."}),
+    (
+        "--sweep-trials",
+        "sweep_trials",
+        {**INT, "help": "Number of combinations to try; each is chosen from the results so far.  [default: all]"},
+    ),
     (
         "--label-smoothing/--label-smoothing-factor",
         "training.label_smoothing",
-        {**FLOAT, "help": "Share of the target that all labels have alike.  [default: 0]"},
+        {**FLOAT, "help": "Share of each target that is spread evenly over all labels.  [default: 0]"},
     ),
-    ("--span-weight", "training.span_weight", {**FLOAT, "help": "Weight of words in spans in the loss.  [default: 1]"}),
-    ("--ema-decay", "training.ema_decay", {**FLOAT, "help": "Score and save an average of the weights, say 0.99."}),
+    (
+        "--span-weight",
+        "training.span_weight",
+        {**FLOAT, "help": "Weight in the loss of words that are in spans.  [default: 1]"},
+    ),
+    (
+        "--ema-decay",
+        "training.ema_decay",
+        {**FLOAT, "help": "Score and save a moving average of the weights with this decay, such as 0.99."},
+    ),
     (
         "--freeze-embeddings",
         "training.freeze_embeddings",
-        {"flag_value": True, "help": "Leave the encoder's embeddings as they are."},
+        {"flag_value": True, "help": "Do not train the encoder's embeddings."},
     ),
-    ("--jit-compile", "training.jit_compile", {"flag_value": True, "help": "Compile gradients with XLA, on GPUs."}),
-    ("--deterministic", "training.deterministic", {"flag_value": True, "help": "The same bits every time."}),
+    (
+        "--jit-compile",
+        "training.jit_compile",
+        {"flag_value": True, "help": "Compile gradients with XLA. Faster on GPUs, slower on CPUs."},
+    ),
+    (
+        "--deterministic",
+        "training.deterministic",
+        {"flag_value": True, "help": "Compute exactly the same result in every run, at some cost in speed."},
+    ),
 )
 
-# Of the run as a whole: they stand first in the help.
+# Options of the run as a whole come first in the help.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 
 
 @click.command("fit", cls=TwinCommand)
 @click.argument("config", required=False)
 @setting_options(*SETTINGS)
-@_run_option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it.")
-@_run_option("--resume", is_flag=True, help="Go on with the run in the output folder from its newest checkpoint.")
+@_run_option(
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
+)
+@_run_option("--resume", is_flag=True, help="Continue the run in the output folder from its newest checkpoint.")
 @_run_option(
     "--resume-from-checkpoint",
     metavar="FOLDER",
-    help="Go on from a checkpoint, or the newest in FOLDER (a run, or what was pushed to the Hub); true: --resume.",
+    help="Continue from a checkpoint, or from the newest one in FOLDER (a run, or what was pushed to the Hub). "
+    "The value true means --resume.",
 )
 @_run_option(
     "--seeds",
     callback=lambda ctx, parameter, text: seed_list(text),
     metavar="N,N,...",
-    help="Train once for each of these seeds; report mean and spread, keep the median run as the model.",
+    help="Train once for each of these seeds, report mean and standard deviation, and keep the median run as the "
+    "model.",
 )
 @_run_option(
     "--sweep",
@@ -202,9 +292,10 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
     multiple=True,
     expose_value=False,
     callback=lambda ctx, parameter, pairs: _collect_sweep(ctx, pairs),
-    help="Train once for each of these values and keep the best by dev F1; repeat it for all combinations.",
+    help="Train once for each of these values, and keep the run with the best validation F1. Can be repeated: all "
+    "combinations are then trained.",
 )
-@_run_option("--dry-run", is_flag=True, help="Print the plan and stop before any training.")
+@_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
 @logging_options
 @click.pass_context
 def fit_command(
@@ -218,10 +309,11 @@ def fit_command(
 ) -> None:
     """Train a token classifier, score it and save it.
 
-    CONFIG is a YAML file, or the name of one that comes with tf-tokclf, or a run's folder to take its own. Options win
-    over --set, which wins over CONFIG.
+    CONFIG is a YAML file, the name of a configuration that comes with tf-tokclf, or the folder of a run, whose
+    configuration is then used. Options override --set, which overrides CONFIG.
 
-    Ctrl-C or SIGTERM: save and stop (exit code 130 or 143), to go on with --resume; a second time: stop at once.
+    Ctrl-C or SIGTERM saves a checkpoint and stops (exit code 130 or 143); --resume continues the run. Press Ctrl-C
+    again to stop immediately.
 
     \b
     tf-tokclf fit configs/quickstart.yaml
@@ -238,9 +330,13 @@ def fit_command(
     settings = load_config(config, assignments=assignments, options=options)
     chief = is_chief(settings.training.strategy)
     if seeds and settings.sweep:
-        raise click.UsageError("--seeds and a sweep are two things: sweep first, then run the best with --seeds.")
+        raise click.UsageError(
+            "--seeds and a sweep cannot be combined. Sweep first, then train the best settings with --seeds."
+        )
     if resume_from_checkpoint and (seeds or settings.sweep):
-        raise click.UsageError("--resume-from-checkpoint goes on with one run; several go on with --resume.")
+        raise click.UsageError(
+            "--resume-from-checkpoint continues a single run. Continue a sweep or several seeds with --resume."
+        )
     if settings.sweep:
         _fit_sweep(settings, resume=resume, dry_run=dry_run)
         return
@@ -321,7 +417,7 @@ def _collect_sweep(ctx: click.Context, pairs: tuple[tuple[str, list[Any]], ...])
     for name, values in pairs:
         swept = ctx.ensure_object(dict).setdefault("settings", {}).setdefault("sweep", {})
         if name in swept:
-            raise click.BadParameter(f"{name} is given twice: list its values with commas.")
+            raise click.BadParameter(f"{name} is given twice. List its values separated by commas.")
         swept[name] = values
 
 
@@ -330,9 +426,9 @@ def seed_list(text: str | None) -> tuple[int, ...]:
     try:
         seeds = tuple(int(number) for number in text.split(",")) if text else ()
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no list of whole numbers, such as 1,2,3.") from error
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers such as 1,2,3.") from error
     if any(seed < 0 for seed in seeds):
-        raise click.BadParameter("seeds are 0 or more.")
+        raise click.BadParameter("seeds must be 0 or greater.")
     return seeds
 
 

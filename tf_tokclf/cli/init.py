@@ -13,7 +13,11 @@ SAMPLE = "package:tf_tokclf/shipped/snips"
 
 
 @click.command("init", cls=TwinCommand)
-@click.option("--task", type=click.Choice(["ner", "pos", "chunk", "slots"]), help="What is labelled.  [default: ner]")
+@click.option(
+    "--task",
+    type=click.Choice(["ner", "pos", "chunk", "slots"]),
+    help="Task; the label column is {task}_tags.  [default: ner, or slots for the shipped sample]",
+)
 @click.option(
     "--model",
     "--model-name-or-path",
@@ -24,12 +28,15 @@ SAMPLE = "package:tf_tokclf/shipped/snips"
 @click.option(
     "--data",
     metavar="FILE|FOLDER|HUB_ID",
-    help="To train on; dev and test files named alike beside it come along.  [default: the shipped sample]",
+    help="Data to train on. Validation and test files with similar names next to it are used as well.  "
+    "[default: the shipped sample]",
 )
-@click.option("--output-dir", help="The run's folder.  [default: runs/ and the data's name]")
-@click.option("--minimal", "amount", flag_value="minimal", help="Only what a run cannot do without.")
-@click.option("--full", "amount", flag_value="full", help="Every setting.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write here, not to stdout.")
+@click.option("--output-dir", help="Folder of the run.  [default: runs/ and the name of the data]")
+@click.option("--minimal", "amount", flag_value="minimal", help="Write only the settings that a run requires.")
+@click.option("--full", "amount", flag_value="full", help="Write every setting.")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
+)
 @click.option("--force", is_flag=True, help="Replace the file named by --output.")
 def init_command(
     task: str | None,
@@ -42,8 +49,8 @@ def init_command(
 ) -> None:
     """Print a commented configuration that runs.
 
-    Each setting stands there with its meaning; those that are seldom changed come with --full. Editors with a YAML
-    language server complete and check the file: a comment in it names the JSON Schema.
+    Each setting has a comment that explains it. Settings that are seldom changed are written with --full only. Editors
+    with a YAML language server complete and check the file, because a comment in it names the JSON Schema.
 
     \b
     tf-tokclf init > sample.yaml
@@ -65,7 +72,7 @@ def init_command(
         "model.name_or_path": model,
     }
     where = output or "FILE.yaml"
-    heading = f"# A run of tf-tokclf: what each setting means stands above it.\n#\n#   tf-tokclf fit {where}\n#\n"
+    heading = f"# A run of tf-tokclf. A comment above each setting explains it.\n#\n#   tf-tokclf fit {where}\n#\n"
     heading += schema_line()
     text = starter_yaml(values, Amount(amount or "usual"), heading=heading)
     if output is None:
@@ -73,4 +80,4 @@ def init_command(
         return
     with open_output(output) as file:
         file.write(text)
-    echo(f"{output} is written. Next: tf-tokclf fit {output} --dry-run", err=True)
+    echo(f"Wrote {output}. Next: tf-tokclf fit {output} --dry-run", err=True)

@@ -22,11 +22,11 @@ _SETTINGS = (
         for s in SETTINGS
         if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))
     ),
-    ("--format", "data.format", {"help": "File format, when it is not found out."}),
-    ("--separator", "data.separator", {"help": "Between columns: tab, blank or a sign."}),
+    ("--format", "data.format", {"help": "File format.  [default: detected]"}),
+    ("--separator", "data.separator", {"help": "Column separator: tab, blank or a character.  [default: detected]"}),
     ("--encoding", "data.encoding", {"help": "Character encoding of text files."}),
     ("--layer", "data.layer", {**COLUMN, "help": "Layer of nested labels, by name or number from 0."}),
-    ("--scheme", "data.scheme", {"help": "Label scheme, when it is not found out, or none."}),
+    ("--scheme", "data.scheme", {"help": "Label scheme, or none.  [default: detected]"}),
 )
 
 
@@ -34,12 +34,25 @@ _SETTINGS = (
 @click.argument("source", required=False)
 @setting_options(*_SETTINGS)
 @click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Any setting; repeat it."
+    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
 )
-@click.option("--examples", "n_examples", type=click.IntRange(min=0), default=3, help="Sentences to show.")
-@click.option("--seed", type=click.IntRange(min=0), default=42, help="Which sentences are drawn.")
-@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when there is an error among the problems.")
+@click.option(
+    "--examples",
+    "n_examples",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="Number of example sentences to show.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=42,
+    show_default=True,
+    help="Random seed for the choice of example sentences.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 if one of the problems is an error.")
 @logging_options
 @click.pass_context
 def inspect_command(
@@ -51,10 +64,10 @@ def inspect_command(
     as_json: bool,
     strict: bool,
 ) -> None:
-    """Show what is in labelled data, and what is wrong with it.
+    """Show what labelled data contains and what is wrong with it.
 
-    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). Name a model to see pieces
-    and windows too.
+    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). With --model-name-or-path,
+    subword tokens and windows are shown too.
 
     \b
     tf-tokclf inspect train.conll
@@ -78,7 +91,7 @@ def inspect_command(
         from tf_tokclf.report.terminal import stdout_console
 
         console = stdout_console()
-        # Places may be longer than a line: a path that is cut cannot be copied.
+        # Paths may be longer than a line. They are not truncated, so that they can be copied.
         console.print(inspection_report(inspection, width=console.width), crop=False)
     if strict and inspection.count(Level.ERROR):
         sys.exit(1)
@@ -96,7 +109,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
         data = config.data
         if not (data.train_file or data.validation_file or data.test_file or data.dataset_name):
             hint = "Name a file, a folder, a Hub id or a configuration."
-            raise UserError("there is nothing to inspect.", hint=hint)
+            raise UserError("there is no data to inspect.", hint=hint)
         return config
     path = Path(resolve_reference(source))
     is_yaml = source.endswith((".yaml", ".yml")) and not (path.is_file() and detect_format(path) == "rasa-text")
@@ -109,7 +122,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
 
 
 def _is_one_split(folder: Path) -> bool:
-    """A folder whose entries are not named after splits, such as seq.in and seq.out."""
+    """Whether the entries of a folder, such as seq.in and seq.out, are not named after splits."""
     return folder.is_dir() and not any("train" in entry.stem.lower() for entry in folder.iterdir())
 
 

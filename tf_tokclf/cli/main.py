@@ -1,4 +1,4 @@
-"""The `tf-tokclf` command: its sub-commands by name, loaded when called, and what becomes of errors."""
+"""The `tf-tokclf` command: loads sub-commands when they are called, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tf_tokclf.version import __version__
 COMMANDS = {
     "init": ("tf_tokclf.cli.init", "init_command", "Print a commented configuration that runs."),
     "config": ("tf_tokclf.cli.config", "config_command", "Check, fill and compare configurations."),
-    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show what is in the data, and what is wrong with it."),
+    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show what the data contains and what is wrong with it."),
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
-    "compare": ("tf_tokclf.cli.compare", "compare_command", "Hold systems against each other."),
+    "compare": ("tf_tokclf.cli.compare", "compare_command", "Compare systems, with significance tests."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
     "serve": ("tf_tokclf.cli.serve", "serve_command", "Answer requests over HTTP, with a page to try a sentence."),
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order in which a person meets them."""
+        """All names, in the order in which they are usually needed."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_) for name, (_, _, help_) in COMMANDS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click does, with the nearest name for one that is unknown."""
+        """Resolve as click does, but suggest the nearest name for an unknown one."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
@@ -64,12 +64,12 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what the user has to change ends in one message and exit code 2, a failed job in 1."""
+        """Run a command. A user's mistake ends with one message and exit code 2, a failed job with exit code 1."""
         try:
             with _changes_of_cache():
                 result = super().invoke(ctx)
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where it can be told that the disk is full
+                sys.stdout.flush()  # here, where a full disk can still be reported
             return result
         except UserError as error:
             _stop(str(error), code=2)
@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
             echo(f"{str(stopped)[0].upper()}{str(stopped)[1:]}", err=True)
             sys.exit(stopped.exit_code)
         except BrokenPipeError:
-            # The reader of our output has gone: not an error, and Python's own flush at exit must not fail on it.
+            # The reader of the output has ended. That is no error, and Python's own flush at exit must not fail on it.
             _forget_stdout()
             sys.exit(0)
         except MemoryError:
@@ -99,7 +99,7 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _changes_of_cache() -> Iterator[None]:
-    """Raise JobError where a cached file was changed while the command read it, whatever reading it ended in."""
+    """Raise JobError if a cached file was changed while the command read it, whether or not the command failed."""
 
     def change() -> JobError | None:
         # Without the module nothing was read.
@@ -117,7 +117,7 @@ def _changes_of_cache() -> Iterator[None]:
 
 
 def _stop_at(error: OSError) -> NoReturn:
-    """Of what the system refuses in a place that nobody foresaw, say what and where."""
+    """Report an error of the operating system that no other code has handled."""
     from tf_tokclf.files import DISK_FULL
 
     place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
@@ -129,14 +129,14 @@ def _stop_at(error: OSError) -> NoReturn:
 
 
 def _forget_stdout() -> None:
-    """Send what is still to be written nowhere, so that Python's own flush at its end does not fail on it."""
+    """Discard what is still to be written, so that Python's own flush at exit does not fail on it."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _occupy_closed() -> None:
-    """Open what the caller closed of standard input, output and error: else the next file would get its number, and
-    what libraries print.
+    """Open standard input, output and error if the caller closed them. Otherwise the next file that is opened would get
+    the number of one of them, and the output of libraries.
     """
     for number in range(3):
         try:
@@ -159,7 +159,7 @@ def _stop(message: str, *, code: int) -> NoReturn:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tf-tokclf")
 def cli() -> None:
-    """From labelled words to a token classifier: named entities, parts of speech, chunks, slots.
+    """Train, score and use token classifiers: named entities, parts of speech, chunks, slots.
 
     \b
     tf-tokclf fit --train-file train.conll --validation-file dev.conll \\
@@ -170,9 +170,7 @@ def cli() -> None:
 
 
 def _report_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of an error of ours, without tokens and without what could command a terminal: it is pasted
-    into reports.
-    """
+    """Print the traceback of a bug without Hub tokens and control characters, because people paste it into reports."""
     import traceback
 
     from tf_tokclf.control_characters import plain_text

@@ -22,7 +22,7 @@ HEADINGS = {
     "Run": ("task", "recipe", "output_dir", "overwrite", "sweep_trials"),
     "Data": ("data",),
     "Model": ("model",),
-    "Pieces and windows": ("alignment",),
+    "Subword tokens and windows": ("alignment",),
     "Training": ("optimizer", "training"),
     "Scoring": ("evaluation",),
     "Publishing": ("hub",),
@@ -33,16 +33,16 @@ HEADINGS = {
 
 
 class Text(click.types.StringParamType):
-    """Text that the shell completes to names of files, which nearly all arguments and most options are or may be."""
+    """Text that the shell completes to file names, because nearly all arguments and most options can be files."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Leave it to the shell, as without completion by click."""
+        """Let the shell complete it, as without click."""
         return [CompletionItem(incomplete, type="file")]
 
 
 class TwinCommand(click.Command):
-    """A command whose `--long-options` may be written `--long_options`, as run_ner.py spells them, whose help has its
-    options under headings, and whose texts are completed to names of files."""
+    """A command that also accepts `--long_options` for `--long-options`, as run_ner.py spells them. Its help shows
+    options under headings, and text is completed to file names."""
 
     def __init__(self, *args: Any, **arguments: Any) -> None:
         super().__init__(*args, **arguments)
@@ -97,7 +97,7 @@ def _heading(parameter: click.Parameter) -> str:
 
 
 def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--verbose and --quiet, carried out before anything else is imported."""
+    """--verbose and --quiet, which take effect before anything else is imported."""
 
     def set_up(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
         chosen = ctx.ensure_object(dict)
@@ -116,7 +116,7 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             is_eager=True,
             expose_value=False,
             callback=set_up,
-            help="Warnings only.",
+            help="Print warnings and errors only.",
         ),
         click.option(
             "--verbose",
@@ -127,7 +127,7 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             is_eager=True,
             expose_value=False,
             callback=set_up,
-            help="Everything, the libraries' own messages too.",
+            help="Print all messages, including those of libraries.",
         ),
     ):
         function = option(function)
@@ -135,9 +135,9 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def setting_options(*options: tuple[str, str, dict[str, Any]]) -> Decorator:
-    """Options that stand for settings: (option names separated by '/', the setting's dotted name, click's arguments).
+    """Options for settings: (option names separated by '/', the setting's dotted name, click's arguments).
 
-    The command gets the given ones together, as `settings`: dotted name -> value.
+    The command gets the options that were given in `settings`: dotted name -> value.
     """
 
     def collect(ctx: click.Context, parameter: SettingOption, value: Any) -> None:
@@ -155,13 +155,13 @@ def setting_options(*options: tuple[str, str, dict[str, Any]]) -> Decorator:
 
 
 def data_setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--set, for commands that read data and train nothing: `given_data` takes it."""
+    """--set, for commands that read data and train nothing. `given_data` reads it."""
     option = click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="data.KEY=VALUE",
-        help="Any setting of the data, as for fit; repeat it. Options override it.",
+        help="Change any setting of the data, as in fit. Can be repeated. Options override it.",
     )
     return option(function)
 
@@ -169,9 +169,9 @@ def data_setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def given_data(
     ctx: click.Context, assignments: Iterable[str], options: Mapping[str, str]
 ) -> tuple[DataConfig, Task | None]:
-    """The settings that the user gave, by --set and by options, with nothing else set; and the task, if it was given.
+    """The settings of `data` that the user gave by --set and by options, without any defaults; and the task, if given.
 
-    options: the settings of `data` that parameters of the command stand for, by the names of those.
+    options: the setting for each parameter of the command that sets one.
     """
     from tf_tokclf.config.loading import load_config, nearest_hint
     from tf_tokclf.errors import UserError
@@ -180,7 +180,7 @@ def given_data(
         key = assignment.partition("=")[0].strip()
         if key.partition(".")[0] not in ("data", "task"):
             known = nearest_hint(f"data.{key.rpartition('.')[2]}")
-            raise UserError(f"--set {key}: this command takes settings of the data only.", hint=known)
+            raise UserError(f"--set {key}: this command accepts only settings of the data.", hint=known)
     settings = {
         f"data.{setting}": ctx.params[name]
         for name, setting in options.items()
@@ -191,7 +191,7 @@ def given_data(
 
 
 class SettingOption(click.Option):
-    """An option that knows which setting it stands for."""
+    """An option that sets `setting`."""
 
     def __init__(self, *args: Any, setting: str, **arguments: Any) -> None:
         arguments.setdefault("default", None)
@@ -241,13 +241,13 @@ class SweptSetting(click.ParamType):
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers; "nan", which no comparison finds outside of a range, is no number."""
+    """A range of numbers that excludes "nan", which no comparison finds outside the range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
-            self.fail(f"{value!r} is no number.", param, ctx)
+            self.fail(f"{value!r} is not a number.", param, ctx)
         return number
 
 
@@ -287,27 +287,28 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
             default="float32",
             show_default=True,
-            help="What to compute in.",
+            help="Floating-point precision of the computation.",
         ),
         option(
             "--per-device-eval-batch-size",
             "batch_size",
             type=click.IntRange(min=1),
-            help="Windows a forward pass, at most.  [default: few on CPUs, 32 on GPUs]",
+            help="Most windows per forward pass.  [default: few on CPUs, 32 on GPUs]",
         ),
         option(
             "--decoding",
             type=click.Choice(["argmax", "viterbi"]),
-            help="viterbi: only label sequences that the scheme allows.  [default: as in training]",
+            help="argmax: the best label of each word; viterbi: the best sequence that the scheme allows.  "
+            "[default: as in training]",
         ),
         option(
             "--aggregation",
             type=click.Choice(["first", "average", "max"]),
             default="first",
             show_default=True,
-            help="Which of a word's pieces speak for it.",
+            help="How the scores of a word's subword tokens become the word's score.",
         ),
-        option("--trust-remote-code", is_flag=True, help="Run code that comes with the model."),
+        option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the model."),
     ):
         function = decorate(function)
     return function

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Options by the names of their settings: how SOURCE is read, and what is written of each record.
+# Options by the names of their settings: how SOURCE is read, and what is written for each record.
 _READING = (
     "format",
     "text_column_name",
@@ -49,83 +49,86 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.option(
     "--format",
     "format",
-    help="Of SOURCE: text (a sentence a line), conll, jsonl, csv, parquet, or any other that fit reads.  "
+    help="Format of SOURCE: text (one sentence per line), conll, jsonl, csv, parquet, or any other that fit reads.  "
     "[default: by its name, else text]",
 )
 @click.option("--text-column-name", type=NameOrNumber(), help="Column of words or texts, by name or number from 0.")
 @click.option(
     "--sentence-column-name",
     type=NameOrNumber(),
-    help="Column that says which sentence a row's word belongs to.",
+    help="Column with the sentence of each word, in tables with one word per row.",
 )
 @click.option("--encoding", help="Character encoding of SOURCE.  [default: as in the run, else utf-8]")
 @click.option(
     "--separator",
-    help="Between the columns of SOURCE: tab, blank or a sign.  [default: as in the run, else found out]",
+    help="Column separator of SOURCE: tab, blank or a character.  [default: as in the run, else detected]",
 )
-@click.option("--header/--no-header", default=None, help="The first line of SOURCE names the columns, or not.")
-@click.option("--comment-prefix", help="Lines of SOURCE that begin with it are comments.")
+@click.option(
+    "--header/--no-header", default=None, help="Whether the first line of SOURCE contains the names of the columns."
+)
+@click.option("--comment-prefix", help="Read lines of SOURCE that begin with this text as comments.")
 @click.option(
     "--word-splitting",
     type=click.Choice(["words", "whitespace", "characters"]),
-    help="How texts fall into words.  [default: as in training]",
+    help="How texts are split into words.  [default: as in training]",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "keep"]),
     default="stop",
     show_default=True,
-    help="At a record that cannot be read; keep writes it with the error and without labels.",
+    help="What to do with a record that cannot be read; keep: write it with the error and without labels.",
 )
 @click.option(
     "--output-format",
     type=click.Choice(_OUTPUTS),
     help="same: the records of SOURCE with predictions added; jsonl: words, labels, scores, spans.  "
-    "[default: what --output is called after, else same; of text, jsonl]",
+    "[default: inferred from the name of --output, else same; for text, jsonl]",
 )
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Write here, not to stdout; a name in .gz or .zst is compressed.",
+    help="Write to this file instead of stdout. Names that end in .gz, .zst, .xz, .bz2 or .zip are compressed.",
 )
-@click.option("--force", is_flag=True, help="Replace the file named by --output, finished or not.")
-@click.option("--resume", is_flag=True, help="Go on with an output that was broken off.")
+@click.option("--force", is_flag=True, help="Replace the file named by --output, complete or not.")
+@click.option("--resume", is_flag=True, help="Continue an output that was interrupted.")
 @click.option(
     "--shard",
     metavar="I/N",
     callback=lambda ctx, parameter, text: shard_of(text),
-    help="Only the I-th (from 1) of N parts of SOURCE, for schedulers; cat of their outputs is the whole one.",
+    help="Label only the I-th (from 1) of N parts of SOURCE, for schedulers. Join the outputs with cat.",
 )
 @click.option(
     "--workers",
     "n_workers",
     type=click.IntRange(min=1),
-    help="Share SOURCE, a file or a folder of files, out to so many processes by Ray; --output is a folder then.",
+    help="Number of processes that label SOURCE (a file or a folder of files) with Ray. --output is then a folder.",
 )
 @click.option(
     "--parts",
     "n_parts",
     type=click.IntRange(min=1),
-    help="Into how many --workers cuts a file; a folder's files are the parts.  [default: 4 a worker]",
+    help="Number of parts into which --workers divides a file. In a folder, each file is a part.  "
+    "[default: 4 per worker]",
 )
 @click.option(
-    "--ray-address", help="HOST:PORT of a Ray cluster for --workers.  [default: RAY_ADDRESS, else this machine alone]"
+    "--ray-address", help="HOST:PORT of a Ray cluster for --workers.  [default: RAY_ADDRESS, else this machine only]"
 )
-@click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also the K likeliest labels of each word.")
-@click.option("--threshold", type=FiniteRange(0, 1), help="Leave out spans whose score is below.")
-@click.option("--scores", is_flag=True, help="In CoNLL, a column with each word's score too.")
+@click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also write the K most probable labels per word.")
+@click.option("--threshold", type=FiniteRange(0, 1), help="Leave out spans with a lower score.")
+@click.option("--scores", is_flag=True, help="In CoNLL, also write a column with the score of each word.")
 @click.option(
     "--offset-unit",
     type=click.Choice(["codepoint", "utf16", "byte"]),
-    help="What places of spans in texts count.  [default: as in the run, else codepoint]",
+    help="Unit of the offsets of spans in texts.  [default: as in the run, else codepoint]",
 )
 @click.option(
     "--look-ahead",
     type=click.IntRange(min=1),
     default=32_768,
     show_default=True,
-    help="Words that are read ahead and sorted by length; 1 answers each sentence at once.",
+    help="Number of words that are read ahead and sorted by length. 1: label each sentence immediately.",
 )
 @data_setting_option
 @model_options
@@ -152,8 +155,8 @@ def predict_command(
 ) -> None:
     """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
 
-    A record comes out for each that goes in, in order, whatever is in it. Compressed input (gzip, zstd) is
-    read as it is. A span's score is the smallest probability among its words' labels.
+    There is one output record per input record, in the same order. Input may be compressed (gzip, zstd, xz, bzip2,
+    zip). A span's score is the smallest probability among the labels of its words.
 
     \b
     echo "play some jazz by Nina Simone" | tf-tokclf predict runs/quickstart
@@ -166,7 +169,7 @@ def predict_command(
 
     check_source(source)
     if resume and output is None:
-        raise click.UsageError("--resume goes on with a file: name it with --output.")
+        raise click.UsageError("--resume continues a file. Name it with --output.")
     if n_workers is None:
         if n_parts or ray_address:
             raise click.UsageError("--parts and --ray-address are for --workers.")
@@ -175,13 +178,13 @@ def predict_command(
         if shard:
             check_rereadable(source, "--shard")
         if output and resume and is_stream(output):
-            raise UserError("is not a file, so --resume cannot go on with it.", path=output, hint="Omit --resume.")
+            raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")
         if output:
             check_output(output, inputs=chain(source_files(source), model_files(model)), force=force or resume)
     elif shard:
-        raise click.UsageError("--workers makes its own parts: leave out --shard.")
+        raise click.UsageError("--workers divides the input itself. Leave out --shard.")
     elif output is None:
-        raise click.UsageError("--workers writes a folder of parts: name it with --output.")
+        raise click.UsageError("--workers writes a folder of parts. Name it with --output.")
     else:
         check_rereadable(source, "--workers")
         check_output(output, inputs=chain(source_files(source), model_files(model)), force=True)
@@ -245,7 +248,7 @@ def predict_here(
 
 @dataclass(frozen=True)
 class Sharing:
-    """Among how many workers, in how many parts (None: some for each worker), on which cluster (None: here)."""
+    """The number of workers, of parts (None: some for each worker), and the cluster (None: this machine)."""
 
     n_workers: int
     n_parts: int | None
@@ -261,7 +264,7 @@ def predict_by_workers(
     resume: bool,
     force: bool,
 ) -> None:
-    """Label in workers of their own, part by part."""
+    """Label in separate worker processes, part by part."""
     from tf_tokclf.inference.parts import PARTS_A_WORKER, PartsFolder, left_to_do
     from tf_tokclf.inference.ray_workers import check_ray, predict_with_ray
     from tf_tokclf.report.progress import RecordProgress
@@ -273,7 +276,7 @@ def predict_by_workers(
     default = sharing.n_workers * PARTS_A_WORKER
     parts = folder.begin(labelling, labelling.tagger(), source, sharing.n_parts, default=default, resume=resume)
     left = left_to_do(parts)
-    log.info("%d parts, %d of them whole already; %d workers", len(parts), len(parts) - len(left), sharing.n_workers)
+    log.info("%d parts, %d of them already complete; %d workers", len(parts), len(parts) - len(left), sharing.n_workers)
     with RecordProgress() as progress:
         n_problems = 0
         if left:

@@ -11,18 +11,18 @@ from tf_tokclf.cli.options import TwinCommand, logging_options
 
 @click.command("push", cls=TwinCommand)
 @click.argument("path", metavar="RUN_OR_FOLDER", type=click.Path(path_type=Path))
-@click.option("--hub-model-id", help="Repository, NAME or ORG/NAME; without it the run's own.")
-@click.option("--hub-private-repo", is_flag=True, default=None, help="Create it as a private one.")
-@click.option("--revision", help="Branch to push to, made where it does not exist.")
-@click.option("--message", default="Upload token classifier", show_default=True, help="Of the commit.")
-@click.option("--keep-card", is_flag=True, help="Push README.md as it is, not written anew from the run.")
+@click.option("--hub-model-id", help="Repository to push to, as NAME or ORG/NAME.  [default: as in the run]")
+@click.option("--hub-private-repo", is_flag=True, default=None, help="Create the repository as private.")
+@click.option("--revision", help="Branch to push to. It is created if it does not exist.")
+@click.option("--message", default="Upload token classifier", show_default=True, help="Commit message.")
+@click.option("--keep-card", is_flag=True, help="Push README.md unchanged instead of writing it again from the run.")
 @click.option(
     "--other-seeds",
     multiple=True,
     metavar="RUN",
-    help="A run that differs in the seed only, for the spread in the card; repeat it.",
+    help="A run that differs only in its seed, for the standard deviation in the card. Can be repeated.",
 )
-@click.option("--tries", type=click.IntRange(1), default=5, show_default=True, help="Before giving up.")
+@click.option("--tries", type=click.IntRange(1), default=5, show_default=True, help="Number of tries before giving up.")
 @logging_options
 def push_command(
     path: Path,
@@ -36,8 +36,8 @@ def push_command(
 ) -> None:
     """Publish a run's model, or a model folder, on the Hugging Face Hub and read it back.
 
-    The token is HF_TOKEN or the one that `hf auth login` stored; HF_ENDPOINT names another Hub. Pushing again
-    with nothing new makes no commit.
+    The Hub token is read from HF_TOKEN or from where `hf auth login` stored it. HF_ENDPOINT names another Hub. If
+    nothing has changed since the last push, no commit is made.
 
     \b
     tf-tokclf push runs/mine --hub-model-id me/mine
@@ -56,5 +56,5 @@ def push_command(
         patience=Patience(tries=tries),
     )
     if not pushed.changed:
-        click.echo("Nothing new: all of it is there already.", err=True)
+        click.echo("Nothing to push: the repository is up to date.", err=True)
     click.echo(pushed.url)

@@ -23,50 +23,51 @@ from tf_tokclf.cli.options import FiniteRange, TwinCommand, logging_options, mod
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="Host name, or address, that requests may be addressed to, besides localhost; can be repeated. Required with "
-    "--host, unless that is an address of this machine only. '*': any name.",
+    help="Host name or address under which clients reach the server, in addition to localhost. Can be repeated. "
+    "Required if --host is an address that other machines can reach. '*': any name.",
 )
 @click.option(
     "--max-batch-texts",
     type=click.IntRange(min=1),
     default=32,
     show_default=True,
-    help="Number of texts, from several requests, that run through the model together.",
+    help="Largest number of texts in a batch. A batch can contain texts of several requests.",
 )
 @click.option(
     "--max-wait-ms",
     type=FiniteRange(min=0, max=60_000),
     default=5,
     show_default=True,
-    help="Longest time a text waits for others to run with, in milliseconds.",
+    help="Longest time a request waits to be batched with others, in milliseconds.",
 )
 @click.option(
     "--max-waiting-texts",
     type=click.IntRange(min=1),
     default=1024,
     show_default=True,
-    help="Number of texts that may wait for the model; further requests are answered 503.",
+    help="Largest number of texts that wait for the model. Further requests are answered 503.",
 )
 @click.option(
     "--timeout-s",
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
-    help="Longest time from the end of a request's headers to its answer, in seconds; then it is answered 408 or 504.",
+    help="Longest time from the end of a request's headers to its answer, in seconds. Then it is answered 408 or 504.",
 )
 @click.option(
     "--max-connections",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Number of open connections. A new one replaces one that waits without a request, or is answered 503.",
+    help="Largest number of open connections. A further one replaces a connection without a request, or is answered "
+    "503.",
 )
 @click.option(
     "--headers-timeout-s",
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=10,
     show_default=True,
-    help="Longest time from opening a connection to the end of the request's headers, in seconds; then it is closed.",
+    help="Longest time from opening a connection to the end of the request's headers, in seconds. Then it is closed.",
 )
 @click.option(
     "--keep-alive-s",
@@ -80,21 +81,21 @@ from tf_tokclf.cli.options import FiniteRange, TwinCommand, logging_options, mod
     type=click.IntRange(min=1),
     default=1 << 20,
     show_default=True,
-    help="Size of a request's body; larger ones are answered 413.",
+    help="Largest size of a request's body, in bytes. Larger ones are answered 413.",
 )
 @click.option(
     "--max-texts",
     type=click.IntRange(min=1),
     default=256,
     show_default=True,
-    help="Number of texts in a request; more are answered 422.",
+    help="Largest number of texts in a request. More are answered 422.",
 )
 @click.option(
     "--max-length",
     type=click.IntRange(min=1),
     default=20_000,
     show_default=True,
-    help="Characters of a text, or words of a list of words; longer ones are answered 422.",
+    help="Largest number of characters in a text, or of words in a list. Longer ones are answered 422.",
 )
 @model_options
 @logging_options
@@ -115,12 +116,12 @@ def serve_command(
     max_length: int,
     **options: Any,
 ) -> None:
-    """Answer requests over HTTP with MODEL: a run, a model folder, a Hub id or package:NAME/PATH.
+    """Answer requests over HTTP with MODEL (a run, a model folder, a Hub id or package:NAME/PATH).
 
-    POST /predict takes {"inputs": ...}: a text, a list of texts, or a list of lists of words. / is a page to try a
+    POST /predict accepts {"inputs": ...}: a text, a list of texts, or a list of lists of words. / is a page to try a
     text, /docs describes the API, and /health and /metrics are for monitoring. Requests that arrive at about the same
-    time run through the model together. The server runs until Ctrl-C or SIGTERM, and then answers the requests that it
-    has. There is no authentication: let only those reach it who may use it.
+    time are batched. On Ctrl-C or SIGTERM, the server answers the requests that have arrived, and stops. There is no
+    authentication: make sure that only authorised clients can reach the server.
 
     \b
     tf-tokclf serve runs/mine

@@ -193,7 +193,7 @@ def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
 
 
 def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
-    yield _heading("Pieces and windows")
+    yield _heading("Subword tokens and windows")
     if inspection.model is None:
         yield Text("left out: name a model with --model-name-or-path to see them")
         return
