@@ -81,7 +81,10 @@ def inspect_command(
     from tf_tokclf.data.splits import load_splits
 
     splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
-    inspection = inspect_splits(splits, tokenization=_tokenization(config), n_examples=n_examples, seed=seed)
+    tokenization = _tokenization(config)
+    inspection = inspect_splits(
+        splits, data=config.data, tokenization=tokenization, n_examples=n_examples, seed=seed
+    )
     if as_json:
         import json
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tf_tokclf.config.inputs import source_files
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import (
     RULES,
@@ -29,12 +30,6 @@ from tf_tokclf.data.writers.text_formats import error_at
 from tf_tokclf.data.writers.writing import STDOUT, check_free, output_format, write_sentences
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, is_stream
-
-# Formats that are written from spans, so that the labels have to be understood.
-SPAN_FORMATS = {
-    *("spacy", "prodigy", "doccano", "dataturks", "label-studio", "brat", "docbin"),
-    *("cluener", "gliner", "spert", "dygie", "w2ner", "inline-xml"),
-}
 
 
 @dataclass
@@ -100,7 +95,7 @@ def convert(
     target = to_scheme or scheme
     notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
     done = Conversion(format, scheme, target, notes, split.facts.n_skipped, split.facts.skipped)
-    must_understand = target is not scheme or format in SPAN_FORMATS
+    must_understand = target is not scheme or formats_by_name()[format].has_spans_only
     sentences = _converted(split, data, done, must_understand=must_understand)
     writing = Writing(task, target, _label_names(split, scheme, target), separator, offset_unit)
     write_sentences(sentences, out, format, writing, force=force)

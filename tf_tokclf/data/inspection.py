@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.checks import Example, Inspected, Level, Problem, find_problems
 from tf_tokclf.data.coding import code_split
 from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.formats.format import Confidence, Kind, Match
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.annotators import PairCounts
+from tf_tokclf.data.readers.detection import files_in, is_folder_of_files, rank_formats
 from tf_tokclf.data.splits import Splits
 from tf_tokclf.data.statistics import SplitStatistics, piece_statistics, split_statistics
 from tf_tokclf.data.variation import ambiguous_forms
@@ -61,11 +65,36 @@ class AnnotatorPair:
 
 
 @dataclass(frozen=True)
+class OtherFormat:
+    """A format that data may be in too."""
+
+    format: str
+    confidence: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FormatFinding:
+    """In which format a split was read, and why.
+
+    confidence: certain, likely or possible; "given" where the options name the format. others: what else it could be,
+    the likeliest first.
+    """
+
+    split: str
+    place: str
+    format: str
+    confidence: str
+    reason: str
+    others: tuple[OtherFormat, ...] = ()
+
+
+@dataclass(frozen=True)
 class Inspection:
     """The findings.
 
-    scheme: as detected, with the reason. forms: the most frequent with several types. examples: drawn from
-    the first split by `seed`. annotators: pairs that annotated the same records.
+    formats: of each split. scheme: as detected, with the reason. forms: the most frequent with several types. examples:
+    drawn from the first split by `seed`. annotators: pairs that annotated the same records.
     """
 
     scheme: str
@@ -77,6 +106,7 @@ class Inspection:
     notes: tuple[str, ...]
     seed: int
     annotators: tuple[AnnotatorPair, ...] = ()
+    formats: tuple[FormatFinding, ...] = ()
     model: str | None = None
     window: int | None = None
     overlap: int | None = None
@@ -99,9 +129,17 @@ class Inspection:
 
 
 def inspect_splits(
-    splits: Splits, *, tokenization: Tokenization | None = None, n_examples: int = 3, seed: int = 42
+    splits: Splits,
+    *,
+    data: DataConfig | None = None,
+    tokenization: Tokenization | None = None,
+    n_examples: int = 3,
+    seed: int = 42,
 ) -> Inspection:
-    """Count, check and draw examples. Holds about 10 bytes a word, and no sentence but those it shows."""
+    """Count, check and draw examples. Holds about 10 bytes a word, and no sentence but those it shows.
+
+    data: the options by which the splits were read.
+    """
     there = tuple(splits)
     coded = tuple(code_split(split, splits.labels) for split in there)
     pieces = [
@@ -109,7 +147,7 @@ def inspect_splits(
         for split in there
     ]
     statistics = tuple(split_statistics(c, splits.labels, pieces=p) for c, p in zip(coded, pieces))
-    data = Inspected(there, coded, statistics, splits.labels)
+    inspected = Inspected(there, coded, statistics, splits.labels)
     n_drawn = min(n_examples, coded[0].n_sentences)
     drawn = np.random.default_rng(seed).choice(coded[0].n_sentences, n_drawn, replace=False)
     return Inspection(
@@ -117,19 +155,41 @@ def inspect_splits(
         labels=splits.labels,
         splits=statistics,
         forms=tuple(
-            FormStatistics(data.example_at(at.split, at.start, at.end, around=0).words, form.types)
+            FormStatistics(inspected.example_at(at.split, at.start, at.end, around=0).words, form.types)
             for form in ambiguous_forms(coded, splits.labels)
             for at in [form.place]
         ),
-        problems=tuple(find_problems(data)),
-        examples=tuple(data.example(0, row) for row in sorted(drawn.tolist())),
+        problems=tuple(find_problems(inspected)),
+        examples=tuple(inspected.example(0, row) for row in sorted(drawn.tolist())),
         notes=splits.notes,
         seed=seed,
+        formats=tuple(find_format(s.name, s.place, splits.formats[s.name], data or DataConfig()) for s in there),
         annotators=tuple(AnnotatorPair.of(s.name, pair) for s in there for pair in s.facts.agreement),
         model=tokenization.model if tokenization else None,
         window=tokenization.reading.max_length if tokenization else None,
         overlap=tokenization.reading.overlap if tokenization else None,
     )
+
+
+def find_format(split: str, place: str, format: str, data: DataConfig) -> FormatFinding:
+    """Why the source of a split was read in `format`, and what else it could be.
+
+    place: a file or folder, or the name of a data set of the Hub.
+    """
+    path = Path(place)
+    if not path.exists():
+        return FormatFinding(split, place, format, str(Confidence.CERTAIN), "it is a Hugging Face data set")
+    if is_folder_of_files(path, data.format):
+        path = files_in(path)[0]
+    ranked = {one.format.name: one for one in rank_formats(path, data.encoding)}
+    taken = ranked.pop(format, None)
+    if taken is not None and taken.format.kind is Kind.RECORDS:
+        ranked.pop("jsonl", None)  # how the records stand in the file, and no other way to read them
+    others = tuple(OtherFormat(name, str(one.match.confidence), one.match.reason) for name, one in ranked.items())
+    if data.format != "auto":
+        return FormatFinding(split, place, format, "given", "the options name it", others)
+    match = taken.match if taken else Match(Confidence.POSSIBLE, "nothing in it shows another format")
+    return FormatFinding(split, place, format, str(match.confidence), match.reason, others)
 
 
 def _plain_dict(items: list[tuple[str, Any]]) -> dict[str, Any]:

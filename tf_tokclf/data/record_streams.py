@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.compressed import CountingBytes, name_of_content, open_bytes, uncompressed
+from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
@@ -44,24 +45,6 @@ STDIN = "-"
 _SAMPLED_LINES = 4000
 _DOCUMENT_BORDER = "-DOCSTART-"
 _PREDICTED_NAME = re.compile(r'"(predicted_\w+)"\s*:')
-_FORMAT_BY_SUFFIX = {
-    ".txt": "text",
-    ".text": "text",
-    ".conll": "conll",
-    ".tsv": "conll",
-    ".iob": "conll",
-    ".iob2": "conll",
-    ".bio": "conll",
-    ".conllu": "conllu",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".jsonlines": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".spacy": "docbin",
-    ".ann": "brat",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +177,7 @@ def format_by_name(source: str) -> str:
     ('jsonl', 'text')
     """
     path = Path(source) if source == STDIN else resolve_reference(source)
-    return _FORMAT_BY_SUFFIX.get(name_of_content(path).suffix.lower(), "text")
+    return format_of_suffix(name_of_content(path).suffix.lower()) or "text"
 
 
 class TextRecords:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,7 +92,7 @@ class Splits:
     labels: of all splits. trained_labels: those that a model can learn, of the training sentences and of the list of
     names that the data may bring along. detection: why it is that scheme; None where it was given. repairs: changed
     sentences per split. cut: how the validation sentences were chosen among the training sentences; None where they are
-    a split of their own.
+    a split of their own. formats: in which format each split was read.
     """
 
     train: Split | None
@@ -105,6 +105,7 @@ class Splits:
     repairs: Mapping[str, int]
     notes: tuple[str, ...]
     cut: ValidationCut | None = None
+    formats: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Split]:
         return (split for split in (self.train, self.validation, self.test) if split)
@@ -152,7 +153,8 @@ def load_splits(
         if limit is not None and limit < len(split):
             found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{name}: the first {limit} of {len(split)} sentences")
-    splits = replace(_checked(found, data, task, notes), cut=cut)
+    formats = {name: reader.options.format for name, reader in readers.items()}
+    splits = replace(_checked(found, data, task, notes), cut=cut, formats=formats)
     for note in splits.notes:
         logger.info(note)
     return splits
@@ -243,8 +245,8 @@ def _respelt_split(split: Split, standard: Mapping[str, str], cache: Cache) -> S
 
 
 def _found_out(reader: Reader) -> list[str]:
-    first, *others = reader.notes
-    return [f"{reader.options.format}: {first}", *others]
+    first, *others = reader.notes or ("",)
+    return [f"{reader.options.format}: {first}" if first else reader.options.format, *others]
 
 
 def _notes(found: Mapping[str, Split]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tf_tokclf.config.schema import Task
 from tf_tokclf.data.char_spans import in_unit
 from tf_tokclf.data.compressed import name_without_compression
+from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
 from tf_tokclf.data.record_streams import (
     ColumnRecords,
     CsvRecords,
@@ -28,7 +29,6 @@ from tf_tokclf.data.record_streams import (
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import text_of
 from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import output_path
 from tf_tokclf.inference.tagged import TaggedSentence
@@ -40,19 +40,6 @@ SAME = "same"
 # Of the annotation tools whose records hold a text each, in the writers' own spelling.
 _TOOLS = ("spacy", "doccano", "prodigy")
 OUTPUT_FORMATS = (SAME, "jsonl", "conll", *_TOOLS, "label-studio", "csv", "parquet")
-_FORMAT_BY_SUFFIX = {
-    ".jsonl": "jsonl",
-    ".json": "jsonl",
-    ".ndjson": "jsonl",
-    ".jsonlines": "jsonl",
-    ".conll": "conll",
-    ".tsv": "conll",
-    ".iob": "conll",
-    ".iob2": "conll",
-    ".bio": "conll",
-    ".csv": "csv",
-    ".parquet": "parquet",
-}
 
 _ENRICHED = (ColumnRecords, JsonRecords, CsvRecords, ParquetRecords)
 
@@ -92,8 +79,8 @@ class OutputFormat(Protocol):
 
 def choose_output_format(asked: str | None, output: Path | None, source: RecordFormat) -> str:
     """The format that was asked for, else the one that the output's name tells, else the input's own."""
-    told = _FORMAT_BY_SUFFIX.get(name_without_compression(output).suffix.lower()) if output else None
-    chosen = asked or told or SAME
+    told = format_of_suffix(name_without_compression(output).suffix.lower()) if output else None
+    chosen = asked or (told if told in OUTPUT_FORMATS else None) or SAME
     own = source.name if isinstance(source, _ENRICHED) else None
     if chosen in ("csv", "parquet") and chosen != own:
         others = ", ".join(name for name in OUTPUT_FORMATS if name not in ("csv", "parquet"))
@@ -128,9 +115,8 @@ def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details:
         )
     if name == "label-studio":
         return LabelStudio(details)
-    if name in _TOOLS:
+    if name in _TOOLS and (write := formats_by_name()[name].write):
         writing = Writing(Task.NER, scheme, (), offset_unit=details.offset_unit)
-        write = LINE_WRITERS[name]
         return Lines(lambda record, tagged: "".join(write([labelled_sentence(tagged)], writing)))
     raise UserError(f"there is no output format {name!r}.", hint=f"Known are {', '.join(OUTPUT_FORMATS)}.")
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.data.checks import Example, Level, Problem
-from tf_tokclf.data.inspection import Inspection
+from tf_tokclf.data.inspection import FormatFinding, Inspection
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, split_label
 from tf_tokclf.data.statistics import Lengths, SplitStatistics
@@ -30,6 +30,7 @@ def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableT
     """The whole report; `width` is how many cells the examples may take."""
     parts: list[RenderableType] = [
         _heading("Data"),
+        *_formats(inspection.formats),
         Text(plain_text(f"scheme {inspection.scheme}")),
         _sizes(inspection.splits, inspection.labels),
         _heading("Labels" if inspection.labels.scheme is Scheme.NONE else "Spans"),
@@ -111,6 +112,25 @@ def _table(*columns: str) -> Table:
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _formats(findings: Sequence[FormatFinding]) -> Iterator[RenderableType]:
+    """How each split was read and why, once where it is the same for all; and what else it could be."""
+    said = [_format_lines(finding) for finding in findings]
+    if len({tuple(lines) for lines in said}) == 1:
+        yield from map(Text, said[0])
+        return
+    for finding, (first, *others) in zip(findings, said):
+        yield Text(f"{visible(finding.split)}: {first}")
+        yield from map(Text, others)
+
+
+def _format_lines(finding: FormatFinding) -> list[str]:
+    lines = [visible(f"format {finding.format} ({finding.confidence}: {finding.reason})")]
+    lines += [visible(f"  could also be {o.format} ({o.confidence}: {o.reason})") for o in finding.others]
+    if finding.others:
+        lines.append("  to read it in another format: --format NAME, or --set data.format=NAME in other commands")
+    return lines
 
 
 def _sizes(splits: Sequence[SplitStatistics], labels: LabelSet) -> Table:

@@ -46,7 +46,7 @@ TABLE = {
         "a.conll",
         GOOD,
         {"format": "conl"},
-        "there is no format 'conl'. Known are conll, conllu",
+        "there is no format 'conl'. Did you mean conll? Known are argilla, bigbio",
     ),
     "header of another width": (
         "a.conll",

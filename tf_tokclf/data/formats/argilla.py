@@ -94,4 +94,7 @@ def _tokens(words: Any, text: str) -> tuple[CharSpan, ...] | None:
     return tuple(found) or None
 
 
-FORMAT = JsonFormat("argilla", _fits, _read, _fields)
+FORMAT = JsonFormat(
+    "argilla", _fits, _read, _fields,
+    description="records of Argilla 1 and 2: texts with spans of characters",
+)

@@ -61,4 +61,7 @@ def _is_pair_of_numbers(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(at) is int for at in value)
 
 
-FORMAT = JsonFormat("bigbio", _fits, _read, in_fields("passages", "entities"), holds_several=True)
+FORMAT = JsonFormat(
+    "bigbio", _fits, _read, in_fields("passages", "entities"), holds_several=True,
+    description="BigBIO's knowledge-base schema: documents of passages with entities",
+)

@@ -15,6 +15,7 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.compressed import open_bytes
+from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
 from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
@@ -154,4 +155,13 @@ def _passage(element: ElementTree.Element) -> dict[str, Any]:
     return {"offset": int(offset) if offset.isdigit() else None, "text": text, "annotations": annotations}
 
 
-FORMAT = JsonFormat("bioc", _fits, _read, in_fields("passages", "annotations"), unwrap=unwrap, holds_several=True)
+FORMAT = JsonFormat(
+    "bioc", _fits, _read, in_fields("passages", "annotations"), unwrap=unwrap, holds_several=True,
+    description="BioC as JSON: documents of passages with annotations",
+)
+XML_FORMAT = Format(
+    "bioc-xml",
+    "BioC as XML: documents of passages with annotations",
+    lambda seen: certain("its first lines open a <collection>", looks_like_bioc_xml(seen.lines)),
+    open_bioc_xml,
+)

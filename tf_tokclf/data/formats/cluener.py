@@ -62,4 +62,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         yield json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n"
 
 
-FORMAT = JsonFormat("cluener", _fits, _read, in_fields("text", "label"), inclusive_end=True)
+FORMAT = JsonFormat(
+    "cluener", _fits, _read, in_fields("text", "label"), inclusive_end=True,
+    description="CLUENER: texts with spans of characters, by type and surface",
+    write=write,
+)

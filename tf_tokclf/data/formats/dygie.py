@@ -63,4 +63,6 @@ FORMAT = JsonFormat(
     inclusive_end=True,
     has_words=True,
     holds_several=True,
+    description="DyGIE: documents of sentences of words, with spans of words",
+    write=write,
 )

@@ -39,5 +39,12 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 
 FORMAT = JsonFormat(
-    "gliner", _fits, _read, in_fields("tokenized_text", "ner"), inclusive_end=True, has_words=True
+    "gliner",
+    _fits,
+    _read,
+    in_fields("tokenized_text", "ner"),
+    inclusive_end=True,
+    has_words=True,
+    description="GLiNER: words with spans of words, whose ends are inclusive",
+    write=write,
 )

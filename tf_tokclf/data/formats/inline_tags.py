@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.guessing import looks_like_tags
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
@@ -125,3 +126,12 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
                 raise UserError(error.problem, path=error.path, line=error.line, row=error.row, hint="Choose jsonl.")
         if sentence.words:
             yield " ".join(f"{word}|{label}" for word, label in zip(sentence.words, labels)) + "\n"
+
+
+FORMAT = Format(
+    "inline-tags",
+    "sentences with a label behind each word, a sentence a line",
+    lambda seen: likely("each word in its first lines has a label behind it", looks_like_inline_tags(seen.lines)),
+    open_inline_tags,
+    write=write,
+)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
@@ -114,3 +115,13 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
             pieces += [html.escape(text[at : span.start], quote=False), f"<{span.type}>{inside}</{span.type}>"]
             at = span.end
         yield " ".join("".join([*pieces, html.escape(text[at:], quote=False)]).splitlines()) + "\n"
+
+
+FORMAT = Format(
+    "inline-xml",
+    "texts with XML tags around their entities, a text a line",
+    lambda seen: likely("each tag in its first lines is closed in its line", looks_like_inline_xml(seen.lines)),
+    open_inline_xml,
+    write=write,
+    has_spans_only=True,
+)

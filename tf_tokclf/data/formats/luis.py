@@ -65,4 +65,7 @@ def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:
     return found
 
 
-FORMAT = JsonFormat("luis", _fits, _read, _fields, unwrap=unwrap, inclusive_end=True)
+FORMAT = JsonFormat(
+    "luis", _fits, _read, _fields, unwrap=unwrap, inclusive_end=True,
+    description="LUIS: utterances with spans of characters",
+)

@@ -52,4 +52,7 @@ def slots_in(marked: str) -> tuple[str, list[CharSpan]]:
     return "".join([*pieces, marked[at:]]), spans
 
 
-FORMAT = JsonFormat("massive", _fits, _read, in_fields("utt", "annot_utt"))
+FORMAT = JsonFormat(
+    "massive", _fits, _read, in_fields("utt", "annot_utt"),
+    description="MASSIVE: utterances with their slots in brackets",
+)

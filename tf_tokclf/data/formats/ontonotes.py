@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
@@ -118,3 +119,11 @@ def open_ontonotes(path: Path, data: DataConfig, task: Task) -> OntonotesReader:
 def looks_like_ontonotes(lines: list[str]) -> bool:
     """Whether a file begins a document as OntoNotes does."""
     return bool(lines) and lines[0].startswith("#begin document")
+
+
+FORMAT = Format(
+    "ontonotes",
+    "OntoNotes of CoNLL-2011 and 2012 (*_gold_conll): columns, entities in brackets",
+    lambda seen: certain("its first line begins a document (#begin document)", looks_like_ontonotes(seen.lines)),
+    open_ontonotes,
+)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.formats.passages import Passage, annotated_passages
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
@@ -108,3 +109,11 @@ def looks_like_pubtator(lines: list[str]) -> bool:
     True
     """
     return bool(lines) and re.match(r"[^|\t]+\|t\|", lines[0]) is not None
+
+
+FORMAT = Format(
+    "pubtator",
+    "PubTator: title, abstract and spans of characters of each document",
+    lambda seen: certain("its first line is a title (ID|t|...)", looks_like_pubtator(seen.lines)),
+    open_pubtator,
+)

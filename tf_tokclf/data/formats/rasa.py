@@ -27,6 +27,7 @@ import yaml
 from tf_tokclf.config.loading import parsed_yaml
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.dialects import char_spans_in, text_in
@@ -185,4 +186,13 @@ def _type(found: re.Match[str], origin: Origin) -> str:
     return entity
 
 
-FORMAT = JsonFormat("rasa", _fits, _read, in_fields("text", "entities"), unwrap=unwrap)
+FORMAT = JsonFormat(
+    "rasa", _fits, _read, in_fields("text", "entities"), unwrap=unwrap,
+    description="Rasa NLU's JSON: examples with spans of characters",
+)
+TEXT_FORMAT = Format(
+    "rasa-text",
+    "Rasa NLU's YAML and Markdown: examples with entities in brackets",
+    lambda seen: likely("a line begins a list of examples (nlu: or ## intent:)", looks_like_rasa(seen.lines)),
+    open_rasa,
+)

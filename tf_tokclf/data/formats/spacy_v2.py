@@ -50,4 +50,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
         )
 
 
-FORMAT = JsonFormat("spacy-v2", _fits, _read, lambda names: Fields("paragraphs", "ner"), holds_several=True)
+FORMAT = JsonFormat(
+    "spacy-v2", _fits, _read, lambda names: Fields("paragraphs", "ner"), holds_several=True,
+    description="spaCy's training JSON before version 3: tokens with a label each",
+)

@@ -47,4 +47,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     yield "[]\n" if opening == "[\n" else "\n]\n"
 
 
-FORMAT = JsonFormat("spert", _fits, _read, in_fields("tokens", "entities"), has_words=True)
+FORMAT = JsonFormat(
+    "spert", _fits, _read, in_fields("tokens", "entities"), has_words=True,
+    description="SpERT: words with spans of words, whose ends are exclusive",
+    write=write,
+)

@@ -68,4 +68,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     yield "[]\n" if opening == "[\n" else "\n]\n"
 
 
-FORMAT = JsonFormat("w2ner", _fits, _read, in_fields("sentence", "ner"), inclusive_end=True, has_words=True)
+FORMAT = JsonFormat(
+    "w2ner", _fits, _read, in_fields("sentence", "ner"), inclusive_end=True, has_words=True,
+    description="W2NER: words with the numbers of the words of each entity",
+    write=write,
+)

@@ -6,13 +6,14 @@ annotator (not annotated), by one, or by several.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError
 
 Record = Mapping[str, Any]
@@ -101,7 +102,7 @@ class JsonFormat:
     annotators have turned it down. fields: which of the fields with these names hold text and annotations. unwrap: the
     records in a whole document, or None where it is in another format. inclusive_end: whether the end of a span is its
     last character or word. has_words: it has spans of words, whose ends may be counted in both ways. holds_several: a
-    record is a document of several sentences.
+    record is a document of several sentences. description: what it is, for the table of formats. write: its writer.
     """
 
     name: str
@@ -112,6 +113,8 @@ class JsonFormat:
     inclusive_end: bool = False
     has_words: bool = False
     holds_several: bool = False
+    description: str = ""
+    write: Callable[[Iterable[Sentence], Writing], Iterator[str]] | None = None
 
 
 def in_fields(word: str, label: str) -> Callable[[Sequence[str]], Fields]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,6 @@ from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.text_formats import error_at
-
-ToPath = Callable[[Iterable[Sentence], Path, Writing], None]
 
 
 def write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
@@ -115,15 +113,6 @@ def write_docbin(sentences: Iterable[Sentence], path: Path, writing: Writing) ->
             doc.ents = [DocSpan(doc, span.start, span.end, span.type) for span in writing.spans(sentence)]
         bin.add(doc)
     bin.to_disk(path)
-
-
-PATH_WRITERS: Mapping[str, ToPath] = {
-    "parallel": write_parallel,
-    "brat": write_brat,
-    "parquet": write_parquet,
-    "hf": write_dataset,
-    "docbin": write_docbin,
-}
 
 
 def _table_schema(writing: Writing) -> pa.Schema:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tf_tokclf.data.char_spans import in_unit
-from tf_tokclf.data.formats import cluener, dygie, gliner, inline_tags, inline_xml, spert, w2ner
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.spans import annotated
 from tf_tokclf.errors import UserError
-
-Lines = Callable[[Iterable[Sentence], Writing], Iterator[str]]
 
 
 def conll_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
@@ -160,28 +157,6 @@ def label_studio_lines(sentences: Iterable[Sentence], writing: Writing) -> Itera
         yield opening + _json({"data": {"text": text}, "annotations": [{"result": result}], **meta}).rstrip("\n")
         opening = ",\n"
     yield "[]\n" if opening == "[\n" else "\n]\n"
-
-
-LINE_WRITERS: Mapping[str, Lines] = {
-    "conll": conll_lines,
-    "conllu": conllu_lines,
-    "jsonl": json_lines,
-    "csv": csv_lines,
-    "csv-lists": csv_list_lines,
-    "text": text_lines,
-    "spacy": spacy_lines,
-    "prodigy": prodigy_lines,
-    "doccano": doccano_lines,
-    "dataturks": dataturks_lines,
-    "label-studio": label_studio_lines,
-    "cluener": cluener.write,
-    "gliner": gliner.write,
-    "spert": spert.write,
-    "dygie": dygie.write,
-    "w2ner": w2ner.write,
-    "inline-tags": inline_tags.write,
-    "inline-xml": inline_xml.write,
-}
 
 
 def _unit(writing: Writing) -> dict[str, str]:

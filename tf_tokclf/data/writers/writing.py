@@ -10,20 +10,14 @@ from pathlib import Path
 
 from tf_tokclf.control_characters import shown_on
 from tf_tokclf.data.compressed import compress_file, name_without_compression, open_compressed
+from tf_tokclf.data.formats.format import Kind
+from tf_tokclf.data.formats.registry import all_formats, format_of_suffix, formats_by_name
 from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.data.writers.file_formats import PATH_WRITERS
 from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.text_formats import LINE_WRITERS
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_replaceable, is_stream, output_path, whole_folder
 
 STDOUT = Path("-")
-
-_FILES_OF_FOLDERS = {
-    "parallel": ("seq.in", "seq.out", "label"),
-    "brat": ("*.txt", "*.ann"),
-    "hf": ("*.arrow", "dataset_info.json", "state.json"),
-}
 
 
 def write_sentences(
@@ -33,7 +27,8 @@ def write_sentences(
 
     Raises UserError for a format that is not known, and for what is there already, unless `force` is on.
     """
-    lines, to_path = LINE_WRITERS.get(format), PATH_WRITERS.get(format)
+    known = formats_by_name()[format]
+    lines, to_path = known.write, known.write_to
     if out == STDOUT:
         if lines is None:
             raise UserError(f"the format {format} is no stream of text.", hint="Name a file or folder to write to.")
@@ -49,14 +44,14 @@ def write_sentences(
         if lines is not None:
             with open_compressed(out) as file:
                 file.writelines(lines(sentences, writing))
-        elif to_path is not None and name_without_compression(out) != out and format not in _FILES_OF_FOLDERS:
+        elif to_path is not None and name_without_compression(out) != out and not known.files:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
                 to_path(sentences, Path(scratch) / "data", writing)
                 compress_file(Path(scratch) / "data", out)
         elif to_path is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
-            with whole_folder(out, unique=True) if format in _FILES_OF_FOLDERS else output_path(out) as partial:
+            with whole_folder(out, unique=True) if known.files else output_path(out) as partial:
                 to_path(sentences, partial, writing)
     except OSError as error:
         hint = "Check the folder's permissions and room."
@@ -73,7 +68,7 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
     except OSError as error:
         problem = f"cannot be written: {error.strerror}."
         raise UserError(problem, path=f"{str(out)[:80]}...", hint="Choose another name.") from error
-    patterns = _FILES_OF_FOLDERS.get(format, ())
+    patterns = formats_by_name()[format].files
     if is_stream(out) and not patterns:
         return
     if patterns:
@@ -94,25 +89,13 @@ def output_format(out: Path, format: str | None) -> str:
     >>> output_format(Path("a/train.conllu.gz"), None)
     'conllu'
     """
-    known = sorted([*LINE_WRITERS, *PATH_WRITERS])
+    written = [one for one in all_formats() if one.is_written]
+    known = sorted(one.name for one in written)
     if format is None:
-        format = _FORMAT_BY_SUFFIX.get(name_without_compression(out).suffix.lower())
+        of_files = [one for one in written if one.kind is not Kind.FOLDER]
+        format = format_of_suffix(name_without_compression(out).suffix.lower(), of_files)
         if format is None:
             raise UserError(f"the name {out} tells no format.", hint=f"Name one with --to: {', '.join(known)}.")
     if format not in known:
         raise UserError(f"no format {format!r} is written.", hint=f"Known are {', '.join(known)}.")
     return format
-
-
-_FORMAT_BY_SUFFIX = {
-    ".conll": "conll",
-    ".tsv": "conll",
-    ".iob": "conll",
-    ".bio": "conll",
-    ".conllu": "conllu",
-    ".jsonl": "jsonl",
-    ".csv": "csv",
-    ".txt": "text",
-    ".parquet": "parquet",
-    ".spacy": "docbin",
-}
