@@ -172,8 +172,9 @@ def _is_csv(seen: Seen) -> Match | None:
 
 
 def _is_text(seen: Seen) -> Match | None:
-    has_texts = any(" " in line.strip() for line in seen.lines) and not any("\t" in line for line in seen.lines)
-    return possible("its lines are words between blanks", has_texts and not seen.is_json and not _is_binary(seen))
+    has_words = any(" " in line.strip() for line in seen.lines) and not any("\t" in line for line in seen.lines)
+    is_text = has_words and not (seen.is_json or _is_binary(seen) or _is_columns(seen))
+    return possible("its lines are words between blanks", is_text)
 
 
 def _is_binary(seen: Seen) -> bool:
@@ -189,9 +190,11 @@ def _of_records(format: JsonFormat) -> Format:
             return None
         fields = format.fields(list(dict.fromkeys(name for record in fitting for name in record)))
         there = " and ".join(repr(name) for name in (fields.word, fields.label) if name and name in fitting[0])
-        share = "its" if len(fitting) == len(seen.records) else f"{len(fitting)} of its first {len(seen.records)}"
-        match = likely if 2 * len(fitting) >= len(seen.records) else possible
-        return match(f"{share} records are laid out so{f', with {there}' if there else ''}", True)
+        n, n_fitting = len(seen.records), len(fitting)
+        share = ("its record has" if n == 1 else f"its first {n} records have") if n == n_fitting else ""
+        share = share or f"{n_fitting} of its first {n} records have"
+        match = likely if 2 * n_fitting >= n else possible
+        return match(f"{share} {there or 'fields'} as this format has them", True)
 
     return Format(
         format.name,
