@@ -16,6 +16,7 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
+from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.guessing import split_in_name
@@ -351,7 +352,7 @@ def _split_names(
 def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     options = reader.options.model_dump_json(exclude=_NOT_READING)
     content = reader.content_key()
-    fingerprint = hash_of(content, options, task.value, reader.place)
+    fingerprint = hash_of(content, options, task.value, reader.place, *_plug_in(reader))
     problems = Problems(skip=data.on_error == "skip")
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -375,6 +376,12 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
         hint = f"It was read as {'; '.join(split.notes)}."
         raise UserError(f"the {name} split holds no sentences.", path=split.place, hint=hint)
     return split
+
+
+def _plug_in(reader: Reader) -> tuple[str, ...]:
+    """The package and version of the plug-in that reads, if it is one: another version may read otherwise."""
+    format = formats_by_name().get(reader.options.format)
+    return (format.plug_in,) if format and format.plug_in else ()
 
 
 def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.data.readers.converting import case, convert, converted
 from tests.data.writers.test_round_trips import pairs, sentences, there_and_back
+from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.data.formats.registry import BUILT_IN
 from tf_tokclf.data.readers.detection import detect_format
@@ -234,31 +236,64 @@ def test_any_words_come_back(tmp_path, format, written):
     assert pairs(found) == pairs(written)
 
 
-def examples() -> dict[str, tuple[str, str, list[str]]]:
-    """The examples in docs/data.md by format: language, content, and what they are read as."""
-    found = {}
-    for section in re.split(r"^#### ", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-        name = re.match(r"`([\w-]+)`", section)
-        block = re.search(r"```(\w+)\n(.*?)```", section, flags=re.DOTALL)
-        assert name, section[:60]
-        assert block, section[:60]
-        read_as = re.findall(r"^Read as `(.+)`", section, re.MULTILINE)
-        found[name[1]] = (block[1], block[2].replace("<TAB>", "\t"), read_as)
-    return found
+def entries() -> dict[str, str]:
+    """The entries of formats in docs/data.md."""
+    page = re.sub(r"^## The cache.*", "", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    sections = re.split(r"^(?:#### `([\w-]+)`|#{2,3} .*)$", page, flags=re.MULTILINE)[1:]
+    return {name: text for name, text in zip(sections[::2], sections[1::2]) if name}
 
 
-EXAMPLES = examples()
-NAMES = [format.name for format in BUILT_IN]
+ENTRIES = entries()
+FORMATS = {format.name: format for format in BUILT_IN}
+# A file with the example, the folder of the example's files, or what a command makes of the example of `conll`.
+_BLOCK = re.compile(r"(?:^`([\w.]+)`:\n\n)?^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("format", EXAMPLES)
+def example(format: str, folder: Path) -> Path:
+    """The example of a format, written into a folder as its entry shows it."""
+    found = _BLOCK.findall(ENTRIES[format])
+    for name, language, content in found:
+        if language != "bash":
+            (folder / (name or f"example.{language}")).write_text(content.replace("<TAB>", "\t"), encoding="utf-8")
+            continue
+        source = example("conll", folder)
+        *command, out = shlex.split(content)
+        words = [str(source) if word == source.name else word for word in command[1:]]
+        result = CliRunner().invoke(cli, [*words, str(folder / "out" / out)])
+        assert result.exit_code == 0, result.stderr
+        return folder / "out" / out
+    return folder if len(found) > 1 else folder / f"example.{found[0][1]}"
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_examples_of_the_documentation(tmp_path: Path, format: str):
-    language, content, sentences = EXAMPLES[format]
-    result = converted(tmp_path, f"example.{language}", content)
-    assert (result.exit_code, result.sentences) == (0, sentences), result.messages
-    assert result.messages.startswith(f"{format}: ")
+    if format == "docbin":
+        need_modules("spacy", extra="spacy")
+    options = ("--from", "text") if "Detected never" in ENTRIES[format] else ()
+    result = convert(example(format, tmp_path), *options)
+    read_as = re.findall(r"^Read as `(.+)`", ENTRIES[format], re.MULTILINE)
+    assert (result.exit_code, result.sentences) == (0, read_as), result.messages
+    inner = {"folder": "2 files", "csv-lists": "csv: "}
+    assert inner.get(format, f"{format}: ") in result.messages
 
 
-def test_each_format_has_an_example_or_is_in_the_table():
-    table = DOCS.read_text(encoding="utf-8")
-    assert not [name for name in NAMES if name not in EXAMPLES and f"`{name}`" not in table]
+@pytest.mark.parametrize("format", FORMATS)
+def test_each_format_has_an_entry_that_says_how_it_is_detected_and_what_is_checked(format: str):
+    if FORMATS[format].open is not None:
+        assert re.search(r"^- Detected .+", ENTRIES[format], re.MULTILINE)
+        assert re.search(r"^- Checked: .+", ENTRIES[format], re.MULTILINE)
+
+
+def test_each_entry_is_of_a_format():
+    assert sorted(ENTRIES) == sorted(FORMATS)
+
+
+@pytest.mark.parametrize("format", [name for name, format in FORMATS.items() if format.is_written])
+def test_entries_say_which_formats_are_written(tmp_path: Path, format: str):
+    if format == "docbin":
+        need_modules("spacy", extra="spacy")
+    result = CliRunner().invoke(
+        cli, ["convert", "--to", format, str(example("conll", tmp_path)), str(tmp_path / "written")]
+    )
+    assert result.exit_code == 0, result.stderr
+    assert f"| [`{format}`](#{format}) |" in DOCS.read_text(encoding="utf-8")

@@ -95,6 +95,9 @@ def _tokens(words: Any, text: str) -> tuple[CharSpan, ...] | None:
 
 
 FORMAT = JsonFormat(
-    "argilla", _fits, _read, _fields,
+    "argilla",
+    _fits,
+    _read,
+    _fields,
     description="records of Argilla 1 and 2: texts with spans of characters",
 )

@@ -62,6 +62,10 @@ def _is_pair_of_numbers(value: Any) -> bool:
 
 
 FORMAT = JsonFormat(
-    "bigbio", _fits, _read, in_fields("passages", "entities"), holds_several=True,
+    "bigbio",
+    _fits,
+    _read,
+    in_fields("passages", "entities"),
+    holds_several=True,
     description="BigBIO's knowledge-base schema: documents of passages with entities",
 )

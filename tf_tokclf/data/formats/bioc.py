@@ -156,7 +156,12 @@ def _passage(element: ElementTree.Element) -> dict[str, Any]:
 
 
 FORMAT = JsonFormat(
-    "bioc", _fits, _read, in_fields("passages", "annotations"), unwrap=unwrap, holds_several=True,
+    "bioc",
+    _fits,
+    _read,
+    in_fields("passages", "annotations"),
+    unwrap=unwrap,
+    holds_several=True,
     description="BioC as JSON: documents of passages with annotations",
 )
 XML_FORMAT = Format(

@@ -63,7 +63,11 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 
 FORMAT = JsonFormat(
-    "cluener", _fits, _read, in_fields("text", "label"), inclusive_end=True,
+    "cluener",
+    _fits,
+    _read,
+    in_fields("text", "label"),
+    inclusive_end=True,
     description="CLUENER: texts with spans of characters, by type and surface",
     write=write,
 )

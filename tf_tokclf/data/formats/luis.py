@@ -66,6 +66,11 @@ def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:
 
 
 FORMAT = JsonFormat(
-    "luis", _fits, _read, _fields, unwrap=unwrap, inclusive_end=True,
+    "luis",
+    _fits,
+    _read,
+    _fields,
+    unwrap=unwrap,
+    inclusive_end=True,
     description="LUIS: utterances with spans of characters",
 )

@@ -53,6 +53,9 @@ def slots_in(marked: str) -> tuple[str, list[CharSpan]]:
 
 
 FORMAT = JsonFormat(
-    "massive", _fits, _read, in_fields("utt", "annot_utt"),
+    "massive",
+    _fits,
+    _read,
+    in_fields("utt", "annot_utt"),
     description="MASSIVE: utterances with their slots in brackets",
 )

@@ -187,7 +187,11 @@ def _type(found: re.Match[str], origin: Origin) -> str:
 
 
 FORMAT = JsonFormat(
-    "rasa", _fits, _read, in_fields("text", "entities"), unwrap=unwrap,
+    "rasa",
+    _fits,
+    _read,
+    in_fields("text", "entities"),
+    unwrap=unwrap,
     description="Rasa NLU's JSON: examples with spans of characters",
 )
 TEXT_FORMAT = Format(

@@ -51,6 +51,10 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 
 FORMAT = JsonFormat(
-    "spacy-v2", _fits, _read, lambda names: Fields("paragraphs", "ner"), holds_several=True,
+    "spacy-v2",
+    _fits,
+    _read,
+    lambda names: Fields("paragraphs", "ner"),
+    holds_several=True,
     description="spaCy's training JSON before version 3: tokens with a label each",
 )

@@ -48,7 +48,11 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 
 FORMAT = JsonFormat(
-    "spert", _fits, _read, in_fields("tokens", "entities"), has_words=True,
+    "spert",
+    _fits,
+    _read,
+    in_fields("tokens", "entities"),
+    has_words=True,
     description="SpERT: words with spans of words, whose ends are exclusive",
     write=write,
 )

@@ -69,7 +69,12 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 
 FORMAT = JsonFormat(
-    "w2ner", _fits, _read, in_fields("sentence", "ner"), inclusive_end=True, has_words=True,
+    "w2ner",
+    _fits,
+    _read,
+    in_fields("sentence", "ner"),
+    inclusive_end=True,
+    has_words=True,
     description="W2NER: words with the numbers of the words of each entity",
     write=write,
 )

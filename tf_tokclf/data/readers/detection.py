@@ -49,9 +49,12 @@ def format_named(name: str, path: Path) -> Format:
 
 
 def _known(asked: str) -> str:
+    """The names of all formats, those of plug-ins with the package that they come from."""
     names = readable_names()
+    plugged = [f"{format.name} ({format.plug_in})" for format in all_formats() if format.plug_in]
+    others = f" Plug-ins: {', '.join(plugged)}." if plugged else ""
     near = difflib.get_close_matches(asked, names, n=1)
-    return f"{f'Did you mean {near[0]}? ' if near else ''}Known are {', '.join(names)}."
+    return f"{f'Did you mean {near[0]}? ' if near else ''}Known are {', '.join(names)}.{others}"
 
 
 def detect_format(path: Path, encoding: str = "utf-8") -> str:
