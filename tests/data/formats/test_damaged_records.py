@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.data.formats.test_formats import EXAMPLES
+from tests.data.formats.test_formats import ENTRIES, FORMATS, example
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
 
-JSON = [name for name, (language, _, _) in EXAMPLES.items() if language in ("json", "jsonl")]
+JSON = [name for name in FORMATS if "```json" in ENTRIES[name]]
 ODD = [None, 0, -1, 1.5, True, "", [], {}, "x", [None], [[]], [0, 1], {"a": 1}, 10**20, ["a", "b"], [[0, 1, "X"]]]
 
 
@@ -44,10 +44,9 @@ def damaged(value: Any, chance: random.Random) -> Any:
 
 @pytest.mark.parametrize("format", JSON)
 def test_odd_values_end_in_sentences_or_a_message(tmp_path: Path, format: str):
-    language, content, _ = EXAMPLES[format]
-    value = json.loads(content)
+    path = example(format, tmp_path)
+    value = json.loads(path.read_text(encoding="utf-8"))
     chance = random.Random(format)
-    path = tmp_path / f"a.{language}"
     for _ in range(40):
         path.write_text(json.dumps(damaged(value, chance)) + "\n", encoding="utf-8")
         data = DataConfig(format=chance.choice(["auto", format]), on_error=chance.choice(["stop", "skip"]))
