@@ -20,9 +20,13 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
-    "--from", "format", default="auto", show_default=True, help="Format of IN. auto: detect it."
+    "--from",
+    "format",
+    default="auto",
+    show_default=True,
+    help="Format of IN. auto: detect it. An unknown name lists all.",
 )
-@click.option("--to", "to_format", help="Format of OUT.  [default: inferred from its name]")
+@click.option("--to", "to_format", help="Format of OUT; an unknown name lists all.  [default: inferred from its name]")
 @click.option("--split", "part", help="Split to read, if IN is a data set (Hub id or folder).")
 @click.option("--dataset-config-name", help="Configuration of that data set.")
 @click.option("--scheme", default="auto", show_default=True, help="Label scheme of IN, or none.")

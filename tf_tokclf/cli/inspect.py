@@ -22,7 +22,7 @@ _SETTINGS = (
         for s in SETTINGS
         if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))
     ),
-    ("--format", "data.format", {"help": "File format.  [default: detected]"}),
+    ("--format", "data.format", {"help": "File format; an unknown name lists all.  [default: detected]"}),
     ("--separator", "data.separator", {"help": "Column separator: tab, blank or a character.  [default: detected]"}),
     ("--encoding", "data.encoding", {"help": "Character encoding of text files."}),
     ("--layer", "data.layer", {**COLUMN, "help": "Layer of nested labels, by name or number from 0."}),

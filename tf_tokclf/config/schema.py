@@ -50,7 +50,7 @@ class DataConfig(Section):
         None, description="name of its validation split; null: validation, dev or valid"
     )
     test_split: str | None = Field(None, description="name of its test split; null: test, if there is one")
-    format: str = Field("auto", description="file format; auto: detected from name and content")
+    format: str = Field("auto", description="file format; auto: detected; an unknown name lists all, plug-ins too")
     text_column_name: str | int | None = Field(None, description="column of words, by name or number from 0")
     label_column_name: str | int | None = Field(None, description="column of labels, by name or number from 0")
     sentence_column_name: str | int | None = Field(
