@@ -159,7 +159,7 @@ def closed_port() -> Iterator[int]:
     ("options", "message"),
     [
         (["--workers", 2], "Name it with --output"),
-        (["--workers", 2, "-o", "out", "--shard", "1/2"], "leave out --shard"),
+        (["--workers", 2, "-o", "out", "--shard", "1/2"], "Leave out --shard"),
         (["--parts", 2, "-o", "out"], "are for --workers"),
         (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write in"),
         (["--workers", 2, "-o", "in.txt"], "would destroy the input"),

@@ -115,7 +115,7 @@ def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert, monk
 
         again = run_cli(hub, home, "push", run.root)
         assert again.returncode == 0, again.stderr
-        assert "Nothing new" in again.stderr
+        assert "Nothing to push" in again.stderr
         assert hub.repository("tester/mine").sha() in again.stdout
 
         code = "from huggingface_hub import snapshot_download; print(snapshot_download('tester/mine'))"
