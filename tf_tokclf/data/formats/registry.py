@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats import bioc, inline_tags, inline_xml, ontonotes, pubtator, rasa
+from tf_tokclf.data.formats import bioc, inline_tags, inline_xml, ontonotes, pubtator, rasa, webanno
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
 from tf_tokclf.data.readers.annotated import JsonFormat
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
@@ -297,6 +297,7 @@ _FIRST = (
         write=text_formats.conllu_lines,
     ),
     ontonotes.FORMAT,
+    webanno.FORMAT,
     pubtator.FORMAT,
     bioc.XML_FORMAT,
     rasa.TEXT_FORMAT,

@@ -10,11 +10,14 @@ from tf_tokclf.data.formats import (
     bigbio,
     bioc,
     cluener,
+    dialogflow,
     dygie,
     gliner,
+    ground_truth,
     luis,
     massive,
     rasa,
+    snips,
     spacy_pairs,
     spacy_v2,
     spert,
@@ -26,7 +29,10 @@ from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column
 from tf_tokclf.errors import UserError
 
 # Formats with fields of their own come before those of tools, most of whose fields others have too.
-_OWN = (argilla, rasa, luis, cluener, bioc, bigbio, massive, gliner, spert, dygie, w2ner, spacy_v2)
+_OWN = (
+    *(argilla, rasa, luis, cluener, bioc, bigbio, massive, gliner, spert, dygie, w2ner, spacy_v2),
+    *(ground_truth, dialogflow, snips),
+)
 JSON_FORMATS: Mapping[str, JsonFormat] = {
     format.name: format for format in (TOOLS[0], *(module.FORMAT for module in _OWN), *TOOLS[1:])
 }

@@ -63,7 +63,8 @@ class Layout:
     """The fields of records that are read. `label` is None where there are words only.
 
     word, label: of a text, the fields of the text itself and of its spans. format: how records of texts, or of words
-    with spans, are written. also_fits: names of other formats that the records may be in.
+    with spans, are written. also_fits: names of other formats that the records may be in. by_comma: which of the fields
+    of words and labels are texts with commas between their items.
     """
 
     shape: Shape
@@ -74,6 +75,7 @@ class Layout:
     label_names: tuple[str, ...] | None = None
     format: JsonFormat | None = None
     has_nameless_ids: bool = False
+    by_comma: frozenset[str] = frozenset()
     also_fits: tuple[str, ...] = ()
 
     @property
@@ -100,6 +102,8 @@ class Layout:
         labels = f"labels in {self.label!r}" if self.label else "no labels"
         if self.has_nameless_ids:
             labels += " (ids without names, which label_names would give)"
+        if self.by_comma:
+            labels += f", commas between the items of {' and '.join(map(repr, sorted(self.by_comma)))}"
         borders = f", sentences by {self.sentence!r}" if self.sentence else ""
         if self.shape is Shape.WORD and not self.sentence:
             borders = ", an empty row ends a sentence"
@@ -155,7 +159,22 @@ def choose_layout(
     reading = TextReading.of(
         data.model_copy(update={"layer": None}), has_outside=_has_outside(label, known, sample)
     )
-    return Layout(shape, word, label, reading, sentence, known, has_nameless_ids=nameless)
+    commas = _fields_with_commas(word, label, sample) if shape is Shape.SENTENCE else frozenset()
+    return Layout(shape, word, label, reading, sentence, known, has_nameless_ids=nameless, by_comma=commas)
+
+
+def _fields_with_commas(word: str, label: str | None, sample: Sequence[Record]) -> frozenset[str]:
+    """Which of the fields of words and labels are texts with commas between their items. Labels without blanks show it;
+    the words are split in the way that gives as many words as labels in more records.
+    """
+    texts = _strings_in(label, sample) if label is not None else []
+    pieces = [piece for text in texts for piece in text.split(",")]
+    if not any("," in text for text in texts) or not looks_like_tags([piece.strip() for piece in pieces]):
+        return frozenset()
+    pairs = [(record.get(word), record.get(label or "")) for record in sample]
+    n_labels = [(text, len(labels.split(","))) for text, labels in pairs if isinstance(text, str) and labels]
+    by_comma, by_blank = (sum(len(text.split(sign)) == n for text, n in n_labels) for sign in (",", None))
+    return frozenset({str(label), word} if by_comma >= by_blank else {str(label)})
 
 
 def filled_fields(record: Record) -> set[str]:
@@ -199,13 +218,13 @@ def sentence_from(record: Record, layout: Layout, origin: Origin, problems: Prob
 
 
 def _words_and_labels(record: Record, layout: Layout, origin: Origin) -> Annotated:
-    words = _texts(_list_in(record, layout.word, origin), layout.word, origin)
+    words = _texts(_list_in(record, layout.word, layout, origin), layout.word, origin)
     document = document_in(record)
     if layout.label is None:
         return Annotated(words=words, document=document, is_labelled=False)
     if record.get(layout.label) in (None, "") and words:
         return Annotated(words=words, document=document)
-    values = _list_in(record, layout.label, origin)
+    values = _list_in(record, layout.label, layout, origin)
     labels = tuple(label_of(value, layout.label_names, origin) for value in values)
     if len(words) != len(labels):
         problem = f"{len(words)} words in {layout.word!r}, but {len(labels)} labels in {layout.label!r}."
@@ -423,12 +442,13 @@ def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
     return values if all(isinstance(v, str) and not is_list_text(v) for v in values) else []
 
 
-def _list_in(record: Record, name: str, origin: Origin) -> Sequence[Any]:
+def _list_in(record: Record, name: str, layout: Layout, origin: Origin) -> Sequence[Any]:
     if name not in record:
         raise origin.error(f"there is no field {name!r}.", f"It has {', '.join(map(str, record))}.")
     value = record[name]
     if isinstance(value, str):
-        return parse_list(value, name, origin)
+        is_joined = name in layout.by_comma and not is_list_text(value)
+        return [item.strip() for item in value.split(",")] if is_joined else parse_list(value, name, origin)
     if isinstance(value, (list, tuple)):
         return value
     raise origin.error(f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")

@@ -1,0 +1,46 @@
+"""What formats have in common that write a text as a list of its pieces, some of which have a type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tf_tokclf.data.char_spans import CharSpan
+from tf_tokclf.data.formats.words import mappings
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Record
+from tf_tokclf.data.sentence import Origin
+
+_FIELD = "data"
+
+
+def holds_chunks(record: Any, *marks: str) -> bool:
+    """Whether a record's `data` is a list of pieces of a text, at least one of which has one of the fields `marks`.
+
+    >>> holds_chunks({"data": [{"text": "to "}, {"text": "Oslo", "entity": "city"}]}, "entity")
+    True
+    """
+    chunks = record.get(_FIELD) if isinstance(record, Mapping) else None
+    if not isinstance(chunks, list) or not all(map(_is_chunk, chunks)):
+        return False
+    return any(mark in chunk for chunk in chunks for mark in marks)
+
+
+def _is_chunk(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("text"), str)
+
+
+def read_chunks(record: Record, types: Sequence[str], origin: Origin, *, is_labelled: bool) -> Iterator[Annotated]:
+    """The text of a record and its spans. types: the fields in which a piece has its type, the first that is there."""
+    pieces: list[str] = []
+    spans: list[CharSpan] = []
+    length = 0
+    for chunk in mappings(record.get(_FIELD), origin):
+        text = chunk.get("text")
+        if not isinstance(text, str):
+            raise origin.error(f"{str(chunk)[:60]!r} is no piece of a text.", "Check what wrote it.")
+        type = next((value for name in types if isinstance(value := chunk.get(name), str) and value), None)
+        if type is not None and text:
+            spans.append(CharSpan(length, length + len(text), type.removeprefix("@"), text))
+        pieces.append(text)
+        length += len(text)
+    yield Annotated("".join(pieces), annotations=(Annotation(lambda reader: spans),), is_labelled=is_labelled)
