@@ -273,6 +273,23 @@ def test_chosen_rows_are_whole(tiny_bert: Path):
         assert chosen.n_pieces is windows.n_pieces
 
 
+@pytest.mark.parametrize("strategy", ["first", "all", "all-same"])
+def test_words_without_a_label_are_not_trained_on(tiny_bert: Path, tmp_path: Path, strategy: str):
+    (tmp_path / "a.conll").write_text("lovelace\tB-PER\nvisited\t-100\nnow\tO\n\nada\tB-PER\nleft\tO\n")
+    data = DataConfig(train_file=str(tmp_path / "a.conll"))
+    splits = load_splits(data, task=Task.NER, seed=1, required=("train",), cut_validation=False)
+    tokenizer = load_tokenizer(tiny_bert)
+    encoded = encode_split(splits.train, splits.labels, tokenizer, reading(strategy), cache=anew())
+    windows = Encoder(tokenizer, reading(strategy)).windows([s.words for s in splits.train])
+    scored = {(row, word) for row, word, label in _words_and_labels(windows, encoded["labels"]) if label >= 0}
+    assert scored == {(0, 0), (0, 2), (1, 0), (1, 1)}
+
+
+def _words_and_labels(windows: Windows, labels: list[list[int]]) -> list[tuple[int, int, int]]:
+    rows = np.repeat(windows.sentence, windows.lengths).tolist()
+    return list(zip(rows, windows.word.tolist(), [label for row in labels for label in row]))
+
+
 @pytest.mark.parametrize(
     ("word", "starts", "expected"),
     [

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import Config, DataConfig, EvaluationConfig, ModelConfig
 from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.data.schemes import Scheme, convert_labels, repair_labels
@@ -38,6 +40,23 @@ def test_a_right_model_is_right_in_whatever_scheme_gold_is(tagger: Tagger, schem
         assert (evaluation.scores.overall.f1, evaluation.scores.token_accuracy) == (1.0, 1.0)
         assert evaluation.scores.facts["n_unseen_labels"] == 0
         assert evaluation.loss == in_own_scheme.loss
+
+
+def test_words_without_a_gold_label_are_not_scored(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
+    predicted = [list(tagged.labels) for tagged in tagger.tag(Sentence(words) for words in SENTENCES)]
+    predicted[0][2] = predicted[1][0] = "-100"
+    lines = ("".join(f"{word}\t{label}\n" for word, label in zip(*both)) for both in zip(SENTENCES, predicted))
+    (tmp_path / "gold.conll").write_text("\n".join(lines))
+    command = ["evaluate", tiny_classifier, "--file", tmp_path / "gold.conll", "--decoding", "viterbi"]
+    command += ["--output", tmp_path / "scores.json", "--output-predictions", tmp_path / "p.jsonl", "--errors"]
+    result = CliRunner().invoke(cli, [str(part) for part in command])
+    assert result.exit_code == 0, result.output
+    assert "2 words without a label, left out of training and scores" in result.output
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["token_accuracy"], scores["n_words"]) == (1, 7)
+    first = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0])
+    assert first["words"] == ["ada", "lovelace", "london", "."]
+    assert len(first["scores"]) == len(first["positions"]) == 4
 
 
 def test_a_model_is_scored_as_in_training_unless_asked(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):

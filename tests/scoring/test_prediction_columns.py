@@ -172,6 +172,34 @@ def test_parts_of_speech_beside_named_predictions_are_not_gold(tmp_path: Path):
     assert f1(records(tmp_path / "a.jsonl", tokens=WORDS, pos_tags=pos, ner_tags=GOLD, pred=PREDICTED)) == 50
 
 
+def test_words_without_a_gold_label_are_not_scored(tmp_path: Path):
+    # The model is wrong at the words that nobody has labelled, and right elsewhere.
+    gold = [["B-PER", None, "O", "B-LOC"], ["B-PER", "O"]]
+    right = [["B-PER", "B-LOC", "O", "B-LOC"], ["B-PER", "O"]]
+    written = [[label or "-100" for label in labels] for labels in gold]
+    ids = [[-100 if label is None else NAMES.index(label) for label in labels] for labels in gold]
+    predicted_ids = [[NAMES.index(label) for label in labels] for labels in right]
+    names = ("--set", f"data.label_names={json.dumps(NAMES)}")
+    file = columns(tmp_path / "beside.conll", written, right)
+    beside = [
+        (file,),
+        (records(tmp_path / "a.jsonl", tokens=WORDS, ner_tags=gold, pred=right),),
+        (records(tmp_path / "b.jsonl", tokens=WORDS, ner_tags=ids, pred=predicted_ids), *names),
+        (records(tmp_path / "c.jsonl", tokens=WORDS, ner_tags=written, pred=right),),
+    ]
+    predicted = (
+        columns(tmp_path / "predicted.conll", right),
+        records(tmp_path / "d.jsonl", tokens=WORDS, labels=right),
+        write(tmp_path / "predictions.txt", "".join(" ".join(labels) + "\n" for labels in right)),
+    )
+    apart = [(one, "--gold", columns(tmp_path / "gold.conll", written)) for one in predicted]
+    for files in beside + apart:
+        scores = json.loads(run("evaluate", "--predictions", *files, "--format", "json"))
+        assert (scores["overall"]["f1"], scores["n_words"]) == (1, 5), files
+    comparison = json.loads(run("compare", file, file, "--format", "json", "--samples", 9))
+    assert [system["f1"]["mean"] for system in comparison["systems"]] == [1, 1]
+
+
 @pytest.mark.parametrize("form", ["lines", "document", "csv", "csv words", "parquet", "dataset"])
 def test_labels_without_words_are_scored(tmp_path: Path, form: str):
     file = tmp_path / "a.jsonl"

@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
         ("starts", pa.list_(pa.int32())),
         ("ends", pa.list_(pa.int32())),
         ("document", pa.string()),
+        ("unlabelled", pa.list_(pa.int32())),
     ]
 )
 
@@ -39,6 +40,7 @@ def sentences_of(batch: pa.RecordBatch) -> Iterator[Sentence]:
     columns = {name: batch.column(name) for name in SCHEMA.names}
     words = _tuples(columns["words"])
     labels = _tuples(columns["labels"])
+    unlabelled = _tuples(columns["unlabelled"])
     starts, ends = _tuples(columns["starts"]), _tuples(columns["ends"])
     plain = [columns[name].to_pylist() for name in ("path", "number", "unit", "text", "document")]
     for row, (path, number, unit, text, document) in enumerate(zip(*plain)):
@@ -50,6 +52,7 @@ def sentences_of(batch: pa.RecordBatch) -> Iterator[Sentence]:
             text=text,
             offsets=None if first is None or last is None else tuple(zip(first, last)),
             document=document,
+            unlabelled=unlabelled[row] or (),
         )
 
 
@@ -72,6 +75,7 @@ def _batch_of(chunk: list[Sentence]) -> pa.RecordBatch:
             starts,
             ends,
             pa.array([sentence.document for sentence in chunk], pa.string()),
+            _lists([sentence.unlabelled or None for sentence in chunk], pa.int32()),
         ],
         schema=SCHEMA,
     )

@@ -111,6 +111,8 @@ def _converted(split: Split, data: DataConfig, done: Conversion, *, must_underst
                 raise error_at(sentence, error.problem, error.hint) from error
             done.counts["sentences left out, since their labels cannot be converted"] += 1
             continue
+        if sentence.unlabelled and not formats_by_name()[done.format].keeps_missing_labels:
+            done.counts["words without a label, written as O"] += len(sentence.unlabelled)
         done.n_sentences += 1
         done.n_words += len(sentence)
         yield replace(sentence, labels=labels)

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 UNSCORED = -100
 # Part of the cache's key: raise it when rows of the same input come out differently.
-ENCODING_VERSION = 2
+ENCODING_VERSION = 3
 SENTENCES_AT_ONCE = 4096
 
 
@@ -183,16 +183,27 @@ def first_piece_mask(word: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return opens
 
 
-def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: LabelSet, strategy: str) -> np.ndarray:
+def piece_labels(
+    windows: Windows,
+    sentences: Sequence[Sequence[str]],
+    labels: LabelSet,
+    strategy: str,
+    *,
+    unlabelled: Sequence[Sequence[int] | None] = (),
+) -> np.ndarray:
     """(pieces,) int32 label ids, -100 where nothing is scored.
 
-    sentences: the labels of each sentence's words. first: a word's first piece. all: every piece, a word's later
+    sentences: the labels of each sentence's words. unlabelled: positions of each sentence's words without a label.
+    first: a word's first piece. all: every piece, a word's later
     ones with the label that goes on from its first (B- to I- by the scheme). all-same: every piece the same.
     """
     id_by_label = labels.id_by_label
     n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     offsets = np.concatenate([[0], np.cumsum(n_words)])
     flat = np.fromiter((id_by_label[label] for s in sentences for label in s), dtype=np.int32, count=int(offsets[-1]))
+    for offset, positions in zip(offsets.tolist(), unlabelled):
+        if positions:
+            flat[offset + np.array(positions)] = UNSCORED
     scored = windows.word >= 0
     row_sentence = np.repeat(windows.sentence, windows.lengths)
     result = np.full(len(windows.word), UNSCORED, dtype=np.int32)
@@ -203,6 +214,7 @@ def piece_labels(windows: Windows, sentences: Sequence[Sequence[str]], labels: L
     if strategy == "first":
         result[later] = UNSCORED
     else:
+        later &= result != UNSCORED
         result[later] = np.array(labels.continuation_ids)[result[later]]
     return result
 
@@ -238,7 +250,8 @@ def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterat
     for start, rows in sentence_batches(split, margin=encoder.reading.context_sentences):
         windows = encoder.windows(rows["words"], rows["document"])
         windows = windows.rows((windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"]))
-        label_ids = piece_labels(windows, rows["labels"], labels, encoder.reading.strategy)
+        strategy, unlabelled = encoder.reading.strategy, rows["unlabelled"]
+        label_ids = piece_labels(windows, rows["labels"], labels, strategy, unlabelled=unlabelled)
         yield pa.RecordBatch.from_arrays(
             [
                 pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(windows.input_ids)),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tf_tokclf.errors import UserError
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +54,9 @@ class Sentence:
     """Words in order, with a label each, or none where the source has no labels.
 
     text, offsets: the text the words were cut from, and each word's [start, end) in it, in code points;
-    None where the source has words only. document: sentences of one document carry the same name.
+    None where the source has words only. document: sentences of one document carry the same name. unlabelled: positions
+    of the words that have no label although others have one. `labels` holds O there, and neither training nor scores
+    count these words.
     """
 
     words: tuple[str, ...]
@@ -59,6 +65,7 @@ class Sentence:
     text: str | None = None
     offsets: tuple[tuple[int, int], ...] | None = None
     document: str | None = None
+    unlabelled: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels is not None and len(self.labels) != len(self.words):
@@ -70,6 +77,18 @@ class Sentence:
 
     def __len__(self) -> int:
         return len(self.words)
+
+
+def of_labelled_words(sentence: Sentence, values: Sequence[Value]) -> Sequence[Value]:
+    """The values, one for each word, of the words that have a label.
+
+    >>> of_labelled_words(Sentence(("a", "b"), ("O", "O"), unlabelled=(0,)), ("a", "b"))
+    ('b',)
+    """
+    if not sentence.unlabelled:
+        return values
+    missing = set(sentence.unlabelled)
+    return tuple(value for position, value in enumerate(values) if position not in missing)
 
 
 def text_of(sentence: Sentence) -> tuple[str, tuple[tuple[int, int], ...]]:

@@ -73,7 +73,7 @@ def _predicted_spans(sentences: Iterable[TaggedSentence], tagger: Tagger) -> Pre
     """The predicted spans of labelled sentences; memory holds their words' scores, not those of all words."""
     labels = tagger.labels
     scores, ids, lengths, right = [], [], [], []
-    for tagged in sentences:
+    for tagged in (sentence.of_labelled_words() for sentence in sentences):
         gold = set(entities_of(tagged.sentence.labels or (), labels.scheme))
         for span in entities_of(tagged.labels, labels.scheme):
             words = slice(span.start, span.end)

@@ -29,7 +29,7 @@ def evaluate_sentences(
     analyst: ErrorAnalyst | None = None,
     n_repaired: int = 0,
 ) -> Evaluation:
-    """Label `sentences` and score the result against their own labels.
+    """Label `sentences` and score the result against their own labels, where words have one.
 
     scheme: the gold labels' where it is not the model's; the model's labels are then translated into it.
     predictions: a file to write words, gold and predicted labels and scores to, a JSON line per sentence. n_repaired:
@@ -41,7 +41,8 @@ def evaluate_sentences(
     known = tagger.labels.id_by_label
     n_empty = n_truncated = n_unknown = n_losses = 0
     loss = 0.0
-    for tagged in tagger.tag(sentences):
+    for whole in tagger.tag(sentences):
+        tagged = whole.of_labelled_words()
         gold = tagged.sentence.labels or ()
         predicted = translated_labels(tagged.labels, own_scheme, scorer.scheme)
         scorer.add(gold, predicted, tagged.sentence.words)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import spans_of
-from tf_tokclf.data.sentence import Sentence, Span
+from tf_tokclf.data.sentence import Sentence, Span, of_labelled_words
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,22 @@ class TaggedSentence:
         for row, ids in zip(self.log_probabilities, best.tolist()):
             found.append([(names[i], float(np.exp(row[i]))) for i in ids] if row[0] == row[0] else [])
         return found
+
+    def of_labelled_words(self) -> TaggedSentence:
+        """The same without the words that have no gold label although others have one."""
+        sentence = self.sentence
+        if not sentence.unlabelled:
+            return self
+        kept = list(of_labelled_words(sentence, range(len(sentence))))
+        words, gold = (tuple(of_labelled_words(sentence, one)) for one in (sentence.words, sentence.labels or ()))
+        return replace(
+            self,
+            sentence=Sentence(words, gold, sentence.origin, document=sentence.document),
+            labels=tuple(of_labelled_words(sentence, self.labels)),
+            scores=tuple(of_labelled_words(sentence, self.scores)),
+            positions=tuple(of_labelled_words(sentence, self.positions)),
+            log_probabilities=self.log_probabilities[kept],
+        )
 
     def without_spans_below(self, threshold: float) -> TaggedSentence:
         """The same with the words of spans whose score is below `threshold` outside of any span."""

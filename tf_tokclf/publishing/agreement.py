@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.sentence import Sentence, of_labelled_words
 from tf_tokclf.errors import JobError
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
@@ -261,5 +261,5 @@ def _f1(sentences: Sequence[Sentence], labels: Sequence[tuple[str, ...]], scheme
         return None
     scorer = Scorer(scheme)
     for sentence, predicted in zip(sentences, labels):
-        scorer.add(sentence.labels or (), predicted, sentence.words)
+        scorer.add(*(of_labelled_words(sentence, one) for one in (sentence.labels or (), predicted, sentence.words)))
     return scorer.scores().overall.f1

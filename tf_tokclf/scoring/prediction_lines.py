@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tf_tokclf.data.compressed import open_compressed
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.detection import detect_format
 from tf_tokclf.data.readers.reading import read_lines, undecoded
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.data.sentence import Origin, Sentence, of_labelled_words
 from tf_tokclf.errors import UserError
 
 Probabilities = tuple[float | None, ...]
@@ -44,6 +44,14 @@ class Prediction:
     gold_scores: Probabilities | None = None
     positions: tuple[int | None, ...] | None = None
     origin: Origin | None = None
+
+    def where_labelled(self, gold: Sentence) -> Prediction:
+        """The same without the words that have no gold label although others have one."""
+        if not gold.unlabelled:
+            return self
+        columns: dict[str, Any] = {name: values for name in _COLUMNS if (values := getattr(self, name)) is not None}
+        kept: dict[str, Any] = {name: tuple(of_labelled_words(gold, values)) for name, values in columns.items()}
+        return replace(self, **kept)
 
     def to_json(self) -> dict[str, Any]:
         """One line of a predictions file."""

@@ -290,7 +290,7 @@ class PredictedTable:
             yield from map(prediction_of, predicted)
             return
         for sentence, labelled in same_sentences(predicted, self.gold.sentences(Problems(skip=problems.skip))):
-            yield prediction_of(sentence, labelled.labels)
+            yield prediction_of(sentence, labelled)
 
     def _by_record(self, problems: Problems) -> Iterator[Prediction | PredictedText]:
         for origin, record in self.table.rows(problems):
@@ -313,22 +313,23 @@ class PredictedTable:
             return prediction_of(predicted) if isinstance(predicted, Sentence) else predicted
         if isinstance(predicted, Sentence) and isinstance(gold, PredictedText):
             labels = gold.labels_of(predicted, problems)
-            return None if labels is None else prediction_of(predicted, labels)
+            return None if labels is None else prediction_of(predicted, replace(predicted, labels=labels))
         if isinstance(predicted, PredictedText):
             gold = gold.sentence(problems) if isinstance(gold, PredictedText) else gold
             labels = predicted.labels_of(gold, problems) if gold else None
-            return Prediction(gold.words, labels, gold.labels, origin=origin) if gold and labels is not None else None
+            return None if gold is None or labels is None else prediction_of(replace(gold, labels=labels), gold)
         if not isinstance(gold, Sentence):
             return None
         if len(gold.words) != len(predicted.words):
             problem = f"{len(predicted.words)} words with predicted labels, but {len(gold.words)} with gold labels."
             raise origin.error(problem, "Both need a label for each of the same words.")
-        return prediction_of(predicted, gold.labels)
+        return prediction_of(predicted, gold)
 
 
-def prediction_of(sentence: Sentence, gold: tuple[str, ...] | None = None) -> Prediction:
-    """A sentence with predicted labels as a prediction."""
-    return Prediction(sentence.words, sentence.labels or (), gold, origin=sentence.origin)
+def prediction_of(sentence: Sentence, gold: Sentence | None = None) -> Prediction:
+    """A sentence with predicted labels as a prediction. gold: the same sentence with gold labels."""
+    prediction = Prediction(sentence.words, sentence.labels or (), origin=sentence.origin)
+    return replace(prediction, gold=gold.labels).where_labelled(gold) if gold else prediction
 
 
 def same_sentences(one: Iterator[Sentence], other: Iterator[Sentence]) -> Iterator[tuple[Sentence, Sentence]]:
@@ -449,7 +450,7 @@ def _holds_labels(table: Table, name: str, words: str | None) -> bool:
         labels = table.as_list(value) if table.is_text or not isinstance(value, str) else None
         if value in (None, ""):
             continue
-        if labels is None or not _is_list_of(labels, str, int):
+        if labels is None or not _is_list_of(labels, str, int, type(None)):
             return False
         if words is not None and len(labels) != len(table.as_list(record.get(words)) or ()):
             return False

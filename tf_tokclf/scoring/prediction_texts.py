@@ -64,8 +64,8 @@ class PredictedColumns:
         for sentence, *labelled in read_columns(readers):
             if sentence is None or None in labelled:
                 continue
-            labels = [_labels(one, column) for one, column in zip((sentence, *labelled), (predicted, gold)) if column]
-            yield prediction_of(replace(sentence, labels=labels[0]), *labels[1:])
+            both = zip((sentence, *labelled), (predicted, gold))
+            yield prediction_of(*(_in_column(one, column) for one, column in both if one and column))
 
     def _column(self, number: int) -> LabelColumn:
         """A column, by its name where the file has a header."""
@@ -81,9 +81,11 @@ class PredictedColumns:
         return columns_reader(self.path, data, self.task, structure=self._opened.structure)
 
 
-def _labels(sentence: Sentence | None, column: LabelColumn) -> tuple[str, ...]:
-    labels = (sentence and sentence.labels) or ()
-    return tuple(map(column.label_in, labels)) if column.has_probabilities else labels
+def _in_column(sentence: Sentence, column: LabelColumn) -> Sentence:
+    """A sentence with its labels as the column means them."""
+    if not column.has_probabilities:
+        return sentence
+    return replace(sentence, labels=tuple(map(column.label_in, sentence.labels or ())))
 
 
 class PredictedTags:
@@ -242,4 +244,4 @@ class PredictedSentences:
             yield from map(prediction_of, predicted)
             return
         for sentence, labelled in same_sentences(predicted, self._gold.sentences(Problems(skip=problems.skip))):
-            yield prediction_of(sentence, labelled.labels)
+            yield prediction_of(sentence, labelled)

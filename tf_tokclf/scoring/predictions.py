@@ -45,6 +45,7 @@ from tf_tokclf.scoring.prediction_tables import (
     PredictedTable,
     PredictedText,
     open_predicted_table,
+    prediction_of,
 )
 from tf_tokclf.scoring.prediction_texts import (
     PredictedColumns,
@@ -255,7 +256,9 @@ class PredictionFile:
             joined = _joined(prediction, sentence, reading, problems)
             if joined is None:
                 continue
-            if isinstance(prediction, Prediction) and joined.words == sentence.words != prediction.words:
+            if isinstance(prediction, Prediction) and len(prediction.words) == len(sentence) and (
+                prediction.words != sentence.words
+            ):
                 n_other_words += sum(a != b for a, b in zip(prediction.words, sentence.words))
                 first = first or str(sentence.origin)
             yield joined
@@ -465,9 +468,10 @@ def _joined(prediction: Found, sentence: Sentence, reading: TextReading, problem
     """A prediction with the gold labels of its sentence. Raises UserError where the words are others."""
     if not isinstance(prediction, Prediction):
         labels = prediction.labels_of(sentence, problems)
-        return None if labels is None else Prediction(sentence.words, labels, sentence.labels, origin=sentence.origin)
+        return None if labels is None else prediction_of(replace(sentence, labels=labels), sentence)
     if len(prediction.words) == len(sentence.words):
-        return replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
+        whole = replace(prediction, words=sentence.words, gold=sentence.labels, origin=sentence.origin)
+        return whole.where_labelled(sentence)
     projected = _labels_on(prediction.words, sentence, reading, problems)
     if projected is None:
         problem = f"{len(prediction.words)} words, but {len(sentence)} in {sentence.origin}."

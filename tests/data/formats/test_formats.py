@@ -30,7 +30,7 @@ CASES = {
     "gliner.json": ["Marie/B-person Curie/I-person lives/O in/O Paris/B-location", "Tom/O left/O"],
     "spert.json": ["Marie/B-PER Curie/I-PER lives/O", "Tom/O left/O"],
     "rasa.json": ["show/O me/O chinese/B-cuisine restaurants/O", "hello/O"],
-    "spacy_v2.json": ["Marie/U-PER lives/O in/O Paris/O"],
+    "spacy_v2.json": ["Marie/U-PER lives/O in/O Paris/None"],
     "spacy_traindata_flat.json": ["Marie/B-PER lives/O in/O Paris/B-LOC", "Tom/O left/O"],
     "ner_annotator.json": ["Marie/B-PER lives/O in/O Paris/B-LOC", "Tom/B-PER left/O"],
     "ontonotes.conll": ["John/B-PERSON Smith/I-PERSON visited/O Paris/B-GPE", "Nobody/O cares/O"],
@@ -50,7 +50,7 @@ def test_small_files_of_many_tools(name: str):
     [
         ("argilla.jsonl", "1 records left out: not annotated"),
         ("ner_annotator.json", "1 records left out: not annotated"),
-        ("spacy_v2.json", "1 words without a label, read as O"),
+        ("spacy_v2.json", "1 words without a label, left out of training and scores"),
         ("gliner.json", "words with spans (gliner), whose ends are inclusive"),
         ("spert.json", "words with spans (spert), whose ends are exclusive"),
         ("rasa.json", "(rasa; would also fit spacy, doccano)"),

@@ -138,6 +138,14 @@ def test_an_id_that_says_there_is_no_label_is_no_class():
     named = DataConfig(label_names=("O", "B-PER"))
     sentences = list(read_sentences(CASES / "ids_minus100.jsonl", named))
     assert [sentence.labels for sentence in sentences] == [("B-PER", "O"), ("B-PER", "O")]
+    assert [sentence.unlabelled for sentence in sentences] == [(1,), ()]
+    outside = named.model_copy(update={"unannotated": "outside"})
+    assert not any(sentence.unlabelled for sentence in read_sentences(CASES / "ids_minus100.jsonl", outside))
+
+
+def test_many_missing_labels_do_not_hide_the_column_of_labels(tmp_path: Path):
+    text = "Ada\tx\tB-PER\tNN\nleft\ty\t-100\tVB\nnow\tz\tO\tRB\n"
+    assert converted(tmp_path, "a.conll", text).sentences == ["Ada/B-PER left/None now/O"]
 
 
 @pytest.mark.parametrize("missing", [-100, -1])
@@ -149,12 +157,12 @@ def test_missing_ids_in_tables_and_columns(tmp_path: Path, missing: int):
     rows = {"tokens": [["Ada", "left"], ["Tom"]], "ner_tags": [[1, missing], [1]]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "a.parquet")
     result = convert(tmp_path / "a.parquet")
-    assert result.sentences == ["Ada/B-PER left/O", "Tom/B-PER"]
-    assert "1 words without a label, read as O" in result.messages
+    assert result.sentences == ["Ada/B-PER left/None", "Tom/B-PER"]
+    assert "1 words without a label, left out of training and scores" in result.messages
     (tmp_path / "a.conll").write_text(f"Ada\tB-PER\nleft\t{missing}\n\nTom\tO\n")
     result = convert(tmp_path / "a.conll")
-    assert result.sentences == ["Ada/B-PER left/O", "Tom/O"]
-    assert "1 words without a label, read as O" in result.messages
+    assert result.sentences == ["Ada/B-PER left/None", "Tom/O"]
+    assert "1 words without a label, left out of training and scores" in result.messages
 
 
 TWO = "ls_two_annotators.json"

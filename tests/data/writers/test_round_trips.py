@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.requirements import need_modules
+from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.registry import BUILT_IN
 from tf_tokclf.data.schemes import Scheme, labels_of
 from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.data.splits import read_sentences
@@ -74,6 +78,24 @@ def test_formats_of_texts_in_each_unit(tmp_path, format, unit):
     )
     assert pairs(found) == pairs(SENTENCES)
     assert [sentence.text.rstrip("\n") for sentence in found] == [" ".join(s.words) for s in SENTENCES]
+
+
+@pytest.mark.parametrize("format", ["conll", "jsonl", "csv", "csv-lists", "parallel", "parquet", "hf"])
+def test_single_words_without_a_label_stay_so(tmp_path, format):
+    first, second = SENTENCES
+    written = [replace(first, unlabelled=(4, 5)), second]
+    found = there_and_back(written, tmp_path / WORD_FORMATS[format], format)
+    assert pairs(found) == pairs(written)
+    assert [sentence.unlabelled for sentence in found] == [(4, 5), ()]
+
+
+@pytest.mark.parametrize("format", [*TEXT_FORMATS, "conllu", "prodigy"])
+def test_formats_that_cannot_leave_out_a_label_say_so(tmp_path, format):
+    (tmp_path / "in.conll").write_text("Ada\tB-PER\nleft\t-100\n\nBob\tO\n")
+    command = ["convert", "--to", format, str(tmp_path / "in.conll"), str(tmp_path / "out")]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    assert "1 words without a label, written as O" in result.output
 
 
 @pytest.mark.parametrize("format", ["conll", "jsonl", "csv", "csv-lists", "text", "parquet", "hf"])
@@ -163,6 +185,20 @@ def sentences(draw: st.DrawFn) -> list[Sentence]:
         spans = [Span(a, b, draw(st.sampled_from(["PER", "LOC"]))) for a, b in zip(bounds[::2], bounds[1::2])]
         made.append(Sentence(tuple(words), tuple(labels_of(spans, len(words), Scheme.IOB2))))
     return made
+
+
+def test_each_format_that_is_written_is_tried():
+    # Those with a file of their own are tried in tests/data/formats; plain text has no labels.
+    elsewhere = {"gliner", "spert", "dygie", "w2ner", "inline-tags", "cluener", "inline-xml", "text"}
+    written = {format.name for format in BUILT_IN if format.is_written}
+    assert written == {*WORD_FORMATS, *TEXT_FORMATS, "docbin", *elsewhere}
+
+
+@given(written=sentences())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_words_come_back_from_spacy_s_own_files(tmp_path, written):
+    need_modules("spacy", extra="spacy")
+    assert pairs(there_and_back(written, tmp_path / "a.spacy", "docbin")) == pairs(written)
 
 
 @pytest.mark.parametrize("format", [*WORD_FORMATS, *TEXT_FORMATS])

@@ -114,7 +114,8 @@ class Format:
     are read file by file. suffixes: endings of names that no other format has. usual_suffixes: endings that other
     formats have too, so that the content decides; they choose the format of output. write: its writer, as pieces of
     text. write_to: a writer that needs the path. files: patterns of the files that `write_to` puts into a folder.
-    has_spans_only: writing it takes labels that form spans. plug_in: the package that it comes from and its version;
+    has_spans_only: writing it takes labels that form spans. keeps_missing_labels: its writer can leave out the label of
+    a single word. plug_in: the package that it comes from and its version;
     empty for the package's own.
     """
 
@@ -129,6 +130,7 @@ class Format:
     write_to: WriteTo | None = None
     files: tuple[str, ...] = ()
     has_spans_only: bool = False
+    keeps_missing_labels: bool = False
     records: JsonFormat | None = None
     plug_in: str = ""
 

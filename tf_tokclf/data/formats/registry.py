@@ -235,6 +235,7 @@ _FIRST = (
         _open_hf,
         Kind.FOLDER,
         write_to=_write_dataset,
+        keeps_missing_labels=True,
         files=("*.arrow", "dataset_info.json", "state.json"),
     ),
     Format(
@@ -256,6 +257,7 @@ _FIRST = (
         Kind.FOLDER,
         usual_suffixes=(".tags",),
         write_to=_write_parallel,
+        keeps_missing_labels=True,
         files=(WORDS_FILE, LABELS_FILE, "label"),
     ),
     Format(
@@ -271,6 +273,7 @@ _FIRST = (
         _open_parquet,
         suffixes=(".parquet",),
         write_to=_write_parquet,
+        keeps_missing_labels=True,
     ),
     Format(
         "jsonl",
@@ -279,6 +282,7 @@ _FIRST = (
         _open_jsonl,
         suffixes=(".jsonl", ".ndjson", ".jsonlines", ".json"),
         write=text_formats.json_lines,
+        keeps_missing_labels=True,
     ),
     Format(
         "docbin",
@@ -313,6 +317,7 @@ _LAST = (
         _open_conll,
         usual_suffixes=(".conll", ".conll03", ".tsv", ".iob", ".iob2", ".bio"),
         write=text_formats.conll_lines,
+        keeps_missing_labels=True,
     ),
     Format(
         "csv",
@@ -321,8 +326,14 @@ _LAST = (
         _open_csv,
         suffixes=(".csv",),
         write=text_formats.csv_lines,
+        keeps_missing_labels=True,
     ),
-    Format("csv-lists", "CSV with a sentence a row, for writing", write=text_formats.csv_list_lines),
+    Format(
+        "csv-lists",
+        "CSV with a sentence a row, for writing",
+        write=text_formats.csv_list_lines,
+        keeps_missing_labels=True,
+    ),
     Format(
         "text",
         "plain text without labels, a sentence a line",

@@ -14,6 +14,7 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
+    MISSING_LABELS,
     WORD_NAMES,
     check_once,
     confidences_error,
@@ -23,7 +24,7 @@ from tf_tokclf.data.readers.guessing import (
     types_in,
     with_numbers,
 )
-from tf_tokclf.data.readers.missing import WRITTEN_IDS, MissingLabels
+from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import (
     FileReader,
     Problems,
@@ -200,7 +201,7 @@ def columns_reader(
         has_index=has_index,
         known_labels=frozenset(values),
         has_tags=has_tags,
-        no_label=WRITTEN_IDS | (NO_LABEL if _means_no_label(values, has_tags, task) else frozenset()),
+        no_label=MISSING_LABELS | (NO_LABEL if _means_no_label(values, has_tags, task) else frozenset()),
     )
 
 
@@ -343,12 +344,8 @@ class _Reading:
 
     def _sentence(self, words: Sequence[str], labels: Sequence[str | None], first: int) -> Sentence | None:
         origin = Origin(self.path, first)
-        tags = None
-        if self.reader.label is not None:
-            tags = self.missing.filled(labels, len(words), origin, self.problems.counts)
-            if tags is None:
-                return None
-        return Sentence(tuple(words), tags, origin, document=self.document)
+        bare = Sentence(tuple(words), None, origin, document=self.document)
+        return bare if self.reader.label is None else self.missing.labelled(bare, labels, origin, self.problems.counts)
 
     def _open_document(self, name: str | None = None) -> None:
         self.n_documents += 1

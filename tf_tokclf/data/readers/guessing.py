@@ -16,6 +16,10 @@ LABEL_WORDS = re.compile(
     r"\btags?\b|_tags?\b|labels?|ner\b|\bne-|pos\b|chunk|\biob|\bbio|slots?\b|entit", re.IGNORECASE
 )
 
+# -100 is what PyTorch's loss leaves out; -1 is written for it in older data.
+MISSING_IDS = frozenset({-1, -100})
+MISSING_LABELS = frozenset(map(str, MISSING_IDS))
+
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
 _SPLIT = re.compile(r"(?<![a-z])(train|validation|devel|dev|valid|val|test)(?![a-z])")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -59,7 +63,7 @@ def looks_like_tags(values: Iterable[str] | Mapping[str, int]) -> bool:
     >>> looks_like_tags({"O", "B-PER"}), looks_like_tags({"O", "PER-B"}), looks_like_tags({"NOUN", "VERB"})
     (True, True, False)
     """
-    counts = Counter(values)
+    counts = Counter({value: n for value, n in Counter(values).items() if value not in MISSING_LABELS})
     if not counts or counts.keys() <= NO_LABEL:
         return False
     odd = sum(n for value, n in counts.items() if not _TAG.match(value))

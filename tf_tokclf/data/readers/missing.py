@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.schemes import OUTSIDE_LABEL
-from tf_tokclf.data.sentence import Origin
-
-# -100 is what PyTorch's loss leaves out; -1 is written for it in older data.
-MISSING_IDS = frozenset({-1, -100})
-WRITTEN_IDS = frozenset(map(str, MISSING_IDS))
+from tf_tokclf.data.sentence import Origin, Sentence
 
 NOT_ANNOTATED = "records left out: not annotated (to read their words as O: data.unannotated=outside)"
 _AS_OUTSIDE = "records not annotated: all their words read as O"
+_UNLABELLED = "words without a label, left out of training and scores (to read them as O: data.unannotated=outside)"
 _FILLED = "words without a label, read as O"
 _PARTLY = "sentences left out: a word has no label"
 
@@ -27,7 +25,7 @@ def is_missing(value: Any) -> bool:
     >>> is_missing(-100), is_missing("-100"), is_missing(None), is_missing("O")
     (True, True, True, False)
     """
-    return value is None or (isinstance(value, str) and value in WRITTEN_IDS) or _is_missing_id(value)
+    return value is None or (isinstance(value, str) and value in MISSING_LABELS) or _is_missing_id(value)
 
 
 def _is_missing_id(value: Any) -> bool:
@@ -36,8 +34,8 @@ def _is_missing_id(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class MissingLabels:
-    """How missing labels are read. as_outside: a record without annotation has O at each word; has_outside: whether
-    the labels include O at all.
+    """How missing labels are read. as_outside: as O, in records without annotation too; has_outside: whether the labels
+    include O at all.
     """
 
     as_outside: bool
@@ -48,24 +46,26 @@ class MissingLabels:
         """As the options say."""
         return cls(data.unannotated == "outside", has_outside)
 
-    def filled(
-        self, labels: Sequence[str | None] | None, n_words: int, origin: Origin, changes: Changes
-    ) -> tuple[str, ...] | None:
-        """A label for each word, or None where the record is to be left out; `changes` remembers what was done.
+    def labelled(
+        self, bare: Sentence, labels: Sequence[str | None] | None, origin: Origin, changes: Changes
+    ) -> Sentence | None:
+        """A sentence with these labels, or None where the record is to be left out; `changes` remembers what was done.
 
         labels: None for a record that is not annotated, and for each word that has no label.
         """
         if labels and None not in labels:
-            return tuple(labels)  # type: ignore[arg-type]
+            return replace(bare, labels=tuple(labels))  # type: ignore[arg-type]
         if labels is None or (labels and all(label is None for label in labels)):
             if self.as_outside and self.has_outside:
                 changes.note(_AS_OUTSIDE, origin)
-                return (OUTSIDE_LABEL,) * n_words
+                return replace(bare, labels=(OUTSIDE_LABEL,) * len(bare))
             changes.note(NOT_ANNOTATED if self.has_outside else NOT_ANNOTATED.partition(" (")[0], origin)
             return None
-        if n_missing := sum(label is None for label in labels):
-            if not self.has_outside:
-                changes.note(_PARTLY, origin)
-                return None
-            changes.note(_FILLED, origin, n_missing)
-        return tuple(OUTSIDE_LABEL if label is None else label for label in labels)
+        unlabelled = tuple(position for position, label in enumerate(labels) if label is None)
+        if unlabelled and not self.has_outside:
+            changes.note(_PARTLY, origin)
+            return None
+        if unlabelled:
+            changes.note(_FILLED if self.as_outside else _UNLABELLED, origin, len(unlabelled))
+        filled = tuple(OUTSIDE_LABEL if label is None else label for label in labels)
+        return replace(bare, labels=filled, unlabelled=() if self.as_outside else unlabelled)

@@ -71,8 +71,7 @@ class ParallelReader(FileReader):
             problem = f"{len(words)} words, but {len(labels)} labels in {self.labels_path.name}."
             raise origin.error(problem, "Each word needs exactly one label, on the same line.")
         values = [label_of(label, self.label_names, origin) for label in labels]
-        filled = self.missing.filled(values, len(words), origin, changes) if words else None
-        return Sentence(words, filled, origin) if filled is not None else None
+        return self.missing.labelled(Sentence(words, None, origin), values, origin, changes) if words else None
 
 
 def open_parallel(path: Path, data: DataConfig) -> ParallelReader:

@@ -17,8 +17,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
 from tf_tokclf.data.compressed import uncompressed
 from tf_tokclf.data.readers.annotated import Record
-from tf_tokclf.data.readers.guessing import with_numbers
-from tf_tokclf.data.readers.missing import MISSING_IDS, WRITTEN_IDS
+from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS, with_numbers
 from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
 from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -199,7 +198,7 @@ def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[p
     """Labels by name, and for each row whether all of them are there and have a name."""
     values = lists.values
     is_ids = pa.types.is_integer(values.type)
-    missing = pa.array(sorted(MISSING_IDS) if is_ids else sorted(WRITTEN_IDS), values.type)
+    missing = pa.array(sorted(MISSING_IDS) if is_ids else sorted(MISSING_LABELS), values.type)
     wrong = pc.is_in(values, missing).to_numpy(zero_copy_only=False)
     if is_ids and names is not None:
         ids = values.fill_null(-1).to_numpy(zero_copy_only=False)

@@ -88,8 +88,7 @@ class TextReading:
         if labels is not None and len(labels) != len(bare):
             problem = f"{len(bare)} words, but {len(labels)} labels."
             raise origin.error(problem, "Each word needs exactly one label.")
-        filled = self.missing.filled(labels, len(bare), origin, problems.counts)
-        return None if filled is None else replace(bare, labels=filled)
+        return self.missing.labelled(bare, labels, origin, problems.counts)
 
     def _words(self, found: Annotated, origin: Origin) -> Sentence:
         if found.text is None:

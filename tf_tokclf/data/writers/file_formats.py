@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,7 +35,7 @@ def write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing
                 problem = f"the word {broken!r} has a blank in it." if broken else "it has no labels."
                 raise error_at(sentence, problem, "Choose jsonl, which holds any word, labelled or not.")
             words_file.write(" ".join(sentence.words) + "\n")
-            labels_file.write(" ".join(sentence.labels) + "\n")
+            labels_file.write(" ".join(writing.written_labels(sentence)) + "\n")
 
 
 def write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
@@ -131,5 +132,15 @@ def _table_batches(sentences: Iterable[Sentence], schema: pa.Schema, writing: Wr
         if writing.scheme is not None:
             labels = batch.column("labels")
             ids = pc.index_in(labels.values, names).cast(pa.int64())
+            ids = pc.if_else(pa.array(_is_labelled(batch)), ids, None)
             arrays.append(pa.ListArray.from_arrays(labels.offsets, ids))
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _is_labelled(batch: pa.RecordBatch) -> np.ndarray:
+    """(words,) whether each word of a batch has a label."""
+    labelled = np.ones(len(batch.column("labels").values), bool)
+    for start, positions in zip(batch.column("labels").offsets.to_pylist(), batch.column("unlabelled").to_pylist()):
+        if positions:
+            labelled[start + np.array(positions)] = False
+    return labelled

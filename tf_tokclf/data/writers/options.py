@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_tokclf.config.schema import Task
@@ -26,6 +27,16 @@ class Writing:
     def label_column(self) -> str:
         """The name of the column of labels."""
         return f"{self.task.value}_tags"
+
+    def labels(self, sentence: Sentence) -> Sequence[str | None]:
+        """The labels of a sentence, for formats with a label a word; None for a word that has none."""
+        missing = set(sentence.unlabelled)
+        labels = sentence.labels or ()
+        return [None if position in missing else label for position, label in enumerate(labels)] if missing else labels
+
+    def written_labels(self, sentence: Sentence) -> Sequence[str]:
+        """The same for formats of text, where -100 says that a word has no label."""
+        return ["-100" if label is None else label for label in self.labels(sentence)]
 
     def spans(self, sentence: Sentence) -> list[Span]:
         """The spans of a sentence, for formats that have spans only."""

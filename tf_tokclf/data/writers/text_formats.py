@@ -24,8 +24,9 @@ def conll_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str
         if sentence.document is not None and sentence.document != before:
             before = sentence.document
             yield f"-DOCSTART-{separator}O\n\n" if sentence.labels else "-DOCSTART-\n\n"
+        labels = writing.written_labels(sentence)
         for i, word in enumerate(sentence.words):
-            fields = [word] if sentence.labels is None else [word, sentence.labels[i]]
+            fields = [word] if sentence.labels is None else [word, labels[i]]
             line = separator.join(fields)
             if separator in word or "\n" in line or "\r" in line or line.isspace():
                 hint = "Choose jsonl, which holds any word."
@@ -75,7 +76,7 @@ def json_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]
     for sentence in sentences:
         record: dict[str, Any] = {"tokens": sentence.words}
         if sentence.labels is not None:
-            record[writing.label_column] = sentence.labels
+            record[writing.label_column] = writing.labels(sentence)
         if sentence.document is not None:
             record["document"] = sentence.document
         yield _json(record)
@@ -85,7 +86,7 @@ def csv_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A word a row, with the number of its sentence."""
     yield _csv_row(["sentence_id", "word", *_label_column(writing)])
     for number, sentence in enumerate(sentences, 1):
-        for fields in zip(sentence.words, sentence.labels) if sentence.labels else zip(sentence.words):
+        for fields in zip(sentence.words, writing.written_labels(sentence)) if sentence.labels else zip(sentence.words):
             yield _csv_row([number, *fields])
 
 
@@ -93,7 +94,7 @@ def csv_list_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[
     """A sentence a row, its words and labels as JSON lists."""
     yield _csv_row(["tokens", *_label_column(writing)])
     for sentence in sentences:
-        lists = [sentence.words] if sentence.labels is None else [sentence.words, sentence.labels]
+        lists = [sentence.words] if sentence.labels is None else [sentence.words, writing.labels(sentence)]
         yield _csv_row([json.dumps(values, ensure_ascii=False) for values in lists])
 
 
