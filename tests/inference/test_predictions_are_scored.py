@@ -15,6 +15,7 @@ import pytest
 import seqeval.metrics
 from click.testing import CliRunner
 
+from tests.data.readers.converting import CASES
 from tf_tokclf.cli.main import cli
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.tagger import Tagger
@@ -230,6 +231,55 @@ def test_every_output_format_is_scored_beside_gold(
         assert f1_of("--predictions", output, "--gold", tmp_path / name) == expected, options
         assert compared_f1(output, output, "--gold", tmp_path / name) == [expected, expected]
         assert "--gold" in run("evaluate", "--predictions", output, code=2).output
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_records_with_gold_labels_are_scored_by_what_was_predicted(
+    tiny_classifier: Path, reference: Reference, tmp_path: Path, output_format: str
+):
+    source = CASES / "gold_rn.jsonl"
+    records = [json.loads(line) for line in source.read_text().splitlines()]
+    labels = [list(tagged.labels) for tagged in reference.tagger.tag(Sentence(tuple(r["tokens"])) for r in records)]
+    expected = seqeval.metrics.f1_score([record["ner_tags"] for record in records], labels, zero_division=0)
+    assert expected < 1, "the model has to err"
+    output = predicted(tmp_path, tiny_classifier, source, output_format=output_format)
+    assert f1_of("--predictions", output, "--gold", source) == pytest.approx(expected)
+    assert compared_f1(output, output, "--gold", source) == pytest.approx([expected] * 2)
+    if output_format == "same":
+        assert f1_of("--predictions", output) == pytest.approx(expected)
+        assert compared_f1(output, output) == pytest.approx([expected] * 2)
+    else:
+        assert "--gold" in run("evaluate", "--predictions", output, code=2).output
+
+
+def test_our_own_tasks_of_label_studio_are_predictions_and_no_annotations(tiny_classifier: Path, tmp_path: Path):
+    columns("\t")(tmp_path / "in.conll")
+    output = predicted(tmp_path, tiny_classifier, tmp_path / "in.conll", output_format="label-studio")
+    for command in (["convert", output, "-"], ["inspect", output]):
+        message = run(*command, code=2).output
+        assert f"{len(SENTENCES)} records left out: not annotated" in message
+    again = tmp_path / "again.jsonl"
+    run("predict", tiny_classifier, output, "-o", again, "--output-format", "jsonl", "-q")
+    texts = [json.loads(line)["text"] for line in again.read_text().splitlines()]
+    assert texts == [" ".join(words) for words, _ in SENTENCES]
+
+
+@pytest.mark.parametrize("unit", ["utf16", "byte"])
+@pytest.mark.parametrize("output_format", ["spacy", "doccano", "prodigy"])
+def test_offsets_that_predict_wrote_are_read_by_other_commands(
+    tiny_classifier: Path, reference: Reference, tmp_path: Path, output_format: str, unit: str
+):
+    words = ("😀", "ada", "lovelace", "visited", "london")
+    (tmp_path / "in.txt").write_text(" ".join(words) + "\n")
+    spans = next(iter(reference.tagger.tag([Sentence(words)]))).spans
+    assert spans
+    options = ("--offset-unit", unit, "--word-splitting", "whitespace")
+    output = predicted(tmp_path, tiny_classifier, tmp_path / "in.txt", *options, output_format=output_format)
+    run("convert", output, tmp_path / "out.jsonl", "--word-splitting", "whitespace")
+    record = json.loads((tmp_path / "out.jsonl").read_text())
+    assert record["tokens"] == list(words)
+    starts = {i: label[2:] for i, label in enumerate(record["ner_tags"]) if label[0] == "B"}
+    assert starts == {span.start: span.type for span in spans}
 
 
 @pytest.mark.parametrize("output_format", FORMATS)

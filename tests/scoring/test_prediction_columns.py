@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.data.readers.converting import CASES
 from tf_tokclf.cli.main import cli
 
 GOLD = [["B-PER", "O", "O", "B-LOC"], ["B-PER", "O"]]
@@ -89,6 +90,26 @@ def test_gold_is_the_column_with_the_labels_of_the_prediction(tmp_path: Path):
     assert f1(columns(tmp_path / "chunk", pos, chunks, GOLD, wrong)) == 50
     tagged = [["NNP", "VBZ", "IN", "IN"], ["IN", "IN"]]
     assert f1(columns(tmp_path / "pos", pos, chunks, GOLD, tagged)) == 50
+
+
+@pytest.mark.parametrize("name", ["flair_old.tsv", "crfpp_v1.txt"])
+def test_gold_predicted_and_confidence_in_columns(tmp_path: Path, name: str):
+    gold = write(tmp_path / "gold.conll", "Marie\tB-PER\nlives\tO\n\nTom\tB-PER\n")
+    for files in ((CASES / name,), (CASES / name, "--gold", gold)):
+        scores = json.loads(run("evaluate", "--predictions", *files, "--format", "json"))
+        assert [scores["overall"][key] for key in ("correct", "predicted", "support")] == [1, 1, 2]
+        assert f1(*files) == 66.67
+
+
+def test_labels_alone_and_spans_alone_are_scored_on_the_words_of_gold(gold: Path):
+    predictions, spans = CASES / "run_ner_predictions.txt", CASES / "pipeline_dump.json"
+    for gold_file in (gold, CASES / "gold_rn.jsonl"):
+        assert f1(predictions, "--gold", gold_file) == 100
+        assert f1(spans, "--gold", gold_file) == 80
+        text = run("compare", predictions, spans, "--gold", gold_file, "--format", "json", "--samples", 9)
+        assert [round(system["f1"]["mean"], 2) for system in json.loads(text)["systems"]] == [1, 0.8]
+    for file in (predictions, spans):
+        assert "Name a file of gold labels with --gold" in run("evaluate", "--predictions", file, code=2)
 
 
 def test_an_inner_layer_is_not_gold(tmp_path: Path):
