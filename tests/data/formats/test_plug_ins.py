@@ -139,6 +139,8 @@ def test_another_version_reads_anew(install: Install, arrows: Path):
         ("{import_}FORMAT = Format('arrows', 'x')", "has neither a reader nor a writer"),
         ("{import_}FORMAT = Format('Two words', 'x')", "cannot be imported: ValueError: the name of a format is"),
         ("{import_}FORMAT = Format('conll', 'x', open=print)", "has a format 'conll', which is the name of a built-in"),
+        ("{import_}FORMAT = Format('x', 'x', open=print, suffixes=('.csv',))", "has the suffix .csv, which is that of"),
+        ("{import_}FORMAT = Format('x', 'x', open=print, usual_suffixes=('.txt',))", "has the suffix .txt, which is"),
     ],
 )
 def test_a_plug_in_that_is_wrong_is_named(install: Install, tmp_path: Path, code: str, said: str):
@@ -149,6 +151,31 @@ def test_a_plug_in_that_is_wrong_is_named(install: Install, tmp_path: Path, code
     assert result.exit_code == 2
     assert f"The plug-in 'arrows' (broken_format:FORMAT) of the package broken_format 1.0 {said}" in result.stderr
     assert "Correct, update or uninstall that package." in result.stderr
+
+
+RECORDS = '''
+from tf_tokclf.data.formats import FileReader, Format, Kind, Origin, Sentence, certain
+
+class Reader(FileReader):
+    def sentences(self, problems):
+        yield Sentence(("Ada",), ("B-PER",), Origin(str(self.path), 1))
+
+def recognise(seen):
+    return certain("its records have a field 'mine'", any("mine" in record for record in seen.records))
+
+FORMAT = Format("mine", "my records", recognise, lambda path, data, task: Reader(path, data, ("mine",)), Kind.RECORDS)
+'''
+
+
+def test_a_format_of_json_records_is_recognised_before_the_suffix(install: Install, tmp_path: Path):
+    install("my_records", RECORDS)
+    path = tmp_path / "a.json"
+    path.write_text('{"mine": 1}\n')
+    (found,) = json.loads(run("inspect", path, "--json").stdout)["formats"]
+    assert (found["format"], found["confidence"]) == ("mine", "certain")
+    path.write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
+    (found,) = json.loads(run("inspect", path, "--json").stdout)["formats"]
+    assert (found["format"], found["others"]) == ("jsonl", [])
 
 
 def test_two_plug_ins_cannot_have_one_name(install: Install, arrows: Path):

@@ -343,15 +343,14 @@ _LAST = (
         write=text_formats.text_lines,
     ),
 )
-_RECORDS = tuple(_record_formats())
-BUILT_IN = (*_FIRST, *_LAST, *_RECORDS)
+BUILT_IN = (*_FIRST, *_LAST, *_record_formats())
 
 
 @cache
 def all_formats() -> tuple[Format, ...]:
-    """All formats, in the order in which they are tried; those of plug-ins before columns and plain text.
+    """All formats: the built-in ones in the order in which they are tried, then those of plug-ins.
 
-    Raises UserError where a plug-in cannot be loaded.
+    Raises UserError if a plug-in cannot be loaded, or has the name or a suffix of another format.
     """
     plugged: dict[str, Format] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
@@ -361,8 +360,12 @@ def all_formats() -> tuple[Format, ...]:
         if format.name in plugged:
             other = plugged[format.name].plug_in
             raise _plug_in_error(point, f"has a format {format.name!r}, and so has the package {other}.")
+        suffixes = (*format.suffixes, *format.usual_suffixes)
+        if taken := next((suffix for suffix in suffixes if format_of_suffix(suffix, BUILT_IN)), None):
+            owner = format_of_suffix(taken, BUILT_IN)
+            raise _plug_in_error(point, f"has the suffix {taken}, which is that of the built-in format {owner}.")
         plugged[format.name] = format
-    return (*_FIRST, *plugged.values(), *_LAST, *_RECORDS)
+    return (*BUILT_IN, *plugged.values())
 
 
 def _plugged_in(point: EntryPoint) -> Format:

@@ -65,7 +65,7 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
     'parquet'
     """
     found: list[Candidate] = []
-    for candidate in _candidates(Seen(path, encoding)):
+    for candidate in _candidates(Seen(path, encoding, _first_records)):
         if candidate.match.confidence is Confidence.CERTAIN:
             return candidate.format.name
         found.append(candidate)
@@ -78,21 +78,23 @@ def rank_formats(path: Path, encoding: str = "utf-8") -> list[Candidate]:
 
 
 def _candidates(seen: Seen) -> Iterator[Candidate]:
-    """Formats of several files, then what the name tells, then what the content shows. The content is looked at last,
-    so that a name that tells the format needs no file.
+    """Formats of several files, then those of plug-ins, then what the name tells, then what the content shows. The
+    content is looked at last, so that a name that tells the format needs no file.
     """
     formats = all_formats()
-    yield from _recognised((format for format in formats if format.kind is Kind.FOLDER), seen)
+    yield from _recognised([format for format in formats if format.kind is Kind.FOLDER], seen)
     if seen.is_folder:
         return
     told = [format for format in formats if seen.suffix in format.suffixes]
+    left = [format for format in formats if format.kind is not Kind.FOLDER and format not in told]
+    if seen.path.is_file():
+        yield from _recognised([format for format in left if format.plug_in], seen)
     for format in told:
         yield Candidate(format, Match(Confidence.CERTAIN, f"its name ends in {seen.suffix}"))
-    for kind in (Kind.FILE, Kind.RECORDS):
-        yield from _recognised((format for format in formats if format.kind is kind and format not in told), seen)
+    yield from _recognised([format for format in left if not format.plug_in], seen)
 
 
-def _recognised(formats: Iterator[Format], seen: Seen) -> Iterator[Candidate]:
+def _recognised(formats: Sequence[Format], seen: Seen) -> Iterator[Candidate]:
     for format in formats:
         if match := format.recognise(seen):
             yield Candidate(format, match)
