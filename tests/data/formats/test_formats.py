@@ -262,6 +262,8 @@ def example(format: str, folder: Path) -> Path:
         result = CliRunner().invoke(cli, [*words, str(folder / "out" / out)])
         assert result.exit_code == 0, result.stderr
         return folder / "out" / out
+    if format == "comprehend":
+        return folder / "annotations.csv"
     return folder if len(found) > 1 else folder / f"example.{found[0][1]}"
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats import bioc, inline_tags, inline_xml, ontonotes, pubtator, rasa, webanno
+from tf_tokclf.data.formats import bioc, comprehend, inline_tags, inline_xml, ontonotes, pubtator, rasa, webanno
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
 from tf_tokclf.data.readers.annotated import JsonFormat
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
@@ -260,6 +260,7 @@ _FIRST = (
         keeps_missing_labels=True,
         files=(WORDS_FILE, LABELS_FILE, "label"),
     ),
+    comprehend.FORMAT,
     Format(
         "folder",
         "a folder of files of one format, read file by file",

@@ -1,0 +1,139 @@
+"""Amazon Comprehend's annotations of plain text: a CSV file with places, beside the documents.
+
+    File,Line,Begin Offset,End Offset,Type
+    documents.txt,0,0,5,PERSON
+
+Lines count from 0, and offsets from the beginning of the line. Without the column `Line`, a file is one document, and
+offsets count from its beginning. Each line is read as a sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.char_spans import CharSpan, in_unit
+from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
+from tf_tokclf.data.readers.annotated import Annotated, Annotation
+from tf_tokclf.data.readers.reading import FileReader, Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.errors import UserError
+
+_FILE, _LINE, _BEGIN, _END, _TYPE = "file", "line", "begin offset", "end offset", "type"
+_NEEDED = {_FILE, _BEGIN, _END, _TYPE}
+# Spans of a document by the number of their line; all under None where offsets count from the document's beginning.
+_Spans = Mapping[int | None, list[CharSpan]]
+
+
+@dataclass(frozen=True)
+class ComprehendReader(FileReader):
+    """A file of annotations and the documents that it names."""
+
+    documents: Mapping[Path, _Spans]
+    reading: TextReading
+
+    def content_key(self) -> str:
+        return hash_files([self.path, *self.documents])
+
+    def sentences(self, problems: Problems) -> Iterator[Sentence]:
+        for path, spans in self.documents.items():
+            start = n_lines = 0
+            for number, line in enumerate(read_lines(path, self.options.encoding), 1):
+                n_lines, text = number, line.rstrip("\r\n")
+                inside = spans.get(number - 1, [])
+                if None in spans:
+                    inside = self._of_line(spans[None], start, line)
+                    start += in_unit(len(line), line, self.options.offset_unit)
+                if text.strip() or inside:
+                    yield from self._sentence(text, inside, Origin(str(path), number), problems)
+            for error in self._unread(path, spans, n_lines, start):
+                problems.report(error)
+
+    def _unread(self, path: Path, spans: _Spans, n_lines: int, length: int) -> Iterator[UserError]:
+        """A message for each span that is in no line of a document."""
+        hint = f"Compare it with {self.path.name}."
+        for line, inside in spans.items():
+            if line is not None and not 0 <= line < n_lines:
+                yield UserError(f"there is no line {line}: it has {n_lines}, from 0.", path=path, hint=hint)
+            for span in inside if line is None else ():
+                if not 0 <= span.start < length:
+                    yield UserError(f"a span begins at {span.start}, behind the end ({length}).", path=path, hint=hint)
+
+    def _of_line(self, spans: list[CharSpan], start: int, line: str) -> list[CharSpan]:
+        """The spans that begin in a line, counted from its beginning."""
+        end = start + in_unit(len(line), line, self.options.offset_unit)
+        return [CharSpan(s.start - start, s.end - start, s.type) for s in spans if start <= s.start < end]
+
+    def _sentence(
+        self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems
+    ) -> Iterator[Sentence]:
+        is_labelled = self.options.label_column_name != ""
+        found = Annotated(text, annotations=(Annotation(lambda reader: spans),), is_labelled=is_labelled)
+        try:
+            if error := undecoded(text, Path(origin.path), origin.number, self.options.encoding):
+                raise error
+            sentence = self.reading.sentence(found, origin, problems)
+        except UserError as problem:
+            problems.report(problem)
+        else:
+            if sentence is not None:
+                yield sentence
+
+
+def open_comprehend(path: Path, data: DataConfig, task: Task) -> ComprehendReader:
+    """The annotations in a file, and the documents beside it."""
+    documents: dict[Path, dict[int | None, list[CharSpan]]] = {}
+    lines = read_lines(require_file(path), data.encoding)
+    rows = csv.reader(lines)
+    names = [name.strip().lower() for name in next(rows, [])]
+    if not set(names) >= _NEEDED:
+        hint = "Its first line has to be File,Line,Begin Offset,End Offset,Type."
+        raise UserError(f"has the columns {', '.join(names) or 'none'}.", path=path, hint=hint)
+    for row in rows:
+        if any(row):
+            document, line, span = _annotation(dict(zip(names, row)), Origin(str(path), rows.line_num))
+            documents.setdefault(document, {}).setdefault(line, []).append(span)
+    if not documents:
+        raise UserError("holds no annotations.", path=path, hint="Check what wrote it.")
+    reading = TextReading.of(data)
+    options = data.model_copy(update={"format": "comprehend"})
+    n = "1 document" if len(documents) == 1 else f"{len(documents)} documents"
+    return ComprehendReader(path, options, (f"{n}, a line a sentence; {reading.note()}",), documents, reading)
+
+
+def _annotation(row: Mapping[str, str], origin: Origin) -> tuple[Path, int | None, CharSpan]:
+    """The document, the line and the span of a row."""
+    name, type = row.get(_FILE, "").strip(), row.get(_TYPE, "").strip()
+    try:
+        start, end = int(row[_BEGIN]), int(row[_END])
+        line = int(row[_LINE]) if _LINE in row else None
+    except (KeyError, ValueError):
+        raise origin.error(f"{','.join(row.values())[:60]!r} is no annotation.", "Its numbers are not whole.") from None
+    if not name or not type:
+        raise origin.error("a row has no file or no type.", "Check what wrote it.")
+    if PurePosixPath(name).name != name or "\\" in name:
+        raise origin.error(f"the file {name!r} is not the name of a file beside it.", "Write its name without folders.")
+    document = Path(origin.path).with_name(name)
+    if not document.is_file():
+        raise origin.error(f"there is no file {name!r} beside it.", "Put the documents into the same folder.")
+    return document, line, CharSpan(start, end, type)
+
+
+def _recognise(seen: Seen) -> Match | None:
+    if seen.is_folder or seen.path.suffix.lower() != ".csv" or not seen.path.is_file():
+        return None
+    names = {name.strip(' "\r\n').lower() for name in "".join(seen.lines[:1]).split(",")}
+    return certain("its columns are File, Begin Offset, End Offset and Type", names >= _NEEDED)
+
+
+FORMAT = Format(
+    "comprehend",
+    "Amazon Comprehend: a CSV file of annotations beside its documents",
+    _recognise,
+    open_comprehend,
+    Kind.FOLDER,
+)
