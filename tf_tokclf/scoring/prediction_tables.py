@@ -328,8 +328,9 @@ class PredictedTable:
 
 def prediction_of(sentence: Sentence, gold: Sentence | None = None) -> Prediction:
     """A sentence with predicted labels as a prediction. gold: the same sentence with gold labels."""
-    prediction = Prediction(sentence.words, sentence.labels or (), origin=sentence.origin)
-    return replace(prediction, gold=gold.labels).where_labelled(gold) if gold else prediction
+    gold_labels = gold.labels if gold else None
+    prediction = Prediction(sentence.words, sentence.labels or (), gold_labels, origin=sentence.origin)
+    return prediction.where_labelled(gold) if gold else prediction
 
 
 def same_sentences(one: Iterator[Sentence], other: Iterator[Sentence]) -> Iterator[tuple[Sentence, Sentence]]:

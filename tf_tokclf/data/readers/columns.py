@@ -344,6 +344,8 @@ class _Reading:
 
     def _sentence(self, words: Sequence[str], labels: Sequence[str | None], first: int) -> Sentence | None:
         origin = Origin(self.path, first)
+        if self.reader.label is not None and None not in labels:
+            return Sentence(tuple(words), tuple(filter(None, labels)), origin, document=self.document)
         bare = Sentence(tuple(words), None, origin, document=self.document)
         return bare if self.reader.label is None else self.missing.labelled(bare, labels, origin, self.problems.counts)
 
