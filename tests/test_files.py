@@ -178,7 +178,7 @@ def test_a_stream_in_the_place_of_a_file_of_ours_is_replaced(tmp_path: Path, nam
 
 def test_no_folder_takes_the_place_of_a_stream(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="pipe: is no folder"), whole_folder(tmp_path / "pipe"):
+    with pytest.raises(UserError, match="pipe: is not a folder"), whole_folder(tmp_path / "pipe"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
@@ -274,7 +274,7 @@ def test_two_outputs_are_two_files(tmp_path: Path):
     (tmp_path / "a").touch()
     (tmp_path / "b").symlink_to("a")
     for one, other in (("a", "a"), ("a", "b"), ("c", "../" + tmp_path.name + "/c")):
-        with pytest.raises(UserError, match="two outputs cannot be one file"):
+        with pytest.raises(UserError, match="two outputs cannot be the same file"):
             check_different(tmp_path / one, tmp_path / other)
     check_different(tmp_path / "a", tmp_path / "c")
     check_different(Path("/dev/null"), Path("/dev/null"))

@@ -119,7 +119,7 @@ def whole_folder(folder: Path, *, unique: bool = False) -> Iterator[Path]:
     unique: as in `whole_path`.
     """
     if is_stream(folder):
-        raise UserError("is no folder.", path=folder, hint="Name another output.")
+        raise UserError("is not a folder.", path=folder, hint="Name another output.")
     partial = partial_of(folder, unique=unique)
     remove(partial)
     partial.mkdir(parents=True)
@@ -438,9 +438,11 @@ def check_output(output: Path, *, inputs: Iterable[Path | None] = (), force: boo
     if exists and not force:
         raise UserError("the file exists.", path=output, hint="Choose another name, or replace it with --force.")
     if not output.parent.is_dir():
-        raise UserError("there is no such folder to write in.", path=output.parent, hint="Make it first.")
+        raise UserError("there is no such folder to write to.", path=output.parent, hint="Create it first.")
     if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise UserError("nothing may be written in this folder.", path=output.parent, hint="Check its permissions.")
+        raise UserError(
+            "you have no permission to write in this folder.", path=output.parent, hint="Check its permissions."
+        )
 
 
 def check_no_input(output: Path, inputs: Iterable[Path | None]) -> None:
@@ -477,7 +479,7 @@ def check_replaceable(folder: Path) -> None:
 def check_different(one: Path, other: Path) -> None:
     """Raise UserError where two outputs are one file."""
     if not is_stream(one) and (one.resolve() == other.resolve() or _is_same(one, other)):
-        raise UserError("two outputs cannot be one file.", path=one, hint="Give each a name of its own.")
+        raise UserError("two outputs cannot be the same file.", path=one, hint="Give each output its own name.")
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -96,13 +96,13 @@ def test_a_text_that_is_elsewhere_is_an_error_that_knows_the_likely_cause(span, 
 
 
 def test_an_offset_inside_a_character_is_an_error():
-    with pytest.raises(UserError, match="no place in a text"):
+    with pytest.raises(UserError, match="not a position in a text"):
         SpanRules(unit="utf16").word_spans(
             [CharSpan(1, 3, "X")], "😀 A", split_words("😀 A"), ORIGIN, Counter()
         )
 
 
-MISFIT = "Mend it, or say what to do with such spans: --set data.span_policy=expand, contract or drop."
+MISFIT = "Correct it, or choose what to do with such spans: --set data.span_policy=expand, contract or drop."
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ MISFIT = "Mend it, or say what to do with such spans: --set data.span_policy=exp
         ((5, 6), f"the span LOC 'e' (5 to 6) cuts the words 'New'. {MISFIT}"),
         ((3, 12), f"the span LOC ' New York' (3 to 12) has white space at its ends. {MISFIT}"),
         ((0, 3), f"the span LOC 'in ' (0 to 3) has white space at its ends. {MISFIT}"),
-        ((2, 4), f"the span LOC '  ' (2 to 4) holds no word. {MISFIT}"),
+        ((2, 4), f"the span LOC '  ' (2 to 4) contains no word. {MISFIT}"),
         (
             (14, 20),
-            "LOC, 14 to 20, is no place in a text of 19 characters."
+            "LOC, 14 to 20, is not a position in a text of 19 characters."
             " Check the offsets, their unit, and whether their ends are inclusive.",
         ),
     ],
@@ -210,9 +210,9 @@ def test_of_two_wrong_spans_the_longer_is_shown():
 
 def test_an_end_inside_a_character_is_an_error_too():
     for unit, end in (("utf16", 3), ("byte", 4)):
-        with pytest.raises(UserError, match=f"X, 2 to {end}, is no place in a text of 4 characters"):
+        with pytest.raises(UserError, match=f"X, 2 to {end}, is not a position in a text of 4 characters"):
             SpanRules(unit=unit).word_spans([CharSpan(2, end, "X")], "A 😀!", split_words("A 😀!"), ORIGIN, Counter())
-    with pytest.raises(UserError, match="X, 0 to 1, is no place in a text of 2 characters"):
+    with pytest.raises(UserError, match="X, 0 to 1, is not a position in a text of 2 characters"):
         SpanRules(unit="utf16").word_spans([CharSpan(0, 1, "X")], "😀A", split_words("😀A"), ORIGIN, Counter())
 
 
@@ -278,7 +278,7 @@ def test_values():
 def test_a_bad_offset_stops_whatever_the_policy():
     for policy in ("fail", "expand", "contract", "drop"):
         for start, end in ((-1, 2), (2, 2), (3, 2), (0, 20)):
-            with pytest.raises(UserError, match=f"X, {start} to {end}, is no place in a text of 19 characters"):
+            with pytest.raises(UserError, match=f"X, {start} to {end}, is not a position in a text of 19 characters"):
                 SpanRules(policy).word_spans([CharSpan(start, end, "X")], TEXT, split_words(TEXT), ORIGIN, Counter())
 
 

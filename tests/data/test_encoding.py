@@ -242,8 +242,8 @@ def test_a_piece_that_the_model_has_no_embedding_for_is_refused(tiny_bert: Path)
     with pytest.raises(UserError) as error:
         Encoder(tokenizer, reading(), n_embeddings=largest).windows(WORDS)
     assert str(error.value) == (
-        f"the tokenizer gives a piece number {largest}, and the model's vocabulary has {largest}."
-        " Tokenizer and weights do not belong together: fetch or save the model again."
+        f"the tokenizer returns the token id {largest}, but the model's vocabulary has {largest} tokens."
+        " Tokenizer and weights belong to different models. Fetch or save the model again."
     )
 
 
@@ -346,7 +346,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
 
 def test_pieces_of_a_split_without_embeddings_are_refused(tiny_bert: Path, conll_files: dict[str, str]):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
-    with pytest.raises(UserError, match="and the model's vocabulary has 6"):
+    with pytest.raises(UserError, match="the model's vocabulary has 6"):
         encode_split(
             splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), cache=anew(), n_embeddings=6
         )

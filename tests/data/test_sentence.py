@@ -29,9 +29,9 @@ def test_a_span_holds_a_word(start, end):
 def test_places_are_lines_or_rows():
     line, row = Origin("a.conll", 7), Origin("a.parquet", 2, "row")
     assert (str(line), str(row)) == ("a.conll, line 7", "a.parquet, row 2")
-    error = line.error("Wrong.", "Mend it.")
+    error = line.error("Wrong.", "Correct it.")
     assert isinstance(error, UserError)
-    assert (str(error), error.line, error.row) == ("a.conll, line 7: Wrong. Mend it.", 7, None)
+    assert (str(error), error.line, error.row) == ("a.conll, line 7: Wrong. Correct it.", 7, None)
     assert (str(row.error("Wrong.")), row.error("Wrong.").row) == ("a.parquet, row 2: Wrong.", 2)
 
 

@@ -109,7 +109,7 @@ def test_names_that_come_with_the_data_are_rewritten_too(tmp_path: Path):
 def test_a_scheme_that_yields_no_spans_is_an_error(tmp_path: Path):
     result = converted(tmp_path, "a.conll", "Ada\tNNP\nleft\tVBD\n", "--scheme", "IOB2")
     assert result.exit_code == 2
-    assert "labels such as NNP, VBD spell no spans in IOB2" in result.messages
+    assert "labels such as NNP, VBD form no spans in IOB2" in result.messages
     assert converted(tmp_path, "b.conll", "it\tO\nrains\tO\n", "--scheme", "IOB2").exit_code == 0
 
 
@@ -126,7 +126,7 @@ def test_a_scheme_that_yields_no_spans_is_an_error_in_scoring_too(tmp_path: Path
     path = str(tmp_path / "a.conll")
     result = CliRunner().invoke(cli, ["evaluate", "--predictions", path, "--gold", path, "--scheme", "IOB2"])
     assert result.exit_code == 2
-    assert "labels such as NNP, VBD spell no spans in IOB2" in result.stderr
+    assert "labels such as NNP, VBD form no spans in IOB2" in result.stderr
 
 
 SLIPS = "Ada\tB-PER\nleft\tO\n\n" * 150 + "Bob\tB-PRE\n\nEve\tPERSON\n\nAnn\tB-PRE\n"
@@ -137,7 +137,7 @@ def test_a_label_near_a_frequent_one_is_reported_with_all_its_lines(tmp_path: Pa
     path = tmp_path / "a.conll"
     lines = f"{path}, line 451, word 1; {path}, line 455, word 1"
     assert f"B-PRE (2) is probably a slip for B-PER (150): {lines}" in messages
-    assert f"PERSON (1) is no label of IOB2 and is read as O: {path}, line 453, word 1" in messages
+    assert f"PERSON (1) is not a label of IOB2 and is read as O: {path}, line 453, word 1" in messages
     result = CliRunner().invoke(cli, ["inspect", str(path), "--json"])
     problems = {problem["kind"]: problem for problem in json.loads(result.stdout)["problems"]}
     places = [example["place"] for example in problems["likely-slip"]["examples"]]

@@ -249,7 +249,7 @@ def test_a_folder_of_split_files_is_a_data_set(tmp_path):
         ([["a"], ["b", "c"]], [[0], [1]], "row 2: 2 words in 'tokens', but 1 labels in 'tags'"),
         ([["a"], ["b"]], [[0], [5]], "row 2: there is no label with id 5"),
         ([["a"], [None]], [[0], [0]], "row 2: a word in 'tokens' is empty"),
-        ([["a"], None], [[0], [0]], "row 2: 'tokens' is no list"),
+        ([["a"], None], [[0], [0]], "row 2: 'tokens' is not a list"),
     ],
 )
 def test_bad_rows_of_parquet_are_named(tmp_path, words, labels, problem):

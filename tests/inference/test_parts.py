@@ -99,7 +99,7 @@ def test_a_folder_is_not_written_into_unasked(labelling: Labelling, tagger: Tagg
         folder.check(resume=False, force=False)
     folder.check(resume=True, force=False)
     folder.check(resume=False, force=True)
-    with pytest.raises(UserError, match="holds something that no such job wrote"):
+    with pytest.raises(UserError, match="contains something that no such job wrote"):
         PartsFolder(source.parent).check(resume=False, force=True)
 
 

@@ -133,7 +133,7 @@ def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: P
     code, messages = Job(tiny_classifier, source, tmp_path / "out").ended()
     assert code == 2, messages
     assert messages.count("Error: ") == 1
-    assert f"{source}/b.jsonl, line 2: is no JSON" in messages
+    assert f"{source}/b.jsonl, line 2: is not valid JSON" in messages
     assert messages.endswith("go on with --resume.")
 
 
@@ -161,7 +161,7 @@ def closed_port() -> Iterator[int]:
         (["--workers", 2], "Name it with --output"),
         (["--workers", 2, "-o", "out", "--shard", "1/2"], "Leave out --shard"),
         (["--parts", 2, "-o", "out"], "are for --workers"),
-        (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write in"),
+        (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write to"),
         (["--workers", 2, "-o", "in.txt"], "would destroy the input"),
         (["--workers", 2, "-o", "other.txt"], "is a file; --workers writes a folder"),
         (["-o", "."], "is a folder"),
@@ -208,8 +208,8 @@ def test_an_address_where_nobody_answers_is_named(
 ):
     args = [tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"]
     closed = f"localhost:{closed_port}"
-    assert f"nobody answers at {closed}" in refused([*args, "--ray-address", closed])
-    assert "'somewhere' is no HOST:PORT" in refused([*args, "--ray-address", "somewhere"])
+    assert f"nothing answers at {closed}" in refused([*args, "--ray-address", closed])
+    assert "'somewhere' is not of the form HOST:PORT" in refused([*args, "--ray-address", "somewhere"])
     monkeypatch.setenv("RAY_ADDRESS", closed)
-    assert f"nobody answers at {closed}" in refused(args)
+    assert f"nothing answers at {closed}" in refused(args)
     assert not (source.parent / "out").exists()

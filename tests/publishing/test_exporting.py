@@ -138,7 +138,7 @@ def agreement_with(**changes: object) -> Agreement:
     [
         ({"n_different_labels": 1}, "1 of 1000 words have another label"),
         ({"largest_logit_difference": 0.01}, "Logits differ"),
-        ({"largest_logit_difference": float("nan")}, "no numbers"),
+        ({"largest_logit_difference": float("nan")}, "NaN"),
         ({"export_f1": 0.8, "quantize": "int8"}, "F1 falls by 0.1"),
         ({"n_different_labels": 20, "quantize": "float16"}, "another label"),
     ],
@@ -150,6 +150,6 @@ def test_what_counts_as_disagreement(changes: dict[str, object], problem: str):
 
 def test_force_replaces_exports_only(tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="is no export, so it is not replaced"):
+    with pytest.raises(UserError, match="is not an export, so it is not replaced"):
         export_model(tiny_classifier, tmp_path, format="savedmodel", data=data_of(conll_files), force=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -221,7 +221,7 @@ def test_stored_login_is_used(hub, folder, monkeypatch, tmp_path):
 
 def test_bad_card_is_the_users_to_mend(hub, folder):
     (folder / "README.md").write_text("---\n- [a\n---\n")
-    with pytest.raises(UserError, match="Mend the metadata"):
+    with pytest.raises(UserError, match="Correct the metadata"):
         push_folder(folder, "tester/m")
 
 

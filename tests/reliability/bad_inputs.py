@@ -217,55 +217,61 @@ def _readers() -> list[Cell]:
 
     subject, file, ending = "conll", "a.conll", "jsonl"
     bad("missing", GOOD, "a.conll: there is no such file.", "Beside it are: b.conll.", name="b.conll")
-    bad("empty", b"", "a.conll: holds no words.", "A word a line was expected")
-    bad("truncated", GOOD + b"Bob", "a.conll, line 4: 1 where 2 columns were expected: 'Bob'.", "Mend the line")
-    bad("wrong type", PNG + GOOD, "a.conll, line 1: 1 where 2 columns were expected", "Mend the line")
+    bad("empty", b"", "a.conll: contains no words.", "One word per line was expected")
+    bad("truncated", GOOD + b"Bob", "a.conll, line 4: 1 where 2 columns were expected: 'Bob'.", "Correct the line")
+    bad("wrong type", PNG + GOOD, "a.conll, line 1: 1 where 2 columns were expected", "Correct the line")
     bad("wrong encoding", GOOD + b"Jos\xe9\tB-PER\n", "a.conll, line 4: byte 0xe9 is not utf-8", "latin-1")
     bad("wrong encoding", GOOD, "no encoding named 'klingon'", "Python knows", options="--encoding klingon")
     bad("wrong encoding", GOOD, "a.conll: ", "'hex'", "Python knows", options="--encoding hex")
-    bad("wrong length", GOOD + b"Bob\tB-PER\tx\n", "a.conll, line 4: 3 where 2 columns", "Mend the line")
+    bad("wrong length", GOOD + b"Bob\tB-PER\tx\n", "a.conll, line 4: 3 where 2 columns", "Correct the line")
     bad("out of range", GOOD, "a.conll: there is no column 9.", "0 to 1", options="--label-column-name 9")
     bad("out of range", GOOD, "there is no column '\u00b2'", "0 to 1", options="--label-column-name \u00b2")
     bad("out of range", GOOD, "there is no column '--1'", "0 to 1", options="--label-column-name=--1")
     bad("out of range", GOOD, "a.conll: there is no layer -3.", "Its layers are 0", options="--layer=-3")
     no("duplicated", twice)
-    bad("hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: 1 where 2 columns", "Mend the line")
-    bad("huge", GOOD + WIDE, "a.conll, line 4: 1 where 2 columns", "Mend the line")
+    bad("hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: 1 where 2 columns", "Correct the line")
+    bad("huge", GOOD + WIDE, "a.conll, line 4: 1 where 2 columns", "Correct the line")
     bad("unreadable", unreadable, "a.conll: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conll: is a folder of no known format.", "Name a file in it")
     bad("unreadable", unix_socket, "a.conll: cannot be read: ", "Check")
-    bad("unreadable", loop, "a.conll: is a link that leads nowhere.", "Check where it leads")
+    bad("unreadable", loop, "a.conll: is a link to a file that does not exist.", "Check where it leads")
 
     subject, file = "conllu", "a.conllu"
     bad("missing", None, "a.conllu: there is no such file.", "Check the path.")
-    bad("empty", b"\n", "a.conllu: holds no sentences", "Ten columns")
+    bad("empty", b"\n", "a.conllu: contains no sentences", "Ten columns")
     bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: 4 columns where 10", "choose the format conll")
     bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: 1 columns where 10", "choose the format conll")
-    bad("wrong type", CONLLU + CONLLU.replace(b"1\t", b"x\t", 1), "a.conllu, line 3: is no CoNLL-U", "Correct the line")
+    bad(
+        "wrong type", CONLLU + CONLLU.replace(b"1\t", b"x\t", 1), "a.conllu, line 3: is not valid CoNLL-U",
+        "Correct the line"
+    )
     bad("wrong encoding", CONLLU + CONLLU.replace(b"Ada", b"Jos\xe9"), "a.conllu, line 3: byte 0xe9", "encoding")
     bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: 9 columns", "choose the format")
     bad("out of range", CONLLU, "a.conllu: there is no field 11.", "Its fields", options="--label-column-name 11")
     bad("duplicated", CONLLU, "no field 'form.x'", "misc.KEY", options="--label-column-name form.x")
     bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: 1 columns", "choose the format conll")
     bad("huge", CONLLU + WIDE, "a.conllu, line 3: 1 columns where 10", "choose the format conll")
-    bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is no CoNLL-U", "Correct the line")
+    bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is not valid CoNLL-U", "Correct the line")
     bad("unreadable", unreadable, "a.conllu: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conllu: is a folder", "Name a file in it")
 
     subject, file = "jsonl", "a.jsonl"
     good = json_lines(TAGGED)
     bad("missing", None, "a.jsonl: there is no such file.", "Check the path.")
-    bad("empty", b"\n\n", "a.jsonl: holds no records.", "A JSON object a line")
-    bad("truncated", good + good[:20], "a.jsonl, line 2: is no JSON", "A JSON object a line")
-    bad("wrong type", good + b"[1, 2]\n", "a.jsonl, line 2: is no JSON object", "named fields")
+    bad("empty", b"\n\n", "a.jsonl: contains no records.", "One JSON object per line")
+    bad("truncated", good + good[:20], "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
+    bad("wrong type", good + b"[1, 2]\n", "a.jsonl, line 2: is not a JSON object", "named fields")
     bad("wrong type", good + json_lines({**TAGGED, "tokens": "Ada, B-PER"}), "a.jsonl, line 2: 2 words", "exactly one")
     bad(
-        "wrong type", good + json_lines({**TAGGED, "tokens": {"a": 1}}), "a.jsonl, line 2: 'tokens' is no list", "entry"
+        "wrong type",
+        good + json_lines({**TAGGED, "tokens": {"a": 1}}),
+        "a.jsonl, line 2: 'tokens' is not a list",
+        "entry",
     )
     bad(
         "wrong type",
         good + json_lines({**TAGGED, "ner_tags": [[1]]}),
-        "a.jsonl, line 2: [1] is no label",
+        "a.jsonl, line 2: [1] is not a label",
         "A name or an id",
     )
     bad("wrong encoding", good + good.replace(b"Ada", b"Jos\xe9"), "a.jsonl, line 2: byte 0xe9", "encoding")
@@ -273,39 +279,41 @@ def _readers() -> list[Cell]:
     bad(
         "wrong encoding",
         good + lone,
-        "a.jsonl, line 2: is no JSON (half of a surrogate pair",
+        "a.jsonl, line 2: is not valid JSON (it contains half of a surrogate pair",
         "write the whole character",
     )
     bad("wrong length", good + json_lines({**TAGGED, "ner_tags": []}), "a.jsonl, line 2: 1 words", "exactly one")
     numbered = json_lines({"tokens": ["Ada"], "ner_tags": [7]})
     bad("out of range", numbered, "column 4", "Its columns are", options="--label-column-name 4")
     no("duplicated", twice + "; of a field that a record has twice, JSON keeps the last")
-    bad("hostile", good + f"{ESC}\n".encode(), "a.jsonl, line 2: is no JSON", "A JSON object a line")
-    bad("hostile", good + DEEP + b"\n", "a.jsonl, line 2: is no JSON", "A JSON object a line")
-    bad("hostile", DEEP + b"\n", "a.jsonl: is no JSON", "Mend it there")
+    bad("hostile", good + f"{ESC}\n".encode(), "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
+    bad("hostile", good + DEEP + b"\n", "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
+    bad("hostile", DEEP + b"\n", "a.jsonl: is not valid JSON", "Correct it there")
     literal = json_lines({"tokens": "[{[]: 1}]", "ner_tags": "[O]"})
-    bad("hostile", good + literal, "a.jsonl, line 2: 'tokens' is no list", "Write it as a JSON list")
+    bad("hostile", good + literal, "a.jsonl, line 2: 'tokens' is not a list", "Write it as a JSON list")
     nested = json_lines({"tokens": "[" * 3000 + "]" * 3000, "ner_tags": ["O"]})
-    bad("hostile", good + nested, "a.jsonl, line 2: 'tokens' is no list", "Write it as a JSON list")
-    bad("huge", good + b'{"tokens": ["' + WIDE + b"\n", "a.jsonl, line 2: is no JSON", "A JSON object a line")
+    bad("hostile", good + nested, "a.jsonl, line 2: 'tokens' is not a list", "Write it as a JSON list")
+    bad(
+        "huge", good + b'{"tokens": ["' + WIDE + b"\n", "a.jsonl, line 2: is not valid JSON", "One JSON object per line"
+    )
     number = b'{"tokens": [' + b"9" * 5000 + b'], "ner_tags": ["O"]}\n'
-    bad("huge", good + number, "a.jsonl, line 2: is no JSON", "A JSON object a line")
+    bad("huge", good + number, "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
     bad("unreadable", unreadable, "a.jsonl: cannot be read: ", "Check")
     bad("unreadable", folder, "a.jsonl: is a folder", "Name a file in it")
 
     subject, file = "json list", "a.json"
     listed = json.dumps([TAGGED, TAGGED], indent=1).encode()
     bad("missing", None, "a.json: there is no such file.", "Check the path.")
-    bad("empty", b"[]", "a.json: holds no records.", "A JSON object a line")
-    bad("truncated", listed[:50], "a.json, line ", "is no JSON", "Mend it there")
-    bad("wrong type", b"5", "a.json: is no list of records", "Write a record a line")
-    bad("wrong type", b"[5]", "a.json, row 1: is no JSON object", "named fields")
+    bad("empty", b"[]", "a.json: contains no records.", "One JSON object per line")
+    bad("truncated", listed[:50], "a.json, line ", "is not valid JSON", "Correct it there")
+    bad("wrong type", b"5", "a.json: is not a list of records", "Write one record per line")
+    bad("wrong type", b"[5]", "a.json, row 1: is not a JSON object", "named fields")
     bad("wrong encoding", listed.replace(b"Ada", b"Jos\xe9"), "a.json, line 4: byte 0xe9", "encoding")
     bad("wrong length", json.dumps([TAGGED, {**TAGGED, "tokens": []}]).encode(), "a.json, row 2: 0 words", "exactly")
     bad("out of range", listed, "no column 4", "Its columns are", options="--text-column-name 4")
     no("duplicated", twice)
-    bad("hostile", b"[\n" + DEEP, "a.json: is no JSON", "Mend it there")
-    bad("huge", b"[\n" + b"9" * 5000 + b"]", "a.json: is no JSON", "Mend it there")
+    bad("hostile", b"[\n" + DEEP, "a.json: is not valid JSON", "Correct it there")
+    bad("huge", b"[\n" + b"9" * 5000 + b"]", "a.json: is not valid JSON", "Correct it there")
     bad("unreadable", unreadable, "a.json: cannot be read: ", "Check")
 
     subject, file = "character spans", "s.jsonl"
@@ -317,8 +325,8 @@ def _readers() -> list[Cell]:
     bad(
         "missing", good + json_lines({"entities": []}), "s.jsonl, line 2: there is no text in 'text'", "It has entities"
     )
-    bad("empty", spans([3, 3, "PER"]), "s.jsonl, line 2: PER, 3 to 3, is no place", "Check the offsets")
-    bad("truncated", spans([0, 2, "PER"]), "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts", "say what to do with")
+    bad("empty", spans([3, 3, "PER"]), "s.jsonl, line 2: PER, 3 to 3, is not a position", "Check the offsets")
+    bad("truncated", spans([0, 2, "PER"]), "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts", "choose what to do with")
     bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
     bad("wrong type", spans(7), "s.jsonl, line 2: '7' is no span", "A list [start, end, type]")
     bad("wrong type", spans([0, 3, ["PER"]]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
@@ -334,16 +342,19 @@ def _readers() -> list[Cell]:
     bad(
         "wrong encoding",
         good + json_lines(half),
-        "s.jsonl, line 2: is no JSON (half of a surrogate pair",
+        "s.jsonl, line 2: is not valid JSON (it contains half of a surrogate pair",
         "write the whole character",
     )
     bad("wrong length", spans([0, 3]), "s.jsonl, line 2: ", "is no span", "A list [start, end, type]")
-    bad("out of range", spans([0, 99, "PER"]), "s.jsonl, line 2: PER, 0 to 99, is no place in a text of 10", "Check")
-    bad("out of range", spans([-3, 3, "PER"]), "s.jsonl, line 2: PER, -3 to 3, is no place", "Check the offsets")
+    bad(
+        "out of range", spans([0, 99, "PER"]), "s.jsonl, line 2: PER, 0 to 99, is not a position in a text of 10",
+        "Check"
+    )
+    bad("out of range", spans([-3, 3, "PER"]), "s.jsonl, line 2: PER, -3 to 3, is not a position", "Check the offsets")
     bad("out of range", good, "there is no layer -1", "0 the outermost", options="--layer=-1")
     no("duplicated", "a span given twice is read once, and counted")
     bad("duplicated", spans([0, 3, "PER"], [0, 10, "ORG"]), "s.jsonl, line 2: the spans", "Choose a layer")
-    bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "say what to do with such spans")
+    bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "choose what to do with such spans")
     bad("huge", spans([0, 10**30, "PER"]), "s.jsonl, line 2: PER, 0 to 1000", "Check the offsets")
     no("unreadable", "spans stand in a file: see jsonl")
 
@@ -357,8 +368,8 @@ def _readers() -> list[Cell]:
         return json.dumps([task, {**task, **changed}]).encode()
 
     bad("missing", tasks(data={}), "t.json, row 2: there is no text in 'data'", "It has no fields")
-    bad("empty", b'{"data": []}', "t.json: holds no records", "A JSON object a line")
-    bad("truncated", tasks()[:60], "t.json, line 1: is no JSON", "Mend it there")
+    bad("empty", b'{"data": []}', "t.json: contains no records", "One JSON object per line")
+    bad("truncated", tasks()[:60], "t.json, line 1: is not valid JSON", "Correct it there")
     bad("wrong type", tasks(annotations=[5]), "t.json, row 2: ", "no annotation", "Label Studio")
     bad("wrong type", tasks(annotations={"a": 1}), "t.json, row 2: ", "no annotation", "Label Studio")
     bad("wrong type", tasks(annotations=[{"result": 5}]), "t.json, row 2: ", "no annotation", "Label Studio")
@@ -380,7 +391,7 @@ def _readers() -> list[Cell]:
         options="--from prodigy",
     )
     far = [{"result": [{"value": {"start": 0, "end": 9, "labels": ["PER"]}}]}]
-    bad("out of range", tasks(annotations=far), "t.json, row 2: PER, 0 to 9, is no place", "Check the offsets")
+    bad("out of range", tasks(annotations=far), "t.json, row 2: PER, 0 to 9, is not a position", "Check the offsets")
     no("duplicated", "of several annotations of a task the first that was not cancelled is read")
     there = [{"text": "Ada", "spans": [], "tokens": [{"start": 0, "end": 3, "text": ESC}]}]
     bad("hostile", json.dumps(there).encode(), "t.json, row 1: the token at 0", "Leave", options="--from prodigy")
@@ -390,17 +401,17 @@ def _readers() -> list[Cell]:
     subject, file = "csv", "a.csv"
     good = b"tokens,ner_tags\nAda smiled,B-PER O\n"
     bad("missing", None, "a.csv: there is no such file.", "Check the path.")
-    bad("empty", b"\n", "a.csv: holds no rows.", "A header and rows")
+    bad("empty", b"\n", "a.csv: contains no rows.", "A header and rows")
     bad("truncated", good + b"Bob", "a.csv, line 3: 1 fields where 2", "Quote fields")
     bad("wrong type", PNG, "a.csv: no column of words among \ufffdPNG", "--text-column-name")
     bad("wrong encoding", good + b"Jos\xe9,B-PER\n", "a.csv, line 3: byte 0xe9", "encoding")
     bad("wrong length", good + b"Ada,B-PER,x\n", "a.csv, line 3: 3 fields where 2", "Quote fields")
     bad("wrong length", good + b"Ada smiled,O\n", "a.csv, line 3: 2 words", "exactly one")
     bad("out of range", good, "a.csv: there is no column 9.", "Its columns are", options="--text-column-name 9")
-    bad("out of range", good, "separator", "one sign", options="--separator ::")
+    bad("out of range", good, "separator", "one character", options="--separator ::")
     no("duplicated", twice)
     bad("hostile", good + f"{ESC},O,x\n".encode(), "a.csv, line 3: 3 fields", "Quote fields")
-    bad("hostile", good + b'"[{[]: 1}]",O\n', "a.csv, line 3: 'tokens' is no list", "Write it as a JSON list")
+    bad("hostile", good + b'"[{[]: 1}]",O\n', "a.csv, line 3: 'tokens' is not a list", "Write it as a JSON list")
     bad("huge", good + WIDE + b",O\n" + WIDE, "a.csv, line ", "Quote fields")
     bad("unreadable", unreadable, "a.csv: cannot be read: ", "Check")
     bad("unreadable", folder, "a.csv: is a folder", "Name a file in it")
@@ -408,12 +419,14 @@ def _readers() -> list[Cell]:
     subject, file = "parquet", "a.parquet"
     good = parquet(tokens=[["Ada"], ["Bob", "ran"]], ner_tags=[["B-PER"], ["B-PER", "O"]])
     bad("missing", None, "a.parquet: there is no such file.", "Check the path.")
-    bad("empty", b"", "a.parquet: is no Parquet file", "Check what wrote it")
-    bad("empty", parquet(tokens=[], ner_tags=[]), "a.parquet: holds no rows", "Choose another")
-    bad("truncated", good[: len(good) // 2], "a.parquet: is no Parquet file", "Check what wrote it")
+    bad("empty", b"", "a.parquet: is not a Parquet file", "Check the program that wrote it")
+    bad("empty", parquet(tokens=[], ner_tags=[]), "a.parquet: contains no rows", "Choose another")
+    bad("truncated", good[: len(good) // 2], "a.parquet: is not a Parquet file", "Check the program that wrote it")
     hole = good[:8] + b"\xff" * 60 + good[68:]
-    bad("truncated", hole, "a.parquet: ", "Check what wrote it")
-    bad("wrong type", b"PAR1 but not really PAR1", "a.parquet: is no Parquet file", "Check what wrote it")
+    bad("truncated", hole, "a.parquet: ", "Check the program that wrote it")
+    bad(
+        "wrong type", b"PAR1 but not really PAR1", "a.parquet: is not a Parquet file", "Check the program that wrote it"
+    )
     bad("wrong type", parquet(tokens=[1.5], ner_tags=["O"]), "a.parquet, row 1: ", "A list with an entry per word")
     no("wrong encoding", bytes_only)
     uneven = parquet(tokens=[["Ada"], ["Bob"]], ner_tags=[["B-PER"], []])
@@ -435,17 +448,17 @@ def _readers() -> list[Cell]:
         cells.append(Bad(subject, fault, files, f"convert --from brat {options} d out.conll", says))
 
     brat("missing", None, marks, "x.txt: there is no such file", "Beside it are")
-    brat("missing", None, None, "d: holds no .ann files", "brat writes")
-    brat("empty", b"", marks, "PER, 0 to 3, is no place in a text of 0", "Check the offsets")
-    brat("truncated", text, b"T1\tPER 0", "x.ann, line 1: is no annotation", "T1<TAB>TYPE START END")
-    brat("wrong type", text, b"T1\tPER a b\tAda\n", "x.ann, line 1: is no annotation", "was expected")
+    brat("missing", None, None, "d: contains no .ann files", "brat writes")
+    brat("empty", b"", marks, "PER, 0 to 3, is not a position in a text of 0", "Check the offsets")
+    brat("truncated", text, b"T1\tPER 0", "x.ann, line 1: is not an annotation", "T1<TAB>TYPE START END")
+    brat("wrong type", text, b"T1\tPER a b\tAda\n", "x.ann, line 1: is not an annotation", "was expected")
     brat("wrong encoding", b"Jos\xe9\n", marks, "x.txt, line 1: byte 0xe9", "encoding")
     brat("wrong encoding", text, b"T1\tPER 0 3\tJos\xe9\n", "x.ann, line 1: byte 0xe9", "encoding")
     brat("wrong length", text, b"T1\tPER 0 3\tGrace\n", "x.txt, line 1: the span PER at 0 to 3", "Check the offsets")
-    brat("out of range", text, b"T1\tPER 0 99\tAda\n", "PER, 0 to 99, is no place", "Check the offsets")
+    brat("out of range", text, b"T1\tPER 0 99\tAda\n", "PER, 0 to 99, is not a position", "Check the offsets")
     brat("duplicated", text, marks + b"T2\tORG 0 10\tAda smiled\n", "x.txt, line 1: the spans", "Choose a layer")
-    brat("hostile", text, f"T1{ESC}\n".encode(), "x.ann, line 1: is no annotation", "was expected")
-    brat("huge", text, b"T1\tPER 0 " + b"9" * 5000 + b"\tAda\n", "x.ann, line 1: is no annotation", "was expected")
+    brat("hostile", text, f"T1{ESC}\n".encode(), "x.ann, line 1: is not an annotation", "was expected")
+    brat("huge", text, b"T1\tPER 0 " + b"9" * 5000 + b"\tAda\n", "x.ann, line 1: is not an annotation", "was expected")
     brat("unreadable", unreadable, marks, "x.txt: cannot be read", "Check")
     brat("unreadable", text, folder, "x.ann: is a folder", "Name a file in it")
 
@@ -472,9 +485,9 @@ def _readers() -> list[Cell]:
 
     subject, file = "docbin", "a.spacy"
     bad("missing", None, "a.spacy: there is no such file.", "Check the path.")
-    bad("empty", b"", "a.spacy: is no DocBin", "Check what wrote it")
-    bad("truncated", b"x\x9c" + b"\x00" * 20, "a.spacy: is no DocBin", "Check what wrote it")
-    bad("wrong type", PNG, "a.spacy: is no DocBin", "Check what wrote it")
+    bad("empty", b"", "a.spacy: is not a DocBin file", "Check the program that wrote it")
+    bad("truncated", b"x\x9c" + b"\x00" * 20, "a.spacy: is not a DocBin file", "Check the program that wrote it")
+    bad("wrong type", PNG, "a.spacy: is not a DocBin file", "Check the program that wrote it")
     no("wrong encoding", bytes_only)
     no("wrong length", "words and labels are one thing there")
     no("out of range", "the file is compressed and checked as a whole: see wrong type")
@@ -493,20 +506,20 @@ def _readers() -> list[Cell]:
     info = {"dataset_info.json": b"{}"}
     state = b'{"_data_files": [{"filename": "d.arrow"}], "_fingerprint": "x", "_format_columns": null, '
     state += b'"_format_kwargs": {}, "_format_type": null, "_output_all_columns": false, "_split": null}'
-    saved("missing", {}, "h: is no saved data set", "Save it anew")
-    saved("missing", {**info, "state.json": state}, "h: is no saved data set", "Save it anew")
-    saved("empty", {**info, "state.json": b""}, "h: is no saved data set", "Save it anew")
-    saved("truncated", {**info, "state.json": state[:40]}, "h: is no saved data set", "Save it anew")
-    saved("wrong type", {**info, "state.json": b"[]"}, "h: is no saved data set", "Save it anew")
-    saved("wrong type", {**info, "state.json": state, "d.arrow": PNG}, "h: is no saved data set", "Save it anew")
-    saved("wrong encoding", {**info, "state.json": b"\xff\xfe"}, "h: is no saved data set", "Save it anew")
+    saved("missing", {}, "h: is not a saved data set", "Save it again")
+    saved("missing", {**info, "state.json": state}, "h: is not a saved data set", "Save it again")
+    saved("empty", {**info, "state.json": b""}, "h: is not a saved data set", "Save it again")
+    saved("truncated", {**info, "state.json": state[:40]}, "h: is not a saved data set", "Save it again")
+    saved("wrong type", {**info, "state.json": b"[]"}, "h: is not a saved data set", "Save it again")
+    saved("wrong type", {**info, "state.json": state, "d.arrow": PNG}, "h: is not a saved data set", "Save it again")
+    saved("wrong encoding", {**info, "state.json": b"\xff\xfe"}, "h: is not a saved data set", "Save it again")
     no("wrong length", "its rows are those of parquet")
     no("out of range", "its rows are those of parquet")
     no("duplicated", twice)
     outside = state.replace(b"d.arrow", b"../../../etc/passwd")
-    saved("hostile", {**info, "state.json": outside}, "h: is no saved data set", "Save it anew")
+    saved("hostile", {**info, "state.json": outside}, "h: is not a saved data set", "Save it again")
     no("huge", "it is memory-mapped")
-    saved("unreadable", {**info, "state.json": folder}, "h: is no saved data set", "Save it anew")
+    saved("unreadable", {**info, "state.json": folder}, "h: is not a saved data set", "Save it again")
 
     subject = "folder of files"
 
@@ -546,8 +559,8 @@ def _predictions() -> list[Cell]:
 
     bad("missing", None, "'p.jsonl' does not exist", "--predictions")
     bad("missing", json_lines({**SAID, "gold": None}), "p.jsonl, line 1: The predictions have no gold", "--gold")
-    bad("empty", b"", "p.jsonl: holds no sentences", "Check what wrote it")
-    bad("truncated", good + good[:30], "p.jsonl, line 2: is no JSON", "Each line is a JSON object with words")
+    bad("empty", b"", "p.jsonl: contains no sentences", "Check the program that wrote it")
+    bad("truncated", good + good[:30], "p.jsonl, line 2: is not valid JSON", "Each line is a JSON object with words")
     bad(
         "truncated",
         good + good,
@@ -556,8 +569,8 @@ def _predictions() -> list[Cell]:
         options="--gold gold.conll",
     )
     bad("wrong type", good + b"5\n", "p.jsonl, line 2: has no words", "Each line is a JSON object")
-    bad("wrong type", changed(scores=["a", "b"]), "p.jsonl, line 2: scores is no list of numbers", "Each line")
-    bad("wrong type", changed(words="Ada smiled"), "p.jsonl, line 2: words is no list of texts", "Each line")
+    bad("wrong type", changed(scores=["a", "b"]), "p.jsonl, line 2: scores is not a list of numbers", "Each line")
+    bad("wrong type", changed(words="Ada smiled"), "p.jsonl, line 2: words is not a list of texts", "Each line")
     bad("wrong encoding", good.replace(b"Ada", b"Jos\xe9"), "p.jsonl, line 1: byte 0xe9 is not utf-8", "encoding")
     bad("wrong length", changed(predicted=["O"]), "p.jsonl, line 2: 2 words but 1 predicted", "Each line")
     short = json_lines({"words": ["Ada"], "predicted": ["O"]})
@@ -567,25 +580,25 @@ def _predictions() -> list[Cell]:
     bad("out of range", changed(scores=[7, float("nan")]), "p.jsonl, line 2: ", "from 0 to 1", "Each line")
     bad("out of range", good, "no label scheme 'klingon'", "Known are", options="--scheme klingon")
     bad("duplicated", good + good, "gold.conll: ends after 1", "very same sentences", options="--gold gold.conll")
-    bad("hostile", good + f"{ESC}\n".encode(), "p.jsonl, line 2: is no JSON", "Each line")
-    bad("hostile", good + DEEP + b"\n", "p.jsonl, line 2: is no JSON", "Each line")
-    bad("huge", good + b'{"words": ["' + WIDE, "p.jsonl, line 2: is no JSON", "Each line")
+    bad("hostile", good + f"{ESC}\n".encode(), "p.jsonl, line 2: is not valid JSON", "Each line")
+    bad("hostile", good + DEEP + b"\n", "p.jsonl, line 2: is not valid JSON", "Each line")
+    bad("huge", good + b'{"words": ["' + WIDE, "p.jsonl, line 2: is not valid JSON", "Each line")
     bad("unreadable", unreadable, "p.jsonl: cannot be read", "Check")
-    bad("unreadable", folder, "p.jsonl: holds no predictions", "Check what wrote it")
+    bad("unreadable", folder, "p.jsonl: contains no predictions", "Check the program that wrote it")
     other = json_lines({**SAID, "gold": ["O", "O"]})
     for fault, files, says in (
         ("missing", {"a.jsonl": good}, ("b.jsonl: is neither a run nor a file", "Check the path")),
         (
             "empty",
             {"a.jsonl": good, "b.jsonl": b""},
-            ("b.jsonl: holds no sentences", "Check what wrote it"),
+            ("b.jsonl: contains no sentences", "Check the program that wrote it"),
         ),
         (
             "truncated",
             {"a.jsonl": good, "b.jsonl": good[:30]},
-            ("b.jsonl: holds no records", "Check what wrote it"),
+            ("b.jsonl: contains no records", "Check the program that wrote it"),
         ),
-        ("wrong type", {"a.jsonl": good, "b.jsonl": folder}, ("b.jsonl: holds no predictions for test", "--split")),
+        ("wrong type", {"a.jsonl": good, "b.jsonl": folder}, ("b.jsonl: contains no predictions for test", "--split")),
         (
             "wrong encoding",
             {"a.jsonl": good, "b.jsonl": good.replace(b"Ada", b"\xe9")},
@@ -593,7 +606,7 @@ def _predictions() -> list[Cell]:
         ),
         ("wrong length", {"a.jsonl": good, "b.jsonl": good * 2}, ("b.jsonl: has 2 sentences", "very same")),
         ("duplicated", {"a.jsonl": good, "b.jsonl": other}, ("b.jsonl: 1 sentences have other gold", "very same")),
-        ("hostile", {"a.jsonl": good, "b.jsonl": good + DEEP}, ("b.jsonl, line 2: is no JSON", "Each line")),
+        ("hostile", {"a.jsonl": good, "b.jsonl": good + DEEP}, ("b.jsonl, line 2: is not valid JSON", "Each line")),
         ("unreadable", {"a.jsonl": good, "b.jsonl": unreadable}, ("b.jsonl", "Check")),
     ):
         cells.append(Bad("systems to compare", fault, files, "compare a.jsonl b.jsonl --output c.json", says))
@@ -620,7 +633,7 @@ def _configurations() -> list[Cell]:
 
     bad("missing", None, "c.yaml: there is no such configuration file.", "tf-tokclf init")
     bad("empty", b"", "no training data: give --train-file", "--output-dir")
-    bad("truncated", b"data: {train_file: [", "c.yaml, line 1: not valid YAML", "Mend that line")
+    bad("truncated", b"data: {train_file: [", "c.yaml, line 1: not valid YAML", "Correct that line")
     bad("wrong type", b"- a\n- b\n", "c.yaml: a configuration is a mapping", "tf-tokclf init")
     bad("wrong type", b"training: 5\n", "c.yaml, line 1: training: 5 is not", "a section of settings")
     bad("wrong type", b"1: 2\n", "c.yaml", "there is no setting 1")
@@ -640,7 +653,10 @@ def _configurations() -> list[Cell]:
         "greater than 0",
     )
     bad("duplicated", b"training: {seed: 1, seed: 2}\n", "c.yaml, line 1", "seed", "twice")
-    bad("hostile", b"seed: !!python/object/apply:os.system [id]\n", "c.yaml, line 1: not valid YAML", "Mend that line")
+    bad(
+        "hostile", b"seed: !!python/object/apply:os.system [id]\n", "c.yaml, line 1: not valid YAML",
+        "Correct that line"
+    )
     bad(
         "hostile",
         f'"{ESC.encode("unicode_escape").decode()}": 1\n'.encode(),
@@ -780,7 +796,7 @@ def _configurations() -> list[Cell]:
         "missing",
         "hub.card.template=nothing.jinja",
         "nothing.jinja: there is no such template.",
-        "Mend hub.card.template",
+        "Correct hub.card.template",
         dry=False,
     )
     setting("hub", "wrong length", "hub.card.tags=ner", "hub.card.tags: 'ner' is not", "a list")
@@ -793,7 +809,7 @@ def _configurations() -> list[Cell]:
         "unreadable",
         "hub.card.template=/proc/self/mem",
         "mem: cannot be read",
-        "Mend hub.card.template",
+        "Correct hub.card.template",
         dry=False,
     )
     for fault in ("truncated", "wrong encoding", "duplicated", "huge"):
@@ -827,7 +843,7 @@ def _models() -> list[Cell]:
         "wrong type",
         with_values(file, id2label=[1]),
         "config.json: id2label does not give names to ids",
-        "Mend it",
+        "Correct it",
         subject=subject,
     )
     bad(
@@ -847,7 +863,7 @@ def _models() -> list[Cell]:
     bad(
         "wrong type",
         with_values(file, architectures=["BertModel"]),
-        "m holds BertModel, no token classifier",
+        "m contains BertModel, not a token classifier",
         "Train one first",
         subject=subject,
     )
@@ -877,7 +893,7 @@ def _models() -> list[Cell]:
         "out of range",
         with_values(file, id2label=gap),
         "config.json: id2label does not number",
-        "Mend",
+        "Correct",
         subject=subject,
     )
     bad(
@@ -983,7 +999,7 @@ def _models() -> list[Cell]:
         values["model"]["vocab"]["ada"] = 10**6
         (path / "tokenizer.json").write_text(json.dumps(values), encoding="utf-8")
 
-    bad("out of range", beyond, "m", "vocabulary", "do not belong together", subject=subject)
+    bad("out of range", beyond, "m", "vocabulary", "belong to different models", subject=subject)
     no(subject, "duplicated", "of a piece that is there twice the last id counts")
     bad("hostile", alone(with_content(file, DEEP)), *again, subject=subject)
     no(subject, "huge", "the window's length is in tf_tokclf.json: see there")
@@ -1081,9 +1097,9 @@ def _checkpoints() -> list[Cell]:
         return change
 
     bad("out of range", resummed(b'{"format": 99}'), "a checkpoint of format 99", "Start again with --force")
-    bad("hostile", resummed(b'{"format": 1}'), "state.json: is no state of a run", "Start again with --force")
+    bad("hostile", resummed(b'{"format": 1}'), "state.json: is not the state of a run", "Start again with --force")
     half = b'{"format": 1, "position": {"epoch": 0.5, "history": []}, "settings": {}, "contents": {}}'
-    bad("wrong type", resummed(half), "state.json: is no state of a run", "Start again with --force")
+    bad("wrong type", resummed(half), "state.json: is not the state of a run", "Start again with --force")
     bad("hostile", resummed(DEEP), "state.json: not valid JSON", "Start again with --force")
     climbing = b"00  ../../../../etc/passwd\n00  state.json\n00  variables.index\n"
     bad("hostile", with_content(f"{newest}/SHA256SUMS", climbing), *whole)
@@ -1171,15 +1187,22 @@ def _options() -> list[Cell]:
     bad("commands", "hostile", f"{ESC}", "There is no command", "tf-tokclf --help")
     bad("options", "missing", "fit --nothing", "No such option", "--nothing", "fit --help")
     bad("options", "hostile", f"fit --{ESC}", "No such option", "fit --help")
-    bad("output", "duplicated", "convert a.conll t.txt", "t.txt: is there already.", "--force")
+    bad("output", "duplicated", "convert a.conll t.txt", "t.txt: already exists.", "--force")
     bad("output", "duplicated", "predict {model} t.txt -o a.conll", "a.conll: the file exists.", "--force")
-    bad("output", "missing", "predict {model} t.txt -o no/out.jsonl", "no: there is no such folder", "Make it first")
+    bad("output", "missing", "predict {model} t.txt -o no/out.jsonl", "no: there is no such folder", "Create it first")
     bad("output", "unreadable", "convert a.conll /proc/out.jsonl", "/proc/out.jsonl: cannot be written", "Check")
     bad(
         "output", "unreadable", "convert a.conll /dev/full/out.jsonl", "/dev/full/out.jsonl: cannot be written", "Check"
     )
-    bad("output", "wrong type", "convert --force a.conll d", "the name d tells no format", "--to", d=folder)
-    bad("output", "wrong type", "convert a.conll out.klingon", "out.klingon tells no format", "--to")
+    bad(
+        "output", "wrong type", "convert --force a.conll d", "the format cannot be inferred from the name d",
+        "--to", d=folder
+    )
+    bad(
+        "output", "wrong type", "convert a.conll out.klingon",
+        "the format cannot be inferred from the name out.klingon",
+        "--to"
+    )
     bad(
         "output", "wrong type", "evaluate {model} --file a.conll --output d", "'d' is a directory", "--output", d=folder
     )
@@ -1230,7 +1253,7 @@ def _options() -> list[Cell]:
         "input",
         "wrong type",
         "predict {model} p.parquet -o out.parquet",
-        "p.parquet: is no Parquet file",
+        "p.parquet: is not a Parquet file",
         "Check",
         p__parquet=b"x",
     )
@@ -1238,7 +1261,7 @@ def _options() -> list[Cell]:
         "input",
         "empty",
         "predict {model} e.parquet -o out.parquet",
-        "e.parquet: is no Parquet file",
+        "e.parquet: is not a Parquet file",
         "Check",
         e__parquet=b"",
     )
@@ -1324,7 +1347,7 @@ def _sweeps() -> list[Cell]:
     def begun(content: Content) -> dict[str, Content]:
         return {"o": folder, "o/config.yaml": b"task: ner\noutput_dir: o\n", "o/sweep.db": content}
 
-    says = ("o/sweep.db: the sweep's data base cannot be used", "begin the sweep again")
+    says = ("o/sweep.db: the sweep's data base cannot be used", "start the sweep again")
     bad("unreadable", f"{good} --resume", *says, **begun(unreadable))
     bad("truncated", f"{good} --resume", *says, **begun(PNG))
     return cells
@@ -1345,11 +1368,13 @@ def _exports() -> list[Cell]:
     bad("missing", f"{{model}} {to}", "Missing option '--format'", "savedmodel")
     bad("missing", "{model} --format onnx --file a.conll", "Missing option '--output'")
     bad("missing", f"./nothing --format onnx {to}", "there is no model folder ./nothing", "Give a folder")
-    bad("missing", "{model} --format savedmodel --output x", "no run", "--file")
+    bad("missing", "{model} --format savedmodel --output x", "not a run", "--file")
     bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "Beside")
-    bad("empty", "{model} --format savedmodel --output x --file e.conll", "e.conll: holds no words", "A word a line",
+    bad(
+        "empty", "{model} --format savedmodel --output x --file e.conll", "e.conll: contains no words",
+        "One word per line",
         e__conll=b"")
-    bad("truncated", "{model} --format savedmodel --output x --file b.conll", "b.conll, line 2: 1 where 2", "Mend",
+    bad("truncated", "{model} --format savedmodel --output x --file b.conll", "b.conll, line 2: 1 where 2", "Correct",
         b__conll=b"ada\tO\nbob")
     bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
     bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "no quantisation int8", "There is none")
@@ -1359,8 +1384,8 @@ def _exports() -> list[Cell]:
     no("wrong length", "its options are single values")
     bad("out of range", f"{{model}} --format onnx --max-sentences 0 {to}", "0 is not in the range x>=1", "--max-sent")
     bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known are")
-    bad("duplicated", f"{{model}} --format onnx {to}", "x: is there already.", "--force", x=folder)
-    bad("duplicated", f"{{model}} --format onnx {to} --force", "x: is no export, so it is not replaced",
+    bad("duplicated", f"{{model}} --format onnx {to}", "x: already exists.", "--force", x=folder)
+    bad("duplicated", f"{{model}} --format onnx {to} --force", "x: is not an export, so it is not replaced",
         "Choose another", x=b"mine")
     bad("hostile", f"{{model}} --format {ESC} {to}", "is not one of 'savedmodel'", "--format")
     bad("hostile", f"package:tf_tokclf/../../etc --format onnx {to}", "leads out of the package", "below")

@@ -220,7 +220,7 @@ def test_a_file_without_permission_to_read(corpus: Path, tmp_path: Path):
         (["convert", "a.conll", "shut/out.jsonl"], "shut/out.jsonl: cannot be written: Permission denied."),
         (
             ["evaluate", "--predictions", "p.jsonl", "--output", "shut/s.json"],
-            "shut: nothing may be written in this folder.",
+            "shut: you have no permission to write in this folder.",
         ),
         (["config", "fill", "c.yaml", "--output", "shut/c.yaml"], "shut"),
     ],

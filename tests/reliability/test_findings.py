@@ -98,5 +98,5 @@ def test_every_record_to_label_comes_out(tmp_path: Path, content: bytes):
 def test_predictions_nested_without_end(tmp_path: Path):
     path = tmp_path / "p.jsonl"
     path.write_bytes(b'{"words": ["a"], "predicted": ["O"], "gold": ["O"]}\n' + b"[" * 100_000)
-    with pytest.raises(UserError, match="line 2: is no JSON"):
+    with pytest.raises(UserError, match="line 2: is not valid JSON"):
         list(read_predictions(path))

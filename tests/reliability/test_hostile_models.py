@@ -440,7 +440,7 @@ def test_a_piece_without_an_embedding_is_refused(word: str, number: int, model: 
         content["added_tokens"] = [one for one in content["added_tokens"] if one["content"] != word]
         content["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [word, number]}
     edit_tokenizer(model, **content)
-    assert_refused(run("predict", model), "the tokenizer gives a piece number", "the model's vocabulary has")
+    assert_refused(run("predict", model), "the tokenizer returns the token id", "the model's vocabulary has")
 
 
 # Weights: all of them, or an error

@@ -216,7 +216,7 @@ def test_the_test_data_of_a_run_are_inputs_of_its_evaluation(files: dict[str, Pa
 def test_two_outputs_into_one_file_are_refused(files: dict[str, Path], tmp_path: Path):
     args = args_of(WRITERS["evaluate"], files, "one.json")
     result = run([*args, "--output-predictions", str(tmp_path / "one.json")])
-    assert (result.exit_code, "two outputs cannot be one file" in result.stderr) == (2, True)
+    assert (result.exit_code, "two outputs cannot be the same file" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("what", ["data", "model", "the model's run", "data through a link"])

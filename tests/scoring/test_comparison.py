@@ -89,7 +89,7 @@ def test_what_is_missing_is_named(tmp_path):
         compare_systems([ARCADA])
     with pytest.raises(UserError, match="neither a run nor a file"):
         compare_systems([ARCADA, str(tmp_path / "nowhere")])
-    with pytest.raises(UserError, match="holds no predictions for test"):
+    with pytest.raises(UserError, match="contains no predictions for test"):
         compare_systems([ARCADA, str(tmp_path)])
 
 
@@ -286,7 +286,7 @@ def test_the_median_run_alone_is_compared_where_the_others_are_gone(tmp_path, ca
 def test_a_seed_without_predictions_is_named(tmp_path):
     ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4}, "1")
     RunDir(tmp_path / "ours/seed-2").predictions_for("test").unlink()
-    with pytest.raises(UserError, match="seed-2: holds no predictions for test"):
+    with pytest.raises(UserError, match="seed-2: contains no predictions for test"):
         compare_systems([ours, ours])
 
 
@@ -321,7 +321,7 @@ def test_what_cannot_be_compared_says_why(tmp_path):
         ([ours, "nowhere"], "nowhere: is neither a run nor a file of predictions. Check the path."),
         (
             [ours, str(empty)],
-            f"{empty}: holds no predictions for test. Choose another --split,"
+            f"{empty}: contains no predictions for test. Choose another --split,"
             " or write them with `tf-tokclf evaluate`.",
         ),
     ):

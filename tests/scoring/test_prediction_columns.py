@@ -66,7 +66,7 @@ def test_decimal_fractions_behind_the_prediction_are_confidences(tmp_path: Path,
 def test_confidences_are_no_labels_even_when_named(tmp_path: Path):
     file = columns(tmp_path / "a", GOLD, PREDICTED, [["0.99", "1", "0.2", "0.5"], ["0.1", "0.7"]])
     text = run("evaluate", "--predictions", file, "--predicted-column-name", 3, code=2)
-    assert "column 3 holds decimal fractions" in text
+    assert "column 3 contains decimal fractions" in text
 
 
 def test_whole_numbers_stay_label_ids(tmp_path: Path):
@@ -123,14 +123,14 @@ def test_two_systems_beside_gold_are_refused_until_one_is_named(tmp_path: Path, 
     other = [["B-PER", "O", "O", "B-LOC"], ["O", "B-LOC"]]
     file = columns(tmp_path / "a", GOLD, other, PREDICTED)
     text = run("evaluate", "--predictions", file, code=2)
-    assert "column 1 and column 2 may all hold gold labels" in text
+    assert "column 1 and column 2 may all contain gold labels" in text
     assert "--label-column-name" in text
     text = run("evaluate", "--predictions", file, "--label-column-name", 1, code=2)
-    assert "column 2 and column 3 may all hold predictions" in text
+    assert "column 2 and column 3 may all contain predictions" in text
     assert f1(file, "--label-column-name", 1, "--predicted-column-name", 2) == 66.67
     assert f1(file, "--label-column-name", 1, "--predicted-column-name", 3) == 50
     text = run("evaluate", "--predictions", file, "--gold", gold, code=2)
-    assert "column 2 and column 3 may all hold predictions" in text
+    assert "column 2 and column 3 may all contain predictions" in text
     assert f1(file, "--gold", gold, "--predicted-column-name", 2) == 66.67
     assert f1(file, "--gold", gold, "--predicted-column-name", -1) == 50
 
@@ -158,7 +158,7 @@ def test_names_tell_in_records(tmp_path: Path, gold: Path, gold_name: str, predi
 def test_names_that_do_not_tell_are_refused(tmp_path: Path, gold: Path):
     file = records(tmp_path / "a.jsonl", tokens=WORDS, ner_tags=PREDICTED, labels=GOLD)
     text = run("evaluate", "--predictions", file, code=2)
-    assert "'ner_tags' and 'labels' may all hold predictions" in text
+    assert "'ner_tags' and 'labels' may all contain predictions" in text
     assert f1(file, "--predicted-column-name", "ner_tags") == 50
     # The gold file shows which of the two is the gold labels.
     assert f1(file, "--gold", gold) == 50
@@ -169,10 +169,10 @@ def test_several_predictions_are_refused_until_one_is_named(tmp_path: Path, gold
     file = records(tmp_path / "a.jsonl", tokens=WORDS, ner_tags=GOLD, pred=better, predicted_labels=PREDICTED)
     for more in ([], ["--gold", gold]):
         text = run("evaluate", "--predictions", file, *more, code=2)
-        assert "'pred' and 'predicted_labels' may all hold predictions. Name the right one with" in text
+        assert "'pred' and 'predicted_labels' may all contain predictions. Name the right one with" in text
         assert f1(file, *more, "--predicted-column-name", "pred") == 80
         assert f1(file, *more, "--predicted-column-name", "predicted_labels") == 50
-    assert "may all hold predictions" in run("compare", file, file, code=2)
+    assert "may all contain predictions" in run("compare", file, file, code=2)
     result = json.loads(
         run(
             *("compare", file, file, "--format", "json", "--samples", 9),
@@ -274,7 +274,7 @@ def test_predicted_labels_alone_want_a_gold_file(tmp_path: Path, gold: Path):
         write(tmp_path / "predictions.txt", "".join(" ".join(labels) + "\n" for labels in PREDICTED)),
         columns(tmp_path / "labels.txt", PREDICTED, words=False),
     ):
-        assert "holds predicted labels only. Name a file of gold labels with --gold." in run(
+        assert "contains predicted labels only. Name a file of gold labels with --gold." in run(
             "evaluate", "--predictions", file, code=2
         )
         assert f1(file, "--gold", gold) == 50

@@ -125,10 +125,10 @@ def test_a_broken_line_is_named(tmp_path, line):
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
-        ({"words": 3, "predicted": ["O"]}, "words is no list of texts"),
+        ({"words": 3, "predicted": ["O"]}, "words is not a list of texts"),
         ({"words": ["a"], "predicted": None}, "has no words or no predicted labels"),
-        ({"words": ["a"], "predicted": ["O"], "gold": [None]}, "gold is no list of texts"),
-        ({"words": ["a"], "predicted": ["O"], "scores": ["high"]}, "scores is no list of numbers"),
+        ({"words": ["a"], "predicted": ["O"], "gold": [None]}, "gold is not a list of texts"),
+        ({"words": ["a"], "predicted": ["O"], "scores": ["high"]}, "scores is not a list of numbers"),
         ({"words": ["a"], "predicted": []}, "1 words but 0 predicted"),
     ],
 )

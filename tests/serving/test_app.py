@@ -154,7 +154,10 @@ def test_a_threshold_needs_spans(tagger: Tagger):
     without_spans = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels))
     with server_of(without_spans) as port:
         answer = predict(port, inputs="ada", threshold=0.5)
-        assert (answer.status, answer.detail) == (422, "threshold leaves out spans, and the model's labels spell none.")
+        assert (answer.status, answer.detail) == (
+            422,
+            "threshold leaves out spans, and the model's labels form no spans.",
+        )
         page = ask(port, "/", b"text=ada+lovelace", content_type="application/x-www-form-urlencoded").text
     assert "2 words in 2 words" in page
     assert page.count("<mark") == 2

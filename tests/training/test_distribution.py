@@ -207,10 +207,10 @@ def test_a_worker_that_never_starts_is_named(bench: Bench):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "TF_CONFIG is no JSON"),
+        ("{", "TF_CONFIG is not valid JSON"),
         ("[]", "cannot be understood"),
         ('{"cluster": {"worker": ["a:1"]}}', "lacks 'task'"),
-        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "'a' is no host:port"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "'a' is not of the form host:port"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "worker 1, which its cluster"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "tasks of type ps"),
     ],
@@ -228,6 +228,6 @@ def test_a_chief_comes_before_the_workers():
 def test_a_bad_tf_config_ends_fit_with_one_message(bench: Bench):
     (ended,) = bench.server.run_together([bench.call("bad", environment={"TF_CONFIG": "{"})])
     assert ended.code == 2
-    assert ended.stderr.startswith("Error: the environment variable TF_CONFIG is no JSON")
+    assert ended.stderr.startswith("Error: the environment variable TF_CONFIG is not valid JSON")
     assert ended.stderr.count("\n") == 1
     assert not (bench.root / "bad").exists()

@@ -33,7 +33,7 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
     try:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _bad(f"is no JSON ({error.msg} at character {error.pos + 1})") from error
+        raise _bad(f"is not valid JSON ({error.msg} at character {error.pos + 1})") from error
     try:
         jobs = {str(job): [_checked(address) for address in hosts] for job, hosts in tree["cluster"].items()}
         kind, index = str(tree["task"]["type"]), int(tree["task"]["index"])
@@ -78,7 +78,7 @@ def _checked(address: object) -> str:
     text = str(address)
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is no host:port")
+        raise ValueError(f"{text!r} is not of the form host:port")
     return text
 
 

@@ -88,7 +88,7 @@ def read_yaml(path: str | Path) -> Tree:
         raise UserError("is a folder, and a configuration file was expected.", path=path, hint="Name a file in it.")
     found = _found(path)
     if found is None:
-        raise UserError("there is no such configuration file.", path=path, hint="Make one: tf-tokclf init")
+        raise UserError("there is no such configuration file.", path=path, hint="Create one: tf-tokclf init")
     try:
         tree = parsed_yaml(found.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -97,7 +97,7 @@ def read_yaml(path: str | Path) -> Tree:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise UserError(
-            f"not valid YAML: {problem}.", path=found, line=mark.line + 1 if mark else None, hint="Mend that line."
+            f"not valid YAML: {problem}.", path=found, line=mark.line + 1 if mark else None, hint="Correct that line."
         ) from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=found, hint="Check its permissions.") from error

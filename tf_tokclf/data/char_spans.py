@@ -146,9 +146,9 @@ class SpanRules:
         self, span: CharSpan, text: str, offsets: Offsets, touched: Sequence[int], origin: Origin
     ) -> UserError:
         shown = f"{span.type} {text[span.start : span.end]!r} ({span.start} to {span.end})"
-        hint = "Mend it, or say what to do with such spans: --set data.span_policy=expand, contract or drop."
+        hint = "Correct it, or choose what to do with such spans: --set data.span_policy=expand, contract or drop."
         if not touched:
-            return origin.error(f"the span {shown} holds no word.", hint)
+            return origin.error(f"the span {shown} contains no word.", hint)
         words = " ".join(text[slice(*offsets[i])] for i in touched)
         if _trimmed(span, text) != (span.start, span.end):
             return origin.error(f"the span {shown} has white space at its ends.", hint)
@@ -206,7 +206,7 @@ def _moved(span: CharSpan, start: int, text: str) -> CharSpan | None:
 
 
 def _outside_error(span: CharSpan, text: str, origin: Origin) -> UserError:
-    problem = f"{span.type}, {span.start} to {span.end}, is no place in a text of {len(text)} characters."
+    problem = f"{span.type}, {span.start} to {span.end}, is not a position in a text of {len(text)} characters."
     return origin.error(problem, "Check the offsets, their unit, and whether their ends are inclusive.")
 
 

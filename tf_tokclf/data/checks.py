@@ -165,7 +165,7 @@ def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
                 Level.ERROR,
                 f"{split.name}: {_times(n, 'place')} against {data.scheme} ({kind}). {found[0][1]}",
                 n,
-                "Mend the file, or repair the labels: data.repair conlleval (as scorers do) or discard.",
+                "Correct the file, or repair the labels: data.repair conlleval (as scorers do) or discard.",
                 tuple(data.example_at(number, place, place + 1) for _, _, place in found[:N_EXAMPLES]),
             )
 
@@ -274,7 +274,7 @@ def _unknown_labels(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.UNKNOWN_LABEL,
                 Level.WARNING,
-                f"{label} ({n:,}) is no label of {data.scheme} and is read as {OUTSIDE_LABEL}.",
+                f"{label} ({n:,}) is not a label of {data.scheme} and is read as {OUTSIDE_LABEL}.",
                 n,
                 "Correct it, or name the scheme or the column of labels.",
                 tuple(islice(_words_labelled(data, label), N_EXAMPLES)),

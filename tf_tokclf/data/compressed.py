@@ -314,7 +314,7 @@ def _only_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInfo:
     shown = ", ".join(member.filename for member in members[:5]) or "no file"
     more = " ..." if len(members) > 5 else ""
     raise UserError(
-        f"is an archive that holds {shown}{more}; an archive is read if it holds exactly one file.",
+        f"is an archive that contains {shown}{more}; an archive is read only if it contains exactly one file.",
         path=path,
         hint="Unpack it and name the file, or the folder.",
     )

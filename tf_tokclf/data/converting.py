@@ -91,7 +91,7 @@ def convert(
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None
     if to_scheme is not None and scheme in (None, Scheme.NONE):
-        raise UserError("The labels spell no spans.", path=source, hint="Leave --to-scheme out.")
+        raise UserError("The labels form no spans.", path=source, hint="Leave --to-scheme out.")
     target = to_scheme or scheme
     notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
     done = Conversion(format, scheme, target, notes, split.facts.n_skipped, split.facts.skipped)

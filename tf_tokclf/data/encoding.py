@@ -157,8 +157,9 @@ class Encoder:
         """Raise UserError for the id of a piece that the model has no embedding for."""
         if self._n_embeddings is not None and len(ids) and (largest := int(ids.max())) >= self._n_embeddings:
             raise UserError(
-                f"the tokenizer gives a piece number {largest}, and the model's vocabulary has {self._n_embeddings}.",
-                hint="Tokenizer and weights do not belong together: fetch or save the model again.",
+                f"the tokenizer returns the token id {largest}, but the model's vocabulary has {self._n_embeddings} "
+                "tokens.",
+                hint="Tokenizer and weights belong to different models. Fetch or save the model again.",
             )
 
     def _fill(self, starts: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

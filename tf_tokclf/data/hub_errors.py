@@ -76,7 +76,7 @@ def explain(error: Exception, subject: str) -> UserError | JobError | None:
     if status == 400 and isinstance(error, ValueError):
         # Only a card is checked for what it says.
         text = " ".join(str(error).split())
-        return user_error(f"{subject}: {text}.", "Mend the metadata at the top of README.md or its template.")
+        return user_error(f"{subject}: {text}.", "Correct the metadata at the top of README.md or its template.")
     if status == 403:
         said = _server_message(error)
         return user_error(

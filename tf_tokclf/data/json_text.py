@@ -38,7 +38,7 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("half of a surrogate pair stands in it; write the whole character") from None
+            raise ValueError("it contains half of a surrogate pair; write the whole character") from None
     return value
 
 
@@ -62,7 +62,7 @@ def read_json(path: Path, *, hint: str, longest: int = LONGEST_FILE) -> Any:
         if len(text) > longest:
             raise ValueError(f"it has more than {longest:,} characters")
         if text.startswith(LFS_POINTER):
-            raise ValueError("Git LFS left a pointer in its place, which `git lfs pull` replaces")
+            raise ValueError("the file is only a Git LFS pointer, which `git lfs pull` replaces")
         return parse_json(text)
     except ValueError as error:
         raise UserError(f"not valid JSON: {error}.", path=path, hint=hint) from error

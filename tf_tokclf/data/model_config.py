@@ -179,7 +179,7 @@ def _check_type(config: dict[str, Any], path: Path) -> None:
 def _check_references(config: dict[str, Any], path: Path) -> None:
     hint = "Do not use this model unless you trust its author. Remove the key if you do."
     if "trust_remote_code" in config:
-        raise UserError("sets trust_remote_code, which is for you alone to decide.", path=path, hint=hint)
+        raise UserError("sets trust_remote_code, which only you may decide.", path=path, hint=hint)
     for place, nested in _mappings(config):
         if named := [key for key in LOADS_MODELS if key in nested]:
             raise UserError(f"{place} names another model or code ({named[0]}).", path=path, hint=hint)

@@ -332,14 +332,14 @@ class JsonRecords:
         if isinstance(source, dict):
             return source
         if not isinstance(source, str) or self.unit == "row":
-            raise origin.error(f"is no JSON object: {str(source)[:60]!r}.", "Named fields were expected.")
+            raise origin.error(f"is not a JSON object: {str(source)[:60]!r}.", "Named fields were expected.")
         _check_decoded(source, origin, self._data.encoding)
         try:
             value = parse_json(source, halves=True)
         except ValueError as error:
-            raise origin.error(f"is no JSON ({error}): {source.strip()[:60]!r}.", "Mend the line.") from error
+            raise origin.error(f"is not valid JSON ({error}): {source.strip()[:60]!r}.", "Correct the line.") from error
         if not isinstance(value, dict):
-            raise origin.error(f"is no JSON object: {source.strip()[:60]!r}.", "Named fields were expected.")
+            raise origin.error(f"is not a JSON object: {source.strip()[:60]!r}.", "Named fields were expected.")
         return value
 
     def _sentence(self, record: Mapping[str, Any], origin: Origin) -> Sentence:
@@ -356,7 +356,7 @@ class JsonRecords:
                 raise origin.error("its annotators turned it down.", "Leave it out.")
             if len(sentences) > 1:
                 hint = "Give each sentence a record: tf-tokclf convert IN OUT."
-                raise origin.error(f"holds {len(sentences)} sentences.", hint)
+                raise origin.error(f"contains {len(sentences)} sentences.", hint)
             return sentences[0]
         if isinstance(value, str):
             return text_sentence(value, self._data.word_splitting, origin, _document(record))
@@ -496,8 +496,8 @@ class ParquetRecords:
             path = uncompressed(path)
             schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
-            problem = f"is no Parquet file: {first_line(error)}."
-            raise UserError(problem, path=path, hint="Check what wrote it.") from error
+            problem = f"is not a Parquet file: {first_line(error)}."
+            raise UserError(problem, path=path, hint="Check the program that wrote it.") from error
         names = schema.names
         if data.text_column_name is None:
             column = _guess_column(names)
@@ -530,7 +530,7 @@ class ParquetRecords:
             return text_sentence(value, self._data.word_splitting, origin, _document(source))
         if isinstance(value, list):
             return Sentence(_words(value, self._column, origin), None, origin, document=_document(source))
-        raise origin.error(f"{self._column!r} holds no text and no words: {value!r}.", "Fill it in.")
+        raise origin.error(f"{self._column!r} contains neither text nor words: {value!r}.", "Fill it in.")
 
 
 class SentenceRecords:

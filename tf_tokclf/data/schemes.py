@@ -242,7 +242,7 @@ def _explain(kind: ViolationKind, before: str, here: str, scheme: Scheme) -> str
     if kind is ViolationKind.NO_PREFIX:
         return f"{here} has no prefix; in {scheme} a label is O or {_prefix_list(scheme)} and a type."
     if kind is ViolationKind.FOREIGN_PREFIX:
-        return f"{here} is no label of {scheme}, whose prefixes are {_prefix_list(scheme)}."
+        return f"{here} is not a label of {scheme}, whose prefixes are {_prefix_list(scheme)}."
     if kind is ViolationKind.UNFINISHED:
         end, single = (label_for(letters[r], split_label(before)[1]) for r in (Role.END, Role.SINGLE))
         last = single if _read(before).role is Role.BEGIN else end

@@ -374,7 +374,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     split = stored(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
     if not len(split):
         hint = f"It was read as {'; '.join(split.notes)}."
-        raise UserError(f"the {name} split holds no sentences.", path=split.place, hint=hint)
+        raise UserError(f"the {name} split contains no sentences.", path=split.place, hint=hint)
     return split
 
 
@@ -481,7 +481,7 @@ def check_scheme(counts: Mapping[str, int], scheme: Scheme, *, place: str) -> No
         return
     shown = ", ".join(sorted(counts, key=lambda label: -counts[label])[:3])
     hint = "Check the column of labels (--label-column-name), or leave out the scheme: --set data.scheme=auto, or none."
-    raise UserError(f"labels such as {shown} spell no spans in {scheme}.", path=place, hint=hint)
+    raise UserError(f"labels such as {shown} form no spans in {scheme}.", path=place, hint=hint)
 
 
 def doubtful_labels(splits: Iterable[Split], scheme: Scheme) -> list[str]:
@@ -492,7 +492,7 @@ def doubtful_labels(splits: Iterable[Split], scheme: Scheme) -> list[str]:
     counts = _sum_of_labels(splits)
     slips = {slip.label: str(slip) for slip in likely_slips(counts, scheme)}
     unknown = {
-        label: f"{label} ({n:,}) is no label of {scheme} and is read as O"
+        label: f"{label} ({n:,}) is not a label of {scheme} and is read as O"
         for label, n in without_scheme(counts, scheme).items()
         if label not in slips
     }

@@ -112,7 +112,7 @@ def _shards(index: Path) -> list[Path]:
                 hint=UNTRUSTED,
             )
         if not (index.parent / name).is_file():
-            raise UserError(f"names {name[:100]}, which is not there.", path=index, hint=AGAIN)
+            raise UserError(f"names {name[:100]}, which does not exist.", path=index, hint=AGAIN)
     return [index.parent / name for name in names]
 
 
@@ -150,7 +150,7 @@ def _h5(path: Path, stack: ExitStack) -> WeightFiles:
 def _damaged(path: Path, error: Exception) -> UserError:
     with suppress(OSError), path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
-            problem = "holds a pointer of Git LFS in the place of the weights."
+            problem = "contains a pointer of Git LFS in the place of the weights."
             return UserError(problem, path=path, hint="Run `git lfs pull` in its folder.")
     return UserError(f"is damaged: {first_line(error)}.", path=path, hint=AGAIN)
 

@@ -156,7 +156,7 @@ def own_config(reference: str | Path) -> Config:
     config = run_config(reference)
     if config is None:
         raise UserError(
-            f"{reference} is no run, so it does not say what to score on.", hint="Name a file with --file."
+            f"{reference} is not a run, so it does not say what to score on.", hint="Name a file with --file."
         )
     return config
 

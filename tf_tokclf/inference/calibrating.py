@@ -49,7 +49,8 @@ def calibrate(
     """
     folder = local_model_folder(str(reference))
     if not Path(reference).is_dir():
-        raise UserError(f"{reference} is no folder of yours to store a temperature in.", hint="Give a run.")
+        problem = f"{reference} is not a local folder, so the temperature cannot be saved."
+        raise UserError(problem, hint="Name a run or a model folder.")
     tagger = Tagger.load(reference, **options)
     info = tagger.info
     labelled = labelled_splits(reference, split, data, info, task=task)[split]

@@ -67,7 +67,7 @@ class Labelling:
         """The model, loaded. Raises UserError where it cannot do what was asked for."""
         tagger = Tagger.load(self.model, **self.loading)
         if self.threshold is not None and tagger.labels.outside is None:
-            raise UserError("--threshold leaves out spans, and the model's labels spell none.", hint="Leave it out.")
+            raise UserError("--threshold leaves out spans, and the model's labels form no spans.", hint="Leave it out.")
         return tagger
 
     def open(self, tagger: Tagger, source: str) -> RecordStream:

@@ -67,10 +67,10 @@ class PartsFolder:
             return
         if not (self.path / _JOB).is_file():
             hint = "Choose an empty one, or one that does not exist."
-            raise UserError("the folder holds something that no such job wrote.", path=self.path, hint=hint)
+            raise UserError("the folder contains something that no such job wrote.", path=self.path, hint=hint)
         if not (resume or force):
             hint = "Go on with --resume, begin anew with --force, or choose another --output."
-            raise UserError("the folder holds parts already.", path=self.path, hint=hint)
+            raise UserError("the folder already contains parts.", path=self.path, hint=hint)
 
     def begin(
         self, labelling: Labelling, tagger: Tagger, source: str, n_parts: int | None, *, default: int, resume: bool

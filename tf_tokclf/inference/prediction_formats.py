@@ -111,7 +111,7 @@ def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details:
         return Lines(lambda record, tagged: conll_block(tagged, details))
     if scheme is Scheme.NONE:
         raise UserError(
-            f"the model's labels spell no spans, and {name} has nothing else.", hint="Choose jsonl or conll."
+            f"the model's labels form no spans, and {name} has nothing else.", hint="Choose jsonl or conll."
         )
     if name == "label-studio":
         return LabelStudio(details)

@@ -41,19 +41,21 @@ _COUNTS = ("n_records", "n_words", "n_bytes", "n_problems")
 
 
 def check_ray(address: str | None) -> None:
-    """Raise UserError where Ray is not installed, or nobody answers at `address`."""
+    """Raise UserError where Ray is not installed, or nothing answers at `address`."""
     if find_spec("ray") is None:
         raise UserError("--workers needs Ray.", hint="Install it: python -m pip install 'tf-tokclf[ray]'.")
     if address is None:
         return
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdecimal()) or "/" in host:
-        raise UserError(f"{address!r} is no HOST:PORT.", hint="Give --ray-address what `ray start --head` printed.")
+        raise UserError(
+            f"{address!r} is not of the form HOST:PORT.", hint="Give --ray-address what `ray start --head` printed."
+        )
     try:
         socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
     except (OSError, OverflowError) as error:
         hint = "Check --ray-address (or RAY_ADDRESS), and that Ray runs there."
-        raise UserError(f"nobody answers at {address}: {first_line(error)}.", hint=hint) from error
+        raise UserError(f"nothing answers at {address}: {first_line(error)}.", hint=hint) from error
 
 
 def predict_with_ray(

@@ -61,7 +61,7 @@ def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bo
     """
     if not _is_classifier(folder):
         raise UserError(
-            f"{folder} holds {', '.join(_architectures(folder)) or 'no architecture'}, no token classifier.",
+            f"{folder} contains {', '.join(_architectures(folder)) or 'no architecture'}, not a token classifier.",
             hint="Train one first: tf-tokclf fit.",
         )
     names = saved_labels(folder)
@@ -85,10 +85,10 @@ def saved_labels(folder: Path) -> list[str]:
     id2label = model_config(folder).get("id2label") or {}
     path = folder / "config.json"
     if not isinstance(id2label, dict) or not all(isinstance(name, str) and name for name in id2label.values()):
-        raise UserError("id2label does not give names to ids.", path=path, hint="Mend it.")
+        raise UserError("id2label does not give names to ids.", path=path, hint="Correct it.")
     names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
     if not names or len(names) != len(id2label):
-        raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Mend it.")
+        raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Correct it.")
     if twice := [name for name, n in Counter(names).items() if n > 1]:
         raise UserError(f"id2label has {', '.join(twice[:5])} twice.", path=path, hint="Each id needs its own.")
     return names

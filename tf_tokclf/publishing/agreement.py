@@ -78,7 +78,7 @@ class Agreement:
             )
         most = limits.logit_difference
         if not np.isfinite(self.largest_logit_difference):
-            found.append("Some logits are no numbers.")
+            found.append("Some logits are NaN.")
         elif most is not None and self.largest_logit_difference > most:
             found.append(f"Logits differ by up to {self.largest_logit_difference:.3g}, more than {most:g}.")
         if self.model_f1 is not None and self.export_f1 is not None:

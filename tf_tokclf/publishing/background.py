@@ -59,7 +59,7 @@ class Publisher:
     def finish(self, folder: Path, message: str, *, command: str) -> Pushed:
         """Push the finished model and read it back. JobError names the command that finishes the job."""
         if not self._pusher.close(LONGEST_WAIT_AT_THE_END_S):
-            log.warning("Hub: an earlier push still runs; the last one goes ahead.")
+            log.warning("Hub: an earlier push still runs; the last one is started.")
         try:
             pushed = self.repository.push(folder, message=message, patience=self._patience)
         except (JobError, UserError) as error:

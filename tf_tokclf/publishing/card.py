@@ -141,7 +141,7 @@ def _find_template(template: str | None) -> jinja2.Template:
     if template:
         path = Path(template)
         if not path.exists() or path.is_dir():
-            raise UserError("there is no such template.", path=path, hint="Mend hub.card.template.")
+            raise UserError("there is no such template.", path=path, hint="Correct hub.card.template.")
         loaders.insert(0, jinja2.FileSystemLoader(path.parent))
         name = path.name
     # A template may come with somebody else's configuration: it gets at the card, and at nothing else of Python.
@@ -197,10 +197,10 @@ def _template_errors(template: str | None) -> Iterator[None]:
         yield
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
-        raise UserError(f"{error}.", path=template, line=line, hint="Mend the card's template.") from error
+        raise UserError(f"{error}.", path=template, line=line, hint="Correct the card's template.") from error
     except (OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read: {first_line(error)}."
-        raise UserError(problem, path=template, hint="Mend hub.card.template.") from error
+        raise UserError(problem, path=template, hint="Correct hub.card.template.") from error
 
 
 def metadata(card: Card) -> str:

@@ -20,7 +20,7 @@ def check_free(output: Path, model: str | Path, file: str | None, *, force: bool
     if not (output.exists() or output.is_symlink()):
         return
     if not output.is_dir() or (any(output.iterdir()) and not (output / AGREEMENT).is_file()):
-        raise UserError("is no export, so it is not replaced.", path=output, hint="Choose another folder.")
+        raise UserError("is not an export, so it is not replaced.", path=output, hint="Choose another folder.")
     check_replaceable(output)
     if not force:
-        raise UserError("is there already.", path=output, hint="Choose another folder, or pass --force.")
+        raise UserError("already exists.", path=output, hint="Choose another folder, or pass --force.")

@@ -133,7 +133,7 @@ def _check(config: Config, sweep: Sweep) -> None:
 def _begin(root: RunDir, config: Config, *, resume: bool) -> None:
     """Claim the folder for a new sweep; one that was stopped before its first trial has a configuration at most."""
     if resume and root.model.exists():
-        raise UserError("holds a run that is no sweep.", path=root.root, hint="Choose another --output-dir.")
+        raise UserError("contains a run that is not a sweep.", path=root.root, hint="Choose another --output-dir.")
     if not resume:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
     save_config(config, root.config)
@@ -151,7 +151,7 @@ def _another(what: str, root: RunDir) -> UserError:
     return UserError(
         f"this is another sweep than the one to go on with; {what}.",
         path=root.root,
-        hint="Change it back, or begin another one in another --output-dir.",
+        hint="Change it back, or start another one in another --output-dir.",
     )
 
 
@@ -170,7 +170,7 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
         raise UserError(
             f"the sweep's data base cannot be used: {first_line(getattr(error, 'orig', None) or error)}.",
             path=root.sweep_storage,
-            hint="Check its permissions and room; if it is damaged, begin the sweep again in another --output-dir.",
+            hint="Check its permissions and room; if it is damaged, start the sweep again in another --output-dir.",
         ) from error
     try:
         if not study.user_attrs:

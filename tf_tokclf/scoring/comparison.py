@@ -251,7 +251,7 @@ def _runs_of_seeds(run: RunDir) -> list[RunDir]:
 
 def _no_predictions(place: Path, split: str) -> UserError:
     return UserError(
-        f"holds no predictions for {split}.",
+        f"contains no predictions for {split}.",
         path=place,
         hint="Choose another --split, or write them with `tf-tokclf evaluate`.",
     )

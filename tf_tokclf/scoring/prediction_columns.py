@@ -169,7 +169,7 @@ def choose_roles(columns: Sequence[LabelColumn], asked: Asked, *, path: Path) ->
 def _predicted(columns: Sequence[LabelColumn], path: Path, gold_labels: Labels | None) -> LabelColumn:
     if not columns:
         problem = "holds no column of predicted labels; decimal fractions are confidences."
-        raise UserError(problem, path=path, hint="Check what wrote it.")
+        raise UserError(problem, path=path, hint="Check the program that wrote it.")
     if by_name := [column for column in columns if column.is_predicted]:
         if len(by_name) > 1:
             raise _several("predictions", by_name, "--predicted-column-name", path)
@@ -229,7 +229,7 @@ def _named(
     if found is not None:
         return found
     if any(column.name == name for column in columns):
-        problem = f"column {name!r} holds decimal fractions, which are confidences and no labels."
+        problem = f"column {name!r} contains decimal fractions, which are confidences and not labels."
     else:
         problem = f"there is no column of labels {name!r}."
     known = ", ".join(str(column.name) for column in candidates) or "none"
@@ -240,7 +240,7 @@ def _several(what: str, columns: Sequence[LabelColumn], option: str, path: Path)
     names = [str(column) for column in columns]
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     return UserError(
-        f"{listed} may all hold {what}.", path=path, hint=f"Name the right one with {option} {columns[-1].name}."
+        f"{listed} may all contain {what}.", path=path, hint=f"Name the right one with {option} {columns[-1].name}."
     )
 
 

@@ -108,7 +108,7 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
     try:
         record = parse_json(line)
     except ValueError as error:
-        raise UserError(f"is no JSON ({error}).", path=path, line=number, hint=hint) from error
+        raise UserError(f"is not valid JSON ({error}).", path=path, line=number, hint=hint) from error
     if not isinstance(record, dict) or record.get("words") is None or record.get("predicted") is None:
         raise UserError("has no words or no predicted labels.", path=path, line=number, hint=hint)
     columns: dict[str, Any] = {}
@@ -118,7 +118,7 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
             columns[name] = None
             continue
         if not isinstance(column, list) or not all(isinstance(value, types) for value in column):
-            raise UserError(f"{name} is no list of {_kind(types)}.", path=path, line=number, hint=hint)
+            raise UserError(f"{name} is not a list of {_kind(types)}.", path=path, line=number, hint=hint)
         columns[name] = tuple(column)
         if len(column) != len(columns["words"]):
             problem = f"{len(columns['words'])} words but {len(column)} {name}."

@@ -235,7 +235,7 @@ def open_predicted_table(path: Path, data: DataConfig, task: Task, format: str) 
     sample = (record for _, record in islice(rows(Problems(skip=True)), _SAMPLED_RECORDS))
     names = tuple(dict.fromkeys(name for record in sample for name in record))
     if not names:
-        raise UserError("holds no records.", path=path, hint="Check what wrote it.")
+        raise UserError("contains no records.", path=path, hint="Check the program that wrote it.")
     return Table(path, data, task, names, rows, {}, False)
 
 

@@ -208,7 +208,7 @@ class PredictionFile:
         logger.info("%s: %s", path, reader)
         if not reader.has_gold and self.gold is None:
             hint = "Name a file of gold labels with --gold."
-            raise UserError("holds predicted labels only.", path=path, hint=hint)
+            raise UserError("contains predicted labels only.", path=path, hint=hint)
         return reader
 
     def _found(self, problems: Problems) -> Iterator[Found]:
@@ -252,7 +252,7 @@ class PredictionFile:
         n_other_words, first = 0, ""
         for prediction, sentence in _pairs(found, self._gold_sentences(), self.path, self.gold):
             if sentence.labels is None:
-                raise UserError("holds words without labels.", path=self.gold, hint=_NAME_LABELS)
+                raise UserError("contains words without labels.", path=self.gold, hint=_NAME_LABELS)
             joined = _joined(prediction, sentence, reading, problems)
             if joined is None:
                 continue
@@ -294,7 +294,7 @@ class LabelSurvey:
             n_with_labels += any(label != OUTSIDE_LABEL for label in labels)
             n_different += tuple(labels) != tuple(prediction.predicted)
         if not n_sentences:
-            raise UserError("holds no sentences.", path=path, hint="Check what wrote it.")
+            raise UserError("contains no sentences.", path=path, hint="Check the program that wrote it.")
         return cls(path, gold.result(), predicted.result(), gold.labels, predicted.labels, n_with_labels, n_different)
 
     def check(self) -> None:
@@ -402,7 +402,7 @@ def files_of(path: Path) -> list[Path]:
         hint = "Finish them: the same tf-tokclf predict with --resume."
         raise UserError("the predictions in this folder are not complete.", path=path, hint=hint)
     if not files:
-        raise UserError("holds no predictions.", path=path, hint="Check what wrote it.")
+        raise UserError("contains no predictions.", path=path, hint="Check the program that wrote it.")
     if not all(_PART.search(file.name) for file in files) or files[0].suffix == ".parquet":
         return files
     folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")

@@ -98,7 +98,7 @@ class Service:
     async def predict(self, inputs: Inputs, options: PredictOptions) -> list[dict[str, Any]]:
         """The records that `tf-tokclf predict` would write of the inputs."""
         if options.threshold is not None and self.tagger.labels.outside is None:
-            raise UserError("threshold leaves out spans, and the model's labels spell none.")
+            raise UserError("threshold leaves out spans, and the model's labels form no spans.")
         tagged = await self.tag(inputs)
         return await asyncio.to_thread(lambda: [_record(one, options) for one in tagged])
 

@@ -128,7 +128,7 @@ class CheckpointStore:
         found = next(self.whole(), None)
         if found is None and (folders := self.folders()):
             raise UserError(
-                f"none of the {len(folders)} checkpoints is whole.",
+                f"none of the {len(folders)} checkpoints is complete.",
                 path=self.root,
                 hint="Start again with --force, or restore that folder from a backup.",
             )
@@ -210,7 +210,7 @@ def find_checkpoint(place: Path) -> Checkpoint:
         else:
             log.warning("%s is damaged (%s): looking for another checkpoint.", folder, damage)
     if not whole:
-        problem = "no checkpoint there is whole." if found else "there is no checkpoint."
+        problem = "none of the checkpoints there is complete." if found else "there is no checkpoint."
         raise UserError(problem, path=place, hint="Name a run, its checkpoints folder or one checkpoint.")
     return max(whole, key=lambda checkpoint: checkpoint.position.name)
 
@@ -226,7 +226,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         identity = Identity(dict(about["settings"]), dict(about["contents"]))
         return Checkpoint(folder, Position.from_json(about["position"]), identity, str(about.get("config", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"is no state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
+        raise UserError(f"is not the state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
 
 
 def write_sums(folder: Path) -> None:

@@ -217,7 +217,7 @@ def wait_for_workers(cluster: Cluster, *, timeout_s: float) -> None:
 
 
 def _problem(address: str) -> str | None:
-    """Why nobody answers at `address`, or None."""
+    """Why nothing answers at `address`, or None."""
     try:
         socket.create_connection(split_address(address), timeout=3).close()
     except OSError as error:

@@ -52,7 +52,7 @@ def test_tasks_with_predictions_alone_are_not_annotated(tmp_path: Path):
     assert "2 records left out: not annotated" in result.messages
     result = converted(tmp_path, "b.json", json.dumps([predicted, imported]))
     assert result.exit_code == 2
-    assert "holds no sentences" in result.messages
+    assert "contains no sentences" in result.messages
     assert "2 records left out: not annotated" in result.messages
     result = CliRunner().invoke(cli, ["inspect", str(tmp_path / "b.json")])
     assert result.exit_code == 2
@@ -121,7 +121,7 @@ def test_annotated_records_may_begin_late(tmp_path: Path):
 def test_a_file_in_which_nothing_is_annotated_is_an_error(tmp_path: Path):
     result = of_records(tmp_path, [{"text": "Tom left", "labels": None}] * 2)
     assert result.exit_code == 2
-    assert "holds no sentences" in result.messages
+    assert "contains no sentences" in result.messages
     assert "2 records left out: not annotated" in result.messages
 
 

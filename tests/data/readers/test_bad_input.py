@@ -18,7 +18,7 @@ TABLE = {
         "a.conll",
         GOOD + b"Bob\n",
         {},
-        "line 4: 1 where 2 columns were expected: 'Bob'. Mend",
+        "line 4: 1 where 2 columns were expected: 'Bob'. Correct",
     ),
     "empty label": ("a.conll", GOOD + b"Bob\t\n", {}, "line 4: the label is empty"),
     "empty word": ("a.conll", GOOD + b"\tO\n", {}, "line 4: the word is empty"),
@@ -54,18 +54,18 @@ TABLE = {
         {},
         "line 1: no line has the 3 columns of the first one, 'token\\tpos\\tner'. Name the separator",
     ),
-    "empty file": ("a.conll", b"\n \n", {}, "a.conll: holds no words."),
+    "empty file": ("a.conll", b"\n \n", {}, "a.conll: contains no words."),
     "json that breaks off": (
         "a.jsonl",
         b'{"tokens": ["a"], "tags": ["O"]}\n{"tokens": [\n',
         {},
-        "line 2: is no JSON",
+        "line 2: is not valid JSON",
     ),
     "json that is no record": (
         "a.jsonl",
         b'{"tokens": ["a"], "tags": ["O"]}\n5\n',
         {},
-        "line 2: is no JSON object",
+        "line 2: is not a JSON object",
     ),
     "tags of another length": (
         "a.jsonl",
@@ -80,16 +80,16 @@ TABLE = {
         {"label_names": ("O", "B-X")},
         "there is no label with id 7. There are 2 labels",
     ),
-    "empty json": ("a.json", b"", {}, "holds no records"),
-    "json that is no list": ("a.json", b"5\n", {}, "is no list of records: '5'"),
-    "csv with odd line ends": ("a.csv", b"tokens,tags\ra,O\r", {}, "is no CSV"),
-    "broken json list": ("a.json", b'[\n{"tokens": [1,,]}]', {}, "line 2: is no JSON"),
+    "empty json": ("a.json", b"", {}, "contains no records"),
+    "json that is not a list": ("a.json", b"5\n", {}, "is not a list of records: '5'"),
+    "csv with odd line ends": ("a.csv", b"tokens,tags\ra,O\r", {}, "is not valid CSV"),
+    "broken json list": ("a.json", b'[\n{"tokens": [1,,]}]', {}, "line 2: is not valid JSON"),
     "csv row too long": ("a.csv", b"tokens,tags\na,O,O\n", {}, "line 2: 3 fields where 2 were expected"),
     "csv list that is none": (
         "a.csv",
         b'tokens,tags\n"[a, b]",O O\n',
         {},
-        "line 2: 'tokens' is no list: '[a, b]'",
+        "line 2: 'tokens' is not a list: '[a, b]'",
     ),
     "conllu with nine columns": (
         "a.conllu",
@@ -101,7 +101,7 @@ TABLE = {
         "a.conllu",
         b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n\nx\ta\t_\tX\t_\t_\t0\t_\t_\t_\n",
         {},
-        "line 3: is no CoNLL-U",
+        "line 3: is not valid CoNLL-U",
     ),
     "conllu field": (
         "a.conllu",
@@ -113,13 +113,13 @@ TABLE = {
         "a.jsonl",
         b'{"text": "Ada", "entities": [[0, 9, "PER"]]}\n',
         {},
-        "PER, 0 to 9, is no place",
+        "PER, 0 to 9, is not a position",
     ),
     "span that cuts a word": (
         "a.jsonl",
         b'{"text": "in Paris", "entities": [[3, 5, "LOC"]]}\n',
         {},
-        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Mend it, or say what to do",
+        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Correct it, or choose what to do",
     ),
     "span with white space": (
         "a.jsonl",
@@ -139,7 +139,7 @@ TABLE = {
         {},
         "is no span",
     ),
-    "parquet that is none": ("a.parquet", b"not parquet at all", {}, "a.parquet: is no Parquet file"),
+    "parquet that is none": ("a.parquet", b"not parquet at all", {}, "a.parquet: is not a Parquet file"),
 }
 
 

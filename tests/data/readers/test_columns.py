@@ -80,7 +80,7 @@ def test_a_layer_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):
     assert "there is no layer 2. Its layers are 0 (column 2), 1 (column 3)." in result.messages
     result = converted(tmp_path, "a.tsv", "Ada\tNNP\nleft\tVBD\n", "--layer", "0")
     assert result.exit_code == 2
-    assert "there is no layer 0. No column holds labels of spans such as B-PER." in result.messages
+    assert "there is no layer 0. No column contains labels of spans such as B-PER." in result.messages
     assert "column 1: NNP, VBD" in result.messages
 
 
@@ -109,11 +109,11 @@ def test_sentences_of_equal_length_are_no_columns(tmp_path: Path):
     text = "".join(f"the cat{i} sat on mat{i}\n" for i in range(30))
     result = converted(tmp_path, "a.txt", text)
     assert result.exit_code == 2
-    assert "column 4 holds no labels: 30 different values in 30 lines, such as 'mat0'" in result.messages
+    assert "column 4 contains no labels: 30 different values in 30 lines, such as 'mat0'" in result.messages
     assert converted(tmp_path, "a.txt", text, "--label-column-name", "2").exit_code == 0
 
 
-FRACTIONS = "holds decimal fractions, which are confidences and no labels"
+FRACTIONS = "contains decimal fractions, which are confidences and not labels"
 
 
 @pytest.mark.parametrize("separator", ["\t", " "])

@@ -59,4 +59,4 @@ def test_a_line_that_the_library_refuses_is_named(tmp_path: Path, start: str):
     result = converted(tmp_path, "a.conllu", text)
     assert result.exit_code == 2
     line = 2 + start.count("\n")
-    assert f"a.conllu, line {line}: is no CoNLL-U" in result.messages
+    assert f"a.conllu, line {line}: is not valid CoNLL-U" in result.messages

@@ -47,7 +47,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     passages, spans = [], []
     for passage in mappings(record.get("passages"), origin):
         if not isinstance(passage.get("text"), str) or not isinstance(passage.get("offset"), int):
-            raise origin.error("a passage has no text or no offset.", "Check what wrote it.")
+            raise origin.error("a passage has no text or no offset.", "Check the program that wrote it.")
         passages.append(Passage(passage["offset"], passage["text"]))
         for annotation in mappings(passage.get("annotations"), origin):
             spans.append(_span(annotation, origin, changes))
@@ -65,7 +65,7 @@ def _span(annotation: Record, origin: Origin, changes: Changes) -> CharSpan:
     except (LookupError, TypeError, ValueError):
         places = []
     if type is None or not places:
-        raise origin.error(f"{str(annotation)[:60]!r} is no annotation.", "A type and locations were expected.")
+        raise origin.error(f"{str(annotation)[:60]!r} is not an annotation.", "A type and locations were expected.")
     if len(places) > 1:
         changes.note(PIECES, origin)
     surface = annotation.get("text") if len(places) == 1 and isinstance(annotation.get("text"), str) else None
@@ -125,7 +125,7 @@ def _documents(path: Path) -> Iterator[Record]:
                 parser.feed(block)
                 elements = [element for _, element in parser.read_events()]
             except ElementTree.ParseError as error:
-                raise UserError(f"is no XML: {error}.", path=path, hint="Correct it there.") from error
+                raise UserError(f"is not valid XML: {error}.", path=path, hint="Correct it there.") from error
             for element in elements:
                 if element.tag == "document":
                     yield _document(element)

@@ -48,7 +48,7 @@ def _spans(label: Any, reader: SpanReader) -> list[CharSpan]:
                 if isinstance(place, list) and len(place) == 2 and all(isinstance(at, int) for at in place):
                     found.append(CharSpan(place[0], place[1], type, surface))
                 else:
-                    error = reader.origin.error(f"{place!r} is no place.", "[start, end] was expected.")
+                    error = reader.origin.error(f"{place!r} is not a position.", "[start, end] was expected.")
                     reader.drop(error, "spans dropped: they have no start and end")
     return found
 

@@ -28,7 +28,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     sentences = record.get(fields.word) or []
     ner = record.get(fields.label) if fields.label is not None else None
     if not isinstance(sentences, list) or not isinstance(ner, (list, type(None))):
-        raise origin.error("its sentences or spans are no list.", "Check what wrote it.")
+        raise origin.error("its sentences or spans are not lists.", "Check the program that wrote it.")
     if ner is not None and len(ner) != len(sentences):
         problem = f"{len(sentences)} sentences, but spans of {len(ner)}."
         raise origin.error(problem, "Each sentence needs a list of spans, which may be empty.")

@@ -57,7 +57,7 @@ class InlineTagsReader(FileReader):
         for field in _fields(line):
             word, *behind = field.rsplit(self.sign, self.n_labels)
             if len(behind) != self.n_labels or not word or not all(behind):
-                problem = f"{field[:60]!r} is no word with {self.n_labels} behind a {self.sign!r}."
+                problem = f"{field[:60]!r} is not a word followed by {self.n_labels} times {self.sign!r} and a label."
                 raise origin.error(problem, "Correct it, or name the format.")
             words.append(word)
             labels.append(behind[self.which or 0])
@@ -70,7 +70,7 @@ def open_inline_tags(path: Path, data: DataConfig, task: Task) -> InlineTagsRead
     """Find out what stands between word and label, and how many labels there are."""
     lines = [line for _, line in zip(range(200), (ln for ln in read_lines(path, data.encoding) if not ln.isspace()))]
     if not lines:
-        raise UserError("holds no words.", path=path, hint="A sentence a line was expected.")
+        raise UserError("contains no words.", path=path, hint="One sentence per line was expected.")
     fields = [field for line in lines for field in _fields(line)]
     likely = max(_SIGNS, key=lambda sign: sum(sign in field for field in fields))
     sign = data.separator if data.separator in _SIGNS else _sign(lines) or likely

@@ -60,7 +60,7 @@ def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:
         if isinstance(start, int) and isinstance(end, int) and isinstance(type, str):
             found.append(CharSpan(start, end, type))
         else:
-            error = reader.origin.error(f"{str(entity)[:80]!r} is no entity.", "A place and a name were expected.")
+            error = reader.origin.error(f"{str(entity)[:80]!r} is not an entity.", "A place and a name were expected.")
             reader.drop(error, "spans dropped: they have no start and end")
     return found
 

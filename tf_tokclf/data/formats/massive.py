@@ -30,7 +30,8 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
         raise origin.error(f"the brackets do not fit: {marked[:80]!r}.", "[slot : words] was expected.")
     said = record.get("utt")
     if isinstance(said, str) and said.split() != text.split():
-        raise origin.error(f"the words in annot_utt are not those of utt: {said[:80]!r}.", "Check what wrote it.")
+        problem = f"the words in annot_utt are not those of utt: {said[:80]!r}."
+        raise origin.error(problem, "Check the program that wrote it.")
     annotation = Annotation(lambda reader: spans)
     yield Annotated(text, annotations=(annotation,), is_labelled=fields.label is not None)
 

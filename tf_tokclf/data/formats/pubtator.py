@@ -91,7 +91,7 @@ def _span(line: str, origin: Origin) -> list[CharSpan]:
     if not (fields[1].isdigit() and fields[2].isdigit()):
         if not fields[1].isdigit() and not fields[2].isdigit():
             return []
-        raise origin.error(f"is no annotation: {line[:60]!r}.", "Id, start, end, text and type were expected.")
+        raise origin.error(f"is not an annotation: {line[:60]!r}.", "Id, start, end, text and type were expected.")
     return [CharSpan(int(fields[1]), int(fields[2]), fields[4], fields[3])]
 
 

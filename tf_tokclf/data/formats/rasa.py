@@ -122,10 +122,10 @@ def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     try:
         value = parsed_yaml("".join(lines))
     except yaml.YAMLError as error:
-        raise UserError(f"is no YAML: {first_line(error)}.", path=path, hint="Correct it there.") from error
+        raise UserError(f"is not valid YAML: {first_line(error)}.", path=path, hint="Correct it there.") from error
     groups = value.get("nlu") if isinstance(value, dict) else None
     if not isinstance(groups, list):
-        raise UserError("has no list of examples (nlu).", path=path, hint="Check what wrote it.")
+        raise UserError("has no list of examples (nlu).", path=path, hint="Check the program that wrote it.")
     at = 0
     for group in groups:
         if not isinstance(group, dict) or "intent" not in group:

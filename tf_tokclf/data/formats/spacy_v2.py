@@ -39,7 +39,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     for sentence in _sentences(record):
         tokens = _tokens(sentence)
         if not tokens or len(tokens) != len(sentence["tokens"]):
-            raise origin.error("a token has no text ('orth').", "Check what wrote it.")
+            raise origin.error("a token has no text ('orth').", "Check the program that wrote it.")
         values = [token.get(fields.label or "") for token in tokens]
         labels = [None if value in _NO_LABEL else str(value) for value in values]
         yield Annotated(

@@ -52,7 +52,7 @@ def _spans(ner: Any, origin: Origin, changes: Changes) -> Iterator[WordSpan]:
         index, type = entity.get("index"), entity.get("type")
         index = index if isinstance(index, list) and all(isinstance(number, int) for number in index) else None
         if not index or not isinstance(type, str):
-            raise origin.error(f"{str(entity)[:60]!r} is no entity.", "An index and a type were expected.")
+            raise origin.error(f"{str(entity)[:60]!r} is not an entity.", "An index and a type were expected.")
         if max(index) - min(index) + 1 != len(index):
             changes.note(_DISCONTINUOUS, origin)
         yield min(index), max(index), type

@@ -10,9 +10,9 @@ from tf_tokclf.data.sentence import Origin
 
 
 def words_in(value: Any, origin: Origin) -> tuple[str, ...]:
-    """The words in a value. Raises UserError where it is no list of words."""
+    """The words in a value. Raises UserError where it is not a list of words."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(word, (str, int, float)) for word in value):
-        raise origin.error(f"{str(value)[:60]!r} is no list of words.", "A list of texts was expected.")
+        raise origin.error(f"{str(value)[:60]!r} is not a list of words.", "A list of texts was expected.")
     return tuple(map(str, value))
 
 
@@ -25,7 +25,7 @@ def triples(spans: Any, origin: Origin) -> Iterator[WordSpan]:
     """Spans written as [start, end, type]."""
     for span in _list(spans, origin):
         if not isinstance(span, (list, tuple)) or len(span) < 3 or not _are_numbers(span[:2]) or not _is_type(span[2]):
-            raise origin.error(f"{str(span)[:60]!r} is no span.", "[start, end, type] was expected.")
+            raise origin.error(f"{str(span)[:60]!r} is not a span.", "[start, end, type] was expected.")
         yield span[0], span[1], span[2]
 
 
@@ -34,16 +34,16 @@ def named(spans: Any, origin: Origin) -> Iterator[WordSpan]:
     for span in _list(spans, origin):
         start, end, type = (span.get(name) if isinstance(span, dict) else None for name in ("start", "end", "type"))
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(type, (str, int)) or type == "":
-            raise origin.error(f"{str(span)[:60]!r} is no span.", "A start, an end and a type were expected.")
+            raise origin.error(f"{str(span)[:60]!r} is not a span.", "A start, an end and a type were expected.")
         yield start, end, type
 
 
 def mappings(value: Any, origin: Origin) -> list[Record]:
-    """The items of a list of named fields; none where there is no list. Raises UserError for anything else."""
+    """The items of a list of named fields; none where there is not a list. Raises UserError for anything else."""
     if value is None:
         return []
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
-        raise origin.error(f"{str(value)[:60]!r} is no list of named fields.", "Check what wrote it.")
+        raise origin.error(f"{str(value)[:60]!r} is not a list of named fields.", "Check the program that wrote it.")
     return list(value)
 
 
@@ -55,7 +55,7 @@ def text_field(record: Record, *names: str) -> str | None:
 def _list(value: Any, origin: Origin) -> Iterable[Any]:
     if isinstance(value, (list, tuple)):
         return value
-    raise origin.error(f"{str(value)[:60]!r} is no list of spans.", "A list was expected.")
+    raise origin.error(f"{str(value)[:60]!r} is not a list of spans.", "A list was expected.")
 
 
 def _are_numbers(values: Iterable[Any]) -> bool:

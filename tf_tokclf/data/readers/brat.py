@@ -95,7 +95,8 @@ def open_brat(path: Path, data: DataConfig) -> BratReader:
     for text in texts:
         require_file(text)
     if not texts:
-        raise UserError("holds no .ann files.", path=path, hint="brat writes NAME.txt and NAME.ann for each document.")
+        hint = "brat writes NAME.txt and NAME.ann for each document."
+        raise UserError("contains no .ann files.", path=path, hint=hint)
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "brat"})
     documents = "1 document" if len(texts) == 1 else f"{len(texts)} documents"
@@ -139,8 +140,8 @@ def _spans(path: Path, encoding: str, reader: SpanReader) -> tuple[list[CharSpan
         match = _TEXT_SPAN.match(line)
         if not match:
             hint = "T1<TAB>TYPE START END<TAB>TEXT was expected."
-            error = UserError(f"is no annotation: {line[:60]!r}.", path=path, line=number, hint=hint)
-            reader.drop(error, "spans dropped: their line in the .ann file is no annotation")
+            error = UserError(f"is not an annotation: {line[:60]!r}.", path=path, line=number, hint=hint)
+            reader.drop(error, "spans dropped: their line in the .ann file is not an annotation")
             continue
         places = [int(place) for place in re.split("[ ;]", match[3])]
         in_pieces = ";" in match[3]

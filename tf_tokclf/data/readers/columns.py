@@ -137,7 +137,7 @@ class ColumnsReader(FileReader):
         return len(fields) == self.width or (len(fields) > self.width and not any(fields[self.width :]))
 
     def is_comment(self, line: str, fields: Sequence[str], *, at_head: bool) -> bool:
-        """Whether a line that begins with `#` tells something about the lines that follow, and holds no word.
+        """Whether a line that begins with `#` tells something about the lines that follow, and contains no word.
 
         at_head: no word of the sentence has been read yet.
         """
@@ -363,7 +363,7 @@ class _Reading:
         width = self.reader.width
         shown = " | ".join(fields)[:80]
         hint = (
-            "Mend the line, or name the separator, or, if it is a comment, what comments begin with:"
+            "Correct the line, or name the separator. If it is a comment, name what comments begin with:"
             " --set data.comment_prefix='#'."
         )
         columns = "column" if width == 1 else "columns"
@@ -387,7 +387,8 @@ def _structure(path: Path, data: DataConfig) -> Structure:
     structure = None if data.comment_prefix == "" else _structure_of(path, data, with_hashes=False)
     structure = structure or _structure_of(path, data, with_hashes=True)
     if structure is None:
-        raise UserError("holds no words.", path=path, hint="A word a line was expected, its label in a column.")
+        hint = "One word per line was expected, with its label in a column."
+        raise UserError("contains no words.", path=path, hint=hint)
     return structure
 
 
@@ -498,7 +499,7 @@ def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str)
         return
     shown = ", ".join(repr(value) for value, _ in values.most_common(3))
     raise UserError(
-        f"{column} holds no labels: {len(values):,} different values in {n:,} lines, such as {shown}.",
+        f"{column} contains no labels: {len(values):,} different values in {n:,} lines, such as {shown}.",
         path=path,
         hint="Name the column of labels (--label-column-name), or read it as plain text (--set data.format=text).",
     )
@@ -591,7 +592,7 @@ def _no_layer(
         return UserError(problem, path=path, hint=f"Its layers are {layers}.")
     examples = (", ".join(value for value, _ in column.most_common(3)) for column in values)
     shown = "; ".join(f"{_shown(header, i)}: {example}" for i, example in enumerate(examples))
-    hint = f"No column holds labels of spans such as B-PER. It has {shown[:200]}."
+    hint = f"No column contains labels of spans such as B-PER. It has {shown[:200]}."
     return UserError(problem, path=path, hint=hint)
 
 

@@ -62,7 +62,7 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
             break
     if not n:
         next(parsed_sentences(path, data.encoding, Problems()), None)  # raises what is wrong with the first sentence
-        raise UserError("holds no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected.")
+        raise UserError("contains no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected.")
     word = _field(data.text_column_name, path) or "form"
     if data.label_column_name == "":
         options = data.model_copy(update={"format": "conllu", "text_column_name": word})
@@ -88,7 +88,9 @@ def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[
         except Exception as error:
             origin = Origin(str(path), first + _first_bad_line(lines))
             shown = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            problems.report(origin.error(f"is no CoNLL-U: {shown}.", "Correct the line, or the sentence it begins."))
+            problems.report(
+                origin.error(f"is not valid CoNLL-U: {shown}.", "Correct the line, or the sentence it begins.")
+            )
         else:
             for tokens in parsed:
                 yield Origin(str(path), first), tokens

@@ -42,18 +42,18 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
     """Find out the separator of a CSV file and which columns hold words and labels."""
     first = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
     if not first:
-        raise UserError("holds no rows.", path=path, hint="A header and rows were expected.")
+        raise UserError("contains no rows.", path=path, hint="A header and rows were expected.")
     separator = separator_named(data.separator) or max(_SEPARATORS, key=first.count)
     if len(separator) != 1 or separator in '\r\n"':
         problem = f"{separator!r} cannot stand between the fields of CSV."
-        raise UserError(problem, path=path, hint="Give one sign as the separator, or tab.")
+        raise UserError(problem, path=path, hint="Use one character as the separator, or tab.")
     # A field may be as long as its text is; Python's own limit is 131,072 characters.
     csv.field_size_limit(2**31 - 1)
     try:
         fields = next(csv.reader([first], delimiter=separator))
     except csv.Error as error:
         hint = "Check its quotes and line ends."
-        raise UserError(f"is no CSV: {error}.", path=path, line=1, hint=hint) from error
+        raise UserError(f"is not valid CSV: {error}.", path=path, line=1, hint=hint) from error
     has_header = data.header is not False
     header = [field.strip() for field in fields]
     names = tuple(with_numbers(header)) if has_header else tuple(str(i) for i in range(len(fields)))
@@ -88,7 +88,7 @@ def csv_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            problem = UserError(f"is no CSV: {error}.", path=path, line=rows.line_num, hint="Check its quotes.")
+            problem = UserError(f"is not valid CSV: {error}.", path=path, line=rows.line_num, hint="Check its quotes.")
             problems.report(problem)
             continue
         start, end = end + 1, rows.line_num

@@ -81,7 +81,7 @@ def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
     require_file(path)
     docs = list(_docs(path))
     if not docs:
-        raise UserError("holds no documents.", path=path, hint="Check what wrote it.")
+        raise UserError("contains no documents.", path=path, hint="Check the program that wrote it.")
     group = data.layer if isinstance(data.layer, str) else None
     groups = list(dict.fromkeys(name for doc in docs for name in doc.spans))
     if group and group not in groups:
@@ -115,6 +115,6 @@ def _docs(path: Path) -> Iterator[Doc]:
         docs = list(DocBin().from_disk(uncompressed(path)).get_docs(spacy.blank("xx").vocab))
     # What is damaged fails in zlib, in msgpack, in numpy or in spaCy itself.
     except Exception as error:
-        problem = f"is no DocBin: {first_line(error)}."
-        raise UserError(problem, path=path, hint="Check what wrote it.") from error
+        problem = f"is not a DocBin file: {first_line(error)}."
+        raise UserError(problem, path=path, hint="Check the program that wrote it.") from error
     yield from docs

@@ -110,7 +110,7 @@ def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
 
 def confidences_error(column: str, path: str | Path) -> UserError:
     """The error about a column of confidences where labels are wanted."""
-    problem = f"{column} holds decimal fractions, which are confidences and no labels."
+    problem = f"{column} contains decimal fractions, which are confidences and not labels."
     hint = "Name the column of labels with --label-column-name; '' reads the words without labels."
     return UserError(problem, path=path, hint=hint)
 

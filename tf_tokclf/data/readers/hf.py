@@ -46,8 +46,8 @@ def load_saved(path: Path) -> dict[str, Dataset]:
             found = datasets.load_from_disk(str(path))
         # What is damaged fails in json, in Arrow or in the library itself.
         except Exception as error:
-            problem = f"is no saved data set: {first_line(error)}."
-            raise UserError(problem, path=path, hint="Save it anew.") from error
+            problem = f"is not a saved data set: {first_line(error)}."
+            raise UserError(problem, path=path, hint="Save it again.") from error
     return dict(found) if isinstance(found, datasets.DatasetDict) else {"train": found}
 
 

@@ -46,7 +46,9 @@ def records_in(value: Any, place: str) -> list[Any]:
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
-        raise UserError(f"is no list of records: {str(value)[:60]!r}.", path=place, hint="Write a record a line.")
+        raise UserError(
+            f"is not a list of records: {str(value)[:60]!r}.", path=place, hint="Write one record per line."
+        )
     for unwrap in (spacy_pairs.unwrap, *(format.unwrap for format in JSON_FORMATS.values())):
         if unwrap is not None and (records := unwrap(value)) is not None:
             return records

@@ -41,7 +41,7 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
     records = json_records(path, data.encoding, Problems(skip=data.on_error == "skip"))
     sample = [record for _, record in islice(records, _SAMPLED_RECORDS)]
     if not sample:
-        raise UserError("holds no records.", path=path, hint="A JSON object a line was expected.")
+        raise UserError("contains no records.", path=path, hint="One JSON object per line was expected.")
     layout = _layout(sample, path, data, task, more=(record for _, record in records))
     names = {name for record in sample for name in record}
     options = data.model_copy(
@@ -79,7 +79,7 @@ def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tupl
         yield from _records_in_lines(path, encoding, problems, number, opening, lines)
         return
     text = opening + "".join(lines)
-    # A first line that is no JSON begins a document over several lines, or is a fault among records.
+    # A first line that is not valid JSON begins a document over several lines, or is a fault among records.
     if opening.lstrip()[:1] != "{" or opening.strip() == "{" or _is_json(opening) or _is_json(text):
         yield from _records_in_document(path, text, encoding, problems)
     else:
@@ -120,8 +120,8 @@ def _record(line: str, path: Path, number: int, encoding: str) -> Record:
         value = parse_json(line)
     except ValueError as error:
         shown = line.strip()[:60]
-        hint = "A JSON object a line was expected."
-        raise UserError(f"is no JSON ({error}): {shown!r}.", path=path, line=number, hint=hint) from error
+        hint = "One JSON object per line was expected."
+        raise UserError(f"is not valid JSON ({error}): {shown!r}.", path=path, line=number, hint=hint) from error
     return _mapping(value, Origin(str(path), number))
 
 
@@ -145,7 +145,7 @@ def parse_document(text: str, place: str | Path, *, halves: bool = False) -> Any
         return parse_json(text, halves=halves)
     except ValueError as error:
         problem, line = getattr(error, "msg", str(error)), getattr(error, "lineno", None)
-        raise UserError(f"is no JSON: {problem}.", path=place, line=line, hint="Mend it there.") from error
+        raise UserError(f"is not valid JSON: {problem}.", path=place, line=line, hint="Correct it there.") from error
 
 
 def _mapping(value: Any, origin: Origin) -> Record:
@@ -153,4 +153,4 @@ def _mapping(value: Any, origin: Origin) -> Record:
         return value
     if is_pair(value):
         return record_of(value)
-    raise origin.error(f"is no JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")
+    raise origin.error(f"is not a JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")

@@ -37,7 +37,7 @@ def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
     if _CUT_OFF.search(text):
         problem = f"{name!r} is a list that numpy cut off when it was printed (...): {text[:60]!r}."
         raise origin.error(problem, "Write it again with numpy.set_printoptions(threshold=sys.maxsize), or as JSON.")
-    problem = f"{name!r} is no list: {text[:60]!r}."
+    problem = f"{name!r} is not a list: {text[:60]!r}."
     raise origin.error(problem, "Write it as a JSON list, or as words between blanks.")
 
 

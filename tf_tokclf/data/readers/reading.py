@@ -166,7 +166,7 @@ def require_file(path: Path) -> Path:
     if path.is_dir():
         raise UserError("is a folder, and a file was expected.", path=path, hint="Name a file in it.")
     if not path.exists() and path.is_symlink():
-        raise UserError("is a link that leads nowhere.", path=path, hint="Check where it leads.")
+        raise UserError("is a link to a file that does not exist.", path=path, hint="Check where it leads.")
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*"))[:8] if path.parent.is_dir() else []
         hint = f"Beside it are: {', '.join(near)}." if near else "Check the path."

@@ -243,7 +243,7 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str |
             return value
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise origin.error(f"{value!r} is no label.", "A name or an id was expected.")
+        raise origin.error(f"{value!r} is not a label.", "A name or an id was expected.")
     if names is None:
         return str(value)
     if not 0 <= value < len(names):
@@ -353,7 +353,7 @@ def _parallel_list(
     candidates = [name for name in found if name.lower() not in others]
     if len(candidates) > 1 or (found and not candidates):
         hint = f"Name one with --label-column-name; {_WORDS_ALONE}"
-        problem = f"which field holds the labels cannot be told: {', '.join(found)}."
+        problem = f"the field with the labels cannot be determined: {', '.join(found)}."
         raise UserError(problem, path=path, hint=hint)
     return candidates[0] if candidates else None
 
@@ -392,7 +392,7 @@ def _refuse_unread(names: Sequence[str], sample: Sequence[Record], word: str, pa
         value = next((value for value in values if _could_be_labels(name, value)), None)
         if value is not None:
             raise UserError(
-                f"{name!r} may hold labels, and is not understood: {json.dumps(value, default=str)[:100]}.",
+                f"{name!r} may contain labels, but is not understood: {json.dumps(value, default=str)[:100]}.",
                 path=path,
                 hint=f"Name the field of labels (--label-column-name) or the format; {_WORDS_ALONE}",
             )
@@ -451,7 +451,7 @@ def _list_in(record: Record, name: str, layout: Layout, origin: Origin) -> Seque
         return [item.strip() for item in value.split(",")] if is_joined else parse_list(value, name, origin)
     if isinstance(value, (list, tuple)):
         return value
-    raise origin.error(f"{name!r} is no list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")
+    raise origin.error(f"{name!r} is not a list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")
 
 
 def _texts(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:

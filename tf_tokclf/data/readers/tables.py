@@ -104,8 +104,8 @@ def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
                 for batch in file.iter_batches(batch_size=SENTENCES_PER_BATCH):
                     yield pa.RecordBatch.from_arrays(batch.columns, schema=_renamed(batch.schema, names))
         except (pa.ArrowException, OSError) as error:
-            problem = f"is no Parquet file: {first_line(error)}."
-            raise UserError(problem, path=path, hint="Check what wrote it.") from error
+            problem = f"is not a Parquet file: {first_line(error)}."
+            raise UserError(problem, path=path, hint="Check the program that wrote it.") from error
 
     return open_table(
         str(path), batches, lambda: hash_files([path]), data.model_copy(update={"format": "parquet"}), task
@@ -125,7 +125,7 @@ def open_table(
     """
     first = next(batches(), None)
     if first is None or not first.num_rows:
-        raise UserError("holds no rows.", path=place, hint="Choose another split or file.")
+        raise UserError("contains no rows.", path=place, hint="Choose another split or file.")
     sample = [record for _, record in islice(_rows(first.slice(0, _SAMPLED_ROWS), place, 1), _SAMPLED_ROWS)]
     declared = label_names if label_names is not None else class_labels_in(first.schema)
     layout = choose_layout(first.schema.names, sample, data, task, path=place, label_names=declared)

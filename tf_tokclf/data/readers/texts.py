@@ -156,7 +156,7 @@ class TextReading:
             if 0 <= start < after <= len(bare):
                 yield Span(start, after, reader.type_name(type))
             else:
-                problem = f"{type}, words {start} to {end}, is no place in {len(bare)} words."
+                problem = f"{type}, words {start} to {end}, is not a position in {len(bare)} words."
                 hint = "Check the numbers, and whether ends are inclusive (data.offset_end)."
                 reader.drop(reader.origin.error(problem, hint), "spans dropped: their words are not there")
 

@@ -31,7 +31,9 @@ def write_sentences(
     lines, to_path = known.write, known.write_to
     if out == STDOUT:
         if lines is None:
-            raise UserError(f"the format {format} is no stream of text.", hint="Name a file or folder to write to.")
+            raise UserError(
+                f"the format {format} cannot be written as a stream of text.", hint="Name a file or folder to write to."
+            )
         if sys.stdout is None:
             raise UserError("standard output is closed.", hint="Name a file or folder to write to.")
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -74,13 +76,15 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
     if patterns:
         check_replaceable(out)
     if not force:
-        raise UserError("is there already.", path=out, hint="Pass --force to replace it.")
+        raise UserError("already exists.", path=out, hint="Pass --force to replace it.")
     if out.is_dir() != bool(patterns):
         kind = "folder" if out.is_dir() else "file"
         raise UserError(f"is a {kind}, and {format} is none.", path=out, hint="Name another output.")
     others = [p.name for p in out.iterdir() if not any(p.match(pattern) for pattern in patterns)] if patterns else []
     if others:
-        raise UserError(f"holds other files: {', '.join(sorted(others)[:5])}.", path=out, hint="Name another folder.")
+        raise UserError(
+            f"contains other files: {', '.join(sorted(others)[:5])}.", path=out, hint="Name another folder."
+        )
 
 
 def output_format(out: Path, format: str | None) -> str:
@@ -95,7 +99,9 @@ def output_format(out: Path, format: str | None) -> str:
         of_files = [one for one in written if one.kind is not Kind.FOLDER]
         format = format_of_suffix(name_without_compression(out).suffix.lower(), of_files)
         if format is None:
-            raise UserError(f"the name {out} tells no format.", hint=f"Name one with --to: {', '.join(known)}.")
+            raise UserError(
+                f"the format cannot be inferred from the name {out}.", hint=f"Name one with --to: {', '.join(known)}."
+            )
     if format not in known:
-        raise UserError(f"no format {format!r} is written.", hint=f"Known are {', '.join(known)}.")
+        raise UserError(f"the format {format!r} cannot be written.", hint=f"Known are {', '.join(known)}.")
     return format
