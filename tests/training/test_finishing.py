@@ -247,7 +247,7 @@ def test_damaged_checkpoints_of_a_finished_run_do_no_harm(kept: Path):
     shutil.rmtree(kept / "model")
     result = command("fit", kept, "--resume")
     assert result.exit_code == 2
-    assert "cannot be restored: the run is finished, and none of its checkpoints is complete." in said(result)
+    assert "cannot be restored: the run is finished, and none of its checkpoints is whole." in said(result)
 
 
 def test_the_model_of_an_unfinished_run_is_made_anew_as_a_whole(kept: Path):

@@ -249,7 +249,7 @@ def test_damage_in_all_checkpoints_is_an_error(bench: Bench, finished: Path):
     (finished / "finished.json").unlink()
     for folder in (finished / "checkpoints").iterdir():
         flip_a_byte(folder / "state.json")
-    with pytest.raises(UserError, match="none of the 2 checkpoints is whole"):
+    with pytest.raises(UserError, match="none of the 2 checkpoints is complete"):
         fit(load_config(options={**bench.settings, "output_dir": str(finished)}), resume=True)
 
 
