@@ -134,6 +134,26 @@ def test_the_scheme_of_the_model_is_that_of_a_file_that_does_not_break_it(
     assert result["scheme"] == "IOB2"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "is_kept"),
+    [
+        ("x.csv", "word,label\nadé,B-PER\nsaw,O\n", True),
+        ("x.txt", "adé/B-PER saw/O\nsaw/O adé/B-PER\n", True),
+        ("y.txt", "<PER>adé</PER> saw\n", True),
+        ("x_gold_conll", "#begin document (a);\na 0 0 adé NN * - - - - (PER) -\n\n#end document\n", True),
+        ("x.jsonl", '{"words": ["adé", "saw"], "labels": ["B-PER", "O"]}\n', False),
+    ],
+    ids=["csv", "inline-tags", "inline-xml", "ontonotes", "jsonl"],
+)
+def test_the_encoding_of_a_run_is_that_of_every_other_file_of_text(
+    name: str, text: str, is_kept: bool, make_run: Callable[..., Path], tmp_path: Path
+):
+    file = tmp_path / name
+    file.write_text(text, encoding="latin-1" if is_kept else "utf-8")
+    ((words, _), *_) = gold_in(make_run(encoding="latin-1"), file, tmp_path)
+    assert "adé" in words
+
+
 def test_a_setting_that_does_not_fit_is_left_out_and_said_once(make_run: Callable[..., Path], tmp_path: Path):
     csv = tmp_path / "train.csv"
     csv.write_text("id;Tokens_;Tag_\n1;ada;B-PER\n")

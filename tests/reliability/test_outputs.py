@@ -203,6 +203,48 @@ def test_folders_that_hold_an_input_are_refused(args: str, out: str, files: dict
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("how", ["labels of words", "words of labels", "documents", "documents of named format"])
+@pytest.mark.parametrize("name", ["convert", "predict", "evaluate", "evaluate-predictions", "fit", "export"])
+def test_files_that_are_read_beside_an_input_are_inputs(
+    name: str, how: str, files: dict[str, Path], tmp_path: Path, tiny_bert: Path
+):
+    """Labels beside words, and the documents that a file of annotations names."""
+    folder = tmp_path / "run" / "predictions"
+    folder.mkdir(parents=True)
+    options = ["--set", "data.format=comprehend"] if how.endswith("format") else []
+    if how.startswith("documents"):
+        source = folder / ("places.csv.bak" if options else "places.csv")
+        source.write_text("File,Line,Begin Offset,End Offset,Type\ntold.txt,0,0,3,PER\n", encoding="utf-8")
+        beside = folder / "told.txt"
+        beside.write_text("Ada left\n", encoding="utf-8")
+    else:
+        pair = (folder / "sentences_a.txt", folder / "tags_a.txt")
+        pair[0].write_text("Ada left\n", encoding="utf-8")
+        pair[1].write_text("B-PER O\n", encoding="utf-8")
+        source, beside = pair if how.startswith("labels") else pair[::-1]
+    before = contents(folder)
+    files = files | {"data": source, "text": source}
+    if name == "fit":
+        # The folder of predictions, which a new run removes.
+        (folder.parent / "config.yaml").write_text("output_dir: run\n", encoding="utf-8")
+        other = tmp_path / source.name
+        other.symlink_to(source)
+        (tmp_path / beside.name).symlink_to(beside)
+        args = ["fit", "--train-file", str(other), "--validation-file", str(other), "--output-dir", "run"]
+        args += ["--model-name-or-path", str(tiny_bert), "--force", *options]
+    elif name == "export":
+        (folder / "agreement.json").touch()
+        before = contents(folder)
+        args = ["export", str(files["model"]), "--format", "onnx", "--file", str(source), "-o", str(folder), "--force"]
+        args += options
+    else:
+        args = [*args_of(WRITERS[name], files, beside), "--force", *options]
+    result = run(args)
+    assert result.exit_code == 2
+    assert "would destroy the input" in " ".join(result.stderr.split())
+    assert contents(folder) == before
+
+
 def test_the_test_data_of_a_run_are_inputs_of_its_evaluation(files: dict[str, Path], tmp_path: Path):
     run_folder = tmp_path / "run"
     run_folder.mkdir()

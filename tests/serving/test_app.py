@@ -135,10 +135,11 @@ def test_what_is_wrong_with_a_request_is_said(port: int, request_: Any, message:
     assert message in answer.detail
 
 
-@pytest.mark.parametrize("body", [b'{"inputs": "\xff"}', b"[" * 15_000])
+@pytest.mark.parametrize("body", [b'{"inputs": "\xff"}', b"[" * 15_000, b"1" * 5_000])
 def test_what_no_reader_gets_through_is_said(port: int, body: bytes):
     answer = ask(port, "/predict", body)
-    assert (answer.status, answer.detail) == (400, "the body: no UTF-8, or nested too deeply")
+    assert answer.status == 400
+    assert answer.detail == "the body: not UTF-8, nested too deeply, or a number has too many digits"
 
 
 def test_a_body_of_another_type_is_told_the_right_one(port: int):
@@ -493,6 +494,25 @@ def test_a_request_without_host_is_refused(port: int):
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
         client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
         assert b" 400 " in client.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://localhost/health", 200),
+        ("HTTP://127.0.0.1:8000/health/?a=b", 200),
+        ("http://localhost", 200),
+        ("http://localhost/none", 404),
+        ("http://evil.example/health", 400),
+        ("http://localhost@evil.example/health", 400),
+        ("http:///health", 400),
+    ],
+)
+def test_a_first_line_with_a_whole_address(target: str, status: int, port: int):
+    """Every server has to accept what clients send to a proxy (RFC 9112, 3.2.2)."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_allowed_names_are_answered(tagger: Tagger):

@@ -202,17 +202,15 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
 
 def _inputs(model: str | None, data: DataConfig, predictions: Path | None, gold: Path | None) -> Iterator[Path]:
     """All files that are read, including the data of the run if MODEL is a run."""
-    from tf_tokclf.config.inputs import data_files, model_files
-    from tf_tokclf.config.loading import load_config
-    from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.data.inputs import data_files, data_files_of_run, model_files, source_files
 
-    yield from (path for path in (predictions, gold) if path)
+    for path in (predictions, gold):
+        if path:
+            yield from source_files(str(path), data)
     yield from data_files(data)
     yield from model_files(model)
     if model is not None:
-        for folder in (Path(model), Path(model).parent):
-            if RunDir(folder).config.is_file():
-                yield from data_files(load_config(RunDir(folder).config).data)
+        yield from data_files_of_run(model)
 
 
 def _check_outputs(output: Path | None, predictions: Path | None, inputs: Iterable[Path], *, force: bool) -> None:

@@ -95,18 +95,19 @@ def export_command(
     from tf_tokclf.errors import JobError
     from tf_tokclf.publishing.export_folder import check_free
 
-    check_free(output, model, file, force=force)
+    given, task = given_data(ctx, assignments, _SETTINGS)
+    data = given.model_copy(update={"test_file": file}) if file else given
+    check_free(output, model, data, force=force)
 
     from tf_tokclf.publishing.exporting import export_model
     from tf_tokclf.report.terminal import key_value_table, stdout_console
 
-    data, task = given_data(ctx, assignments, _SETTINGS)
     agreement = export_model(
         model,
         output,
         format=format,
         quantize=quantize,
-        data=data.model_copy(update={"test_file": file}) if file else data,
+        data=data,
         task=task,
         split=split,
         max_sentences=max_sentences,

@@ -57,9 +57,9 @@ def init_command(
     tf-tokclf init --data train.conll --model bert-base-cased -o mine.yaml
     tf-tokclf init --task pos --data treebank/ --minimal
     """
-    from tf_tokclf.config.inputs import source_files
     from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.starter import Amount, data_settings, starter_yaml
+    from tf_tokclf.data.inputs import source_files
     from tf_tokclf.files import check_output, open_output
 
     if output is not None:

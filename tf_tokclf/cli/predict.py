@@ -163,11 +163,13 @@ def predict_command(
     tf-tokclf predict runs/mine raw.conll -o labelled.conll
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
-    from tf_tokclf.config.inputs import model_files, source_files
+    from tf_tokclf.data.inputs import model_files, source_files
     from tf_tokclf.data.record_streams import check_rereadable, check_source
     from tf_tokclf.files import check_output, is_stream
 
     check_source(source)
+    data, _ = given_data(ctx, assignments, {name: name for name in _READING})
+    read = chain(source_files(source, data), model_files(model))
     if resume and output is None:
         raise click.UsageError("--resume continues a file. Name it with --output.")
     if n_workers is None:
@@ -180,18 +182,17 @@ def predict_command(
         if output and resume and is_stream(output):
             raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")
         if output:
-            check_output(output, inputs=chain(source_files(source), model_files(model)), force=force or resume)
+            check_output(output, inputs=read, force=force or resume)
     elif shard:
         raise click.UsageError("--workers divides the input itself. Leave out --shard.")
     elif output is None:
         raise click.UsageError("--workers writes a folder of parts. Name it with --output.")
     else:
         check_rereadable(source, "--workers")
-        check_output(output, inputs=chain(source_files(source), model_files(model)), force=True)
+        check_output(output, inputs=read, force=True)
 
     from tf_tokclf.inference.labelling import Labelling
 
-    data, _ = given_data(ctx, assignments, {name: name for name in _READING})
     labelling = Labelling(
         model,
         reading=data.model_dump(mode="json", exclude_unset=True),

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tf_tokclf.config.inputs import source_files
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.registry import formats_by_name
+from tf_tokclf.data.inputs import source_files
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import (
     RULES,
@@ -86,7 +86,7 @@ def convert(
     unnamed = out == STDOUT or (is_stream(out) and not out.suffix)
     format = output_format(out, to_format or ("conll" if unnamed else None))
     if out != STDOUT:
-        check_no_input(out, source_files(source))
+        check_no_input(out, source_files(source, data))
         check_free(out, format, force=force)
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None

@@ -18,6 +18,7 @@ from tf_tokclf.config.loading import load_config, yaml_line
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.settings import plain
+from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.readers.detection import detect_format, is_folder_of_files, open_reader
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
@@ -37,8 +38,6 @@ _OWN = {
 _COLUMNS = ("sentence_column_name", "text_column_name", "label_column_name", "layer")
 # What means something in files of one format only, besides numbers of columns.
 _OF_A_FORMAT = ("format", "separator", "comment_prefix", "header", "offset_end", "layer")
-# Whose encoding is a choice.
-_TEXT_FORMATS = {"conll", "conllu", "csv", "parallel", "brat", "text"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def inherit(
         for name in (*_OF_A_FORMAT, *_COLUMNS):
             if name in found and (name in _OF_A_FORMAT or isinstance(found[name], int)):
                 left_out[name] = found.pop(name)
-        if "encoding" in found and not {_family(str(before)), _family(str(format))} <= _TEXT_FORMATS:
+        if "encoding" in found and not (_has_any_encoding(str(before)) and _has_any_encoding(str(format))):
             left_out["encoding"] = found.pop("encoding")
     for name in _unfit(found, asked, fits):
         left_out[name] = found.pop(name)
@@ -201,6 +200,11 @@ def _format_of(path: str) -> str | None:
 
 def _family(format: str) -> str:
     return "jsonl" if format in JSON_FORMATS else {"hf": "parquet"}.get(format, format)
+
+
+def _has_any_encoding(format: str) -> bool:
+    known = formats_by_name().get(format)
+    return known is not None and known.has_any_encoding
 
 
 def _checked(values: Mapping[str, Any]) -> DataConfig:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
-from tf_tokclf.config.inputs import model_files, source_files
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.inputs import data_files, data_files_of_run, model_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
 
@@ -12,11 +14,11 @@ from tf_tokclf.files import check_no_input, check_replaceable
 AGREEMENT = "agreement.json"
 
 
-def check_free(output: Path, model: str | Path, file: str | None, *, force: bool) -> None:
+def check_free(output: Path, model: str | Path, data: DataConfig, *, force: bool) -> None:
     """Raise UserError where something is at `output` already, unless `force` is on and it is an export or empty, and
-    where it contains what is read: `model`, or `file` to compare on.
+    where it contains what is read: `model`, or the `data` to compare on.
     """
-    check_no_input(output, [*model_files(str(model)), *source_files(file)])
+    check_no_input(output, chain(model_files(str(model)), data_files(data), data_files_of_run(model)))
     if not (output.exists() or output.is_symlink()):
         return
     if not output.is_dir() or (any(output.iterdir()) and not (output / AGREEMENT).is_file()):

@@ -49,7 +49,7 @@ def export_model(
     is, or of `data.test_file`, which is read as in the run but for the settings in `data` and the `task`. The caller
     looks at `problems` of what is returned.
     """
-    check_free(output, reference, data.test_file if data else None, force=force)
+    check_free(output, reference, data or DataConfig(), force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf_tokclf.config.inputs import run_inputs
 from tf_tokclf.config.schema import Config
+from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import restore_replaced, write_json
 from tf_tokclf.publishing.runs import push, write_card

@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.cluster import cluster_of
-from tf_tokclf.config.inputs import run_inputs
 from tf_tokclf.config.loading import load_config, save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep, value_text
+from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.files import disk_problem, restore_replaced, write_json
 from tf_tokclf.publishing.runs import prepare_repository, push, write_card

@@ -196,7 +196,7 @@ async def _unprocessable(request: Request, error: Exception) -> Response:
 
 async def _unreadable(request: Request, error: Exception) -> Response:
     """What no JSON reader gets through."""
-    return JSONResponse({"detail": "the body: no UTF-8, or nested too deeply"}, 400)
+    return JSONResponse({"detail": "the body: not UTF-8, nested too deeply, or a number has too many digits"}, 400)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

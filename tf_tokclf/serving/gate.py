@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Collection
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +16,8 @@ from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics
 
+# The first line of a request may have the whole address, as for a proxy.
+_ABSOLUTE = re.compile(rb"https?://(?P<host>[^/?#]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 # Bodies that are in memory at once, in multiples of the largest one.
 _BODIES_AT_ONCE = 64
 # Of a body that is too large so much is read, in multiples of the largest one, before it is refused: a client that is
@@ -35,10 +39,10 @@ class Refusal(Exception):
 class Gate:
     """An ASGI application around another one.
 
-    Requests for a host that is not in `hosts`, and those whose length is ambiguous, are refused. Bodies are read whole
-    before the application sees the request. HEAD is answered as GET, whose body the server leaves out; a path may end
-    in a slash. What the application raises is answered with 500 and logged without its message, which might quote a
-    text. paths: those that are counted by name.
+    Requests for a host that is not in `hosts`, and those whose length is ambiguous, are refused. If the first line has
+    a whole address, its host must be allowed too. Bodies are read whole before the application sees the request. HEAD
+    is answered as GET, whose body the server leaves out; a path may end in a slash. What the application raises is
+    answered with 500 and logged without its message, which might quote a text. paths: those that are counted by name.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class Gate:
             with self._metrics.in_hand.track_inprogress():
                 await self._answer(scope, receive, answer)
         finally:
-            path = _plain(scope["path"])
+            path = _as_get(scope)["path"]
             path = path if path in self._paths else "other"
             self._metrics.count_request(path, answer.status, time.perf_counter() - begun)
 
@@ -99,7 +103,11 @@ class Gate:
 
     def _check_host(self, scope: Scope) -> None:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or not self._hosts.allow(hosts[0]):
+        if absolute := _ABSOLUTE.fullmatch(scope["raw_path"]):
+            named = [*hosts, absolute["host"].decode("latin-1")]
+        else:
+            named = hosts
+        if len(hosts) != 1 or not all(map(self._hosts.allow, named)):
             raise Refusal(400, "the server does not answer to this Host; see --allowed-host")
 
     async def _read(self, scope: Scope, body: _Body) -> None:
@@ -134,6 +142,9 @@ def _plain(path: str) -> str:
 
 def _as_get(scope: Scope) -> Scope:
     """The request as the application is to see it."""
+    if absolute := _ABSOLUTE.fullmatch(scope["raw_path"]):
+        raw_path = absolute["path"] or b"/"
+        scope = {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("latin-1"))}
     path = _plain(scope["path"])
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     return {**scope, "method": method, "path": path}

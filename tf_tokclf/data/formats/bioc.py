@@ -169,4 +169,5 @@ XML_FORMAT = Format(
     "BioC as XML: documents of passages with annotations",
     lambda seen: certain("its first lines open a <collection>", looks_like_bioc_xml(seen.lines)),
     open_bioc_xml,
+    has_own_encoding=True,
 )

@@ -130,10 +130,25 @@ def _recognise(seen: Seen) -> Match | None:
     return certain("its columns are File, Begin Offset, End Offset and Type", names >= _NEEDED)
 
 
+# Where `csv` puts the values of a row behind its last column.
+_MORE = "values behind the last column"
+
+
+def _documents(path: Path, data: DataConfig) -> Iterator[Path]:
+    """The documents that a file of annotations names."""
+    if data.format != "comprehend" and (data.format != "auto" or _recognise(Seen(path, data.encoding)) is None):
+        return
+    rows = csv.DictReader(read_lines(path, data.encoding), restkey=_MORE)
+    rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
+    names = {(row.get(_FILE) or "").strip() for row in rows}
+    yield from (path.with_name(name) for name in sorted(names) if name and PurePosixPath(name).name == name)
+
+
 FORMAT = Format(
     "comprehend",
     "Amazon Comprehend: a CSV file of annotations beside its documents",
     _recognise,
     open_comprehend,
     Kind.FOLDER,
+    read_beside=_documents,
 )

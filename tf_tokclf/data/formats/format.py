@@ -23,6 +23,7 @@ from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.writers.options import Writing
 
 Open = Callable[[Path, DataConfig, Task], Reader]
+ReadBeside = Callable[[Path, DataConfig], Iterable[Path]]
 WriteLines = Callable[[Iterable[Sentence], Writing], Iterator[str]]
 WriteTo = Callable[[Iterable[Sentence], Path, Writing], None]
 
@@ -115,8 +116,9 @@ class Format:
     formats have too, so that the content decides; they choose the format of output. write: its writer, as pieces of
     text. write_to: a writer that needs the path. files: patterns of the files that `write_to` puts into a folder.
     has_spans_only: writing it takes labels that form spans. keeps_missing_labels: its writer can leave out the label of
-    a single word. plug_in: the package that it comes from and its version;
-    empty for the package's own.
+    a single word. read_beside: the files that are read together with a file, so that no output may replace them.
+    has_own_encoding: its files declare their encoding, are binary or are always UTF-8, so the encoding of another file
+    says nothing about them. plug_in: the package that it comes from and its version; empty for the package's own.
     """
 
     name: str
@@ -132,6 +134,8 @@ class Format:
     has_spans_only: bool = False
     keeps_missing_labels: bool = False
     records: JsonFormat | None = None
+    read_beside: ReadBeside = lambda path, data: ()
+    has_own_encoding: bool = False
     plug_in: str = ""
 
     def __post_init__(self) -> None:
@@ -140,6 +144,11 @@ class Format:
         for suffix in (*self.suffixes, *self.usual_suffixes):
             if not suffix.startswith(".") or suffix != suffix.lower():
                 raise ValueError(f"the suffix of a format is lower-case and begins with a dot, not {suffix!r}")
+
+    @property
+    def has_any_encoding(self) -> bool:
+        """Whether it is text whose encoding is a choice."""
+        return not self.has_own_encoding and self.kind is not Kind.RECORDS
 
     @property
     def is_written(self) -> bool:

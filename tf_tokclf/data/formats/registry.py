@@ -15,7 +15,7 @@ from tf_tokclf.data.formats import bioc, comprehend, inline_tags, inline_xml, on
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
 from tf_tokclf.data.readers.annotated import JsonFormat
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
-from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE, labels_beside, words_file_in
+from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE, labels_beside, parallel_pair, words_file_in
 from tf_tokclf.data.readers.reading import Reader
 from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.writers import text_formats
@@ -148,6 +148,13 @@ def _is_brat(seen: Seen) -> Match | None:
     return certain(f"its annotations are in {annotations.name} beside it", is_there)
 
 
+def _brat_pair(path: Path, data: DataConfig) -> Iterator[Path]:
+    """The annotations of a text, and the text of annotations."""
+    other = {".txt": ".ann", ".ann": ".txt"}.get(path.suffix)
+    if other:
+        yield path.with_suffix(other)
+
+
 def _is_conllu(seen: Seen) -> Match | None:
     words = [line for line in seen.lines if not line.startswith("#")]
     has_columns = bool(words) and all(_CONLLU_LINE.match(line.rstrip("\r\n")) for line in words)
@@ -237,6 +244,7 @@ _FIRST = (
         write_to=_write_dataset,
         keeps_missing_labels=True,
         files=("*.arrow", "dataset_info.json", "state.json"),
+        has_own_encoding=True,
     ),
     Format(
         "brat",
@@ -248,6 +256,7 @@ _FIRST = (
         write_to=_write_brat,
         files=("*.txt", "*.ann"),
         has_spans_only=True,
+        read_beside=_brat_pair,
     ),
     Format(
         "parallel",
@@ -259,6 +268,7 @@ _FIRST = (
         write_to=_write_parallel,
         keeps_missing_labels=True,
         files=(WORDS_FILE, LABELS_FILE, "label"),
+        read_beside=parallel_pair,
     ),
     comprehend.FORMAT,
     Format(
@@ -275,6 +285,7 @@ _FIRST = (
         suffixes=(".parquet",),
         write_to=_write_parquet,
         keeps_missing_labels=True,
+        has_own_encoding=True,
     ),
     Format(
         "jsonl",
@@ -284,6 +295,7 @@ _FIRST = (
         suffixes=(".jsonl", ".ndjson", ".jsonlines", ".json"),
         write=text_formats.json_lines,
         keeps_missing_labels=True,
+        has_own_encoding=True,
     ),
     Format(
         "docbin",
@@ -292,6 +304,7 @@ _FIRST = (
         suffixes=(".spacy",),
         write_to=_write_docbin,
         has_spans_only=True,
+        has_own_encoding=True,
     ),
     Format(
         "conllu",

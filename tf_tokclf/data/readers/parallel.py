@@ -104,10 +104,40 @@ def labels_beside(words_path: Path) -> Path | None:
     if bare.name.endswith(".in"):
         return _there(words_path, bare, f"{bare.name.removesuffix('.in')}.out")
     for words, labels in _NAMES:
-        name, n = re.subn(rf"(?<![a-z]){words}(?![a-z])", labels, bare.name, flags=re.IGNORECASE)
-        if n and (path := _there(words_path, bare, name)) and _are_parallel(words_path, path):
+        name = _with_word(bare.name, words, labels)
+        if name and (path := _there(words_path, bare, name)) and _are_parallel(words_path, path):
             return path
     return None
+
+
+def parallel_pair(path: Path, data: DataConfig) -> Iterator[Path]:
+    """The file of the labels for a file of words, and the file of words for a file of labels."""
+    if labels := labels_beside(path):
+        yield labels
+    yield from (words for words in _words_beside(path) if _is_same_file(labels_beside(words), path))
+
+
+def _words_beside(labels_path: Path) -> Iterator[Path]:
+    """Files that have the names of files of words for this file of labels."""
+    bare = name_without_compression(labels_path)
+    if bare.name.endswith(".out"):
+        names = [f"{bare.name.removesuffix('.out')}.in"]
+    else:
+        swapped = (_with_word(bare.name, labels, words) for words, labels in _NAMES)
+        names = [name for name in swapped if name is not None]
+    for name in names:
+        if path := _there(labels_path, bare, name):
+            yield path
+
+
+def _is_same_file(one: Path | None, other: Path) -> bool:
+    return one is not None and one.samefile(other)
+
+
+def _with_word(name: str, word: str, other: str) -> str | None:
+    """A name with another word in the place of `word`; None if it is not in the name."""
+    changed, n = re.subn(rf"(?<![a-z]){word}(?![a-z])", other, name, flags=re.IGNORECASE)
+    return changed if n else None
 
 
 def _there(words_path: Path, bare: Path, name: str) -> Path | None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig
+from tf_tokclf.data.formats.registry import all_formats
 from tf_tokclf.run_dir import RunDir
 
-# What else is read with a file of this ending: annotations beside texts, labels beside words, and the other way round.
-_READ_TOGETHER = {".txt": ".ann", ".ann": ".txt", ".in": ".out", ".out": ".in"}
 _MODEL_FILES = (
     "config.json",
     "tf_tokclf.json",
@@ -27,8 +27,12 @@ _MODEL_FILES = (
 )
 
 
-def source_files(reference: str | None) -> Iterator[Path]:
-    """What is read of a file or folder of data; of `-`, what standard input is. Names on the Hub are passed over."""
+def source_files(reference: str | None, data: DataConfig | None = None) -> Iterator[Path]:
+    """The files that are read for a file or folder of data; for `-`, what standard input is. Names on the Hub are
+    passed over.
+
+    The format need not be known yet: files that any format reads beside this one count.
+    """
     if reference is None:
         return
     if reference == "-":
@@ -38,8 +42,9 @@ def source_files(reference: str | None) -> Iterator[Path]:
     yield path
     if path.is_dir():
         yield from (inner for inner in path.rglob("*") if inner.is_file())
-    elif other := _READ_TOGETHER.get(path.suffix):
-        yield path.with_suffix(other)
+    elif path.is_file():
+        for format in all_formats():
+            yield from format.read_beside(path, data or DataConfig())
 
 
 def model_files(reference: str | None) -> Iterator[Path]:
@@ -55,7 +60,14 @@ def model_files(reference: str | None) -> Iterator[Path]:
 def data_files(data: DataConfig) -> Iterator[Path]:
     """What is read of the data."""
     references = (data.train_file, data.validation_file, data.test_file, data.dataset_name)
-    return chain.from_iterable(map(source_files, references))
+    return chain.from_iterable(source_files(reference, data) for reference in references)
+
+
+def data_files_of_run(reference: str | Path) -> Iterator[Path]:
+    """What was read as data by the run that a run's folder or its model folder belongs to; nothing for other models."""
+    for folder in (Path(reference), Path(reference).parent):
+        if RunDir(folder).config.is_file():
+            yield from data_files(load_config(RunDir(folder).config).data)
 
 
 def run_inputs(config: Config) -> Iterator[Path]:
