@@ -159,3 +159,7 @@ def test_a_label_near_a_frequent_one_is_reported_with_all_its_lines(tmp_path: Pa
 )
 def test_slips(counts, slips):
     assert [slip.label for slip in likely_slips(counts, Scheme.IOB2)] == slips
+
+
+def test_names_that_begin_like_prefixes_by_chance_stay():
+    assert standard_labels({"O": 9, "E_coli": 2, "S_aureus": 1, "B_subtilis": 1}) == {}

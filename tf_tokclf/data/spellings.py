@@ -32,11 +32,14 @@ _ODD_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Spelling:
-    """One way to write a prefix and a type. needs_pair: it is believed only where a type has two prefixes."""
+    """One way to write a prefix and a type. needs_pair: it is believed only where a type has two prefixes.
+    may_be_chance: of several prefixes it is believed only where a type has two of them.
+    """
 
     example: str
     pattern: re.Pattern[str]
     needs_pair: bool = False
+    may_be_chance: bool = False
 
     def read(self, label: str) -> tuple[str, str] | None:
         """The prefix as an upper-case letter, and the type as it stands."""
@@ -44,18 +47,18 @@ class Spelling:
         return (found["prefix"].upper(), found["type"] or "") if found else None
 
 
-def _spelling(example: str, pattern: str, *, needs_pair: bool = False) -> Spelling:
+def _spelling(example: str, pattern: str, **options: bool) -> Spelling:
     letters = _LETTERS if example[0].isupper() else _LETTERS.lower()
     filled = pattern.replace("PREFIX", f"(?P<prefix>[{letters}])").replace("TYPE", "(?P<type>.+)")
-    return Spelling(example, re.compile(filled.replace("SIGN", _SIGNS), re.DOTALL), needs_pair)
+    return Spelling(example, re.compile(filled.replace("SIGN", _SIGNS), re.DOTALL), **options)
 
 
 # The standard spelling comes first: among equals it is the one that counts.
 SPELLINGS = (
     _spelling("B-PER", "PREFIX(?:-(?P<type>.+))?"),
     _spelling("PER-B", "TYPE-PREFIX"),
-    _spelling("B_PER", "PREFIXSIGNTYPE"),
-    _spelling("PER_B", "TYPESIGNPREFIX"),
+    _spelling("B_PER", "PREFIXSIGNTYPE", may_be_chance=True),
+    _spelling("PER_B", "TYPESIGNPREFIX", may_be_chance=True),
     _spelling("b-per", "PREFIX(?:SIGN(?P<type>.+))?"),
     _spelling("per-b", "TYPESIGNPREFIX"),
     _spelling("BPER", "PREFIX(?P<type>[A-Z].*)", needs_pair=True),
@@ -125,7 +128,9 @@ def _is_scheme(readings: Iterable[tuple[str, str]], spelling: Spelling, *, has_o
     if "B" not in prefixes and prefixes != {"I"}:
         return False
     has_pair = any(len(prefixes) > 1 for prefixes in prefixes_by_type.values())
-    return has_outside and (has_pair or not spelling.needs_pair)
+    # E_coli, B_subtilis: several prefixes, each of them with types of its own, are chance.
+    needs_pair = spelling.needs_pair or (spelling.may_be_chance and len(prefixes) > 1)
+    return has_outside and (has_pair or not needs_pair)
 
 
 def respelt(

@@ -181,3 +181,35 @@ def test_spans_outside_of_a_document_are_not_lost(tmp_path: Path):
     result = convert(annotations(tmp_path, BY_DOCUMENT, "docs.txt,500,505,PER"))
     assert result.exit_code == 2
     assert "docs.txt: a span begins at 500, behind the end" in result.messages
+
+
+def test_annotations_of_a_whole_document_in_bioc(tmp_path: Path):
+    annotation = {"infons": {"type": "PER"}, "text": "Ada", "locations": [{"offset": 0, "length": 3}]}
+    passage = {"offset": 0, "text": "Ada left", "annotations": []}
+    text = json.dumps({"documents": [{"id": "1", "annotations": [annotation], "passages": [passage]}]})
+    assert converted(tmp_path, "a.json", text).sentences == ["Ada/B-PER left/O"]
+    passage_xml = "<passage><offset>0</offset><text>Ada left</text></passage>"
+    place_xml = '<infon key="type">PER</infon><location offset="0" length="3"/>'
+    annotation_xml = f"<annotation>{place_xml}<text>Ada</text></annotation>"
+    text = f"<collection><document><id>1</id>{passage_xml}{annotation_xml}</document></collection>"
+    assert converted(tmp_path, "a.xml", text).sentences == ["Ada/B-PER left/O"]
+
+
+def test_responses_of_argilla_in_columns(tmp_path: Path):
+    span = {"start": 0, "end": 3, "label": "PER"}
+    record = {"text": "Ada left", "span.responses": [[span], []], "span.responses.users": ["a", "b"]}
+    record["span.responses.status"] = ["submitted", "discarded"]
+    assert converted(tmp_path, "a.json", json.dumps([record])).sentences == ["Ada/B-PER left/O"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '[{"entity_group": "PER", "score": 0.9, "word": "Ada", "start": 0, "end": 3}]'),
+        ("a.csv", "text,entities\nAda left,\"{'entities': [(0, 3, 'PER')]}\"\n"),
+    ],
+)
+def test_labels_that_are_not_understood_are_an_error(tmp_path: Path, name: str, text: str):
+    result = converted(tmp_path, name, text)
+    assert result.exit_code == 2
+    assert "may contain labels, but is not understood" in result.messages

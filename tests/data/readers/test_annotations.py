@@ -434,3 +434,13 @@ def test_a_span_that_stands_elsewhere_stops_the_reading_by_default(tmp_path: Pat
     (tmp_path / "a.jsonl").write_text(json.dumps(BAD_SPANS[0]))
     with pytest.raises(UserError, match=r"It fits|Check the offsets"):
         list(read_sentences(tmp_path / "a.jsonl", DataConfig()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"id": "a long name of a record", "body": "Ada left"}, {"text": "A title that is long", "body": "Ada left"}],
+)
+def test_the_text_of_a_task_is_the_one_that_its_spans_cover(tmp_path: Path, data: dict[str, str]):
+    value = {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}
+    task = {"data": data, "annotations": [{"result": [{"value": value}]}]}
+    assert converted(tmp_path, "a.json", json.dumps([task])).sentences == ["Ada/B-PER left/O"]

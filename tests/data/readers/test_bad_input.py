@@ -82,7 +82,7 @@ TABLE = {
     ),
     "empty json": ("a.json", b"", {}, "contains no records"),
     "json that is not a list": ("a.json", b"5\n", {}, "is not a list of records: '5'"),
-    "csv with odd line ends": ("a.csv", b"tokens,tags\ra,O\r", {}, "is not valid CSV"),
+    "csv with odd line ends": ("a.csv", b"tokens,tags\na\rb,O\n", {}, "is not valid CSV"),
     "broken json list": ("a.json", b'[\n{"tokens": [1,,]}]', {}, "line 2: is not valid JSON"),
     "csv row too long": ("a.csv", b"tokens,tags\na,O,O\n", {}, "line 2: 3 fields where 2 were expected"),
     "csv list that is none": (

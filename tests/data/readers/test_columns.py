@@ -184,3 +184,57 @@ def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_p
     result = converted(tmp_path, "a.tsv", text, "--unannotated", "outside")
     assert result.sentences == ["Ada/B-PER left/O again/O", "no/O labels/O"]
     assert "1 words without a label, read as O (first: a.tsv, line 2)" in result.messages
+
+
+@pytest.mark.parametrize(
+    "head", ["id\tword\tner", "id\tToken\tClass", "#\tword\tgold", "n\tForm\tanything"]
+)
+def test_a_first_line_of_names_is_known_from_the_labels_below_it(tmp_path: Path, head: str):
+    result = converted(tmp_path, "a.tsv", f"{head}\n1\tAda\tB-PER\n2\tleft\tO\n\n1\tTom\tB-PER\n")
+    assert result.sentences == ["Ada/B-PER left/O", "Tom/B-PER"]
+
+
+def test_a_first_line_with_a_label_is_no_head_line(tmp_path: Path):
+    assert converted(tmp_path, "a.tsv", "text\tO\nAda\tB-PER\n").sentences == ["text/O Ada/B-PER"]
+
+
+def test_words_may_be_numbered_from_0(tmp_path: Path):
+    text = "0\tAda\tB-PER\n1\tleft\tO\n\n0\tTom\tB-PER\n"
+    assert converted(tmp_path, "a.tsv", text).sentences == ["Ada/B-PER left/O", "Tom/B-PER"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1\tAda\tB-PER\n1\tleft\tO\n2\tTom\tB-PER\n", "holds whole numbers only where words were expected"),
+        ("Sentence #\tWord\tTag\n1\tAda\tB-PER\n2\tTom\tB-PER\n", "the column 'Sentence #' names the sentences"),
+        ("Ada B-PER left O\nTom B-PER saw O\n", "words and labels alternate in its lines"),
+        ("Ada;NNP;B-PER\nleft;VBD;O\n", "Name the separator"),
+        ("Ada,B-PER\nleft,O\n", "Name the separator"),
+    ],
+)
+def test_columns_that_are_none_lose_no_words_and_no_labels(tmp_path: Path, text: str, said: str):
+    result = converted(tmp_path, "a.conll", text)
+    assert (result.exit_code, result.sentences) == (2, [])
+    assert said in result.messages
+
+
+def test_a_sentence_column_that_holds_the_words(tmp_path: Path):
+    assert converted(tmp_path, "a.tsv", "sentence\ttag\nAda\tB-PER\nleft\tO\n").sentences == ["Ada/B-PER left/O"]
+
+
+def test_blanks_behind_a_label_are_no_part_of_it(tmp_path: Path):
+    result = converted(tmp_path, "a.conll", "Ada\tB-PER \nLovelace\tI-PER\nleft\tO \n")
+    assert result.sentences == ["Ada/B-PER Lovelace/I-PER left/O"]
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_other_line_ends(tmp_path: Path, end: str):
+    text = "Ada\tB-PER\nleft\tO\n\nTom\tB-PER\n".replace("\n", end)
+    assert converted(tmp_path, "a.conll", text).sentences == ["Ada/B-PER left/O", "Tom/B-PER"]
+
+
+def test_utf_16_without_a_mark_is_named(tmp_path: Path):
+    content = "Ada\tB-PER\nleft\tO\n".encode("utf-16-le")
+    assert "seems to be UTF-16 without a byte-order mark" in converted(tmp_path, "a.conll", content).messages
+    assert converted(tmp_path, "a.conll", content, "--encoding", "utf-16-le").sentences == ["Ada/B-PER left/O"]

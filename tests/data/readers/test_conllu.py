@@ -60,3 +60,25 @@ def test_a_line_that_the_library_refuses_is_named(tmp_path: Path, start: str):
     assert result.exit_code == 2
     line = 2 + start.count("\n")
     assert f"a.conllu, line {line}: is not valid CoNLL-U" in result.messages
+
+
+def _line(id: str, form: str, misc: str) -> str:
+    return f"{id}\t{form}\t_\tNOUN\t_\t_\t0\t_\t_\t{misc}\n"
+
+
+def test_entities_in_brackets_are_not_taken_for_parts_of_speech(tmp_path: Path):
+    text = _line("1", "Ada", "Entity=(1-person)") + _line("2", "left", "_") + "\n"
+    result = converted(tmp_path, "a.conllu", text)
+    assert result.exit_code == 2
+    assert "MISC may contain labels, but is not understood: Entity=(1-person)" in result.messages
+    assert converted(tmp_path, "a.conllu", text, "--task", "pos").sentences == ["Ada/NOUN left/NOUN"]
+
+
+def test_a_key_in_another_case_is_the_same_key(tmp_path: Path):
+    text = _line("1", "Ada", "NE=B-PER") + _line("2", "Lovelace", "ne=I-PER") + _line("3", "left", "NE=O") + "\n"
+    assert converted(tmp_path, "a.conllu", text).sentences == ["Ada/B-PER Lovelace/I-PER left/O"]
+
+
+def test_labels_of_ranges_are_counted(tmp_path: Path):
+    text = _line("1-2", "al", "NER=B-LOC") + _line("1", "a", "NER=O") + _line("2", "el", "NER=B-PER") + "\n"
+    assert "1 labels of multi-word ranges and empty nodes left out" in converted(tmp_path, "a.conllu", text).messages

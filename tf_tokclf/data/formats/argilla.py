@@ -3,12 +3,15 @@
     {"text": "Marie left", "tokens": ["Marie", "left"], "annotation": [["PER", 0, 5]], "status": "Validated"}
     {"fields": {"text": "Marie left"}, "responses": {"span": [{"value": [{"label": "PER", "start": 0, "end": 5}],
      "user_id": "..."}]}}
+    {"text": "Marie left", "span.responses": [[{"label": "PER", "start": 0, "end": 5}]],
+     "span.responses.status": ["submitted"], "span.responses.users": ["..."]}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from tf_tokclf.data.char_spans import CharSpan
@@ -18,9 +21,14 @@ from tf_tokclf.data.readers.dialects import REJECTED, char_spans_in, text_in
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin
 
+_RESPONSES = ".responses"
+_TEXTS = ("text", "sentence", "input", "prompt")
+
 
 def _fits(record: Record) -> bool:
     if isinstance(record.get("fields"), Mapping) and "responses" in record:
+        return True
+    if _question(record) and text_field(record, *_TEXTS) is not None:
         return True
     annotation = record.get("annotation")
     has_words = isinstance(record.get("text"), str) and is_words(record.get("tokens"))
@@ -33,7 +41,26 @@ def _is_triple(value: Any) -> bool:
 
 
 def _fields(names: Any) -> Fields:
+    if question := _question(names):
+        return Fields(next((name for name in _TEXTS if name in names), "text"), f"{question}{_RESPONSES}")
     return Fields("fields", "responses") if "fields" in names else Fields("text", "annotation")
+
+
+def _question(names: Iterable[str]) -> str | None:
+    """The question whose responses are columns of their own, as `to_datasets` writes them."""
+    found = (name for name in names if name.endswith(_RESPONSES))
+    return next((name.removesuffix(_RESPONSES) for name in found), None)
+
+
+def _in_columns(record: Record, question: str) -> list[dict[str, Any]]:
+    """The responses that stand in columns, as the responses of records are."""
+    values = record.get(f"{question}{_RESPONSES}") or []
+    users, states = (record.get(f"{question}{_RESPONSES}.{name}") or [] for name in ("users", "status"))
+    return [
+        {"value": value, "user_id": user, "status": state or "submitted"}
+        for value, user, state in zip_longest(values, users, states)
+        if value is not None
+    ]
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
@@ -49,6 +76,10 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
         yield Annotated(text, annotations=annotations, is_labelled=is_labelled)
         return
     text = text_in(record, fields.word, origin)
+    if question := _question(record):
+        annotations = tuple(_responses(_in_columns(record, question))) if is_labelled else ()
+        yield Annotated(text, annotations=annotations, is_labelled=is_labelled)
+        return
     spans = record.get("annotation")
     annotations = () if spans is None else (Annotation(partial(_spans, spans), annotator=_agent(record)),)
     yield Annotated(text, tokens=_tokens(record.get("tokens"), text), annotations=annotations, is_labelled=is_labelled)

@@ -51,6 +51,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
         passages.append(Passage(passage["offset"], passage["text"]))
         for annotation in mappings(passage.get("annotations"), origin):
             spans.append(_span(annotation, origin, changes))
+    spans += [_span(annotation, origin, changes) for annotation in mappings(record.get("annotations"), origin)]
     document = None if record.get("id") is None else str(record["id"])
     found = annotated_passages(passages, spans, document, changes, is_labelled=fields.label is not None)
     yield from (one for one in found if one.text)
@@ -135,21 +136,28 @@ def _documents(path: Path) -> Iterator[Record]:
 def _document(element: ElementTree.Element) -> Record:
     passages = []
     for passage in element.iter("passage"):
-        text = passage.findtext("text")
-        parts = [passage] if text is not None else list(passage.iter("sentence"))
-        passages += [_passage(part) for part in parts]
-    return {"id": element.findtext("id"), "passages": passages}
+        if passage.findtext("text") is not None:
+            passages.append(_passage(passage, ".//annotation"))
+        else:
+            passages += [_passage(sentence, "annotation") for sentence in passage.iter("sentence")]
+            if passages and (annotations := _annotations(passage, "annotation")):
+                passages[-1]["annotations"] += annotations
+    return {"id": element.findtext("id"), "passages": passages, "annotations": _annotations(element, "annotation")}
 
 
-def _passage(element: ElementTree.Element) -> dict[str, Any]:
-    annotations = [
+def _annotations(element: ElementTree.Element, path: str) -> list[dict[str, Any]]:
+    return [
         {
             "infons": {str(infon.get("key")): infon.text for infon in annotation.iter("infon")},
             "text": annotation.findtext("text"),
             "locations": [dict(location.attrib) for location in annotation.iter("location")],
         }
-        for annotation in element.iter("annotation")
+        for annotation in element.iterfind(path)
     ]
+
+
+def _passage(element: ElementTree.Element, path: str) -> dict[str, Any]:
+    annotations = _annotations(element, path)
     offset = element.findtext("offset") or "0"
     text = element.findtext("text") or ""
     return {"offset": int(offset) if offset.isdigit() else None, "text": text, "annotations": annotations}

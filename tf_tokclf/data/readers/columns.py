@@ -15,7 +15,9 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
     MISSING_LABELS,
+    SENTENCE_NAMES,
     WORD_NAMES,
+    WORDS_ALONE,
     check_once,
     confidences_error,
     guess_named_column,
@@ -52,6 +54,8 @@ _KEY_AND_VALUE = re.compile(r"#+\s*[\w:.-]+\s+=\s")
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " ", "comma": ",", "auto": None}
 _NUMBER = re.compile("-?[0-9]{1,9}")
+# Signs that may stand between columns, which are found only if they are named.
+_OTHER_SEPARATORS = (";", ",", "|")
 _CHUNK_TYPES = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
 # With so many lines, the share of different labels among them tells labels from words.
 _ENOUGH_LINES = 20
@@ -183,10 +187,16 @@ def columns_reader(
     structure = replace(structure, width=len(columns))
     has_index = _has_index(sample.blocks, structure.width)
     word, label, notes = _choose(path, header, columns, has_index, data, task)
+    if data.label_column_name is None:
+        _check_separator(path, columns, structure, data)
+        _check_pairs(path, columns, label)
     values = Counter(columns[label]) if label is not None else Counter[str]()
     has_tags = label is not None and looks_like_tags(values)
     if label is not None and data.label_column_name is None and data.layer is None:
         _check_labels(path, values, has_tags, _shown(header, label))
+    if data.text_column_name is None:
+        _check_words(path, columns, word, label, _shown(header, word))
+    _check_sentences(path, header, word, sample.blocks)
     names = {"text_column_name": _name(header, word), "label_column_name": _name(header, label)}
     if data.label_column_name == "":
         names["label_column_name"] = ""
@@ -295,7 +305,8 @@ class _Reading:
             return self._sentence(words, (), number)
         labels: Sequence[str | None] = columns[reader.label]
         kinds = set(columns[reader.label])
-        if "" in kinds or (reader.options.label_names is not None and any(map(str.isdigit, kinds))):
+        has_ids = reader.options.label_names is not None and any(map(str.isdigit, kinds))
+        if has_ids or not all(kind and kind == kind.strip() for kind in kinds):
             return self._line_by_line(block, number)
         if not kinds.isdisjoint(reader.no_label):
             labels = [None if label in reader.no_label else label for label in labels]
@@ -325,7 +336,7 @@ class _Reading:
                 error = error or self._ragged(fields, number)
                 continue
             text = fields[word]
-            tag: str | None = fields[label] if label is not None else OUTSIDE_LABEL
+            tag: str | None = fields[label].strip() if label is not None else OUTSIDE_LABEL
             if not text or not tag or not line.isascii():
                 error = error or self._broken(line, text, tag or "", number)
             first = first or number
@@ -462,14 +473,15 @@ class _Sample:
         """Read them."""
         split, width, with_hashes = splitter(data.separator), structure.width, structure.with_hashes
         blocks: list[list[list[str]]] = [[]]
-        header, header_line, first = None, None, ""
+        header, header_line, first, first_number = None, None, "", 0
         for number, line in enumerate(islice(read_lines(path, data.encoding), _SAMPLED_LINES), 1):
             if line.isspace():
                 blocks.append([])
             elif _may_hold_word(line, data, with_hashes=with_hashes):
-                fields = split(line.rstrip("\r\n"))
+                fields = [field.strip() for field in split(line.rstrip("\r\n"))]
                 if not first:
                     first = line.rstrip("\r\n")
+                    first_number = number
                     if _is_header(fields, data.header):
                         header, header_line, width = fields, number, len(fields)
                         continue
@@ -478,6 +490,9 @@ class _Sample:
                 blocks[-1].append(fields)  # comments stand before the first word of a sentence
         blocks = [block for block in blocks if block]
         rows = [row for block in blocks for row in block if len(row) == width]
+        if data.header is None and header is None and rows and rows[0] is blocks[0][0] and _names_columns(rows):
+            header, header_line, *rows = rows[0], first_number, *rows[1:]
+            blocks = [block for block in (blocks[0][1:], *blocks[1:]) if block]
         if not rows:
             hint = "Name the separator, or say that this line names no columns: --set data.header=false."
             problem = f"no line has the {width} columns of the first one, {first[:60]!r}."
@@ -490,6 +505,88 @@ def _is_header(fields: list[str], wanted: bool | None) -> bool:
     if wanted is not None:
         return wanted
     return lowered[0] in WORD_NAMES and any(LABEL_WORDS.search(field) for field in lowered[1:])
+
+
+def _check_words(path: Path, columns: Columns, word: int, label: int | None, column: str) -> None:
+    """Raise UserError where the column taken for words holds numbers only, such as those of sentences."""
+    others = [i for i in range(len(columns)) if i not in (word, label)]
+    if others and len(columns[word]) > 1 and all(map(_NUMBER.fullmatch, columns[word])):
+        raise UserError(
+            f"{column} holds whole numbers only where words were expected, such as {columns[word][0]}.",
+            path=path,
+            hint="Name the column of words with --text-column-name.",
+        )
+
+
+def _check_sentences(
+    path: Path, header: list[str] | None, word: int, blocks: Sequence[Sequence[list[str]]]
+) -> None:
+    """Raise UserError where a column tells the sentences apart, and no blank line does."""
+    found = guess_named_column(header or [], SENTENCE_NAMES)
+    if header is None or found in (None, word) or len(blocks) > 1 or len({row[found] for row in blocks[0]}) < 2:
+        return
+    raise UserError(
+        f"no blank line ends a sentence, but the column {header[found]!r} names the sentences.",
+        path=path,
+        hint="Read it as a table: --set data.format=csv (convert: --from csv).",
+    )
+
+
+def _check_separator(path: Path, columns: Columns, structure: Structure, data: DataConfig) -> None:
+    """Raise UserError where labels stand behind another sign than a tab or a blank: `Ada;B-PER`."""
+    if structure.width > 1 or data.separator:
+        return
+    for sign in _OTHER_SEPARATORS:
+        fields = [value.split(sign) for value in columns[0]]
+        if len(fields[0]) > 1 and len({len(row) for row in fields}) == 1 and any(map(looks_like_tags, zip(*fields))):
+            raise UserError(
+                f"its lines have one column, with labels behind {sign!r}: {columns[0][0]!r}.",
+                path=path,
+                hint=f"Name the separator: --set data.separator='{sign}' (convert: --separator '{sign}')."
+                f" {WORDS_ALONE}",
+            )
+
+
+def _check_pairs(path: Path, columns: Columns, label: int | None) -> None:
+    """Raise UserError where each line is a sentence, in which a label follows each word: `Ada B-PER left O`."""
+    words, labels = columns[::2], columns[1::2]
+    if label is None or len(labels) < 2 or len(words) != len(labels) or not all(map(looks_like_tags, labels)):
+        return
+    if any(looks_like_tags(column) or holds_confidences(column) or _is_upper(column) for column in words):
+        return
+    raise UserError(
+        f"words and labels alternate in its lines, such as {' '.join(column[0] for column in columns)!r}.",
+        path=path,
+        hint="Write a word a line, or join each word and its label by '/'. If they are columns, name the one of labels"
+        " with --label-column-name.",
+    )
+
+
+def _is_upper(column: Sequence[str]) -> bool:
+    """Whether values are in upper case, as parts of speech are, or signs."""
+    return all(value == value.upper() for value in column)
+
+
+def _names_columns(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first of several lines names the columns, as the lines below it show: above labels stands what is no
+    label.
+
+    >>> _names_columns([["id", "word", "ner"], ["1", "Ada", "B-PER"]])
+    True
+    >>> _names_columns([["text", "O"], ["Ada", "B-PER"]])
+    False
+    """
+    first, *below = rows
+    if not below or not any(field.lower() in WORD_NAMES for field in first):
+        return False
+    return any(_is_above_labels(name, Counter(column)) for name, *column in zip(first, *below))
+
+
+def _is_above_labels(name: str, values: Counter[str]) -> bool:
+    if name in values or name.lower() in WORD_NAMES:
+        return False
+    are_ids = all(_NUMBER.fullmatch(value) for value in values)
+    return (are_ids and not _NUMBER.fullmatch(name)) or (looks_like_tags(values) and not looks_like_tags({name}))
 
 
 def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str) -> None:
@@ -506,11 +603,12 @@ def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str)
 
 
 def _has_index(blocks: list[list[list[str]]], width: int) -> bool:
-    """Whether the first column counts the words of each sentence, as in GermEval 2014."""
+    """Whether the first column counts the words of each sentence, from 0 or from 1 as in GermEval 2014."""
     if width < 3:
         return False
     seen = [[row[0] for row in block if len(row) == width and row[0] != "#"] for block in blocks[:-1] or blocks]
-    return all(column == [str(i) for i in range(1, len(column) + 1)] for column in seen) and any(seen)
+    counted = ([str(i) for i in range(start, len(max(seen, key=len, default=[])) + start)] for start in (0, 1))
+    return any(seen) and any(all(column == numbers[: len(column)] for column in seen) for numbers in counted)
 
 
 def _choose(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.guessing import looks_like_tags, types_in
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.schemes import OUTSIDE_LABEL
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 _SAMPLED_SENTENCES = 200
+_NO_SPAN = ("", "O", "_")
 _SPAN_KEYS = ("ner", "entity", "ne", "bio", "name")
 
 
@@ -33,6 +35,11 @@ class ConlluReader(FileReader):
     label: str
     missing: str
 
+    @property
+    def has_tags(self) -> bool:
+        """Whether the labels are those of spans."""
+        return self.missing == OUTSIDE_LABEL
+
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         document = None
         for origin, tokens in parsed_sentences(self.path, self.options.encoding, problems):
@@ -41,8 +48,11 @@ class ConlluReader(FileReader):
 
     def _sentence(self, tokens: TokenList, origin: Origin, document: str | None, problems: Problems) -> Sentence:
         words = [token for token in tokens if isinstance(token["id"], int)]
-        if others := len(tokens) - len(words):
-            problems.counts["multi-word ranges and empty nodes left out"] += others
+        if others := [token for token in tokens if not isinstance(token["id"], int)]:
+            problems.counts["multi-word ranges and empty nodes left out"] += len(others)
+            n_labels = sum(value_of(token, self.label) not in _NO_SPAN for token in others) if self.has_tags else 0
+            if n_labels:
+                problems.counts.note("labels of multi-word ranges and empty nodes left out", origin, n_labels)
         labels = tuple(value_of(token, self.label) or self.missing for token in words) if self.label else None
         forms = tuple(value_of(token, self.word) or "_" for token in words)
         text = tokens.metadata.get("text")
@@ -56,7 +66,7 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
     n = 0
     for n, (_, tokens) in enumerate(parsed_sentences(path, data.encoding, Problems(skip=True)), 1):
         for token in tokens:
-            for key, value in (token.get("misc") or {}).items():
+            for key, value in (token.get("misc") or {}).items() if isinstance(token["id"], int) else ():
                 keys["" if value is None else key][key if value is None else value] += 1
         if n == _SAMPLED_SENTENCES:
             break
@@ -67,12 +77,12 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
     if data.label_column_name == "":
         options = data.model_copy(update={"format": "conllu", "text_column_name": word})
         return ConlluReader(path, options, (f"words in {word.upper()}, no labels",), word, "", "")
-    label = _field(data.label_column_name, path) or _guess(keys, task)
+    label = _field(data.label_column_name, path) or _guess(keys, task, path)
     field, _, key = label.partition(".")
     is_tags = field == "misc" and looks_like_tags(keys[key])
     options = data.model_copy(update={"format": "conllu", "label_column_name": label, "text_column_name": word})
     notes = (f"words in {word.upper()}, labels in {label.upper() if '.' not in label else label}",)
-    return ConlluReader(path, options, notes, word, label, "O" if is_tags else "_")
+    return ConlluReader(path, options, notes, word, label, OUTSIDE_LABEL if is_tags else "_")
 
 
 def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, TokenList]]:
@@ -136,7 +146,8 @@ def value_of(token: Mapping[str, Any], field: str) -> str:
     name, _, key = field.partition(".")
     value = token.get(name)
     if key:
-        value = (value or {}).get(key)
+        fields = value or {}
+        value = fields[key] if key in fields else next((fields[k] for k in fields if k.lower() == key.lower()), None)
     if isinstance(value, Mapping):
         bare = [k for k, v in value.items() if v is None]
         return "|".join(bare or (f"{k}={v}" for k, v in value.items()))
@@ -177,8 +188,11 @@ def _field(column: str | int | None, path: Path) -> str | None:
     return name.lower() + dot + key
 
 
-def _guess(keys: Mapping[str, Counter[str]], task: Task) -> str:
-    """Where the labels are: in a key of MISC with labels of spans, or bare in MISC, else in UPOS."""
+def _guess(keys: Mapping[str, Counter[str]], task: Task, path: Path) -> str:
+    """Where the labels are: in a key of MISC with labels of spans, or bare in MISC, else in UPOS.
+
+    Raises UserError where a key may hold entities that are written in another way, such as `Entity=(1-person`.
+    """
     if task is Task.POS:
         return "upos"
     tags = [key for key, values in keys.items() if looks_like_tags(values)]
@@ -186,6 +200,13 @@ def _guess(keys: Mapping[str, Counter[str]], task: Task) -> str:
     typed = [key for key in tags if types_in(keys[key])]
     for key in (*known, *typed):
         return f"misc.{key}" if key else "misc"
+    if unread := next((key for key in keys if key.lower() in _SPAN_KEYS and key.lower() != "name"), None):
+        shown = ", ".join(f"{unread}={value}" for value, _ in keys[unread].most_common(3))
+        raise UserError(
+            f"MISC may contain labels, but is not understood: {shown}.",
+            path=path,
+            hint="Write a label such as B-PER at each word, or read the parts of speech: --label-column-name upos.",
+        )
     return "upos"
 
 

@@ -206,9 +206,8 @@ def _read_label_studio(record: Record, fields: Fields, origin: Origin, changes: 
         yield from _read(record, fields, origin, changes)
         return
     data = record["data"]
-    texts = [value for name, value in data.items() if isinstance(value, str)]
-    text = data.get("text") or next(iter(texts), None)
-    if not isinstance(text, str):
+    texts = [value for value in (data.get("text"), *data.values()) if isinstance(value, str) and value]
+    if not texts:
         raise origin.error("there is no text in 'data'.", f"It has {', '.join(map(str, data)) or 'no fields'}.")
     done = [
         annotation
@@ -216,10 +215,28 @@ def _read_label_studio(record: Record, fields: Fields, origin: Origin, changes: 
         if not annotation.get("was_cancelled")
     ]
     yield Annotated(
-        text,
+        _annotated_text(texts, done),
         annotations=tuple(_label_studio_annotation(annotation, origin) for annotation in done),
         is_labelled=fields.label is not None,
     )
+
+
+def _annotated_text(texts: Sequence[str], annotations: Sequence[Record]) -> str:
+    """The text that was annotated: a task may have several, and the export does not say which one, but what its spans
+    cover. The first one where that does not tell.
+    """
+    results = [result for one in annotations for result in one.get("result") or () if isinstance(result, Mapping)]
+    values = [result["value"] for result in results if isinstance(result.get("value"), Mapping)]
+
+    def n_fitting(text: str) -> int:
+        return sum(
+            isinstance(start := value.get("start"), int)
+            and isinstance(surface := value.get("text"), str)
+            and text.startswith(surface, start)
+            for value in values
+        )
+
+    return max(texts, key=n_fitting)
 
 
 def _label_studio_annotation(annotation: Record, origin: Origin) -> Annotation:

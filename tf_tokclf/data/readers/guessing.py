@@ -16,6 +16,21 @@ LABEL_WORDS = re.compile(
     r"\btags?\b|_tags?\b|labels?|ner\b|\bne-|pos\b|chunk|\biob|\bbio|slots?\b|entit", re.IGNORECASE
 )
 
+# Names of columns that tell the sentence of each word.
+SENTENCE_NAMES = (
+    "sentence #",
+    "sentence_id",
+    "sentence_idx",
+    "sent_id",
+    "sent",
+    "sentence id",
+    "sentence",
+    "sentence_number",
+)
+
+# What to do with a source whose labels are not understood.
+WORDS_ALONE = "--label-column-name '' reads the words without labels."
+
 # -100 is what PyTorch's loss leaves out; -1 is written for it in older data.
 MISSING_IDS = frozenset({-1, -100})
 MISSING_LABELS = frozenset(map(str, MISSING_IDS))

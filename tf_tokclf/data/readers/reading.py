@@ -209,11 +209,35 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
             yield from sys.stdin
         else:
             with _open_text(require_file(path), codec, errors) as file:
+                first = file.readline()
+                _check_first_line(first, path, encoding)
+                if first:
+                    yield from _split_at_returns(first)
                 yield from file
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+
+
+def _check_first_line(line: str, path: Path, encoding: str) -> None:
+    """Raise UserError where every other character is NUL, as in UTF-16 without a byte-order mark."""
+    n = line.count("\0")
+    if len(line) < 3 * n <= 2 * len(line) and not _UNDECODED.match(line):
+        problem = f"holds NUL characters where text was expected, read as {encoding}."
+        hint = "The file seems to be UTF-16 without a byte-order mark: name its encoding, utf-16-le or utf-16-be."
+        raise UserError(problem, path=path, line=1, hint=hint)
+
+
+def _split_at_returns(first: str) -> list[str]:
+    """The lines in the first line of a file, which is all of it where carriage returns end lines.
+
+    >>> _split_at_returns("Ada\\tO\\rleft\\tO\\r"), _split_at_returns("Ada\\tO\\r\\n")
+    (['Ada\\tO\\n', 'left\\tO\\n'], ['Ada\\tO\\r\\n'])
+    """
+    if first.endswith("\n") or "\r" not in first.rstrip("\r"):
+        return [first]
+    return [f"{line}\n" for line in first.removesuffix("\r").split("\r")]
 
 
 def blocks_of(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:

@@ -16,7 +16,9 @@ from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, Json
 from tf_tokclf.data.readers.dialects import PLAIN, document_in, is_spans, offset_unit_in
 from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
+    SENTENCE_NAMES,
     WORD_NAMES,
+    WORDS_ALONE,
     check_once,
     confidences_error,
     guess_named_column,
@@ -35,19 +37,9 @@ from tf_tokclf.errors import UserError
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
-_SENTENCE_NAMES = (
-    "sentence #",
-    "sentence_id",
-    "sentence_idx",
-    "sent_id",
-    "sentence id",
-    "sentence",
-    "sentence_number",
-)
 _ONE_WORD_NAMES = ("word", "token", "form")
 # Fields of annotated records that hold no labels, whatever is in them.
 _NO_LABEL_NAMES = frozenset({"tokens", "relations", "links", "sents", "sentences", "meta", "metadata", "options"})
-_WORDS_ALONE = "--label-column-name '' reads the words without labels."
 
 
 class Shape(Enum):
@@ -145,10 +137,11 @@ def choose_layout(
     sentence = _named(data.sentence_column_name, names, path)
     strings = _strings_in(word, sample)
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
-        sentence = _guess(names, _SENTENCE_NAMES, path, taken=(word, label))
+        sentence = _guess(names, SENTENCE_NAMES, path, taken=(word, label))
+    is_word = bool(sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES))
     if wants_labels and label is None:
-        _refuse_unread(names, sample, word, path)
-    if sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES):
+        _refuse_unread(names, sample, word, path, is_word=is_word)
+    if is_word:
         shape = Shape.WORD
     elif strings and (label is None or not any(record.get(label) for record in sample)):
         return Layout(Shape.TEXT, word, label, TextReading.of(data), format=PLAIN)
@@ -352,7 +345,7 @@ def _parallel_list(
     others = {name for other in Task if other is not task for name in label_names_for(other)[:5]}
     candidates = [name for name in found if name.lower() not in others]
     if len(candidates) > 1 or (found and not candidates):
-        hint = f"Name one with --label-column-name; {_WORDS_ALONE}"
+        hint = f"Name one with --label-column-name; {WORDS_ALONE}"
         problem = f"the field with the labels cannot be determined: {', '.join(found)}."
         raise UserError(problem, path=path, hint=hint)
     return candidates[0] if candidates else None
@@ -383,18 +376,25 @@ def _is_parallel(name: str, word: str, sample: Sequence[Record]) -> bool:
     return bool(LABEL_WORDS.search(name)) or (bool(strings) and looks_like_tags(strings))
 
 
-def _refuse_unread(names: Sequence[str], sample: Sequence[Record], word: str, path: str) -> None:
-    """Raise UserError where a field may hold labels, so that nothing labelled is taken for text."""
+def _refuse_unread(
+    names: Sequence[str], sample: Sequence[Record], word: str, path: str, *, is_word: bool
+) -> None:
+    """Raise UserError where a field may hold labels, so that nothing labelled is taken for text.
+
+    is_word: a record holds one word, so that a text may be its label.
+    """
     for name in names:
         values = [record[name] for record in sample if name in filled_fields(record)]
         if name == word or name.lower() in _NO_LABEL_NAMES or not values:
             continue
         value = next((value for value in values if _could_be_labels(name, value)), None)
+        if value is None and is_word and all(isinstance(one, str) for one in values):
+            value = values[0] if LABEL_WORDS.search(name) or looks_like_tags(values) else None
         if value is not None:
             raise UserError(
                 f"{name!r} may contain labels, but is not understood: {json.dumps(value, default=str)[:100]}.",
                 path=path,
-                hint=f"Name the field of labels (--label-column-name) or the format; {_WORDS_ALONE}",
+                hint=f"Name the field of labels (--label-column-name) or the format; {WORDS_ALONE}",
             )
 
 
@@ -402,6 +402,8 @@ def _could_be_labels(name: str, value: Any) -> bool:
     """Whether a value may say something about words or pieces of a text."""
     if isinstance(value, str) and is_list_text(value):
         value = as_list(value)
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        return value.strip() != "{}" and LABEL_WORDS.search(name) is not None
     if not isinstance(value, (list, tuple, Mapping)):
         return False
     if LABEL_WORDS.search(name):
