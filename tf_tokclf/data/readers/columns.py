@@ -509,8 +509,9 @@ def _is_header(fields: list[str], wanted: bool | None) -> bool:
 
 def _check_words(path: Path, columns: Columns, word: int, label: int | None, column: str) -> None:
     """Raise UserError where the column taken for words holds numbers only, such as those of sentences."""
-    others = [i for i in range(len(columns)) if i not in (word, label)]
-    if others and len(columns[word]) > 1 and all(map(_NUMBER.fullmatch, columns[word])):
+    others = (columns[i] for i in range(len(columns)) if i not in (word, label))
+    has_text = any(any(map(str.isalpha, other)) and not looks_like_tags(other) for other in others)
+    if has_text and all(map(_NUMBER.fullmatch, columns[word])):
         raise UserError(
             f"{column} holds whole numbers only where words were expected, such as {columns[word][0]}.",
             path=path,
