@@ -206,7 +206,7 @@ def test_words_may_be_numbered_from_0(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1\tAda\tB-PER\n1\tleft\tO\n2\tTom\tB-PER\n", "holds whole numbers only where words were expected"),
+        ("1\tAda\tB-PER\n1\tleft\tO\n2\tTom\tB-PER\n", "contains only whole numbers where words were expected"),
         ("Sentence #\tWord\tTag\n1\tAda\tB-PER\n2\tTom\tB-PER\n", "the column 'Sentence #' names the sentences"),
         ("Ada B-PER left O\nTom B-PER saw O\n", "words and labels alternate in its lines"),
         ("Ada;NNP;B-PER\nleft;VBD;O\n", "Name the separator"),

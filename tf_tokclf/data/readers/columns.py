@@ -513,7 +513,7 @@ def _check_words(path: Path, columns: Columns, word: int, label: int | None, col
     has_text = any(any(map(str.isalpha, other)) and not looks_like_tags(other) for other in others)
     if has_text and all(map(_NUMBER.fullmatch, columns[word])):
         raise UserError(
-            f"{column} holds whole numbers only where words were expected, such as {columns[word][0]}.",
+            f"{column} contains only whole numbers where words were expected, such as {columns[word][0]}.",
             path=path,
             hint="Name the column of words with --text-column-name.",
         )

@@ -224,7 +224,7 @@ def _check_first_line(line: str, path: Path, encoding: str) -> None:
     """Raise UserError where every other character is NUL, as in UTF-16 without a byte-order mark."""
     n = line.count("\0")
     if len(line) < 3 * n <= 2 * len(line) and not _UNDECODED.match(line):
-        problem = f"holds NUL characters where text was expected, read as {encoding}."
+        problem = f"contains NUL characters where text was expected, read as {encoding}."
         hint = "The file seems to be UTF-16 without a byte-order mark: name its encoding, utf-16-le or utf-16-be."
         raise UserError(problem, path=path, line=1, hint=hint)
 
