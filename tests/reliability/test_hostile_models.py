@@ -424,6 +424,23 @@ def test_settings_of_transformers_5_are_read(model: Path):
     assert run("predict", model).exit_code == 0
 
 
+def test_names_of_extra_tokens_are_no_attributes_of_the_tokenizer(tmp_path: Path, model: Path):
+    """transformers would set them, `save_pretrained` among them; the tokens themselves are kept."""
+    extra = {"save_pretrained": "y", "chat_template": "../../x", "place_token": "london"}
+    change(model / "tokenizer_config.json", extra_special_tokens=extra, additional_special_tokens=["ada"])
+    tokenizer = load_tokenizer(model)
+    assert tokenizer.additional_special_tokens == ["ada", "y", "../../x", "london"]
+    (tmp_path / "saved").mkdir()
+    save_tokenizer(tokenizer, tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").additional_special_tokens == tokenizer.additional_special_tokens
+
+
+@pytest.mark.parametrize("extra", ["x", 1, {"a_token": 1}, {"a_token": ["x"]}, [1], [{"a": 1}]])
+def test_extra_tokens_that_are_none_are_refused(extra: Any, model: Path):
+    change(model / "tokenizer_config.json", extra_special_tokens=extra)
+    assert_refused(run("predict", model), "tokenizer")
+
+
 @pytest.mark.parametrize("limit", ["x", -5, 0, 0.5, True, [1], float("nan")])
 def test_a_longest_text_that_is_none_is_refused(limit: Any, model: Path):
     (model / "tf_tokclf.json").unlink()

@@ -299,10 +299,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         return {}
     settings = _mapping(_checked_file(folder, SETTINGS))
     kept = {key: value for key, value in settings.items() if key in KEPT}
-    # transformers 5 writes a list, which transformers 4 calls by another name.
-    if isinstance(kept.get("extra_special_tokens"), list):
-        kept.setdefault("additional_special_tokens", kept.pop("extra_special_tokens"))
-        kept.pop("extra_special_tokens", None)
+    _take_extra_tokens(kept)
     limit = kept.get("model_max_length")
     if limit is not None and not (_is_number(limit) and limit >= 1):
         raise UserError(
@@ -316,6 +313,23 @@ def _settings(folder: Path) -> dict[str, Any]:
         elif isinstance(value, str) and len(value) > LONGEST_TOKEN:
             raise _refused(f"has a {key} of {len(value):,} characters", folder / SETTINGS)
     return kept
+
+
+def _take_extra_tokens(settings: dict[str, Any]) -> None:
+    """Name extra special tokens as transformers 4 names a list of them.
+
+    transformers 5 writes a list too. In a mapping, transformers would make each key an attribute of the tokenizer, and
+    replace its methods where they have the same name; tokenizing needs the tokens alone.
+    """
+    extra = settings.pop("extra_special_tokens", None)
+    if not extra:
+        return
+    tokens = list(extra.values()) if isinstance(extra, dict) else extra
+    others = settings.get("additional_special_tokens") or []
+    if isinstance(tokens, list) and isinstance(others, list):
+        settings["additional_special_tokens"] = [*others, *(token for token in tokens if token not in others)]
+    else:
+        settings["additional_special_tokens"] = tokens
 
 
 def _is_number(value: Any) -> bool:
