@@ -173,8 +173,8 @@ def test_configurations_and_predictions_without_permission_to_read(tmp_path: Pat
 
 
 def modes_in(folder: Path) -> dict[str, int]:
-    """The permissions of everything in a folder that are not those of the umask 0o027."""
-    expected = {path: 0o750 if path.is_dir() else 0o640 for path in folder.rglob("*")}
+    """The permissions of everything in a folder that are not those of the umask 0o002."""
+    expected = {path: 0o775 if path.is_dir() else 0o664 for path in folder.rglob("*")}
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in expected}
     return {path.relative_to(folder).as_posix(): mode for path, mode in modes.items() if mode != expected[path]}
 
@@ -196,7 +196,7 @@ def test_every_file_of_a_run_and_of_exports_follows_the_umask(
         ),
         ["predict", "run", "converted.parquet", "--text-column-name", "tokens", "--output", "out.parquet"],
     ]
-    code = ["import os", "os.umask(0o027)", f"os.environ['TF_TOKCLF_CACHE'] = {str(tmp_path / 'cache')!r}"]
+    code = ["import os", "os.umask(0o002)", f"os.environ['TF_TOKCLF_CACHE'] = {str(tmp_path / 'cache')!r}"]
     code += ["from click.testing import CliRunner", "from tf_tokclf.cli.main import cli", f"for args in {commands}:"]
     code += ["    result = CliRunner().invoke(cli, args)", "    assert result.exit_code == 0, (args, result.output)"]
     done = subprocess.run(

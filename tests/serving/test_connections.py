@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import socket
 import time
+from asyncio import selector_events
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -65,6 +68,26 @@ def hasty(tagger: Tagger) -> Iterator[Server]:
     """Headers have to arrive soon."""
     with server_of(tagger, headers_timeout_s=0.5) as server:
         yield server
+
+
+def test_a_client_that_is_gone_when_its_connection_is_replaced(
+    tagger: Tagger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """The system then refuses to shut the connection down. The new one still has its place and its deadline."""
+
+    def write_eof(transport: asyncio.Transport) -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(selector_events._SelectorSocketTransport, "write_eof", write_eof)
+    with server_of(tagger, max_connections=1, headers_timeout_s=0.5) as server:
+        for _ in range(3):
+            with connect(server.port), connect(server.port) as client:
+                client.sendall(REQUEST)
+                assert answer(client).startswith(b"HTTP/1.1 200 ")
+        with connect(server.port), connect(server.port) as client:
+            assert received(client) == b""
+        wait_until(lambda: server.n_connections == 0)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_a_connection_without_a_request_is_closed(hasty: Server):

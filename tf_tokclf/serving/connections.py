@@ -247,7 +247,11 @@ class Connection(H11Protocol):
         self._all.metrics.count_connection(reason)
         self.transport.write(_answer(status, detail))
         if self._all.linger(self):
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # the client has closed it, and nobody has read that yet
+                self.transport.abort()
+                return
             self._timer = self.loop.call_later(_REFUSED_S, self.transport.abort)
         else:
             self.transport.abort()

@@ -72,6 +72,9 @@ class HistoryTable(keras.callbacks.Callback):
 
 
 def _tensorboard(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
+    # TensorFlow would make them with fixed permissions, whatever the umask.
+    for folder in (run.logs / "train", run.logs / "validation"):
+        folder.mkdir(parents=True, exist_ok=True)
     return [keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq="epoch")]
 
 
