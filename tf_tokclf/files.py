@@ -99,6 +99,8 @@ def whole_path(path: Path, *, unique: bool = False) -> Iterator[Path]:
 @contextmanager
 def _replacing(path: Path, *, unique: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():  # renaming would fail, too, but name the partial file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     partial = partial_of(path, unique=unique)
     if partial.is_symlink():
         partial.unlink()

@@ -194,6 +194,29 @@ NAMED = {
 }
 
 
+def test_a_damaged_configuration_is_restored_once_it_is_removed(run: Path):
+    """The user may have edited it, so it is not overwritten."""
+    config = run / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text[: text.index(":", text.index("model:")) + 1], encoding="utf-8")
+    result = command("fit", run, "--resume")
+    assert result.exit_code == 2
+    assert "Or remove the file: --resume then restores it." in said(result)
+    config.write_text("", encoding="utf-8")
+    result = command("fit", run, "--resume")
+    assert result.exit_code == 0, result.output
+    assert load_config(config).training.num_train_epochs == 2
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(run: Path):
+    (run / "history.csv").unlink()
+    (run / "history.csv").mkdir()
+    result = command("fit", run, "--resume")
+    assert result.exit_code == 2
+    assert f"{run}/history.csv: " in said(result)
+    assert "partial" not in said(result)
+
+
 @pytest.mark.parametrize("what", DAMAGE)
 def test_everything_but_weights_is_restored_without_checkpoints(run: Path, what: str):
     before = contents(run)

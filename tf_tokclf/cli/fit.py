@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -327,7 +329,8 @@ def fit_command(
 
     options = dict(ctx.obj.get("settings") or {})
     config = own_config(config, options, resume=resume)
-    settings = load_config(config, assignments=assignments, options=options)
+    with _with_way_to_restore(config, resume=resume):
+        settings = load_config(config, assignments=assignments, options=options)
     chief = is_chief(settings.training.strategy)
     if seeds and settings.sweep:
         raise click.UsageError(
@@ -440,15 +443,41 @@ def own_config(config: str | None, options: dict[str, Any], *, resume: bool = Fa
     from tf_tokclf.run_dir import RunDir
 
     run = RunDir(Path(config or "."))
-    if config is None or not (run.config.is_file() or (resume and _restored_config(run))):
+    if config is None:
+        return config
+    if resume and not (run.config.is_file() and run.config.stat().st_size):
+        _restore_config(run)
+    if not run.config.is_file():
         return config
     options.setdefault("output_dir", config)
     return str(run.config)
 
 
-def _restored_config(run: RunDir) -> bool:
-    if not (run.finished.is_file() or run.checkpoints.is_dir()):
-        return False
+@contextmanager
+def _with_way_to_restore(config: str | None, *, resume: bool) -> Iterator[None]:
+    """Add to the message about a run's own configuration that it can be restored. It is not overwritten here, because
+    the user may have edited it.
+    """
+    from tf_tokclf.errors import UserError
+    from tf_tokclf.run_dir import RunDir
+
+    try:
+        yield
+    except UserError as error:
+        run = RunDir(Path(config or ".").parent)
+        if not (resume and config == str(run.config) and error.path == config and _has_copy_of_config(run)):
+            raise
+        hint = f"{error.hint or ''} Or remove the file: --resume then restores it.".strip()
+        raise UserError(error.problem, path=error.path, line=error.line, row=error.row, hint=hint) from error
+
+
+def _has_copy_of_config(run: RunDir) -> bool:
+    return run.finished.is_file() or run.checkpoints.is_dir()
+
+
+def _restore_config(run: RunDir) -> None:
+    if not _has_copy_of_config(run):
+        return
     from tf_tokclf.training.resuming import restore_config
 
-    return restore_config(run)
+    restore_config(run)

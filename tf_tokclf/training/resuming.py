@@ -203,18 +203,17 @@ def _restore_config(plan: RunPlan) -> None:
     log.warning("%s was missing or had other settings. It is written again.", plan.run.config)
 
 
-def restore_config(run: RunDir) -> bool:
-    """Write the configuration of a run that has lost it, as its last checkpoint or `finished.json` has it."""
+def restore_config(run: RunDir) -> None:
+    """Write the configuration of a run that has lost it, if its last checkpoint or `finished.json` has it."""
     record = read_record(run)
     text = record.texts.get(run.config.name) if record else None
     if text is None:
         text = next((checkpoint.config for checkpoint in CheckpointStore(run.checkpoints).whole()), None)
     if not text:
-        return False
+        return
     with open_whole(run.config) as file:
         file.write(text)
     log.warning("%s was missing. It is restored.", run.config)
-    return True
 
 
 class RunSaver:
