@@ -294,7 +294,7 @@ def test_a_seed_without_predictions_is_named(tmp_path):
 def test_a_list_of_seeds_that_cannot_be_read_is_one_message(tmp_path, text):
     ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4}, "1")
     RunDir(Path(ours)).seeds.write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"seeds\.json: .*Delete it to compare the median run alone"):
+    with pytest.raises(UserError, match=r"seeds\.json: .*Delete it to use the median run alone"):
         compare_systems([ours, ours])
 
 

@@ -21,6 +21,7 @@ from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.model_config import model_config
 from tf_tokclf.data.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.data.run_seeds import f1_by_seed
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.run_dir import RunDir
@@ -265,7 +266,7 @@ def run_card(
     """The card of a run: finished, or still going on while it has no results.json.
 
     reference: where the model will be on the Hub. other_seeds: runs that differ in nothing but the seed, for
-    the spread. dataset: what the Hub says of the data set, for revision and licence.
+    the spread, besides those of a folder of several seeds. dataset: what the Hub says of the data set, for revision and licence.
     """
     config = load_config(run.config)
     results = read_json(run.results, hint=_ANEW) if run.results.is_file() else {}
@@ -425,22 +426,27 @@ def _headline(scores: Sequence[SplitScores]) -> str:
 
 
 def _spread(run: RunDir, others: Sequence[RunDir]) -> str:
-    """The test F1 over seeds: one number alone says little."""
-    if not others:
-        return ""
-    by_seed: dict[int, float] = {}
-    for one in (run, *others):
+    """The test F1 over seeds, those of `seeds.json` and of other runs: one number alone says little."""
+    by_seed = {seed: _test_f1(f1) for seed, f1 in f1_by_seed(run).items()}
+    for one in (run, *others) if others else ():
         if not one.results.is_file():
             raise UserError("this run has no results.", path=one.root, hint="Give finished runs.")
         results = read_json(one.results, hint=_ANEW)
-        splits = results["splits"]
-        by_seed[results["seed"]] = float((splits.get("test") or next(iter(splits.values())))["overall"]["f1"])
+        f1 = {name: float(values["overall"]["f1"]) for name, values in results["splits"].items()}
+        by_seed[results["seed"]] = _test_f1(f1)
     if len(by_seed) < 2:
-        raise UserError("the runs for the spread have one seed in common.", hint="Give runs of other seeds.")
+        if others:
+            raise UserError("the runs for the spread have one seed in common.", hint="Give runs of other seeds.")
+        return ""
     values = list(by_seed.values())
     mean, deviation = statistics.mean(values), statistics.stdev(values)
     each = ", ".join(f"{value:.4f} (seed {seed})" for seed, value in by_seed.items())
     return f"Over {len(values)} seeds: mean F1 {mean:.4f}, standard deviation {deviation:.4f}: {each}."
+
+
+def _test_f1(f1: Mapping[str, float]) -> float:
+    """The F1 on the test set; without one, that of the first split."""
+    return f1["test"] if "test" in f1 else next(iter(f1.values()))
 
 
 def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo | None) -> list[str]:

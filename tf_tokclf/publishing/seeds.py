@@ -77,11 +77,10 @@ def _fit_seeds(config: Config, root: RunDir, seeds: Sequence[int], *, resume: bo
     median = variant(config, root, {"training.seed": summary.median}, push=config.hub.push)
     take_over(root, root.of_seed(summary.median), median)
     write_json(root.seeds, summary.to_json())
-    others = [root.of_seed(seed) for seed in seeds if seed != summary.median]
     if config.hub.push:
-        push(root.root, other_seeds=[one.root for one in others])
+        push(root.root)
     else:
-        write_card(root, other_seeds=others)
+        write_card(root)
     return summary
 
 

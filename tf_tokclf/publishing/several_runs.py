@@ -10,11 +10,12 @@ from typing import Any
 
 from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
+from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import Stopped, UserError
 from tf_tokclf.files import copy_whole
 from tf_tokclf.publishing.runs import fit
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.run_record import damage, read_record, write_record
+from tf_tokclf.run_record import RunRecord, damage, read_record, write_record
 from tf_tokclf.training.identity import setting_differences, settings_of
 
 log = logging.getLogger(__name__)
@@ -46,15 +47,40 @@ def fit_unless_finished(config: Config, name: str, *, resume: bool) -> dict[str,
 
 
 def take_over(root: RunDir, run: RunDir, config: Config) -> None:
-    """Make `root` a finished run like `run`, without its checkpoints. config: what to write there as its own."""
-    root.finished.unlink(missing_ok=True)
-    # First what says that a run is here.
+    """Make `root` a finished run like `run`, without its checkpoints. config: what to write there as its own.
+
+    Where `root` holds that run already, its model stays as it is: it may have been calibrated since.
+    """
+    record = read_record(root)
+    if record is None or not _holds(root, record, run):
+        root.finished.unlink(missing_ok=True)
+        # First what says that a run is here.
+        save_config(config, root.config)
+        for source, target in zip(_outcome(run), _outcome(root)):
+            if source.exists():
+                copy_whole(source, target)
+        record = read_record(run)
     save_config(config, root.config)
-    for source, target in zip(_outcome(run), _outcome(root)):
-        if source.exists():
-            copy_whole(source, target)
-    if (record := read_record(run)) is not None:
+    if record is not None:
         write_record(root, replace(record, texts={**record.texts, root.config.name: config_text(config)}))
+
+
+def _holds(root: RunDir, record: RunRecord, run: RunDir) -> bool:
+    """Whether `root` holds the model of `run`, and nothing of it is damaged. Only its temperature may differ."""
+    chosen = read_record(run)
+    if chosen is None or not record.is_scored(root) or damage(root, record):
+        return False
+    return record.settings == chosen.settings and _model_files(root, record) == _model_files(run, chosen)
+
+
+def _model_files(run: RunDir, record: RunRecord) -> dict[str, str]:
+    """The checksums of the model's files, but for the one that calibration changes."""
+    folder = f"{run.model.name}/"
+    return {
+        name: checksum
+        for name, checksum in record.files.items()
+        if name.startswith(folder) and name != f"{folder}{MODEL_INFO}"
+    }
 
 
 def _outcome(run: RunDir) -> tuple[Any, ...]:

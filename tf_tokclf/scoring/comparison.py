@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.json_text import read_json
+from tf_tokclf.data.run_seeds import f1_by_seed
 from tf_tokclf.data.run_settings import run_config, settings_for
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
@@ -235,14 +235,9 @@ def _runs_of_seeds(run: RunDir) -> list[RunDir]:
 
     None where somebody kept the median run only.
     """
-    if not run.seeds.is_file():
+    runs = [run.of_seed(seed) for seed in f1_by_seed(run)]
+    if not runs:
         return []
-    hint = "Delete it to compare the median run alone, or name the runs: NAME=PATH,PATH,..."
-    try:
-        seeds = [int(seed) for seed in read_json(run.seeds, hint=hint)["seeds"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError("does not list the seeds of the runs.", path=run.seeds, hint=hint) from error
-    runs = [run.of_seed(seed) for seed in seeds]
     if not any(one.root.is_dir() for one in runs):
         log.warning("%s: the runs of the single seeds are gone, so the median run is compared alone", run.root)
         return []

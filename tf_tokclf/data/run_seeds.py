@@ -1,0 +1,25 @@
+"""`seeds.json`: the scores of the runs of several seeds, in the folder that holds these runs and the median one."""
+
+from __future__ import annotations
+
+from tf_tokclf.data.json_text import read_json
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
+
+_HINT = "Delete it to use the median run alone, or write it again with `fit --seeds ... --resume`."
+
+
+def f1_by_seed(run: RunDir) -> dict[int, dict[str, float]]:
+    """The F1 of each seed's run by split, in the order of training; empty if `run` is not a folder of several seeds.
+
+    Raises UserError if the file is damaged.
+    """
+    if not run.seeds.is_file():
+        return {}
+    try:
+        seeds = read_json(run.seeds, hint=_HINT)["seeds"]
+        return {
+            int(seed): {str(split): float(f1) for split, f1 in scores["f1"].items()} for seed, scores in seeds.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError("does not list the scores of the seeds.", path=run.seeds, hint=_HINT) from error
