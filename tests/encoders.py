@@ -54,6 +54,14 @@ def make_roberta(folder: Path, words: Iterable[str]) -> Path:
     return _save(folder, transformers.TFRobertaModel, config, tokenizer)
 
 
+def make_distilbert(folder: Path) -> Path:
+    """A DistilBERT encoder of two layers, with the tokenizer of `make_bert` without words."""
+    sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(make_bert(folder))
+    config = transformers.DistilBertConfig(vocab_size=len(tokenizer), **sizes)
+    return _save(folder, transformers.TFDistilBertModel, config, tokenizer)
+
+
 def make_unigram_tokenizer(words: Iterable[str]) -> object:
     """A SentencePiece-like tokenizer, as XLM-R, CamemBERT and ALBERT have."""
     backend = Tokenizer(models.Unigram())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import base64
+import inspect
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
-from tests.encoders import make_bert, make_roberta
+from tests.encoders import make_bert, make_distilbert, make_roberta
 from tf_tokclf.cli.main import cli
 from tf_tokclf.data.model_config import MOST_LABELS
 from tf_tokclf.data.pieces import PieceStore
@@ -28,8 +30,10 @@ from tf_tokclf.data.tokenizer_files import MOST_ADDED_TOKENS
 from tf_tokclf.data.tokenizers import load_tokenizer, save_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import transformers
-from tf_tokclf.model.loading import load_classifier, new_classifier
+from tf_tokclf.model.loading import load_classifier, new_classifier, settings_of_type
+from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.precision import Precision
+from tf_tokclf.model.saving import save_config
 
 ROOT = Path(__file__).parents[2]
 FLOAT32 = Precision("float32", "test")
@@ -245,8 +249,6 @@ def test_the_model_types_are_those_of_transformers():
 
 def test_every_setting_of_a_tokenizer_is_known():
     """Each argument of the tokenizers of these types is kept, or names a file."""
-    import inspect
-
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
     from tf_tokclf.data.model_config import MODEL_TYPES
@@ -695,12 +697,130 @@ def test_switches_of_a_configuration_have_no_effect(switches: dict[str, Any], mo
     assert (result.exit_code, result.stdout) == (0, before)
 
 
-def test_a_trained_model_does_not_inherit_them(tmp_path: Path):
-    encoder = encoder_with(
-        tmp_path, lambda arrays: None, torch_dtype="float16", return_dict=False, _name_or_path="/home/a"
-    )
-    saved = new_classifier(encoder, ["O", "B-X"], precision=FLOAT32).config.to_json_string()
-    assert not {"torch_dtype", "return_dict", "_name_or_path"} & set(json.loads(saved)), saved
+# Every switch of transformers' PretrainedConfig, and further ones of BERT and XLM, with another value than the default.
+SWITCHES: list[dict[str, Any]] = [
+    {"add_cross_attention": True},
+    {"architectures": ["BertForTokenClassification", "EvilModel"]},
+    {"attn_implementation": "sdpa", "_attn_implementation": "sdpa"},
+    {"bad_words_ids": [[1]], "min_length": 5, "temperature": 0.1, "num_beams": 4},
+    {"bos_token_id": 7, "eos_token_id": 7, "sep_token_id": 7, "decoder_start_token_id": 7},
+    {"causal": True},
+    {"chunk_size_feed_forward": 3},
+    {"cross_attention_hidden_size": 8},
+    {"finetuning_task": "x", "problem_type": "regression", "prefix": "x"},
+    {"gradient_checkpointing": True},
+    {"is_decoder": True},
+    {"is_decoder": "yes"},
+    {"is_decoder": True, "add_cross_attention": True, "use_cache": True},
+    {"is_encoder": False},
+    {"is_encoder_decoder": True},
+    {"layerdrop": 0.9, "torchscript": True},
+    {"num_labels": 7},
+    {"output_attentions": True},
+    {"output_hidden_states": True},
+    {"position_embedding_type": "relative_key"},
+    {"pruned_heads": {"0": [0]}},
+    {"return_dict": False, "use_return_dict": False},
+    {"task_specific_params": {"x": {"is_decoder": True}}},
+    {"tf_legacy_loss": True},
+    {"tie_encoder_decoder": True, "tie_word_embeddings": False},
+    {"tokenizer_class": "BertTokenizer"},
+    {"torch_dtype": "float16", "dtype": "float16", "use_bfloat16": True},
+    {"use_cache": True},
+    {"xla_device": True},
+]
+REFUSED = {"add_cross_attention", "causal", "is_decoder", "is_encoder", "position_embedding_type", "pruned_heads"}
+
+
+@pytest.fixture(scope="module", params=["bert", "roberta", "distilbert"])
+def small_classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("switches") / request.param
+    make = {
+        "bert": make_bert,
+        "roberta": lambda folder: make_roberta(folder, ["ada", "london"]),
+        "distilbert": make_distilbert,
+    }
+    make[request.param](folder)
+    trained = new_classifier(folder, ["O", "B-LOC"], precision=FLOAT32)
+    save_config(trained, folder)
+    save_portable_weights(trained, folder / "model.safetensors")
+    return folder
+
+
+def logits(folder: Path) -> np.ndarray:
+    model = load_classifier(folder, precision=FLOAT32)
+    ids = np.array([[5, 6, 7, 8, 9], [9, 8, 1, 1, 1]], np.int32)
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]], np.int32)
+    return model(input_ids=ids, attention_mask=mask, training=False).logits.numpy()
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda switches: next(iter(switches)))
+def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
+    switches: dict[str, Any], small_classifier: Path, tmp_path: Path
+):
+    before = logits(small_classifier)
+    folder = tmp_path / "model"
+    shutil.copytree(small_classifier, folder)
+    change(folder / "config.json", **switches)
+    refused = REFUSED & set(switches)
+    if "position_embedding_type" in switches and small_classifier.name == "distilbert":
+        refused = set()  # which has no such setting
+    if refused:
+        with pytest.raises(UserError, match=rf"config\.json: ({'|'.join(refused)}) is "):
+            load_classifier(folder, precision=FLOAT32)
+    else:
+        assert np.array_equal(logits(folder), before)
+
+
+def test_every_setting_that_a_model_reads_is_kept():
+    """Settings that transformers' TensorFlow classes read, but that no constructor of a configuration names."""
+    from tf_tokclf.data.model_config import DECIDED_HERE, MODEL_TYPES, READ_BY_MODEL
+    from tf_tokclf.data.model_config import SWITCHES as REFUSED_SWITCHES
+
+    # Read for texts that are generated and for other tasks, or computed by the constructor.
+    others = {"pooler_hidden_size", "asm_cutoffs", "asm_div_value", "id2lang", "lang2id", "num_blocks"}
+    others |= {"use_return_dict"}
+    others |= {"classifhidden_dropout_probier_dropout", "tie_word_embeddings", "true_hidden_size", "n_layers", "d_head"}
+    for model_type in MODEL_TYPES:
+        kind = transformers.CONFIG_MAPPING[model_type]
+        module = sys.modules[transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[kind].__module__]
+        source = inspect.getsource(module)
+        read = set(re.findall(r"\bconfig\.(\w+)", source)) | set(re.findall(r"\bconfig, *[\"'](\w+)", source))
+        read = {name for name in read if not callable(getattr(kind, name, None))}
+        assert not read - settings_of_type(model_type) - DECIDED_HERE - set(REFUSED_SWITCHES) - others, model_type
+        assert READ_BY_MODEL.get(model_type, set()) <= read, model_type
+
+
+def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conll_files: dict[str, str]):
+    """What else a stranger's configuration holds would be published with the trained model."""
+    foreign = {
+        "torch_dtype": "float16",
+        "return_dict": False,
+        "_name_or_path": "/home/a",
+        "auto_map": AUTO_MAP,
+        "foreign": "hello",
+        "nested": {"foreign": 1},
+        "custom_pipelines": {"x": {"impl": "canary.Model"}},
+        "quantization_config": {"load_in_8bit": True},
+        "task_specific_params": {"x": {"y": 1}},
+        "use_return_dict": "x",
+        "transformers_version": "4.0.0-foreign",
+        "finetuning_task": "foreign",
+    }
+    encoder = encoder_with(tmp_path, lambda arrays: None)
+    known = settings_of_type("bert") | {"architectures", "id2label", "label2id", "model_type", "transformers_version"}
+    change(encoder / "config.json", **foreign)
+    run_folder, export = tmp_path / "run", tmp_path / "export"
+    files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    options = ["--num-train-epochs=1", "--precision=float32", f"--output-dir={run_folder}"]
+    done = run("fit", *files, f"--model-name-or-path={encoder}", *options)
+    assert done.exit_code == 0, done.output
+    change(run_folder / "model" / "config.json", **foreign)
+    done = run("export", run_folder, "--format", "savedmodel", "--output", export)
+    assert done.exit_code == 0, done.output
+    text = (export / "config.json").read_text(encoding="utf-8")
+    assert set(json.loads(text)) <= known
+    assert "foreign" not in text
 
 
 # Limits

@@ -8,6 +8,7 @@ must do none of that, so only what describes the model itself is handed on.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,40 @@ DECIDED_HERE = frozenset(
         "transformers_version",
     ]
 )
+# Settings that the TensorFlow classes read although the constructors of their configurations do not name them. A test
+# compares them with the source of transformers.
+READ_BY_MODEL: Mapping[str, frozenset[str]] = {
+    "deberta": frozenset(["cls_dropout", "embedding_size", "talking_head"]),
+    "deberta-v2": frozenset(
+        [
+            "attention_head_size",
+            "cls_dropout",
+            "conv_act",
+            "conv_groups",
+            "conv_kernel_size",
+            "embedding_size",
+            "norm_rel_ebd",
+            "position_buckets",
+            "share_att_key",
+        ]
+    ),
+    "esm": frozenset(["embedding_size"]),
+    "flaubert": frozenset(["initializer_range"]),
+    "xlm": frozenset(["initializer_range"]),
+}
+_CAUSAL = "a word would be labelled without the words after it"
+# Settings that change what a model computes, with the values that a token classifier may have, and why not others.
+SWITCHES: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "is_decoder": ((None, False), _CAUSAL),
+    "is_encoder": ((None, True), _CAUSAL),
+    "causal": ((None, False), _CAUSAL),
+    "add_cross_attention": ((None, False), "there is no second text to attend to"),
+    "pruned_heads": ((None, {}, []), "the TensorFlow classes have all attention heads"),
+    "is_folding_model": ((None, False), "it predicts structures of proteins, not labels"),
+}
+# Types whose TensorFlow classes pass over position_embedding_type.
+ABSOLUTE_POSITIONS = frozenset(["albert", "bert", "camembert", "electra", "layoutlm", "roberta", "xlm-roberta"])
+_ONLY_ABSOLUTE = "the TensorFlow class of this model type only computes absolute positions"
 LOADS_CODE = ("auto_map", "trust_remote_code")
 LOADS_MODELS = ("_name_or_path", "name_or_path", *LOADS_CODE)
 AGAIN = "Fetch or save the model again."
@@ -141,8 +176,9 @@ def has_code(config: dict[str, Any]) -> bool:
 def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict[str, Any]:
     """config.json without what makes transformers load or run something else.
 
-    Raises UserError for model types without a TensorFlow class, for configurations that name code or other models, and
-    for numbers that no model has. With `trust_remote_code`, a configuration with code of its own is returned as it is.
+    Raises UserError for model types without a TensorFlow class, for configurations that name code or other models, for
+    switches with which the model computes something else, and for numbers that no model has. With `trust_remote_code`,
+    a configuration with code of its own is returned as it is.
     """
     config = model_config(folder)
     if trust_remote_code and has_code(config):
@@ -150,6 +186,7 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     path = folder / "config.json"
     _check_type(config, path)
     _check_references(config, path)
+    _check_switches(config, path)
     _check_labels(config, path)
     kept = {
         name: value
@@ -183,6 +220,20 @@ def _check_references(config: dict[str, Any], path: Path) -> None:
     for place, nested in _mappings(config):
         if named := [key for key in LOADS_MODELS if key in nested]:
             raise UserError(f"{place} names another model or code ({named[0]}).", path=path, hint=hint)
+
+
+def _check_switches(config: dict[str, Any], path: Path) -> None:
+    """Refuse settings with which the model computes something else than a token classifier's logits.
+
+    Switches that only change what is returned, or how a model is trained, are left out of the configuration instead.
+    """
+    switches = dict(SWITCHES)
+    if config["model_type"] in ABSOLUTE_POSITIONS:
+        switches["position_embedding_type"] = (None, "absolute"), _ONLY_ABSOLUTE
+    for name, (allowed, reason) in switches.items():
+        if (value := config.get(name)) not in allowed:
+            problem = f"{name} is {str(value)[:60]}: {reason}."
+            raise UserError(problem, path=path, hint="Choose an encoder that was trained without it.")
 
 
 def _mappings(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:

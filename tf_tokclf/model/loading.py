@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from tf_tokclf.data.model_config import check_model_config, check_range, has_code, model_config
+from tf_tokclf.data.model_config import (
+    READ_BY_MODEL,
+    check_model_config,
+    check_range,
+    has_code,
+    model_config,
+)
 from tf_tokclf.data.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
@@ -139,14 +145,17 @@ def _token_classifier(config: Any) -> keras.Model:
 
 
 def _configuration(folder: Path, names: Sequence[str]) -> Any:
-    """The configuration of a built-in model type, made of checked values; nothing else is read for it."""
+    """The configuration of a built-in model type, made of checked values; nothing else is read for it.
+
+    Only settings that the type has are kept, as a trained model is saved, and perhaps published, with this
+    configuration.
+    """
     values = check_model_config(folder)
     kind = transformers.CONFIG_MAPPING[model_config(folder)["model_type"]]
-    known = {*inspect.signature(kind.__init__).parameters, *kind.attribute_map}
-    # A value must not take the place of a method.
-    kept = {name: value for name, value in values.items() if name in known or not hasattr(kind, name)}
-    for name in known & set(kept):
-        check_range(name, kept[name], folder / "config.json")
+    known = settings_of_type(model_config(folder)["model_type"])
+    kept = {name: value for name, value in values.items() if name in known}
+    for name, value in kept.items():
+        check_range(name, value, folder / "config.json")
     try:
         config = kind(**kept, **_label_settings(names))
     except Exception as error:  # transformers checks little: what is wrong fails anywhere
@@ -154,6 +163,13 @@ def _configuration(folder: Path, names: Sequence[str]) -> Any:
         raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
     config.architectures = _architectures(folder)
     return config
+
+
+def settings_of_type(model_type: str) -> set[str]:
+    """The names of the settings that a built-in model type has."""
+    kind = transformers.CONFIG_MAPPING[model_type]
+    named = set(inspect.signature(kind.__init__).parameters) - {"self", "kwargs"}
+    return named | set(kind.attribute_map) | READ_BY_MODEL.get(model_type, frozenset())
 
 
 def _label_settings(names: Sequence[str]) -> dict[str, Any]:

@@ -265,8 +265,9 @@ def run_card(
 ) -> str:
     """The card of a run: finished, or still going on while it has no results.json.
 
-    reference: where the model will be on the Hub. other_seeds: runs that differ in nothing but the seed, for
-    the spread, besides those of a folder of several seeds. dataset: what the Hub says of the data set, for revision and licence.
+    reference: where the model will be on the Hub. other_seeds: runs that differ in nothing but the seed, for the
+    spread, besides those of a folder of several seeds. dataset: what the Hub says of the data set, for revision and
+    licence.
     """
     config = load_config(run.config)
     results = read_json(run.results, hint=_ANEW) if run.results.is_file() else {}
