@@ -31,6 +31,8 @@ from tf_tokclf.errors import JobError, UserError
 
 log = logging.getLogger(__name__)
 
+_NO_LINKS = "Remove the link, or put a copy of what it names in its place."
+
 # What the system reports when a disk, a quota or the largest file size is reached.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -160,13 +162,41 @@ def restore_replaced(folder: Path) -> None:
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file or a folder so that `target` is complete afterwards, or as it was before."""
+    """Copy a file or a folder so that `target` is complete afterwards, or as it was before.
+
+    Raises UserError for links that lead out of the folder, as `copy_folder` does.
+    """
     if source.is_dir():
         with whole_folder(target) as partial:
-            shutil.copytree(source, partial, dirs_exist_ok=True)
+            copy_folder(source, partial)
     else:
+        check_links(source.parent, [source], hint=_NO_LINKS)
         with whole_path(target) as partial:
             shutil.copyfile(source, partial)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy what is in the folder `source` into `target`, over what is there.
+
+    Raises UserError for links that lead out of `source`. Somebody else may have made the folder, and what such a link
+    names would be published with the copy.
+    """
+    paths = [Path(parent) / name for parent, folders, files in os.walk(source) for name in (*folders, *files)]
+    check_links(source, paths, hint=_NO_LINKS)
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def check_links(folder: Path, paths: Iterable[Path], *, hint: str) -> None:
+    """Raise UserError for the first of `paths` that is a link to a place outside of `folder`.
+
+    In the Hub's cache, models--X/snapshots/REVISION/FILE is a link to models--X/blobs/HASH, which counts as inside.
+    """
+    root = folder.resolve()
+    for path in paths:
+        real = path.resolve()
+        in_hub_cache = root.parent.name == "snapshots" and real.parent == root.parent.parent / "blobs"
+        if not (real.is_relative_to(root) or in_hub_cache):
+            raise UserError(f"is a link to {real}, outside of its folder.", path=path, hint=hint)
 
 
 def write_json(path: str | Path, value: Any) -> None:

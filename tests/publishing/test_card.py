@@ -177,6 +177,15 @@ def test_spread_needs_other_seeds(run):
         run_card(run, other_seeds=[run])
 
 
+def test_a_template_includes_no_other_files(run, tmp_path):
+    (tmp_path / "secret.txt").write_text("s3cr3t", encoding="utf-8")
+    template = tmp_path / "card.jinja"
+    template.write_text('{% include "secret.txt" %}', encoding="utf-8")
+    write_config(run, hub={"card": {"template": str(template)}})
+    with pytest.raises(UserError, match=r"secret\.txt"):
+        run_card(run)
+
+
 def test_card_of_a_training_that_goes_on(run):
     run.results.unlink()
     assert "these are the weights after epoch 1 of 3" in run_card(run)

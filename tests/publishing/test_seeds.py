@@ -134,6 +134,22 @@ def test_a_calibrated_folder_of_seeds_stays_calibrated(folder: Path, args: list[
     assert path.read_bytes() == before
 
 
+def test_a_link_out_of_a_seeds_folder_is_not_copied_into_the_model(folder: Path, args: list[str], tmp_path: Path):
+    """Its content became a file of the model folder, from where `push` would publish it."""
+    (tmp_path / "secret.txt").write_text("secret\n", encoding="utf-8")
+    median = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["median"]
+    link = folder / f"seed-{median}" / "model" / "notes.txt"
+    link.symlink_to(tmp_path / "secret.txt")
+    shutil.rmtree(folder / "model")
+    again = CliRunner().invoke(cli, [*args, "--resume"])
+    assert again.exit_code == 2
+    assert "notes.txt: is a link to" in " ".join(again.stderr.split())
+    assert not (folder / "model" / "notes.txt").exists()
+    link.unlink()
+    again = CliRunner().invoke(cli, [*args, "--resume"], catch_exceptions=False)
+    assert again.exit_code == 0, again.output
+
+
 def test_lost_weights_of_a_finished_seed_are_named(folder: Path, args: list[str]):
     weights = folder / "seed-1" / "model" / "model.safetensors"
     before = weights.read_bytes()

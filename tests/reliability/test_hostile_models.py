@@ -335,6 +335,59 @@ def test_a_link_to_elsewhere_is_not_published(model: Path, tmp_path: Path):
     assert_refused(run("push", model, "--hub-model-id", "a/b"), "notes.txt: is a link to", "Remove the link")
 
 
+@pytest.mark.parametrize("name", ["config.json", "tf_tokclf.json", "model.safetensors"])
+def test_a_link_to_ones_own_file_elsewhere_is_used_and_its_content_parsed(
+    name: str, model: Path, tmp_path: Path, conll_files: dict[str, str]
+):
+    """What is not understood of it is in no export. Another kind of file is a message that shows none of it."""
+    before = run("predict", model).stdout
+    elsewhere = tmp_path / "elsewhere" / "file"
+    elsewhere.parent.mkdir()
+    (model / name).rename(elsewhere)
+    if name.endswith(".json"):
+        content = {**json.loads(elsewhere.read_text(encoding="utf-8")), "secret": "s3cr3t", "nested": {"s3cr3t": 1}}
+        elsewhere.write_text(json.dumps(content), encoding="utf-8")
+    (model / name).symlink_to(elsewhere)
+    assert run("predict", model).stdout == before
+    exported = tmp_path / "export"
+    file = conll_files["test_file"]
+    done = run("export", model, "--format", "savedmodel", "--file", file, "--output", exported)
+    assert done.exit_code == 0, done.output
+    files = [path for path in exported.rglob("*") if path.is_file()]
+    assert not any(path.is_symlink() or b"s3cr3t" in path.read_bytes() for path in files)
+    elsewhere.write_text("s3cr3t: this is no such file\n", encoding="utf-8")
+    refused = run("predict", model)
+    assert_refused(refused, name)
+    assert "s3cr3t" not in refused.output
+
+
+@pytest.mark.parametrize("values", [{"base_model": {"secret": 1}}, {"base_model": "x" * 10_000}, {"task": "secret"}])
+def test_what_describes_a_model_is_what_it_claims_to_be(values: dict[str, Any], model: Path):
+    edit_info(model, **values)
+    assert_refused(run("predict", model), "tf_tokclf.json: cannot be read")
+
+
+def test_folders_are_copied_in_one_place_only():
+    """There links that lead out of them are refused."""
+    found = {
+        path.relative_to(ROOT / "tf_tokclf").as_posix()
+        for path in (ROOT / "tf_tokclf").rglob("*.py")
+        if re.search(r"\bcopytree\b|shutil\.(copy|copy2|move)\b", path.read_text(encoding="utf-8"))
+    }
+    assert found == {"files.py"}
+
+
+def test_a_run_whose_model_is_a_link_to_some_folder_is_not_published(tmp_path: Path):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key").write_text("secret\n", encoding="utf-8")
+    stranger = tmp_path / "run"
+    stranger.mkdir()
+    (stranger / "config.yaml").write_text("output_dir: run\n", encoding="utf-8")
+    (stranger / "model").symlink_to(tmp_path / "private")
+    assert_refused(run("push", stranger, "--hub-model-id", "a/b"), "model: is a link to", "not a model folder")
+    assert [path.name for path in (tmp_path / "private").iterdir()] == ["key"]
+
+
 # Files of tokenizers
 
 

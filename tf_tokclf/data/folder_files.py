@@ -22,16 +22,3 @@ def is_there(path: Path) -> bool:
     if path.exists():
         raise UserError("is not a file.", path=path, hint=FETCH_AGAIN)
     return False
-
-
-def check_links(folder: Path, files: list[Path], *, hint: str) -> None:
-    """Raise UserError for the first of `files` that is a link to a place outside of `folder`.
-
-    In the Hub's cache, models--X/snapshots/REVISION/FILE is a link to models--X/blobs/HASH, which counts as inside.
-    """
-    root = folder.resolve()
-    for path in files:
-        real = path.resolve()
-        in_hub_cache = root.parent.name == "snapshots" and real.parent == root.parent.parent / "blobs"
-        if not (real.is_relative_to(root) or in_hub_cache):
-            raise UserError(f"is a link to {real}, outside of the model's folder.", path=path, hint=hint)

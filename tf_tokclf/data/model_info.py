@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tf_tokclf.config.schema import AlignmentConfig
+from tf_tokclf.config.schema import AlignmentConfig, Task
 from tf_tokclf.data.decoding import DECODINGS
 from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.folder_files import is_there
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.model_config import LONGEST_TEXT
 from tf_tokclf.data.schemes import Scheme, scheme_of_names
 from tf_tokclf.data.tokenizers import window_limit
 from tf_tokclf.data.word_splitting import DEFAULT_RULE, RULES
@@ -83,8 +84,8 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
             reading=_checked_reading(Reading(**values["reading"]), folder, tokenizer),
             labels=LabelSet(tuple(names), Scheme(values["scheme"]), _one_of(names, values["fallback_label"])),
             word_splitting=_one_of(RULES, values["word_splitting"]),
-            task=values["task"],
-            base_model=values["base_model"],
+            task=None if values["task"] is None else Task(values["task"]).value,
+            base_model=_reference(values["base_model"]),
             temperature=_temperature(values["temperature"]),
             decoding=_one_of(DECODINGS, values.get("decoding", "argmax")),
         )
@@ -95,6 +96,12 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
 def _one_of(known: Collection[str], value: Any) -> str:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{value!r} is none of {', '.join(known)}")
+    return value
+
+
+def _reference(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and len(value) <= LONGEST_TEXT):
+        raise ValueError(f"base_model is a text of up to {LONGEST_TEXT:,} characters or null")
     return value
 
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.data.folder_files import check_links, is_there
+from tf_tokclf.data.folder_files import is_there
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.model_config import AGAIN, model_config
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import check_links
 
 TOKENIZER, SETTINGS, SPECIAL, ADDED = (
     "tokenizer.json",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import shlex
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.data.tokenizers import save_tokenizer
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import copy_folder
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.saving import save_config
@@ -117,7 +117,7 @@ class PushToHubCallback(keras.callbacks.Callback):
 
         def fill(folder: Path) -> None:
             self._save_here(folder)
-            shutil.copytree(folder, self.output_dir, dirs_exist_ok=True)
+            copy_folder(folder, self.output_dir)
             if self.strategy in ("checkpoint", "all_checkpoints"):
                 name = "checkpoint" if self.strategy == "checkpoint" else f"checkpoints/epoch-{epoch + 1}"
                 (folder / name).parent.mkdir(exist_ok=True)

@@ -143,8 +143,9 @@ def _find_template(template: str | None) -> jinja2.Template:
         path = Path(template)
         if not path.exists() or path.is_dir():
             raise UserError("there is no such template.", path=path, hint="Correct hub.card.template.")
-        loaders.insert(0, jinja2.FileSystemLoader(path.parent))
-        name = path.name
+        name, text = path.name, path.read_text(encoding="utf-8")
+        # This file alone, and no others of its folder.
+        loaders.insert(0, jinja2.FunctionLoader(lambda wanted: (text, str(path), None) if wanted == name else None))
     # A template may come with somebody else's configuration: it gets at the card, and at nothing else of Python.
     environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),

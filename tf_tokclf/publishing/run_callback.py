@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import Config
+from tf_tokclf.files import copy_folder
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.background import Publisher
@@ -53,16 +53,16 @@ class RunPushes(keras.callbacks.Callback):
     def _fill(self, folder: Path, epoch: int) -> None:
         plan = self._plan
         if self._strategy == "best":
-            shutil.copytree(plan.run.model, folder, dirs_exist_ok=True)
+            copy_folder(plan.run.model, folder)
         else:
             save_model_folder(self.model, plan.tokenizer, plan.info, folder)
         card = run_card(plan.run, reference=self._publisher.repository.repo_id)
         (folder / "README.md").write_text(card, encoding="utf-8")
         checkpoint = newest_checkpoint(plan.run)
         if checkpoint and self._strategy == "checkpoint":
-            shutil.copytree(checkpoint, folder / "checkpoint")
+            copy_folder(checkpoint, folder / "checkpoint")
         if checkpoint and self._strategy == "all_checkpoints":
-            shutil.copytree(checkpoint, folder / "checkpoints" / f"epoch-{epoch + 1}")
+            copy_folder(checkpoint, folder / "checkpoints" / f"epoch-{epoch + 1}")
 
 
 def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:

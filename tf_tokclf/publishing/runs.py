@@ -13,6 +13,7 @@ from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.hub_errors import hub_errors
+from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.publishing.card import check_template, dataset_id, run_card
@@ -135,6 +136,12 @@ def push(
     run = RunDir(root)
     target = Target.of(load_config(run.config)) if run.config.is_file() else None
     folder = run.model if target else root
+    if target and folder.is_symlink() and not (folder / MODEL_INFO).is_file():
+        raise UserError(
+            f"is a link to {folder.resolve()}, which is not a model folder.",
+            path=folder,
+            hint="Remove the link, or put the model folder in its place.",
+        )
     if not folder.is_dir() or not files_to_push(folder):
         raise UserError(
             "there is no model to push.", path=folder, hint="Give a finished run or a model folder."
