@@ -10,8 +10,10 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.data.model_config import MOST_LABELS
 from tf_tokclf.data.pieces import PieceStore
 from tf_tokclf.data.tokenizer_files import MOST_ADDED_TOKENS
-from tf_tokclf.data.tokenizers import load_tokenizer, save_tokenizer
+from tf_tokclf.data.tokenizers import load_tokenizer, save_tokenizer, tokenize_function
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import transformers
 from tf_tokclf.model.loading import load_classifier, new_classifier, settings_of_type
@@ -1033,7 +1035,7 @@ def test_a_regular_expression_that_never_ends_is_stopped(model: Path):
     """Each further letter doubles the time of this one, up to a limit of the library: 0.3 s for each 21 letters."""
     edit_tokenizer(model, pre_tokenizer=splitting(SLOW))
     assert run("predict", model, text="london\n").exit_code == 0
-    assert_stopped(model, "tokenizer.json", SLOW, "did not end within", text=f"{SLOW_WORD}\n")
+    assert_stopped(model, "tokenizer.json", SLOW, "s of CPU time", text=f"{SLOW_WORD}\n")
 
 
 def test_other_regular_expressions_give_the_same_pieces_as_without_a_child(model: Path):
@@ -1048,7 +1050,58 @@ def test_a_normalizer_whose_expression_never_ends_is_stopped_on_loading(model: P
     edit_tokenizer(model, normalizer={"type": "Replace", "pattern": {"Regex": SLOW}, "content": ""})
     token = {"content": SLOW_WORD, "normalized": True, "special": False}
     change(model / "tokenizer_config.json", added_tokens_decoder={"101": token})
-    assert_stopped(model, "tokenizer.json", "did not end within 10 s")
+    assert_stopped(model, "tokenizer.json", "did not end within 10 s of CPU time")
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The child processes that tokenize, as they are started."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def recording(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr("tf_tokclf.data.tokenizer_process.subprocess.Popen", recording)
+    return started
+
+
+def tokenizer_in_a_child(model: Path, children: list[subprocess.Popen[bytes]]) -> Callable[..., list[list[int]]]:
+    edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
+    tokenize = tokenize_function(load_tokenizer(model))
+    tokenize(["ada"])
+    assert len(children) == 2  # one that only loaded the tokenizer, and this one
+    return tokenize
+
+
+def test_a_tokenizer_that_waits_for_the_processor_is_not_refused(
+    model: Path, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+):
+    """On a busy machine the time on the clock says nothing about the tokenizer."""
+    tokenize = tokenizer_in_a_child(model, children)
+    before = tokenize(["london"])
+    monkeypatch.setattr("tf_tokclf.data.tokenizer_process.LOAD_LIMIT_S", 2.0)
+    os.kill(children[-1].pid, signal.SIGSTOP)
+    later = threading.Timer(4.0, os.kill, (children[-1].pid, signal.SIGCONT))
+    later.start()
+    assert tokenize(["london"]) == before
+    later.join()
+    assert len(children) == 2
+
+
+def test_a_tokenizer_that_never_answers_is_stopped_by_the_clock(
+    model: Path, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+):
+    tokenize = tokenizer_in_a_child(model, children)
+    before = tokenize(["london"])
+    monkeypatch.setattr("tf_tokclf.data.tokenizer_process.CLOCK_FACTOR", 0.1)
+    os.kill(children[-1].pid, signal.SIGSTOP)
+    with pytest.raises(UserError, match="did not end within 1 s"):
+        tokenize(["london"])
+    assert children[-1].poll() == -signal.SIGKILL
+    monkeypatch.undo()
+    assert tokenize(["london"]) == before
 
 
 def test_a_panic_of_the_tokenizer_is_a_message(model: Path, monkeypatch: pytest.MonkeyPatch):

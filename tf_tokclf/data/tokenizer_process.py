@@ -3,14 +3,21 @@
 A regular expression from a stranger can need time that doubles with each character, and no call into the tokenizers
 library can be interrupted. Tokenizers with expressions that are not known to be harmless therefore work in a child
 process. Parent and child exchange lines of JSON.
+
+The limits are of CPU time, which does not pass while other processes have the processor: the system ends the child that
+reaches its limit (RLIMIT_CPU). A far longer limit of the time on the clock ends a child that uses no CPU time, and all
+children on Windows, where there is no such limit.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,10 +30,16 @@ from tf_tokclf.errors import UserError
 # The child imports from the same places as its parent. `python -m` alone would look into the working directory first,
 # which may be the folder of the model.
 _START = f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {__name__} import serve; serve()"
-START_LIMIT_S = 120.0
+# Of CPU time. Loading a tokenizer takes a second at most.
 LOAD_LIMIT_S = 10.0
-# What is slower than this many characters a second is not merely a slow machine: 1 % of what tokenizers usually do.
+# What is slower than this many characters per second of CPU time is not merely a slow machine: 1 % of what tokenizers
+# usually do.
 CHARACTERS_PER_SECOND = 10_000
+# Of the time on the clock: to start the child, which imports libraries, and how many times longer than the CPU time.
+START_LIMIT_S = 600.0
+CLOCK_FACTOR = 30
+# None on Windows.
+_CPU_LIMIT_REACHED = getattr(signal, "SIGXCPU", None)
 HINT = "Do not use this model unless you trust its author."
 
 
@@ -88,25 +101,27 @@ class _Child:
         self._answer(START_LIMIT_S)
 
     def ask(self, request: dict[str, Any], limit_s: float) -> Any:
-        """The answer to a request. Raises UserError, with the child killed, where there is none in time."""
+        """The answer to a request. Raises UserError, with the child gone, if it needs more CPU time than `limit_s`."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(json.dumps({**request, "limit_s": limit_s}).encode() + b"\n")
             self._process.stdin.flush()
         except OSError as error:
             raise self._failure("ended") from error
-        return self._answer(limit_s)
+        return self._answer(CLOCK_FACTOR * limit_s, cpu_s=limit_s)
 
     def kill(self) -> None:
         """End the child."""
         self._finalizer()
 
-    def _answer(self, limit_s: float) -> Any:
+    def _answer(self, limit_s: float, *, cpu_s: float = 0.0) -> Any:
         try:
             line = self._answers.get(timeout=limit_s)
         except Empty:
             raise self._failure(f"did not end within {limit_s:.0f} s") from None
         if not line:
+            if _CPU_LIMIT_REACHED is not None and _exit_code(self._process) == -_CPU_LIMIT_REACHED:
+                raise self._failure(f"did not end within {cpu_s:.0f} s of CPU time")
             raise self._failure("ended its process")
         answer = json.loads(line)
         if "problem" in answer:
@@ -124,6 +139,13 @@ def _pass_on(source: IO[bytes], answers: Queue[bytes]) -> None:
             answers.put(line)
     finally:
         answers.put(b"")  # whatever ends this thread: nobody waits in vain
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of a child that has closed its output; None where it goes on all the same."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(timeout=10)
+    return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -145,6 +167,7 @@ def serve() -> None:
     tokenizer: Any = None
     for line in sys.stdin.buffer:
         request = json.loads(line)
+        _limit_cpu_time(request["limit_s"])
         try:
             if "folder" in request:
                 getattr(transformers, request["class"]).from_pretrained(request["folder"])
@@ -161,6 +184,18 @@ def serve() -> None:
                 answer({"result": [encoding.ids for encoding in encodings]})
         except BaseException as error:  # panics of Rust are no Exception
             answer({"problem": (str(error) or type(error).__name__).splitlines()[0][:200]})
+
+
+def _limit_cpu_time(limit_s: float) -> None:
+    """End this process once it has used this much more CPU time, in all of its threads. Windows has no such limit."""
+    if sys.platform != "win32":
+        import resource
+
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # whoever started us may ignore it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        soft = math.ceil(time.process_time() + limit_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (soft if most == resource.RLIM_INFINITY else min(soft, most), most))
 
 
 def answer(value: dict[str, Any]) -> None:
