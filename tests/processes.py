@@ -108,6 +108,13 @@ def memory_needed(code: str, *, before: str = "", **arguments: object) -> int:
     return int(done.stdout.splitlines()[-1])
 
 
+def state(pid: int) -> str | None:
+    """What a process does: R (runs), S or D (waits), T (stopped), Z (ended); None where it is gone. Linux only."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    return None
+
+
 class Marked:
     """The processes that were started with `environment`, and those that they started, whatever their parents are."""
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from tests import processes
 from tests.ports import reserved_ports
 from tests.processes import Marked
 from tests.requirements import need_modules, need_proc
@@ -26,6 +28,8 @@ from tf_tokclf.inference.parts import Part
 from tf_tokclf.inference.ray_workers import Worker
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
+# What a slow machine shows in between.
+PROGRESS = r"( [\d,]+ sentences, [^:]+ words a second)*"
 # Short look-aheads: many places to go on from.
 LOOK_AHEAD = ("--look-ahead", "40")
 
@@ -63,14 +67,23 @@ class Job:
             env={**os.environ, **self._processes.environment},
         )
 
-    def worker(self) -> int:
-        """The process that writes a part, once something of it counts."""
-        return wait_until(self._worker)
+    def stopped_worker(self) -> int:
+        """A process that has written a part of a file, stopped: the job does not end before it goes on or is killed."""
+        return wait_until(self._stopped_worker)
 
-    def _worker(self) -> int | None:
+    def _stopped_worker(self) -> int | None:
         assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
-        holders = [self._processes.holder_of(path.with_suffix(".partial")) for path in self.output.glob("*.journal")]
-        return next(filter(None, holders), None)
+        for path in self.output.glob("*.journal"):
+            partial = path.with_suffix(".partial")
+            if (pid := self._processes.holder_of(partial)) is None:
+                continue
+            os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda pid=pid: processes.state(pid) == "T")
+            # It may have finished the file in the meantime.
+            if self._processes.holder_of(partial) == pid and path.exists():
+                return pid
+            os.kill(pid, signal.SIGCONT)
+        return None
 
     def ended(self) -> tuple[int, str]:
         """The exit code and the messages, with blanks between words; nothing that it started is left."""
@@ -81,17 +94,15 @@ class Job:
 
 def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: Path, tmp_path: Path):
     source = tmp_path / "in.csv.gz"
-    lines = ["id,text", *(f"{i},{text}" for i, text in enumerate(sample_texts(600)))]
+    lines = ["id,text", *(f"{i},{text}" for i, text in enumerate(sample_texts(3000)))]
     source.write_bytes(gzip.compress("\n".join(lines).encode()))
     job = Job(tiny_classifier, source, tmp_path / "out", "--parts", "3")
-    os.kill(job.worker(), signal.SIGKILL)
+    os.kill(job.stopped_worker(), signal.SIGKILL)
     code, messages = job.ended()
     assert code == 0, messages
     # Nothing of Ray's, TensorFlow's or the tokenizer's stands between.
-    rate = "words a second"
     died = "(Warning: )?[Aa] worker died; its part goes on where it came to."
-    begin = r"3 parts, 0 of them already complete; 2 workers"
-    said = rf"{begin}( [\d,]+ sentences, [^:]+ {rate})* {died} [^:]+: [^:]+ {rate}"
+    said = rf"3 parts, 0 of them already complete; 2 workers{PROGRESS} {died}{PROGRESS} [^:]+: [^:]+ words a second"
     assert re.fullmatch(said, messages), messages
     parts = [tmp_path / "out" / f"part-0000{i}-of-00003.csv.gz" for i in (1, 2, 3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -106,23 +117,26 @@ def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: P
 def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path: Path):
     source = tmp_path / "in"
     source.mkdir()
-    for name, n in (("a", 300), ("b", 0), ("c", 250)):
+    for name, n in (("a", 1500), ("b", 0), ("c", 1250)):
         table = pa.table({"id": pa.array(range(n), pa.int64()), "text": pa.array(sample_texts(n), pa.string())})
         pq.write_table(table, source / f"{name}.parquet")
     job = Job(tiny_classifier, source, tmp_path / "out")
-    job.worker()
+    worker = job.stopped_worker()
     os.killpg(job.process.pid, signal.SIGINT)
+    job.process.wait(timeout=LIMIT_S)
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGCONT)
     code, messages = job.ended()
     assert code == 130, messages
-    said = "Stopped by Ctrl-C; what is labelled stays. Go on with --resume."
-    assert messages == f"3 parts, 0 of them already complete; 2 workers {said}"
+    said = r"Stopped by Ctrl-C; what is labelled stays\. Go on with --resume\."
+    assert re.fullmatch(rf"3 parts, 0 of them already complete; 2 workers{PROGRESS} {said}", messages), messages
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
     assert code == 0, messages
     for name in ("a", "b", "c"):
         whole = labelled_by_one(tiny_classifier, source / f"{name}.parquet", tmp_path / f"{name}.parquet")
         assert pq.read_table(tmp_path / "out" / f"{name}.parquet").equals(pq.read_table(whole))
-    assert len(pq.read_table(tmp_path / "out")) == 550
+    assert len(pq.read_table(tmp_path / "out")) == 2750
 
 
 def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: Path):
