@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from configparser import ConfigParser
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -14,16 +16,30 @@ from packaging.version import Version
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
-def bounded(script: str) -> list[Requirement]:
-    """What a script installs: the project with the extras that stand in it."""
-    setup = ConfigParser()
-    setup.read(SCRIPTS.parent / "setup.cfg", encoding="utf-8")
+# Packages whose lowest version is higher within its line, as schemathesis asks for it.
+HIGHER = {"hypothesis", "rich"}
+
+
+def extras_of(script: str) -> str:
+    """The extras that a script installs the project with."""
     found = re.search(r"^make_environment (\S+)$", (SCRIPTS / script).read_text(encoding="utf-8"), re.MULTILINE)
     assert found, script
-    extras = setup["options.extras_require"]
-    lists = [setup["options"]["install_requires"], *(extras[name] for name in found[1].split(","))]
+    return found[1]
+
+
+def required(extras: str) -> list[Requirement]:
+    """What the project asks for with these extras."""
+    setup = ConfigParser()
+    setup.read(SCRIPTS.parent / "setup.cfg", encoding="utf-8")
+    of_extras = setup["options.extras_require"]
+    lists = [setup["options"]["install_requires"], *(of_extras[name] for name in extras.split(","))]
     lines = [line.strip() for text in lists for line in text.splitlines()]
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def bounded(script: str) -> list[Requirement]:
+    """What the project asks for with the extras that a script installs."""
+    return required(extras_of(script))
 
 
 def pinned_in(name: str) -> dict[str, str]:
@@ -49,4 +65,37 @@ def test_the_lowest_versions_are_those_of_the_bounds():
         assert version in requirement.specifier, requirement
         lowest = next(Version(one.version) for one in requirement.specifier if one.operator in (">=", "=="))
         # The first release of a line may have another third number, or come later where wheels are missing.
-        assert version.release[:1] == lowest.release[:1], (requirement, version)
+        n_numbers = 1 if requirement.name in HIGHER else 2
+        assert _padded(version)[:n_numbers] == _padded(lowest)[:n_numbers], (requirement, version)
+
+
+def _padded(version: Version) -> tuple[int, ...]:
+    return (*version.release, 0, 0)
+
+
+def needed(extras: str) -> set[str]:
+    """The names of all packages that the project with these extras brings into this environment."""
+    found: set[tuple[str, frozenset[str]]] = set()
+    waiting = [(one.name, frozenset(one.extras)) for one in required(extras)]
+    while waiting:
+        name, with_extras = waiting.pop()
+        if (canonicalize_name(name), with_extras) in found:
+            continue
+        found.add((canonicalize_name(name), with_extras))
+        for line in distribution(name).requires or ():
+            one = Requirement(line)
+            if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in {*with_extras, ""}):
+                waiting.append((one.name, frozenset(one.extras)))
+    return {name for name, _ in found}
+
+
+def test_nothing_is_pinned_that_nothing_installs():
+    """Else a package that was dropped stays in the file for ever."""
+    pinned = pinned_in("constraints.txt")
+    try:
+        installed = {canonicalize_name(one.name): distribution(one.name).version for one in bounded("test")}
+    except PackageNotFoundError as error:
+        pytest.skip(f"{error.name} is not installed: scripts/test installs what this test looks at")
+    if sys.version_info[:2] != (3, 11) or any(pinned[name] != version for name, version in installed.items()):
+        pytest.skip("the file tells the versions that scripts/test installs on Python 3.11")
+    assert set(pinned) - needed(extras_of("test")) - needed(extras_of("lint")) == set()
