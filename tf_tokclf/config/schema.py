@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from tf_tokclf.counted import counted
+
 
 class Task(str, Enum):
     """What is labelled. Only decides the name of the label column in tables, `{task}_tags`."""
@@ -283,8 +285,8 @@ class TrainingConfig(Section):
     def batch_text(self) -> str:
         """What a batch holds, for people."""
         if self.max_pieces_per_batch is not None:
-            return f"at most {self.max_pieces_per_batch:,} pieces"
-        return f"{self.per_device_train_batch_size} windows"
+            return f"at most {counted(self.max_pieces_per_batch, 'piece')}"
+        return counted(self.per_device_train_batch_size, "window")
 
     @model_validator(mode="after")
     def _trackers_differ(self) -> TrainingConfig:

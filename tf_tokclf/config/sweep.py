@@ -12,6 +12,7 @@ from typing import Any
 from tf_tokclf.config.loading import check_config, config_tree, nearest_hint, setting_names, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.settings import setting_values
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 # Names, or beginnings of names, of settings that all trials share; most of them say what dev F1 is.
@@ -88,7 +89,7 @@ class Sweep:
 
     def __str__(self) -> str:
         listed = (f"{name} {', '.join(map(value_text, values))}" for name, values in self.values.items())
-        return f"{' x '.join(listed)}: {self.n_trials:,} trials"
+        return f"{' x '.join(listed)}: {counted(self.n_trials, 'trial')}"
 
 
 def value_text(value: Any) -> str:

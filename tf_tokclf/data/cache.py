@@ -32,6 +32,7 @@ from filelock import FileLock
 from xxhash import xxh3_128
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import read_sealed_json, whole_path, write_sealed_json
 
@@ -471,7 +472,7 @@ def _checked_content(file: BufferedReader, size: int, checksum: str) -> _Loaded 
     """
     there = os.fstat(file.fileno()).st_size
     if there != size:
-        raise ValueError(f"it has {there:,} bytes, and {size:,} were written")
+        raise ValueError(f"it has {counted(there, 'byte')}, and {size:,} were written")
     content = _Loaded(size) if size < MAPPED_FROM_BYTES else None
     found = xxh3_128()
     block = memoryview(content if content is not None else bytearray(_BLOCK_BYTES))

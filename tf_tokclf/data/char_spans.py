@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import itemgetter
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.sentence import Origin, Span
 from tf_tokclf.errors import UserError
 

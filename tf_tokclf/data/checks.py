@@ -16,6 +16,7 @@ from itertools import combinations, islice
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.coding import CodedSplit, word_batches
 from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.schemes import (
@@ -163,7 +164,7 @@ def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.INVALID_SEQUENCE,
                 Level.ERROR,
-                f"{split.name}: {_times(n, 'place')} against {data.scheme} ({kind}). {found[0][1]}",
+                f"{split.name}: {counted(n, 'place')} against {data.scheme} ({kind}). {found[0][1]}",
                 n,
                 "Correct the file, or repair the labels: data.repair conlleval (as scorers do) or discard.",
                 tuple(data.example_at(number, place, place + 1) for _, _, place in found[:N_EXAMPLES]),
@@ -233,7 +234,7 @@ def _unseen_labels(data: Inspected) -> Iterator[Problem]:
                 yield Problem(
                     ProblemKind.UNSEEN_LABEL,
                     Level.WARNING,
-                    f"{split.name}: {_times(n, 'word')} with labels that train lacks: {_counted(unseen)}.",
+                    f"{split.name}: {counted(n, 'word')} with labels that train lacks: {_counted(unseen)}.",
                     n,
                     "They cannot be learnt and count as missed.",
                 )
@@ -244,7 +245,7 @@ def _rare_labels(data: Inspected) -> Iterator[Problem]:
         counts, what = (train.labels, "word") if data.scheme is Scheme.NONE else (train.spans, "span")
         rare = {name: n for name, n in counts.items() if n < RARE_BELOW}
         if rare:
-            types = _times(len(rare), "type")
+            types = counted(len(rare), "type")
             yield Problem(
                 ProblemKind.RARE_LABEL,
                 Level.NOTE,
@@ -330,7 +331,7 @@ def _shared_sentences(data: Inspected) -> Iterator[Problem]:
         yield Problem(
             ProblemKind.SHARED_SENTENCE,
             level,
-            f"{_times(n, 'sentence')} of {other} ({100 * n / len(theirs):.1f} %) also in {one}, {n_long:,} "
+            f"{counted(n, 'sentence')} of {other} ({100 * n / len(theirs):.1f} %) also in {one}, {n_long:,} "
             f"of them with {LONG_SENTENCE} or more words.",
             n,
             ""
@@ -367,7 +368,7 @@ def _conflicting_sentences(data: Inspected) -> Iterator[Problem]:
     yield Problem(
         ProblemKind.CONFLICTING_SENTENCE,
         Level.WARNING if n_long else Level.NOTE,
-        f"{_times(len(ones), 'sentence')} in two or more labellings, {n_long:,} of them with {LONG_SENTENCE} "
+        f"{counted(len(ones), 'sentence')} in two or more labellings, {n_long:,} of them with {LONG_SENTENCE} "
         "or more words.",
         len(ones),
         "All but one of the labellings are likely to be wrong.",
@@ -410,7 +411,7 @@ def _conflicting_forms(data: Inspected) -> Iterator[Problem]:
     yield Problem(
         ProblemKind.CONFLICTING_FORM,
         Level.WARNING,
-        f"{_times(len(variations), 'form')} labelled differently between the same {WORDS_AROUND} words on "
+        f"{counted(len(variations), 'form')} labelled differently between the same {WORDS_AROUND} words on "
         f"each side: {_listed(listed, len(variations))}.",
         len(variations),
         "Likely annotation errors: read them."
@@ -497,7 +498,7 @@ def _hidden_characters(data: Inspected, number: int, found: _WordFindings) -> It
     yield Problem(
         ProblemKind.INVISIBLE_CHARACTER,
         Level.WARNING if harmful else Level.NOTE,
-        f"{data.coded[number].name}: {_times(found.n_hidden_words, 'word')} with invisible characters: "
+        f"{data.coded[number].name}: {counted(found.n_hidden_words, 'word')} with invisible characters: "
         f"{_listed(listed, len(found.hidden))}.",
         found.n_hidden_words,
         "Words that look alike are then different pieces; clean the text before labelling or training.",
@@ -515,7 +516,7 @@ def _white_words(data: Inspected, number: int, found: _WordFindings) -> Iterator
         yield Problem(
             ProblemKind.WHITESPACE_WORD,
             Level.NOTE,
-            f"{data.coded[number].name}: {_times(found.n_white, 'word')} of nothing but white space "
+            f"{data.coded[number].name}: {counted(found.n_white, 'word')} of nothing but white space "
             f"({100 * found.n_white / data.coded[number].n_words:.1f} % of all words).",
             found.n_white,
             "Most tokenizers make no piece of them, so that they get the label of unseen words.",
@@ -540,7 +541,7 @@ def _blank_spans(data: Inspected, number: int, blank: np.ndarray) -> Iterator[Pr
             yield Problem(
                 ProblemKind.WHITESPACE_SPAN,
                 level,
-                f"{split.name}: {_times(len(places), 'span')} {what}.",
+                f"{split.name}: {counted(len(places), 'span')} {what}.",
                 len(places),
                 "Label the visible words only.",
                 tuple(data.example_at(number, start, end) for start, end in places[:N_EXAMPLES]),
@@ -554,7 +555,7 @@ def _empty_sentences(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.EMPTY_SENTENCE,
                 Level.WARNING,
-                f"{split.name}: {_times(len(rows), 'sentence')} without words.",
+                f"{split.name}: {counted(len(rows), 'sentence')} without words.",
                 len(rows),
                 "They teach nothing; remove them.",
                 tuple(data.example(number, row) for row in rows[:N_EXAMPLES].tolist()),
@@ -571,7 +572,7 @@ def _pieces(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.WORD_WITHOUT_PIECE,
                 Level.WARNING,
-                f"{split.name}: {_times(n, 'word')} without any piece: {_counted(without)}.",
+                f"{split.name}: {counted(n, 'word')} without any piece: {_counted(without)}.",
                 n,
                 f"The model never sees them; they get the label {data.labels.fallback}.",
             )
@@ -590,10 +591,6 @@ def _spelled(word: str) -> str:
     if all(unicodedata.category(c) in _UNSEEN | {"Mn", "Me"} for c in word):
         return " ".join(f"U+{ord(c):04X}" for c in word)
     return word
-
-
-def _times(n: int, what: str) -> str:
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _listed(names: Sequence[str], n: int) -> str:

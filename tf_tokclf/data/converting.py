@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.inputs import source_files
 from tf_tokclf.data.labels import LabelSet
@@ -55,12 +56,13 @@ class Conversion:
         """What was done, in lines: sizes, scheme, what was left out or changed."""
         schemes = [scheme.value for scheme in (self.source, self.target) if scheme]
         scheme = " to ".join(dict.fromkeys(schemes)) or "no labels"
-        lines = [f"{self.n_sentences:,} sentences, {self.n_words:,} words, {self.n_spans:,} spans ({scheme})"]
+        sizes = (self.n_sentences, "sentence"), (self.n_words, "word"), (self.n_spans, "span")
+        lines = [f"{', '.join(counted(n, what) for n, what in sizes)} ({scheme})"]
         lines += [f"{n:,} {what}" for what, n in sorted(self.counts.items())]
         if self.before_repair:
             lines.append(repair_note(self.before_repair, self.after_repair))
         if self.n_skipped:
-            lines += [f"{self.n_skipped:,} sentences left out, which could not be read:", *self.skipped]
+            lines += [f"{counted(self.n_skipped, 'sentence')} left out, which could not be read:", *self.skipped]
         return lines
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 # Parsed, JSON takes about ten times as much memory.
@@ -60,7 +61,7 @@ def read_json(path: Path, *, hint: str, longest: int = LONGEST_FILE) -> Any:
         with path.open(encoding="utf-8") as file:
             text = file.read(longest + 1)
         if len(text) > longest:
-            raise ValueError(f"it has more than {longest:,} characters")
+            raise ValueError(f"it has more than {counted(longest, 'character')}")
         if text.startswith(LFS_POINTER):
             raise ValueError("the file is only a Git LFS pointer, which `git lfs pull` replaces")
         return parse_json(text)

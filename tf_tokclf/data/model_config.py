@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
 
@@ -253,11 +254,11 @@ def _check_labels(config: dict[str, Any], path: Path) -> None:
     hint = "config.json and weights do not belong together: fetch the model again."
     for name in ("id2label", "label2id"):
         if isinstance(labels := config.get(name), dict | list) and len(labels) > MOST_LABELS:
-            problem = f"{name} has {len(labels):,} labels; the most that can be used are {MOST_LABELS:,}."
+            problem = f"{name} has {counted(len(labels), 'label')}; the most that can be used are {MOST_LABELS:,}."
             raise UserError(problem, path=path, hint=hint)
     n_labels = config.get("num_labels")
     if isinstance(n_labels, int) and n_labels > MOST_LABELS:
-        raise UserError(f"asks for {n_labels} labels.", path=path, hint=hint)
+        raise UserError(f"asks for {counted(n_labels, 'label')}.", path=path, hint=hint)
 
 
 def _is_plain(value: Any) -> bool:
@@ -309,18 +310,20 @@ def check_range(name: str, value: Any, path: Path) -> None:
 def _check_products(config: dict[str, Any], path: Path) -> None:
     """Refuse layers that repeat without end, and positions or windows that take memory or time without end."""
     if (n_layers := _n_layers(config)) > MOST_LAYERS:
-        problem = f"describes {n_layers:,} layers, repeated ones counted; the most are {MOST_LAYERS}."
+        problem = f"describes {counted(n_layers, 'layer')}, repeated ones counted; the most are {MOST_LAYERS}."
         raise UserError(problem, path=path, hint=AGAIN)
     positions = config.get("max_position_embeddings", 512)
     width = max((config[name] for name in WIDTHS if isinstance(config.get(name), int)), default=1)
     if isinstance(positions, int) and positions * width > MOST_OF_A_POSITION_TABLE:
-        problem = f"asks for {positions:,} positions of {width:,} numbers, {MOST_OF_A_POSITION_TABLE:,} being the most."
+        asked = f"{counted(positions, 'position')} of {counted(width, 'number')}"
+        problem = f"asks for {asked}, {MOST_OF_A_POSITION_TABLE:,} being the most."
         raise UserError(problem, path=path, hint=AGAIN)
     window = config.get("attention_window", 0)
     for size in window if isinstance(window, list) else [window]:
         # Each batch is padded to a multiple of it.
         if isinstance(positions, int) and (size or 0) > positions:
-            raise _bad_number("attention_window", window, f"which is more than the {positions:,} positions", path)
+            problem = f"which is more than the {counted(positions, 'position')}"
+            raise _bad_number("attention_window", window, problem, path)
 
 
 def _n_layers(config: dict[str, Any]) -> int:

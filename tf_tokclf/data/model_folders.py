@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.references import is_package_reference, resolve_reference
+from tf_tokclf.counted import counted
 from tf_tokclf.data.folder_files import is_there
 from tf_tokclf.data.model_config import WIDTHS, check_model_config
 from tf_tokclf.data.weight_files import READABLE_WEIGHTS, weight_files
@@ -98,7 +99,8 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
     for name in TABLES:
         rows = config.get(name)
         if isinstance(rows, int) and rows * width > max(n_bytes, 1 << 20):
-            problem = f"asks for {rows} x {width} embeddings ({name}), more than the weights' {n_bytes:,} bytes hold."
+            asked = f"{rows} x {counted(width, 'embedding')} ({name})"
+            problem = f"asks for {asked}, more than the weights' {counted(n_bytes, 'byte')} hold."
             raise UserError(problem, path=path, hint=hint)
 
 

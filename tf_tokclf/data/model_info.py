@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.decoding import DECODINGS
 from tf_tokclf.data.encoding import Reading
 from tf_tokclf.data.folder_files import is_there
@@ -120,5 +121,5 @@ def _checked_reading(reading: Reading, folder: Path, tokenizer: PreTrainedTokeni
         raise ValueError(f"lengths are whole numbers from 0 on, not {numbers}")
     _one_of(get_args(AlignmentConfig.model_fields["strategy"].annotation), reading.strategy)
     if reading.max_length > (limit := window_limit(folder, tokenizer)):
-        raise ValueError(f"windows of {reading.max_length} pieces, and the model reads {limit} at once")
+        raise ValueError(f"windows of {counted(reading.max_length, 'piece')}, and the model reads {limit} at once")
     return reading

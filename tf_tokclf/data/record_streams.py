@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.compressed import CountingBytes, name_of_content, open_bytes, uncompressed
 from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.json_text import parse_json, without_surrogates

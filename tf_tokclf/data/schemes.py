@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.sentence import Span
 from tf_tokclf.errors import UserError
 
@@ -385,7 +386,7 @@ def labels_of(spans: Iterable[Span], n_words: int, scheme: Scheme) -> list[str]:
     before: Span | None = None
     for span in sorted(spans):
         if span.end > n_words or (before and span.start < before.end):
-            raise ValueError(f"{span} overlaps {before} or ends after the last of {n_words} words")
+            raise ValueError(f"{span} overlaps {before} or ends after the last of {counted(n_words, 'word')}")
         touches = before is not None and before.end == span.start and before.type == span.type
         roles = _roles(span.length, RULES[scheme], touches=touches)
         if touches and roles[0] is Role.INSIDE:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 Value = TypeVar("Value")
@@ -69,11 +70,11 @@ class Sentence:
 
     def __post_init__(self) -> None:
         if self.labels is not None and len(self.labels) != len(self.words):
-            problem = f"{len(self.words)} words but {len(self.labels)} labels."
+            problem = f"{counted(len(self.words), 'word')} but {counted(len(self.labels), 'label')}."
             hint = "Each word needs exactly one label."
             raise self.origin.error(problem, hint) if self.origin else UserError(problem, hint=hint)
         if self.offsets is not None and len(self.offsets) != len(self.words):
-            raise ValueError(f"{len(self.words)} words but {len(self.offsets)} offsets")
+            raise ValueError(f"{counted(len(self.words), 'word')} but {counted(len(self.offsets), 'offset')}")
 
     def __len__(self) -> int:
         return len(self.words)

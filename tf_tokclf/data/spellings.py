@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tf_tokclf.config.schema import Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.schemes import (
     OUTSIDE_LABEL,
     ROLE_BY_PREFIX,
@@ -157,7 +158,7 @@ def respelling_note(standard: Mapping[str, str], counts: Mapping[str, int]) -> s
     'labels read in their usual spelling: 0 as O (10 words), PER-B as B-PER (2 words)'
     """
     ranked = sorted(standard, key=lambda label: -counts.get(label, 0))
-    shown = (f"{label} as {standard[label]} ({counts.get(label, 0):,} words)" for label in ranked)
+    shown = (f"{label} as {standard[label]} ({counted(counts.get(label, 0), 'word')})" for label in ranked)
     return f"labels read in their usual spelling: {', '.join(shown)}"
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.formats.registry import formats_by_name
@@ -137,7 +138,7 @@ def load_splits(
     notes = _notes(found)
     for name, split in found.items():
         if split.facts.n_skipped:
-            notes.append(f"{name}: {split.facts.n_skipped} sentences left out, which could not be read")
+            notes.append(f"{name}: {counted(split.facts.n_skipped, 'sentence')} left out, which could not be read")
             logger.warning("%s: sentences left out:\n%s", name, "\n".join(split.facts.skipped))
     cut = None
     if cut_validation and "train" in found and "validation" not in found:
@@ -148,12 +149,12 @@ def load_splits(
         n_cut = len(found["validation"])
         cut = ValidationCut(seed, fraction, n_cut, n_all, content_hash(found["validation"]))
         _check_cut(cut, cut_before, found["train"].place)
-        notes.append(f"no validation split: {n_cut} of {n_all} training sentences, chosen by seed {seed}")
+        notes.append(f"no validation split: {n_cut:,} of {counted(n_all, 'training sentence')}, chosen by seed {seed}")
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
             found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
-            notes.append(f"{name}: the first {limit} of {len(split)} sentences")
+            notes.append(f"{name}: the first {limit} of {counted(len(split), 'sentence')}")
     formats = {name: reader.options.format for name, reader in readers.items()}
     splits = replace(_checked(found, data, task, notes), cut=cut, formats=formats)
     for note in splits.notes:
@@ -419,7 +420,7 @@ def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> 
         return
     problem = "the validation sentences of the run cannot be found again: the training data has changed since"
     if cut.n_all != before.n_all:
-        problem += f", from {before.n_all:,} sentences to {cut.n_all:,}"
+        problem += f", from {counted(before.n_all, 'sentence')} to {cut.n_all:,}"
     hint = "Restore it, or name other validation data with --set data.validation_file=FILE."
     raise UserError(f"{problem}.", path=place, hint=hint)
 
@@ -440,14 +441,14 @@ def _checked(found: dict[str, Split], data: DataConfig, task: Task, notes: list[
     if data.repair != "none":
         for name, split in found.items():
             found[name], repairs[name] = _repaired(split, scheme, data.repair, Cache.of(data))
-            notes.append(f"{name}: {repairs[name]} sentences repaired ({data.repair})")
+            notes.append(f"{name}: {counted(repairs[name], 'sentence')} repaired ({data.repair})")
             if repairs[name]:
                 notes.append(f"{name}: {repair_note(split.label_counts(), found[name].label_counts())}")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
             n = sum(counts[name][label] for label in unseen)
-            words = "1 word has a label" if n == 1 else f"{n} words have labels"
+            words = f"{counted(n, 'word')} {'has a label' if n == 1 else 'have labels'}"
             notes.append(f"{name}: {words} that training never sees: {', '.join(unseen)}")
     names = next((split.facts.label_names for split in found.values() if split.facts.label_names), None)
     trained = {"train": counts["train"]} if "train" in counts else counts

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.folder_files import is_there
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.model_config import AGAIN, model_config
@@ -200,7 +201,7 @@ def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
     growth = 1.0
     steps = [*_steps(content.get("normalizer"), path), *_steps(content.get("pre_tokenizer"), path)]
     if len(steps) > MOST_STEPS:
-        raise _refused(f"has {len(steps)} steps of normalizing and splitting, more than {MOST_STEPS}", path)
+        raise _refused(f"has {counted(len(steps), 'step')} of normalizing and splitting, more than {MOST_STEPS}", path)
     for step in steps:
         growth *= _growth(step, path)
         if growth > MOST_GROWTH:
@@ -312,7 +313,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         if isinstance(value := kept.get(key), dict | list):
             _check_count(len(value), folder / SETTINGS)
         elif isinstance(value, str) and len(value) > LONGEST_TOKEN:
-            raise _refused(f"has a {key} of {len(value):,} characters", folder / SETTINGS)
+            raise _refused(f"has a {key} of {counted(len(value), 'character')}", folder / SETTINGS)
     return kept
 
 
@@ -339,7 +340,7 @@ def _is_number(value: Any) -> bool:
 
 def _check_count(n_tokens: int, path: Path) -> None:
     if n_tokens > MOST_ADDED_TOKENS:
-        raise _refused(f"adds {n_tokens:,} tokens to the vocabulary, more than {MOST_ADDED_TOKENS:,}", path)
+        raise _refused(f"adds {counted(n_tokens, 'token')} to the vocabulary, more than {MOST_ADDED_TOKENS:,}", path)
 
 
 def _checked_file(folder: Path, name: str) -> Path:

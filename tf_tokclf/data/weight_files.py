@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.json_text import LFS_POINTER, read_json
 from tf_tokclf.errors import UserError, first_line
 
@@ -103,7 +104,7 @@ def _shards(index: Path) -> list[Path]:
         raise UserError("has no weight_map.", path=index, hint=AGAIN)
     names = list(dict.fromkeys(str(name) for name in weight_map.values()))
     if len(names) > MOST_SHARDS:
-        raise UserError(f"names {len(names):,} files, more than {MOST_SHARDS:,}.", path=index, hint=AGAIN)
+        raise UserError(f"names {counted(len(names), 'file')}, more than {MOST_SHARDS:,}.", path=index, hint=AGAIN)
     for name in names:
         if name != Path(name).name or "\\" in name or not name.endswith(".safetensors"):
             raise UserError(

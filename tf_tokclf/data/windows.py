@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 
@@ -37,8 +38,8 @@ def check_window(max_length: int, overlap: int, n_special: int) -> int:
         )
     if overlap >= capacity:
         raise UserError(
-            f"alignment.overlap {overlap} does not fit windows of {capacity} pieces ({max_length} less {n_special} "
-            f"special ones).",
+            f"alignment.overlap {overlap} does not fit windows of {counted(capacity, 'piece')} ({max_length} less "
+            f"{n_special} special ones).",
             hint=f"Give an overlap below {capacity}, such as {capacity // 4}.",
         )
     return capacity

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, Stopped, UserError, first_line
 from tf_tokclf.files import DISK_FULL
 from tf_tokclf.inference.labelling import Labelling
@@ -136,7 +137,7 @@ def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str,
             share[name] = fitting[-1] if kind == "CPU" else 1
         elif kind == "CPU" or any(numbers):
             hint = f"Give --workers no more than {sum(numbers)}."
-            raise UserError(f"the cluster has {sum(numbers)} {kind}s for {n_workers} workers.", hint=hint)
+            raise UserError(f"the cluster has {sum(numbers)} {kind}s for {counted(n_workers, 'worker')}.", hint=hint)
     return share
 
 

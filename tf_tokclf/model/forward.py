@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.encoding import Windows, first_piece_mask
 from tf_tokclf.data.pieces import ranges
 from tf_tokclf.errors import JobError, UserError
@@ -126,9 +127,9 @@ def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: 
         scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise JobError(
-            f"out of memory with {len(rows)} windows of {width} pieces at once. Try "
+            f"out of memory with {counted(len(rows), 'window')} of {counted(width, 'piece')} at once. Try "
             f"--per-device-eval-batch-size {max(len(rows) // 2, 1)}, which labels the same, or a model that was "
-            f"trained with windows (alignment.max_length) of {max(width // 2, 32)} pieces."
+            f"trained with windows (alignment.max_length) of {counted(max(width // 2, 32), 'piece')}."
         ) from error
     if np.isnan(scores).any():
         # Words without a score would get the fallback label, as if nothing had happened.

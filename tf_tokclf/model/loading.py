@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.model_config import (
     READ_BY_MODEL,
     check_model_config,
@@ -114,7 +115,8 @@ def check_head(model: keras.Model, names: Sequence[str]) -> None:
     width = int(model.classifier.kernel.shape[-1])
     if width != len(names):
         raise UserError(
-            f"the head gives {width} logits for {len(names)} labels.", hint="The model's config.json is not its own."
+            f"the head gives {counted(width, 'logit')} for {counted(len(names), 'label')}.",
+            hint="The model's config.json is not its own.",
         )
 
 

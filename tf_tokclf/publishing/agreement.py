@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Sentence, of_labelled_words
 from tf_tokclf.errors import JobError
@@ -73,7 +74,7 @@ class Agreement:
         limits, found = self.limits, []
         if self.label_agreement < limits.label_agreement:
             found.append(
-                f"{self.n_different_labels} of {self.n_words} words have another label; "
+                f"{self.n_different_labels} of {counted(self.n_words, 'word')} have another label; "
                 f"{limits.label_agreement:.1%} have to agree."
             )
         most = limits.logit_difference
@@ -97,11 +98,11 @@ class Agreement:
         def f1(value: float | None) -> str:
             return "-" if value is None else f"{value:.4f}"
 
-        same = self.n_words - self.n_different_labels
+        same, n_words = self.n_words - self.n_different_labels, counted(self.n_words, "word")
         return [
             ("export", f"{self.format} {self.quantize or 'float32'}, run by {self.runtime}"),
-            ("compared on", f"{self.n_sentences:,} sentences, {self.n_words:,} words: {self.sentences_from}"),
-            ("same labels", f"{same:,} of {self.n_words:,} words ({self.label_agreement:.4%})"),
+            ("compared on", f"{counted(self.n_sentences, 'sentence')}, {n_words}: {self.sentences_from}"),
+            ("same labels", f"{same:,} of {n_words} ({self.label_agreement:.4%})"),
             ("largest logit difference", f"{self.largest_logit_difference:.2e}"),
             ("F1", f"{f1(self.export_f1)}, model {f1(self.model_f1)}"),
             ("size", f"{self.export_bytes / 1e6:.1f} MB, model {self.model_bytes / 1e6:.1f} MB"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.config.schema import Config
+from tf_tokclf.counted import counted
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.data.model_config import model_config
 from tf_tokclf.data.model_folders import looks_like_hub_id, public_name
@@ -443,7 +444,7 @@ def _spread(run: RunDir, others: Sequence[RunDir]) -> str:
     values = list(by_seed.values())
     mean, deviation = statistics.mean(values), statistics.stdev(values)
     each = ", ".join(f"{value:.4f} (seed {seed})" for seed, value in by_seed.items())
-    return f"Over {len(values)} seeds: mean F1 {mean:.4f}, standard deviation {deviation:.4f}: {each}."
+    return f"Over {counted(len(values), 'seed')}: mean F1 {mean:.4f}, standard deviation {deviation:.4f}: {each}."
 
 
 def _test_f1(f1: Mapping[str, float]) -> float:
@@ -468,7 +469,8 @@ def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo
     facts.append(f"licence of the data: {config.hub.card.dataset_license or stated or 'not stated'}")
     for split, values in results.get("data", {}).items():
         print_ = f", fingerprint `{values['fingerprint']}`" if values.get("fingerprint") else ""
-        facts.append(f"{split}: {values['n_sentences']} sentences, {values['n_words']} words{print_}")
+        sizes = f"{counted(values['n_sentences'], 'sentence')}, {counted(values['n_words'], 'word')}"
+        facts.append(f"{split}: {sizes}{print_}")
     return facts + list(results.get("notes", ()))
 
 
@@ -481,10 +483,10 @@ def _reading_facts(info: Mapping[str, Any]) -> list[str]:
         "all": "all pieces of a word carry its label, with I- after the first B-",
         "all-same": "all pieces of a word carry its label, each the same",
     }[reading["strategy"]]
-    cut = "cut there" if reading["truncate"] else f"read in windows that share {reading['overlap']} pieces"
+    cut = "cut there" if reading["truncate"] else f"read in windows that share {counted(reading['overlap'], 'piece')}"
     return [
         f"alignment `{reading['strategy']}`: {strategy}",
-        f"up to {reading['max_length']} pieces at once; longer sentences are {cut}",
+        f"up to {counted(reading['max_length'], 'piece')} at once; longer sentences are {cut}",
     ]
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
+from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import KINDS, CacheContents, CacheEntry, Cleared
 from tf_tokclf.report.terminal import key_value_table
 
@@ -17,7 +18,7 @@ _PERIODS = (("day", 24 * 3600), ("h", 3600), ("min", 60))
 
 def cache_tables(contents: CacheContents, *, each: bool = False) -> RenderableType:
     """Folder, limit and size, then a row for each kind of entry, or for each entry."""
-    total = _counted(len(contents.entries))
+    total = counted(len(contents.entries), "entry", "entries")
     if contents.in_use:
         total += f", {len(contents.in_use)} of them in use"
     limit = "none" if contents.max_bytes is None else size_text(contents.max_bytes)
@@ -33,10 +34,10 @@ def cleared_text(cleared: Cleared, *, dry_run: bool) -> str:
     """What was removed, and what was not."""
     n_bytes = sum(entry.n_bytes for entry in cleared.removed)
     done = "Would remove" if dry_run else "Removed"
-    text = f"{done} {_counted(len(cleared.removed))} ({size_text(n_bytes)})."
+    text = f"{done} {counted(len(cleared.removed), 'entry', 'entries')} ({size_text(n_bytes)})."
     if cleared.in_use:
         verb = "is" if len(cleared.in_use) == 1 else "are"
-        text += f" {_counted(len(cleared.in_use))} {verb} in use and not removed."
+        text += f" {counted(len(cleared.in_use), 'entry', 'entries')} {verb} in use and not removed."
     return text
 
 
@@ -49,7 +50,7 @@ def size_text(n_bytes: int) -> str:
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if n_bytes >= size:
             return f"{n_bytes / size:,.1f} {unit}"
-    return f"{n_bytes} bytes"
+    return counted(n_bytes, "byte")
 
 
 def age_text(seconds: float) -> str:
@@ -93,10 +94,6 @@ def _kinds(entries: Iterable[CacheEntry]) -> dict[str, list[CacheEntry]]:
 
 def _kind(entry: CacheEntry) -> str:
     return KINDS[entry.kind] if entry.is_complete else "unfinished"
-
-
-def _counted(n: int) -> str:
-    return f"{n:,} {'entry' if n == 1 else 'entries'}"
 
 
 def _table(*names: str) -> Table:

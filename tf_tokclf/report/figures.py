@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from tf_tokclf.counted import counted
 from tf_tokclf.scoring.calibration import Reliability
 
 _WIDTH, _HEIGHT = 400, 240
@@ -91,7 +92,7 @@ def reliability_chart(calibration: Reliability, *, alt: str) -> Markup:
         radius = round(3 + 6 * math.sqrt(one.n / most), 1)
         parts.append(
             f'<circle class="dot s1" cx="{x}" cy="{y}" r="{radius}">'
-            f"<title>{one.n} spans, score {one.mean_score:.2f}, {one.accuracy:.2f} right</title></circle>"
+            f"<title>{counted(one.n, 'span')}, score {one.mean_score:.2f}, {one.accuracy:.2f} right</title></circle>"
         )
     return _svg(parts, alt)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
+from tf_tokclf.counted import counted
 from tf_tokclf.data.checks import Example, Level, Problem
 from tf_tokclf.data.inspection import FormatFinding, Inspection
 from tf_tokclf.data.labels import LabelSet
@@ -87,7 +88,7 @@ def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: in
         lower.append(set_cell_size(below, cells) + " ", style)
     yield from _filled(upper, lower)
     if len(example.words) > _MAX_WORDS:
-        yield Text(f"{' ' * indent}... and {len(example.words) - _MAX_WORDS:,} more words", style="dim")
+        yield Text(f"{' ' * indent}... and {counted(len(example.words) - _MAX_WORDS, 'more word')}", style="dim")
 
 
 def _place(example: Example, *, indent: int = 0) -> Text:
@@ -217,7 +218,9 @@ def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
     if inspection.model is None:
         yield Text("left out: name a model with --model-name-or-path to see them")
         return
-    yield Text(f"{visible(inspection.model)}, windows of {inspection.window} pieces that share {inspection.overlap}")
+    assert inspection.window is not None, "known where the model is"
+    windows = f"windows of {counted(inspection.window, 'piece')} that share {inspection.overlap}"
+    yield Text(f"{visible(inspection.model)}, {windows}")
     table = _table("split", "pieces", "a word", "unknown", "no piece", "long", "windows")
     for split in inspection.splits:
         if split.pieces:
@@ -257,7 +260,7 @@ def _problem_text(problem: Problem) -> Text:
 
 def _verdict(inspection: Inspection) -> Text:
     counts = ((inspection.count(level), level.value) for level in Level)
-    return Text("\n" + ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for n, name in counts), style="bold")
+    return Text("\n" + ", ".join(counted(n, name) for n, name in counts), style="bold")
 
 
 def _percent(part: int, whole: int) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from tf_tokclf.counted import counted
 from tf_tokclf.report.terminal import duration, stderr_console
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class RecordProgress:
         if self._bar:
             self._bar.update(
                 self._task,
-                description=f"{progress.n_records:,} sentences, {self._rate()}",
+                description=f"{counted(progress.n_records, 'sentence')}, {self._rate()}",
                 completed=bytes_read or 0,
                 total=bytes_in_all,
             )

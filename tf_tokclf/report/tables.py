@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
+from tf_tokclf.counted import counted
 from tf_tokclf.scoring.bootstrap import Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
@@ -79,7 +80,7 @@ def score_notes(scores: Scores) -> list[str]:
         lines.append("no scheme: labels of words are scored, not spans")
     if scores.surface is not None:
         lines.append(f"F1 of unique surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
-    lines.append(f"{scores.n_sentences:,} sentences, {scores.n_words:,} words")
+    lines.append(f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}")
     lines += [f"{number:,} {FACTS.get(name, name.replace('_', ' '))}" for name, number in scores.facts.items()]
     return lines
 
@@ -152,7 +153,7 @@ def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> Rendera
         parts += _alone(comparison, number, n_examples)
     scores = comparison.systems[0].scores[0]
     notes = [
-        f"{scores.n_sentences:,} sentences, {scores.n_words:,} words",
+        f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}",
         f"scheme {scores.scheme.value}, mode {scores.mode}",
         "intervals: paired bootstrap over sentences; p: two-sided paired permutation",
         "test, not corrected for looking at several types or systems",
@@ -197,7 +198,7 @@ def _alone(comparison: Comparison, number: int, n_examples: int) -> list[Rendera
     for winner, loser, numbers in zip((a, b), (b, a), comparison.split_sentences(number)):
         parts += [
             "",
-            _text(f"Right in {winner.name} only: {_counted(len(numbers), 'sentence')}"),
+            _text(f"Right in {winner.name} only: {counted(len(numbers), 'sentence')}"),
         ]
         for ours, theirs in comparison.examples(number, numbers[:n_examples]):
             wrong = theirs if winner is a else ours
@@ -205,10 +206,6 @@ def _alone(comparison: Comparison, number: int, n_examples: int) -> list[Rendera
             parts += [_text(f"    gold: {_spans_text(comparison, ours, ours.gold or ())}")]
             parts += [_text(f"    {loser.name}: {_spans_text(comparison, wrong, wrong.predicted)}")]
     return parts
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _spans_text(comparison: Comparison, prediction: Prediction, labels: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.run_seeds import f1_by_seed
 from tf_tokclf.data.run_settings import run_config, settings_for
 from tf_tokclf.data.schemes import Scheme
@@ -159,7 +160,8 @@ def compare_systems(
     if len(names) < 2:
         raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
     if len(predicted_columns) not in (0, 1, len(names)):
-        problem = f"{len(predicted_columns)} columns of predictions are named for {len(names)} systems."
+        n_columns = counted(len(predicted_columns), "column")
+        problem = f"{n_columns} of predictions named for {counted(len(names), 'system')}."
         raise UserError(problem, hint="Give --predicted-column-name once, or once for each system.")
     reading = _reading(names, gold, data or DataConfig(), task)
     columns = predicted_columns if len(predicted_columns) == len(names) else [*predicted_columns, None][:1] * len(names)
@@ -270,14 +272,15 @@ def _check_same_gold(sources: Sequence[PredictionFile]) -> None:
         hashes = _gold_hashes(other)
         if len(hashes) != len(reference):
             raise UserError(
-                f"has {len(hashes)} sentences, {first.path} has {len(reference)}.",
+                f"has {counted(len(hashes), 'sentence')}, {first.path} has {len(reference)}.",
                 path=other.path,
                 hint="Compare systems on the very same sentences.",
             )
         differing = np.flatnonzero(hashes != reference)
         if len(differing):
+            has = "has" if len(differing) == 1 else "have"
             raise UserError(
-                f"{len(differing)} sentences have other gold labels than {first.path}, the first is number"
+                f"{counted(len(differing), 'sentence')} {has} other gold labels than {first.path}, the first is number"
                 f" {differing[0] + 1}.",
                 path=other.path,
                 hint="Compare systems on the very same sentences.",

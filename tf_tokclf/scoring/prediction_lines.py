@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.data.compressed import open_compressed
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.detection import detect_format
@@ -121,7 +122,7 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
             raise UserError(f"{name} is not a list of {_kind(types)}.", path=path, line=number, hint=hint)
         columns[name] = tuple(column)
         if len(column) != len(columns["words"]):
-            problem = f"{len(columns['words'])} words but {len(column)} {name}."
+            problem = f"{counted(len(columns['words']), 'word')} but {len(column)} {name}."
             raise UserError(problem, path=path, line=number, hint=hint)
     for name in ("scores", "gold_scores"):
         # Written so that NaN, which is in no range, is found too.

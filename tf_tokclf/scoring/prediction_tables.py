@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan, in_unit
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record
 from tf_tokclf.data.readers.csv_rows import csv_rows, open_csv
@@ -78,7 +79,7 @@ class PredictedText:
             found = replace(found, text=text, tokens=tuple(tokens))
         labelled = self.reading.sentence(found, self.origin, problems)
         if labelled is not None and len(labelled) != len(sentence):
-            problem = f"{len(labelled)} words, but {len(sentence)} in {sentence.origin or 'the gold file'}."
+            problem = f"{counted(len(labelled), 'word')}, but {len(sentence)} in {sentence.origin or 'the gold file'}."
             raise self.origin.error(problem, "Score predictions of the very same words.")
         return labelled.labels if labelled else None
 
@@ -321,7 +322,8 @@ class PredictedTable:
         if not isinstance(gold, Sentence):
             return None
         if len(gold.words) != len(predicted.words):
-            problem = f"{len(predicted.words)} words with predicted labels, but {len(gold.words)} with gold labels."
+            n_predicted = counted(len(predicted.words), "word")
+            problem = f"{n_predicted} with predicted labels, but {len(gold.words)} with gold labels."
             raise origin.error(problem, "Both need a label for each of the same words.")
         return prediction_of(predicted, gold)
 

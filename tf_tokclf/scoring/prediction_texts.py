@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
@@ -146,7 +147,8 @@ class PredictedLabels:
     def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...]:
         """The labels. Raises UserError where the sentence has more or fewer words."""
         if len(self.labels) != len(sentence):
-            problem = f"{len(self.labels)} labels, but {sentence.origin} has {len(sentence)} words."
+            n_words = counted(len(sentence), "word")
+            problem = f"{counted(len(self.labels), 'label')}, but {sentence.origin} has {n_words}."
             raise self.origin.error(problem, "Predict whole sentences: some scripts cut long ones off.")
         return self.labels
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan, char_spans
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.detection import detect_format, open_reader
@@ -440,7 +441,7 @@ def _pairs(
         elif prediction is None or sentence is end:
             fewer, more = (path, gold) if prediction is None else (gold, path)
             raise UserError(
-                f"ends after {number} sentences, but {more} goes on.",
+                f"ends after {counted(number, 'sentence')}, but {more} goes on.",
                 path=fewer,
                 hint="Score predictions of the very same sentences.",
             )
@@ -474,7 +475,7 @@ def _joined(prediction: Found, sentence: Sentence, reading: TextReading, problem
         return whole.where_labelled(sentence)
     projected = _labels_on(prediction.words, sentence, reading, problems)
     if projected is None:
-        problem = f"{len(prediction.words)} words, but {len(sentence)} in {sentence.origin}."
+        problem = f"{counted(len(prediction.words), 'word')}, but {len(sentence)} in {sentence.origin}."
         origin = prediction.origin or sentence.origin or Origin("predictions", 1)
         raise origin.error(problem, "Score predictions of the very same words.")
     return replace(prediction, gold=projected, origin=sentence.origin)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
@@ -166,7 +167,7 @@ class Scorer:
         """Count one sentence. words: for surface forms, of every sentence or of none."""
         if len(gold) != len(predicted):
             raise UserError(
-                f"Sentence {self._n_sentences + len(self._gold) + 1} has {len(gold)} gold labels"
+                f"Sentence {self._n_sentences + len(self._gold) + 1} has {counted(len(gold), 'gold label')}"
                 f" but {len(predicted)} predicted ones.",
                 hint="Score predictions of the very same words.",
             )

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 from tf_tokclf.serving.api_docs import ApiDocs
 from tf_tokclf.serving.batching import Abandoned, Busy, Closed, WorkFailed
@@ -113,7 +114,7 @@ def add_page(app: FastAPI, service: Service) -> None:
         # Forms send line ends as CR LF, whatever was typed.
         text = fields.get("text", [""])[0].replace("\r\n", "\n")
         if len(text) > service.limits.max_length:
-            problem = f"The text has {len(text):,} characters, more than {service.limits.max_length:,}."
+            problem = f"The text has {counted(len(text), 'character')}, more than {service.limits.max_length:,}."
             return _html(page.render(text=text, problem=problem), 422)
         begun = time.perf_counter()
         try:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tf_tokclf.counted import counted
 from tf_tokclf.serving.failures import log_failure
 from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
@@ -121,7 +122,7 @@ class Gate:
                 raise Refusal(503, "too many large requests at once", retry_after_s=1, closes=True)
         if body.n_bytes > limit or announced > limit:
             await body.discard(_DISCARDED * limit)
-            raise Refusal(413, f"the request has more than {limit:,} bytes", closes=not body.is_whole)
+            raise Refusal(413, f"the request has more than {counted(limit, 'byte')}", closes=not body.is_whole)
 
 
 def _check_length(scope: Scope) -> None:

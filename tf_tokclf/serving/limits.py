@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 
@@ -32,6 +33,6 @@ class Limits:
     def __post_init__(self) -> None:
         if self.max_waiting_texts < self.max_texts:
             raise UserError(
-                f"{self.max_waiting_texts:,} texts may wait, but one request may have {self.max_texts:,}.",
+                f"{counted(self.max_waiting_texts, 'text')} may wait, but one request may have {self.max_texts:,}.",
                 hint="Raise --max-waiting-texts or lower --max-texts.",
             )

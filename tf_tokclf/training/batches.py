@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.encoding import UNSCORED
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf, transformers
@@ -93,7 +94,7 @@ class TrainingBatches:
         if self.widths[-1] > self.max_pieces:
             raise UserError(
                 f"training.max_pieces_per_batch {self.max_pieces} is less than the longest window, which has "
-                f"{self.widths[-1]} pieces.",
+                f"{counted(self.widths[-1], 'piece')}.",
                 hint=f"Give at least {self.widths[-1]}, or --max-length {self.max_pieces}.",
             )
         return self.max_pieces // self.widths

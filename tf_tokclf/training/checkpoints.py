@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import copy_whole, sha256_of, whole_folder

@@ -17,6 +17,7 @@ from typing import Any
 
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.data.inputs import run_inputs
+from tf_tokclf.counted import counted
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import disk_problem, open_whole, write_json
@@ -452,6 +453,6 @@ def _out_of_memory(plan: RunPlan) -> JobError:
         half = f"--per-device-train-batch-size {max(training.per_device_train_batch_size // 2, 1)}"
     half += f" --gradient-accumulation-steps {training.gradient_accumulation_steps * 2}"
     return JobError(
-        f"out of memory with batches of {training.batch_text} and windows of up to {length} pieces. Try {half}, "
-        f"which trains the same, or --max-length {max(length // 2, 32)}."
+        f"out of memory with batches of {training.batch_text} and windows of up to {counted(length, 'piece')}. "
+        f"Try {half}, which trains the same, or --max-length {max(length // 2, 32)}."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tf_tokclf.config.schema import Config
+from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.encoding import Reading, encode_split
 from tf_tokclf.data.model_config import model_config
@@ -151,13 +152,17 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     training, optimizer = plan.config.training, plan.config.optimizer
     labels = plan.info.labels
     reading = plan.info.reading
-    sizes = [f"{split.name} {len(split):,} sentences, {split.n_words:,} words" for split in plan.splits]
+    sizes = [
+        f"{split.name} {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}" for split in plan.splits
+    ]
     n_windows = len(plan.batches.windows)
+    length, n_epochs = counted(reading.max_length, "piece"), counted(training.num_train_epochs, "epoch")
     batch = training.batch_text
     if training.gradient_accumulation_steps > 1:
-        batch += f" x {training.gradient_accumulation_steps} batches a step"
+        batch += f" x {counted(training.gradient_accumulation_steps, 'batch', 'batches')} a step"
     rate = f"{optimizer.learning_rate:g}, "
-    rate += f"warm-up over {plan.schedule.n_warmup_steps} steps, " if plan.schedule.n_warmup_steps else "no warm-up, "
+    n_warmup = plan.schedule.n_warmup_steps
+    rate += f"warm-up over {counted(n_warmup, 'step')}, " if n_warmup else "no warm-up, "
     rate += "linear decay to 0"
     if optimizer.layer_decay != 1:
         rate += f"; times {optimizer.layer_decay:g} from the head down, layer by layer"
@@ -169,9 +174,9 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
         ("labels", f"{len(labels)} in scheme {labels.scheme.value}: {_shortened(labels.names)}"),
         ("alignment", ALIGNMENTS[reading.strategy]),
-        ("windows", f"{n_windows:,} of at most {reading.max_length} pieces, overlapping by {reading.overlap}"),
+        ("windows", f"{n_windows:,} of at most {length}, overlapping by {reading.overlap}"),
         ("batches", f"{batch}, padded to {len(plan.batches.widths)} widths"),
-        ("steps", f"{plan.steps_per_epoch:,} x {training.num_train_epochs} epochs = {plan.schedule.n_steps:,}"),
+        ("steps", f"{plan.steps_per_epoch:,} x {n_epochs} = {plan.schedule.n_steps:,}"),
         ("learning rate", rate),
         ("weight decay", f"{optimizer.weight_decay:g}, {clip}"),
         *([("loss", spans)] if training.span_weight != 1 else []),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.loading import config_text, load_config, save_config
+from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import change_while_in_use
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, Stopped, UserError
@@ -141,7 +142,8 @@ def _last_checkpoint(plan: RunPlan, identity: Identity, record: RunRecord, store
         return last
     n_epochs = plan.config.training.num_train_epochs
     raise UserError(
-        f"the run is finished and its last checkpoint is not there, so it cannot go on to {n_epochs} epochs.",
+        "the run is finished and its last checkpoint is not there, so it cannot go on to "
+        f"{counted(n_epochs, 'epoch')}.",
         path=plan.run.root,
         hint=f"Train anew with --num-train-epochs {n_epochs} in another --output-dir. Only a run that was trained with "
         "--keep-checkpoints 1 or more can go on after its end.",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.words import is_words, triples, words_in
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
@@ -30,7 +31,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     if not isinstance(sentences, list) or not isinstance(ner, (list, type(None))):
         raise origin.error("its sentences or spans are not lists.", "Check the program that wrote it.")
     if ner is not None and len(ner) != len(sentences):
-        problem = f"{len(sentences)} sentences, but spans of {len(ner)}."
+        problem = f"{counted(len(sentences), 'sentence')}, but spans of {len(ner)}."
         raise origin.error(problem, "Each sentence needs a list of spans, which may be empty.")
     document = next((str(record[name]) for name in ("doc_key", "document", "id") if record.get(name)), None)
     first = 0

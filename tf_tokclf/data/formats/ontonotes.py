@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -45,8 +46,8 @@ class SpanReader:
             self.changes.note("spans whose type is an id without a name (data.label_names gives names)", self.origin)
             return str(type)
         if not 0 <= type < len(self.label_names):
-            n = len(self.label_names)
-            raise self.origin.error(f"there is no label with id {type}.", f"There are {n} labels, from id 0.")
+            hint = f"There are {counted(len(self.label_names), 'label')}, from id 0."
+            raise self.origin.error(f"there is no label with id {type}.", hint)
         return self.label_names[type]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
 from tf_tokclf.data.readers.missing import NOT_ANNOTATED
@@ -99,7 +100,7 @@ def open_brat(path: Path, data: DataConfig) -> BratReader:
         raise UserError("contains no .ann files.", path=path, hint=hint)
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "brat"})
-    documents = "1 document" if len(texts) == 1 else f"{len(texts)} documents"
+    documents = counted(len(texts), "document")
     return BratReader(path, options, (f"{documents}, a line a sentence; {reading.note()}",), texts, reading)
 
 

@@ -12,6 +12,7 @@ from operator import methodcaller
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.readers.guessing import (
     LABEL_WORDS,
     MISSING_LABELS,
@@ -377,9 +378,8 @@ class _Reading:
             "Correct the line, or name the separator. If it is a comment, name what comments begin with:"
             " --set data.comment_prefix='#'."
         )
-        columns = "column" if width == 1 else "columns"
         return UserError(
-            f"{len(fields)} where {width} {columns} were expected: {shown!r}.",
+            f"{len(fields)} where {counted(width, 'column')} were expected: {shown!r}.",
             path=self.path,
             line=number,
             hint=hint,
@@ -495,7 +495,7 @@ class _Sample:
             blocks = [block for block in (blocks[0][1:], *blocks[1:]) if block]
         if not rows:
             hint = "Name the separator, or say that this line names no columns: --set data.header=false."
-            problem = f"no line has the {width} columns of the first one, {first[:60]!r}."
+            problem = f"no line has the {counted(width, 'column')} of the first one, {first[:60]!r}."
             raise UserError(problem, path=path, line=header_line or 1, hint=hint)
         return cls(header, header_line, blocks, rows)
 
@@ -641,7 +641,7 @@ def _choose(
         if header and column is not None and not isinstance(asked, int):
             check_once(header[column], with_numbers(header), path)
     labels = "no labels" if label is None else f"labels in {_shown(header, label)}"
-    notes.append(f"{width} columns, words in {_shown(header, word)}, {labels}")
+    notes.append(f"{counted(width, 'column')}, words in {_shown(header, word)}, {labels}")
     return word, label, notes
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.readers.guessing import looks_like_tags, types_in
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.schemes import OUTSIDE_LABEL
@@ -173,7 +174,7 @@ def _check(line: str, path: Path, number: int, encoding: str) -> None:
         raise error
     if not line.startswith("#") and (n := line.count("\t") + 1) != len(FIELDS):
         hint = "CoNLL-U has ten columns between tabs; for other columns choose the format conll."
-        raise UserError(f"{n} columns where {len(FIELDS)} were expected.", path=path, line=number, hint=hint)
+        raise UserError(f"{counted(n, 'column')} where {len(FIELDS)} were expected.", path=path, line=number, hint=hint)
 
 
 def _field(column: str | int | None, path: Path) -> str | None:

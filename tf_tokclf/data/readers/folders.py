@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.data.readers.reading import Problems, Reader
 from tf_tokclf.data.sentence import Sentence
 
@@ -32,7 +33,7 @@ class FolderReader:
     @property
     def notes(self) -> tuple[str, ...]:
         each = ", each a document" if self._are_documents else ""
-        return (f"{len(self.readers)} files{each}", *self.readers[0].notes)
+        return (f"{counted(len(self.readers), 'file')}{each}", *self.readers[0].notes)
 
     @property
     def _are_documents(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tf_tokclf.config.schema import Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.spellings import NO_LABEL, standard_labels
 from tf_tokclf.errors import UserError
 
@@ -119,7 +120,7 @@ def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
     """Raise UserError where several columns have this name, of `names` as `with_numbers` gives them."""
     if numbers := duplicates_of(name, names):
         places = " and ".join(map(str, numbers))
-        problem = f"the header has {len(numbers)} columns named {name!r}: {places}, counted from 0."
+        problem = f"the header has {counted(len(numbers), 'column')} named {name!r}: {places}, counted from 0."
         raise UserError(problem, path=path, hint="Give them different names, or name the column by its number.")
 
 

@@ -9,6 +9,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.data.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import (
@@ -68,7 +69,7 @@ class ParallelReader(FileReader):
             return Sentence(words, None, origin) if words else None
         labels = _fields(labels_line, self.labels_path, number, self.options.encoding)
         if len(words) != len(labels):
-            problem = f"{len(words)} words, but {len(labels)} labels in {self.labels_path.name}."
+            problem = f"{counted(len(words), 'word')}, but {counted(len(labels), 'label')} in {self.labels_path.name}."
             raise origin.error(problem, "Each word needs exactly one label, on the same line.")
         values = [label_of(label, self.label_names, origin) for label in labels]
         return self.missing.labelled(Sentence(words, None, origin), values, origin, changes) if words else None

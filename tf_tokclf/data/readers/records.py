@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record
 from tf_tokclf.data.readers.dialects import PLAIN, document_in, is_spans, offset_unit_in
 from tf_tokclf.data.readers.guessing import (
@@ -220,7 +221,8 @@ def _words_and_labels(record: Record, layout: Layout, origin: Origin) -> Annotat
     values = _list_in(record, layout.label, layout, origin)
     labels = tuple(label_of(value, layout.label_names, origin) for value in values)
     if len(words) != len(labels):
-        problem = f"{len(words)} words in {layout.word!r}, but {len(labels)} labels in {layout.label!r}."
+        n_words, n_labels = counted(len(words), "word"), counted(len(labels), "label")
+        problem = f"{n_words} in {layout.word!r}, but {n_labels} in {layout.label!r}."
         raise origin.error(problem, "Each word needs exactly one label.")
     return Annotated(words=words, annotations=(Annotation(labels=labels),), document=document)
 
@@ -240,7 +242,8 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str |
     if names is None:
         return str(value)
     if not 0 <= value < len(names):
-        raise origin.error(f"there is no label with id {value}.", f"There are {len(names)} labels, from id 0.")
+        hint = f"There are {counted(len(names), 'label')}, from id 0."
+        raise origin.error(f"there is no label with id {value}.", hint)
     return names[value]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader, WordSpan
 from tf_tokclf.data.readers.missing import MissingLabels
@@ -86,7 +87,7 @@ class TextReading:
             return None
         labels = self._labels(annotations[0], bare, origin, problems) if annotations else None
         if labels is not None and len(labels) != len(bare):
-            problem = f"{len(bare)} words, but {len(labels)} labels."
+            problem = f"{counted(len(bare), 'word')}, but {counted(len(labels), 'label')}."
             raise origin.error(problem, "Each word needs exactly one label.")
         return self.missing.labelled(bare, labels, origin, problems.counts)
 

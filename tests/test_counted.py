@@ -1,0 +1,51 @@
+"""Messages count with the noun in the right number: "1 word", "2 words"."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "tf_tokclf"
+
+# What is counted in messages. The official script's layout is a fixed text.
+NOUNS = re.compile(
+    r" (?:(?:training|different|gold|more|other) )?(annotations|batches|bytes|characters|checkpoints|columns|documents"
+    r"|embeddings|entities|entries|epochs|examples|files|labels|layers|lines|logits|offsets|pieces|places|positions"
+    r"|records|rows|runs|seeds|sentences|spans|steps|systems|tasks|texts|tokens|trials|types|values|windows|words"
+    r"|workers)\b"
+)
+FIXED = {"conlleval.py"}
+
+
+def fixed_plurals(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Values in f-strings that a plural follows: lines and nouns. A constant is no 1, nor is a rate."""
+    for text in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
+        for value, after in zip(text.values, text.values[1:]):
+            if not isinstance(value, ast.FormattedValue) or not isinstance(after, ast.Constant):
+                continue
+            is_constant = isinstance(value.value, ast.Name) and value.value.id.isupper()
+            is_rate = value.format_spec is not None and ast.unparse(value.format_spec).endswith("f'")
+            found = NOUNS.match(str(after.value))
+            if found and not is_constant and not is_rate and not ast.unparse(value.value).endswith(NOT_COUNTS):
+                yield text.lineno, found[1]
+
+
+# Text before a noun: "Two PER spans touch", "the CoNLL columns".
+NOT_COUNTS = (".type", "_text", ".unit")
+
+
+def test_no_message_says_1_words():
+    found = [
+        (path.relative_to(PACKAGE).as_posix(), *one)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name not in FIXED
+        for one in fixed_plurals(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+def test_a_fixed_plural_is_found():
+    tree = ast.parse("f'{n:,} words, {len(a)} training sentences; {MOST} files, {x:,.0f} words'")
+    assert [noun for _, noun in fixed_plurals(tree)] == ["words", "sentences"]
