@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats import bioc, comprehend, inline_tags, inline_xml, ontonotes, pubtator, rasa, webanno
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
 from tf_tokclf.data.readers.annotated import JsonFormat
@@ -169,7 +170,7 @@ def _is_columns(seen: Seen) -> Match | None:
     sign = "\t" if sum("\t" in line for line in lines) > len(lines) / 2 else None
     (width, n), *_ = Counter(len(line.split(sign)) for line in lines).most_common(1)
     between = "tabs" if sign else "blanks"
-    return likely(f"its lines have {width} columns between {between}", width > 1 and n >= _COLUMNS_SHARE * len(lines))
+    return likely(f"its lines have {counted(width, 'column')} between {between}", width > 1 and n >= _COLUMNS_SHARE * len(lines))
 
 
 def _is_csv(seen: Seen) -> Match | None:
@@ -198,8 +199,8 @@ def _of_records(format: JsonFormat) -> Format:
         fields = format.fields(list(dict.fromkeys(name for record in fitting for name in record)))
         there = " and ".join(repr(name) for name in (fields.word, fields.label) if name and name in fitting[0])
         n, n_fitting = len(seen.records), len(fitting)
-        share = ("its record has" if n == 1 else f"its first {n} records have") if n == n_fitting else ""
-        share = share or f"{n_fitting} of its first {n} records have"
+        share = ("its record has" if n == 1 else f"its first {counted(n, 'record')} have") if n == n_fitting else ""
+        share = share or f"{n_fitting} of its first {counted(n, 'record')} have"
         match = likely if 2 * n_fitting >= n else possible
         return match(f"{share} {there or 'fields'} as this format has them", True)
 

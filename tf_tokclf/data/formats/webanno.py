@@ -21,6 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, read_lines, undecoded
@@ -85,7 +86,7 @@ class WebannoReader(FileReader):
 
     def _fault(self, line: str, cells: list[str], number: int, is_token: bool) -> UserError | None:
         if not is_token or len(cells) < self.n_columns:
-            problem = f"{line.strip()[:60]!r} is no token with {self.n_columns} columns."
+            problem = f"{line.strip()[:60]!r} is no token with {counted(self.n_columns, 'column')}."
             return UserError(problem, path=self.path, line=number, hint="Export the file from INCEpTION again.")
         return undecoded(line, self.path, number, self.options.encoding)
 
