@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "tf_tokclf"
 
 # What is counted in messages. The official script's layout is a fixed text.
 NOUNS = re.compile(
-    r" (?:(?:training|different|gold|more|other) )?(annotations|batches|bytes|characters|checkpoints|columns|documents"
-    r"|embeddings|entities|entries|epochs|examples|files|labels|layers|lines|logits|offsets|pieces|places|positions"
+    r" (?:(?:training|different|gold|more|other) )?(annotations|batches|bytes|characters|checkpoints|columns"
+    r"|connections|documents|embeddings|entities|entries|epochs|examples|files|labels|layers|lines|logits|offsets|parameters|parts|pieces|places|positions"
     r"|records|rows|runs|seeds|sentences|spans|steps|systems|tasks|texts|tokens|trials|types|values|windows|words"
     r"|workers)\b"
 )
@@ -41,11 +41,22 @@ def test_no_message_says_1_words():
         (path.relative_to(PACKAGE).as_posix(), *one)
         for path in sorted(PACKAGE.rglob("*.py"))
         if path.name not in FIXED
-        for one in fixed_plurals(ast.parse(path.read_text(encoding="utf-8")))
+        for find in (fixed_plurals, fixed_plurals_of_logs)
+        for one in find(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+def fixed_plurals_of_logs(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The same in the texts of logging, in which the value is a %d or %s."""
+    for text in (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        for value in re.finditer(r"%[ds]", text.value):
+            if found := NOUNS.match(text.value, value.end()):
+                yield text.lineno, found[1]
 
 
 def test_a_fixed_plural_is_found():
     tree = ast.parse("f'{n:,} words, {len(a)} training sentences; {MOST} files, {x:,.0f} words'")
     assert [noun for _, noun in fixed_plurals(tree)] == ["words", "sentences"]
+    tree = ast.parse("log.info('%d of %d words, %s in %s', 1, 1, 'a', 'b')")
+    assert [noun for _, noun in fixed_plurals_of_logs(tree)] == ["words"]

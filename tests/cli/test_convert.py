@@ -110,7 +110,7 @@ def test_skipped_sentences_are_counted_and_listed(source):
     source.write_text(IOB2 + "a\tO\tO\n\n" + IOB2, encoding="utf-8")
     result = run("--on-error", "skip", source, "-")
     assert result.stdout == IOB2 * 2
-    assert "1 sentences left out, which could not be read:" in result.stderr
+    assert "1 sentence left out, which could not be read:" in result.stderr
     assert "in.conll, line 9: 3 where 2 columns were expected" in result.stderr
 
 

@@ -22,6 +22,7 @@ from tf_tokclf.cli.options import (
     logging_options,
     model_options,
 )
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
@@ -277,7 +278,12 @@ def predict_by_workers(
     default = sharing.n_workers * PARTS_A_WORKER
     parts = folder.begin(labelling, labelling.tagger(), source, sharing.n_parts, default=default, resume=resume)
     left = left_to_do(parts)
-    log.info("%d parts, %d of them already complete; %d workers", len(parts), len(parts) - len(left), sharing.n_workers)
+    log.info(
+        "%s, %d of them already complete; %s",
+        counted(len(parts), "part"),
+        len(parts) - len(left),
+        counted(sharing.n_workers, "worker"),
+    )
     with RecordProgress() as progress:
         n_problems = 0
         if left:

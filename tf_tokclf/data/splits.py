@@ -193,7 +193,8 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
     for change in problems.changes():
         logger.warning("%s: %s", path, change)
     if problems.n_skipped:
-        logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
+        skipped = counted(problems.n_skipped, "sentence")
+        logger.warning("%s: %s left out:\n%s", path, skipped, "\n".join(problems.skipped))
 
 
 def _label_counts(reader: Reader, data: DataConfig, task: Task) -> Counter[str]:

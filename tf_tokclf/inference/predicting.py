@@ -22,6 +22,7 @@ from typing import IO, Any, Protocol
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.control_characters import PlainOutput
+from tf_tokclf.counted import counted
 from tf_tokclf.data.compressed import compress_file, compressing, compressor, name_without_compression
 from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.data.sentence import Sentence
@@ -246,7 +247,7 @@ def predict_to_file(
     else:
         progress = Progress()
     if progress.n_records:
-        log.info("going on behind %s records", f"{progress.n_records:,}")
+        log.info("going on after %s", counted(progress.n_records, "record"))
     job.show(progress)
     with unfinished.open(progress.n_bytes) as file:
         try:

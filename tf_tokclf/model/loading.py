@@ -227,7 +227,7 @@ def _with_mapped_head(
         for i, j in kept:
             values[..., i] = source[..., j]
         mine.assign(values)
-    log.info("head: %d of %d labels go on from the model's own, by name", len(kept), len(names))
+    log.info("head: %d of %s go on from the model's own, by name", len(kept), counted(len(names), "label"))
     return new
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.data.schemes import Scheme
@@ -62,7 +63,7 @@ def export_model(
         save_config(tagger.model, partial)
         write_model_info(partial, tagger.info)
         write_json(partial / LABELS, list(tagger.labels.names))
-        log.info("comparing on %d sentences of %s", len(sentences), place)
+        log.info("comparing on %s of %s", counted(len(sentences), "sentence"), place)
         agreement = compare(
             tagger,
             sentences,

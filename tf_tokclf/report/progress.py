@@ -79,7 +79,7 @@ class RecordProgress:
             self._last_line = now
             left = self._seconds_left(now, bytes_read, bytes_in_all)
             shown = f", about {duration(left)} left" if left is not None else ""
-            log.info("%s sentences, %s%s", f"{progress.n_records:,}", self._rate(), shown)
+            log.info("%s, %s%s", counted(progress.n_records, "sentence"), self._rate(), shown)
 
     def _seconds_left(self, now: float, bytes_read: int | None, bytes_in_all: int | None) -> float | None:
         begun = self._begun_at[2] if self._begun_at else 0
@@ -91,9 +91,9 @@ class RecordProgress:
         """Say in a line what was done."""
         seconds = time.perf_counter() - self._since
         if self._records:
-            log.info("%s sentences in %s: %s", f"{self._records:,}", duration(seconds), self._rate())
+            log.info("%s in %s: %s", counted(self._records, "sentence"), duration(seconds), self._rate())
         if n_problems:
-            log.warning("%s records could not be read and stand without labels", f"{n_problems:,}")
+            log.warning("%s could not be read and left without labels", counted(n_problems, "record"))
 
     def _rate(self) -> str:
         seconds = max(time.perf_counter() - self._since, 1e-6)

@@ -264,8 +264,8 @@ class PredictionFile:
                 first = first or str(sentence.origin)
             yield joined
         if n_other_words and self.path not in self._said:
-            message = "%s: %d words differ from those of the gold file, first at %s"
-            logger.warning(message, self.path, n_other_words, first)
+            message = "%s: %s not as in the gold file, first at %s"
+            logger.warning(message, self.path, counted(n_other_words, "word"), first)
 
 
 @dataclass(frozen=True)
@@ -302,10 +302,10 @@ class LabelSurvey:
         """Raise UserError where the labels cannot be of the same kind; warn where they are suspiciously alike."""
         if not self.n_different and self.n_with_labels >= MANY_SENTENCES:
             logger.warning(
-                "%s: predicted and gold labels are the same in all of %s sentences with labels. Check that the column "
-                "read as predicted labels (--predicted-column-name) does not hold the gold labels.",
+                "%s: predicted and gold labels are the same in all of %s with labels. Check that the column read "
+                " as predicted labels (--predicted-column-name) does not hold the gold labels.",
                 self.path,
-                f"{self.n_with_labels:,}",
+                counted(self.n_with_labels, "sentence"),
             )
         gold, predicted = types_of(self.gold), types_of(self.predicted)
         if not gold or not predicted or gold & predicted:
@@ -524,4 +524,5 @@ def _say(path: Path | str, problems: Problems) -> None:
     for change in problems.changes():
         logger.warning("%s: %s", path, change)
     if problems.n_skipped:
-        logger.warning("%s: %d sentences left out:\n%s", path, problems.n_skipped, "\n".join(problems.skipped))
+        skipped = counted(problems.n_skipped, "sentence")
+        logger.warning("%s: %s left out:\n%s", path, skipped, "\n".join(problems.skipped))

@@ -57,7 +57,7 @@ class Connections:
             if not self._has_warned:
                 self._has_warned = True
                 log.warning(
-                    "%d connections have unanswered requests, the most allowed (--max-connections): new ones are "
+                    "all connections that are allowed (--max-connections %d) have unanswered requests: new ones are "
                     "answered 503. This is logged once.",
                     len(self._open),
                 )

@@ -15,6 +15,7 @@ from importlib import import_module
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
@@ -129,10 +130,10 @@ def _room(n_connections: int) -> tuple[int, int]:
     n_fitting = min(n_connections, max(2 * n_free // 3, 1))
     if n_fitting < n_connections:
         log.warning(
-            "at most %d connections instead of %d: this process may open %d files. Raise the limit (ulimit -n).",
-            n_fitting,
+            "at most %s instead of %d: this process may open %s. Raise the limit (ulimit -n).",
+            counted(n_fitting, "connection"),
             n_connections,
-            n_files,
+            counted(n_files, "file"),
         )
     return n_fitting, min(_BACKLOG, n_free - n_fitting)
 

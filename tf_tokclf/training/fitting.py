@@ -238,7 +238,7 @@ class Trainer:
         )
         self._own = self._own_callbacks()
         self.callbacks = keras.callbacks.CallbackList([*self._own, *callbacks], model=self.model)
-        log.info("%s parameters, %s", f"{n_parameters(self.model):,}", plan.precision)
+        log.info("%s, %s", counted(n_parameters(self.model), "parameter"), plan.precision)
 
     def run(self) -> tuple[EpochRecord, ...]:
         """All epochs, the best of them saved. Raises StopAsked, with everything saved, when somebody asks to stop."""
@@ -284,7 +284,7 @@ class Trainer:
             return True
         if not history or training.patience is None or epochs_since_best(history) < training.patience:
             return False
-        log.info("stopped: no better dev F1 for %d epochs", training.patience)
+        log.info("stopped: no better dev F1 for %s", counted(training.patience, "epoch"))
         return True
 
     def _epoch(self) -> None:

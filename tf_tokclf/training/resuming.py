@@ -163,12 +163,12 @@ def _check_goes_on(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> N
         _check_same(identity, before, run)
         return
     log.warning(
-        "%s: a run of %s epochs goes on to %s. Its first epochs had the learning rates of a shorter run, "
-        "so that the result is not that of a run of %s epochs.",
+        "%s: a run of %s goes on to %d. Its first epochs had the learning rates of a shorter run, "
+        "so that the result is not that of a run of %s.",
         run.root,
-        n_before,
+        counted(n_before, "epoch"),
         n_epochs,
-        n_epochs,
+        counted(n_epochs, "epoch"),
     )
 
 

@@ -205,7 +205,7 @@ def test_skipping_leaves_out_the_bad_sentence_alone_and_lists_it(tmp_path, caplo
     with caplog.at_level(logging.WARNING):
         sentences = list(read_sentences(path, DataConfig(on_error="skip")))
     assert [s.words for s in sentences] == [("Ada", "smiled")] * 2
-    assert "1 sentences left out" in caplog.text
+    assert "1 sentence left out" in caplog.text
     assert str(path) in caplog.text
 
 
@@ -216,5 +216,5 @@ def test_skipped_sentences_are_counted_and_listed_in_splits_from_the_cache_too(t
     for _ in range(2):
         splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
         assert splits.train.facts.n_skipped == 1
-        assert "train: 1 sentences left out, which could not be read" in splits.notes
+        assert "train: 1 sentence left out, which could not be read" in splits.notes
     assert caplog.text.count("line 4: 3 where 2 columns were expected") == 2

@@ -170,7 +170,8 @@ def _is_columns(seen: Seen) -> Match | None:
     sign = "\t" if sum("\t" in line for line in lines) > len(lines) / 2 else None
     (width, n), *_ = Counter(len(line.split(sign)) for line in lines).most_common(1)
     between = "tabs" if sign else "blanks"
-    return likely(f"its lines have {counted(width, 'column')} between {between}", width > 1 and n >= _COLUMNS_SHARE * len(lines))
+    are_columns = width > 1 and n >= _COLUMNS_SHARE * len(lines)
+    return likely(f"its lines have {counted(width, 'column')} between {between}", are_columns)
 
 
 def _is_csv(seen: Seen) -> Match | None:
