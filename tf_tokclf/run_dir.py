@@ -28,6 +28,11 @@ class RunDir:
         return self.root / "model"
 
     @property
+    def restored_model(self) -> Path:
+        """A model folder from which damaged files are restored; it is there only meanwhile."""
+        return self.root / "model.restored"
+
+    @property
     def checkpoints(self) -> Path:
         """What `--resume` needs."""
         return self.root / "checkpoints"

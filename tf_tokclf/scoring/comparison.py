@@ -33,10 +33,6 @@ from tf_tokclf.scoring.scores import Scores
 log = logging.getLogger(__name__)
 
 
-# One run of a system.
-Source = PredictionFile
-
-
 @dataclass(frozen=True, eq=False)
 class System:
     """A system's runs (seeds) with their scores."""
@@ -185,7 +181,7 @@ def files_of_systems(systems: Iterable[str], split: str) -> list[Path]:
     return [file for text in systems for place in _places(text)[1] for file in _prediction_files(Path(place), split)]
 
 
-def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Task | None) -> Source:
+def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Task | None) -> PredictionFile:
     """How all sources are read: as was asked for, and the gold file as the first run's data. It has no place yet."""
     configs = (run_config(place) for name in names for place in _places(name)[1])
     config = next((config for config in configs if config), None)
@@ -193,7 +189,7 @@ def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Ta
     gold_data = settings_for(str(gold), data, config, task=task) if gold and config else None
     if config and config.data.scheme != "auto" and "scheme" not in data.model_fields_set:
         data = data.model_copy(update={"scheme": config.data.scheme})
-    return Source(Path(), gold, data, task, gold_data=gold_data)
+    return PredictionFile(Path(), gold, data, task, gold_data=gold_data)
 
 
 def _places(text: str) -> tuple[str, list[str]]:
@@ -204,7 +200,7 @@ def _places(text: str) -> tuple[str, list[str]]:
     return name, [paths] if Path(paths).exists() else paths.split(",")
 
 
-def _named_sources(text: str, split: str, reading: Source, column: str | int | None) -> Named:
+def _named_sources(text: str, split: str, reading: PredictionFile, column: str | int | None) -> Named:
     name, places = _places(text)
     files = [file for place in places for file in _prediction_files(Path(place), split)]
     return name, tuple(replace(reading, path=file, predicted_column=column) for file in files)
@@ -235,7 +231,7 @@ def _prediction_files(place: Path, split: str) -> list[Path]:
 def _runs_of_seeds(run: RunDir) -> list[RunDir]:
     """The runs of all seeds, where `run` is the folder of several; its own model and predictions are the median run's.
 
-    None where somebody kept the median run only.
+    Empty for other folders, and where only the median run was kept.
     """
     runs = [run.of_seed(seed) for seed in f1_by_seed(run)]
     if not runs:

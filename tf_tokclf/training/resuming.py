@@ -278,7 +278,7 @@ class RunSaver:
         damaged = [name for name in finished.damage if (run.root / name).parent == run.model]
         if not damaged:
             return
-        restored = run.model.with_name(f"{run.model.name}.restored")
+        restored = run.restored_model
         save_model_folder(self._model, self._plan.tokenizer, self._plan.info, restored, weights=finished.weights)
         for name in damaged:
             target = run.root / name

@@ -40,9 +40,9 @@ def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] 
     """
     if overwrite:
         restore_replaced(run.model)
+        check_replaceable(run.model)
     else:
         check_links(run)
-    check_replaceable(run.model)
     there = [path for path in run.files if _is_there(path)]
     if there and not overwrite:
         raise UserError(
@@ -80,9 +80,8 @@ def remove_leftovers(run: RunDir) -> None:
     """Remove what was being written or replaced at the moment when an earlier process was killed."""
     unfinished = [partial_of(path) for path in run.files]
     unfinished += [old_of(path) for path in run.files]
-    restored = run.model.with_name(f"{run.model.name}.restored")
-    unfinished += [restored, partial_of(restored)]
-    unfinished += [*run.root.glob(f"{run.finished.name}.*.partial"), *run.model.glob("*.partial")]
+    unfinished += [run.restored_model, partial_of(run.restored_model)]
+    unfinished += run.root.glob(f"{run.finished.name}.*.partial")
     # Of SQLite, which would bring what stands in it back into the next data base of that name.
     unfinished += [run.sweep_storage.with_name(f"{run.sweep_storage.name}-journal")]
     unfinished += [path for folder in run.folders for path in folder.glob("*.partial")]
