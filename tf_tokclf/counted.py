@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_PLURAL = re.compile(r"(annotation|line|record|row|sentence|span|word)s\b")
+
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """`n` with its noun, in the singular where it is one. plural: where that is not the noun with an s.
@@ -10,3 +14,13 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     ('1 word', '1,000 words', '0 entries')
     """
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def counted_kind(n: int, kind: str) -> str:
+    """`n` things of a kind that is described in the plural, beginning with the noun.
+
+    >>> counted_kind(1, "records left out: not annotated"), counted_kind(2, "spans given twice")
+    ('1 record left out: not annotated', '2 spans given twice')
+    """
+    singular = _PLURAL.sub(r"\1", kind, count=1) if _PLURAL.match(kind) else kind
+    return f"{n:,} {singular if n == 1 else kind}"

@@ -57,7 +57,7 @@ def test_what_a_scheme_cannot_tell_apart_is_refused_or_left_out_with_a_count(sou
     assert "in.conll, line 1: Two PER spans touch at word 3, which IO cannot express" in result.stderr
     result = run("--to-scheme", "IO", "--on-error", "skip", source, "-")
     assert result.stdout == "Bye\tO\n\n"
-    assert "1 sentences left out, since their labels cannot be converted" in result.stderr
+    assert "1 sentence left out, since their labels cannot be converted" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_repair_is_asked_for_and_counted(tmp_path, repair, labels):
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", "--to-scheme", "BIOES", "--repair", repair, tmp_path / "in.conll", "-")
     assert [line.split("\t")[1] for line in result.stdout.split("\n") if line] == labels.split()
-    assert f"1 sentences repaired ({repair})" in result.stderr
+    assert f"1 sentence repaired ({repair})" in result.stderr
 
 
 def test_a_broken_sequence_passes_where_nothing_has_to_understand_it_and_is_counted(tmp_path):
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", tmp_path / "in.conll", "-")
     assert (result.exit_code, result.stdout) == (0, BROKEN)
-    assert "1 sentences that break IOB2" in result.stderr
+    assert "1 sentence with labels that break IOB2" in result.stderr
 
 
 def test_skipped_sentences_are_counted_and_listed(source):

@@ -36,7 +36,7 @@ def test_places_are_lines_or_rows():
 
 
 def test_each_word_has_one_label():
-    message = "2 words but 1 labels. Each word needs exactly one label."
+    message = "2 words but 1 label. Each word needs exactly one label."
     with pytest.raises(UserError) as error:
         Sentence(("a", "b"), ("O",))
     assert str(error.value) == message
@@ -48,7 +48,7 @@ def test_each_word_has_one_label():
 
 
 def test_each_word_has_one_place_in_the_text():
-    with pytest.raises(ValueError, match=r"^2 words but 1 offsets$"):
+    with pytest.raises(ValueError, match=r"^2 words but 1 offset$"):
         Sentence(("a", "b"), text="a b", offsets=((0, 1),))
     assert len(Sentence(("a", "b"), text="a b", offsets=((0, 1), (2, 3)))) == 2
 

@@ -20,8 +20,8 @@ from tf_tokclf.data.splits import load_splits
     ("name", "rewritten"),
     [
         ("suffix.conll", "PER-B as B-PER (2 words)"),
-        ("underscore.conll", "B_PER as B-PER (1 words)"),
-        ("lower.conll", "b-per as B-PER (1 words)"),
+        ("underscore.conll", "B_PER as B-PER (1 word)"),
+        ("lower.conll", "b-per as B-PER (1 word)"),
     ],
 )
 def test_a_spelling_is_read_as_iob2_and_reported(name, rewritten):

@@ -246,7 +246,7 @@ def test_a_folder_of_split_files_is_a_data_set(tmp_path):
 @pytest.mark.parametrize(
     ("words", "labels", "problem"),
     [
-        ([["a"], ["b", "c"]], [[0], [1]], "row 2: 2 words in 'tokens', but 1 labels in 'tags'"),
+        ([["a"], ["b", "c"]], [[0], [1]], "row 2: 2 words in 'tokens', but 1 label in 'tags'"),
         ([["a"], ["b"]], [[0], [5]], "row 2: there is no label with id 5"),
         ([["a"], [None]], [[0], [0]], "row 2: a word in 'tokens' is empty"),
         ([["a"], None], [[0], [0]], "row 2: 'tokens' is not a list"),

@@ -282,7 +282,7 @@ def _readers() -> list[Cell]:
         "a.jsonl, line 2: is not valid JSON (it contains half of a surrogate pair",
         "write the whole character",
     )
-    bad("wrong length", good + json_lines({**TAGGED, "ner_tags": []}), "a.jsonl, line 2: 1 words", "exactly one")
+    bad("wrong length", good + json_lines({**TAGGED, "ner_tags": []}), "a.jsonl, line 2: 1 word", "exactly one")
     numbered = json_lines({"tokens": ["Ada"], "ner_tags": [7]})
     bad("out of range", numbered, "column 4", "Its columns are", options="--label-column-name 4")
     no("duplicated", twice + "; of a field that a record has twice, JSON keeps the last")
@@ -430,11 +430,11 @@ def _readers() -> list[Cell]:
     bad("wrong type", parquet(tokens=[1.5], ner_tags=["O"]), "a.parquet, row 1: ", "A list with an entry per word")
     no("wrong encoding", bytes_only)
     uneven = parquet(tokens=[["Ada"], ["Bob"]], ner_tags=[["B-PER"], []])
-    bad("wrong length", uneven, "a.parquet, row 2: 1 words", "exactly one")
+    bad("wrong length", uneven, "a.parquet, row 2: 1 word", "exactly one")
     bad("out of range", good, "a.parquet: there is no column 9.", "Its columns", options="--text-column-name 9")
     no("duplicated", twice)
     odd = parquet(tokens=[["Ada"], ["Bob"]], ner_tags=[["B-PER"], [ESC, ESC]])
-    bad("hostile", odd, "a.parquet, row 2: 1 words", "exactly one")
+    bad("hostile", odd, "a.parquet, row 2: 1 word", "exactly one")
     no("huge", "rows are read in portions; a file larger than the memory is in tests of scale")
     bad("unreadable", unreadable, "a.parquet: ", "Check")
     bad("unreadable", folder, "a.parquet: is a folder", "Name a file in it")
@@ -471,11 +471,11 @@ def _readers() -> list[Cell]:
 
     pair("missing", None, b"O\n", "seq.in: there is no such file", "Beside it are")
     pair("empty", b"", b"", "no sentences", "It was read as parallel")
-    pair("truncated", b"Ada\nBob\n", b"B-PER\n", "seq.in, line 2: 1 words, but 0 labels", "exactly one")
+    pair("truncated", b"Ada\nBob\n", b"B-PER\n", "seq.in, line 2: 1 word, but 0 labels", "exactly one")
     no("wrong type", "any text is words")
     pair("wrong encoding", b"Jos\xe9\n", b"O\n", "seq.in, line 1: byte 0xe9", "encoding")
     pair("wrong encoding", b"Jo\n", b"\xe9\n", "seq.out, line 1: byte 0xe9", "encoding")
-    pair("wrong length", b"Ada smiled\n", b"O\n", "seq.in, line 1: 2 words, but 1 labels", "exactly one")
+    pair("wrong length", b"Ada smiled\n", b"O\n", "seq.in, line 1: 2 words, but 1 label", "exactly one")
     no("out of range", "it has neither columns nor numbers")
     no("duplicated", twice)
     pair("hostile", f"{ESC} a b\n".encode(), b"O\n", "seq.in, line 1: 3 words", "exactly one")
@@ -564,7 +564,7 @@ def _predictions() -> list[Cell]:
     bad(
         "truncated",
         good + good,
-        "gold.conll: ends after 1 sentences",
+        "gold.conll: ends after 1 sentence",
         "very same sentences",
         options="--gold gold.conll",
     )
@@ -575,7 +575,7 @@ def _predictions() -> list[Cell]:
     bad("wrong length", changed(predicted=["O"]), "p.jsonl, line 2: 2 words but 1 predicted", "Each line")
     short = json_lines({"words": ["Ada"], "predicted": ["O"]})
     bad(
-        "wrong length", short, "p.jsonl, line 1: 1 words, but 2 in gold.conll", "very same", options="--gold gold.conll"
+        "wrong length", short, "p.jsonl, line 1: 1 word, but 2 in gold.conll", "very same", options="--gold gold.conll"
     )
     bad("out of range", changed(scores=[7, float("nan")]), "p.jsonl, line 2: ", "from 0 to 1", "Each line")
     bad("out of range", good, "no label scheme 'klingon'", "Known are", options="--scheme klingon")

@@ -16,7 +16,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.files import write_json
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, compare
-from tf_tokclf.scoring.comparison import Comparison, PairsOfRuns, Source, System, compare_systems
+from tf_tokclf.scoring.comparison import Comparison, PairsOfRuns, System, compare_systems
 from tf_tokclf.scoring.predictions import Prediction, write_predictions
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
@@ -94,7 +94,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 def test_values():
-    check_values(Source, Comparison, PairsOfRuns)
+    check_values(Comparison, PairsOfRuns)
     check_values(System, by_identity=True)
 
 

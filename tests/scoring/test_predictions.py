@@ -96,9 +96,9 @@ def test_other_words_of_the_same_number_are_said(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("gold", "predicted", "message"),
     [
-        ("a\tB-X\n\n", "a\tB-X\n\nb\tO\n\n", "ends after 1 sentences"),
-        ("a\tB-X\n\nb\tO\n\n", "a\tB-X\n\n", "ends after 1 sentences"),
-        ("a\tB-X\nb\tO\n\n", "a\tB-X\n\n", "1 words, but 2 in"),
+        ("a\tB-X\n\n", "a\tB-X\n\nb\tO\n\n", "ends after 1 sentence"),
+        ("a\tB-X\n\nb\tO\n\n", "a\tB-X\n\n", "ends after 1 sentence"),
+        ("a\tB-X\nb\tO\n\n", "a\tB-X\n\n", "1 word, but 2 in"),
     ],
 )
 def test_other_sentences_are_refused(tmp_path, gold, predicted, message):

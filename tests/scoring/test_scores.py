@@ -354,5 +354,5 @@ def test_the_sentence_of_another_length_is_numbered_from_the_first(monkeypatch):
 
 
 def test_sentences_of_different_length_are_named():
-    with pytest.raises(UserError, match="Sentence 2 has 1 gold labels but 2"):
+    with pytest.raises(UserError, match="Sentence 2 has 1 gold label but 2"):
         score_sentences([(["O"], ["O"]), (["O"], ["O", "O"])], Scheme.IOB2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.counted import counted
+from tf_tokclf.counted import counted, counted_kind
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.inputs import source_files
 from tf_tokclf.data.labels import LabelSet
@@ -58,7 +58,7 @@ class Conversion:
         scheme = " to ".join(dict.fromkeys(schemes)) or "no labels"
         sizes = (self.n_sentences, "sentence"), (self.n_words, "word"), (self.n_spans, "span")
         lines = [f"{', '.join(counted(n, what) for n, what in sizes)} ({scheme})"]
-        lines += [f"{n:,} {what}" for what, n in sorted(self.counts.items())]
+        lines += [counted_kind(n, what) for what, n in sorted(self.counts.items())]
         if self.before_repair:
             lines.append(repair_note(self.before_repair, self.after_repair))
         if self.n_skipped:
@@ -128,7 +128,7 @@ def _new_labels(
     if labels is None or source is None or target is None or source is Scheme.NONE:
         return labels
     if broken := violations(labels, source):
-        done.counts[f"sentences that break {source.value}"] += 1
+        done.counts[f"sentences with labels that break {source.value}"] += 1
         if data.repair != "none":
             done.counts[f"sentences repaired ({data.repair})"] += 1
             done.before_repair.update(labels)

@@ -96,7 +96,7 @@ def test_spans_of_words_that_are_not_there(tmp_path: Path):
     assert "PER, words 0 to 9, is not a position in 2 words" in result.messages
     result = converted(tmp_path, "a.jsonl", record + "\n", "--on-error", "skip")
     assert result.sentences == ["Ada/O left/O"]
-    assert "1 spans dropped: their words are not there" in result.messages
+    assert "1 span dropped: their words are not there" in result.messages
 
 
 def test_nested_spans_of_words_are_layers(tmp_path: Path):
@@ -140,7 +140,7 @@ ARGILLA_2 = {
 def test_responses_of_argilla_are_annotations(tmp_path: Path):
     result = converted(tmp_path, "a.json", json.dumps([ARGILLA_2]))
     assert result.sentences == ["Marie/B-PER left/O"]
-    assert "1 records with several annotations" in result.messages
+    assert "1 record with several annotations" in result.messages
     result = converted(tmp_path, "a.json", json.dumps([ARGILLA_2]), "--annotations", "cleo")
     assert result.sentences == ["Marie/O left/O"]
 

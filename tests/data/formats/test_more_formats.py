@@ -49,14 +49,14 @@ def test_parts_of_words_are_taken_to_whole_words_and_counted(tmp_path: Path):
     text = webanno("1-1\t0-9\tOslo-trip\t_\t_\t", "1-1.1\t0-4\tOslo\t*\tLOC\t", "1-2\t10-13\tend\t_\t_\t")
     result = converted(tmp_path, "a.tsv", text)
     assert result.sentences == ["Oslo-trip/B-LOC end/O"]
-    assert "1 spans of parts of words taken to whole words" in result.messages
+    assert "1 span of parts of words taken to whole words" in result.messages
 
 
 def test_escaped_signs_and_spans_without_a_value(tmp_path: Path):
     text = webanno("1-1\t0-3\ta\\_b\t*[1]\t*[1]\t", "1-2\t4-5\t\\|\t*\tA\\|B\t")
     result = converted(tmp_path, "a.tsv", text)
     assert result.sentences == ["a_b/B-NamedEntity |/B-A|B"]
-    assert "1 spans without a value, which take the name of their layer" in result.messages
+    assert "1 span without a value, which take the name of their layer" in result.messages
 
 
 def test_parts_of_speech_and_other_layers(tmp_path: Path):
@@ -99,7 +99,7 @@ def test_labelling_jobs_are_annotators(tmp_path: Path):
     text = manifest(first=[PERSON], second=[])
     result = converted(tmp_path, "a.manifest", text)
     assert result.sentences == ["Marie/B-PER left/O"]
-    assert "1 records with several annotations" in result.messages
+    assert "1 record with several annotations" in result.messages
     for choice in ("second", "latest"):
         assert converted(tmp_path, "a.manifest", text, "--annotations", choice).sentences == ["Marie/O left/O"]
 

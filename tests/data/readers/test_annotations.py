@@ -66,7 +66,7 @@ def test_a_submitted_annotation_without_spans_is_a_sentence_of_o(tmp_path: Path)
     predicted = {"data": {"text": "Tom left"}, "annotations": [], "predictions": [{"result": [{"value": {}}]}]}
     result = converted(tmp_path, "a.json", json.dumps([done, predicted]))
     assert result.sentences == ["Nobody/O here/O"]
-    assert "1 records left out: not annotated" in result.messages
+    assert "1 record left out: not annotated" in result.messages
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_a_submitted_annotation_without_spans_is_a_sentence_of_o(tmp_path: Path)
 def test_lists_of_words_without_labels_are_not_annotated(tmp_path: Path, record: dict[str, Any]):
     result = of_records(tmp_path, [{"tokens": ["Ada"], "tags": ["B-PER"]}, record])
     assert result.sentences == ["Ada/B-PER"]
-    assert "1 records left out: not annotated" in result.messages
+    assert "1 record left out: not annotated" in result.messages
 
 
 def test_an_empty_field_of_csv_is_not_annotated_and_an_empty_list_is(tmp_path: Path):
     text = 'text,entities\nAda left,"[[0, 3, ""PER""]]"\nTom left,\nNobody,[]\n'
     result = converted(tmp_path, "a.csv", text)
     assert result.sentences == ["Ada/B-PER left/O", "Nobody/O"]
-    assert "1 records left out: not annotated" in result.messages
+    assert "1 record left out: not annotated" in result.messages
     text = "tokens,tags\nAda left,B-PER O\nTom left,\n"
     assert converted(tmp_path, "b.csv", text).sentences == ["Ada/B-PER left/O"]
 
@@ -100,7 +100,7 @@ def test_rows_of_tables_without_labels_are_not_annotated(tmp_path: Path):
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     result = convert(tmp_path / "a.parquet")
     assert result.sentences == ["Ada/B-PER left/O", "a/O b/O"]
-    assert "1 records left out: not annotated" in result.messages
+    assert "1 record left out: not annotated" in result.messages
 
 
 def test_a_text_of_brat_without_its_annotations_is_reported(tmp_path: Path):
@@ -134,7 +134,7 @@ def test_what_prodigy_accepts_without_spans_is_annotated(tmp_path: Path):
 def test_an_id_that_says_there_is_no_label_is_no_class():
     result = case("ids_minus100.jsonl")
     assert result.sentences == ["Tom/1 left/0"]
-    assert "1 sentences left out: a word has no label (first: ids_minus100.jsonl, line 1)" in result.messages
+    assert "1 sentence left out: a word has no label (first: ids_minus100.jsonl, line 1)" in result.messages
     named = DataConfig(label_names=("O", "B-PER"))
     sentences = list(read_sentences(CASES / "ids_minus100.jsonl", named))
     assert [sentence.labels for sentence in sentences] == [("B-PER", "O"), ("B-PER", "O")]
@@ -171,7 +171,7 @@ TWO = "ls_two_annotators.json"
 def test_several_annotations_of_a_task_are_reported():
     result = case(TWO)
     assert result.sentences == ["Marie/B-PER lives/O in/O Paris/O"]
-    assert "1 records with several annotations, of which the first is used (data.annotations)" in result.messages
+    assert "1 record with several annotations, of which the first is used (data.annotations)" in result.messages
 
 
 def of_annotators(*annotations: tuple[str, str, list[list[Any]]]) -> list[dict[str, Any]]:
@@ -213,7 +213,7 @@ def test_a_setting_chooses_among_annotations(tmp_path: Path, choice: str, senten
     assert result.sentences[: len(sentences)] == sentences
     if choice == "agreed":
         assert result.sentences == ["Marie/O left/O Paris/B-LOC"]
-        assert "1 records left out: their annotators do not agree" in result.messages
+        assert "1 record left out: their annotators do not agree" in result.messages
     if choice == "eve":
         assert "2 records left out: not annotated by eve" in result.messages
 
@@ -226,7 +226,7 @@ def test_annotators_of_doccano_stand_in_one_list(tmp_path: Path):
     records = [{"text": "Marie left Paris", "annotations": spans}]
     result = of_records(tmp_path, records)
     assert result.sentences == ["Marie/B-PER left/O Paris/O"]
-    assert "1 records with several annotations" in result.messages
+    assert "1 record with several annotations" in result.messages
     assert of_records(tmp_path, records, "--annotations", "2").sentences == ["Marie/O left/O Paris/B-LOC"]
 
 
@@ -266,7 +266,7 @@ def test_offsets_count_what_the_record_says(tmp_path: Path, unit: str, start: in
 def test_label_ids_without_names_are_reported_and_names_can_be_given():
     result = case("doccano_annotations_ids.jsonl")
     assert result.sentences[0] == "Marie/B-2 lives/O in/O Paris/O"
-    assert "1 spans whose type is an id without a name (data.label_names gives names)" in result.messages
+    assert "1 span whose type is an id without a name (data.label_names gives names)" in result.messages
     named = DataConfig(label_names=("LOC", "ORG", "PER"))
     first = next(iter(read_sentences(CASES / "doccano_annotations_ids.jsonl", named)))
     assert first.labels == ("B-PER", "O", "O", "O")
@@ -396,12 +396,12 @@ def test_single_spans_are_corrected_or_left_out_and_each_reason_is_counted(tmp_p
         "He/O saw/O Oslo/B-LOC twice/O",
     ]
     for said in (
-        "1 spans moved to their text, which stands once nearby",
-        "1 spans dropped: the text there is another",
-        "1 spans dropped: they have no type",
-        "1 spans without the white space at their ends",
-        "1 spans dropped: their offsets are outside of the text",
-        "1 spans dropped: they cut words",
+        "1 span moved to their text, which stands once nearby",
+        "1 span dropped: the text there is another",
+        "1 span dropped: they have no type",
+        "1 span without the white space at their ends",
+        "1 span dropped: their offsets are outside of the text",
+        "1 span dropped: they cut words",
     ):
         assert said in result.messages
 
@@ -410,7 +410,7 @@ def test_single_spans_are_corrected_or_left_out_and_each_reason_is_counted(tmp_p
 def test_a_span_is_moved_to_its_text_under_each_policy(tmp_path: Path, policy: str):
     result = of_records(tmp_path, BAD_SPANS[:1], "--span-policy", policy)
     assert result.sentences == ["Ada/B-PER Lovelace/I-PER lived/O in/O London/B-LOC ./O"]
-    assert "1 spans moved to their text, which stands once nearby" in result.messages
+    assert "1 span moved to their text, which stands once nearby" in result.messages
 
 
 def test_errors_in_records_name_the_setting_that_leaves_them_out(tmp_path: Path):

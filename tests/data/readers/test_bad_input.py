@@ -71,7 +71,7 @@ TABLE = {
         "a.jsonl",
         b'{"tokens": ["a", "b"], "tags": ["O"]}\n',
         {},
-        "line 1: 2 words in 'tokens', but 1 labels in 'tags'. Each word needs exactly one label.",
+        "line 1: 2 words in 'tokens', but 1 label in 'tags'. Each word needs exactly one label.",
     ),
     "no words among fields": ("a.jsonl", b'{"x": 1}\n', {}, "no column of words among x. Name it with"),
     "id without a name": (
@@ -164,7 +164,7 @@ def test_a_missing_file_comes_with_its_neighbours(tmp_path):
 def test_parallel_files_of_different_length(tmp_path):
     (tmp_path / "seq.in").write_text("a b\nc\n", encoding="utf-8")
     (tmp_path / "seq.out").write_text("O O\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"seq\.in, line 2: 1 words, but 0 labels in seq\.out"):
+    with pytest.raises(UserError, match=r"seq\.in, line 2: 1 word, but 0 labels in seq\.out"):
         list(read_sentences(tmp_path, DataConfig()))
 
 

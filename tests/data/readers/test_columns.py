@@ -88,7 +88,7 @@ def test_lines_with_another_separator_are_read_where_they_fit_and_reported(tmp_p
     text = "New York\tB-LOC\nis\tO\nbig O\n\nTom\tB-PER\n"
     result = converted(tmp_path, "a.conll", text)
     assert result.sentences == ["New York/B-LOC is/O big/O", "Tom/B-PER"]
-    assert "1 lines that are not split at tabs, as the others are, but have as many columns" in result.messages
+    assert "1 line not split at tabs, as the others are, but with as many columns" in result.messages
     assert "(first: a.conll, line 3)" in result.messages
 
 

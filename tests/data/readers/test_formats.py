@@ -227,7 +227,7 @@ def test_a_value_that_says_there_is_no_label_is_counted():
 def test_rejected_records_are_counted():
     problems = Problems()
     list(open_reader(SAMPLES / "prodigy_one_rejected.jsonl", DataConfig(), Task.NER).sentences(problems))
-    assert problems.changes() == ["1 records left out: not accepted by their annotators"]
+    assert problems.changes() == ["1 record left out: not accepted by their annotators"]
 
 
 def test_a_folder_of_files_is_read_in_order_each_a_document(tmp_path):

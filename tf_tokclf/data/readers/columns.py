@@ -277,7 +277,7 @@ class _Reading:
         structure = reader.structure
         if structure.n_odd:
             usual = "tabs" if structure.separator == "\t" else "blanks"
-            what = f"lines that are not split at {usual}, as the others are, but have as many columns"
+            what = f"lines not split at {usual}, as the others are, but with as many columns"
             problems.counts.note(what, Origin(self.path, structure.first_odd), structure.n_odd)
 
     def columns(self, block: list[str], number: int) -> Columns | None:

@@ -20,6 +20,7 @@ from typing import Protocol, TextIO
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted_kind
 from tf_tokclf.data.compressed import is_compressed, open_bytes
 from tf_tokclf.data.readers.annotators import Agreement
 from tf_tokclf.data.sentence import Origin, Sentence
@@ -51,7 +52,7 @@ class Changes(Counter[str]):
 
     def lines(self) -> list[str]:
         """One line for each kind."""
-        return [f"{n} {what}{self._place(what)}" for what, n in sorted(self.items())]
+        return [f"{counted_kind(n, what)}{self._place(what)}" for what, n in sorted(self.items())]
 
     def _place(self, what: str) -> str:
         origin = self.first.get(what)
