@@ -23,7 +23,8 @@ from tf_tokclf.cli.main import cli
 def test_lines_above_a_sentence_are_comments_and_are_reported(name, sentences, n_comments):
     result = case(name)
     assert (result.exit_code, result.sentences) == (0, sentences)
-    assert f"{n_comments} lines that begin with '#' read as comments (first: {name}, line 1)" in result.messages
+    lines = "line" if n_comments == 1 else "lines"
+    assert f"{n_comments} {lines} beginning with '#' read as comments (first: {name}, line 1)" in result.messages
 
 
 def test_comments_of_a_file_with_blanks_as_separators(tmp_path: Path):

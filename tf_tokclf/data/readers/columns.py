@@ -369,7 +369,7 @@ class _Reading:
         if found := _DOCUMENT_ID.match(line):
             self._open_document(plain_name(found.group(1)))
         if not self.reader.is_obvious(line, fields):
-            self.problems.counts.note("lines that begin with '#' read as comments", Origin(self.path, number))
+            self.problems.counts.note("lines beginning with '#' read as comments", Origin(self.path, number))
 
     def _ragged(self, fields: Sequence[str], number: int) -> UserError:
         width = self.reader.width
