@@ -240,7 +240,7 @@ def _readers() -> list[Cell]:
     bad("missing", None, "a.conllu: there is no such file.", "Check the path.")
     bad("empty", b"\n", "a.conllu: contains no sentences", "Ten columns")
     bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: 4 columns where 10", "choose the format conll")
-    bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: 1 columns where 10", "choose the format conll")
+    bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: 1 column where 10", "choose the format conll")
     bad(
         "wrong type", CONLLU + CONLLU.replace(b"1\t", b"x\t", 1), "a.conllu, line 3: is not valid CoNLL-U",
         "Correct the line"
@@ -249,8 +249,8 @@ def _readers() -> list[Cell]:
     bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: 9 columns", "choose the format")
     bad("out of range", CONLLU, "a.conllu: there is no field 11.", "Its fields", options="--label-column-name 11")
     bad("duplicated", CONLLU, "no field 'form.x'", "misc.KEY", options="--label-column-name form.x")
-    bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: 1 columns", "choose the format conll")
-    bad("huge", CONLLU + WIDE, "a.conllu, line 3: 1 columns where 10", "choose the format conll")
+    bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: 1 column", "choose the format conll")
+    bad("huge", CONLLU + WIDE, "a.conllu, line 3: 1 column where 10", "choose the format conll")
     bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is not valid CoNLL-U", "Correct the line")
     bad("unreadable", unreadable, "a.conllu: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conllu: is a folder", "Name a file in it")
@@ -605,7 +605,7 @@ def _predictions() -> list[Cell]:
             ("b.jsonl, line 1: byte", "enc"),
         ),
         ("wrong length", {"a.jsonl": good, "b.jsonl": good * 2}, ("b.jsonl: has 2 sentences", "very same")),
-        ("duplicated", {"a.jsonl": good, "b.jsonl": other}, ("b.jsonl: 1 sentences have other gold", "very same")),
+        ("duplicated", {"a.jsonl": good, "b.jsonl": other}, ("b.jsonl: 1 sentence has other gold", "very same")),
         ("hostile", {"a.jsonl": good, "b.jsonl": good + DEEP}, ("b.jsonl, line 2: is not valid JSON", "Each line")),
         ("unreadable", {"a.jsonl": good, "b.jsonl": unreadable}, ("b.jsonl", "Check")),
     ):

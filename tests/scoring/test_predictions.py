@@ -129,7 +129,7 @@ def test_a_broken_line_is_named(tmp_path, line):
         ({"words": ["a"], "predicted": None}, "has no words or no predicted labels"),
         ({"words": ["a"], "predicted": ["O"], "gold": [None]}, "gold is not a list of texts"),
         ({"words": ["a"], "predicted": ["O"], "scores": ["high"]}, "scores is not a list of numbers"),
-        ({"words": ["a"], "predicted": []}, "1 words but 0 predicted"),
+        ({"words": ["a"], "predicted": []}, "1 word but 0 predicted"),
     ],
 )
 def test_a_line_of_other_values_is_told_with_its_place(tmp_path, record, problem):

@@ -207,7 +207,8 @@ def _moved(span: CharSpan, start: int, text: str) -> CharSpan | None:
 
 
 def _outside_error(span: CharSpan, text: str, origin: Origin) -> UserError:
-    problem = f"{span.type}, {span.start} to {span.end}, is not a position in a text of {len(text)} characters."
+    length = counted(len(text), "character")
+    problem = f"{span.type}, {span.start} to {span.end}, is not a position in a text of {length}."
     return origin.error(problem, "Check the offsets, their unit, and whether their ends are inclusive.")
 
 

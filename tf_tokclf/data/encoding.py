@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig
+from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.pieces import PieceStore, ranges
 from tf_tokclf.data.tokenizers import special_pieces, window_limit
@@ -157,8 +158,8 @@ class Encoder:
         """Raise UserError for the id of a piece that the model has no embedding for."""
         if self._n_embeddings is not None and len(ids) and (largest := int(ids.max())) >= self._n_embeddings:
             raise UserError(
-                f"the tokenizer returns the token id {largest}, but the model's vocabulary has {self._n_embeddings} "
-                "tokens.",
+                f"the tokenizer returns the token id {largest}, but the model's vocabulary has "
+                f"{counted(self._n_embeddings, 'token')}.",
                 hint="Tokenizer and weights belong to different models. Fetch or save the model again.",
             )
 

@@ -357,7 +357,7 @@ class JsonRecords:
                 raise origin.error("its annotators turned it down.", "Leave it out.")
             if len(sentences) > 1:
                 hint = "Give each sentence a record: tf-tokclf convert IN OUT."
-                raise origin.error(f"contains {len(sentences)} sentences.", hint)
+                raise origin.error(f"contains {counted(len(sentences), 'sentence')}.", hint)
             return sentences[0]
         if isinstance(value, str):
             return text_sentence(value, self._data.word_splitting, origin, _document(record))

@@ -129,7 +129,7 @@ class CheckpointStore:
         found = next(self.whole(), None)
         if found is None and (folders := self.folders()):
             raise UserError(
-                f"none of the {len(folders)} checkpoints is complete.",
+                f"none of the {counted(len(folders), 'checkpoint')} is complete.",
                 path=self.root,
                 hint="Start again with --force, or restore that folder from a backup.",
             )

@@ -158,11 +158,11 @@ def test_missing_ids_in_tables_and_columns(tmp_path: Path, missing: int):
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "a.parquet")
     result = convert(tmp_path / "a.parquet")
     assert result.sentences == ["Ada/B-PER left/None", "Tom/B-PER"]
-    assert "1 words without a label, left out of training and scores" in result.messages
+    assert "1 word without a label, left out of training and scores" in result.messages
     (tmp_path / "a.conll").write_text(f"Ada\tB-PER\nleft\t{missing}\n\nTom\tO\n")
     result = convert(tmp_path / "a.conll")
     assert result.sentences == ["Ada/B-PER left/None", "Tom/O"]
-    assert "1 words without a label, left out of training and scores" in result.messages
+    assert "1 word without a label, left out of training and scores" in result.messages
 
 
 TWO = "ls_two_annotators.json"

@@ -179,9 +179,9 @@ def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_p
     text = "TOKEN\tNE-COARSE\tMISC\nAda\tB-PER\t_\nleft\tO\t_\nagain\t_\t_\n\nno\t_\t_\nlabels\t_\t_\n"
     result = converted(tmp_path, "a.tsv", text)
     assert result.sentences == ["Ada/B-PER left/O again/None"]
-    assert "1 words without a label, left out of training and scores (to read them as O" in result.messages
+    assert "1 word without a label, left out of training and scores (to read them as O" in result.messages
     assert "(first: a.tsv, line 2)" in result.messages
-    assert "1 records left out: not annotated" in result.messages
+    assert "1 record left out: not annotated" in result.messages
     result = converted(tmp_path, "a.tsv", text, "--unannotated", "outside")
     assert result.sentences == ["Ada/B-PER left/O again/O", "no/O labels/O"]
     assert "1 words without a label, read as O (first: a.tsv, line 2)" in result.messages

@@ -220,7 +220,7 @@ def test_a_value_that_says_there_is_no_label_is_counted():
     problems = Problems()
     list(open_reader(SAMPLES / "header_and_metadata.tsv", DataConfig(), Task.NER).sentences(problems))
     (change,) = problems.changes()
-    assert change.startswith("1 words without a label, left out of training and scores")
+    assert change.startswith("1 word without a label, left out of training and scores")
     assert change.endswith("(first: header_and_metadata.tsv, line 4)")
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.char_spans import CharSpan, in_unit
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
@@ -101,7 +102,7 @@ def open_comprehend(path: Path, data: DataConfig, task: Task) -> ComprehendReade
         raise UserError("holds no annotations.", path=path, hint="Check what wrote it.")
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "comprehend"})
-    n = "1 document" if len(documents) == 1 else f"{len(documents)} documents"
+    n = counted(len(documents), "document")
     return ComprehendReader(path, options, (f"{n}, a line a sentence; {reading.note()}",), documents, reading)
 
 

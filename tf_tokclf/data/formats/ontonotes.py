@@ -52,7 +52,7 @@ class OntonotesReader(FileReader):
 
     def _fault(self, line: str, fields: list[str], number: int) -> UserError | None:
         if len(fields) <= (_NAMES if self.column is None else max(self.column, _WORD)):
-            problem = f"{len(fields)} columns where at least {_NAMES + 1} were expected."
+            problem = f"{counted(len(fields), 'column')} where at least {_NAMES + 1} were expected."
             return UserError(problem, path=self.path, line=number, hint="Check the program that wrote it.")
         return undecoded(line, self.path, number, self.options.encoding)
 

@@ -597,7 +597,8 @@ def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str)
         return
     shown = ", ".join(repr(value) for value, _ in values.most_common(3))
     raise UserError(
-        f"{column} contains no labels: {len(values):,} different values in {n:,} lines, such as {shown}.",
+        f"{column} contains no labels: {counted(len(values), 'different value')} in {counted(n, 'line')}, such as "
+        f"{shown}.",
         path=path,
         hint="Name the column of labels (--label-column-name), or read it as plain text (--set data.format=text).",
     )

@@ -157,7 +157,7 @@ class TextReading:
             if 0 <= start < after <= len(bare):
                 yield Span(start, after, reader.type_name(type))
             else:
-                problem = f"{type}, words {start} to {end}, is not a position in {len(bare)} words."
+                problem = f"{type}, words {start} to {end}, is not a position in {counted(len(bare), 'word')}."
                 hint = "Check the numbers, and whether ends are inclusive (data.offset_end)."
                 reader.drop(reader.origin.error(problem, hint), "spans dropped: their words are not there")
 
