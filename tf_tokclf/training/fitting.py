@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.loading import save_config
-from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.counted import counted
+from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import disk_problem, open_whole, write_json
