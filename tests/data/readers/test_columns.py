@@ -184,7 +184,7 @@ def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_p
     assert "1 record left out: not annotated" in result.messages
     result = converted(tmp_path, "a.tsv", text, "--unannotated", "outside")
     assert result.sentences == ["Ada/B-PER left/O again/O", "no/O labels/O"]
-    assert "1 words without a label, read as O (first: a.tsv, line 2)" in result.messages
+    assert "1 word without a label, read as O (first: a.tsv, line 2)" in result.messages
 
 
 @pytest.mark.parametrize(

@@ -81,4 +81,4 @@ def test_a_key_in_another_case_is_the_same_key(tmp_path: Path):
 
 def test_labels_of_ranges_are_counted(tmp_path: Path):
     text = _line("1-2", "al", "NER=B-LOC") + _line("1", "a", "NER=O") + _line("2", "el", "NER=B-PER") + "\n"
-    assert "1 labels of multi-word ranges and empty nodes left out" in converted(tmp_path, "a.conllu", text).messages
+    assert "1 label of multi-word ranges and empty nodes left out" in converted(tmp_path, "a.conllu", text).messages
