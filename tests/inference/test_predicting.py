@@ -178,7 +178,7 @@ def test_json_records_keep_their_fields(tagger: Tagger, tmp_path: Path):
     assert len(first["predicted_labels"]) == 3
     assert second["predicted_labels"] == []
     assert broken["line"] == "{broken"
-    assert "no JSON" in broken["error"]
+    assert "is not valid JSON" in broken["error"]
 
 
 def test_lists_of_words_have_no_text(tagger: Tagger, tmp_path: Path):

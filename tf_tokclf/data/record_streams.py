@@ -26,7 +26,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.compressed import CountingBytes, name_of_content, open_bytes, uncompressed
 from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.json_text import parse_json, without_surrogates
-from tf_tokclf.data.readers.columns import ColumnsReader, open_columns
+from tf_tokclf.data.readers.columns import ColumnsReader, is_border, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
 from tf_tokclf.data.readers.json_formats import records_in, wraps_records
 from tf_tokclf.data.readers.jsonl import open_json, parse_document
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 STDIN = "-"
 # Enough to see what the columns hold; what was looked at is read again from memory.
 _SAMPLED_LINES = 4000
-_DOCUMENT_BORDER = "-DOCSTART-"
 _PREDICTED_NAME = re.compile(r'"(predicted_\w+)"\s*:')
 
 
@@ -277,7 +276,7 @@ class ColumnRecords:
 
     def _word_in(self, line: str, number: int, *, at_head: bool) -> str | None:
         reader = self._reader
-        if reader is None or line.isspace() or line.startswith(_DOCUMENT_BORDER) or number == reader.header_line:
+        if reader is None or line.isspace() or is_border(line) or number == reader.header_line:
             return None
         comment = reader.options.comment_prefix
         if comment and line.startswith(comment):

@@ -80,7 +80,12 @@ class OutputFormat(Protocol):
 def choose_output_format(asked: str | None, output: Path | None, source: RecordFormat) -> str:
     """The format that was asked for, else the one that the output's name tells, else the input's own."""
     told = format_of_suffix(name_without_compression(output).suffix.lower()) if output else None
-    chosen = asked or (told if told in OUTPUT_FORMATS else None) or SAME
+    if output and told and told not in OUTPUT_FORMATS and asked is None:
+        raise UserError(
+            f"{output.name!r} is the name of a file in the format {told}, which predict does not write.",
+            hint="Choose another suffix, such as .jsonl or .conll, and convert the file afterwards.",
+        )
+    chosen = asked or told or SAME
     own = source.name if isinstance(source, _ENRICHED) else None
     if chosen in ("csv", "parquet") and chosen != own:
         others = ", ".join(name for name in OUTPUT_FORMATS if name not in ("csv", "parquet"))

@@ -213,3 +213,11 @@ def test_labels_that_are_not_understood_are_an_error(tmp_path: Path, name: str, 
     result = converted(tmp_path, name, text)
     assert result.exit_code == 2
     assert "may contain labels, but is not understood" in result.messages
+
+
+def test_a_column_of_labels_with_any_name(tmp_path: Path):
+    result = converted(tmp_path, "a.csv", "word,pos,gold\nAda,NN,B-PER\n[1],CD,O\nleft,VB,O\n")
+    assert result.sentences == ["Ada/B-PER [1]/O left/O"]
+    result = converted(tmp_path, "a.csv", "word,gold,other\nAda,B-PER,O\nleft,O,O\n")
+    assert (result.exit_code, "cannot be determined: gold, other" in result.messages) == (2, True)
+    assert converted(tmp_path, "a.csv", "word,pos\nAda,NN\n").sentences == ["Ada"]

@@ -239,3 +239,8 @@ def test_utf_16_without_a_mark_is_named(tmp_path: Path):
     content = "Ada\tB-PER\nleft\tO\n".encode("utf-16-le")
     assert "seems to be UTF-16 without a byte-order mark" in converted(tmp_path, "a.conll", content).messages
     assert converted(tmp_path, "a.conll", content, "--encoding", "utf-16-le").sentences == ["Ada/B-PER left/O"]
+
+
+def test_a_word_that_begins_like_a_border_of_documents_stays(tmp_path: Path):
+    text = "-DOCSTART- O\n\n-DOCSTART-s O\nAda B-PER\n"
+    assert converted(tmp_path, "a.conll", text).sentences == ["-DOCSTART-s/O Ada/B-PER"]

@@ -45,6 +45,7 @@ from tf_tokclf.errors import UserError
 
 _SAMPLED_LINES = 4000
 _DOCUMENT_BORDER = "-DOCSTART-"
+_BORDER_LINE = re.compile(r"-DOCSTART-(?!\w)")
 # "# hipe2022:document_id = cu31924087948174_0054", "# id 5239d808 domain=en"
 _METADATA = re.compile(r"#\s?(?:id\s+\S|[\w:.-]+\s*=)")
 _DOCUMENT_ID = re.compile(r"#\s?(?:[\w:]*document_id|newdoc id)\s*=\s*(.+)")
@@ -244,6 +245,15 @@ def separator_named(separator: str | None) -> str | None:
     return _NAMED_SEPARATORS.get(separator, separator) if separator else None
 
 
+def is_border(line: str) -> bool:
+    """Whether a line stands between two documents.
+
+    >>> is_border("-DOCSTART- -X- O"), is_border("-DOCSTART-s O")
+    (True, False)
+    """
+    return _BORDER_LINE.match(line) is not None
+
+
 def is_metadata(line: str) -> bool:
     """Whether a line that does not fit the columns tells something about what follows.
 
@@ -325,7 +335,7 @@ class _Reading:
         for number, line in enumerate(block, first_number):
             if (comment and line.startswith(comment)) or number == header_line:
                 continue
-            if line.startswith(_DOCUMENT_BORDER):
+            if is_border(line):
                 self._open_document()
                 continue
             fields = split(line.rstrip("\r\n"))
@@ -454,7 +464,7 @@ def _is_single_spaced(text: str) -> bool:
 
 def _may_hold_word(line: str, data: DataConfig, *, with_hashes: bool) -> bool:
     """Whether a line counts where the structure of the file is found out."""
-    if line.isspace() or line.startswith(_DOCUMENT_BORDER) or (line[0] == "#" and not with_hashes):
+    if line.isspace() or is_border(line) or (line[0] == "#" and not with_hashes):
         return False
     return not (data.comment_prefix and line.startswith(data.comment_prefix))
 

@@ -38,6 +38,8 @@ from tf_tokclf.errors import UserError
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
+# Fields of a word's type as `transformers.pipeline` writes them.
+_ENTITY_NAMES = ("entity", "entity_group")
 _ONE_WORD_NAMES = ("word", "token", "form")
 # Fields of annotated records that hold no labels, whatever is in them.
 _NO_LABEL_NAMES = frozenset({"tokens", "relations", "links", "sents", "sentences", "meta", "metadata", "options"})
@@ -140,6 +142,8 @@ def choose_layout(
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
         sentence = _guess(names, SENTENCE_NAMES, path, taken=(word, label))
     is_word = bool(sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES))
+    if wants_labels and label is None and is_word:
+        label = _column_of_tags([name for name in names if name not in (word, sentence)], sample, path)
     if wants_labels and label is None:
         _refuse_unread(names, sample, word, path, is_word=is_word)
     if is_word:
@@ -379,6 +383,16 @@ def _is_parallel(name: str, word: str, sample: Sequence[Record]) -> bool:
     return bool(LABEL_WORDS.search(name)) or (bool(strings) and looks_like_tags(strings))
 
 
+def _column_of_tags(names: Sequence[str], sample: Sequence[Record], path: str) -> str | None:
+    """The column that holds labels of spans, where a record is a word. Raises UserError where there are several."""
+    found = [name for name in names if name.lower() not in _ENTITY_NAMES and looks_like_tags(_strings_in(name, sample))]
+    if len(found) > 1:
+        problem = f"the field with the labels cannot be determined: {', '.join(found)}."
+        hint = f"Name one with --label-column-name; {WORDS_ALONE}"
+        raise UserError(problem, path=path, hint=hint)
+    return found[0] if found else None
+
+
 def _refuse_unread(
     names: Sequence[str], sample: Sequence[Record], word: str, path: str, *, is_word: bool
 ) -> None:
@@ -391,8 +405,8 @@ def _refuse_unread(
         if name == word or name.lower() in _NO_LABEL_NAMES or not values:
             continue
         value = next((value for value in values if _could_be_labels(name, value)), None)
-        if value is None and is_word and all(isinstance(one, str) for one in values):
-            value = values[0] if LABEL_WORDS.search(name) or looks_like_tags(values) else None
+        if value is None and is_word and name.lower() in _ENTITY_NAMES:
+            value = values[0]
         if value is not None:
             raise UserError(
                 f"{name!r} may contain labels, but is not understood: {json.dumps(value, default=str)[:100]}.",
@@ -442,9 +456,11 @@ def _is_list(value: Any, *types: type) -> bool:
 
 
 def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
-    """The values of a field, if all are strings and no printed lists."""
+    """The values of a field, if all are strings, and most of them no printed lists: `[1]` may be a word."""
     values = [value for record in sample if (value := record.get(name)) is not None]
-    return values if all(isinstance(v, str) and not is_list_text(v) for v in values) else []
+    if not all(isinstance(value, str) for value in values):
+        return []
+    return values if 2 * sum(map(is_list_text, values)) < len(values) else []
 
 
 def _list_in(record: Record, name: str, layout: Layout, origin: Origin) -> Sequence[Any]:
