@@ -228,6 +228,8 @@ def write_sealed_json(path: str | Path, value: Any) -> None:
 
 def read_sealed_json(path: Path) -> Any:
     """The value that `write_sealed_json` wrote. Raises ValueError where the file holds anything else."""
+    if is_stream(path):  # opening a pipe would wait for ever
+        raise ValueError("it is not a regular file")
     try:
         sealed = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

@@ -399,6 +399,32 @@ def test_clear_removes_nothing_that_is_not_of_the_cache(tmp_path: Path):
     assert all(path.read_text() == "years of work" for path in theirs)
 
 
+@pytest.mark.parametrize("suffix", [".arrow", ".json"])
+def test_a_folder_in_the_place_of_a_file_is_cleared(suffix: str, tmp_path: Path):
+    path = write_conll(tmp_path / "a.conll")
+    load(path)
+    (table,) = tables()
+    table.with_suffix(suffix).unlink()
+    table.with_suffix(suffix).mkdir()
+    assert run("cache", "clear").exit_code == 0
+    assert tables() == []
+    load(path)
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".json"])
+def test_a_pipe_in_the_place_of_a_file_is_replaced(suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Opening it would wait for ever, and keep the cache locked."""
+    path = write_conll(tmp_path / "a.conll")
+    load(path)
+    (table,) = tables()
+    table.with_suffix(suffix).unlink()
+    os.mkfifo(table.with_suffix(suffix))
+    assert run("cache", "show", "--entries").exit_code == 0
+    load(path)
+    assert "it is not a regular file" in caplog.text
+    assert table.with_suffix(suffix).is_file()
+
+
 def test_a_folder_that_is_a_file_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     place = tmp_path / "cache"
     place.write_text("", encoding="utf-8")

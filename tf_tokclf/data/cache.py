@@ -34,7 +34,7 @@ from xxhash import xxh3_128
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.files import read_sealed_json, whole_path, write_sealed_json
+from tf_tokclf.files import is_stream, read_sealed_json, whole_path, write_sealed_json
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,8 @@ class Cache:
                     continue
                 if not (dry_run or entry.remove()):
                     problem = "the entry cannot be removed from the cache."
-                    raise UserError(problem, path=entry.files[0], hint="Check the folder's permissions.")
+                    hint = "Check the folder's permissions, or move away a folder that is in the place of a file."
+                    raise UserError(problem, path=entry.files[0], hint=hint)
                 removed.append(entry)
         return Cleared(removed, in_use)
 
@@ -192,6 +193,8 @@ class Cache:
             try:
                 with self._exclusive():
                     about = read_sealed_json(about_path)
+                    if is_stream(path):  # opening a pipe would wait for ever
+                        raise ValueError("it is not a regular file")
                     file = files.enter_context(path.open("rb"))
                     use = _Use(path)
                     with suppress(OSError):  # of another user, or on a disk that is read only
@@ -287,11 +290,16 @@ class CacheEntry:
         return sum(map(_is_held, marks)) > 0
 
     def remove(self) -> bool:
-        """Remove its files. False where the system refuses, as Windows does for files that are open."""
+        """Remove its files, and empty folders in their place. False where the system refuses, as Windows does for files
+        that are open.
+        """
         # Without its JSON file, what is left is no entry.
         for path in sorted(self.files, key=lambda path: path.suffix != ".json"):
             try:
-                path.unlink(missing_ok=True)
+                if path.is_dir() and not path.is_symlink():
+                    path.rmdir()
+                else:
+                    path.unlink(missing_ok=True)
             except OSError as error:
                 log.debug("%s cannot be removed: %s", path, error.strerror)
                 return False
