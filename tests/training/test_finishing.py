@@ -208,6 +208,18 @@ def test_a_damaged_configuration_is_restored_once_it_is_removed(run: Path):
     assert load_config(config).training.num_train_epochs == 2
 
 
+def test_pipes_in_the_place_of_files_are_replaced(run: Path):
+    """Opening one would wait for ever."""
+    pipes = [run / name for name in ("history.csv", "history.jsonl", "results.json", "report.html")]
+    pipes += [run / "predictions" / "test.jsonl", run / "model" / "README.md", run / "model" / "tokenizer.json"]
+    for path in pipes:
+        path.unlink()
+        os.mkfifo(path)
+    result = command("fit", run, "--resume")
+    assert result.exit_code == 0, result.output
+    assert all(path.is_file() for path in pipes)
+
+
 def test_a_folder_in_the_place_of_a_file_is_named(run: Path):
     (run / "history.csv").unlink()
     (run / "history.csv").mkdir()

@@ -229,6 +229,11 @@ def _ray(n_workers: int, address: str | None) -> Iterator[None]:
                 # Another version of Ray or Python on the other side, say.
                 hint = "Check --ray-address (or RAY_ADDRESS), and Ray's version there."
                 raise UserError(f"Ray does not start: {first_line(error)}.", hint=hint) from error
+            except Exception as error:
+                # Ray raises this very class where its own processes end or take too long, on a full disk for example.
+                if type(error) is not Exception:
+                    raise
+                raise JobError(f"Ray does not start: {first_line(error)}.") from error
             # Ray has put its own in their place.
             _take_signals()
             context = ray.data.DataContext.get_current()

@@ -23,7 +23,7 @@ from typing import Any
 from tf_tokclf.counted import counted
 from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import copy_whole, sha256_of, whole_folder
+from tf_tokclf.files import copy_whole, is_stream, sha256_of, whole_folder
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.identity import Identity
@@ -238,6 +238,8 @@ def write_sums(folder: Path) -> None:
 
 def find_damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files by their checksums, or None."""
+    if is_stream(folder / SUMS):
+        return f"{SUMS} is not a regular file"
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
