@@ -221,3 +221,16 @@ def test_a_column_of_labels_with_any_name(tmp_path: Path):
     result = converted(tmp_path, "a.csv", "word,gold,other\nAda,B-PER,O\nleft,O,O\n")
     assert (result.exit_code, "cannot be determined: gold, other" in result.messages) == (2, True)
     assert converted(tmp_path, "a.csv", "word,pos\nAda,NN\n").sentences == ["Ada"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"tokens": ["Ada"], "tags": ["B-PER"]}, {"tokens": ["Tom"], "ner_tags": ["B-PER"]}),
+        ({"text": "Ada", "entities": [[0, 3, "PER"]]}, {"text": "Tom", "label": [[0, 3, "PER"]]}),
+    ],
+)
+def test_labels_in_another_field_are_not_taken_for_none(tmp_path: Path, first: dict, second: dict):
+    result = converted(tmp_path, "a.jsonl", f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    assert result.exit_code == 2
+    assert "may contain labels" in result.messages

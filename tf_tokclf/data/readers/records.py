@@ -38,6 +38,9 @@ from tf_tokclf.errors import UserError
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
+# Fields of labels, and formats that differ in them alone.
+_LABEL_FIELDS = ("ner_tags", "tags", "labels", "label", "entities", "spans", "ner")
+_LIKE_FORMATS = ("spacy", "prodigy", "doccano")
 # Fields of a word's type as `transformers.pipeline` writes them.
 _ENTITY_NAMES = ("entity", "entity_group")
 _ONE_WORD_NAMES = ("word", "token", "form")
@@ -191,9 +194,20 @@ def read_records(records: Iterator[tuple[Origin, Record]], layout: Layout, probl
         return
     for origin, record in records:
         try:
+            _check_field(record, layout, origin)
             yield from sentences_from(record, layout, origin, problems)
         except UserError as error:
             problems.report(error)
+
+
+def _check_field(record: Record, layout: Layout, origin: Origin) -> None:
+    """Raise UserError where a record has its labels in another field than the records before it."""
+    if layout.label is None or layout.label in record or layout.dialect not in (None, *_LIKE_FORMATS):
+        return
+    other = next((name for name in _LABEL_FIELDS if isinstance(record.get(name), list) and record[name]), None)
+    if other is not None:
+        problem = f"there is no field {layout.label!r}, but {other!r} may contain labels."
+        raise origin.error(problem, "Give the fields of all records the same names.")
 
 
 def sentences_from(record: Record, layout: Layout, origin: Origin, problems: Problems) -> Iterator[Sentence]:
