@@ -305,3 +305,14 @@ def test_a_name_of_a_format_that_is_not_written_is_refused(tiny_classifier: Path
     message = run("predict", tiny_classifier, tmp_path / "in.conll", "-o", tmp_path / name, code=2).output
     assert "which predict does not write" in message
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("head", ["id\tword\tgold\tpredicted", "n\ttoken\ty_true\ty_pred"])
+def test_columns_are_told_apart_by_their_head_line(tmp_path: Path, head: str):
+    path = tmp_path / "a.tsv"
+    path.write_text(f"{head}\n1\tAda\tB-PER\tO\n2\tleft\tO\tB-PER\n\n1\tTom\tB-PER\tB-PER\n", encoding="utf-8")
+    swapped = "\t".join([*head.split("\t")[:2], *reversed(head.split("\t")[2:])])
+    scores = json.loads(run("evaluate", "--predictions", path, "--format", "json").stdout)
+    assert scores["overall"]["support"] == 2
+    path.write_text(path.read_text().replace(head, swapped), encoding="utf-8")
+    assert f1_of("--predictions", path) == 0.5

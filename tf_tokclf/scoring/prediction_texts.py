@@ -49,7 +49,8 @@ class PredictedColumns:
 
     def __str__(self) -> str:
         """What was found out, for the log."""
-        return f"words in column {self._opened.options.text_column_name}, {self.roles}"
+        name = self._opened.options.text_column_name
+        return f"words in {f'column {name}' if isinstance(name, int) else repr(name)}, {self.roles}"
 
     @property
     def has_gold(self) -> bool:
