@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,9 @@ def _storage(root: RunDir) -> optuna.storages.RDBStorage:
     import optuna
     from sqlalchemy.engine import URL
 
+    # SQLite would make it without the permissions that the umask gives to a group.
+    with suppress(OSError):  # SQLite says what is wrong
+        root.sweep_storage.touch()
     return optuna.storages.RDBStorage(URL.create("sqlite", database=str(root.sweep_storage)).render_as_string())
 
 
