@@ -56,7 +56,8 @@ def test_the_defaults_in_the_help_of_fit_are_those_of_the_settings():
             said[option.setting] = found[1] if found else None
             default = setting_values(Config())[option.setting]
             default = default[0] if isinstance(default, list) else default
-            right[option.setting] = f"{default:g}" if isinstance(default, float) else None if default is None else str(default)
+            text = f"{default:g}" if isinstance(default, float) else str(default)
+            right[option.setting] = None if default is None else text
     assert said == right
 
 
