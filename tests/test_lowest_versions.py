@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.requirements import need
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
@@ -94,8 +96,8 @@ def test_nothing_is_pinned_that_nothing_installs():
     pinned = pinned_in("constraints.txt")
     try:
         installed = {canonicalize_name(one.name): distribution(one.name).version for one in bounded("test")}
-    except PackageNotFoundError as error:
-        pytest.skip(f"{error.name} is not installed: scripts/test installs what this test looks at")
-    if sys.version_info[:2] != (3, 11) or any(pinned[name] != version for name, version in installed.items()):
-        pytest.skip("the file tells the versions that scripts/test installs on Python 3.11")
+    except PackageNotFoundError:
+        installed = {}
+    as_pinned = bool(installed) and all(pinned[name] == version for name, version in installed.items())
+    need("the pinned versions", as_pinned and sys.version_info[:2] == (3, 11), "scripts/test, with Python 3.11")
     assert set(pinned) - needed(extras_of("test")) - needed(extras_of("lint")) == set()
