@@ -136,7 +136,7 @@ def agreement_with(**changes: object) -> Agreement:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"n_different_labels": 1}, "1 of 1000 words have another label"),
+        ({"n_different_labels": 1}, "1 of 1,000 words have another label"),
         ({"largest_logit_difference": 0.01}, "Logits differ"),
         ({"largest_logit_difference": float("nan")}, "NaN"),
         ({"export_f1": 0.8, "quantize": "int8"}, "F1 falls by 0.1"),

@@ -479,7 +479,7 @@ def _readers() -> list[Cell]:
     no("out of range", "it has neither columns nor numbers")
     no("duplicated", twice)
     pair("hostile", f"{ESC} a b\n".encode(), b"O\n", "seq.in, line 1: 3 words", "exactly one")
-    pair("huge", b"a " * 500_000 + b"\n", b"O\n", "seq.in, line 1: 500000 words", "exactly one")
+    pair("huge", b"a " * 500_000 + b"\n", b"O\n", "seq.in, line 1: 500,000 words", "exactly one")
     pair("unreadable", unreadable, b"O\n", "seq.in: cannot be read", "Check")
     pair("unreadable", b"a\n", unreadable, "seq.out: cannot be read", "Check")
 
@@ -916,7 +916,7 @@ def _models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, num_labels=10**9, id2label=None),
-        "config.json: asks for 1000000000 labels",
+        "config.json: asks for 1,000,000,000 labels",
         "fetch the model again",
         subject=subject,
     )

@@ -93,7 +93,7 @@ def test_every_part_of_a_finished_run_is_there(page):
         "Confusion of types",
     )
     more = ("Confidence", "Examples", "To review", "How it was made", "0123456789abcdef", "version of python")
-    divisions = ("By sentence length", "By span length", "By surface form in training", "test: 3 words past")
+    divisions = ("By sentence length", "By span length", "By surface form in training", "test: 3 words beyond")
     for expected in (*headings, *more, *divisions):
         assert expected in page.text, expected
     assert len([a for a in page.named("svg") if a.get("class") == "chart"]) == 3

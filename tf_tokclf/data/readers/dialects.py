@@ -225,7 +225,8 @@ def _annotated_text(texts: Sequence[str], annotations: Sequence[Record]) -> str:
     """The text that was annotated: a task may have several, and the export does not say which one, but what its spans
     cover. The first one where that does not tell.
     """
-    results = [result for one in annotations for result in one.get("result") or () if isinstance(result, Mapping)]
+    found = (result for one in annotations for result in as_list(one.get("result")) or ())
+    results = [result for result in found if isinstance(result, Mapping)]
     values = [result["value"] for result in results if isinstance(result.get("value"), Mapping)]
 
     def n_fitting(text: str) -> int:
