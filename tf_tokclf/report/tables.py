@@ -244,11 +244,13 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
 
 
 def disputed_text(one: Ranked) -> str:
-    """One word to review: where, what, its labels."""
+    """One word to review: its sentence, the word, both labels and the probability of the model's own."""
     prediction, position = one.prediction, one.position or 0
     gold = (prediction.gold or ())[position]
     predicted = prediction.predicted[position]
-    return f"{prediction.origin}, {prediction.words[position]}: {gold}, not {predicted} ({one.score:.3f})"
+    origin = prediction.origin
+    place = f"{origin.path}, sentence at {origin.unit} {origin.number}" if origin else f"sentence {one.number}"
+    return f"{place}, {prediction.words[position]}: gold {gold}, model {predicted} ({one.score:.3f})"
 
 
 def _table(first: str, *others: str) -> Table:

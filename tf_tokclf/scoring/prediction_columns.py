@@ -2,7 +2,8 @@
 
 Names decide first ("predicted_labels", "y_pred", "gold"). Columns of text files have no names: there the last column is
 the prediction, as in the files that conlleval reads. Gold is the other column with the same kind of labels. Where more
-than one column could be either, nothing is guessed.
+than one column could be either, nothing is guessed. Of several layers of gold labels, the one is taken that all commands
+read from such a file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tf_tokclf.data.spellings import standard_labels
 from tf_tokclf.errors import UserError
 
 Labels = Callable[[], Iterator[Sequence[str]]]
+# The column that is read as labels in a file without the column of predictions that is given; None for no column.
+ReadAsGold = Callable[[str | int], str | int | None]
 
 # Sentences that are enough to see what kind of values a column holds.
 _SAMPLED_SENTENCES = 2000
@@ -147,10 +150,13 @@ def without_probabilities(columns: Sequence[LabelColumn]) -> list[LabelColumn]:
     return found
 
 
-def choose_roles(columns: Sequence[LabelColumn], asked: Asked, *, path: Path) -> Roles:
+def choose_roles(
+    columns: Sequence[LabelColumn], asked: Asked, *, path: Path, read_as_gold: ReadAsGold | None = None
+) -> Roles:
     """The columns of predicted and of gold labels among `columns`, which are in the file's order.
 
-    Raises UserError where several may be meant.
+    read_as_gold: which column other commands read as the labels of such a file. It decides between several layers of
+    gold labels where the predictions are known by name. Raises UserError where several columns may be meant.
     """
     candidates = without_probabilities(columns)
     named_gold = None
@@ -163,7 +169,7 @@ def choose_roles(columns: Sequence[LabelColumn], asked: Asked, *, path: Path) ->
         chosen = _predicted(others, path, named_gold.labels if named_gold else asked.gold_labels)
     if asked.gold_labels is not None:
         return Roles(chosen, None)
-    return Roles(chosen, named_gold or _gold([c for c in others if c.name != chosen.name], chosen, path))
+    return Roles(chosen, named_gold or _gold([c for c in others if c.name != chosen.name], chosen, path, read_as_gold))
 
 
 def _predicted(columns: Sequence[LabelColumn], path: Path, gold_labels: Labels | None) -> LabelColumn:
@@ -197,7 +203,9 @@ def _besides(gold: LabelColumn, columns: Sequence[LabelColumn]) -> list[LabelCol
     return no_layers if len(no_layers) == 1 else left
 
 
-def _gold(columns: Sequence[LabelColumn], predicted: LabelColumn, path: Path) -> LabelColumn | None:
+def _gold(
+    columns: Sequence[LabelColumn], predicted: LabelColumn, path: Path, read_as_gold: ReadAsGold | None
+) -> LabelColumn | None:
     """The column of gold labels beside that of predicted ones; None where there is no other column."""
     by_name = [column for column in columns if column.is_gold]
     if len(by_name) == 1:
@@ -219,6 +227,10 @@ def _gold(columns: Sequence[LabelColumn], predicted: LabelColumn, path: Path) ->
     first, *others = alike
     if all(_is_layer_of(other, first) for other in others):
         return first
+    if read_as_gold is not None and predicted.is_predicted:
+        usual = read_as_gold(predicted.name)
+        if chosen := next((column for column in alike if column.name == usual), None):
+            return chosen
     raise _several("gold labels", alike, "--label-column-name", path)
 
 
@@ -240,7 +252,7 @@ def _several(what: str, columns: Sequence[LabelColumn], option: str, path: Path)
     names = [str(column) for column in columns]
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     return UserError(
-        f"{listed} may all contain {what}.", path=path, hint=f"Name the right one with {option} {columns[-1].name}."
+        f"{listed} may all contain {what}.", path=path, hint=f"Name the right one with {option} NAME."
     )
 
 

@@ -29,6 +29,7 @@ from tf_tokclf.data.readers.reading import Problems
 from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records, sentence_from
 from tf_tokclf.data.readers.tables import TableReader, class_labels_in
 from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.word_splitting import word_offsets
 from tf_tokclf.errors import UserError
@@ -126,6 +127,16 @@ class Table:
         if isinstance(column, int) and -len(self.names) <= column < len(self.names):
             return self.names[column]
         return column
+
+    def usual_labels(self, predicted: str | int) -> str | None:
+        """The field that is read as labels in records without predictions, if none is named."""
+        names = [name for name in self.names if name != predicted and not name.startswith("predicted_")]
+        asked = {"text_column_name": self.field_name(self.data.text_column_name), "label_column_name": None}
+        try:
+            data = self.data.model_copy(update=asked)
+            return choose_layout(names, self.sample, data, self.task, path=str(self.path)).label
+        except UserError:
+            return None
 
     def as_list(self, value: Any) -> Sequence[Any] | None:
         """A list of words or labels, as JSON or text; None where a value is none."""
@@ -247,7 +258,9 @@ class PredictedTable:
         self.table = table
         fields = {field.name: field for field in _label_fields(table)}
         asked = replace(asked, predicted=table.field_name(asked.predicted), gold=table.field_name(asked.gold))
-        self.roles = choose_roles([field.column() for field in fields.values()], asked, path=table.path)
+        self.roles = choose_roles(
+            [field.column() for field in fields.values()], asked, path=table.path, read_as_gold=table.usual_labels
+        )
         self.predicted = fields[str(self.roles.predicted.name)]
         self.gold = fields[str(self.roles.gold.name)] if self.roles.gold else None
         self._share_label_names()
@@ -263,6 +276,11 @@ class PredictedTable:
     def has_gold(self) -> bool:
         """Whether the file has gold labels too."""
         return self.gold is not None
+
+    @property
+    def span_scheme(self) -> Scheme | None:
+        """The scheme in which predicted spans are given as labels; None where the file contains labels."""
+        return self.predicted.reading.scheme if isinstance(self.predicted, SpanField) else None
 
     def predictions(self, problems: Problems) -> Iterator[Prediction | PredictedText]:
         """What the file holds, sentence by sentence."""

@@ -17,9 +17,9 @@ from tf_tokclf.data.readers.columns import ColumnsReader, columns_reader, read_c
 from tf_tokclf.data.readers.detection import open_reader
 from tf_tokclf.data.readers.guessing import looks_like_tags
 from tf_tokclf.data.readers.jsonl import parse_document
-from tf_tokclf.data.readers.reading import Problems, read_lines
+from tf_tokclf.data.readers.reading import Problems, Reader, read_lines
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.schemes import OUTSIDE_LABEL
+from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, Labels, choose_roles
 from tf_tokclf.scoring.prediction_lines import Prediction
@@ -31,6 +31,8 @@ _SPAN, _PIECE = "entity_group", "entity"
 
 class PredictedColumns:
     """Columns of text, of which one holds predicted labels, and another one gold labels unless those are elsewhere."""
+
+    span_scheme = None
 
     def __init__(self, path: Path, data: DataConfig, task: Task, asked: Asked) -> None:
         self.path = path
@@ -45,7 +47,9 @@ class PredictedColumns:
             return found.name if found else column
 
         asked = replace(asked, predicted=named(asked.predicted), gold=named(asked.gold))
-        self.roles = choose_roles(list(columns.values()), asked, path=path)
+        self.roles = choose_roles(
+            list(columns.values()), asked, path=path, read_as_gold=lambda _: self._usual_labels(data.layer)
+        )
 
     def __str__(self) -> str:
         """What was found out, for the log."""
@@ -78,6 +82,11 @@ class PredictedColumns:
 
         return LabelColumn(number if named is None else named, labels, is_named=isinstance(named, str))
 
+    def _usual_labels(self, layer: str | int | None) -> str | int | None:
+        """The column that is read as labels if none is named. Predictions come last, so that it is one of gold labels."""
+        data = self._data.model_copy(update={"label_column_name": None, "layer": layer})
+        return columns_reader(self.path, data, self.task, structure=self._opened.structure).options.label_column_name
+
     def _reader(self, column: str | int) -> ColumnsReader:
         data = self._data.model_copy(update={"label_column_name": column})
         return columns_reader(self.path, data, self.task, structure=self._opened.structure)
@@ -96,6 +105,7 @@ class PredictedTags:
     """
 
     has_gold = False
+    span_scheme = None
 
     def __init__(self, path: Path, data: DataConfig, *, is_one_a_line: bool) -> None:
         self.path = path
@@ -179,6 +189,8 @@ class PipelineOutput:
         self.path = path
         self.data = data
         self.outputs = outputs
+        has_pieces = any(_PIECE in one for entities in outputs for one in entities)
+        self.span_scheme = None if has_pieces else TextReading.of(data).scheme
 
     def __str__(self) -> str:
         """What was found out, for the log."""
@@ -235,6 +247,7 @@ class PredictedSentences:
         predicted = data.model_copy(update={"label_column_name": asked.predicted, "layer": None})
         self._predicted = open_reader(path, predicted if asked.predicted is not None else data, task)
         self.has_gold = self._gold is not None
+        self.span_scheme = _span_scheme(path, self._predicted, task)
 
     def __str__(self) -> str:
         """What was found out, for the log."""
@@ -248,3 +261,18 @@ class PredictedSentences:
             return
         for sentence, labelled in same_sentences(predicted, self._gold.sentences(Problems(skip=problems.skip))):
             yield prediction_of(sentence, labelled)
+
+
+def _span_scheme(path: Path, reader: Reader, task: Task) -> Scheme | None:
+    """The scheme in which a file's spans are given as labels; None where the file contains labels.
+
+    Labels that are written from spans are others in another scheme. In BILOU each span differs from the same one in
+    schemes of B and I.
+    """
+    own = TextReading.of(reader.options).scheme
+    other = Scheme.IOB2 if own is not Scheme.IOB2 else Scheme.BILOU
+    written = open_reader(path, reader.options.model_copy(update={"scheme": other.value}), task)
+    for one, again in same_sentences(reader.sentences(Problems(skip=True)), written.sentences(Problems(skip=True))):
+        if any(label != OUTSIDE_LABEL for label in one.labels or ()):
+            return own if one.labels != again.labels else None
+    return None

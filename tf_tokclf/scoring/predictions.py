@@ -89,10 +89,15 @@ Opened = TypeVar("Opened")
 
 
 class PredictionReader(Protocol):
-    """A file whose content is known. has_gold: whether it has gold labels too."""
+    """A file whose content is known. has_gold: whether it has gold labels too. span_scheme: the scheme in which its
+    predicted spans are given as labels; None where the file contains labels.
+    """
 
     @property
     def has_gold(self) -> bool: ...
+
+    @property
+    def span_scheme(self) -> Scheme | None: ...
 
     def predictions(self, problems: Problems) -> Iterator[Found]:
         """What the file holds, sentence by sentence, read anew each time."""
@@ -166,19 +171,27 @@ class PredictionFile:
     def in_scheme(self, scheme: Scheme) -> Callable[[], Iterator[Prediction]]:
         """The predictions with labels in the scheme of the gold labels.
 
-        They are rewritten only if they have prefixes that this scheme lacks. Otherwise they may be its own labels in
-        invalid sequences, which rewriting would repair before they are scored. Schemes of the letters B and I are left
-        alone, since conlleval's reading is the same for all of them.
+        Spans are always written in this scheme. Labels are rewritten only if they have prefixes that this scheme lacks.
+        Otherwise they may be its own labels in invalid sequences, which rewriting would repair before they are scored.
+        Labels with the letters B and I are left as they are, since conlleval reads all schemes of them alike.
         """
         detection = self.survey.predicted_scheme
-        source = detection.scheme
-        if Scheme.NONE in (source, scheme) or detection.prefixes.keys() - {""} <= _letters(scheme):
+        source = self._span_scheme or detection.scheme
+        if Scheme.NONE in (source, scheme) or source is scheme:
+            return self.predictions
+        if self._span_scheme is None and detection.prefixes.keys() - {""} <= _letters(scheme):
             return self.predictions
         logger.info("%s: predicted labels are rewritten from scheme %s to gold's, %s", self.path, source, scheme)
         return lambda: (
             replace(one, predicted=tuple(translated_labels(one.predicted, source, scheme)))
             for one in self.predictions()
         )
+
+    @property
+    def _span_scheme(self) -> Scheme | None:
+        """The scheme of the labels that were predicted spans; None where the files contain labels."""
+        schemes = {reader.span_scheme if reader else None for reader in self._readers}
+        return schemes.pop() if len(schemes) == 1 else None
 
     @cached_property
     def _files(self) -> list[Path]:
@@ -204,7 +217,7 @@ class PredictionFile:
         if self.gold is None:
             reader = _open_as(path, self.data, self.task, asked)
         else:
-            data = self.data.model_copy(update={"label_column_name": None, "layer": None})
+            data = self.data.model_copy(update={"label_column_name": None, "layer": None, "scheme": "auto"})
             reader = _with_or_without_words(lambda data: _open_as(path, data, self.task, asked), data)
         logger.info("%s: %s", path, reader)
         if not reader.has_gold and self.gold is None:
