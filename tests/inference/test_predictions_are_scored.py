@@ -17,8 +17,22 @@ from click.testing import CliRunner
 
 from tests.data.readers.converting import CASES
 from tf_tokclf.cli.main import cli
+from tf_tokclf.data.encoding import Reading
+from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.model_info import ModelInfo
+from tf_tokclf.data.schemes import RULES, Scheme, convert_labels
 from tf_tokclf.data.sentence import Sentence
+from tf_tokclf.data.tokenizers import load_tokenizer
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import keras
+from tf_tokclf.model.loading import new_classifier
+from tf_tokclf.model.precision import Precision
+from tf_tokclf.model.saving import save_model_folder
+from tf_tokclf.scoring.entities import MODES
+from tf_tokclf.scoring.predictions import Prediction, score_predictions
+
+SCORES = ("overall", "by_type", "macro", "weighted", "modes", "token_accuracy")
+load_tagger = Tagger.load  # which a fixture replaces
 
 # The classifier was never trained, and gets most of these wrong.
 SENTENCES = [
@@ -316,3 +330,74 @@ def test_columns_are_told_apart_by_their_head_line(tmp_path: Path, head: str):
     assert scores["overall"]["support"] == 2
     path.write_text(path.read_text().replace(head, swapped), encoding="utf-8")
     assert f1_of("--predictions", path) == 0.5
+
+
+def in_scheme(classifier: Path, scheme: Scheme, folder: Path) -> Tagger:
+    """A model whose labels are of a scheme, in sequences that the scheme allows."""
+    names = ("O", *(f"{letter}-{type_}" for type_ in ("LOC", "PER") for letter in RULES[scheme].letters.values()))
+    keras.utils.set_random_seed(11)
+    model = new_classifier(classifier, names, precision=Precision("float32", "test"))
+    model.classifier.kernel.assign(model.classifier.kernel * 60)
+    info = ModelInfo(Reading("first", max_length=64, overlap=8), LabelSet(names, scheme), decoding="viterbi")
+    save_model_folder(model, load_tokenizer(classifier), info, folder)
+    return load_tagger(folder)
+
+
+def gold_in(scheme: Scheme, path: Path, labels: Sequence[Sequence[str]]) -> Path:
+    """Columns with gold labels in a scheme: every second sentence as the model labels it, so that both agree at times."""
+    blocks = ["".join(f"{w}\t{x}\n" for w, x in zip(words, own)) for (words, _), own in zip(SENTENCES, labels)]
+    path.write_text("\n".join(blocks), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", RULES)
+def test_every_output_format_has_the_same_scores_in_every_scheme(
+    monkeypatch: pytest.MonkeyPatch, tiny_bert: Path, tmp_path: Path, scheme: Scheme
+):
+    tagger = in_scheme(tiny_bert, scheme, tmp_path / "model")
+    monkeypatch.setattr(Tagger, "load", lambda *args, **options: tagger)
+    own = [list(one.labels) for one in tagger.tag(Sentence(words) for words, _ in SENTENCES)]
+    assert sum(label != "O" for labels in own for label in labels) > 3, "the model has to find spans"
+    gold_labels = [
+        labels if number % 2 else convert_labels(labels_in_iob2, Scheme.IOB2, scheme)
+        for number, (labels, (_, labels_in_iob2)) in enumerate(zip(own, SENTENCES))
+    ]
+    gold = gold_in(scheme, tmp_path / "gold.conll", gold_labels)
+    predictions = [Prediction(words, tuple(p), tuple(g)) for (words, _), p, g in zip(SENTENCES, own, gold_labels)]
+    expected = {mode: score_predictions(lambda: predictions, scheme, mode=mode).to_json() for mode in MODES}
+    assert 0 < expected["strict"]["overall"]["f1"] < 1
+    for output_format in FORMATS:
+        output = predicted(tmp_path, tmp_path / "model", gold, output_format=output_format)
+        ways = [["--gold", gold], ["--gold", gold, "--scheme", scheme.value]]
+        for way in [*ways, []] if output_format == "same" else ways:
+            for mode in MODES:
+                options = [*way, "--mode", mode, "--format", "json", "-q"]
+                said = json.loads(run("evaluate", "--predictions", output, *options).stdout)
+                assert {name: said[name] for name in SCORES} == {name: expected[mode][name] for name in SCORES}, (
+                    output_format,
+                    way,
+                )
+        assert compared_f1(output, output, "--gold", gold, "--mode", "strict") == pytest.approx(
+            [expected["strict"]["overall"]["f1"]] * 2
+        )
+
+
+def test_touching_predicted_spans_are_one_in_scheme_io(tmp_path: Path):
+    """IO cannot tell them apart, whether the scheme is named or found."""
+    (tmp_path / "gold.conll").write_text("ada\tI-PER\ntom\tI-PER\nleft\tO\n")
+    spans = [{"start": 0, "end": 3, "label": "PER"}, {"start": 4, "end": 7, "label": "PER"}]
+    (tmp_path / "p.jsonl").write_text(json.dumps({"text": "ada tom left", "spans": spans}) + "\n")
+    for options in ([], ["--scheme", "IO"]):
+        assert f1_of("--predictions", tmp_path / "p.jsonl", "--gold", tmp_path / "gold.conll", *options) == 1
+
+
+@pytest.mark.parametrize("scheme", ["IO", "IOB1", "BIOES"])
+@pytest.mark.parametrize("target", ["a.spacy", "a_brat"])
+def test_spans_of_other_tools_are_written_in_golds_scheme(tmp_path: Path, scheme: str, target: str):
+    columns("\t")(tmp_path / "in.conll")
+    run("convert", tmp_path / "in.conll", tmp_path / "gold.conll", "--scheme", scheme)
+    to = ["--to", "brat"] if target == "a_brat" else []
+    run("convert", tmp_path / "in.conll", tmp_path / target, *to)
+    said = run("evaluate", "--predictions", tmp_path / target, "--gold", tmp_path / "gold.conll", "--format", "json")
+    scores = json.loads(said.stdout)
+    assert (scores["token_accuracy"], scores["modes"]["strict"]["f1"]) == (1, 1)

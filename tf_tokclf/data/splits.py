@@ -127,19 +127,22 @@ def load_splits(
     required: Iterable[str] = ("train",),
     cut_validation: bool = True,
     cut_before: ValidationCut | None = None,
+    shown: Mapping[str, str] | None = None,
 ) -> Splits:
     """Read all splits that the configuration names. Without a validation split one is cut off the training
     sentences by `seed`, unless `cut_validation` is off.
 
     cut_before: how that was done in training; then it is done in the same way, and has to give the same sentences.
+    shown: what notes call a split instead of its name.
     """
+    shown = {name: name for name in NAMES} | dict(shown or {})
     readers = _readers(data, task, tuple(required), cut_validation=cut_validation)
     found = {name: _read(name, reader, data, task) for name, reader in readers.items()}
-    notes = _notes(found)
+    notes = _notes({shown[name]: split for name, split in found.items()})
     for name, split in found.items():
         if split.facts.n_skipped:
-            notes.append(f"{name}: {counted(split.facts.n_skipped, 'sentence')} left out, which could not be read")
-            logger.warning("%s: sentences left out:\n%s", name, "\n".join(split.facts.skipped))
+            notes.append(f"{shown[name]}: {counted(split.facts.n_skipped, 'sentence')} left out, which could not be read")
+            logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.facts.skipped))
     cut = None
     if cut_validation and "train" in found and "validation" not in found:
         seed = cut_before.seed if cut_before else seed
@@ -154,9 +157,9 @@ def load_splits(
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
             found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
-            notes.append(f"{name}: the first {limit} of {counted(len(split), 'sentence')}")
+            notes.append(f"{shown[name]}: the first {limit} of {counted(len(split), 'sentence')}")
     formats = {name: reader.options.format for name, reader in readers.items()}
-    splits = replace(_checked(found, data, task, notes), cut=cut, formats=formats)
+    splits = replace(_checked(found, data, task, notes, shown), cut=cut, formats=formats)
     for note in splits.notes:
         logger.info(note)
     return splits
@@ -426,7 +429,9 @@ def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> 
     raise UserError(f"{problem}.", path=place, hint=hint)
 
 
-def _checked(found: dict[str, Split], data: DataConfig, task: Task, notes: list[str]) -> Splits:
+def _checked(
+    found: dict[str, Split], data: DataConfig, task: Task, notes: list[str], shown: Mapping[str, str]
+) -> Splits:
     for name, split in found.items():
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels (read as {split.notes[0]})."
@@ -442,15 +447,15 @@ def _checked(found: dict[str, Split], data: DataConfig, task: Task, notes: list[
     if data.repair != "none":
         for name, split in found.items():
             found[name], repairs[name] = _repaired(split, scheme, data.repair, Cache.of(data))
-            notes.append(f"{name}: {counted(repairs[name], 'sentence')} repaired ({data.repair})")
+            notes.append(f"{shown[name]}: {counted(repairs[name], 'sentence')} repaired ({data.repair})")
             if repairs[name]:
-                notes.append(f"{name}: {repair_note(split.label_counts(), found[name].label_counts())}")
+                notes.append(f"{shown[name]}: {repair_note(split.label_counts(), found[name].label_counts())}")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
             n = sum(counts[name][label] for label in unseen)
             words = f"{counted(n, 'word')} {'has a label' if n == 1 else 'have labels'}"
-            notes.append(f"{name}: {words} that training never sees: {', '.join(unseen)}")
+            notes.append(f"{shown[name]}: {words} that training never sees: {', '.join(unseen)}")
     names = next((split.facts.label_names for split in found.values() if split.facts.label_names), None)
     trained = {"train": counts["train"]} if "train" in counts else counts
     return Splits(

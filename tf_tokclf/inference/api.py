@@ -117,7 +117,9 @@ def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, spl
     def load(scheme: str) -> Splits:
         data = chosen.model_copy(update={"scheme": scheme})
         seed, cut = Config().training.seed, split != "test"
-        return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=cut)
+        file = getattr(data, f"{split}_file")
+        shown = {split: str(file)} if file else None
+        return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=cut, shown=shown)
 
     if "scheme" in given.model_fields_set:
         return load(given.scheme)

@@ -2,8 +2,8 @@
 
 Names decide first ("predicted_labels", "y_pred", "gold"). Columns of text files have no names: there the last column is
 the prediction, as in the files that conlleval reads. Gold is the other column with the same kind of labels. Where more
-than one column could be either, nothing is guessed. Of several layers of gold labels, the one is taken that all commands
-read from such a file.
+than one column could be either, nothing is guessed. Where gold labels have several layers, the one is taken that all
+commands read from such a file.
 """
 
 from __future__ import annotations

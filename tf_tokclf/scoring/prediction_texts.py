@@ -83,7 +83,7 @@ class PredictedColumns:
         return LabelColumn(number if named is None else named, labels, is_named=isinstance(named, str))
 
     def _usual_labels(self, layer: str | int | None) -> str | int | None:
-        """The column that is read as labels if none is named. Predictions come last, so that it is one of gold labels."""
+        """The column that is read as labels if none is named."""
         data = self._data.model_copy(update={"label_column_name": None, "layer": layer})
         return columns_reader(self.path, data, self.task, structure=self._opened.structure).options.label_column_name
 
