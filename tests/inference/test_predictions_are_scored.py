@@ -343,8 +343,8 @@ def in_scheme(classifier: Path, scheme: Scheme, folder: Path) -> Tagger:
     return load_tagger(folder)
 
 
-def gold_in(scheme: Scheme, path: Path, labels: Sequence[Sequence[str]]) -> Path:
-    """Columns with gold labels in a scheme: every second sentence as the model labels it, so that both agree at times."""
+def gold_columns(path: Path, labels: Sequence[Sequence[str]]) -> Path:
+    """A file of columns with these gold labels."""
     blocks = ["".join(f"{w}\t{x}\n" for w, x in zip(words, own)) for (words, _), own in zip(SENTENCES, labels)]
     path.write_text("\n".join(blocks), encoding="utf-8")
     return path
@@ -358,11 +358,12 @@ def test_every_output_format_has_the_same_scores_in_every_scheme(
     monkeypatch.setattr(Tagger, "load", lambda *args, **options: tagger)
     own = [list(one.labels) for one in tagger.tag(Sentence(words) for words, _ in SENTENCES)]
     assert sum(label != "O" for labels in own for label in labels) > 3, "the model has to find spans"
+    # In every second sentence the model is right.
     gold_labels = [
         labels if number % 2 else convert_labels(labels_in_iob2, Scheme.IOB2, scheme)
         for number, (labels, (_, labels_in_iob2)) in enumerate(zip(own, SENTENCES))
     ]
-    gold = gold_in(scheme, tmp_path / "gold.conll", gold_labels)
+    gold = gold_columns(tmp_path / "gold.conll", gold_labels)
     predictions = [Prediction(words, tuple(p), tuple(g)) for (words, _), p, g in zip(SENTENCES, own, gold_labels)]
     expected = {mode: score_predictions(lambda: predictions, scheme, mode=mode).to_json() for mode in MODES}
     assert 0 < expected["strict"]["overall"]["f1"] < 1

@@ -383,3 +383,51 @@ def test_parts_in_a_folder_are_one_file(tmp_path: Path, gold: Path):
     write(folder / "_SUCCESS", "")
     assert f1(folder, "--gold", gold) == 50
     assert "f1" in run("compare", folder, folder, "--gold", gold, "--format", "json", "--samples", 9)
+
+
+def layered(path: Path, *, predictions: tuple[str, ...] = ("predicted_label",)) -> Path:
+    """Columns as HIPE-2022 has them, where labels of the layers differ, with predictions behind them."""
+    rows = [
+        ("TOKEN", "NE-COARSE-LIT", "NE-COARSE-METO", "NE-FINE-LIT", "NE-NESTED", *predictions),
+        ("Ajax", "B-pers", "O", "B-pers.myth", "O", *["B-pers"] * len(predictions)),
+        ("of", "O", "O", "O", "B-pers", *["O"] * len(predictions)),
+        ("Sophocles", "B-pers", "O", "B-pers.author", "I-pers", *["O"] * len(predictions)),
+        ("saw", "O", "O", "O", "O", *["O"] * len(predictions)),
+        ("Troy", "B-loc", "B-pers", "B-pers", "B-loc", *["B-loc"] * len(predictions)),
+    ]
+    return write(path, "".join("\t".join(row) + "\n" for row in rows))
+
+
+def test_of_several_gold_layers_the_one_that_is_trained_on_is_scored(tmp_path: Path):
+    file = layered(tmp_path / "a.tsv")
+    assert f1(file) == 80
+    log = CliRunner().invoke(cli, ["evaluate", "--predictions", str(file)]).stderr
+    assert "predicted labels in 'predicted_label', gold labels in 'NE-COARSE-LIT'" in log
+    inspected = CliRunner().invoke(cli, ["inspect", str(layered(tmp_path / "b.tsv", predictions=()))])
+    assert "labels in 'NE-COARSE-LIT'" in inspected.output
+    assert f1(file, "--label-column-name", "NE-NESTED") == 50
+    compared = json.loads(run("compare", file, file, "--format", "json", "--samples", 9))
+    assert [system["f1"]["mean"] for system in compared["systems"]] == [0.8, 0.8]
+
+
+def test_no_column_is_proposed_at_random(tmp_path: Path):
+    message = run("evaluate", "--predictions", layered(tmp_path / "a.tsv", predictions=("pred", "predicted")), code=2)
+    assert "'pred' and 'predicted' may all contain predictions" in " ".join(message.split())
+    assert "--predicted-column-name NAME." in " ".join(message.split())
+    rows = records(tmp_path / "a.jsonl", tokens=WORDS, first=GOLD, second=[GOLD[0], ["O", "B-PER"]], pred=PREDICTED)
+    for name in ("first", "second"):
+        rows.write_text(rows.read_text().replace(name, f"{name}_annotator"))
+    message = run("evaluate", "--predictions", rows, code=2)
+    assert "--label-column-name NAME." in " ".join(message.split())
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv"])
+def test_of_several_gold_fields_the_one_that_is_trained_on_is_scored(tmp_path: Path, format: str):
+    other = [["O", "O", "O", "B-LOC"], ["B-PER", "B-LOC"]]
+    fields = {"tokens": WORDS, "coarse_labels": other, "ner_tags": GOLD, "predicted_labels": PREDICTED}
+    if format == "jsonl":
+        file = records(tmp_path / "a.jsonl", **fields)
+    else:
+        rows = zip(*(map(json.dumps, values) for values in fields.values()))
+        file = write(tmp_path / "a.csv", "\n".join([";".join(fields), *map(";".join, rows)]) + "\n")
+    assert f1(file) == 50

@@ -141,7 +141,8 @@ def load_splits(
     notes = _notes({shown[name]: split for name, split in found.items()})
     for name, split in found.items():
         if split.facts.n_skipped:
-            notes.append(f"{shown[name]}: {counted(split.facts.n_skipped, 'sentence')} left out, which could not be read")
+            n_skipped = counted(split.facts.n_skipped, "sentence")
+            notes.append(f"{shown[name]}: {n_skipped} left out, which could not be read")
             logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.facts.skipped))
     cut = None
     if cut_validation and "train" in found and "validation" not in found:
