@@ -211,7 +211,7 @@ def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path)
 def test_without_ray_it_is_said_what_to_install(
     tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("tf_tokclf.inference.ray_workers.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     message = refused([tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"])
     assert "pip install 'tf-tokclf[ray]'" in message
     assert not (source.parent / "out").exists()

@@ -47,7 +47,7 @@ def test_nowhere_is_a_choice(tmp_path: Path):
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tf_tokclf.training.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("tf_tokclf.optional_packages.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'tf-tokclf\[wandb\]'"):
         check_trackers(["csv", "wandb"])
 

@@ -326,6 +326,7 @@ def fit_command(
     from tf_tokclf.config.cluster import is_chief
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.publishing.runs import prepare_repository, publication
+    from tf_tokclf.training.run_folder import check_room_for
 
     options = dict(ctx.obj.get("settings") or {})
     config = own_config(config, options, resume=resume)
@@ -346,16 +347,19 @@ def fit_command(
     if seeds and not dry_run:
         _fit_seeds(settings, seeds, resume=resume)
         return
-    repository = None if dry_run else prepare_repository(settings)
+    as_flag = resume_from_checkpoint is not None and resume_from_checkpoint.lower() == "true"
+    resume_from = Path(resume_from_checkpoint) if resume_from_checkpoint and not as_flag else None
+    resume = resume or as_flag
+    repository = None
+    if not dry_run:
+        check_room_for(settings, resume=resume or resume_from is not None)
+        repository = prepare_repository(settings)
 
     from tf_tokclf.report.tables import evaluation_tables
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
     from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_rows, plan_run
 
-    as_flag = resume_from_checkpoint is not None and resume_from_checkpoint.lower() == "true"
-    resume_from = Path(resume_from_checkpoint) if resume_from_checkpoint and not as_flag else None
-    resume = resume or as_flag
     plan = plan_run(settings)
     if dry_run or chief:
         (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))

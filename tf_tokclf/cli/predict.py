@@ -227,6 +227,7 @@ def predict_here(
     from tf_tokclf.inference.predicting import predict_to_file, predict_to_stdout, predict_to_stream
     from tf_tokclf.report.progress import RecordProgress
 
+    labelling.check_output(source, output)
     tagger = labelling.tagger()
     stream = labelling.open(tagger, source)
     log.info("%s", stream)
@@ -273,6 +274,8 @@ def predict_by_workers(
 
     folder = PartsFolder(output)
     folder.check(resume=resume, force=force)
+    if Path(source).is_file():
+        labelling.check_output(source, None)
     check_ray(sharing.address)
     labelling = labelling.from_anywhere()
     default = sharing.n_workers * PARTS_A_WORKER

@@ -14,11 +14,12 @@ _LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
 
 
 @contextmanager
-def hub_errors(subject: str) -> Iterator[None]:
+def hub_errors(subject: str, *, reading: bool = True) -> Iterator[None]:
     """Around calls of huggingface_hub, datasets, transformers about `subject` (such as "model ORG/NAME").
 
     Their requests get a time limit, and what they raise over the Hub becomes a UserError, where the user
-    has to change something (name, revision, token, rights, offline mode), else a JobError.
+    has to change something (name, revision, token, rights, offline mode), else a JobError. reading: the cache may have
+    what is asked for.
     """
     bound_requests()
     try:
@@ -26,13 +27,13 @@ def hub_errors(subject: str) -> Iterator[None]:
     except (UserError, JobError):
         raise
     except Exception as error:
-        explained = explain(error, subject)
+        explained = explain(error, subject, reading=reading)
         if explained is None:
             raise
         raise explained from error
 
 
-def explain(error: Exception, subject: str) -> UserError | JobError | None:
+def explain(error: Exception, subject: str, *, reading: bool = True) -> UserError | JobError | None:
     """The message for `error`, or None if it has nothing to do with the Hub."""
     import requests
     from huggingface_hub import constants, get_token
@@ -48,6 +49,7 @@ def explain(error: Exception, subject: str) -> UserError | JobError | None:
         return JobError(redact(f"{problem} {hint}", get_token()))
 
     endpoint = constants.ENDPOINT
+    check_network = f"{_CHECK_NETWORK}{_READ_FROM_CACHE if reading else ''}."
     status = status_of(error)
     if gated := found(hub.GatedRepoError):
         anonymous = status_of(gated) == 401
@@ -99,9 +101,9 @@ def explain(error: Exception, subject: str) -> UserError | JobError | None:
             f"{subject} lacks a file that is needed: {_first_line(error)}", "Is it the right repository?"
         )
     if found(requests.Timeout):
-        return job_error(f"{subject}: the Hub at {endpoint} does not answer in time.", _CHECK_NETWORK)
+        return job_error(f"{subject}: the Hub at {endpoint} does not answer in time.", check_network)
     if found(requests.ConnectionError, hub.LocalEntryNotFoundError, ConnectionError):
-        return job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", _CHECK_NETWORK)
+        return job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
     if found(hub.HFValidationError):
         return user_error(
             f"{subject}: {_first_line(found(hub.HFValidationError))}", "A Hub id is NAME or ORG/NAME."
@@ -113,9 +115,8 @@ def explain(error: Exception, subject: str) -> UserError | JobError | None:
     return None
 
 
-_CHECK_NETWORK = (
-    "Check the network, proxies and HF_ENDPOINT; what is in the cache works with HF_HUB_OFFLINE=1."
-)
+_CHECK_NETWORK = "Check the network, proxies and HF_ENDPOINT"
+_READ_FROM_CACHE = "; what is in the cache works with HF_HUB_OFFLINE=1"
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

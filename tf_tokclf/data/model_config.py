@@ -186,7 +186,7 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
         return config
     path = folder / "config.json"
     _check_type(config, path)
-    _check_references(config, path)
+    _check_references(config, path, trust_remote_code=trust_remote_code)
     _check_switches(config, path)
     _check_labels(config, path)
     kept = {
@@ -214,10 +214,14 @@ def _check_type(config: dict[str, Any], path: Path) -> None:
     raise UserError(problem, path=path, hint=hint)
 
 
-def _check_references(config: dict[str, Any], path: Path) -> None:
+def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: bool) -> None:
     hint = "Do not use this model unless you trust its author. Remove the key if you do."
-    if "trust_remote_code" in config:
-        raise UserError("sets trust_remote_code, which only you may decide.", path=path, hint=hint)
+    if "trust_remote_code" in config and not trust_remote_code:
+        raise UserError(
+            "sets trust_remote_code, which asks transformers to run code from the model folder.",
+            path=path,
+            hint="Remove the key to use the model without it. If you trust its author, pass --trust-remote-code.",
+        )
     for place, nested in _mappings(config):
         if named := [key for key in LOADS_MODELS if key in nested]:
             raise UserError(f"{place} names another model or code ({named[0]}).", path=path, hint=hint)

@@ -132,11 +132,12 @@ def load_splits(
     """Read all splits that the configuration names. Without a validation split one is cut off the training
     sentences by `seed`, unless `cut_validation` is off.
 
-    cut_before: how that was done in training; then it is done in the same way, and has to give the same sentences.
-    shown: what notes call a split instead of its name.
+    cut_before: how that was done in training; then it is done in the same way. Raises UserError where it gives other
+    sentences, and the training or validation split is `required`. shown: what notes call a split instead of its name.
     """
+    required = tuple(required)
     shown = {name: name for name in NAMES} | dict(shown or {})
-    readers = _readers(data, task, tuple(required), cut_validation=cut_validation)
+    readers = _readers(data, task, required, cut_validation=cut_validation)
     found = {name: _read(name, reader, data, task) for name, reader in readers.items()}
     notes = _notes({shown[name]: split for name, split in found.items()})
     for name, split in found.items():
@@ -146,14 +147,14 @@ def load_splits(
             logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.facts.skipped))
     cut = None
     if cut_validation and "train" in found and "validation" not in found:
-        seed = cut_before.seed if cut_before else seed
-        fraction = cut_before.fraction if cut_before else data.validation_fraction
-        n_all = len(found["train"])
-        found["train"], found["validation"] = _cut(found["train"], data, seed, fraction, cut_before)
-        n_cut = len(found["validation"])
-        cut = ValidationCut(seed, fraction, n_cut, n_all, content_hash(found["validation"]))
-        _check_cut(cut, cut_before, found["train"].place)
-        notes.append(f"no validation split: {n_cut:,} of {counted(n_all, 'training sentence')}, chosen by seed {seed}")
+        try:
+            found["train"], found["validation"], cut = _cut_off(found["train"], data, seed, cut_before)
+            n_all = counted(cut.n_all, "training sentence")
+            notes.append(f"no validation split: {cut.n_sentences:,} of {n_all}, chosen by seed {cut.seed}")
+        except UserError as error:
+            if {"train", "validation"} & set(required):
+                raise
+            logger.warning("the training sentences are read as they are: %s", error)
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
@@ -417,6 +418,22 @@ def _cut(
         return replace(derived(train, f"{what}: {name}", change, cache=Cache.of(data)), name=name)
 
     return part(~chosen, "train"), part(chosen, "validation")
+
+
+def _cut_off(
+    train: Split, data: DataConfig, seed: int, before: ValidationCut | None
+) -> tuple[Split, Split, ValidationCut]:
+    """Training sentences, validation sentences, and how they were chosen: as `before`, or by `seed`. Raises UserError
+    where they are others than before.
+    """
+    if before:
+        seed, fraction = before.seed, before.fraction
+    else:
+        fraction = data.validation_fraction
+    rest, validation = _cut(train, data, seed, fraction, before)
+    cut = ValidationCut(seed, fraction, len(validation), len(train), content_hash(validation))
+    _check_cut(cut, before, rest.place)
+    return rest, validation, cut
 
 
 def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> None:

@@ -50,7 +50,7 @@ def evaluate(
     """
     check_data(reference, split, data)  # before the model is loaded
     tagger = Tagger.load(reference, **options)
-    splits = labelled_splits(reference, split, data, tagger.info, task=task)
+    splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors)
     analyst = None
     if errors:
         training = training_of(splits.train, splits.scheme) if splits.train else None
@@ -74,13 +74,20 @@ def check_data(reference: str | Path, split: str, data: DataConfig | None) -> No
 
 
 def labelled_splits(
-    reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo, *, task: Task | None = None
+    reference: str | Path,
+    split: str,
+    data: DataConfig | None,
+    info: ModelInfo,
+    *,
+    task: Task | None = None,
+    with_training: bool = False,
 ) -> Splits:
     """The data with the split to score on: that of `data`, read as the run's own where `data` does not say otherwise,
     or that of the run that `reference` is, with the settings in `data`.
 
     info: the model's, by whose rule texts fall into words unless `data` names one. task: None for the run's or the
-    model's. Raises UserError where the model knows none of the gold labels.
+    model's. with_training: the sentences that a run was trained on are needed too. Raises UserError where the model
+    knows none of the gold labels.
     """
     data = data or DataConfig()
     config = run_config(reference)
@@ -92,8 +99,7 @@ def labelled_splits(
             own.data,
             task=task,
             seed=own.training.seed,
-            required=(split,),
-            cut_validation=split != "test",
+            required=(split, "train") if with_training else (split,),
             cut_before=cut,
         )
     else:

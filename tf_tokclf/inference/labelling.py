@@ -16,7 +16,12 @@ from tf_tokclf.data.record_streams import RecordStream, format_by_name, is_rerea
 from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.predicting import Prediction, Shard, Watcher, identity_of
-from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
+from tf_tokclf.inference.prediction_formats import (
+    Details,
+    check_output_format,
+    choose_output_format,
+    open_output_format,
+)
 from tf_tokclf.inference.tagger import Tagger
 
 # The settings that matter where records are kept as they are and their labels are not read.
@@ -62,6 +67,13 @@ class Labelling:
         """The same for processes that run in other folders."""
         folder = resolve_reference(self.model)
         return replace(self, model=str(folder.absolute())) if folder.is_dir() else self
+
+    def check_output(self, source: str, output: Path | None) -> None:
+        """Raise UserError where the output's format is not written for such a source: before the model is loaded."""
+        given = DataConfig(**self.reading).format
+        format = given if given != "auto" else format_by_name(source)
+        is_folder = resolve_reference(source).is_dir()
+        check_output_format(self.output_format, output, format, is_table=not is_folder)
 
     def tagger(self) -> Tagger:
         """The model, loaded. Raises UserError where it cannot do what was asked for."""

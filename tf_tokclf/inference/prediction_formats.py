@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SAME = "same"
+# Written for input of the same format only.
+_TABLES = ("csv", "parquet")
 # Of the annotation tools whose records hold a text each, in the writers' own spelling.
 _TOOLS = ("spacy", "doccano", "prodigy")
-OUTPUT_FORMATS = (SAME, "jsonl", "conll", *_TOOLS, "label-studio", "csv", "parquet")
+OUTPUT_FORMATS = (SAME, "jsonl", "conll", *_TOOLS, "label-studio", *_TABLES)
 
 _ENRICHED = (ColumnRecords, JsonRecords, CsvRecords, ParquetRecords)
 
@@ -79,6 +81,19 @@ class OutputFormat(Protocol):
 
 def choose_output_format(asked: str | None, output: Path | None, source: RecordFormat) -> str:
     """The format that was asked for, else the one that the output's name tells, else the input's own."""
+    own = source.name if isinstance(source, _ENRICHED) else None
+    chosen = check_output_format(asked, output, source.name, is_table=own in _TABLES)
+    if chosen in (SAME, *_TABLES) or (asked is None and chosen == own):
+        return SAME if own else "jsonl"
+    return chosen
+
+
+def check_output_format(asked: str | None, output: Path | None, source_format: str, *, is_table: bool) -> str:
+    """The format that was asked for, else the one that the output's name tells, else "same". Raises UserError where it
+    is not written for such a source.
+
+    is_table: the source is a single table of CSV or Parquet.
+    """
     told = format_of_suffix(name_without_compression(output).suffix.lower()) if output else None
     if output and told and told not in OUTPUT_FORMATS and asked is None:
         raise UserError(
@@ -86,15 +101,12 @@ def choose_output_format(asked: str | None, output: Path | None, source: RecordF
             hint="Choose another suffix, such as .jsonl or .conll, and convert the file afterwards.",
         )
     chosen = asked or told or SAME
-    own = source.name if isinstance(source, _ENRICHED) else None
-    if chosen in ("csv", "parquet") and chosen != own:
-        others = ", ".join(name for name in OUTPUT_FORMATS if name not in ("csv", "parquet"))
+    if chosen in _TABLES and not (is_table and chosen == source_format):
+        others = ", ".join(name for name in OUTPUT_FORMATS if name not in _TABLES)
         raise UserError(
             f"{chosen} is written for {chosen} input only: its columns, and those of the predictions.",
-            hint=f"The input is {source.name}: choose {others}.",
+            hint=f"The input is {source_format}: choose {others}.",
         )
-    if chosen in (SAME, "csv", "parquet") or (asked is None and chosen == own):
-        return SAME if own else "jsonl"
     return chosen
 
 

@@ -15,7 +15,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +26,7 @@ from tf_tokclf.inference.parts import Part
 from tf_tokclf.inference.predicting import Progress, Watcher, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.threads import N_CORES
+from tf_tokclf.optional_packages import check_installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +43,7 @@ _COUNTS = ("n_records", "n_words", "n_bytes", "n_problems")
 
 def check_ray(address: str | None) -> None:
     """Raise UserError where Ray is not installed, or nothing answers at `address`."""
-    if find_spec("ray") is None:
-        raise UserError("--workers needs Ray.", hint="Install it: python -m pip install 'tf-tokclf[ray]'.")
+    check_installed("--workers", "ray", extra="ray")
     if address is None:
         return
     host, colon, port = address.rpartition(":")

@@ -297,6 +297,7 @@ class Tagger:
             pad_id=self.tokenizer.pad_token_id or 0,
             aggregation=aggregation,
             lanes=self._lanes,
+            compute_dtype=self.model.compute_dtype,
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         if self._share:

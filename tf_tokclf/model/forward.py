@@ -82,18 +82,23 @@ def score_windows(
     pad_id: int,
     aggregation: str = "first",
     lanes: int | None = None,
+    compute_dtype: str = "float32",
 ) -> Iterator[WordScores]:
     """Run `windows` in batches of similar length, longest first so that too little memory shows at once.
 
     batch_size: windows a batch, at most; None: as many as are fast here. aggregation: which of a word's pieces speak
     for it: "first", "average" of their probabilities, or "max", the piece that is surest. lanes: calls of `forward` at
-    a time, by default as many as the machine has lanes.
+    a time, by default as many as the machine has lanes. compute_dtype: of the model, for the message about NaN.
     """
     lanes = lanes or n_lanes()
     order = np.argsort(-windows.lengths, kind="stable")
     size = _windows_a_pass(batch_size, len(order))
     batches = (order[begin : begin + size] for begin in range(0, len(order), size))
-    return side_by_side(lambda rows: _score_batch(forward, windows, rows, pad_id, aggregation), batches, lanes)
+
+    def score(rows: np.ndarray) -> WordScores:
+        return _score_batch(forward, windows, rows, pad_id, aggregation, compute_dtype)
+
+    return side_by_side(score, batches, lanes)
 
 
 def _windows_a_pass(batch_size: int | None, n_windows: int) -> int:
@@ -111,7 +116,9 @@ def _windows_a_pass(batch_size: int | None, n_windows: int) -> int:
     return max(min(batch_size, -(-n_windows // lanes)), 1)
 
 
-def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: int, aggregation: str) -> WordScores:
+def _score_batch(
+    forward: Callable, windows: Windows, rows: np.ndarray, pad_id: int, aggregation: str, compute_dtype: str
+) -> WordScores:
     lengths = windows.lengths[rows]
     width = -(-int(lengths.max()) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
     source = ranges(windows.starts[rows], lengths)
@@ -133,10 +140,10 @@ def _score_batch(forward: Callable, windows: Windows, rows: np.ndarray, pad_id: 
         ) from error
     if np.isnan(scores).any():
         # Words without a score would get the fallback label, as if nothing had happened.
-        raise UserError(
-            "The model's output is NaN.",
-            hint="Its weights are damaged, or too large for this precision. Fetch them again, or use float32.",
-        )
+        hint = "Its weights are damaged: fetch them again."
+        if compute_dtype != "float32":
+            hint = f"Its weights are damaged, or too large for {compute_dtype}: fetch them again, or use float32."
+        raise UserError("The model's output is NaN.", hint=hint)
     if aggregation != "first" and len(scores):
         scores = _aggregate(scores, np.flatnonzero(firsts[chosen]), aggregation)
     return WordScores(windows.sentence[rows][row[firsts]], word[firsts], scores)

@@ -1,4 +1,4 @@
-"""The folder that an export is written to."""
+"""What is checked before an export: its format, and the folder that it is written to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.inputs import data_files, data_files_of_run, model_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
+from tf_tokclf.optional_packages import check_installed
 
 # Every export has it.
 AGREEMENT = "agreement.json"
+QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("int8",)}
+# Modules beside TensorFlow that write an export, or run it for the comparison.
+MODULES = {"savedmodel": (), "tflite": ("ai_edge_litert",), "onnx": ("onnx", "onnxruntime", "tf2onnx")}
+
+
+def check_format(format: str, quantize: str | None) -> None:
+    """Raise UserError where a format does not have that quantisation, or where a package that it needs is missing."""
+    if quantize is not None and quantize not in QUANTIZATIONS[format]:
+        offered = ", ".join(QUANTIZATIONS[format]) or "none"
+        raise UserError(f"{format} has no quantisation {quantize}.", hint=f"There is {offered}.")
+    check_installed(f"export --format {format}", *MODULES[format], extra="export")
 
 
 def check_free(output: Path, model: str | Path, data: DataConfig, *, force: bool) -> None:

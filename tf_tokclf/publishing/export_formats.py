@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.errors import JobError
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
+from tf_tokclf.publishing.export_folder import check_format
 
 SIGNATURE = "serving_default"
 # Of ONNX: the newest that onnxruntime's dynamic quantisation and all runtimes of the last three years read.
 OPSET = 17
-QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("int8",)}
 
 
 class Serving(tf.Module):
@@ -42,9 +42,7 @@ class Serving(tf.Module):
 
 def write_export(model: keras.Model, folder: Path, format: str, quantize: str | None) -> Path:
     """Write `model` into `folder`. Returns what its runtime loads: a file, or the folder of a SavedModel."""
-    if quantize is not None and quantize not in QUANTIZATIONS[format]:
-        offered = ", ".join(QUANTIZATIONS[format]) or "none"
-        raise UserError(f"{format} has no quantisation {quantize}.", hint=f"There is {offered}.")
+    check_format(format, quantize)
     with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model):
         return _WRITERS[format](Serving(model), folder, quantize)
 
@@ -77,7 +75,8 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
 
 
 def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
-    tf2onnx = _needed("tf2onnx")
+    import tf2onnx
+
     path = folder / "model.onnx"
     try:
         tf2onnx.convert.from_function(
@@ -90,7 +89,6 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
     except (ValueError, KeyError, RuntimeError) as error:
         raise JobError(f"tf2onnx cannot convert this model: {error}") from error
     if quantize == "int8":
-        _needed("onnxruntime")
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         whole = path.rename(folder / "float32.onnx")
@@ -107,16 +105,6 @@ def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
     one = ctx.make_const(f"{name}_one", np.array(1, dtype=np.float32))
     ctx.remove_node(node.name)
     ctx.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name)
-
-
-def _needed(module: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ImportError as error:
-        hint = "pip install 'tf-tokclf[export]'"
-        raise UserError(f"{module} is not installed, which this export needs.", hint=hint) from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from tf_tokclf.inference.api import check_data, labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
-from tf_tokclf.publishing.export_folder import AGREEMENT, check_free
+from tf_tokclf.publishing.export_folder import AGREEMENT, check_format, check_free
 from tf_tokclf.publishing.export_formats import write_export
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def export_model(
     is, or of `data.test_file`, which is read as in the run but for the settings in `data` and the `task`. The caller
     looks at `problems` of what is returned.
     """
+    check_format(format, quantize)
     check_free(output, reference, data or DataConfig(), force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded

@@ -242,7 +242,7 @@ def _is_same(ours: CommitOperationAdd, published: RepoFile | None) -> bool:
 def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
     """Do `action`, again and again as long as what went wrong may pass."""
     subject = f"model {repo_id}"
-    with hub_errors(subject):
+    with hub_errors(subject, reading=False):
         for n_failed in range(1, patience.tries):
             try:
                 return action()
@@ -251,7 +251,7 @@ def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
                 if not _may_pass(error) or (asked_s or 0.0) > patience.longest_asked_s:
                     raise
                 wait_s = patience.wait_s(n_failed, asked_s)
-                reason = explain(error, subject) or redact(str(error))
+                reason = explain(error, subject, reading=False) or redact(str(error))
                 log.info(
                     "Hub: try %d of %d failed, next in %.0f s: %s", n_failed, patience.tries, wait_s, reason
                 )

@@ -55,7 +55,9 @@ def fit(
     """
     from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_run
+    from tf_tokclf.training.run_folder import check_room_for
 
+    check_room_for(config, resume=resume)
     repository = prepare_repository(config)
     plan = plan_run(config)
     with publication(plan, repository) as pushes:

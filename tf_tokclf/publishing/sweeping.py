@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.cluster import cluster_of
@@ -22,11 +21,12 @@ from tf_tokclf.config.sweep import Sweep, value_text
 from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.files import disk_problem, restore_replaced, write_json
+from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.runs import prepare_repository, push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.identity import setting_differences, settings_of
-from tf_tokclf.training.run_folder import check_links, claim_folder, locked
+from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder, locked
 
 if TYPE_CHECKING:
     import optuna
@@ -82,7 +82,7 @@ def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
     best is published. Raises UserError, before anything is trained, for what the user has to change.
     """
     sweep = Sweep.of(config)
-    _check(config, sweep)
+    _check(config, sweep, resume=resume)
     root = RunDir.of(config.output_dir)
     with locked(root):
         if resume:
@@ -114,15 +114,13 @@ def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
     return summary
 
 
-def _check(config: Config, sweep: Sweep) -> None:
+def _check(config: Config, sweep: Sweep, *, resume: bool) -> None:
     if not config.output_dir:
         raise UserError("there is no place for the trials: give --output-dir.")
     if cluster_of(config.training.strategy):
         raise UserError("a sweep runs on one host.", hint="Unset TF_CONFIG, or pass --strategy mirrored.")
-    if find_spec("optuna") is None:
-        raise UserError(
-            "a sweep needs the package optuna, which is not installed.", hint="pip install 'tf-tokclf[sweep]'"
-        )
+    check_installed("a sweep", "optuna", extra="sweep")
+    check_room_for(config, resume=resume)
     from tf_tokclf.training.plan import plan_run
 
     for values in sweep.to_plan():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.optional_packages import install_hint
 from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 
@@ -45,7 +46,7 @@ def check_installed() -> None:
         except ImportError as error:
             raise UserError(
                 f"serving needs {name}, which is not installed.",
-                hint="Install it: python -m pip install 'tf-tokclf[serve]'",
+                hint=install_hint("serve"),
             ) from error
 
 

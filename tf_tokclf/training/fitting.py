@@ -114,6 +114,7 @@ def train(
             # TensorFlow's name for full disks too
             raise error if disk_problem(error) else _out_of_memory(plan) from error
         check_data()
+        warn_of_no_spans(evaluations)
         write_results(plan, end.history, evaluations, end.run_seconds)
         assert plan.splits.train is not None  # it was trained on
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
@@ -401,6 +402,18 @@ def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
                 n_repaired=plan.splits.repairs.get(split.name, 0),
             )
     return evaluations
+
+
+def warn_of_no_spans(evaluations: dict[str, Evaluation]) -> None:
+    """Say it where the model that was saved finds no span in validation sentences that have some."""
+    validation = evaluations.get("validation")
+    if validation is None or validation.scores.overall.predicted or not validation.scores.overall.gold:
+        return
+    log.warning(
+        "the model labels every word of the validation sentences as O: it has learned no spans. Try more "
+        "--num-train-epochs, --recipe best or a higher --learning-rate, and check with tf-tokclf inspect that the "
+        "column of labels is the right one."
+    )
 
 
 def write_results(

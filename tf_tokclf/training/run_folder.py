@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.loading import is_saved_config
+from tf_tokclf.config.schema import Config
+from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable, lock_file, old_of, partial_of, remove, restore_replaced
@@ -33,13 +36,24 @@ def locked(run: RunDir) -> Iterator[None]:
         yield
 
 
-def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
-    """Make room for a run. One that is there already goes only if `overwrite` is on, and nothing else does.
+def check_room_for(config: Config, *, resume: bool) -> None:
+    """Raise UserError where the run of `config` could not begin in its folder. It reads neither data nor encoder.
 
-    inputs: what the new run reads. Raises UserError where that is part of what would go.
+    resume: it goes on with the run that is there.
     """
+    if not config.output_dir or not is_chief(config.training.strategy):
+        return
+    run = RunDir.of(config.output_dir)
+    if not run.root.is_dir():
+        return
+    with locked(run):
+        if not resume:
+            check_room(run, overwrite=config.overwrite, inputs=run_inputs(config))
+
+
+def check_room(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
+    """Raise UserError where `claim_folder` could not make room."""
     if overwrite:
-        restore_replaced(run.model)
         check_replaceable(run.model)
     else:
         check_links(run)
@@ -58,6 +72,16 @@ def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] 
     inputs = list(inputs)
     for path in there:
         check_no_input(path, inputs)
+
+
+def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
+    """Make room for a run. One that is there already goes only if `overwrite` is on, and nothing else does.
+
+    inputs: what the new run reads. Raises UserError where that is part of what would go.
+    """
+    if overwrite:
+        restore_replaced(run.model)
+    check_room(run, overwrite=overwrite, inputs=inputs)
     clear_folder(run)
 
 

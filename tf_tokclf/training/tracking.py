@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from tf_tokclf.config.schema import Config
@@ -15,6 +14,7 @@ from tf_tokclf.config.settings import setting_values
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.model.backend import keras
+from tf_tokclf.optional_packages import check_installed, install_hint
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.history import read_history
 
@@ -27,14 +27,12 @@ def check_trackers(names: Iterable[str]) -> None:
     for name in names:
         if name not in MODULES:
             continue
-        hint = f"Install it: pip install 'tf-tokclf[{name}]'"
-        if find_spec(name) is None:
-            raise UserError(f"--report-to {name} needs the package {name}, which is not installed.", hint=hint)
+        check_installed(f"--report-to {name}", name, extra=name)
         try:
             import_module(MODULES[name])
         except Exception as error:  # whatever goes wrong inside
             problem = f"--report-to {name}: the package {name} that is installed cannot be used: {error}."
-            raise UserError(problem, hint=hint) from error
+            raise UserError(problem, hint=install_hint(name)) from error
 
 
 def tracking_callbacks(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:

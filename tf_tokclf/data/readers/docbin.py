@@ -15,6 +15,7 @@ from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
 from tf_tokclf.data.readers.texts import TextReading
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.optional_packages import install_hint
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Span
@@ -103,7 +104,7 @@ def spacy_module() -> Any:
     try:
         import spacy
     except ImportError as error:
-        raise UserError("spaCy is not installed.", hint="Install it (pip install spacy), or choose JSON.") from error
+        raise UserError("spaCy is not installed.", hint=f"{install_hint('spacy')}, or choose JSON.") from error
     return spacy
 
 
