@@ -76,7 +76,9 @@ def test_name_that_is_none(hub):
 
 def test_no_network(hub):
     hub.stop()
-    assert "cannot be reached" in message_of(JobError)
+    message = message_of(JobError)
+    assert "cannot be reached" in message
+    assert "what is in the cache works with HF_HUB_OFFLINE=1." in message
 
 
 def test_what_is_in_the_cache_works_without_network(hub):

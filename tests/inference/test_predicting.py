@@ -453,6 +453,32 @@ def test_mistakes_end_in_a_message(tiny_classifier: Path, args: list[str], messa
     assert message in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("in.txt", ["--output-format", "csv"], "csv is written for csv input only"),
+        ("in.csv", ["--output-format", "parquet"], "parquet is written for parquet input only"),
+        ("in.txt", ["-o", "out.csv"], "csv is written for csv input only"),
+        ("in.txt", ["-o", "out.conllu"], "which predict does not write"),
+        ("in.txt", ["--output-format", "csv", "--workers", "1", "-o", "out"], "csv is written for csv input only"),
+    ],
+)
+def test_output_formats_are_checked_before_the_model_is_loaded(
+    tiny_classifier: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    options: list[str],
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Tagger, "load", None)
+    Path(source).write_text("text\nada\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), source, *options])
+    assert result.exit_code == 2, result.exception
+    assert message in " ".join(result.stderr.split())
+
+
 def test_a_word_that_the_tokenizer_panics_on_ends_in_a_message(tiny_classifier: Path, tmp_path: Path):
     model = make_panicking(tiny_classifier, tmp_path / "panics")
     texts = tmp_path / "in.txt"

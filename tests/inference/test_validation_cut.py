@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from tf_tokclf.cli.main import cli
@@ -47,6 +48,18 @@ def words_and_gold(path: Path) -> list[tuple[list[str], list[str]]]:
     return [(record["words"], record["gold"]) for record in records]
 
 
+def surface_forms(sentences: list[tuple[list[str], list[str]]]) -> list[tuple[tuple[str, ...], str]]:
+    """The words and the type of each span of sentences in IOB2."""
+    found: list[tuple[tuple[str, ...], str]] = []
+    for words, gold in sentences:
+        for word, label in zip(words, gold):
+            if label.startswith("B-"):
+                found.append(((word,), label[2:]))
+            elif label.startswith("I-"):
+                found[-1] = ((*found[-1][0], word), label[2:])
+    return found
+
+
 def scored(run: RunDir, split: str, *options: object) -> list[tuple[list[str], list[str]]]:
     output = run.root / "scored.jsonl"
     command("evaluate", run.root, "--split", split, "--output-predictions", output, "--force", *options)
@@ -61,6 +74,36 @@ def test_evaluate_scores_the_sentences_of_training(run: RunDir):
     result = json.loads(command("evaluate", run.root, "--split", "validation", "--format", "json").stdout)
     known = json.loads(run.results.read_text())["splits"]["validation"]
     assert result["overall"] == known["overall"]
+
+
+def with_data(run: RunDir, **changes: object) -> None:
+    """Change settings of the run's data in its configuration."""
+    values = yaml.safe_load(run.config.read_text())
+    values["data"].update(changes)
+    run.config.write_text(yaml.safe_dump(values))
+
+
+def test_scoring_the_test_split_takes_the_training_sentences_of_the_run(run: RunDir):
+    """Names of the validation sentences are not names of the training."""
+    validation = words_and_gold(run.predictions_for("validation"))
+    with_data(run, test_file=str(run.root.parent / "train.conll"), max_train_samples=3)
+    result = command("evaluate", run.root, "--errors", "--format", "json")
+    log = " ".join(result.stderr.split())
+    assert f"no validation split: {len(validation)} of 32 training sentences, chosen by seed 5" in log
+    assert f"train: the first 3 of {32 - len(validation)} sentences" in log
+    seen = {form for form, _ in surface_forms(scored(run, "train"))}
+    familiar = [form in seen for form, _ in surface_forms(scored(run, "test"))]
+    parts = json.loads(result.stdout)["errors"]["parts"]["surface form in training"]
+    assert len(familiar) - sum(familiar) == parts["unseen"]["support"]
+    assert 0 < sum(familiar) < len(familiar)
+
+
+def test_the_test_split_is_scored_though_the_training_data_has_changed(run: RunDir, conll_files: dict[str, str]):
+    with_data(run, test_file=conll_files["test_file"])
+    train = run.root.parent / "train.conll"
+    train.write_text(train.read_text() + "\nada\tB-PER\n")
+    assert "the training sentences are read as they are" in command("evaluate", run.root).output
+    assert "cannot be found again" in command("evaluate", run.root, "--errors", code=2).output
 
 
 def test_calibrating_and_exporting_take_them_too(run: RunDir, tmp_path: Path):

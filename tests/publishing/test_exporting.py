@@ -112,6 +112,24 @@ def test_a_quantisation_that_is_not_offered(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("format", "missing"),
+    [("tflite", "ai_edge_litert"), ("onnx", "tf2onnx"), ("onnx", "onnxruntime"), ("onnx", "onnx")],
+)
+def test_a_missing_package_is_named_before_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conll_files: dict[str, str], format: str, missing: str
+):
+    monkeypatch.setattr("tf_tokclf.optional_packages.find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr(exporting.Tagger, "load", None)
+    (tmp_path / "model").mkdir()
+    args = ["export", tmp_path / "model", "--format", format, "--file", conll_files["test_file"], "-o", tmp_path / "x"]
+    result = CliRunner().invoke(cli, list(map(str, args)))
+    assert result.exit_code == 2
+    assert f"export --format {format} needs {missing}, which is not installed." in result.stderr
+    assert "Install it: python -m pip install 'tf-tokclf[export]'" in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def agreement_with(**changes: object) -> Agreement:
     values = {
         "format": "onnx",

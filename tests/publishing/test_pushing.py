@@ -169,11 +169,13 @@ def test_foreign_commit_while_pushing_stays_below_ours(hub, folder, caplog):
     assert "lies below this push" in caplog.text
 
 
-def test_hub_that_stays_down_is_an_error_and_a_later_push_finishes(hub, folder):
+def test_hub_that_stays_down_is_an_error_and_a_later_push_finishes(hub, folder, caplog):
     repository = HubRepository.prepare("tester/m")
     hub.stop()
-    with pytest.raises(JobError, match="cannot be reached"):
+    with caplog.at_level(logging.INFO), pytest.raises(JobError, match="cannot be reached") as raised:
         repository.push(folder, patience=QUICK)
+    # The cache is no help to a push.
+    assert "HF_HUB_OFFLINE" not in f"{raised.value} {caplog.text}"
     hub.start()
     assert repository.push(folder, patience=QUICK).changed
 

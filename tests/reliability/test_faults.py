@@ -362,7 +362,10 @@ def test_weights_that_are_no_numbers_are_not_passed_over(tmp_path: Path, tiny_cl
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
     result = run("predict", folder, tmp_path / "in.txt", "-o", tmp_path / "out.jsonl")
-    refused(result, "The model's output is NaN.", "Its weights are damaged")
+    refused(result, "The model's output is NaN.", "Its weights are damaged: fetch them again.")
+    assert "float32" not in result.stderr
+    result = run("predict", folder, tmp_path / "in.txt", "-o", tmp_path / "out.jsonl", "--precision", "mixed_bfloat16")
+    refused(result, "or too large for bfloat16: fetch them again, or use float32.")
     assert not list(tmp_path.glob("out.jsonl*"))
 
 

@@ -140,6 +140,18 @@ def test_trusted_code_runs(model: Path):
     assert "cannot be loaded" in result.stderr
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_the_key_that_asks_for_trust_is_explained_and_never_followed(model: Path, value: bool):
+    before = run("predict", model).stdout
+    change(model / "config.json", trust_remote_code=value)
+    assert_refused(
+        run("predict", model),
+        "config.json: sets trust_remote_code, which asks transformers to run code from the model folder.",
+        "Remove the key to use the model without it. If you trust its author, pass --trust-remote-code.",
+    )
+    assert run("predict", model, "--trust-remote-code").stdout == before
+
+
 CONFIGURATION_CODE = """
 from transformers import PretrainedConfig
 

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Ending, KillServer
 from tests.processes import WITHOUT_PRIVILEGES, run_command
+from tests.requirements import need_modules
 from tests.training.test_fitting import config_for
 from tf_tokclf import Config, fit
+from tf_tokclf.cli.main import cli
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
@@ -209,6 +212,28 @@ def test_a_run_over_links_that_was_killed_starts_again(
     assert again.code == 0, again.stderr
     assert names(tmp_path) == before
     assert all((moved / name).is_symlink() for name in FOLDERS)
+
+
+@pytest.mark.parametrize("more", [[], ["--sweep", "optimizer.learning_rate=1e-4,2e-4"], ["--seeds", "1,2"]])
+def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
+    finished: Path, conll_files: dict[str, str], tmp_path: Path, more: list[str]
+):
+    """There is no such encoder, and nobody comes to notice it."""
+    if "--sweep" in more:
+        need_modules("optuna", extra="sweep")
+    root = shutil.copytree(finished, tmp_path / "run")
+    before = names(root)
+    options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
+    args = ["fit", *options, "--model-name-or-path", str(tmp_path / "none"), "--output-dir", str(root), *more]
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 2
+    assert "there already is a run in" in result.stderr
+    assert names(root) == before
+    assert "none" in CliRunner().invoke(cli, [*args, "--force"]).stderr
+    if not more:
+        config = settings(conll_files, tmp_path / "none", root)
+        with pytest.raises(UserError, match="there already is a run in"):
+            fit(config)
 
 
 def test_two_runs_in_one_folder_exclude_each_other_also_over_seeds(

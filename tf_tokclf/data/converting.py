@@ -14,6 +14,7 @@ from tf_tokclf.counted import counted, counted_kind
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.inputs import source_files
 from tf_tokclf.data.labels import LabelSet
+from tf_tokclf.data.readers.docbin import spacy_module
 from tf_tokclf.data.schemes import (
     RULES,
     Scheme,
@@ -90,6 +91,8 @@ def convert(
     if out != STDOUT:
         check_no_input(out, source_files(source, data))
         check_free(out, format, force=force)
+    if format == "docbin":
+        spacy_module()  # before everything is read
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None
     if to_scheme is not None and scheme in (None, Scheme.NONE):

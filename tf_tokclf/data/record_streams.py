@@ -28,6 +28,7 @@ from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, is_border, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
+from tf_tokclf.data.readers.docbin import spacy_module
 from tf_tokclf.data.readers.json_formats import records_in, wraps_records
 from tf_tokclf.data.readers.jsonl import open_json, parse_document
 from tf_tokclf.data.readers.lists import parse_list
@@ -178,6 +179,12 @@ def format_by_name(source: str) -> str:
     """
     path = Path(source) if source == STDIN else resolve_reference(source)
     return format_of_suffix(name_of_content(path).suffix.lower()) or "text"
+
+
+def check_packages(source: str, format: str) -> None:
+    """Raise UserError where the package that reads `source` is not installed. format: auto: by the source's name."""
+    if (format if format != "auto" else format_by_name(source)) == "docbin":
+        spacy_module()
 
 
 class TextRecords:

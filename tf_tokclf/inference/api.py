@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.model_info import ModelInfo
+from tf_tokclf.data.record_streams import check_packages
 from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
 from tf_tokclf.data.schemes import OUTSIDE_LABEL, RULES, split_label
 from tf_tokclf.data.splits import Splits, load_splits
@@ -68,9 +69,13 @@ def evaluate(
 
 
 def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:
-    """Raise UserError unless it is known what `split` is: by `data`, or as `reference` is a run."""
-    if not _names(data, split):
-        own_config(reference)
+    """Raise UserError unless it is known what `split` is, by `data` or as `reference` is a run, and what reads it is
+    installed.
+    """
+    if data is None or not _names(data, split):
+        data = own_config(reference).data
+    if file := getattr(data, f"{split}_file", None):
+        check_packages(str(file), data.format)
 
 
 def labelled_splits(

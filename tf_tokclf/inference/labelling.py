@@ -12,7 +12,7 @@ from typing import Any
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.model_folders import local_model_folder
-from tf_tokclf.data.record_streams import RecordStream, format_by_name, is_rereadable, open_records
+from tf_tokclf.data.record_streams import RecordStream, check_packages, format_by_name, is_rereadable, open_records
 from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.predicting import Prediction, Shard, Watcher, identity_of
@@ -69,9 +69,12 @@ class Labelling:
         return replace(self, model=str(folder.absolute())) if folder.is_dir() else self
 
     def check_output(self, source: str, output: Path | None) -> None:
-        """Raise UserError where the output's format is not written for such a source: before the model is loaded."""
+        """Raise UserError where the format of `source` cannot be read here, or not be written as the output's. It does
+        without the model.
+        """
         given = DataConfig(**self.reading).format
         format = given if given != "auto" else format_by_name(source)
+        check_packages(source, given)
         is_folder = resolve_reference(source).is_dir()
         check_output_format(self.output_format, output, format, is_table=not is_folder)
 

@@ -128,7 +128,7 @@ def _loaded(
         with quiet_stderr(quiet=not VERBOSE):
             if trust_remote_code and has_code(model_config(folder)):
                 return _loaded_by_its_code(folder, names, trust_remote_code=trust_remote_code)
-            config = _configuration(folder, names)
+            config = _configuration(folder, names, trust_remote_code=trust_remote_code)
             with open_weights(folder) as files:
                 with limited_weights(files, n_labels=len(names)):
                     model = _token_classifier(config)
@@ -146,13 +146,13 @@ def _token_classifier(config: Any) -> keras.Model:
     return kind(config)
 
 
-def _configuration(folder: Path, names: Sequence[str]) -> Any:
+def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: bool) -> Any:
     """The configuration of a built-in model type, made of checked values; nothing else is read for it.
 
     Only settings that the type has are kept, as a trained model is saved, and perhaps published, with this
     configuration.
     """
-    values = check_model_config(folder)
+    values = check_model_config(folder, trust_remote_code=trust_remote_code)
     kind = transformers.CONFIG_MAPPING[model_config(folder)["model_type"]]
     known = settings_of_type(model_config(folder)["model_type"])
     kept = {name: value for name, value in values.items() if name in known}
