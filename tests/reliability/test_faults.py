@@ -259,7 +259,7 @@ def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     shown, cleared = without_privileges("cache", "show"), without_privileges("cache", "clear")
     assert hit.returncode == shown.returncode == 0, hit.stderr + shown.stderr
     refused(miss, "splits: cannot be written: Permission denied.", "Set TF_TOKCLF_CACHE to a folder with room")
-    refused(cleared, "the entry cannot be removed from the cache.", "Check the folder's permissions.")
+    refused(cleared, "the entry cannot be removed from the cache.", "Check the folder's permissions")
     assert sorted(cache.rglob("*")) == before
 
 

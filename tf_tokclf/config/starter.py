@@ -66,9 +66,10 @@ def starter_yaml(values: Mapping[str, Any], amount: Amount = Amount.USUAL, *, he
     under a comment that says what it means.
 
     >>> print(starter_yaml({"training.seed": 7}, Amount.MINIMAL), end="")
-    # How long, in what portions and how precisely to train.
+    # Epochs, batches, precision, checkpoints and devices.
     training:
-      # of the head, dropout and the order of batches (whole number at least 0 and at most 4294967295)
+      # random seed for the new head, dropout and the order of batches (whole number at least 0 and at most
+      #   4294967295)
       seed: 7
     """
     parts = [heading] if heading else []
