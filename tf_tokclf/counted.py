@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PLURAL = re.compile(r"(annotation|label|line|record|row|sentence|span|word)s\b")
+_PLURAL = re.compile(r"(annotation|label|line|record|row|sentence|span|text|word)s\b")
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

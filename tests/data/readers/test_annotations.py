@@ -106,7 +106,7 @@ def test_rows_of_tables_without_labels_are_not_annotated(tmp_path: Path):
 def test_a_text_of_brat_without_its_annotations_is_reported(tmp_path: Path):
     result = case("brat_noann")
     assert result.sentences == ["Tom/B-Per left/O"]
-    assert "1 texts without .ann left out: not annotated" in result.messages
+    assert "1 text without .ann left out: not annotated" in result.messages
     assert "(first: d.txt, line 1)" in result.messages
     assert case("brat_noann", "--unannotated", "outside").sentences[0] == "He/O saw/O New/O York/O"
 
