@@ -510,6 +510,19 @@ def test_extra_tokens_that_are_none_are_refused(extra: Any, model: Path):
     assert_refused(run("predict", model), "tokenizer")
 
 
+@pytest.mark.parametrize("function", [1, 0.5, True, ["gelu"], "nope"])
+def test_an_activation_that_is_no_function_is_refused(function: Any, model: Path):
+    change(model / "config.json", hidden_act=function)
+    assert_refused(run("predict", model), str(model))
+
+
+def test_names_of_architectures_are_shortened(model: Path):
+    change(model / "config.json", architectures=["x" * 10**4] * 100)
+    result = run("predict", model)
+    assert_refused(result, "not a token classifier")
+    assert len(result.stderr) < 2000
+
+
 @pytest.mark.parametrize("limit", ["x", -5, 0, 0.5, True, [1], float("nan")])
 def test_a_longest_text_that_is_none_is_refused(limit: Any, model: Path):
     (model / "tf_tokclf.json").unlink()

@@ -142,6 +142,8 @@ READ_BY_MODEL: Mapping[str, frozenset[str]] = {
     "flaubert": frozenset(["initializer_range"]),
     "xlm": frozenset(["initializer_range"]),
 }
+# Settings that name a function.
+ACTIVATIONS = {"activation", "activation_function", "ff_activation", "hidden_act"}
 _CAUSAL = "a word would be labelled without the words after it"
 # Settings that change what a model computes, with the values that a token classifier may have, and why not others.
 SWITCHES: Mapping[str, tuple[tuple[Any, ...], str]] = {
@@ -196,6 +198,9 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     }
     for name, value in kept.items():
         _check_numbers(name, value, path)
+        if name in ACTIVATIONS and value is not None and not isinstance(value, str):
+            # Keras would take a number for the function itself, and fail when it is called.
+            raise _bad_number(name, value, "which is not the name of a function", path)
     _check_products(kept, path)
     return kept
 

@@ -21,7 +21,7 @@ from tf_tokclf.data.model_config import (
     has_code,
     model_config,
 )
-from tf_tokclf.data.weight_files import open_weights
+from tf_tokclf.data.weight_files import open_weights, shortened
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.fast_gelu import use_fast_gelu
@@ -67,8 +67,9 @@ def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bo
     Raises UserError when it holds no such model, or when a weight is missing in the file or not used by the model.
     """
     if not _is_classifier(folder):
+        named = ", ".join(map(shortened, _architectures(folder)[:5]))
         raise UserError(
-            f"{folder} contains {', '.join(_architectures(folder)) or 'no architecture'}, not a token classifier.",
+            f"{folder} contains {named or 'no architecture'}, not a token classifier.",
             hint="Train one first: tf-tokclf fit.",
         )
     names = saved_labels(folder)
