@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from tf_tokclf.data.formats.words import is_words, triples, words_in
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
-from tf_tokclf.data.readers.dialects import document_in
+from tf_tokclf.data.formats.words import is_words, triples, words_with_spans
+from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
@@ -21,14 +20,7 @@ def _fits(record: Record) -> bool:
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    spans = record.get(fields.label) if fields.label is not None else None
-    annotations = () if spans is None else (Annotation(word_spans=list(triples(spans, origin))),)
-    yield Annotated(
-        words=words_in(record.get(fields.word), origin),
-        annotations=annotations,
-        document=document_in(record),
-        is_labelled=fields.label is not None,
-    )
+    yield words_with_spans(record, fields, origin, triples)
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:

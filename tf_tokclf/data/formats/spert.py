@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tf_tokclf.data.formats.words import is_words, named, words_in
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
-from tf_tokclf.data.readers.dialects import document_in
+from tf_tokclf.data.formats.words import is_words, named, words_with_spans
+from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
@@ -26,14 +25,7 @@ def _is_entities(value: Any) -> bool:
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    spans = record.get(fields.label) if fields.label is not None else None
-    annotations = () if spans is None else (Annotation(word_spans=list(named(spans, origin))),)
-    yield Annotated(
-        words=words_in(record.get(fields.word), origin),
-        annotations=annotations,
-        document=document_in(record),
-        is_labelled=fields.label is not None,
-    )
+    yield words_with_spans(record, fields, origin, named)
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:

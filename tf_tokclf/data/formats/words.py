@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_tokclf.data.readers.annotated import Record, WordSpan
+from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, Record, WordSpan
+from tf_tokclf.data.readers.dialects import document_in
 from tf_tokclf.data.sentence import Origin
 
 
@@ -19,6 +20,20 @@ def words_in(value: Any, origin: Origin) -> tuple[str, ...]:
 def is_words(value: Any) -> bool:
     """Whether a value is a list of texts, with at least one in it."""
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(word, str) for word in value)
+
+
+def words_with_spans(
+    record: Record, fields: Fields, origin: Origin, spans_in: Callable[[Any, Origin], Iterator[WordSpan]]
+) -> Annotated:
+    """The words of a record and the spans that `spans_in` finds in its field of labels. Null there: not annotated."""
+    spans = record.get(fields.label) if fields.label is not None else None
+    annotations = () if spans is None else (Annotation(word_spans=list(spans_in(spans, origin))),)
+    return Annotated(
+        words=words_in(record.get(fields.word), origin),
+        annotations=annotations,
+        document=document_in(record),
+        is_labelled=fields.label is not None,
+    )
 
 
 def triples(spans: Any, origin: Origin) -> Iterator[WordSpan]:
