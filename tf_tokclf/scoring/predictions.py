@@ -512,7 +512,7 @@ def _labels_on(
     found = Annotated(
         sentence.text,
         tokens=tuple(CharSpan(start, end, "") for start, end in offsets),
-        annotations=(Annotation(lambda reader: spans),),
+        annotations=(Annotation.of_spans(spans),),
     )
     projected = replace(reading, rules=rules).sentence(found, origin, problems)
     return projected.labels if projected else None

@@ -43,4 +43,4 @@ def read_chunks(record: Record, types: Sequence[str], origin: Origin, *, is_labe
             spans.append(CharSpan(length, length + len(text), type.removeprefix("@"), text))
         pieces.append(text)
         length += len(text)
-    yield Annotated("".join(pieces), annotations=(Annotation(lambda reader: spans),), is_labelled=is_labelled)
+    yield Annotated("".join(pieces), annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)

@@ -73,7 +73,7 @@ class ComprehendReader(FileReader):
         self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems
     ) -> Iterator[Sentence]:
         is_labelled = self.options.label_column_name != ""
-        found = Annotated(text, annotations=(Annotation(lambda reader: spans),), is_labelled=is_labelled)
+        found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
         try:
             if error := undecoded(text, Path(origin.path), origin.number, self.options.encoding):
                 raise error

@@ -43,7 +43,7 @@ class InlineXmlReader(FileReader):
                 if error := undecoded(line, self.path, number, self.options.encoding):
                     raise error
                 text, spans = spans_in_tags(line.rstrip("\r\n"), origin)
-                annotation = Annotation(lambda reader, spans=spans: spans)  # type: ignore[misc]
+                annotation = Annotation.of_spans(spans)
                 found = Annotated(text, annotations=(annotation,), is_labelled=is_labelled)
                 sentence = self.reading.sentence(found, origin, problems)
             except UserError as error:

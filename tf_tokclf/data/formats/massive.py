@@ -32,7 +32,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     if isinstance(said, str) and said.split() != text.split():
         problem = f"the words in annot_utt are not those of utt: {said[:80]!r}."
         raise origin.error(problem, "Check the program that wrote it.")
-    annotation = Annotation(lambda reader: spans)
+    annotation = Annotation.of_spans(spans)
     yield Annotated(text, annotations=(annotation,), is_labelled=fields.label is not None)
 
 

@@ -83,7 +83,7 @@ class RasaTextReader(FileReader):
             origin = Origin(str(self.path), number)
             try:
                 text, spans = entities_in(marked, origin)
-                annotation = Annotation(lambda reader, spans=spans: spans)  # type: ignore[misc]
+                annotation = Annotation.of_spans(spans)
                 found = Annotated(text, annotations=(annotation,), is_labelled=is_labelled)
                 sentence = self.reading.sentence(found, origin, problems)
             except UserError as error:

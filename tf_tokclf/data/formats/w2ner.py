@@ -9,17 +9,15 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tf_tokclf.data.formats.words import is_words, mappings, words_in
+from tf_tokclf.data.formats.words import is_words, mappings, words_with_spans
 from tf_tokclf.data.readers.annotated import (
     Annotated,
-    Annotation,
     Fields,
     JsonFormat,
     Record,
     WordSpan,
     in_fields,
 )
-from tf_tokclf.data.readers.dialects import document_in
 from tf_tokclf.data.readers.reading import Changes
 from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
@@ -37,14 +35,7 @@ def _fits(record: Record) -> bool:
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    ner = record.get(fields.label) if fields.label is not None else None
-    annotations = () if ner is None else (Annotation(word_spans=list(_spans(ner, origin, changes))),)
-    yield Annotated(
-        words=words_in(record.get(fields.word), origin),
-        annotations=annotations,
-        document=document_in(record),
-        is_labelled=fields.label is not None,
-    )
+    yield words_with_spans(record, fields, origin, lambda ner, origin: _spans(ner, origin, changes))
 
 
 def _spans(ner: Any, origin: Origin, changes: Changes) -> Iterator[WordSpan]:

@@ -66,6 +66,11 @@ class Annotation:
     also: frozenset[str] = frozenset()
     time: str = ""
 
+    @classmethod
+    def of_spans(cls, spans: list[CharSpan]) -> Annotation:
+        """Spans of characters that are read already, in a format whose places need no unit."""
+        return cls(lambda reader: spans)
+
     def is_by(self, annotator: str) -> bool:
         """Whether it is that annotator's."""
         return annotator == self.annotator or annotator in self.also
