@@ -159,7 +159,7 @@ def test_a_table_changed_while_a_command_reads_it_is_a_message(tmp_path: Path, m
     assert result.exit_code == 1
     message = " ".join(result.stderr.split())
     assert f"{tables()[0]} was changed while it was in use, so the results may be wrong." in message
-    assert "Start again: the file will be rebuilt." in message
+    assert "It will be rebuilt when you run the command again." in message
     monkeypatch.setattr(Split, "__iter__", sentences)
     assert run("convert", path, tmp_path / "out.jsonl", "--force").exit_code == 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 40

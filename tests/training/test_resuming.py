@@ -203,7 +203,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_whole(bench: Bench, undisturbed
     full = bench.fit("full", max_file_size=weights + 20_000)
     assert full.code == 1
     assert "the disk is full" in full.stderr
-    assert "make room, then go on with: tf-tokclf fit" in full.stderr
+    assert "Free some space, then continue with: tf-tokclf fit" in full.stderr
     assert bench.fit("full").code == 0
     assert differences(bench, "full") == []
 

@@ -383,7 +383,7 @@ def change_while_in_use() -> JobError | None:
         return None
     return JobError(
         f"{changed[0].path} was changed while it was in use, so the results may be wrong. "
-        "Start again: the file will be rebuilt."
+        "It will be rebuilt when you run the command again."
     )
 
 

@@ -113,7 +113,7 @@ def train(
         except tf.errors.ResourceExhaustedError as error:
             # TensorFlow's name for full disks too
             raise error if disk_problem(error) else _out_of_memory(plan) from error
-        check_data()
+        check_data(plan.run)
         warn_of_no_spans(evaluations)
         write_results(plan, end.history, evaluations, end.run_seconds)
         assert plan.splits.train is not None  # it was trained on

@@ -324,8 +324,8 @@ class RunSaver:
 
     def end_epoch(self, position: Position) -> None:
         """Save the model if it is the best so far, the history, and a checkpoint."""
-        check_data()
         plan = self._plan
+        check_data(plan.run)
         if best_epoch(position.history) is position.history[-1]:
             with self._average.in_place():
                 save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model)
@@ -335,18 +335,18 @@ class RunSaver:
 
     def save(self, position: Position) -> None:
         """Write a checkpoint."""
-        check_data()
         run = self._plan.run
+        check_data(run)
         best = run.model / WEIGHTS if position.history else None
         config = config_text(self._plan.config)
         self._store.write(self._state, position, self._identity, best=best, config=config)
         self._saved_at = time.monotonic()
 
 
-def check_data() -> None:
+def check_data(run: RunDir) -> None:
     """Raise JobError where the run may have trained on damaged data."""
     if change := change_while_in_use():
-        raise change
+        raise JobError(f"{change} Everything saved before is intact. To continue: {resume_command(run)}")
 
 
 def stopped(stop: StopRequest, position: Position, run: RunDir) -> Stopped:
@@ -374,12 +374,11 @@ def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
         with devices.explained_failures(resume_command(run)):
             yield
     except Exception as error:
-        if change := change_while_in_use():
-            raise JobError(f"{change} What was saved before is whole, go on with: {resume_command(run)}") from error
+        check_data(run)
         reason = disk_problem(error)
         if reason is None:
             raise
         raise JobError(
-            f"{run.root}: the disk is full ({reason}). What was saved before is whole: make room, then go on "
-            f"with: {resume_command(run)}"
+            f"{run.root}: the disk is full ({reason}). Everything saved before is intact. Free some space, then "
+            f"continue with: {resume_command(run)}"
         ) from error
