@@ -20,7 +20,12 @@ from tests.waiting import LIMIT_S, wait_until
 ROOT = Path(__file__).parent.parent
 # What a user may have set, and what would change what tests see.
 USERS = {
-    **{"HF_TOKEN": "hf_of_the_user_0123456789", "HF_HOME": "/nowhere", "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://x"},
+    **{
+        "HF_TOKEN": "hf_of_the_user_0123456789",
+        "HF_HOME": "/nowhere",
+        "HF_HUB_OFFLINE": "1",
+        "HF_ENDPOINT": "http://x",
+    },
     **{"XDG_CACHE_HOME": "/nowhere", "TF_TOKCLF_CACHE": "/nowhere", "TF_TOKCLF_HUB_TIMEOUT_S": "0"},
     **{"http_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "RAY_ADDRESS": "127.0.0.1:9"},
     **{"TF_CONFIG": "{", "TF_CPP_MIN_LOG_LEVEL": "0", "TRANSFORMERS_OFFLINE": "1", "PYTHONWARNINGS": "error"},

@@ -54,9 +54,7 @@ def test_uploaded_folder_comes_back_byte_for_byte(hub, api, folder, tmp_path):
     api.upload_folder(repo_id="tester/model", folder_path=folder)
     assert hub.files("tester/model") == contents(folder)
     copy = Path(api.snapshot_download("tester/model", cache_dir=tmp_path / "cache"))
-    assert {name: data for name, data in contents(copy).items() if name != ".gitattributes"} == contents(
-        folder
-    )
+    assert {name: data for name, data in contents(copy).items() if name != ".gitattributes"} == contents(folder)
     assert hub.repository("tester/model").git("fsck", "--strict") == b""
 
 

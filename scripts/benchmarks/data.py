@@ -24,9 +24,7 @@ SENTENCES_AT_ONCE = 20_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=1_000_000)
     parser.add_argument("--mean-words", type=int, default=12)
     parser.add_argument("--model", help="also count pieces and windows, and make windows, with its tokenizer")
@@ -52,9 +50,7 @@ def measure(job: str, path: Path, model: str | None, n_words: int, folder: str) 
     command += ["--model", model] if model else []
     start = time.perf_counter()
     environment = os.environ | {"TF_TOKCLF_CACHE": str(Path(folder) / "cache")}
-    peak = subprocess.run(
-        command, check=True, env=environment, stdout=subprocess.PIPE, text=True
-    ).stdout.split()[-1]
+    peak = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
     seconds = time.perf_counter() - start
     print(f"{job:10} {seconds:8.1f} {n_words / seconds:10,.0f} {int(peak) / 1e3:8,.0f}", flush=True)
 

@@ -42,9 +42,7 @@ print(json.dumps(clock.seconds))
 def main() -> None:
     from tests.local_hub import LocalHub
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=str(ROOT / "configs" / "quickstart.yaml"))
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
@@ -66,9 +64,7 @@ def main() -> None:
                 env = {**os.environ, **hub.env(Path(work) / "home"), "PYTHONPATH": str(ROOT)}
                 done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
                 seconds[push].append(float(done.stdout.splitlines()[-1]))
-                print(
-                    f"round {number + 1}, {'with' if push else 'without'} pushes: {seconds[push][-1]:.1f} s"
-                )
+                print(f"round {number + 1}, {'with' if push else 'without'} pushes: {seconds[push][-1]:.1f} s")
         commits = hub.repository(f"tester/model-{arguments.rounds - 1}").commits()
     without, with_pushes = (statistics.median(seconds[push]) for push in (False, True))
     print(f"without: {without:.1f} s; with: {with_pushes:.1f} s; ratio {with_pushes / without:.3f}")

@@ -111,9 +111,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(conll_files: dict[str, str],
     assert not output.exists()
 
 
-def test_a_whole_run_by_options_then_evaluate_and_predict(
-    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
-):
+def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
     output = tmp_path / "run"
     files = [arg for name, path in conll_files.items() for arg in (f"--{name.replace('_', '-')}", path)]
     options = ["--learning-rate", "3e-3", "--num-train-epochs", "3", "--per-device-train-batch-size", "4"]
@@ -145,9 +143,7 @@ def test_a_bad_line_stops_fit_before_anything_is_written(tiny_bert: Path, tmp_pa
     train = tmp_path / "train.conll"
     train.write_text("ada\tB-PER\nsaw\tO\n\nrome\n", encoding="utf-8")
     output = tmp_path / "run"
-    result = run(
-        "fit", "--train-file", str(train), "--model-name-or-path", str(tiny_bert), "--output-dir", str(output)
-    )
+    result = run("fit", "--train-file", str(train), "--model-name-or-path", str(tiny_bert), "--output-dir", str(output))
     assert result.exit_code == 2
     assert f"{train}, line 4" in result.stderr
     assert not output.exists()

@@ -219,9 +219,9 @@ def assert_a_configuration_or_a_message(text: str) -> None:
 
 
 @given(yaml_noise)
-@example("data: {train_file: \"\\ud800\"}")
-@example("output_dir: \"\\udcff\"")
-@example("hub: {card: {sections: {\"\\ud800\": x}}}")
+@example('data: {train_file: "\\ud800"}')
+@example('output_dir: "\\udcff"')
+@example('hub: {card: {sections: {"\\ud800": x}}}')
 @example("? [a]\n: b")
 @example("<<: 1")
 @example("<<: {task: pos}")

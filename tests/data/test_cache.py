@@ -98,9 +98,7 @@ def test_damage_is_told_in_one_line_and_the_data_read_anew(
 
 
 @pytest.mark.parametrize("suffix", [".arrow", ".json"])
-def test_what_was_removed_is_made_again_without_a_word(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
-):
+def test_what_was_removed_is_made_again_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str):
     path = write_conll(tmp_path / "a.conll")
     expected = list(load(path))
     tables()[0].with_suffix(suffix).unlink()

@@ -97,9 +97,7 @@ def test_a_text_that_is_elsewhere_is_an_error_that_knows_the_likely_cause(span, 
 
 def test_an_offset_inside_a_character_is_an_error():
     with pytest.raises(UserError, match="not a position in a text"):
-        SpanRules(unit="utf16").word_spans(
-            [CharSpan(1, 3, "X")], "😀 A", split_words("😀 A"), ORIGIN, Counter()
-        )
+        SpanRules(unit="utf16").word_spans([CharSpan(1, 3, "X")], "😀 A", split_words("😀 A"), ORIGIN, Counter())
 
 
 MISFIT = "Correct it, or choose what to do with such spans: --set data.span_policy=expand, contract or drop."
@@ -323,11 +321,7 @@ def test_words_hold_every_sign_of_a_text_but_white_space(text, rule):
 
 
 @given(
-    st.lists(
-        st.builds(
-            lambda s, n, t: Span(s, s + n, t), st.integers(0, 9), st.integers(1, 4), st.sampled_from("XY")
-        )
-    )
+    st.lists(st.builds(lambda s, n, t: Span(s, s + n, t), st.integers(0, 9), st.integers(1, 4), st.sampled_from("XY")))
 )
 def test_layers_hold_each_span_once_and_none_overlap(spans):
     layers = nested_layers(spans)

@@ -347,9 +347,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
 def test_pieces_of_a_split_without_embeddings_are_refused(tiny_bert: Path, conll_files: dict[str, str]):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
     with pytest.raises(UserError, match="the model's vocabulary has 6"):
-        encode_split(
-            splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), cache=anew(), n_embeddings=6
-        )
+        encode_split(splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), cache=anew(), n_embeddings=6)
 
 
 def test_several_special_pieces_stand_in_their_order(tiny_bert: Path):

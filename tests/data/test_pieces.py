@@ -93,9 +93,10 @@ def test_words_without_pieces_and_halves_of_characters(tokenizer: Any):
     words = ["ada", "\u200b", "rome"]
     assert store.pieces(words).n_pieces.sum() == len(store.pieces(words).ids)
     assert store.pieces(["a\ud800"]).ids.tolist() == store.pieces(["a?"]).ids.tolist()
-    assert store.pieces(["é"]).ids.tolist() == tokenizer(
-        ["é"], is_split_into_words=True, add_special_tokens=False
-    )["input_ids"]
+    assert (
+        store.pieces(["é"]).ids.tolist()
+        == tokenizer(["é"], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    )
 
 
 def test_pieces_are_numbers_of_fixed_sizes(tokenizer: Any):

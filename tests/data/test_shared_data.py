@@ -58,9 +58,7 @@ SETS = {
     ),
     "ncbi IOB2": Set(Scheme.IOB2, NCBI, folder="ncbi_disease/IOB"),
     "ncbi BIOES": Set(Scheme.BIOES, NCBI, folder="ncbi_disease/IOBES"),
-    "wikigold": Set(
-        Scheme.IO, {"train": (1696, 39007, 3558, 4, 144)}, {"train": "wikigold/wikigold.conll.txt"}
-    ),
+    "wikigold": Set(Scheme.IO, {"train": (1696, 39007, 3558, 4, 144)}, {"train": "wikigold/wikigold.conll.txt"}),
     "germeval outer": Set(
         Scheme.IOB2,
         {"validation": (2200, 41653, 2674, 12, 50), "test": (5100, 96499, 6178, 12, 51)},

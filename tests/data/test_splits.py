@@ -145,9 +145,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def test_first_sentences_only(tmp_path):
-    splits = load(
-        train_file=write_conll(tmp_path / "train.conll", 20), max_train_samples=5, max_eval_samples=1
-    )
+    splits = load(train_file=write_conll(tmp_path / "train.conll", 20), max_train_samples=5, max_eval_samples=1)
     assert (len(splits.train), len(splits.validation)) == (5, 1)
 
 
@@ -203,9 +201,7 @@ class TestDatasets:
         )
         row = {"id": "1", "tokens": ["New", "York"], "pos_tags": [0, 0], "ner_tags": [2, 1]}
         part = datasets.Dataset.from_list([row] * 4, features=features)
-        datasets.DatasetDict({"train": part, "valid": part.select([0, 2])}).save_to_disk(
-            str(tmp_path / "saved")
-        )
+        datasets.DatasetDict({"train": part, "valid": part.select([0, 2])}).save_to_disk(str(tmp_path / "saved"))
         return tmp_path / "saved"
 
     def test_names_and_order_of_class_labels_are_kept(self, saved):
@@ -224,9 +220,7 @@ class TestDatasets:
             load(dataset_name=saved, test_split="gold")
 
     def test_a_column_that_is_not_there_is_named_with_those_that_are(self, saved):
-        with pytest.raises(
-            UserError, match=r"no column 'tags'\. Its columns are id, tokens, pos_tags, ner_tags"
-        ):
+        with pytest.raises(UserError, match=r"no column 'tags'\. Its columns are id, tokens, pos_tags, ner_tags"):
             load(dataset_name=saved, label_column_name="tags")
 
     def test_a_saved_split_is_a_training_file(self, saved):
@@ -255,9 +249,7 @@ def test_a_folder_of_split_files_is_a_data_set(tmp_path):
 def test_bad_rows_of_parquet_are_named(tmp_path, words, labels, problem):
     import pyarrow.parquet as pq
 
-    table = pa.table(
-        {"tokens": pa.array(words, pa.list_(pa.string())), "tags": pa.array(labels, pa.list_(pa.int64()))}
-    )
+    table = pa.table({"tokens": pa.array(words, pa.list_(pa.string())), "tags": pa.array(labels, pa.list_(pa.int64()))})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(UserError) as caught:
         load(train_file=tmp_path / "a.parquet", label_names=("O", "B-X"))

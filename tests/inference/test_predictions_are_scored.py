@@ -304,9 +304,7 @@ def test_gold_spans_fall_into_the_words_that_were_predicted(
     labels = next(iter(reference.tagger.tag([Sentence(words)]))).labels
     source = tmp_path / "in.jsonl"
     source.write_text(json.dumps({"text": " ".join(words), "entities": [[0, 9, "PER"], [14, 19, "LOC"]]}) + "\n")
-    output = predicted(
-        tmp_path, tiny_classifier, source, "--word-splitting", "whitespace", output_format=output_format
-    )
+    output = predicted(tmp_path, tiny_classifier, source, "--word-splitting", "whitespace", output_format=output_format)
     expected = seqeval.metrics.f1_score([gold], [list(labels)], zero_division=0)
     assert f1_of("--predictions", output, "--gold", source) == pytest.approx(expected)
     if output_format == "same":

@@ -208,9 +208,7 @@ def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path)
     assert "standard input can be read once only" in refused([tiny_classifier, "--workers", 2, "-o", tmp_path / "out"])
 
 
-def test_without_ray_it_is_said_what_to_install(
-    tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_without_ray_it_is_said_what_to_install(tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     message = refused([tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"])
     assert "pip install 'tf-tokclf[ray]'" in message

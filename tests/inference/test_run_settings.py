@@ -110,9 +110,7 @@ def test_repair_is_that_of_the_run(make_run: Callable[..., Path], tmp_path: Path
     assert gold_in(run, file, tmp_path) == list(zip(WORDS, GOLD))
 
 
-def test_the_scheme_of_the_run_counts_unless_the_file_is_in_another(
-    make_run: Callable[..., Path], tmp_path: Path
-):
+def test_the_scheme_of_the_run_counts_unless_the_file_is_in_another(make_run: Callable[..., Path], tmp_path: Path):
     run = make_run(scheme="IOB2")
     inside = [tuple(label.replace("B-", "I-") for label in labels) for labels in GOLD]
     file = write(tmp_path / "x.conll", inside)
@@ -124,9 +122,7 @@ def test_the_scheme_of_the_run_counts_unless_the_file_is_in_another(
     assert "left out of the run's settings, as labels such as" in found.output
 
 
-def test_the_scheme_of_the_model_is_that_of_a_file_that_does_not_break_it(
-    tiny_classifier: Path, tmp_path: Path
-):
+def test_the_scheme_of_the_model_is_that_of_a_file_that_does_not_break_it(tiny_classifier: Path, tmp_path: Path):
     # Nothing in these labels tells IOB1 and IO from each other; IOB2 does not allow them.
     outside = [tuple("O" for _ in labels) for labels in GOLD]
     file = write(tmp_path / "x.conll", [GOLD[0], outside[1]])

@@ -51,11 +51,7 @@ class Faults:
         """The fault that this request suffers, counted as used."""
         with self._lock:
             for fault in self._faults:
-                if (
-                    fault.times == 0
-                    or not re.fullmatch(fault.method, method)
-                    or not re.search(fault.pattern, path)
-                ):
+                if fault.times == 0 or not re.fullmatch(fault.method, method) or not re.search(fault.pattern, path):
                     continue
                 if fault.skip:
                     fault.skip -= 1

@@ -12,9 +12,7 @@ from pathlib import Path
 
 
 def _git(*arguments: str, data: str | None = None) -> str:
-    return subprocess.run(
-        ["git", *arguments], input=data, capture_output=True, encoding="latin-1", check=True
-    ).stdout
+    return subprocess.run(["git", *arguments], input=data, capture_output=True, encoding="latin-1", check=True).stdout
 
 
 def refusals(store: Path, limit: int, commits: list[str]) -> list[str]:

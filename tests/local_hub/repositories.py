@@ -125,9 +125,7 @@ class Repository:
         entry = self.entry(revision, path)
         if entry is None:
             raise FileNotFoundError(f"{path} at {revision} of {self.path.name}")
-        return (
-            self.object(entry.lfs[0]).read_bytes() if entry.lfs else self.git("cat-file", "blob", entry.oid)
-        )
+        return self.object(entry.lfs[0]).read_bytes() if entry.lfs else self.git("cat-file", "blob", entry.oid)
 
     def object(self, sha256: str) -> Path:
         """Where the LFS store keeps an object."""

@@ -93,9 +93,7 @@ class LocalHub:
         """Listen; after a `stop`, on the same port again."""
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.hub = self
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def stop(self) -> None:
@@ -154,9 +152,7 @@ class LocalHub:
         self.faults.add(fault)
         return fault
 
-    def create(
-        self, name: str, *, kind: str = "models", private: bool = False, gated: bool = False
-    ) -> Repository:
+    def create(self, name: str, *, kind: str = "models", private: bool = False, gated: bool = False) -> Repository:
         """A new repository, made on the server's side."""
         repository = Repository(
             self.root / kind / f"{name}.git", self.store, private, gated, readers={name.split("/")[0]}
@@ -357,9 +353,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise refusal(401, "Invalid username or password.")
         role = self.hub.roles.get(self.token or "", "write")
         if role != "write" or namespace not in (None, user):
-            raise refusal(
-                403, f"You don't have the rights to create or change {namespace or user}'s repositories"
-            )
+            raise refusal(403, f"You don't have the rights to create or change {namespace or user}'s repositories")
         return user
 
     def _repository(self, kind: str, name: str, *, write: bool = False, files: bool = False) -> Repository:
@@ -395,9 +389,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind, parts = (parts[0], parts[1:]) if parts[0] == "datasets" else ("models", parts)
         if "resolve" in parts[1:3]:
             at = parts.index("resolve", 1)
-            self._resolve(
-                kind, "/".join(parts[:at]), unquote(parts[at + 1]), unquote("/".join(parts[at + 2 :]))
-            )
+            self._resolve(kind, "/".join(parts[:at]), unquote(parts[at + 1]), unquote("/".join(parts[at + 2 :])))
         git = re.fullmatch(
             r"([^/]+(?:/[^/]+)?)/(info/lfs/.+|info/refs|git-upload-pack|git-receive-pack)", "/".join(parts)
         )
@@ -584,12 +576,8 @@ class _Handler(BaseHTTPRequestHandler):
             if attributes and ".gitattributes" not in files:
                 files[".gitattributes"] = repository.read(".gitattributes", head) + attributes.encode()
             user = self._user() or USER
-            commit = repository.commit(
-                files, message=header["summary"], author=user, branch=revision, deleted=deleted
-            )
-        raise Answer(
-            200, {"success": True, "commitOid": commit, "commitUrl": f"{self.hub.url}/{name}/commit/{commit}"}
-        )
+            commit = repository.commit(files, message=header["summary"], author=user, branch=revision, deleted=deleted)
+        raise Answer(200, {"success": True, "commitOid": commit, "commitUrl": f"{self.hub.url}/{name}/commit/{commit}"})
 
     def _resolve(self, kind: str, name: str, revision: str, path: str) -> None:
         repository = self._repository(kind, name, files=True)
@@ -610,9 +598,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Answer(302, headers=headers)
         content = repository.git("cat-file", "blob", entry.oid)
         assert git_blob_id(content) == entry.oid
-        raise Answer(
-            200, content, headers={**headers, "ETag": f'"{entry.oid}"', "Content-Type": "text/plain"}
-        )
+        raise Answer(200, content, headers={**headers, "ETag": f'"{entry.oid}"', "Content-Type": "text/plain"})
 
     # Git and its large files
 
@@ -687,9 +673,7 @@ class _Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
         }
-        done = subprocess.run(
-            ["git", "http-backend"], input=content, capture_output=True, env=env, check=True
-        )
+        done = subprocess.run(["git", "http-backend"], input=content, capture_output=True, env=env, check=True)
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         status = int(headers.pop("Status", "200").split()[0])

@@ -267,9 +267,7 @@ def test_strategy_best_publishes_the_best_epoch(hub, model, tmp_path):
     train(model, [Scores(), PushToHubCallback(tmp_path / "model", strategy="best", monitor="val_f1")])
     best = weights_in(tmp_path / "model").get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(best, seen[1]))
-    assert (
-        hub.read("tester/model", "model.safetensors") == (tmp_path / "model/model.safetensors").read_bytes()
-    )
+    assert hub.read("tester/model", "model.safetensors") == (tmp_path / "model/model.safetensors").read_bytes()
 
 
 def test_checkpoint_can_be_gone_on_from(hub, model, tmp_path):

@@ -148,9 +148,7 @@ def test_the_same_run_gives_the_same_card(run):
 
 
 def test_local_paths_are_nobodys_business(run, tmp_path):
-    write_config(
-        run, model={"name_or_path": str(tmp_path)}, data={"train_file": str(tmp_path / "mine" / "a.conll")}
-    )
+    write_config(run, model={"name_or_path": str(tmp_path)}, data={"train_file": str(tmp_path / "mine" / "a.conll")})
     assert str(tmp_path) not in run_card(run)
 
 
@@ -167,9 +165,7 @@ def test_spread_over_seeds(run, tmp_path):
     other = RunDir(tmp_path / "other")
     write_results(other, seed=43, f1=0.5)
     card = run_card(run, other_seeds=[other])
-    assert (
-        "Over 2 seeds: mean F1 0.4167, standard deviation 0.1179: 0.3333 (seed 42), 0.5000 (seed 43)." in card
-    )
+    assert "Over 2 seeds: mean F1 0.4167, standard deviation 0.1179: 0.3333 (seed 42), 0.5000 (seed 43)." in card
 
 
 def test_spread_needs_other_seeds(run):

@@ -182,9 +182,7 @@ def test_push_of_a_plain_folder(tmp_path, folder):
         nameless = run_cli(hub, tmp_path / "home", "push", folder)
         assert nameless.returncode == 2
         assert "--hub-model-id" in nameless.stderr
-        done = run_cli(
-            hub, tmp_path / "home", "push", folder, "--hub_model_id", "tester/plain", "--revision", "v1"
-        )
+        done = run_cli(hub, tmp_path / "home", "push", folder, "--hub_model_id", "tester/plain", "--revision", "v1")
         assert done.returncode == 0, done.stderr
         assert hub.files("tester/plain", "v1") == contents(folder)
         assert done.stdout == f"{hub.url}/tester/plain/tree/{hub.repository('tester/plain').sha('v1')}\n"
@@ -218,9 +216,7 @@ def test_strategies(hub, tmp_path, conll_files, tiny_bert):
     assert "Training in progress, epoch 1" in commits["every_save"]
     checkpoint = newest_checkpoint(plan.run)
     published = hub.files("tester/checkpoint")
-    assert {
-        f"checkpoint/{name}": data for name, data in contents(checkpoint).items()
-    }.items() <= published.items()
+    assert {f"checkpoint/{name}": data for name, data in contents(checkpoint).items()}.items() <= published.items()
     states = [path for path in hub.files("tester/all_checkpoints") if path.endswith("/state.json")]
     assert states == [f"checkpoints/epoch-{n}/state.json" for n in (1, 2, 3)]
 

@@ -242,8 +242,10 @@ def _readers() -> list[Cell]:
     bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: 4 columns where 10", "choose the format conll")
     bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: 1 column where 10", "choose the format conll")
     bad(
-        "wrong type", CONLLU + CONLLU.replace(b"1\t", b"x\t", 1), "a.conllu, line 3: is not valid CoNLL-U",
-        "Correct the line"
+        "wrong type",
+        CONLLU + CONLLU.replace(b"1\t", b"x\t", 1),
+        "a.conllu, line 3: is not valid CoNLL-U",
+        "Correct the line",
     )
     bad("wrong encoding", CONLLU + CONLLU.replace(b"Ada", b"Jos\xe9"), "a.conllu, line 3: byte 0xe9", "encoding")
     bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: 9 columns", "choose the format")
@@ -347,8 +349,10 @@ def _readers() -> list[Cell]:
     )
     bad("wrong length", spans([0, 3]), "s.jsonl, line 2: ", "is no span", "A list [start, end, type]")
     bad(
-        "out of range", spans([0, 99, "PER"]), "s.jsonl, line 2: PER, 0 to 99, is not a position in a text of 10",
-        "Check"
+        "out of range",
+        spans([0, 99, "PER"]),
+        "s.jsonl, line 2: PER, 0 to 99, is not a position in a text of 10",
+        "Check",
     )
     bad("out of range", spans([-3, 3, "PER"]), "s.jsonl, line 2: PER, -3 to 3, is not a position", "Check the offsets")
     bad("out of range", good, "there is no layer -1", "0 the outermost", options="--layer=-1")
@@ -574,9 +578,7 @@ def _predictions() -> list[Cell]:
     bad("wrong encoding", good.replace(b"Ada", b"Jos\xe9"), "p.jsonl, line 1: byte 0xe9 is not utf-8", "encoding")
     bad("wrong length", changed(predicted=["O"]), "p.jsonl, line 2: 2 words but 1 predicted", "Each line")
     short = json_lines({"words": ["Ada"], "predicted": ["O"]})
-    bad(
-        "wrong length", short, "p.jsonl, line 1: 1 word, but 2 in gold.conll", "very same", options="--gold gold.conll"
-    )
+    bad("wrong length", short, "p.jsonl, line 1: 1 word, but 2 in gold.conll", "very same", options="--gold gold.conll")
     bad("out of range", changed(scores=[7, float("nan")]), "p.jsonl, line 2: ", "from 0 to 1", "Each line")
     bad("out of range", good, "no label scheme 'klingon'", "Known are", options="--scheme klingon")
     bad("duplicated", good + good, "gold.conll: ends after 1", "very same sentences", options="--gold gold.conll")
@@ -654,8 +656,10 @@ def _configurations() -> list[Cell]:
     )
     bad("duplicated", b"training: {seed: 1, seed: 2}\n", "c.yaml, line 1", "seed", "twice")
     bad(
-        "hostile", b"seed: !!python/object/apply:os.system [id]\n", "c.yaml, line 1: not valid YAML",
-        "Correct that line"
+        "hostile",
+        b"seed: !!python/object/apply:os.system [id]\n",
+        "c.yaml, line 1: not valid YAML",
+        "Correct that line",
     )
     bad(
         "hostile",
@@ -1136,6 +1140,7 @@ def _finished_runs() -> list[Cell]:
     bad("wrong encoding", with_content(record, b"\xff\xfe"), *unchecked)
     bad("hostile", with_content(record, DEEP), *unchecked)
     bad("unreadable", in_place_of(record, unreadable), *unchecked)
+
     def climbing(path: Path) -> None:
         """A record that is whole by its checksum, and names a file elsewhere."""
         from tf_tokclf.files import read_sealed_json, write_sealed_json
@@ -1195,13 +1200,19 @@ def _options() -> list[Cell]:
         "output", "unreadable", "convert a.conll /dev/full/out.jsonl", "/dev/full/out.jsonl: cannot be written", "Check"
     )
     bad(
-        "output", "wrong type", "convert --force a.conll d", "the format cannot be inferred from the name d",
-        "--to", d=folder
+        "output",
+        "wrong type",
+        "convert --force a.conll d",
+        "the format cannot be inferred from the name d",
+        "--to",
+        d=folder,
     )
     bad(
-        "output", "wrong type", "convert a.conll out.klingon",
+        "output",
+        "wrong type",
+        "convert a.conll out.klingon",
         "the format cannot be inferred from the name out.klingon",
-        "--to"
+        "--to",
     )
     bad(
         "output", "wrong type", "evaluate {model} --file a.conll --output d", "'d' is a directory", "--output", d=folder
@@ -1371,27 +1382,50 @@ def _exports() -> list[Cell]:
     bad("missing", "{model} --format savedmodel --output x", "not a run", "--file")
     bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "Beside")
     bad(
-        "empty", "{model} --format savedmodel --output x --file e.conll", "e.conll: contains no words",
+        "empty",
+        "{model} --format savedmodel --output x --file e.conll",
+        "e.conll: contains no words",
         "One word per line",
-        e__conll=b"")
-    bad("truncated", "{model} --format savedmodel --output x --file b.conll", "b.conll, line 2: 1 where 2", "Correct",
-        b__conll=b"ada\tO\nbob")
+        e__conll=b"",
+    )
+    bad(
+        "truncated",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll, line 2: 1 where 2",
+        "Correct",
+        b__conll=b"ada\tO\nbob",
+    )
     bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
     bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "no quantisation int8", "There is none")
     bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "A model folder needs one", m=folder)
-    bad("wrong encoding", "{model} --format savedmodel --output x --file b.conll", "b.conll, line 1: byte 0xe9",
-        "encoding", b__conll=b"Jos\xe9\tO\n")
+    bad(
+        "wrong encoding",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll, line 1: byte 0xe9",
+        "encoding",
+        b__conll=b"Jos\xe9\tO\n",
+    )
     no("wrong length", "its options are single values")
     bad("out of range", f"{{model}} --format onnx --max-sentences 0 {to}", "0 is not in the range x>=1", "--max-sent")
     bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known are")
     bad("duplicated", f"{{model}} --format onnx {to}", "x: already exists.", "--force", x=folder)
-    bad("duplicated", f"{{model}} --format onnx {to} --force", "x: is not an export, so it is not replaced",
-        "Choose another", x=b"mine")
+    bad(
+        "duplicated",
+        f"{{model}} --format onnx {to} --force",
+        "x: is not an export, so it is not replaced",
+        "Choose another",
+        x=b"mine",
+    )
     bad("hostile", f"{{model}} --format {ESC} {to}", "is not one of 'savedmodel'", "--format")
     bad("hostile", f"package:tf_tokclf/../../etc --format onnx {to}", "leads out of the package", "below")
     bad("huge", f"{{model}} --format onnx --file a.conll --output {'x' * 300}", "x", "File name too long")
-    bad("unreadable", "{model} --format savedmodel --output x --file b.conll", "b.conll: cannot be read", "Check",
-        b__conll=unreadable)
+    bad(
+        "unreadable",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll: cannot be read",
+        "Check",
+        b__conll=unreadable,
+    )
     bad("unreadable", "{model} --format savedmodel --file a.conll --output a.conll/x", "a.conll", "Check")
     return cells
 

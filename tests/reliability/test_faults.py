@@ -153,9 +153,7 @@ def test_a_model_without_permission_to_read(tmp_path: Path, tiny_classifier: Pat
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "tokenizer_config.json"])
-def test_an_encoder_without_permission_to_read(
-    tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path, name: str
-):
+def test_an_encoder_without_permission_to_read(tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path, name: str):
     folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
     (folder / name).touch()
     (folder / name).chmod(0o000)

@@ -81,8 +81,7 @@ def succeeded(args: list[str]) -> None:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
     }
 
 
@@ -170,9 +169,7 @@ def test_standard_input_that_is_the_output_is_refused(files: dict[str, Path]):
     text = files["text"].read_bytes()
     command = [sys.executable, "-m", "tf_tokclf", "predict", str(files["model"]), "-o", str(files["text"]), "--force"]
     with files["text"].open() as source:
-            done = subprocess.run(
-            command, stdin=source, capture_output=True, text=True, check=False, timeout=LIMIT_S
-        )
+        done = subprocess.run(command, stdin=source, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 2
     assert "would destroy the input" in done.stderr
     assert files["text"].read_bytes() == text

@@ -156,9 +156,7 @@ def test_a_sentence_is_won_where_every_run_of_a_side_is_right_and_every_other_wr
 
 
 def test_examples_are_the_sentences_as_both_labelled_them(tmp_path):
-    comparison = compare_systems(
-        [run(tmp_path / "a", 4), run(tmp_path / "b", 6), run(tmp_path / "c", 5)], n_samples=10
-    )
+    comparison = compare_systems([run(tmp_path / "a", 4), run(tmp_path / "b", 6), run(tmp_path / "c", 5)], n_samples=10)
     for other, every in ((1, 6), (2, 5)):
         pairs = comparison.examples(other, [12, 5, 4])
         wrong = ("B-Y", "B-X")

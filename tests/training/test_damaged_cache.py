@@ -41,8 +41,8 @@ def cut() -> None:
 
 
 def overwrite() -> None:
-    """As a write does that goes to the wrong place: the file stays, and so does its size. Only values of the last column
-    are changed: Arrow trusts the offsets of a list, and wrong ones in a mapped file end the process.
+    """What a write to the wrong place does: the file stays, and so does its size. Only values of the last column are
+    changed: Arrow trusts the offsets of a list, and wrong ones in a mapped file end the process.
     """
     for path in cache_folder().rglob("*.arrow"):
         with path.open("r+b") as file:

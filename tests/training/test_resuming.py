@@ -105,9 +105,7 @@ def outcome(run: RunDir) -> dict[str, Any]:
     return {
         "best weights": (run.model / "model.safetensors").read_bytes(),
         "last variables": [variables_in(folder) for folder in run.checkpoints.glob(f"epoch-{N_EPOCHS:04d}-*")],
-        "history": [
-            {key: value for key, value in record.items() if "second" not in key} for record in history
-        ],
+        "history": [{key: value for key, value in record.items() if "second" not in key} for record in history],
         "results": results,
         "predictions": [path.read_bytes() for path in sorted(run.predictions.iterdir())],
         "files": sorted(

@@ -55,9 +55,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 @click.option("--layer", type=NameOrNumber(), help="Layer of nested labels, by name or number from 0 (the outermost).")
 @click.option("--separator", help="Column separator of IN: tab, blank or a character.  [default: detected]")
 @click.option("--to-separator", default="tab", show_default=True, help="Column separator of OUT.")
-@click.option(
-    "--encoding", default="utf-8", show_default=True, help="Character encoding of IN. OUT is UTF-8."
-)
+@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of IN. OUT is UTF-8.")
 @click.option("--comment-prefix", help="Read lines of IN that begin with this text as comments.")
 @click.option(
     "--header/--no-header", default=None, help="Whether the first line of IN contains the names of the columns."
@@ -79,8 +77,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 @click.option(
     "--offset-end",
     type=click.Choice(["exclusive", "inclusive"]),
-    help="Whether the end of a span of IN is its last character or the one after it.  "
-    "[default: as the format defines]",
+    help="Whether the end of a span of IN is its last character or the one after it.  [default: as the format defines]",
 )
 @click.option(
     "--to-offset-unit",

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from tf_tokclf.data.inspection import Tokenization
 
 _SETTINGS = (
-    *(
-        s
-        for s in SETTINGS
-        if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))
-    ),
+    *(s for s in SETTINGS if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))),
     ("--format", "data.format", {"help": "File format; an unknown name lists all.  [default: detected]"}),
     ("--separator", "data.separator", {"help": "Column separator: tab, blank or a character.  [default: detected]"}),
     ("--encoding", "data.encoding", {"help": "Character encoding of text files."}),
@@ -82,9 +78,7 @@ def inspect_command(
 
     splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
     tokenization = _tokenization(config)
-    inspection = inspect_splits(
-        splits, data=config.data, tokenization=tokenization, n_examples=n_examples, seed=seed
-    )
+    inspection = inspect_splits(splits, data=config.data, tokenization=tokenization, n_examples=n_examples, seed=seed)
     if as_json:
         import json
 

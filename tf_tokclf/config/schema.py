@@ -315,9 +315,7 @@ class CardConfig(Section):
     )
     language: tuple[str, ...] = Field((), description="language codes, such as en or de")
     tags: tuple[str, ...] = Field((), description="additional tags for searching the Hub")
-    dataset_license: str | None = Field(
-        None, description="licence of the data; null: from the card of the data set"
-    )
+    dataset_license: str | None = Field(None, description="licence of the data; null: from the card of the data set")
     examples: tuple[str, ...] = Field((), description="example sentences for the widget on the model page")
     sections: dict[str, str] = Field({}, description="additional sections: heading and Markdown text")
     template: str | None = Field(None, description="Jinja file that replaces or extends model_card.md.jinja")
@@ -332,9 +330,7 @@ class HubConfig(Section):
     strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = Field(
         "every_save", description="what is pushed during training"
     )
-    backend: Literal["http", "git"] = Field(
-        "http", description="how to push; git: transformers' own PushToHubCallback"
-    )
+    backend: Literal["http", "git"] = Field("http", description="how to push; git: transformers' own PushToHubCallback")
     revision: str | None = Field(None, description="branch to push to; it is created if it does not exist")
     tries: PositiveInt = Field(
         5, description="number of tries for the last push, with growing waits, before the command fails"

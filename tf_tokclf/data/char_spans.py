@@ -62,9 +62,7 @@ class SpanRules:
                 fitted.append(found)
         return self.one_layer(fitted, text, offsets, origin, counts)
 
-    def placed(
-        self, spans: Iterable[CharSpan], text: str, origin: Origin, counts: Counter[str]
-    ) -> list[CharSpan]:
+    def placed(self, spans: Iterable[CharSpan], text: str, origin: Origin, counts: Counter[str]) -> list[CharSpan]:
         """The spans with offsets in code points and exclusive ends, in order, each on the text that it names."""
         positions = _position_map(text, self.unit)
         found = []
@@ -90,17 +88,11 @@ class SpanRules:
         """Whether one bad span is less than a reason to stop."""
         return self.skip or self.policy != "fail"
 
-    def _fit(
-        self, span: CharSpan, text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
-    ) -> Span | None:
+    def _fit(self, span: CharSpan, text: str, offsets: Offsets, origin: Origin, counts: Counter[str]) -> Span | None:
         start, end = _trimmed(span, text)
         # Words stand in order, so the touched ones are a run between two places found by bisection.
-        touched = range(
-            bisect_right(offsets, start, key=itemgetter(1)), bisect_left(offsets, end, key=itemgetter(0))
-        )
-        whole = range(
-            bisect_left(offsets, start, key=itemgetter(0)), bisect_right(offsets, end, key=itemgetter(1))
-        )
+        touched = range(bisect_right(offsets, start, key=itemgetter(1)), bisect_left(offsets, end, key=itemgetter(0)))
+        whole = range(bisect_left(offsets, start, key=itemgetter(0)), bisect_right(offsets, end, key=itemgetter(1)))
         cuts = not touched or (offsets[touched[0]][0], offsets[touched[-1]][1]) != (start, end)
         if not cuts and (start, end) == (span.start, span.end):
             return Span(touched[0], touched[-1] + 1, span.type)
@@ -132,9 +124,7 @@ class SpanRules:
         if self.layer is not None:
             return layers[self.layer] if self.layer < len(layers) else []
         if len(layers) > 1:
-            self._refuse(
-                _overlap_error(layers[1][0], layers[0], text, offsets, origin), drop=self._is_lenient
-            )
+            self._refuse(_overlap_error(layers[1][0], layers[0], text, offsets, origin), drop=self._is_lenient)
             counts["spans dropped: they overlap longer ones"] += sum(map(len, layers[1:]))
         return layers[0] if layers else []
 
@@ -158,9 +148,7 @@ class SpanRules:
     def _surface_error(self, span: CharSpan, text: str, origin: Origin) -> UserError:
         there = text[span.start : span.end]
         problem = f"the span {span.type} at {span.start} to {span.end} is {there!r}, not {span.surface!r}."
-        return origin.error(
-            problem, _unit_hint(span, text) or "Check the offsets, or choose span_policy drop."
-        )
+        return origin.error(problem, _unit_hint(span, text) or "Check the offsets, or choose span_policy drop.")
 
 
 def in_codepoints(
@@ -244,11 +232,7 @@ def nested_layers(spans: Iterable[Span]) -> list[list[Span]]:
     """
     layers: list[list[Span]] = []
     for span in sorted(spans, key=lambda span: (-span.length, span.start)):
-        free = (
-            layer
-            for layer in layers
-            if all(span.end <= other.start or other.end <= span.start for other in layer)
-        )
+        free = (layer for layer in layers if all(span.end <= other.start or other.end <= span.start for other in layer))
         layer = next(free, None)
         if layer is None:
             layers.append([span])
@@ -273,9 +257,7 @@ def _same_text(there: str, said: str) -> bool:
     return there == said or there.split() == said.split()
 
 
-def _overlap_error(
-    span: Span, kept: Sequence[Span], text: str, offsets: Offsets, origin: Origin
-) -> UserError:
+def _overlap_error(span: Span, kept: Sequence[Span], text: str, offsets: Offsets, origin: Origin) -> UserError:
     other = next(other for other in kept if span.start < other.end and other.start < span.end)
     one, two = (f"{c.type} {c.surface!r}" for c in char_spans(sorted([span, other]), text, offsets))
     hint = "Choose a layer (0 is the outermost), or a span_policy that keeps the longest, such as expand."

@@ -83,9 +83,7 @@ class CodedSplit:
         """All spans, a chunk after the other, at flat positions in the whole split."""
         for first, last in self.chunks():
             begin, end = self.starts[first], self.starts[last]
-            table = span_table(
-                self.labels[begin:end], self.starts[first:last] - begin, labels.names, labels.scheme
-            )
+            table = span_table(self.labels[begin:end], self.starts[first:last] - begin, labels.names, labels.scheme)
             yield replace(table, starts=table.starts + begin, ends=table.ends + begin)
 
     def sentence_hashes(self) -> np.ndarray:

@@ -321,9 +321,7 @@ def _only_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInfo:
 
 
 def _damaged(error: BaseException, path: str | Path) -> UserError:
-    return UserError(
-        f"the compressed data is damaged or ends early: {error}.", path=path, hint="Fetch it again."
-    )
+    return UserError(f"the compressed data is damaged or ends early: {error}.", path=path, hint="Fetch it again.")
 
 
 def _zstd_stream(source: BinaryIO) -> BinaryIO:

@@ -264,9 +264,7 @@ def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterat
         )
 
 
-_SCHEMA = pa.schema(
-    [("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32())), ("sentence", pa.int64())]
-)
+_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32())), ("sentence", pa.int64())])
 
 
 def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:

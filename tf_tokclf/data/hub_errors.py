@@ -53,16 +53,10 @@ def explain(error: Exception, subject: str, *, reading: bool = True) -> UserErro
     status = status_of(error)
     if gated := found(hub.GatedRepoError):
         anonymous = status_of(gated) == 401
-        hint = (
-            _LOGIN
-            if anonymous
-            else "Ask for access on its page, with the account that your token belongs to."
-        )
+        hint = _LOGIN if anonymous else "Ask for access on its page, with the account that your token belongs to."
         return user_error(f"{subject} is gated: its owner decides who may read it.", hint)
     if found(hub.RevisionNotFoundError):
-        return user_error(
-            f"{subject} has no such revision.", "Its page on the Hub lists branches, tags and commits."
-        )
+        return user_error(f"{subject} has no such revision.", "Its page on the Hub lists branches, tags and commits.")
     if status == 401 and not found(hub.RepositoryNotFoundError):
         if get_token() is None and not _sent_token(error):
             return user_error(f"{subject}: the Hub wants to know who you are.", _LOGIN)
@@ -97,21 +91,15 @@ def explain(error: Exception, subject: str, *, reading: bool = True) -> UserErro
             "Fetch it once with a network, or unset HF_HUB_OFFLINE.",
         )
     if found(hub.EntryNotFoundError) and not found(hub.LocalEntryNotFoundError):
-        return user_error(
-            f"{subject} lacks a file that is needed: {_first_line(error)}", "Is it the right repository?"
-        )
+        return user_error(f"{subject} lacks a file that is needed: {_first_line(error)}", "Is it the right repository?")
     if found(requests.Timeout):
         return job_error(f"{subject}: the Hub at {endpoint} does not answer in time.", check_network)
     if found(requests.ConnectionError, hub.LocalEntryNotFoundError, ConnectionError):
         return job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
     if found(hub.HFValidationError):
-        return user_error(
-            f"{subject}: {_first_line(found(hub.HFValidationError))}", "A Hub id is NAME or ORG/NAME."
-        )
+        return user_error(f"{subject}: {_first_line(found(hub.HFValidationError))}", "A Hub id is NAME or ORG/NAME.")
     if status:
-        return job_error(
-            f"{subject}: the Hub refused ({status}): {_server_message(error) or _first_line(error)}.", ""
-        )
+        return job_error(f"{subject}: the Hub refused ({status}): {_server_message(error) or _first_line(error)}.", "")
     return None
 
 

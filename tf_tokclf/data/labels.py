@@ -30,14 +30,10 @@ class LabelSet:
         if len(set(self.names)) != len(self.names) or not self.names:
             raise ValueError(f"label names must be there and differ: {self.names}")
         if not self.fallback:
-            object.__setattr__(
-                self, "fallback", OUTSIDE_LABEL if OUTSIDE_LABEL in self.names else self.names[0]
-            )
+            object.__setattr__(self, "fallback", OUTSIDE_LABEL if OUTSIDE_LABEL in self.names else self.names[0])
 
     @classmethod
-    def of(
-        cls, splits: Mapping[str, Counter[str]], scheme: Scheme, names: Sequence[str] | None = None
-    ) -> LabelSet:
+    def of(cls, splits: Mapping[str, Counter[str]], scheme: Scheme, names: Sequence[str] | None = None) -> LabelSet:
         """The labels of these splits together: O, then by type and prefix.
 
         names: an order that the data brings along (a `ClassLabel`), which is kept; labels it lacks come last.
@@ -53,11 +49,7 @@ class LabelSet:
         ordered = list(names or ())
         ordered += sorted(found.difference(ordered), key=_by_type)
         # Without a scheme an unseen word gets what is most often right.
-        fallback = (
-            max(ordered, key=lambda name: counts[name], default="")
-            if scheme is Scheme.NONE
-            else OUTSIDE_LABEL
-        )
+        fallback = max(ordered, key=lambda name: counts[name], default="") if scheme is Scheme.NONE else OUTSIDE_LABEL
         return cls(tuple(ordered), scheme, fallback)
 
     def __len__(self) -> int:

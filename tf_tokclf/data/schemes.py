@@ -420,9 +420,7 @@ def convert_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> lis
     if source is target:
         return list(labels)
     if Scheme.NONE in (source, target):
-        raise UserError(
-            f"Labels cannot be converted from {source} to {target}: without a scheme there are no spans."
-        )
+        raise UserError(f"Labels cannot be converted from {source} to {target}: without a scheme there are no spans.")
     faults = violations(labels, source)
     if faults:
         raise UserError(
@@ -450,9 +448,7 @@ def translated_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> 
     return translated
 
 
-def repair_labels(
-    labels: Sequence[str], scheme: Scheme, method: Literal["conlleval", "discard"]
-) -> list[str]:
+def repair_labels(labels: Sequence[str], scheme: Scheme, method: Literal["conlleval", "discard"]) -> list[str]:
     """Valid labels: for the spans that conlleval reads, or (discard) only for those that were valid.
 
     >>> [repair_labels(["O", "I-LOC"], Scheme.IOB2, method) for method in ("conlleval", "discard")]
@@ -486,9 +482,7 @@ def transition_mask(labels: Sequence[str], scheme: Scheme) -> tuple[np.ndarray, 
         return scheme is Scheme.NONE or _boundary_fault(before, here, scheme) is None
 
     start = np.array([allowed(OUTSIDE_LABEL, x) for x in labels], bool)
-    between = np.array([[allowed(x, y) for y in labels] for x in labels], bool).reshape(
-        len(labels), len(labels)
-    )
+    between = np.array([[allowed(x, y) for y in labels] for x in labels], bool).reshape(len(labels), len(labels))
     end = np.array([allowed(x, OUTSIDE_LABEL) for x in labels], bool)
     return start, between, end
 
@@ -560,9 +554,7 @@ def _no_scheme_reason(counts: Counter[str]) -> str:
 
 
 def _scheme_reason(best: Scheme, prefixes: Mapping[str, int], broken: Mapping[Scheme, int]) -> str:
-    seen = ", ".join(
-        f"{p}- {n:,} times" if p else f"no prefix {n:,} times" for p, n in sorted(prefixes.items())
-    )
+    seen = ", ".join(f"{p}- {n:,} times" if p else f"no prefix {n:,} times" for p, n in sorted(prefixes.items()))
     verdict = f"no place breaks {best}"
     if broken[best]:
         verdict = f"{broken[best]:,} {'place breaks' if broken[best] == 1 else 'places break'} {best}"

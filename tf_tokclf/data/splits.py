@@ -315,9 +315,7 @@ def _dataset_readers(
     return readers
 
 
-def _split_files(
-    folder: Path, data: DataConfig, required: tuple[str, ...], cut_validation: bool
-) -> dict[str, Path]:
+def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...], cut_validation: bool) -> dict[str, Path]:
     """The files or folders in a folder that are named after splits: train.conll, dev/, wnut17train.conll."""
     entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
     labels = {labels_beside(entry) for entry in entries if entry.is_file() and split_in_name(entry.stem)}
@@ -337,8 +335,7 @@ def _split_files(
 def _split_names(
     place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...], cut_validation: bool
 ) -> dict[str, str]:
-    """Which of the names that are there is each split. cut_validation: the validation split may be cut off training's.
-    """
+    """Which of the names that are there is each split. cut_validation: validation may be cut off the training split."""
     chosen = {}
     for name in NAMES:
         asked = getattr(data, f"{name}_split")
@@ -374,9 +371,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
             raise UserError("changed while it was read.", path=reader.place, hint=hint)
         notes = (*_found_out(reader), *problems.changes())
         agreement = problems.agreement.counts()
-        return Facts(
-            reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped), agreement
-        )
+        return Facts(reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped), agreement)
 
     split = stored(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
     if not len(split):
@@ -558,9 +553,7 @@ def repair_note(before: Mapping[str, int], after: Mapping[str, int]) -> str:
     return f"labels before and after repair: {', '.join(changed) or 'as many of each'}"
 
 
-def _repaired(
-    split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache
-) -> tuple[Split, int]:
+def _repaired(split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache) -> tuple[Split, int]:
     """The split with every label sequence made valid, and how many sentences that changed."""
 
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:

@@ -104,9 +104,7 @@ class SplitStatistics:
         return sum(self.spans.values())
 
 
-def split_statistics(
-    coded: CodedSplit, labels: LabelSet, *, pieces: PieceStatistics | None = None
-) -> SplitStatistics:
+def split_statistics(coded: CodedSplit, labels: LabelSet, *, pieces: PieceStatistics | None = None) -> SplitStatistics:
     """The numbers of one split; without a scheme there are no spans to count."""
     counts = np.bincount(coded.labels, minlength=len(labels)).tolist()
     spans: Counter[str] = Counter()

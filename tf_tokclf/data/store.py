@@ -153,9 +153,7 @@ def _known(about: dict[str, Any]) -> tuple[int, Facts] | None:
         return None
 
 
-def derived(
-    split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], *, cache: Cache
-) -> Split:
+def derived(split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], *, cache: Cache) -> Split:
     """The split with each batch changed, given the number of its first row; `what` names the change in the
     fingerprint.
     """
@@ -189,9 +187,7 @@ def content_hash(split: Split) -> str:
         text, word_lengths, lengths = streams[3 * i : 3 * i + 3]
         for chunk in split.table.column(column).chunks:
             words = chunk.flatten()
-            lengths.update(
-                pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False).tobytes()
-            )
+            lengths.update(pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False).tobytes())
             word_lengths.update(pc.binary_length(words).to_numpy(zero_copy_only=False).tobytes())
             text.update(_bytes_of(words))
     return hashlib.blake2b(b"".join(stream.digest() for stream in streams), digest_size=16).hexdigest()

@@ -202,4 +202,3 @@ def answer(value: dict[str, Any]) -> None:
     """Send one answer to the parent."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
-

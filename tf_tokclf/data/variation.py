@@ -62,9 +62,7 @@ class _Table:
 
     def place(self, row: int, names: Sequence[str]) -> Occurrence:
         start = int(self.start[row])
-        return Occurrence(
-            int(self.split[row]), start, start + int(self.length[row]), names[int(self.label[row])]
-        )
+        return Occurrence(int(self.split[row]), start, start + int(self.length[row]), names[int(self.label[row])])
 
 
 def find_variations(splits: Sequence[CodedSplit], labels: LabelSet, *, n_around: int) -> list[Variation]:
@@ -91,11 +89,7 @@ def find_variations(splits: Sequence[CodedSplit], labels: LabelSet, *, n_around:
 def ambiguous_forms(splits: Sequence[CodedSplit], labels: LabelSet, *, limit: int = 10) -> list[Form]:
     """The most frequent forms among those that are labelled with more than one type."""
     table = _joined(
-        [
-            part
-            for number, split in enumerate(splits)
-            for part in _labelled(number, split, labels, MAX_LISTED_WORDS)
-        ]
+        [part for number, split in enumerate(splits) for part in _labelled(number, split, labels, MAX_LISTED_WORDS)]
     )
     if not len(table.form):
         return []
@@ -108,9 +102,7 @@ def ambiguous_forms(splits: Sequence[CodedSplit], labels: LabelSet, *, limit: in
     ends = np.append(firsts[1:], len(form))
     several = np.flatnonzero(np.bincount(group, weights=new_label) > 1)
     # Equally frequent ones in the order of their first places.
-    several = several[
-        np.lexsort((np.minimum.reduceat(order, firsts)[several], firsts[several] - ends[several]))
-    ]
+    several = several[np.lexsort((np.minimum.reduceat(order, firsts)[several], firsts[several] - ends[several]))]
     names = _names(labels)
     found = []
     for i in several[:limit].tolist():
@@ -142,9 +134,7 @@ def _labelled(number: int, split: CodedSplit, labels: LabelSet, max_words: int) 
             starts = np.arange(end - begin)
             ends, label = starts + 1, split.labels[begin:end].astype(np.int64)
         else:
-            spans = span_table(
-                split.labels[begin:end], split.starts[first:last] - begin, labels.names, labels.scheme
-            )
+            spans = span_table(split.labels[begin:end], split.starts[first:last] - begin, labels.names, labels.scheme)
             starts, ends, label = spans.starts, spans.ends, spans.type_ids + 1
         yield _Table(
             context=np.zeros(len(starts), np.uint64),

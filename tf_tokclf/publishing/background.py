@@ -28,9 +28,7 @@ class Publisher:
     patience: of the last push.
     """
 
-    def __init__(
-        self, repository: HubRepository, *, keep_all: bool = False, patience: Patience = PATIENCE
-    ) -> None:
+    def __init__(self, repository: HubRepository, *, keep_all: bool = False, patience: Patience = PATIENCE) -> None:
         # They would run into those of the training.
         hide_progress_bars()
         self.repository = repository
@@ -145,9 +143,7 @@ class BackgroundPusher:
 
     def _push(self, snapshot: Snapshot) -> None:
         try:
-            pushed = self._repository.push(
-                snapshot.folder, message=snapshot.message, patience=PATIENCE_IN_TRAINING
-            )
+            pushed = self._repository.push(snapshot.folder, message=snapshot.message, patience=PATIENCE_IN_TRAINING)
             log.info("Hub: %s is at %s", snapshot.message, pushed.url)
         # Whatever it is, training goes on: the last push, which nobody may miss, raises. If an error ended this thread,
         # `close` would wait in vain.

@@ -138,9 +138,7 @@ class PushToHubCallback(keras.callbacks.Callback):
         value = logs.get(self.monitor)
         if value is None:
             known = ", ".join(logs) or "nothing"
-            raise UserError(
-                f"there is no {self.monitor!r} to choose the best by.", hint=f"Known is: {known}."
-            )
+            raise UserError(f"there is no {self.monitor!r} to choose the best by.", hint=f"Known is: {known}.")
         value = -value if self.monitor.endswith("loss") else value
         if self._best is not None and value <= self._best:
             return False
@@ -155,17 +153,13 @@ class PushToHubCallback(keras.callbacks.Callback):
         if self.strategy not in STRATEGIES:
             raise UserError(f"strategy is {self.strategy!r}.", hint=f"Choose one of {', '.join(STRATEGIES)}.")
         if self.save_strategy != "epoch" and (checkpoint or "checkpoint" in self.strategy):
-            raise UserError(
-                "checkpoints are only saved after epochs.", hint="Leave save_strategy at 'epoch'."
-            )
+            raise UserError("checkpoints are only saved after epochs.", hint="Leave save_strategy at 'epoch'.")
         unknown = sorted(set(card) - set(inspect.signature(CardArguments).parameters))
         if unknown:
             raise TypeError(f"PushToHubCallback got an unexpected keyword argument {unknown[0]!r}")
 
 
-def save_portable_model(
-    model: keras.Model, folder: Path, tokenizer: PreTrainedTokenizerBase | None = None
-) -> None:
+def save_portable_model(model: keras.Model, folder: Path, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
     """Write a transformers TF model so that TensorFlow and PyTorch classes load it, with its tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     save_config(model, folder)

@@ -324,9 +324,7 @@ class CardArguments:
     dataset_args: str | Sequence[str] | None = None
 
 
-def keras_card(
-    model: Any, reference: str, history: Sequence[Mapping[str, float]], arguments: CardArguments
-) -> str:
+def keras_card(model: Any, reference: str, history: Sequence[Mapping[str, float]], arguments: CardArguments) -> str:
     """The card of a model that Keras trained, without a run: what is known of it."""
     base_model = arguments.finetuned_from or getattr(model.config, "_name_or_path", "") or ""
     labels = model.config.id2label or {}
@@ -343,9 +341,7 @@ def keras_card(
         labels=tuple(str(name) for name in labels.values()),
         training=tuple(training),
         history=tuple(dict(row) for row in history),
-        limits=(
-            "It was scored on no test set by tf-tokclf; the table above is what Keras reported in training.",
-        ),
+        limits=("It was scored on no test set by tf-tokclf; the table above is what Keras reported in training.",),
         license=arguments.license,
         language=_several(arguments.language),
         tags=(*tags, *_several(arguments.tasks)),
@@ -358,9 +354,7 @@ def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _is_hub_model(name: str) -> bool:
-    return (
-        bool(name) and not is_package_reference(name) and looks_like_hub_id(name) and not Path(name).exists()
-    )
+    return bool(name) and not is_package_reference(name) and looks_like_hub_id(name) and not Path(name).exists()
 
 
 def _slug(name: str) -> str:
@@ -389,16 +383,10 @@ def _split_scores(name: str, values: Mapping[str, Any]) -> SplitScores:
         counts = {kind: float(numbers[kind]) for kind in ("precision", "recall", "f1")}
         return Score(shown, **counts, support=int(numbers["support"]), interval=interval)
 
-    by_type = [
-        row(kind, intervals["by_type"].get(kind), numbers) for kind, numbers in values["by_type"].items()
-    ]
+    by_type = [row(kind, intervals["by_type"].get(kind), numbers) for kind, numbers in values["by_type"].items()]
     facts = [f"accuracy of word labels: {values['token_accuracy']:.4f}"]
-    facts += [
-        f"F1 in {mode} mode: {numbers['f1']:.4f}" for mode, numbers in (values.get("modes") or {}).items()
-    ]
-    facts += [
-        f"{kind} F1 over types: {values[kind]['f1']:.4f}" for kind in ("macro", "weighted") if kind in values
-    ]
+    facts += [f"F1 in {mode} mode: {numbers['f1']:.4f}" for mode, numbers in (values.get("modes") or {}).items()]
+    facts += [f"{kind} F1 over types: {values[kind]['f1']:.4f}" for kind in ("macro", "weighted") if kind in values]
     counted = {
         "n_truncated_words": "words past the length limit, counted as not found",
         "n_empty_words": "words of which the tokenizer makes nothing",
@@ -459,9 +447,7 @@ def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo
         facts.append(f"data set: [{name}](https://huggingface.co/datasets/{name}){part}")
         sha = getattr(dataset, "sha", None)
         newest = f"not pinned; its newest when this was published: `{sha}`" if sha else "not pinned"
-        facts.append(
-            f"revision: {f'`{config.data.dataset_revision}`' if config.data.dataset_revision else newest}"
-        )
+        facts.append(f"revision: {f'`{config.data.dataset_revision}`' if config.data.dataset_revision else newest}")
     else:
         facts.append(f"data set: {_dataset_name(config)}, from files")
     stated = getattr(getattr(dataset, "card_data", None), "license", None)
@@ -499,11 +485,7 @@ def _training_facts(config: Config, results: Mapping[str, Any]) -> list[str]:
         + (f" x {training.gradient_accumulation_steps}" if training.gradient_accumulation_steps > 1 else ""),
         f"AdamW: learning rate {optimizer.learning_rate:g}, weight decay {optimizer.weight_decay:g}, "
         f"linear decay, warm-up {optimizer.warmup_ratio:g} of the steps, "
-        + (
-            f"gradient norm clipped at {optimizer.clip_norm:g}"
-            if optimizer.clip_norm
-            else "gradients not clipped"
-        ),
+        + (f"gradient norm clipped at {optimizer.clip_norm:g}" if optimizer.clip_norm else "gradients not clipped"),
         f"seed: {training.seed}",
     ]
     if results:
@@ -538,9 +520,7 @@ def _limits(info: Mapping[str, Any], scores: Sequence[SplitScores]) -> list[str]
         limits.append("Words past the length limit are never found.")
     rare = [row.name for row in scores[0].rows[1:] if row.support < 50] if scores else []
     if rare:
-        limits.append(
-            f"Types with fewer than 50 examples in {scores[0].name}, so uncertain: {', '.join(rare)}."
-        )
+        limits.append(f"Types with fewer than 50 examples in {scores[0].name}, so uncertain: {', '.join(rare)}.")
     return limits
 
 

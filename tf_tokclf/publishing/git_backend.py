@@ -43,16 +43,12 @@ def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callb
         with warnings.catch_warnings():
             # huggingface_hub announces the end of its git side.
             warnings.simplefilter("ignore", FutureWarning)
-            callback = PushToHubCallback(
-                str(clone), tokenizer=plan.tokenizer, hub_model_id=repository.repo_id
-            )
+            callback = PushToHubCallback(str(clone), tokenizer=plan.tokenizer, hub_model_id=repository.repo_id)
             yield callback
     except OSError as error:
         if "git-lfs" not in str(error) and "git lfs" not in str(error):
             raise
-        raise UserError(
-            "the git backend needs git and git-lfs.", hint="Install git-lfs or use http."
-        ) from error
+        raise UserError("the git backend needs git and git-lfs.", hint="Install git-lfs or use http.") from error
     finally:
         _forget_token(clone)
 

@@ -164,9 +164,7 @@ class HubRepository:
             differing = _differing(ours, self._published(api, head))
             if differing:
                 names = ", ".join(differing)
-                raise JobError(
-                    f"model {self.repo_id}, commit {head}: read back, {names} differ from {folder}."
-                )
+                raise JobError(f"model {self.repo_id}, commit {head}: read back, {names} differ from {folder}.")
         self.head = head
         return Pushed(self.repo_id, head, f"{constants.ENDPOINT}/{self.repo_id}/tree/{head}", changed)
 
@@ -197,9 +195,7 @@ def push_folder(
         raise UserError("there is no such folder.", path=folder, hint="Give a run or a model folder.")
     if not files_to_push(folder):
         raise UserError("there is nothing to push in it.", path=folder, hint="Give a run or a model folder.")
-    repository = HubRepository.prepare(
-        repo_id, token=token, private=private, revision=revision, patience=patience
-    )
+    repository = HubRepository.prepare(repo_id, token=token, private=private, revision=revision, patience=patience)
     return repository.push(folder, message=message, patience=patience)
 
 
@@ -209,9 +205,7 @@ def files_to_push(folder: Path) -> list[Path]:
     Raises UserError for a link to a file outside of the folder, which nobody means to publish.
     """
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".partial")
-    found = sorted(
-        path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     check_links(folder, found, hint="Remove the link, or put a copy of the file in its place.")
     return found
 
@@ -252,9 +246,7 @@ def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
                     raise
                 wait_s = patience.wait_s(n_failed, asked_s)
                 reason = explain(error, subject, reading=False) or redact(str(error))
-                log.info(
-                    "Hub: try %d of %d failed, next in %.0f s: %s", n_failed, patience.tries, wait_s, reason
-                )
+                log.info("Hub: try %d of %d failed, next in %.0f s: %s", n_failed, patience.tries, wait_s, reason)
                 time.sleep(wait_s)
         return action()
 

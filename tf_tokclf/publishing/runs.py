@@ -45,9 +45,7 @@ class Target:
         return cls(name, config.hub.private, config.hub.revision)
 
 
-def fit(
-    config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> RunResult:
+def fit(config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
     """Train, save the best epoch by dev F1, score dev and test, write the card; publish if hub.push is on.
 
     resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises
@@ -80,9 +78,7 @@ def prepare_repository(config: Config) -> HubRepository | None:
 
 
 @contextmanager
-def publication(
-    plan: RunPlan, repository: HubRepository | None
-) -> Iterator[Sequence[keras.callbacks.Callback]]:
+def publication(plan: RunPlan, repository: HubRepository | None) -> Iterator[Sequence[keras.callbacks.Callback]]:
     """Around a training: gives the callbacks that push on the way; afterwards writes the card and publishes.
 
     Without a repository there is only the card to write. After an error nothing more is pushed.
@@ -145,9 +141,7 @@ def push(
             hint="Remove the link, or put the model folder in its place.",
         )
     if not folder.is_dir() or not files_to_push(folder):
-        raise UserError(
-            "there is no model to push.", path=folder, hint="Give a finished run or a model folder."
-        )
+        raise UserError("there is no model to push.", path=folder, hint="Give a finished run or a model folder.")
     if target is None and repo_id is None:
         raise UserError("the repository has no name.", path=root, hint="Give --hub-model-id ORG/NAME.")
     target = target or Target("")

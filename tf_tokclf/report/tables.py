@@ -126,9 +126,7 @@ def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> Render
     return table
 
 
-def sweep_table(
-    names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]]
-) -> RenderableType:
+def sweep_table(names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]]) -> RenderableType:
     """Trials, the best first: name, the values of the settings `names`, and dev F1, None where it failed."""
     leaves = [name.rpartition(".")[2] for name in names]
     table = _table("trial", *(leaf if leaves.count(leaf) == 1 else name for leaf, name in zip(leaves, names)), "dev F1")

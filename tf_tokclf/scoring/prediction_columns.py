@@ -251,9 +251,7 @@ def _named(
 def _several(what: str, columns: Sequence[LabelColumn], option: str, path: Path) -> UserError:
     names = [str(column) for column in columns]
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return UserError(
-        f"{listed} may all contain {what}.", path=path, hint=f"Name the right one with {option} NAME."
-    )
+    return UserError(f"{listed} may all contain {what}.", path=path, hint=f"Name the right one with {option} NAME.")
 
 
 def _is_same(column: LabelColumn, gold: LabelColumn) -> bool:

@@ -238,8 +238,7 @@ class PredictionFile:
         return reader
 
     def _gold_sentences(self) -> Iterator[Sentence | None]:
-        """The sentences of the gold file; None for each record that is left out, so that its prediction can be as well.
-        """
+        """The sentences of the gold file; None for each record that is left out, so that its prediction is too."""
         reader = self._gold_reader
         problems = Problems(skip=(self.gold_data or self.data).on_error == "skip")
         n_left_out = 0
@@ -270,8 +269,10 @@ class PredictionFile:
             joined = _joined(prediction, sentence, reading, problems)
             if joined is None:
                 continue
-            if isinstance(prediction, Prediction) and len(prediction.words) == len(sentence) and (
-                prediction.words != sentence.words
+            if (
+                isinstance(prediction, Prediction)
+                and len(prediction.words) == len(sentence)
+                and (prediction.words != sentence.words)
             ):
                 n_other_words += sum(a != b for a, b in zip(prediction.words, sentence.words))
                 first = first or str(sentence.origin)

@@ -159,9 +159,7 @@ class CheckpointStore:
                 "contents": dict(identity.contents),
                 "config": config,
             }
-            (partial / STATE).write_text(
-                json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
-            )
+            (partial / STATE).write_text(json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
             write_sums(partial)
         self._whole.append(folder)
         self._prune()

@@ -70,9 +70,7 @@ class Identity:
     def differences(self, before: Identity) -> list[str]:
         """What is not as it was before, a phrase each."""
         return setting_differences(self.settings, before.settings) + [
-            f"the {name}"
-            if name in before.contents and name in self.contents
-            else f"whether there are {name}"
+            f"the {name}" if name in before.contents and name in self.contents else f"whether there are {name}"
             for name in sorted({*self.contents, *before.contents})
             if self.contents.get(name) != before.contents.get(name)
         ]

@@ -67,9 +67,7 @@ def plan_run(config: Config) -> RunPlan:
     check_trackers(config.training.report_to)
     run = RunDir.of(config.output_dir)
     name = config.model.name_or_path or ""
-    folder = local_model_folder(
-        name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code
-    )
+    folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     splits = load_splits(config.data, task=config.task, seed=config.training.seed)
     reading = Reading.of(config.alignment, folder, tokenizer)

@@ -354,8 +354,7 @@ def stopped(stop: StopRequest, position: Position, run: RunDir) -> Stopped:
     number = stop.signal or signal.SIGTERM
     by = NAMES[stop.signal] if stop.signal else "another worker"
     return Stopped(
-        f"stopped by {by} at {position}; everything is saved. "
-        f"Go on with: {resume_command(run)}",
+        f"stopped by {by} at {position}; everything is saved. Go on with: {resume_command(run)}",
         exit_code=128 + number,
     )
 

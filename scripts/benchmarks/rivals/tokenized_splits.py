@@ -9,9 +9,7 @@ from datasets import DatasetDict, load_dataset
 from transformers import PreTrainedTokenizerBase
 
 
-def tokenized_splits(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache: str
-) -> tuple[DatasetDict, list[str]]:
+def tokenized_splits(folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache: str) -> tuple[DatasetDict, list[str]]:
     """The three splits of `folder` as pieces and label ids, -100 where nothing is scored; and the labels' names.
 
     cache: the folder in `folder` for datasets' files; environments with other versions need their own.

@@ -153,7 +153,7 @@ def test_a_plug_in_that_is_wrong_is_named(install: Install, tmp_path: Path, code
     assert "Correct, update or uninstall that package." in result.stderr
 
 
-RECORDS = '''
+RECORDS = """
 from tf_tokclf.data.formats import FileReader, Format, Kind, Origin, Sentence, certain
 
 class Reader(FileReader):
@@ -164,7 +164,7 @@ def recognise(seen):
     return certain("its records have a field 'mine'", any("mine" in record for record in seen.records))
 
 FORMAT = Format("mine", "my records", recognise, lambda path, data, task: Reader(path, data, ("mine",)), Kind.RECORDS)
-'''
+"""
 
 
 def test_a_format_of_json_records_is_recognised_before_the_suffix(install: Install, tmp_path: Path):

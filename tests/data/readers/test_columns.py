@@ -187,9 +187,7 @@ def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_p
     assert "1 word without a label, read as O (first: a.tsv, line 2)" in result.messages
 
 
-@pytest.mark.parametrize(
-    "head", ["id\tword\tner", "id\tToken\tClass", "#\tword\tgold", "n\tForm\tanything"]
-)
+@pytest.mark.parametrize("head", ["id\tword\tner", "id\tToken\tClass", "#\tword\tgold", "n\tForm\tanything"])
 def test_a_first_line_of_names_is_known_from_the_labels_below_it(tmp_path: Path, head: str):
     result = converted(tmp_path, "a.tsv", f"{head}\n1\tAda\tB-PER\n2\tleft\tO\n\n1\tTom\tB-PER\n")
     assert result.sentences == ["Ada/B-PER left/O", "Tom/B-PER"]

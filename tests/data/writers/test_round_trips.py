@@ -74,9 +74,7 @@ def test_formats_of_words(tmp_path, format):
 @pytest.mark.parametrize("format", TEXT_FORMATS)
 def test_formats_of_texts_in_each_unit(tmp_path, format, unit):
     writing = Writing(label_names=NAMES, offset_unit=unit)
-    found = there_and_back(
-        SENTENCES, tmp_path / TEXT_FORMATS[format], format, writing, offset_unit=unit, **BY_SPACES
-    )
+    found = there_and_back(SENTENCES, tmp_path / TEXT_FORMATS[format], format, writing, offset_unit=unit, **BY_SPACES)
     assert pairs(found) == pairs(SENTENCES)
     assert [sentence.text.rstrip("\n") for sentence in found] == [" ".join(s.words) for s in SENTENCES]
 

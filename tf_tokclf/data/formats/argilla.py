@@ -1,10 +1,10 @@
 """Argilla's records: texts with spans of characters by annotators, in the forms of its first and second version.
 
-    {"text": "Marie left", "tokens": ["Marie", "left"], "annotation": [["PER", 0, 5]], "status": "Validated"}
-    {"fields": {"text": "Marie left"}, "responses": {"span": [{"value": [{"label": "PER", "start": 0, "end": 5}],
-     "user_id": "..."}]}}
-    {"text": "Marie left", "span.responses": [[{"label": "PER", "start": 0, "end": 5}]],
-     "span.responses.status": ["submitted"], "span.responses.users": ["..."]}
+{"text": "Marie left", "tokens": ["Marie", "left"], "annotation": [["PER", 0, 5]], "status": "Validated"}
+{"fields": {"text": "Marie left"}, "responses": {"span": [{"value": [{"label": "PER", "start": 0, "end": 5}],
+ "user_id": "..."}]}}
+{"text": "Marie left", "span.responses": [[{"label": "PER", "start": 0, "end": 5}]],
+ "span.responses.status": ["submitted"], "span.responses.users": ["..."]}
 """
 
 from __future__ import annotations

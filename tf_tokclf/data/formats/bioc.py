@@ -1,7 +1,7 @@
 """BioC: collections of documents of passages, as JSON or XML. A passage is a sentence.
 
-    {"documents": [{"id": "1", "passages": [{"offset": 0, "text": "Marie left", "annotations": [
-      {"infons": {"type": "PER"}, "text": "Marie", "locations": [{"offset": 0, "length": 5}]}]}]}]}
+{"documents": [{"id": "1", "passages": [{"offset": 0, "text": "Marie left", "annotations": [
+  {"infons": {"type": "PER"}, "text": "Marie", "locations": [{"offset": 0, "length": 5}]}]}]}]}
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ _TYPES = ("type", "entity_type", "label", "class")
 
 def _fits(record: Record) -> bool:
     passages = record.get("passages")
-    return isinstance(passages, list) and bool(passages) and all(
-        isinstance(p, dict) and "offset" in p and "annotations" in p for p in passages
+    return (
+        isinstance(passages, list)
+        and bool(passages)
+        and all(isinstance(p, dict) and "offset" in p and "annotations" in p for p in passages)
     )
 
 

@@ -1,6 +1,6 @@
 """CLUENER: texts with types, what stands in the text, and places with inclusive ends.
 
-    {"text": "王芳在北京图书馆工作", "label": {"name": {"王芳": [[0, 1]]}, "organization": {"北京图书馆": [[3, 7]]}}}
+{"text": "王芳在北京图书馆工作", "label": {"name": {"王芳": [[0, 1]]}, "organization": {"北京图书馆": [[3, 7]]}}}
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     text = text_in(record, fields.word, origin)
     label = record.get(fields.label) if fields.label is not None else None
     annotations = () if label is None else (Annotation(lambda reader: _spans(label, reader)),)
-    yield Annotated(
-        text, annotations=annotations, document=document_in(record), is_labelled=fields.label is not None
-    )
+    yield Annotated(text, annotations=annotations, document=document_in(record), is_labelled=fields.label is not None)
 
 
 def _spans(label: Any, reader: SpanReader) -> list[CharSpan]:

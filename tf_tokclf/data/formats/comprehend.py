@@ -69,9 +69,7 @@ class ComprehendReader(FileReader):
         end = start + in_unit(len(line), line, self.options.offset_unit)
         return [CharSpan(s.start - start, s.end - start, s.type) for s in spans if start <= s.start < end]
 
-    def _sentence(
-        self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems
-    ) -> Iterator[Sentence]:
+    def _sentence(self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems) -> Iterator[Sentence]:
         is_labelled = self.options.label_column_name != ""
         found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
         try:

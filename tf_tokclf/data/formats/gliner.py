@@ -1,6 +1,6 @@
 """GLiNER's training records: words, and spans of words with inclusive ends.
 
-    {"tokenized_text": ["Marie", "Curie", "left"], "ner": [[0, 1, "person"]]}
+{"tokenized_text": ["Marie", "Curie", "left"], "ner": [[0, 1, "person"]]}
 """
 
 from __future__ import annotations

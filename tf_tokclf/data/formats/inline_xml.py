@@ -1,7 +1,7 @@
 """A text a line, with its entities in tags.
 
-    <PER>Marie Curie</PER> lived in <LOC>Paris</LOC>.
-    <ENAMEX TYPE="PERSON">Tom</ENAMEX> left.
+<PER>Marie Curie</PER> lived in <LOC>Paris</LOC>.
+<ENAMEX TYPE="PERSON">Tom</ENAMEX> left.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LUIS: utterances with entities, whose ends are inclusive.
 
-    {"text": "book a flight to Oslo", "intent": "Book", "entities": [{"entity": "City", "startPos": 17, "endPos": 20}]}
+{"text": "book a flight to Oslo", "intent": "Book", "entities": [{"entity": "City", "startPos": 17, "endPos": 20}]}
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def _fields(names: Any) -> Fields:
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
     entities = record.get(fields.label) if fields.label is not None else None
     annotations = () if entities is None else (Annotation(partial(_spans, entities)),)
-    yield Annotated(
-        text_in(record, fields.word, origin), annotations=annotations, is_labelled=fields.label is not None
-    )
+    yield Annotated(text_in(record, fields.word, origin), annotations=annotations, is_labelled=fields.label is not None)
 
 
 def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:

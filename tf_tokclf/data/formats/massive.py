@@ -1,6 +1,6 @@
 """MASSIVE: utterances with their slots in brackets.
 
-    {"utt": "wake me up at nine am", "annot_utt": "wake me up at [time : nine am]"}
+{"utt": "wake me up at nine am", "annot_utt": "wake me up at [time : nine am]"}
 """
 
 from __future__ import annotations

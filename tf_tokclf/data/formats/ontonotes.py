@@ -1,8 +1,8 @@
 """OntoNotes as CoNLL-2011 and 2012 have it (*_gold_conll): columns between blanks, entities in brackets.
 
-    #begin document (bn/abc/00/abc_0009); part 000
-    bn/abc/00/abc_0009  0  0  John   NNP  (TOP(S(NP*  -  -  -  -  (PERSON*  (1
-    bn/abc/00/abc_0009  0  1  Smith  NNP  *)          -  -  -  -  *)        1)
+#begin document (bn/abc/00/abc_0009); part 000
+bn/abc/00/abc_0009  0  0  John   NNP  (TOP(S(NP*  -  -  -  -  (PERSON*  (1
+bn/abc/00/abc_0009  0  1  Smith  NNP  *)          -  -  -  -  *)        1)
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Rasa's training examples, as JSON, YAML or Markdown.
 
-    {"rasa_nlu_data": {"common_examples": [{"text": "show me chinese food", "intent": "search", "entities": [
-      {"start": 8, "end": 15, "value": "chinese", "entity": "cuisine"}]}]}}
+{"rasa_nlu_data": {"common_examples": [{"text": "show me chinese food", "intent": "search", "entities": [
+  {"start": 8, "end": 15, "value": "chinese", "entity": "cuisine"}]}]}}
 
-    nlu:
-    - intent: search
-      examples: |
-        - show me [chinese](cuisine) food
+nlu:
+- intent: search
+  examples: |
+    - show me [chinese](cuisine) food
 
-    ## intent:search
-    - show me [chinese](cuisine:asian) food
+## intent:search
+- show me [chinese](cuisine:asian) food
 """
 
 from __future__ import annotations

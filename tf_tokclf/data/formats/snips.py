@@ -1,8 +1,8 @@
 """The data sets of SNIPS: utterances as lists of pieces, by intent.
 
-    {"AddToPlaylist": [{"data": [{"text": "add "}, {"text": "Kimi", "entity": "artist"}]}]}
-    {"intents": {"AddToPlaylist": {"utterances": [
-      {"data": [{"text": "add "}, {"text": "Kimi", "entity": "person", "slot_name": "who"}]}]}}}
+{"AddToPlaylist": [{"data": [{"text": "add "}, {"text": "Kimi", "entity": "artist"}]}]}
+{"intents": {"AddToPlaylist": {"utterances": [
+  {"data": [{"text": "add "}, {"text": "Kimi", "entity": "person", "slot_name": "who"}]}]}}}
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SpERT's records: words, and entities by number of their words, with exclusive ends.
 
-    {"tokens": ["Marie", "Curie", "left"], "entities": [{"type": "PER", "start": 0, "end": 2}], "relations": []}
+{"tokens": ["Marie", "Curie", "left"], "entities": [{"type": "PER", "start": 0, "end": 2}], "relations": []}
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """W2NER's records: words, and entities with the numbers of all their words.
 
-    {"sentence": ["Marie", "Curie", "left"], "ner": [{"index": [0, 1], "type": "PER"}]}
+{"sentence": ["Marie", "Curie", "left"], "ner": [{"index": [0, 1], "type": "PER"}]}
 """
 
 from __future__ import annotations

@@ -72,9 +72,7 @@ class BratReader(FileReader):
             place = Origin(str(path), line)
             line += text.count("\n", start, end)
             annotation = Annotation(lambda reader, shifted=shifted: shifted)  # type: ignore[misc]
-            found = Annotated(
-                text[start:end], annotations=(annotation,), document=path.stem, is_labelled=is_labelled
-            )
+            found = Annotated(text[start:end], annotations=(annotation,), document=path.stem, is_labelled=is_labelled)
             try:
                 sentence = per_line.sentence(found, place, problems)
             except UserError as error:

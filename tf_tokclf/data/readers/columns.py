@@ -179,9 +179,7 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
     return reader
 
 
-def columns_reader(
-    path: Path, data: DataConfig, task: Task, *, structure: Structure | None = None
-) -> ColumnsReader:
+def columns_reader(path: Path, data: DataConfig, task: Task, *, structure: Structure | None = None) -> ColumnsReader:
     """The same with any column as labels. structure: of the file, where it is known."""
     structure = structure or _structure(path, data)
     sample = _Sample.of(path, data, structure)
@@ -529,9 +527,7 @@ def _check_words(path: Path, columns: Columns, word: int, label: int | None, col
         )
 
 
-def _check_sentences(
-    path: Path, header: list[str] | None, word: int, blocks: Sequence[Sequence[list[str]]]
-) -> None:
+def _check_sentences(path: Path, header: list[str] | None, word: int, blocks: Sequence[Sequence[list[str]]]) -> None:
     """Raise UserError where a column tells the sentences apart, and no blank line does."""
     found = guess_named_column(header or [], SENTENCE_NAMES)
     if header is None or found in (None, word) or len(blocks) > 1 or len({row[found] for row in blocks[0]}) < 2:

@@ -65,9 +65,7 @@ def _spans_in_item(item: Any, reader: SpanReader) -> Iterator[CharSpan]:
         return
     if not isinstance(item, Mapping):
         problem = f"{str(item)[:60]!r} is no span."
-        reader.drop(
-            reader.origin.error(problem, "A list [start, end, type] or named fields were expected."), _NO_SPAN
-        )
+        reader.drop(reader.origin.error(problem, "A list [start, end, type] or named fields were expected."), _NO_SPAN)
         return
     types = next((item[name] for name in _TYPES if item.get(name) not in (None, "", [])), None)
     types = types if isinstance(types, (list, tuple)) else [types]
@@ -82,9 +80,7 @@ def _spans_in_item(item: Any, reader: SpanReader) -> Iterator[CharSpan]:
             yield from _span(start, end, type, surface, item, reader)
 
 
-def _span(
-    start: Any, end: Any, type: Any, surface: str | None, item: Any, reader: SpanReader
-) -> Iterator[CharSpan]:
+def _span(start: Any, end: Any, type: Any, surface: str | None, item: Any, reader: SpanReader) -> Iterator[CharSpan]:
     error = reader.origin.error(f"{str(item)[:80]!r} is no span.", "It needs a start, an end and a type.")
     if not (isinstance(start, int) and isinstance(end, int)):
         reader.drop(error, _NO_SPAN)

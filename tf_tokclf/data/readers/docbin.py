@@ -44,9 +44,7 @@ class DocBinReader(FileReader):
                     if sentence is not None:
                         yield sentence
 
-    def _sentence(
-        self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems
-    ) -> Sentence | None:
+    def _sentence(self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems) -> Sentence | None:
         words = [token for token in piece if not token.is_space]
         start = piece.start_char
         text = doc.text[start : piece.end_char]

@@ -125,9 +125,7 @@ def _record(line: str, path: Path, number: int, encoding: str) -> Record:
     return _mapping(value, Origin(str(path), number))
 
 
-def _records_in_document(
-    path: Path, text: str, encoding: str, problems: Problems
-) -> Iterator[tuple[Origin, Record]]:
+def _records_in_document(path: Path, text: str, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:
     for number, line in enumerate(text.split("\n"), 1) if not text.isascii() else ():
         if error := undecoded(line, path, number, encoding):
             raise error

@@ -157,9 +157,7 @@ def choose_layout(
         shape = Shape.SENTENCE
     known = (label_names or {}).get(label or "") or data.label_names
     nameless = label is not None and known is None and _holds_ids(label, sample)
-    reading = TextReading.of(
-        data.model_copy(update={"layer": None}), has_outside=_has_outside(label, known, sample)
-    )
+    reading = TextReading.of(data.model_copy(update={"layer": None}), has_outside=_has_outside(label, known, sample))
     commas = _fields_with_commas(word, label, sample) if shape is Shape.SENTENCE else frozenset()
     return Layout(shape, word, label, reading, sentence, known, has_nameless_ids=nameless, by_comma=commas)
 
@@ -331,9 +329,7 @@ def _formats(
     return fitting
 
 
-def _inclusive_end(
-    format: JsonFormat, fields: Fields, sample: Sequence[Record], data: DataConfig, path: str
-) -> bool:
+def _inclusive_end(format: JsonFormat, fields: Fields, sample: Sequence[Record], data: DataConfig, path: str) -> bool:
     """Whether the ends of spans are inclusive: of spans of words as they show, else as the format has it."""
     if not format.has_words or data.offset_end is not None:
         return format.inclusive_end
@@ -358,9 +354,7 @@ def _is_labels(value: Any) -> bool:
     return _is_list(value, str, int, type(None))
 
 
-def _parallel_list(
-    word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str
-) -> str | None:
+def _parallel_list(word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str) -> str | None:
     """A field with as many entries as there are words, and labels in them; None where there is none."""
     found = [name for name in names if name != word and _is_parallel(name, word, sample)]
     others = {name for other in Task if other is not task for name in label_names_for(other)[:5]}
@@ -407,9 +401,7 @@ def _column_of_tags(names: Sequence[str], sample: Sequence[Record], path: str) -
     return found[0] if found else None
 
 
-def _refuse_unread(
-    names: Sequence[str], sample: Sequence[Record], word: str, path: str, *, is_word: bool
-) -> None:
+def _refuse_unread(names: Sequence[str], sample: Sequence[Record], word: str, path: str, *, is_word: bool) -> None:
     """Raise UserError where a field may hold labels, so that nothing labelled is taken for text.
 
     is_word: a record holds one word, so that a text may be its label.
