@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import f1_intervals
 from tf_tokclf.scoring.scores import score_sentences
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.values import check_values
-from tf_tokclf.data.char_spans import CharSpan, SpanRules, char_spans, in_unit, nested_layers
-from tf_tokclf.data.sentence import Origin, Span
-from tf_tokclf.data.word_splitting import split_words
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan, SpanRules, char_spans, in_unit, nested_layers
+from tf_tokclf.labels.sentence import Origin, Span
+from tf_tokclf.labels.word_splitting import split_words
 
 TEXT = "in  New York, today"  # words: in New York , today
 ORIGIN = Origin("a.jsonl", 3)

@@ -27,12 +27,12 @@ from tf_tokclf.data.encoding import (
     piece_labels,
     sentence_batches,
 )
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.splits import load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
 from tf_tokclf.data.windows import plan_windows
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
 
 # Ordered so that B- labels have even ids here and odd ones there: parity tells nothing.
 LABELS = LabelSet(("B-LOC", "O", "I-LOC", "I-PER", "B-PER"), Scheme.IOB2)

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from tests.values import check_values
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
 
 
 def test_labels_of_all_splits_are_ordered_by_type_with_o_first():

@@ -12,8 +12,8 @@ import pytest
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.record_streams import Record, open_records
-from tf_tokclf.data.word_splitting import rule_keeping
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.word_splitting import rule_keeping
 
 
 def read(

@@ -14,7 +14,8 @@ from seqeval import scheme as seqeval_scheme
 from seqeval.metrics.sequence_labeling import get_entities
 
 from tests.values import check_values
-from tf_tokclf.data.schemes import (
+from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import (
     RULES,
     Detection,
     Reading,
@@ -38,8 +39,7 @@ from tf_tokclf.data.schemes import (
     translated_labels,
     violations,
 )
-from tf_tokclf.data.sentence import Span
-from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Span
 
 TYPES = ("LOC", "loc", "art-other", "O", "ORG")
 SPAN_SCHEMES = tuple(RULES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.values import check_values
-from tf_tokclf.data.sentence import Origin, Sentence, Span
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence, Span
 
 
 def test_values():

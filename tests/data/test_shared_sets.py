@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.schemes import Scheme, convert_labels, spans_of, violations
 from tf_tokclf.data.splits import Splits, load_splits
+from tf_tokclf.labels.schemes import Scheme, convert_labels, spans_of, violations
 
 HIPE = "hipe2022_ajmc/en/HIPE-2022-v2.1-ajmc-train-en.tsv"
 UD = "ud_english_eslspok/en_eslspok-ud-train.conllu"

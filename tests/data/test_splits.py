@@ -13,10 +13,10 @@ import pytest
 from xxhash import xxh3_128_hexdigest
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.data.splits import Splits, cache_folder, load_splits
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import read_sealed_json, write_sealed_json
+from tf_tokclf.labels.schemes import Scheme
 
 
 def write_conll(path: Path, n: int, *, type: str = "PER") -> Path:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import tf_tokclf
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.model.backend import transformers
 
 TEXT = "ada lovelace visited london , and grace saw rome ."

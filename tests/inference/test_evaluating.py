@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import Config, DataConfig, EvaluationConfig, ModelConfig
 from tf_tokclf.data.model_info import write_model_info
-from tf_tokclf.data.schemes import Scheme, convert_labels, repair_labels
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.api import evaluate
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.schemes import Scheme, convert_labels, repair_labels
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.training.plan import plan_run
 
 SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]

@@ -18,12 +18,12 @@ from click.testing import CliRunner
 from tests.data.readers.converting import CASES
 from tf_tokclf.cli.main import cli
 from tf_tokclf.data.encoding import Reading
-from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.model_info import ModelInfo
-from tf_tokclf.data.schemes import RULES, Scheme, convert_labels
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.tokenizers import load_tokenizer
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import RULES, Scheme, convert_labels
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.loading import new_classifier
 from tf_tokclf.model.precision import Precision

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.api import evaluate
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.sentence import Sentence
 
 WORDS = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace")]
 GOLD = [("B-PER", "I-PER", "O", "B-LOC", "O"), ("B-LOC", "O", "B-PER")]

@@ -12,14 +12,14 @@ import pytest
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.encoding import Reading
-from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.model_info import ModelInfo
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.tokenizers import load_tokenizer
 from tf_tokclf.inference import tagger as tagger_module
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.loading import new_classifier
 from tf_tokclf.model.precision import Precision

@@ -126,8 +126,8 @@ def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert, monk
 
         from_hub = run_cli(hub, home, "predict", "tester/mine", text=SENTENCE)
         assert from_hub.returncode == 0, from_hub.stderr
-    from tf_tokclf.data.sentence import Sentence
     from tf_tokclf.inference.tagger import Tagger
+    from tf_tokclf.labels.sentence import Sentence
 
     tagged = next(iter(Tagger.load(run.model).tag([Sentence(tuple(SENTENCE.split()))])))
     answer = json.loads(from_hub.stdout)

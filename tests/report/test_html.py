@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.report.runs import NASTY, make_run
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.files import write_json
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.report.figures import ticks
 from tf_tokclf.report.html import report_html, write_report
 from tf_tokclf.run_dir import RunDir

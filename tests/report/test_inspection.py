@@ -6,8 +6,8 @@ import pytest
 from rich.cells import cell_len
 
 from tf_tokclf.data.checks import Example
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.report.inspection import labelled_lines, visible
 
 LABELS = LabelSet(("O", "B-LOC", "I-LOC"), Scheme.IOB2)

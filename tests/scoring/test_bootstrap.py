@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.values import check_values
-from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import (
     FEWEST_TO_RESAMPLE,
     LEVEL,

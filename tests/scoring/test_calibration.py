@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.values import check_values
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.labels.sentence import Span
 from tf_tokclf.scoring.calibration import (
     Bin,
     PredictedSpans,

@@ -11,9 +11,9 @@ import pytest
 
 from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import write_json
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, compare
 from tf_tokclf.scoring.comparison import Comparison, PairsOfRuns, System, compare_systems

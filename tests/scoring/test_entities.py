@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from seqeval import scheme as seqeval_scheme
 from seqeval.metrics.sequence_labeling import get_entities
 
-from tf_tokclf.data.schemes import RULES, Scheme, convert_labels, label_for, labels_of, violations
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.labels.schemes import RULES, Scheme, convert_labels, label_for, labels_of, violations
+from tf_tokclf.labels.sentence import Span
 from tf_tokclf.scoring import entities
 from tf_tokclf.scoring.entities import MODES, EntityReader, entities_of, entity_reader
 
@@ -170,7 +170,7 @@ def test_seqeval_is_loaded_when_something_is_read():
     """It loads scikit-learn, which takes 1.4 s."""
     code = (
         "import sys; from tf_tokclf.scoring import comparison, entities, evaluation;"
-        "from tf_tokclf.data.schemes import Scheme;"
+        "from tf_tokclf.labels.schemes import Scheme;"
         "entities.entities_of(['NOUN'], Scheme.NONE); entities.entities_of(['O', 'O'], Scheme.IOB2);"
         "early = {'seqeval', 'sklearn'} & set(sys.modules);"
         "entities.entities_of(['B-X'], Scheme.IOB2); sys.exit(bool(early) or 'seqeval' not in sys.modules)"

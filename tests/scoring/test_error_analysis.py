@@ -7,8 +7,8 @@ from itertools import permutations
 from hypothesis import given, settings
 
 from tests.scoring.test_matching import bounds, overlap, spans
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence, Span
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence, Span
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.error_analysis import Outcome, Training, analyse_errors, outcome_of, training_of
 from tf_tokclf.scoring.matching import align_spans

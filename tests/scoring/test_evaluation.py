@@ -8,8 +8,8 @@ import pytest
 
 from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import f1_intervals, intervals_json
 from tf_tokclf.scoring.error_analysis import Training, analyse_errors
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_file, evaluate_predictions

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.values import check_values
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.labels.sentence import Span
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.matching import SpanArrays, align_spans, best_matching, lenient_counts, overlapping_pairs
 

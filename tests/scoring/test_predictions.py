@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Origin
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.conlleval import conlleval_text
 from tf_tokclf.report.tables import percent
 from tf_tokclf.scoring.evaluation import evaluate_file

@@ -14,8 +14,8 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
 
 from tests.values import check_values
-from tf_tokclf.data.schemes import RULES, Scheme, label_for
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import RULES, Scheme, label_for
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.entities import MODES, entities_of
 from tf_tokclf.scoring.scores import Scorer, Scores, numbers, score_sentences

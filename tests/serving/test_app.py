@@ -148,8 +148,8 @@ def test_a_body_of_another_type_is_told_the_right_one(port: int):
 
 
 def test_a_threshold_needs_spans(tagger: Tagger):
-    from tf_tokclf.data.labels import LabelSet
-    from tf_tokclf.data.schemes import Scheme
+    from tf_tokclf.labels.label_set import LabelSet
+    from tf_tokclf.labels.schemes import Scheme
 
     labels = LabelSet(tagger.labels.names, Scheme.NONE)
     without_spans = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels))

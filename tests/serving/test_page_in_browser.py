@@ -9,10 +9,10 @@ import pytest
 
 from tests.browser import Browser, axe
 from tests.serving.running import ServeProcess, predict
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.page import Page, Shown
 

@@ -15,8 +15,8 @@ from tests.encoders import make_bert
 from tf_tokclf import Config, evaluate, fit, load, load_config
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import save_config
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.fitting import RunResult
 from tf_tokclf.training.history import read_history
@@ -81,7 +81,7 @@ def test_the_saved_model_scores_what_the_run_said(run: RunResult):
 
 
 def test_the_written_predictions_score_the_same(run: RunResult):
-    from tf_tokclf.data.schemes import Scheme
+    from tf_tokclf.labels.schemes import Scheme
     from tf_tokclf.scoring.scores import score_sentences
 
     lines = map(json.loads, run.run.predictions_for("test").read_text(encoding="utf-8").splitlines())

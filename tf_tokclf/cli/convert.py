@@ -149,7 +149,7 @@ def convert_command(
     from tf_tokclf.config.schema import Task
     from tf_tokclf.data.converting import convert
     from tf_tokclf.data.readers.columns import separator_named
-    from tf_tokclf.data.schemes import Scheme
+    from tf_tokclf.labels.schemes import Scheme
 
     data, given_task = given_data(ctx, assignments, {name: name for name in reading})
     is_task_given = ctx.get_parameter_source("task") is not ParameterSource.DEFAULT

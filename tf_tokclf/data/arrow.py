@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 SCHEMA = pa.schema(
     [

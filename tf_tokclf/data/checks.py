@@ -18,18 +18,18 @@ import numpy as np
 
 from tf_tokclf.counted import counted
 from tf_tokclf.data.coding import CodedSplit, word_batches
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import (
+from tf_tokclf.data.spellings import likely_slips, without_scheme
+from tf_tokclf.data.splits import Split
+from tf_tokclf.data.statistics import SplitStatistics
+from tf_tokclf.data.variation import MAX_WORDS, Occurrence, find_variations
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import (
     OUTSIDE_LABEL,
     Scheme,
     ViolationKind,
     detect_scheme,
     pair_violations,
 )
-from tf_tokclf.data.spellings import likely_slips, without_scheme
-from tf_tokclf.data.splits import Split
-from tf_tokclf.data.statistics import SplitStatistics
-from tf_tokclf.data.variation import MAX_WORDS, Occurrence, find_variations
 
 N_EXAMPLES = 5
 # A type with fewer spans (without a scheme: words) to learn from is called rare.

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
-    from tf_tokclf.data.labels import LabelSet
     from tf_tokclf.data.splits import Split
+    from tf_tokclf.labels.label_set import LabelSet
 
 log = logging.getLogger(__name__)
 

@@ -34,10 +34,10 @@ from tf_tokclf.data.readers.jsonl import open_json, parse_document
 from tf_tokclf.data.readers.lists import parse_list
 from tf_tokclf.data.readers.reading import Problems, codec_named, undecoded
 from tf_tokclf.data.readers.records import Layout, Shape, sentences_from
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.data.word_splitting import split_words
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.word_splitting import split_words
 
 if TYPE_CHECKING:
     import pyarrow as pa

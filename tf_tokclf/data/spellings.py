@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.schemes import (
+from tf_tokclf.labels.schemes import (
     OUTSIDE_LABEL,
     ROLE_BY_PREFIX,
     RULES,

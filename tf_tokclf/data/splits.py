@@ -18,15 +18,12 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.formats.registry import formats_by_name
-from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.guessing import split_in_name
 from tf_tokclf.data.readers.parallel import labels_beside
 from tf_tokclf.data.readers.reading import Problems, Reader, located
 from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import given_scheme
-from tf_tokclf.data.schemes import Detection, Scheme, detect_scheme, repair_labels
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.spellings import (
     likely_slips,
     respelling_note,
@@ -37,6 +34,9 @@ from tf_tokclf.data.spellings import (
 )
 from tf_tokclf.data.store import Facts, Split, content_hash, derived, hash_of, stored
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Detection, Scheme, detect_scheme, repair_labels
+from tf_tokclf.labels.sentence import Sentence
 
 logger = logging.getLogger(__name__)
 

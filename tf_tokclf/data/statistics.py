@@ -11,11 +11,11 @@ import numpy as np
 
 from tf_tokclf.data.coding import CodedSplit, word_batches
 from tf_tokclf.data.encoding import Reading
-from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.pieces import PieceStore
 from tf_tokclf.data.splits import Split
 from tf_tokclf.data.tokenizers import special_pieces
 from tf_tokclf.data.windows import check_window, plan_windows
+from tf_tokclf.labels.label_set import LabelSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from tf_tokclf.data.coding import CodedSplit, RunHashes
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, span_table
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, span_table
 
 # What is looked at, from each split's start: the arrays for more would not fit beside a large data set.
 MAX_WORDS = 20_000_000

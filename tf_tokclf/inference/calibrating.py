@@ -16,8 +16,8 @@ from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.model_info import write_model_info
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.api import labelled_splits
-from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.run_record import note_change
 from tf_tokclf.scoring.calibration import PredictedSpans, Reliability, fit_temperature, reliability
 from tf_tokclf.scoring.entities import entities_of

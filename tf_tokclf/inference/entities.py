@@ -13,10 +13,10 @@ from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import text_of
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.tagged import TaggedSentence
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import text_of
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
 
 Strategy = Literal["none", "simple", "first", "average", "max"]
 

@@ -8,11 +8,11 @@ from typing import IO, Literal
 
 import numpy as np
 
-from tf_tokclf.data.decoding import decode
-from tf_tokclf.data.schemes import Scheme, translated_labels
-from tf_tokclf.data.sentence import Sentence
-from tf_tokclf.inference.tagged import TaggedSentence
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.decoding import decode
+from tf_tokclf.labels.schemes import Scheme, translated_labels
+from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.scoring.error_analysis import ErrorAnalyst
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.predictions import Prediction

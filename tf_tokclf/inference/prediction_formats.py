@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tf_tokclf.config.schema import Task
-from tf_tokclf.data.char_spans import in_unit
 from tf_tokclf.data.compressed import name_without_compression
 from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
 from tf_tokclf.data.record_streams import (
@@ -26,12 +25,13 @@ from tf_tokclf.data.record_streams import (
     Record,
     RecordFormat,
 )
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import text_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import output_path
-from tf_tokclf.inference.tagged import TaggedSentence
+from tf_tokclf.labels.char_spans import in_unit
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import text_of
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
-from tf_tokclf.data.decoding import decode
 from tf_tokclf.data.encoding import Encoder, Windows
-from tf_tokclf.data.labels import LabelSet
 from tf_tokclf.data.model_config import model_config
 from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import ModelInfo, read_model_info
 from tf_tokclf.data.record_streams import text_sentence
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.entities import (
@@ -31,7 +28,10 @@ from tf_tokclf.inference.entities import (
     entities_of,
 )
 from tf_tokclf.inference.overlapping import in_thread
-from tf_tokclf.inference.tagged import TaggedSentence
+from tf_tokclf.labels.decoding import decode
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.forward import forward_function, score_windows
 from tf_tokclf.model.loading import load_classifier, saved_labels

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence, of_labelled_words
 from tf_tokclf.errors import JobError
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence, of_labelled_words
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.publishing import runtimes
 from tf_tokclf.scoring.scores import Scorer

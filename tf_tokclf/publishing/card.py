@@ -23,8 +23,8 @@ from tf_tokclf.data.model_config import model_config
 from tf_tokclf.data.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.data.run_seeds import f1_by_seed
-from tf_tokclf.data.schemes import Scheme
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:

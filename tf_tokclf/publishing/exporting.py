@@ -12,13 +12,13 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.model_folders import local_model_folder
 from tf_tokclf.data.model_info import ModelInfo, write_model_info
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.tokenizers import save_tokenizer
 from tf_tokclf.files import explained_full_disk, whole_folder, write_json
 from tf_tokclf.inference.api import check_data, labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.agreement import Agreement, compare, size_of
 from tf_tokclf.publishing.export_folder import AGREEMENT, check_format, check_free

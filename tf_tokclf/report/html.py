@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Span
 from tf_tokclf.files import open_whole
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.report.tables import FACTS

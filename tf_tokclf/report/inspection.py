@@ -14,10 +14,10 @@ from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted
 from tf_tokclf.data.checks import Example, Level, Problem
 from tf_tokclf.data.inspection import FormatFinding, Inspection
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme, split_label
 from tf_tokclf.data.statistics import Lengths, SplitStatistics
 from tf_tokclf.data.variation import MAX_LISTED_WORDS
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, split_label
 
 # Readable on dark and light ground, and told apart without red and green alone.
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")

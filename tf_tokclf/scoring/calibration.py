@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.labels.sentence import Span
 
 N_BINS = 10
 _LOWEST, _HIGHEST = math.log(0.05), math.log(20.0)

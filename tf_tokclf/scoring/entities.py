@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Literal, get_args
 
-from tf_tokclf.data.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, RULES, Scheme
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, RULES, Scheme
+from tf_tokclf.labels.sentence import Span
 
 Mode = Literal["conlleval", "strict"]
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -11,8 +11,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence, Span
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence, Span
 from tf_tokclf.scoring.calibration import Reliability, reliability, span_score
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.entities import Mode, entities_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.schemes import Scheme
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tf_tokclf.data.sentence import Span
+from tf_tokclf.labels.sentence import Span
 from tf_tokclf.scoring.counts import Counts
 
 

@@ -17,9 +17,9 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from tf_tokclf.data.readers.guessing import holds_confidences, looks_like_tags
-from tf_tokclf.data.schemes import OUTSIDE_LABEL, split_label
 from tf_tokclf.data.spellings import standard_labels
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, split_label
 
 Labels = Callable[[], Iterator[Sequence[str]]]
 # The column that is read as labels in a file without the column of predictions that is given; None for no column.

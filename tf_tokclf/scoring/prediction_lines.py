@@ -15,8 +15,8 @@ from tf_tokclf.data.compressed import open_compressed
 from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.data.readers.detection import detect_format
 from tf_tokclf.data.readers.reading import read_lines, undecoded
-from tf_tokclf.data.sentence import Origin, Sentence, of_labelled_words
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence, of_labelled_words
 
 Probabilities = tuple[float | None, ...]
 

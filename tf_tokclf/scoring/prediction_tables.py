@@ -16,7 +16,6 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.char_spans import CharSpan, in_unit
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record
 from tf_tokclf.data.readers.csv_rows import csv_rows, open_csv
 from tf_tokclf.data.readers.detection import open_reader
@@ -29,10 +28,11 @@ from tf_tokclf.data.readers.reading import Problems
 from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records, sentence_from
 from tf_tokclf.data.readers.tables import TableReader, class_labels_in
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Origin, Sentence
-from tf_tokclf.data.word_splitting import word_offsets
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan, in_unit
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.word_splitting import word_offsets
 from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, choose_roles, may_hold_labels
 from tf_tokclf.scoring.prediction_lines import Prediction
 

@@ -16,14 +16,17 @@ from typing import Protocol, TypeVar
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.char_spans import CharSpan, char_spans
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.reading import Problems, Reader
 from tf_tokclf.data.readers.records import Shape
 from tf_tokclf.data.readers.tables import TableReader
 from tf_tokclf.data.readers.texts import TextReading, given_scheme
-from tf_tokclf.data.schemes import (
+from tf_tokclf.data.spellings import respelling_note, respelt, standard_labels
+from tf_tokclf.data.splits import check_scheme, keeps_spelling
+from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan, char_spans
+from tf_tokclf.labels.schemes import (
     OUTSIDE_LABEL,
     RULES,
     Detection,
@@ -33,11 +36,8 @@ from tf_tokclf.data.schemes import (
     spans_of,
     translated_labels,
 )
-from tf_tokclf.data.sentence import Origin, Sentence
-from tf_tokclf.data.spellings import respelling_note, respelt, standard_labels
-from tf_tokclf.data.splits import check_scheme, keeps_spelling
-from tf_tokclf.data.word_splitting import word_offsets
-from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.word_splitting import word_offsets
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.prediction_columns import Asked, shortened, types_of
 from tf_tokclf.scoring.prediction_lines import Prediction, is_own_lines, read_own_lines, write_predictions

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
 from tf_tokclf.scoring.entities import MODES, entity_reader
 from tf_tokclf.scoring.entities import Mode as Mode

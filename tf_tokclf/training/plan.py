@@ -16,8 +16,8 @@ from tf_tokclf.data.model_folders import local_model_folder, public_name
 from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.data.tokenizers import load_tokenizer
-from tf_tokclf.data.word_splitting import rule_keeping
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.word_splitting import rule_keeping
 from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.batches import TrainingBatches

@@ -9,9 +9,9 @@ import pytest
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.readers.detection import detect_format, open_reader
 from tf_tokclf.data.readers.reading import Problems
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Sentence
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

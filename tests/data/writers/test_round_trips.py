@@ -15,12 +15,12 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.converting import convert
 from tf_tokclf.data.formats.registry import BUILT_IN
-from tf_tokclf.data.schemes import Scheme, labels_of
-from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.writing import write_sentences
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import Scheme, labels_of
+from tf_tokclf.labels.sentence import Sentence, Span
 
 NAMES = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 SENTENCES = [

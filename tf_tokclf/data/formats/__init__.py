@@ -5,8 +5,8 @@ Packages with formats of their own import what they need from here.
 
 from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen, certain, likely, possible
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 __all__ = [
     "Confidence",

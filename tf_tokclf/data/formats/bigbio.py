@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
 from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin
 
 
 def _fits(record: Record) -> bool:

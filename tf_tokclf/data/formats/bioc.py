@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.compressed import open_bytes
 from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
@@ -21,8 +20,9 @@ from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, hash_files, require_file
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _ENTITY = b"<!ENTITY"
 _BLOCK_BYTES = 1 << 16

@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader, in_fields
 from tf_tokclf.data.readers.dialects import document_in, text_in
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.spans import annotated
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 
 def _fits(record: Record) -> bool:

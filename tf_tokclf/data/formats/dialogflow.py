@@ -13,7 +13,7 @@ from typing import Any
 from tf_tokclf.data.formats.chunks import holds_chunks, read_chunks
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.sentence import Origin
 
 _TYPES = ("alias", "meta")
 

@@ -19,9 +19,9 @@ from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.guessing import looks_like_tags
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SIGNS = ("|", "/")
 # A label behind a word: capital letters and what stands between them, or a punctuation mark that is its own label.

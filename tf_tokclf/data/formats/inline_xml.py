@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.spans import annotated
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _TAG = re.compile(r"""<(/?)([A-Za-z][\w.-]*)(?:\s+type\s*=\s*["']([^"'<>]+)["'])?\s*>""", re.IGNORECASE)
 _PAIR = re.compile(r"<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>[^<>]*</\1>")

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.readers.dialects import text_in
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin
 
 _NAMES = (("startPos", "endPos", "entity"), ("startCharIndex", "endCharIndex", "entityName"))
 _LISTS = ("entities", "entityLabels")

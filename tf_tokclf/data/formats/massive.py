@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin
 
 _SLOT = re.compile(r"\[\s*([^\[\]:]+?)\s*:\s*([^\[\]]*?)\s*\]")
 

@@ -18,8 +18,8 @@ from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.readers.reading import FileReader, Problems, plain_name, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _BEGIN = re.compile(r"#begin document \((.+?)\)(?:; part (\d+))?")
 _WORD, _POS, _NAMES = 3, 4, 10

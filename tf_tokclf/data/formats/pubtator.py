@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.formats.passages import Passage, annotated_passages
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _TEXT = re.compile(r"([^|\t]+)\|([a-z])\|(.*)")
 

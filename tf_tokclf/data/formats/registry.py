@@ -18,10 +18,10 @@ from tf_tokclf.data.readers.annotated import JsonFormat
 from tf_tokclf.data.readers.json_formats import JSON_FORMATS
 from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE, labels_beside, parallel_pair, words_file_in
 from tf_tokclf.data.readers.reading import Reader
-from tf_tokclf.data.sentence import Sentence
 from tf_tokclf.data.writers import text_formats
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.labels.sentence import Sentence
 
 # The group of entry points by which an installed package registers a format.
 GROUP = "tf_tokclf.formats"

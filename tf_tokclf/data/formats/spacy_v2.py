@@ -12,7 +12,7 @@ from typing import Any
 
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.sentence import Origin
 
 _NO_LABEL = (None, "", "-")
 

@@ -12,8 +12,8 @@ from typing import Any
 from tf_tokclf.data.formats.words import is_words, named, words_with_spans
 from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 
 def _fits(record: Record) -> bool:

@@ -19,8 +19,8 @@ from tf_tokclf.data.readers.annotated import (
     in_fields,
 )
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _DISCONTINUOUS = "entities in several pieces taken from their first to their last word"
 

@@ -26,8 +26,8 @@ from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _OPENING = "#FORMAT=WebAnno TSV 3"
 _SPANS, _RELATIONS_AND_CHAINS = "#T_SP=", ("#T_RL=", "#T_CH=")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, Record, WordSpan
 from tf_tokclf.data.readers.dialects import document_in
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.sentence import Origin
 
 
 def words_in(value: Any, origin: Origin) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.char_spans import CharSpan
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
 from tf_tokclf.data.readers.missing import NOT_ANNOTATED
 from tf_tokclf.data.readers.reading import (
@@ -23,8 +22,9 @@ from tf_tokclf.data.readers.reading import (
     undecoded,
 )
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _TEXT_SPAN = re.compile(r"(T\S*)\t(\S+) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?\Z")
 

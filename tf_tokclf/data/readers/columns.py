@@ -38,10 +38,10 @@ from tf_tokclf.data.readers.reading import (
     undecoded,
 )
 from tf_tokclf.data.readers.records import label_of
-from tf_tokclf.data.schemes import OUTSIDE_LABEL
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.data.spellings import NO_LABEL
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_LINES = 4000
 _DOCUMENT_BORDER = "-DOCSTART-"

@@ -14,9 +14,9 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.readers.guessing import looks_like_tags, types_in
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.schemes import OUTSIDE_LABEL
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 if TYPE_CHECKING:
     from conllu.models import TokenList

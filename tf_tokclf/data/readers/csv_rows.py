@@ -14,8 +14,8 @@ from tf_tokclf.data.readers.columns import separator_named
 from tf_tokclf.data.readers.guessing import with_numbers
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.records import Layout, choose_layout, read_records
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_ROWS = 200
 _SEPARATORS = (",", ";", "\t", "|")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tf_tokclf.data.char_spans import OFFSET_UNITS, CharSpan
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.readers.lists import as_list, parse_list
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.sentence import Origin
+from tf_tokclf.labels.char_spans import OFFSET_UNITS, CharSpan
+from tf_tokclf.labels.sentence import Origin
 
 REJECTED = "records left out: not accepted by their annotators"
 _NO_TYPE = "spans dropped: they have no type"

@@ -16,8 +16,8 @@ from tf_tokclf.data.readers.json_formats import records_in, wraps_records
 from tf_tokclf.data.readers.missing import NOT_ANNOTATED
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.records import Layout, choose_layout, filled_fields, read_records
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_RECORDS = 50
 

@@ -10,7 +10,7 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.readers.annotated import Annotated
 from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 
 @dataclass(frozen=True)

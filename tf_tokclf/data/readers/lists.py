@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tf_tokclf.data.json_text import parse_json
-from tf_tokclf.data.sentence import Origin
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin
 
 # A string as Python prints it, or a number; and what parts them in what numpy prints.
 _ITEM = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\w]+""", re.DOTALL)

@@ -9,8 +9,8 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS
 from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.schemes import OUTSIDE_LABEL
-from tf_tokclf.data.sentence import Origin, Sentence
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 NOT_ANNOTATED = "records left out: not annotated (to read their words as O: data.unannotated=outside)"
 _AS_OUTSIDE = "records not annotated: all their words read as O"

@@ -22,9 +22,9 @@ from tf_tokclf.data.readers.reading import (
     undecoded,
 )
 from tf_tokclf.data.readers.records import label_of
-from tf_tokclf.data.schemes import OUTSIDE_LABEL
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 WORDS_FILE = "seq.in"
 LABELS_FILE = "seq.out"

@@ -23,8 +23,8 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted_kind
 from tf_tokclf.data.compressed import is_compressed, open_bytes
 from tf_tokclf.data.readers.annotators import Agreement
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 STDIN = Path("-")
 

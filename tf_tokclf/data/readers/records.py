@@ -32,9 +32,9 @@ from tf_tokclf.data.readers.lists import as_list, is_list_text, parse_list
 from tf_tokclf.data.readers.missing import is_missing
 from tf_tokclf.data.readers.reading import Changes, Problems
 from tf_tokclf.data.readers.texts import TextReading
-from tf_tokclf.data.schemes import OUTSIDE_LABEL
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _NUMBER = re.compile("[0-9]{1,9}")
 

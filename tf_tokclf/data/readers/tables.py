@@ -20,8 +20,8 @@ from tf_tokclf.data.readers.annotated import Record
 from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS, with_numbers
 from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
 from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records
-from tf_tokclf.data.sentence import Origin, Sentence
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_ROWS = 50
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.char_spans import CharSpan, SpanRules, in_codepoints
 from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader, WordSpan
 from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import Problems
-from tf_tokclf.data.schemes import Scheme, labels_of
-from tf_tokclf.data.sentence import Origin, Sentence, Span, text_of
-from tf_tokclf.data.word_splitting import split_words
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import CharSpan, SpanRules, in_codepoints
+from tf_tokclf.labels.schemes import Scheme, labels_of
+from tf_tokclf.labels.sentence import Origin, Sentence, Span, text_of
+from tf_tokclf.labels.word_splitting import split_words
 
 
 def given_scheme(data: DataConfig) -> Scheme | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_tokclf.config.schema import Task
-from tf_tokclf.data.schemes import Scheme, spans_of
-from tf_tokclf.data.sentence import Sentence, Span
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.schemes import Scheme, spans_of
+from tf_tokclf.labels.sentence import Sentence, Span
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tf_tokclf.data.char_spans import CharSpan, char_spans, in_unit
-from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.labels.char_spans import CharSpan, char_spans, in_unit
+from tf_tokclf.labels.sentence import Sentence, text_of
 
 
 def annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:

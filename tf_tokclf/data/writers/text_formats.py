@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tf_tokclf.data.char_spans import in_unit
-from tf_tokclf.data.schemes import Scheme
-from tf_tokclf.data.sentence import Sentence, text_of
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.data.writers.spans import annotated
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.char_spans import in_unit
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence, text_of
 
 
 def conll_lines(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:

@@ -10,8 +10,8 @@ from itertools import accumulate
 from operator import itemgetter
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.sentence import Origin, Span
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Span
 
 Offsets = Sequence[tuple[int, int]]
 

@@ -19,8 +19,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.sentence import Span
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Span
 
 OUTSIDE_LABEL = "O"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_tokclf.data.labels import LabelSet
-from tf_tokclf.data.schemes import transition_mask
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import transition_mask
 
 # (labels,), (labels, labels), (labels,) bool: what may begin, what may follow what, what may end.
 Mask = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -50,7 +50,7 @@ def viterbi(log_probabilities: np.ndarray, mask: Mask) -> np.ndarray:
 
     mask: as `schemes.transition_mask` gives it. Among equals the smaller ids are taken.
 
-    >>> from tf_tokclf.data.schemes import Scheme
+    >>> from tf_tokclf.labels.schemes import Scheme
     >>> mask = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
     >>> viterbi(np.log([[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]), mask).tolist()
     [1, 2]
