@@ -102,9 +102,9 @@ def conll_files(
 @pytest.fixture(scope="session")
 def tiny_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
     """The folder of a classifier that was never trained: its labels mean nothing, but they are always the same."""
-    from tf_tokclf.data.encoding import Reading
-    from tf_tokclf.data.model_info import ModelInfo
-    from tf_tokclf.data.tokenizers import load_tokenizer
+    from tf_tokclf.encoding.encoder import Reading
+    from tf_tokclf.encoding.model_info import ModelInfo
+    from tf_tokclf.encoding.tokenizers import load_tokenizer
     from tf_tokclf.labels.label_set import LabelSet
     from tf_tokclf.labels.schemes import Scheme
     from tf_tokclf.model.backend import keras

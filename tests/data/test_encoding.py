@@ -18,7 +18,8 @@ from tokenizers.processors import TemplateProcessing
 from tests.values import check_values
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
 from tf_tokclf.data.cache import Cache, cache_folder
-from tf_tokclf.data.encoding import (
+from tf_tokclf.data.splits import load_splits
+from tf_tokclf.encoding.encoder import (
     Encoder,
     Reading,
     Windows,
@@ -27,9 +28,8 @@ from tf_tokclf.data.encoding import (
     piece_labels,
     sentence_batches,
 )
-from tf_tokclf.data.splits import load_splits
-from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
-from tf_tokclf.data.windows import plan_windows
+from tf_tokclf.encoding.tokenizers import load_tokenizer, special_pieces
+from tf_tokclf.encoding.windows import plan_windows
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
@@ -340,7 +340,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
     assert [x for row in whole["input_ids"] for x in row] == windows.input_ids.tolist()
     assert [x for row in whole["labels"] for x in row] == labels.tolist()
     assert [len(row) for row in whole["labels"]] == windows.lengths.tolist()
-    monkeypatch.setattr("tf_tokclf.data.encoding.SENTENCES_AT_ONCE", 5)
+    monkeypatch.setattr("tf_tokclf.encoding.encoder.SENTENCES_AT_ONCE", 5)
     assert encode_split(splits.train, splits.labels, tokenizer, how, cache=anew())[:] == whole
 
 
@@ -381,7 +381,7 @@ def test_batches_of_sentences_know_which_of_them_are_context(
     conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     split = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1).test
-    monkeypatch.setattr("tf_tokclf.data.encoding.SENTENCES_AT_ONCE", 3)
+    monkeypatch.setattr("tf_tokclf.encoding.encoder.SENTENCES_AT_ONCE", 3)
     words = [list(s.words) for s in split]
     assert len(words) == 8
     for margin, expected in (
@@ -402,7 +402,7 @@ def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
 ):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
     tokenizer = load_tokenizer(tiny_bert)
-    caplog.set_level(logging.INFO, logger="tf_tokclf.data.encoding")
+    caplog.set_level(logging.INFO, logger="tf_tokclf.encoding.encoder")
 
     def from_cache(**changes: Any) -> bool:
         caplog.clear()
@@ -414,7 +414,7 @@ def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
             **changes,
         }
         encode_split(**arguments)
-        said = [record.getMessage() for record in caplog.records if record.name == "tf_tokclf.data.encoding"]
+        said = [record.getMessage() for record in caplog.records if record.name == "tf_tokclf.encoding.encoder"]
         assert said in ([], [f"tokenised {arguments['split'].name} split: from the cache"])
         return bool(said)
 

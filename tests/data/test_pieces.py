@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.conftest import WORDS
 from tests.encoders import make_panicking, make_unigram_tokenizer
 from tests.values import check_values
-from tf_tokclf.data.pieces import Pieces, PieceStore, ranges
-from tf_tokclf.data.tokenizers import load_tokenizer, special_pieces
+from tf_tokclf.encoding.piece_cache import Pieces, PieceStore, ranges
+from tf_tokclf.encoding.tokenizers import load_tokenizer, special_pieces
 from tf_tokclf.errors import UserError
 
 SENTENCES = [
@@ -80,7 +80,7 @@ def test_a_word_is_tokenised_once_until_too_many_are_known(tiny_bert: Path, monk
     expected = {word: tokenizer([word], **options)["input_ids"] for word in "abcde"}
     backend = Counting(tokenizer.backend_tokenizer)
     store = PieceStore(type("Tokenizer", (), {"backend_tokenizer": backend})())
-    monkeypatch.setattr("tf_tokclf.data.pieces.MAX_WORDS", 3)
+    monkeypatch.setattr("tf_tokclf.encoding.piece_cache.MAX_WORDS", 3)
     for words in ("abab", "ba", "", "cab", "d", "ad", "e"):
         assert store.pieces(list(words)).ids.tolist() == [i for word in words for i in expected[word]]
     # Four words are more than three: with them known, the next question finds an empty store.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.values import check_values
-from tf_tokclf.data.windows import WindowPlan, check_window, plan_windows, split_long
+from tf_tokclf.encoding.windows import WindowPlan, check_window, plan_windows, split_long
 from tf_tokclf.errors import UserError
 
 counts = st.lists(st.integers(0, 9), min_size=0, max_size=60)

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 from tests.data.readers.converting import CASES
 from tf_tokclf.cli.main import cli
-from tf_tokclf.data.encoding import Reading
-from tf_tokclf.data.model_info import ModelInfo
-from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.encoding.encoder import Reading
+from tf_tokclf.encoding.model_info import ModelInfo
+from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import RULES, Scheme, convert_labels

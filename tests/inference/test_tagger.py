@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.encoding import Reading
-from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.encoding.encoder import Reading
+from tf_tokclf.encoding.model_info import ModelInfo
+from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.inference import tagger as tagger_module
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.label_set import LabelSet

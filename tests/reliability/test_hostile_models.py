@@ -26,10 +26,10 @@ from safetensors.numpy import load_file, save_file
 
 from tests.encoders import make_bert, make_distilbert, make_roberta
 from tf_tokclf.cli.main import cli
-from tf_tokclf.data.model_config import MOST_LABELS
-from tf_tokclf.data.pieces import PieceStore
-from tf_tokclf.data.tokenizer_files import MOST_ADDED_TOKENS
-from tf_tokclf.data.tokenizers import load_tokenizer, save_tokenizer, tokenize_function
+from tf_tokclf.encoding.model_config import MOST_LABELS
+from tf_tokclf.encoding.piece_cache import PieceStore
+from tf_tokclf.encoding.tokenizer_files import MOST_ADDED_TOKENS
+from tf_tokclf.encoding.tokenizers import load_tokenizer, save_tokenizer, tokenize_function
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import transformers
 from tf_tokclf.model.loading import load_classifier, new_classifier, settings_of_type
@@ -247,8 +247,8 @@ def test_models_configurations_and_tokenizers_have_one_way_in():
                 if isinstance(node, ast.Attribute) and node.attr in ("from_pretrained", "pipeline", "cached_file"):
                     found.add((path.relative_to(ROOT / "tf_tokclf").as_posix(), function.name))
     assert found == {
-        ("data/tokenizer_process.py", "serve"),  # a child that loads what was checked, to see whether it ends
-        ("data/tokenizers.py", "_from_folder"),
+        ("encoding/tokenizer_process.py", "serve"),  # a child that loads what was checked, to see whether it ends
+        ("encoding/tokenizers.py", "_from_folder"),
         ("model/loading.py", "_loaded_by_its_code"),
     }
 
@@ -256,7 +256,7 @@ def test_models_configurations_and_tokenizers_have_one_way_in():
 def test_the_model_types_are_those_of_transformers():
     from transformers.models.auto.modeling_tf_auto import TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
 
-    from tf_tokclf.data.model_config import MODEL_TYPES
+    from tf_tokclf.encoding.model_config import MODEL_TYPES
 
     assert set(TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES) == MODEL_TYPES
 
@@ -265,8 +265,8 @@ def test_every_setting_of_a_tokenizer_is_known():
     """Each argument of the tokenizers of these types is kept, or names a file."""
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
-    from tf_tokclf.data.model_config import MODEL_TYPES
-    from tf_tokclf.data.tokenizer_files import KEPT
+    from tf_tokclf.encoding.model_config import MODEL_TYPES
+    from tf_tokclf.encoding.tokenizer_files import KEPT
 
     files = {"vocab_file", "merges_file", "tokenizer_file", "self", "kwargs"}
     for model_type in MODEL_TYPES:
@@ -854,8 +854,8 @@ def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
 
 def test_every_setting_that_a_model_reads_is_kept():
     """Settings that transformers' TensorFlow classes read, but that no constructor of a configuration names."""
-    from tf_tokclf.data.model_config import DECIDED_HERE, MODEL_TYPES, READ_BY_MODEL
-    from tf_tokclf.data.model_config import SWITCHES as REFUSED_SWITCHES
+    from tf_tokclf.encoding.model_config import DECIDED_HERE, MODEL_TYPES, READ_BY_MODEL
+    from tf_tokclf.encoding.model_config import SWITCHES as REFUSED_SWITCHES
 
     # Read for texts that are generated and for other tasks, or computed by the constructor.
     others = {"pooler_hidden_size", "asm_cutoffs", "asm_div_value", "id2lang", "lang2id", "num_blocks"}
@@ -1088,7 +1088,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         started.append(popen(*args, **options))
         return started[-1]
 
-    monkeypatch.setattr("tf_tokclf.data.tokenizer_process.subprocess.Popen", recording)
+    monkeypatch.setattr("tf_tokclf.encoding.tokenizer_process.subprocess.Popen", recording)
     return started
 
 
@@ -1106,7 +1106,7 @@ def test_a_tokenizer_that_waits_for_the_processor_is_not_refused(
     """On a busy machine the time on the clock says nothing about the tokenizer."""
     tokenize = tokenizer_in_a_child(model, children)
     before = tokenize(["london"])
-    monkeypatch.setattr("tf_tokclf.data.tokenizer_process.LOAD_LIMIT_S", 2.0)
+    monkeypatch.setattr("tf_tokclf.encoding.tokenizer_process.LOAD_LIMIT_S", 2.0)
     os.kill(children[-1].pid, signal.SIGSTOP)
     later = threading.Timer(4.0, os.kill, (children[-1].pid, signal.SIGCONT))
     later.start()
@@ -1120,7 +1120,7 @@ def test_a_tokenizer_that_never_answers_is_stopped_by_the_clock(
 ):
     tokenize = tokenizer_in_a_child(model, children)
     before = tokenize(["london"])
-    monkeypatch.setattr("tf_tokclf.data.tokenizer_process.CLOCK_FACTOR", 0.1)
+    monkeypatch.setattr("tf_tokclf.encoding.tokenizer_process.CLOCK_FACTOR", 0.1)
     os.kill(children[-1].pid, signal.SIGSTOP)
     with pytest.raises(UserError, match="did not end within 1 s"):
         tokenize(["london"])

@@ -310,7 +310,7 @@ def test_a_card_s_template_gets_at_nothing_but_the_card(tmp_path: Path):
 
 
 LOAD = """
-from tf_tokclf.data.model_folders import local_model_folder
+from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import UserError
 try:
     local_model_folder(arguments["{}"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.training.batches import TrainingBatches, bucket_widths
 

@@ -126,10 +126,10 @@ def _is_one_split(folder: Path) -> bool:
 def _tokenization(config: Config) -> Tokenization | None:
     if config.model.name_or_path is None:
         return None
-    from tf_tokclf.data.encoding import Reading
     from tf_tokclf.data.inspection import Tokenization
-    from tf_tokclf.data.model_folders import local_model_folder
-    from tf_tokclf.data.tokenizers import load_tokenizer
+    from tf_tokclf.encoding.encoder import Reading
+    from tf_tokclf.encoding.model_folders import local_model_folder
+    from tf_tokclf.encoding.tokenizers import load_tokenizer
 
     name = config.model.name_or_path
     folder = local_model_folder(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tf_tokclf.config.schema import Config, DataConfig, Task
-from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.record_streams import check_packages
 from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
 from tf_tokclf.data.splits import Splits, load_splits
+from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_output
 from tf_tokclf.inference.evaluating import evaluate_sentences

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.model_folders import local_model_folder
-from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
-from tf_tokclf.data.model_info import write_model_info
+from tf_tokclf.encoding.model_folders import local_model_folder
+from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.model_info import write_model_info
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.api import labelled_splits
 from tf_tokclf.inference.tagger import Tagger

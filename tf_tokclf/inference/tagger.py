@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
-from tf_tokclf.data.encoding import Encoder, Windows
-from tf_tokclf.data.model_config import model_config
-from tf_tokclf.data.model_folders import local_model_folder
-from tf_tokclf.data.model_info import ModelInfo, read_model_info
 from tf_tokclf.data.record_streams import text_sentence
-from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.encoding.encoder import Encoder, Windows
+from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.model_folders import local_model_folder
+from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
+from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.entities import (
     Entity,

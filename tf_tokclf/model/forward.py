@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.encoding import Windows, first_piece_mask
-from tf_tokclf.data.pieces import ranges
+from tf_tokclf.encoding.encoder import Windows, first_piece_mask
+from tf_tokclf.encoding.piece_cache import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.packing import packed

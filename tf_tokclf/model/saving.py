@@ -10,8 +10,8 @@ import numpy as np
 from safetensors.numpy import load_file
 from transformers.dynamic_module_utils import custom_object_save
 
-from tf_tokclf.data.model_info import ModelInfo, write_model_info
-from tf_tokclf.data.tokenizers import save_tokenizer
+from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
+from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_folder
 from tf_tokclf.model.backend import keras

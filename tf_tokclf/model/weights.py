@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
-from tf_tokclf.data.weight_files import WeightFiles, shortened
+from tf_tokclf.encoding.weight_files import WeightFiles, shortened
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 

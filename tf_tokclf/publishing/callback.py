@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_tokclf.data.tokenizers import save_tokenizer
+from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import copy_folder
 from tf_tokclf.model.backend import keras

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.model_folders import local_model_folder
-from tf_tokclf.data.model_info import ModelInfo, write_model_info
 from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.data.tokenizers import save_tokenizer
+from tf_tokclf.encoding.model_folders import local_model_folder
+from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
+from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.files import explained_full_disk, whole_folder, write_json
 from tf_tokclf.inference.api import check_data, labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger

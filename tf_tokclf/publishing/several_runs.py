@@ -10,7 +10,7 @@ from typing import Any
 
 from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
-from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import Stopped, UserError
 from tf_tokclf.files import copy_whole
 from tf_tokclf.publishing.runs import fit

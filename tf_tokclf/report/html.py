@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Span

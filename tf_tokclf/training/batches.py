@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.encoding import UNSCORED
+from tf_tokclf.encoding.encoder import UNSCORED
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf, transformers
 

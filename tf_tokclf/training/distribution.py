@@ -18,7 +18,7 @@ import numpy as np
 
 from tf_tokclf.config.cluster import Cluster, cluster_of, split_address
 from tf_tokclf.config.schema import TrainingConfig
-from tf_tokclf.data.encoding import UNSCORED
+from tf_tokclf.encoding.encoder import UNSCORED
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import VERBOSE, quiet_stderr, tf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf_tokclf.data.encoding import UNSCORED
+from tf_tokclf.encoding.encoder import UNSCORED
 from tf_tokclf.model.backend import tf
 
 

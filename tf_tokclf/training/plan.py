@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
-from tf_tokclf.data.encoding import Reading, encode_split
-from tf_tokclf.data.model_config import model_config
-from tf_tokclf.data.model_folders import local_model_folder, public_name
-from tf_tokclf.data.model_info import ModelInfo
 from tf_tokclf.data.splits import Splits, load_splits
-from tf_tokclf.data.tokenizers import load_tokenizer
+from tf_tokclf.encoding.encoder import Reading, encode_split
+from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.model_folders import local_model_folder, public_name
+from tf_tokclf.encoding.model_info import ModelInfo
+from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.word_splitting import rule_keeping
 from tf_tokclf.model.precision import Precision, choose_precision

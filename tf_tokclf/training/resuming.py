@@ -23,7 +23,7 @@ from pathlib import Path
 from tf_tokclf.config.loading import config_text, load_config, save_config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import change_while_in_use
-from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.files import copy_whole, disk_problem, open_whole, remove, restore_replaced, sha256_of
 from tf_tokclf.model.backend import keras, tf

@@ -10,7 +10,7 @@ from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.loading import is_saved_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.inputs import run_inputs
-from tf_tokclf.data.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable, lock_file, old_of, partial_of, remove, restore_replaced
 from tf_tokclf.run_dir import RunDir

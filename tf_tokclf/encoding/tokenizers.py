@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_tokclf.data.model_config import model_config
-from tf_tokclf.data.tokenizer_files import (
+from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.tokenizer_files import (
     TOKENIZER,
     clean_tokenizer_folder,
     needs_own_code,
     tokenizer_class_name,
     unknown_patterns,
 )
-from tf_tokclf.data.tokenizer_process import TokenizerProcess
+from tf_tokclf.encoding.tokenizer_process import TokenizerProcess
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.files import disk_problem
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_tokclf.data.tokenizers import tokenize_function
+from tf_tokclf.encoding.tokenizers import tokenize_function
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -16,9 +16,9 @@ import pyarrow as pa
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
-from tf_tokclf.data.pieces import PieceStore, ranges
-from tf_tokclf.data.tokenizers import special_pieces, window_limit
-from tf_tokclf.data.windows import check_window, plan_windows
+from tf_tokclf.encoding.piece_cache import PieceStore, ranges
+from tf_tokclf.encoding.tokenizers import special_pieces, window_limit
+from tf_tokclf.encoding.windows import check_window, plan_windows
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 from tf_tokclf.config.references import is_package_reference, resolve_reference
 from tf_tokclf.counted import counted
 from tf_tokclf.data.folder_files import is_there
-from tf_tokclf.data.model_config import WIDTHS, check_model_config
-from tf_tokclf.data.weight_files import READABLE_WEIGHTS, weight_files
+from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
+from tf_tokclf.encoding.weight_files import READABLE_WEIGHTS, weight_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_readable
 
