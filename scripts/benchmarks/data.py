@@ -57,11 +57,11 @@ def measure(job: str, path: Path, model: str | None, n_words: int, folder: str) 
 
 def run_job(job: str, path: Path, model: str | None) -> None:
     from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
-    from tf_tokclf.data.inspection import Tokenization, inspect_splits
     from tf_tokclf.data.splits import load_splits
     from tf_tokclf.encoding.encoder import Reading, encode_split
     from tf_tokclf.encoding.model_folders import local_model_folder
     from tf_tokclf.encoding.tokenizers import load_tokenizer
+    from tf_tokclf.inspection.inspect import Tokenization, inspect_splits
 
     splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=0, cut_validation=False)
     tokenization = None

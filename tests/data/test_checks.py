@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.checks import Level, Problem, ProblemKind
-from tf_tokclf.data.inspection import inspect_splits
 from tf_tokclf.data.splits import load_splits
+from tf_tokclf.inspection.checks import Level, Problem, ProblemKind
+from tf_tokclf.inspection.inspect import inspect_splits
 
 Rows = list[tuple[str, str]]
 

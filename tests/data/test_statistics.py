@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
-from tf_tokclf.data.coding import RunHashes, code_split
 from tf_tokclf.data.splits import Splits, load_splits
-from tf_tokclf.data.statistics import Lengths, piece_statistics, split_statistics
-from tf_tokclf.data.variation import ambiguous_forms
 from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.inspection.hashed_split import RunHashes, code_split
+from tf_tokclf.inspection.label_variation import ambiguous_forms
+from tf_tokclf.inspection.statistics import Lengths, piece_statistics, split_statistics
 
 ROWS = [
     ("Ada Lovelace saw Ada", "B-PER I-PER O B-PER"),

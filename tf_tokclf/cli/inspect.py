@@ -14,7 +14,7 @@ from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
-    from tf_tokclf.data.inspection import Tokenization
+    from tf_tokclf.inspection.inspect import Tokenization
 
 _SETTINGS = (
     *(s for s in SETTINGS if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))),
@@ -72,9 +72,9 @@ def inspect_command(
     """
     config = _config(source, assignments, (ctx.obj or {}).get("settings", {}))
 
-    from tf_tokclf.data.checks import Level
-    from tf_tokclf.data.inspection import inspect_splits
     from tf_tokclf.data.splits import load_splits
+    from tf_tokclf.inspection.checks import Level
+    from tf_tokclf.inspection.inspect import inspect_splits
 
     splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
     tokenization = _tokenization(config)
@@ -126,10 +126,10 @@ def _is_one_split(folder: Path) -> bool:
 def _tokenization(config: Config) -> Tokenization | None:
     if config.model.name_or_path is None:
         return None
-    from tf_tokclf.data.inspection import Tokenization
     from tf_tokclf.encoding.encoder import Reading
     from tf_tokclf.encoding.model_folders import local_model_folder
     from tf_tokclf.encoding.tokenizers import load_tokenizer
+    from tf_tokclf.inspection.inspect import Tokenization
 
     name = config.model.name_or_path
     folder = local_model_folder(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_tokclf.data.coding import CodedSplit, word_batches
 from tf_tokclf.data.splits import Split
 from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.piece_cache import PieceStore
 from tf_tokclf.encoding.tokenizers import special_pieces
 from tf_tokclf.encoding.windows import check_window, plan_windows
+from tf_tokclf.inspection.hashed_split import CodedSplit, word_batches
 from tf_tokclf.labels.label_set import LabelSet
 
 if TYPE_CHECKING:

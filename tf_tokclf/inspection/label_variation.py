@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tf_tokclf.data.coding import CodedSplit, RunHashes
+from tf_tokclf.inspection.hashed_split import CodedSplit, RunHashes
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, span_table
 

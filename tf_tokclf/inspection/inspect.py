@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.checks import Example, Inspected, Level, Problem, find_problems
-from tf_tokclf.data.coding import code_split
 from tf_tokclf.data.formats.format import Confidence, Kind, Match
 from tf_tokclf.data.readers.annotators import PairCounts
 from tf_tokclf.data.readers.detection import files_in, is_folder_of_files, rank_formats
 from tf_tokclf.data.splits import Splits
-from tf_tokclf.data.statistics import SplitStatistics, piece_statistics, split_statistics
-from tf_tokclf.data.variation import ambiguous_forms
 from tf_tokclf.encoding.encoder import Reading
+from tf_tokclf.inspection.checks import Example, Inspected, Level, Problem, find_problems
+from tf_tokclf.inspection.hashed_split import code_split
+from tf_tokclf.inspection.label_variation import ambiguous_forms
+from tf_tokclf.inspection.statistics import SplitStatistics, piece_statistics, split_statistics
 from tf_tokclf.labels.label_set import LabelSet
 
 if TYPE_CHECKING:

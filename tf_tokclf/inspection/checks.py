@@ -17,11 +17,11 @@ from itertools import combinations, islice
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.coding import CodedSplit, word_batches
 from tf_tokclf.data.spellings import likely_slips, without_scheme
 from tf_tokclf.data.splits import Split
-from tf_tokclf.data.statistics import SplitStatistics
-from tf_tokclf.data.variation import MAX_WORDS, Occurrence, find_variations
+from tf_tokclf.inspection.hashed_split import CodedSplit, word_batches
+from tf_tokclf.inspection.label_variation import MAX_WORDS, Occurrence, find_variations
+from tf_tokclf.inspection.statistics import SplitStatistics
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import (
     OUTSIDE_LABEL,
