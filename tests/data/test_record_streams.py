@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.record_streams import Record, open_records
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.word_splitting import rule_keeping
+from tf_tokclf.records.stream import Record, open_records
 
 
 def read(

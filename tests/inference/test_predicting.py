@@ -20,13 +20,13 @@ from tests.encoders import make_panicking
 from tests.waiting import wait_until
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.record_streams import open_records
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.predicting import Prediction, Progress, Shard, identity_of, predict_to_file
-from tf_tokclf.inference.prediction_formats import Details, choose_output_format, open_output_format
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import tf
+from tf_tokclf.records.output import Details, choose_output_format, open_output_format
+from tf_tokclf.records.stream import open_records
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
 

@@ -10,9 +10,9 @@ import pytest
 from tf_tokclf.config.loading import check_config, read_yaml
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import batches_of
-from tf_tokclf.data.record_streams import open_records
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
+from tf_tokclf.records.stream import open_records
 from tf_tokclf.scoring.predictions import read_predictions
 
 RECORD = {"tokens": ["a"], "ner_tags": ["O"]}

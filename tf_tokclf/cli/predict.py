@@ -165,8 +165,8 @@ def predict_command(
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
     from tf_tokclf.data.inputs import model_files, source_files
-    from tf_tokclf.data.record_streams import check_rereadable, check_source
     from tf_tokclf.files import check_output, is_stream
+    from tf_tokclf.records.stream import check_rereadable, check_source
 
     check_source(source)
     data, _ = given_data(ctx, assignments, {name: name for name in _READING})

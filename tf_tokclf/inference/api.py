@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tf_tokclf.config.schema import Config, DataConfig, Task
-from tf_tokclf.data.record_streams import check_packages
 from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.encoding.model_info import ModelInfo
@@ -17,6 +16,7 @@ from tf_tokclf.files import open_output
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, RULES, split_label
+from tf_tokclf.records.stream import check_packages
 from tf_tokclf.scoring.error_analysis import ErrorAnalyst, training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.prediction_columns import shortened, types_of

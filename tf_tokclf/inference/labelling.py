@@ -11,18 +11,18 @@ from typing import Any
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
-from tf_tokclf.data.record_streams import RecordStream, check_packages, format_by_name, is_rereadable, open_records
 from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.predicting import Prediction, Shard, Watcher, identity_of
-from tf_tokclf.inference.prediction_formats import (
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.records.output import (
     Details,
     check_output_format,
     choose_output_format,
     open_output_format,
 )
-from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.records.stream import RecordStream, check_packages, format_by_name, is_rereadable, open_records
 
 # The settings that matter where records are kept as they are and their labels are not read.
 _SETTINGS = {

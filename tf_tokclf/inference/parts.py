@@ -22,8 +22,8 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole, write_json
 from tf_tokclf.inference.labelling import Labelling
 from tf_tokclf.inference.predicting import Shard, files_of, fingerprint, is_whole, model_fingerprint
-from tf_tokclf.inference.prediction_formats import SAME
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.records.output import SAME
 
 log = logging.getLogger(__name__)
 

@@ -24,12 +24,12 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.control_characters import PlainOutput
 from tf_tokclf.counted import counted
 from tf_tokclf.data.compressed import compress_file, compressing, compressor, name_without_compression
-from tf_tokclf.data.record_streams import STDIN, Record, RecordStream
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import journal_of, open_output, partial_of, try_lock, write_json
-from tf_tokclf.inference.prediction_formats import Labelled, OutputFormat
 from tf_tokclf.inference.tagger import Tagger, run_starts
 from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.records.output import Labelled, OutputFormat
+from tf_tokclf.records.stream import STDIN, Record, RecordStream
 
 log = logging.getLogger(__name__)
 

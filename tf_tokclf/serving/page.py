@@ -11,11 +11,11 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from tf_tokclf.inference.prediction_formats import Details, span_records
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.records.output import Details, span_records
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.serving.limits import Limits
 

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.record_streams import open_records
 from tf_tokclf.inference.predicting import Prediction, predict_to_file
-from tf_tokclf.inference.prediction_formats import Details, open_output_format
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.records.output import Details, open_output_format
+from tf_tokclf.records.stream import open_records
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model")

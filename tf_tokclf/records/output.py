@@ -17,14 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tf_tokclf.config.schema import Task
 from tf_tokclf.data.compressed import name_without_compression
 from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
-from tf_tokclf.data.record_streams import (
-    ColumnRecords,
-    CsvRecords,
-    JsonRecords,
-    ParquetRecords,
-    Record,
-    RecordFormat,
-)
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import output_path
@@ -32,6 +24,14 @@ from tf_tokclf.labels.char_spans import in_unit
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.records.stream import (
+    ColumnRecords,
+    CsvRecords,
+    JsonRecords,
+    ParquetRecords,
+    Record,
+    RecordFormat,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
