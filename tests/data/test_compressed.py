@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 
 from tests.data.readers.converting import convert
 from tf_tokclf.cli.main import cli
-from tf_tokclf.data.compressed import open_bytes
+from tf_tokclf.compressed import open_bytes
 
 CONLL = "Ada\tB-PER\nleft\tO\n\nOslo\tB-LOC\n\n"
 JSONL = '{"tokens": ["Ada", "left"], "ner_tags": ["B-PER", "O"]}\n{"tokens": ["Oslo"], "ner_tags": ["B-LOC"]}\n'

@@ -10,9 +10,9 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
 from tests.local_hub import TOKEN, LocalHub
 from tests.waiting import LIMIT_S
-from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.hub import hub_errors
 
 CONFIG = b'{"model_type": "bert"}'
 

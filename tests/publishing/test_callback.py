@@ -9,7 +9,7 @@ import pytest
 
 from tests.local_hub import TOKEN
 from tests.waiting import wait_until
-from tf_tokclf.data.hub_errors import JobError, UserError
+from tf_tokclf.hub import JobError, UserError
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.publishing import PushToHubCallback, background
 from tf_tokclf.publishing.pushing import Patience

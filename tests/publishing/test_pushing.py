@@ -11,8 +11,8 @@ import pytest
 
 from tests.local_hub import TOKEN
 from tests.waiting import LIMIT_S
-from tf_tokclf.data.hub_http import redact
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.hub_http import redact
 from tf_tokclf.publishing.pushing import HubRepository, Patience, push_folder
 
 QUICK = Patience(tries=4, first_wait_s=0.01)

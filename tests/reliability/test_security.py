@@ -151,7 +151,7 @@ def test_the_name_in_a_zip_archive_is_never_written_to(tmp_path: Path, name: str
 
 @pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "zst", "zip"])
 def test_what_expands_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
-    from tf_tokclf.data import compressed
+    from tf_tokclf import compressed
 
     monkeypatch.setattr(compressed, "_FREE_BYTES", 1 << 20)
     path = tmp_path / f"a.jsonl.{kind}"
@@ -352,7 +352,7 @@ def test_a_few_lines_of_yaml_cannot_fill_the_memory(tmp_path: Path):
 
 @pytest.mark.parametrize("message", ["token hf_abcdefghijklmnopqrstuvwxyzABCDEF was refused", "Bearer hf_" + "x" * 34])
 def test_tokens_are_redacted(message: str):
-    from tf_tokclf.data.hub_errors import redact
+    from tf_tokclf.hub import redact
 
     assert "hf_" not in redact(message).replace("hf_...", "")
 

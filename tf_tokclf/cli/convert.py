@@ -147,7 +147,7 @@ def convert_command(
     tf-tokclf convert --to brat --repair conlleval train.conll brat/
     """
     from tf_tokclf.config.schema import Task
-    from tf_tokclf.data.converting import convert
+    from tf_tokclf.data.convert import convert
     from tf_tokclf.data.readers.columns import separator_named
     from tf_tokclf.labels.schemes import Scheme
 

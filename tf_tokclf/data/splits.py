@@ -32,7 +32,7 @@ from tf_tokclf.data.spellings import (
     standard_labels,
     without_scheme,
 )
-from tf_tokclf.data.store import Facts, Split, content_hash, derived, hash_of, stored
+from tf_tokclf.data.split_cache import Facts, Split, content_hash, derived, hash_of, stored
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Detection, Scheme, detect_scheme, repair_labels

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
+from tf_tokclf.json_text import read_json
 
 # The model types with a TensorFlow class for token classification in transformers 4.54; a test compares the two.
 MODEL_TYPES = frozenset(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tf_tokclf.config.references import is_package_reference, resolve_reference
 from tf_tokclf.counted import counted
-from tf_tokclf.data.folder_files import is_there
+from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
 from tf_tokclf.encoding.weight_files import READABLE_WEIGHTS, weight_files
 from tf_tokclf.errors import UserError
@@ -107,7 +107,7 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
 def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    from tf_tokclf.data.hub_errors import hub_errors
+    from tf_tokclf.hub import hub_errors
 
     def fetch(patterns: list[str]) -> Path:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.folder_files import is_there
-from tf_tokclf.data.json_text import read_json
 from tf_tokclf.encoding.encoder import Reading
+from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import LONGEST_TEXT
 from tf_tokclf.encoding.tokenizers import window_limit
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import write_json
+from tf_tokclf.json_text import read_json
 from tf_tokclf.labels.decoding import DECODINGS
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme, scheme_of_names

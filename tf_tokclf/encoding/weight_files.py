@@ -17,8 +17,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.json_text import LFS_POINTER, read_json
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.json_text import LFS_POINTER, read_json
 
 SAFETENSORS, INDEX, H5 = "model.safetensors", "model.safetensors.index.json", "tf_model.h5"
 # In the order of preference; what they share is that they are read without torch.

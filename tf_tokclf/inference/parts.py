@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.references import resolve_reference
-from tf_tokclf.data.compressed import name_without_compression
 from tf_tokclf.data.readers.detection import is_folder_of_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole, write_json

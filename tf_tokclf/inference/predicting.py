@@ -20,10 +20,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from tf_tokclf.compressed import compress_file, compressing, compressor, name_without_compression
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.control_characters import PlainOutput
 from tf_tokclf.counted import counted
-from tf_tokclf.data.compressed import compress_file, compressing, compressor, name_without_compression
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import journal_of, open_output, partial_of, try_lock, write_json
 from tf_tokclf.inference.tagger import Tagger, run_starts

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokclf.data.hub_http import hide_progress_bars
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.hub_http import hide_progress_bars
 from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed
 
 log = logging.getLogger(__name__)

@@ -18,14 +18,14 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
-from tf_tokclf.data.json_text import read_json
-from tf_tokclf.data.run_seeds import f1_by_seed
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.json_text import read_json
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_seeds import f1_by_seed
 
 if TYPE_CHECKING:
     import jinja2

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from tf_tokclf.data.hub_errors import causes, explain, hub_errors, retry_after_s, status_of, waiting_time
-from tf_tokclf.data.hub_http import redact
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import check_links
+from tf_tokclf.hub import causes, explain, hub_errors, retry_after_s, status_of, waiting_time
+from tf_tokclf.hub_http import redact
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
-from tf_tokclf.data.hub_errors import hub_errors
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import open_whole
+from tf_tokclf.hub import hub_errors
 from tf_tokclf.publishing.card import check_template, dataset_id, run_card
 from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, files_to_push
 from tf_tokclf.run_dir import RunDir

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.schema import Task
-from tf_tokclf.data.compressed import name_without_compression
 from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
 from tf_tokclf.data.writers.options import Writing
 from tf_tokclf.errors import UserError

@@ -20,12 +20,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from tf_tokclf.compressed import CountingBytes, name_of_content, open_bytes, uncompressed
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.compressed import CountingBytes, name_of_content, open_bytes, uncompressed
 from tf_tokclf.data.formats.registry import format_of_suffix
-from tf_tokclf.data.json_text import parse_json, without_surrogates
 from tf_tokclf.data.readers.columns import ColumnsReader, is_border, open_columns
 from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
 from tf_tokclf.data.readers.docbin import spacy_module
@@ -36,6 +35,7 @@ from tf_tokclf.data.readers.reading import Problems, codec_named, undecoded
 from tf_tokclf.data.readers.records import Layout, Shape, sentences_from
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.json_text import parse_json, without_surrogates
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.word_splitting import split_words
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.run_seeds import f1_by_seed
 from tf_tokclf.data.run_settings import run_config, settings_for
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_seeds import f1_by_seed
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.predictions import (

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import copy_whole, is_stream, sha256_of, whole_folder
+from tf_tokclf.json_text import read_json
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.identity import Identity

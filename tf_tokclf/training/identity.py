@@ -10,8 +10,8 @@ from typing import Any
 
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.settings import setting_values
+from tf_tokclf.data.split_cache import content_hash
 from tf_tokclf.data.splits import Split
-from tf_tokclf.data.store import content_hash
 
 # Settings that change nothing about the weights; the files' content is compared, not their places.
 FREE = {

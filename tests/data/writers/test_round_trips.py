@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.converting import convert
+from tf_tokclf.data.convert import convert
 from tf_tokclf.data.formats.registry import BUILT_IN
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.writers.options import Writing
@@ -171,7 +171,7 @@ def test_without_spacy_its_files_are_refused_with_the_remedy(tmp_path, monkeypat
     with pytest.raises(UserError, match="spaCy is not installed"):
         write_sentences(SENTENCES, tmp_path / "b.spacy", "docbin", Writing(label_names=NAMES))
     # The source, which is not there, is not looked for.
-    monkeypatch.setattr("tf_tokclf.data.converting.load_split", None)
+    monkeypatch.setattr("tf_tokclf.data.convert.load_split", None)
     with pytest.raises(UserError, match=r"'tf-tokclf\[spacy\]'"):
         convert(str(tmp_path / "a.conll"), tmp_path / "c.spacy", DataConfig(), to_format="docbin")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.compressed import open_bytes
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.compressed import open_bytes
 from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
 from tf_tokclf.data.formats.words import mappings

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.compressed import uncompressed
 from tf_tokclf.data.readers.annotated import Annotated, Annotation
 from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
 from tf_tokclf.data.readers.texts import TextReading

@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from tf_tokclf.data.json_text import parse_json
 from tf_tokclf.errors import UserError
+from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin
 
 # A string as Python prints it, or a number; and what parts them in what numpy prints.

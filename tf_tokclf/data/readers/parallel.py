@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
 
+from tf_tokclf.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.data.readers.missing import MissingLabels
 from tf_tokclf.data.readers.reading import (
     Changes,

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
-from tf_tokclf.data.compressed import uncompressed
 from tf_tokclf.data.readers.annotated import Record
 from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS, with_numbers
 from tf_tokclf.data.readers.reading import Problems, hash_files, require_file

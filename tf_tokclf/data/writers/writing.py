@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tf_tokclf.compressed import compress_file, name_without_compression, open_compressed
 from tf_tokclf.control_characters import shown_on
-from tf_tokclf.data.compressed import compress_file, name_without_compression, open_compressed
 from tf_tokclf.data.formats.format import Kind
 from tf_tokclf.data.formats.registry import all_formats, format_of_suffix, formats_by_name
 from tf_tokclf.data.writers.options import Writing

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tf_tokclf.data.json_text import read_json
 from tf_tokclf.errors import UserError
+from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
 
 _HINT = "Delete it to use the median run alone, or write it again with `fit --seeds ... --resume`."

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tf_tokclf.data.hub_http import bound_requests, redact, seconds_to_wait
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.hub_http import bound_requests, redact, seconds_to_wait
 
 _LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
 
