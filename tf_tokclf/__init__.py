@@ -13,7 +13,7 @@ from tf_tokclf.version import __version__
 if TYPE_CHECKING:
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.schema import Config
-    from tf_tokclf.inference.api import evaluate, load
+    from tf_tokclf.inference.evaluate import evaluate, load
     from tf_tokclf.publishing.runs import fit
 
 # Loaded when first asked for: TensorFlow takes seconds, and much of the package does without it.
@@ -21,8 +21,8 @@ _HOMES = {
     "Config": "tf_tokclf.config.schema",
     "load_config": "tf_tokclf.config.loading",
     "fit": "tf_tokclf.publishing.runs",
-    "evaluate": "tf_tokclf.inference.api",
-    "load": "tf_tokclf.inference.api",
+    "evaluate": "tf_tokclf.inference.evaluate",
+    "load": "tf_tokclf.inference.evaluate",
 }
 
 __all__ = ["Config", "__version__", "evaluate", "fit", "load", "load_config"]

@@ -69,8 +69,8 @@ def run(folder: Path, *, batch: int, epochs: int) -> None:
     """One run; prints its times and its memory as JSON."""
     from tests.encoders import make_bert
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_run
+    from tf_tokclf.training.train import train
 
     make_bert(folder / "encoder", (folder / "words.txt").read_text().split("\n"))
     config = load_config(

@@ -9,8 +9,8 @@ import pytest
 
 from tests.training.test_fitting import config_for
 from tf_tokclf import fit
-from tf_tokclf.inference.api import evaluate
-from tf_tokclf.inference.calibrating import calibrate
+from tf_tokclf.inference.calibrate import calibrate
+from tf_tokclf.inference.evaluate import evaluate
 from tf_tokclf.labels.schemes import Scheme, violations
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.predictions import Prediction, read_predictions

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tf_tokclf.inference.overlapping import in_thread
+from tf_tokclf.inference.prefetch import in_thread
 
 
 def test_items_come_in_order():

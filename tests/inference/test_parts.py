@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.labelling import Labelling
-from tf_tokclf.inference.parts import Part, PartsFolder, left_to_do
-from tf_tokclf.inference.predicting import predict_to_file
+from tf_tokclf.inference.parts_folder import Part, PartsFolder, left_to_do
+from tf_tokclf.inference.prediction_job import predict_to_file
+from tf_tokclf.inference.prediction_spec import Labelling
 from tf_tokclf.inference.tagger import Tagger
 
 

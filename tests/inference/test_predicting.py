@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.predicting import Prediction, Progress, Shard, identity_of, predict_to_file
+from tf_tokclf.inference.prediction_job import Prediction, Progress, Shard, identity_of, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import tf

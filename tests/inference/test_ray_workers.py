@@ -24,7 +24,7 @@ from tests.processes import Marked
 from tests.requirements import need_modules, need_proc
 from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.cli.main import cli
-from tf_tokclf.inference.parts import Part
+from tf_tokclf.inference.parts_folder import Part
 from tf_tokclf.inference.ray_workers import Worker
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.inference.api import evaluate
+from tf_tokclf.inference.evaluate import evaluate
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.compact_layers import use_short_graphs
 from tf_tokclf.model.precision import precision_policy
-from tf_tokclf.model.short_graphs import use_short_graphs
 
 
 def outputs_and_gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> list[np.ndarray]:

@@ -27,8 +27,8 @@ from tf_tokclf.publishing.pushing import HubRepository, Patience
 from tf_tokclf.publishing.run_callback import RunPushes, newest_checkpoint
 from tf_tokclf.publishing.runs import push, write_card
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.fitting import train
 from tf_tokclf.training.plan import plan_run
+from tf_tokclf.training.train import train
 
 SENTENCE = "ada lovelace visited london .\n"
 

@@ -12,7 +12,7 @@ from tf_tokclf.files import write_json
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.report.figures import ticks
-from tf_tokclf.report.html import report_html, write_report
+from tf_tokclf.report.run_page import report_html, write_report
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import evaluate_file

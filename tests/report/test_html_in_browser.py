@@ -13,7 +13,7 @@ import pytest
 from tests.browser import FLAGS, SCHEMES, axe
 from tests.report.runs import make_run
 from tests.waiting import LIMIT_S
-from tf_tokclf.report.html import write_report
+from tf_tokclf.report.run_page import write_report
 
 WIDTHS = (1200, 400)
 VIEWS = [(width, scheme) for width in WIDTHS for scheme in SCHEMES]

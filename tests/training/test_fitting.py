@@ -18,9 +18,9 @@ from tf_tokclf.config.loading import save_config
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import tf
-from tf_tokclf.training.fitting import RunResult
 from tf_tokclf.training.history import read_history
 from tf_tokclf.training.plan import plan_run
+from tf_tokclf.training.train import RunResult
 
 RUN_FILES = {
     "config.yaml",

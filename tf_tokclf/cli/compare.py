@@ -109,7 +109,7 @@ def compare_command(
     import json
 
     from tf_tokclf.files import check_output, write_json_output
-    from tf_tokclf.report.tables import comparison_tables
+    from tf_tokclf.report.score_tables import comparison_tables
     from tf_tokclf.report.terminal import stdout_console
     from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
 

@@ -159,10 +159,10 @@ def evaluate_command(
         )
     else:
         assert model is not None  # checked above
-        from tf_tokclf.inference import api
+        from tf_tokclf.inference import evaluate as api
 
         if calibrate:
-            from tf_tokclf.inference.calibrating import calibrate as fit_and_store
+            from tf_tokclf.inference.calibrate import calibrate as fit_and_store
 
             # The named options are about --file.
             own, _ = given_data(ctx, assignments, {})
@@ -228,7 +228,7 @@ def _print(result: Evaluation, output_format: str) -> None:
     import json
 
     from tf_tokclf.report.conlleval import conlleval_text
-    from tf_tokclf.report.tables import evaluation_tables
+    from tf_tokclf.report.score_tables import evaluation_tables
     from tf_tokclf.report.terminal import stdout_console
 
     if output_format == "json":

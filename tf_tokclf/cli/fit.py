@@ -326,7 +326,7 @@ def fit_command(
     from tf_tokclf.config.cluster import is_chief
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.publishing.runs import prepare_repository, publication
-    from tf_tokclf.training.run_folder import check_room_for
+    from tf_tokclf.training.run_lock import check_room_for
 
     options = dict(ctx.obj.get("settings") or {})
     config = own_config(config, options, resume=resume)
@@ -355,10 +355,10 @@ def fit_command(
         check_room_for(settings, resume=resume or resume_from is not None)
         repository = prepare_repository(settings)
 
-    from tf_tokclf.report.tables import evaluation_tables
+    from tf_tokclf.report.score_tables import evaluation_tables
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
-    from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_rows, plan_run
+    from tf_tokclf.training.train import train
 
     plan = plan_run(settings)
     if dry_run or chief:
@@ -379,7 +379,7 @@ def fit_command(
 
 def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
     from tf_tokclf.publishing.seeds import fit_seeds
-    from tf_tokclf.report.tables import seeds_table
+    from tf_tokclf.report.score_tables import seeds_table
     from tf_tokclf.report.terminal import stdout_console
     from tf_tokclf.run_dir import RunDir
 
@@ -393,7 +393,7 @@ def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
 
 def _fit_sweep(config: Config, *, resume: bool, dry_run: bool) -> None:
     from tf_tokclf.config.sweep import Sweep, value_text
-    from tf_tokclf.report.tables import sweep_table
+    from tf_tokclf.report.score_tables import sweep_table
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
     from tf_tokclf.run_dir import RunDir
 
@@ -482,6 +482,6 @@ def _has_copy_of_config(run: RunDir) -> bool:
 def _restore_config(run: RunDir) -> None:
     if not _has_copy_of_config(run):
         return
-    from tf_tokclf.training.resuming import restore_config
+    from tf_tokclf.training.resume import restore_config
 
     restore_config(run)

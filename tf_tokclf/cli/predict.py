@@ -26,7 +26,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
-    from tf_tokclf.inference.labelling import Labelling
+    from tf_tokclf.inference.prediction_spec import Labelling
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ def predict_command(
         check_rereadable(source, "--workers")
         check_output(output, inputs=read, force=True)
 
-    from tf_tokclf.inference.labelling import Labelling
+    from tf_tokclf.inference.prediction_spec import Labelling
 
     labelling = Labelling(
         model,
@@ -224,7 +224,7 @@ def predict_here(
 ) -> None:
     """Label in this process."""
     from tf_tokclf.files import is_stream
-    from tf_tokclf.inference.predicting import predict_to_file, predict_to_stdout, predict_to_stream
+    from tf_tokclf.inference.prediction_job import predict_to_file, predict_to_stdout, predict_to_stream
     from tf_tokclf.report.progress import RecordProgress
 
     labelling.check_output(source, output)
@@ -268,7 +268,7 @@ def predict_by_workers(
     force: bool,
 ) -> None:
     """Label in separate worker processes, part by part."""
-    from tf_tokclf.inference.parts import PARTS_A_WORKER, PartsFolder, left_to_do
+    from tf_tokclf.inference.parts_folder import PARTS_A_WORKER, PartsFolder, left_to_do
     from tf_tokclf.inference.ray_workers import check_ray, predict_with_ray
     from tf_tokclf.report.progress import RecordProgress
 

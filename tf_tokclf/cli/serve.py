@@ -151,7 +151,7 @@ def serve_command(
     with listening_socket(host, port) as trial:
         hosts.check(trial.getsockname()[0])
 
-    from tf_tokclf.inference.api import load
+    from tf_tokclf.inference.evaluate import load
     from tf_tokclf.serving.server import run_server
     from tf_tokclf.serving.service import Service
 

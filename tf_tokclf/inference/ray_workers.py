@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, Stopped, UserError, first_line
 from tf_tokclf.files import DISK_FULL
-from tf_tokclf.inference.labelling import Labelling
-from tf_tokclf.inference.parts import Part
-from tf_tokclf.inference.predicting import Progress, Watcher, predict_to_file
+from tf_tokclf.inference.parts_folder import Part
+from tf_tokclf.inference.prediction_job import Progress, Watcher, predict_to_file
+from tf_tokclf.inference.prediction_spec import Labelling
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.model.threads import N_CORES
+from tf_tokclf.model.parallel import N_CORES
 from tf_tokclf.optional_packages import check_installed
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tf_tokclf.inference.entities import (
     check_strategy,
     entities_of,
 )
-from tf_tokclf.inference.overlapping import in_thread
+from tf_tokclf.inference.prefetch import in_thread
 from tf_tokclf.labels.decoding import decode
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.sentence import Sentence

@@ -67,7 +67,7 @@ with quiet_stderr(quiet=not VERBOSE), warnings.catch_warnings():
         # Memory grows as needed: without this TensorFlow takes all of it at once.
         tf.config.experimental.set_memory_growth(gpu, True)
 
-    from tf_tokclf.model.threads import set_cpu_options
+    from tf_tokclf.model.parallel import set_cpu_options
 
     set_cpu_options()
 

@@ -13,8 +13,8 @@ from tf_tokclf.encoding.encoder import Windows, first_piece_mask
 from tf_tokclf.encoding.piece_cache import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.packing import packed
-from tf_tokclf.model.threads import MAX_LANES, n_lanes, side_by_side
+from tf_tokclf.model.parallel import MAX_LANES, n_lanes, side_by_side
+from tf_tokclf.model.unpadded_encoder import packed
 
 # Few distinct widths: the math library prepares each shape once.
 WIDTH_MULTIPLE = 8

@@ -24,10 +24,10 @@ from tf_tokclf.encoding.model_config import (
 from tf_tokclf.encoding.weight_files import open_weights, shortened
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
+from tf_tokclf.model.compact_layers import use_short_graphs
 from tf_tokclf.model.fast_gelu import use_fast_gelu
-from tf_tokclf.model.packing import use_packing
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
-from tf_tokclf.model.short_graphs import use_short_graphs
+from tf_tokclf.model.unpadded_encoder import use_packing
 from tf_tokclf.model.weights import IRRELEVANT, TOGETHER, Unmatched, limited_weights, put_weights
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
 from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.files import explained_full_disk, whole_folder, write_json
-from tf_tokclf.inference.api import check_data, labelled_splits, with_word_rule
+from tf_tokclf.inference.evaluate import check_data, labelled_splits, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo
 
     from tf_tokclf.model.backend import keras
-    from tf_tokclf.training.fitting import RunResult
     from tf_tokclf.training.plan import RunPlan
+    from tf_tokclf.training.train import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ def fit(config: Config, *, resume: bool = False, callbacks: Sequence[keras.callb
     resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises
     UserError for what the user has to change, JobError when the job itself fails, and Stopped after Ctrl-C.
     """
-    from tf_tokclf.training.fitting import train
     from tf_tokclf.training.plan import plan_run
-    from tf_tokclf.training.run_folder import check_room_for
+    from tf_tokclf.training.run_lock import check_room_for
+    from tf_tokclf.training.train import train
 
     check_room_for(config, resume=resume)
     repository = prepare_repository(config)

@@ -16,7 +16,7 @@ from tf_tokclf.files import copy_whole
 from tf_tokclf.publishing.runs import fit
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import RunRecord, damage, read_record, write_record
-from tf_tokclf.training.identity import setting_differences, settings_of
+from tf_tokclf.training.run_identity import setting_differences, settings_of
 
 log = logging.getLogger(__name__)
 

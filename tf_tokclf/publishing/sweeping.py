@@ -25,8 +25,8 @@ from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.runs import prepare_repository, push, write_card
 from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.identity import setting_differences, settings_of
-from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder, locked
+from tf_tokclf.training.run_identity import setting_differences, settings_of
+from tf_tokclf.training.run_lock import check_links, check_room_for, claim_folder, locked
 
 if TYPE_CHECKING:
     import optuna

@@ -26,7 +26,7 @@ from tf_tokclf.files import copy_whole, is_stream, sha256_of, whole_folder
 from tf_tokclf.json_text import read_json
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
-from tf_tokclf.training.identity import Identity
+from tf_tokclf.training.run_identity import Identity
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.forward import needs_autograph, piece_logits
-from tf_tokclf.model.threads import n_lanes
+from tf_tokclf.model.parallel import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import PieceLoss

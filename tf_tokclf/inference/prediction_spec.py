@@ -14,7 +14,7 @@ from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.predicting import Prediction, Shard, Watcher, identity_of
+from tf_tokclf.inference.prediction_job import Prediction, Shard, Watcher, identity_of
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.records.output import (
     Details,

@@ -20,8 +20,8 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.data.readers.detection import is_folder_of_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole, write_json
-from tf_tokclf.inference.labelling import Labelling
-from tf_tokclf.inference.predicting import Shard, files_of, fingerprint, is_whole, model_fingerprint
+from tf_tokclf.inference.prediction_job import Shard, files_of, fingerprint, is_whole, model_fingerprint
+from tf_tokclf.inference.prediction_spec import Labelling
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.records.output import SAME
 

@@ -14,8 +14,8 @@ from types import MethodType
 from typing import Any, TypeAlias
 
 from tf_tokclf.model.backend import keras, tf, transformers
+from tf_tokclf.model.compact_layers import layer_norm
 from tf_tokclf.model.precision import cpu_flags
-from tf_tokclf.model.short_graphs import layer_norm
 
 # Their layers are made of the same parts under the same names.
 _KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}

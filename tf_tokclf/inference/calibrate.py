@@ -15,7 +15,7 @@ from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.encoding.model_info import write_model_info
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.api import labelled_splits
+from tf_tokclf.inference.evaluate import labelled_splits
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.run_record import note_change

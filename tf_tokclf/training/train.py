@@ -27,7 +27,7 @@ from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
 from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.model.saving import check_saved
-from tf_tokclf.report.html import write_report
+from tf_tokclf.report.run_page import write_report
 from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import training_of
@@ -38,7 +38,6 @@ from tf_tokclf.training.checkpoints import Checkpoint, Position
 from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
-from tf_tokclf.training.identity import Identity
 from tf_tokclf.training.optimizer import (
     create_slots,
     decay_rates_by_layer,
@@ -49,7 +48,7 @@ from tf_tokclf.training.optimizer import (
 )
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.progress import ProgressBar, StepLog
-from tf_tokclf.training.resuming import (
+from tf_tokclf.training.resume import (
     Finished,
     RunSaver,
     check_data,
@@ -57,7 +56,8 @@ from tf_tokclf.training.resuming import (
     resume_folder,
     stopped,
 )
-from tf_tokclf.training.run_folder import claim_folder, locked
+from tf_tokclf.training.run_identity import Identity
+from tf_tokclf.training.run_lock import claim_folder, locked
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.stopping import StopAsked, StopRequest
 from tf_tokclf.training.tracking import tracking_callbacks
