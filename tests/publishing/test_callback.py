@@ -11,8 +11,9 @@ from tests.local_hub import TOKEN
 from tests.waiting import wait_until
 from tf_tokclf.hub import JobError, UserError
 from tf_tokclf.model.backend import keras, tf, transformers
-from tf_tokclf.publishing import PushToHubCallback, background
-from tf_tokclf.publishing.pushing import Patience
+from tf_tokclf.publishing import PushToHubCallback
+from tf_tokclf.publishing import background_push as background
+from tf_tokclf.publishing.hub_repository import Patience
 
 LABELS = ["O", "B-LOC", "I-LOC"]
 INPUTS = np.array([[1, 4, 5, 6, 2], [1, 6, 5, 4, 2]] * 4)

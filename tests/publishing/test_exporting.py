@@ -13,10 +13,10 @@ from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.publishing import exporting
-from tf_tokclf.publishing.agreement import LIMITS, Agreement, RuntimeProcess
-from tf_tokclf.publishing.export_formats import write_export
-from tf_tokclf.publishing.exporting import export_model
+from tf_tokclf.publishing.export import export as exporting
+from tf_tokclf.publishing.export.agreement import LIMITS, Agreement, RuntimeProcess
+from tf_tokclf.publishing.export.export import export_model
+from tf_tokclf.publishing.export.formats import write_export
 
 FILES = {
     "agreement.json",

@@ -22,10 +22,10 @@ from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import check_config, with_settings
 from tf_tokclf.errors import UserError
-from tf_tokclf.publishing import background
-from tf_tokclf.publishing.pushing import HubRepository, Patience
-from tf_tokclf.publishing.run_callback import RunPushes, newest_checkpoint
-from tf_tokclf.publishing.runs import push, write_card
+from tf_tokclf.publishing import background_push as background
+from tf_tokclf.publishing.hub_repository import HubRepository, Patience
+from tf_tokclf.publishing.publish import push, write_card
+from tf_tokclf.publishing.run_callbacks import RunPushes, newest_checkpoint
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.train import train

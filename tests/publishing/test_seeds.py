@@ -14,7 +14,7 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import UserError
-from tf_tokclf.publishing.seeds import SeedScores, SeedSummary, fit_seeds
+from tf_tokclf.runs.seeds import SeedScores, SeedSummary, fit_seeds
 
 SEEDS = (3, 1, 2)
 

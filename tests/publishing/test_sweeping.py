@@ -30,7 +30,7 @@ need_modules("optuna", extra="sweep")
 
 from optuna.trial import TrialState  # noqa: E402
 
-from tf_tokclf.publishing.sweeping import _run_trial, _study, _Trials, fit_sweep  # noqa: E402
+from tf_tokclf.runs.sweep import _run_trial, _study, _Trials, fit_sweep  # noqa: E402
 
 RATE, WARMUP = "optimizer.learning_rate", "optimizer.warmup_ratio"
 GRID = [{RATE: rate, WARMUP: warmup} for rate in (1e-6, 2e-2) for warmup in (0.9, 0.0)]

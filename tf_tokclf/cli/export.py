@@ -93,14 +93,14 @@ def export_command(
     tf-tokclf export dslim/bert-base-NER --format savedmodel --file dev.conll --output exports/serving
     """
     from tf_tokclf.errors import JobError
-    from tf_tokclf.publishing.export_folder import check_format, check_free
+    from tf_tokclf.publishing.export.folder import check_format, check_free
 
     check_format(format, quantize)
     given, task = given_data(ctx, assignments, _SETTINGS)
     data = given.model_copy(update={"test_file": file}) if file else given
     check_free(output, model, data, force=force)
 
-    from tf_tokclf.publishing.exporting import export_model
+    from tf_tokclf.publishing.export.export import export_model
     from tf_tokclf.report.terminal import key_value_table, stdout_console
 
     agreement = export_model(

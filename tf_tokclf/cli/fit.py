@@ -325,7 +325,7 @@ def fit_command(
     """
     from tf_tokclf.config.cluster import is_chief
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.publishing.runs import prepare_repository, publication
+    from tf_tokclf.publishing.publish import prepare_repository, publication
     from tf_tokclf.training.run_lock import check_room_for
 
     options = dict(ctx.obj.get("settings") or {})
@@ -378,10 +378,10 @@ def fit_command(
 
 
 def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
-    from tf_tokclf.publishing.seeds import fit_seeds
     from tf_tokclf.report.score_tables import seeds_table
     from tf_tokclf.report.terminal import stdout_console
     from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.runs.seeds import fit_seeds
 
     summary = fit_seeds(config, seeds, resume=resume)
     root = RunDir.of(config.output_dir)
@@ -405,7 +405,7 @@ def _fit_sweep(config: Config, *, resume: bool, dry_run: bool) -> None:
         first = with_settings(sweep.base, sweep.combinations()[0])
         stdout_console().print(key_value_table([*plan_rows(plan_run(first)), ("sweep", str(sweep))]))
         return
-    from tf_tokclf.publishing.sweeping import fit_sweep
+    from tf_tokclf.runs.sweep import fit_sweep
 
     stderr_console().print(key_value_table([("sweep", str(sweep))]))
     summary = fit_sweep(config, resume=resume)

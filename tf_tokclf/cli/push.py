@@ -42,8 +42,8 @@ def push_command(
     \b
     tf-tokclf push runs/mine --hub-model-id me/mine
     """
-    from tf_tokclf.publishing.pushing import Patience
-    from tf_tokclf.publishing.runs import push
+    from tf_tokclf.publishing.hub_repository import Patience
+    from tf_tokclf.publishing.publish import push
 
     pushed = push(
         path,

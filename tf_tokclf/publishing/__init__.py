@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tf_tokclf.publishing.callback import PushToHubCallback
-    from tf_tokclf.publishing.pushing import push_folder
+    from tf_tokclf.publishing.hub_repository import push_folder
+    from tf_tokclf.publishing.keras_callback import PushToHubCallback
 
 __all__ = ["PushToHubCallback", "push_folder"]
 
@@ -14,11 +14,11 @@ __all__ = ["PushToHubCallback", "push_folder"]
 def __getattr__(name: str) -> Any:
     """The callback loads TensorFlow, pushing a folder does not: import what is asked for."""
     if name == "PushToHubCallback":
-        from tf_tokclf.publishing.callback import PushToHubCallback
+        from tf_tokclf.publishing.keras_callback import PushToHubCallback
 
         return PushToHubCallback
     if name == "push_folder":
-        from tf_tokclf.publishing.pushing import push_folder
+        from tf_tokclf.publishing.hub_repository import push_folder
 
         return push_folder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

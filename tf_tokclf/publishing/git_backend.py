@@ -12,7 +12,7 @@ from pathlib import Path
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.model.backend import keras
-from tf_tokclf.publishing.pushing import HubRepository
+from tf_tokclf.publishing.hub_repository import HubRepository
 from tf_tokclf.training.plan import RunPlan
 
 log = logging.getLogger(__name__)

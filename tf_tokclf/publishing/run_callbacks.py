@@ -10,9 +10,9 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.files import copy_folder
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.saving import save_model_folder
-from tf_tokclf.publishing.background import Publisher
+from tf_tokclf.publishing.background_push import Publisher
 from tf_tokclf.publishing.card import run_card
-from tf_tokclf.publishing.pushing import HubRepository, Patience, Pushed
+from tf_tokclf.publishing.hub_repository import HubRepository, Patience, Pushed
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.plan import RunPlan
 

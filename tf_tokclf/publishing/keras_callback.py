@@ -14,9 +14,9 @@ from tf_tokclf.files import copy_folder
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.saving import save_config
-from tf_tokclf.publishing.background import Publisher
+from tf_tokclf.publishing.background_push import Publisher
 from tf_tokclf.publishing.card import CardArguments, keras_card
-from tf_tokclf.publishing.pushing import HubRepository
+from tf_tokclf.publishing.hub_repository import HubRepository
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -22,9 +22,9 @@ from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.files import disk_problem, restore_replaced, write_json
 from tf_tokclf.optional_packages import check_installed
-from tf_tokclf.publishing.runs import prepare_repository, push, write_card
-from tf_tokclf.publishing.several_runs import fit_unless_finished, take_over, variant
+from tf_tokclf.publishing.publish import prepare_repository, push, write_card
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
 from tf_tokclf.training.run_identity import setting_differences, settings_of
 from tf_tokclf.training.run_lock import check_links, check_room_for, claim_folder, locked
 

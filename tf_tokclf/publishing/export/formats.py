@@ -14,7 +14,7 @@ from typing import Any
 from tf_tokclf.errors import JobError
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
-from tf_tokclf.publishing.export_folder import check_format
+from tf_tokclf.publishing.export.folder import check_format
 
 SIGNATURE = "serving_default"
 # Of ONNX: the newest that onnxruntime's dynamic quantisation and all runtimes of the last three years read.

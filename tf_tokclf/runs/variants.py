@@ -13,7 +13,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import Stopped, UserError
 from tf_tokclf.files import copy_whole
-from tf_tokclf.publishing.runs import fit
+from tf_tokclf.publishing.publish import fit
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import RunRecord, damage, read_record, write_record
 from tf_tokclf.training.run_identity import setting_differences, settings_of

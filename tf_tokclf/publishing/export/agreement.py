@@ -21,7 +21,7 @@ from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, of_labelled_words
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.publishing import runtimes
+from tf_tokclf.publishing.export import runtimes
 from tf_tokclf.scoring.scores import Scorer
 
 

@@ -17,7 +17,7 @@ from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.hub import hub_errors
 from tf_tokclf.publishing.card import check_template, dataset_id, run_card
-from tf_tokclf.publishing.pushing import PATIENCE, HubRepository, Patience, Pushed, files_to_push
+from tf_tokclf.publishing.hub_repository import PATIENCE, HubRepository, Patience, Pushed, files_to_push
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def publication(plan: RunPlan, repository: HubRepository | None) -> Iterator[Seq
             yield (callback,)
         write_card(plan.run, reference=repository.repo_id)
     else:
-        from tf_tokclf.publishing.run_callback import RunPushes
+        from tf_tokclf.publishing.run_callbacks import RunPushes
 
         pushes = RunPushes(plan, repository)
         yield (pushes,)

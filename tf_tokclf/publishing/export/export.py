@@ -20,9 +20,9 @@ from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.saving import WEIGHTS, save_config
-from tf_tokclf.publishing.agreement import Agreement, compare, size_of
-from tf_tokclf.publishing.export_folder import AGREEMENT, check_format, check_free
-from tf_tokclf.publishing.export_formats import write_export
+from tf_tokclf.publishing.export.agreement import Agreement, compare, size_of
+from tf_tokclf.publishing.export.folder import AGREEMENT, check_format, check_free
+from tf_tokclf.publishing.export.formats import write_export
 
 log = logging.getLogger(__name__)
 
