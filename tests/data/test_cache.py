@@ -317,7 +317,7 @@ def test_what_a_killed_process_left_goes_whatever_the_clock_says(tmp_path: Path,
 def test_what_is_being_written_stays_whatever_the_clock_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int
 ):
-    from tf_tokclf.data.readers.columns import ColumnsReader
+    from tf_tokclf.data.formats.conll import ColumnsReader
 
     monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "0")
     path, other = write_conll(tmp_path / "a.conll"), write_conll(tmp_path / "b.conll", 5)

@@ -273,7 +273,7 @@ def test_a_cache_that_nobody_may_read(corpus: Path, tmp_path: Path, monkeypatch:
 
 
 def test_a_file_that_grows_while_it_is_read_is_not_taken_for_what_it_was(corpus: Path, monkeypatch: pytest.MonkeyPatch):
-    from tf_tokclf.data.readers.columns import ColumnsReader
+    from tf_tokclf.data.formats.conll import ColumnsReader
 
     read = ColumnsReader.sentences
 
@@ -292,7 +292,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_taken_for_what_it_was(corpus:
 
 
 def test_a_file_that_vanishes_while_it_is_read(corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    from tf_tokclf.data.readers import detection
+    from tf_tokclf.data import detection
 
     opened = detection.open_reader
 

@@ -148,7 +148,7 @@ def convert_command(
     """
     from tf_tokclf.config.schema import Task
     from tf_tokclf.data.convert import convert
-    from tf_tokclf.data.readers.columns import separator_named
+    from tf_tokclf.data.formats.conll import separator_named
     from tf_tokclf.labels.schemes import Scheme
 
     data, given_task = given_data(ctx, assignments, {name: name for name in reading})

@@ -98,7 +98,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.references import is_meant_as_path, resolve_reference
     from tf_tokclf.config.shipped import shipped_config
-    from tf_tokclf.data.readers.detection import detect_format
+    from tf_tokclf.data.detection import detect_format
     from tf_tokclf.errors import UserError
 
     if source is None:

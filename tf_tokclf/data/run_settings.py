@@ -18,10 +18,10 @@ from tf_tokclf.config.loading import load_config, yaml_line
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.settings import plain
+from tf_tokclf.data.detection import detect_format, is_folder_of_files, open_reader
+from tf_tokclf.data.formats.json_formats import JSON_FORMATS
 from tf_tokclf.data.formats.registry import formats_by_name
-from tf_tokclf.data.readers.detection import detect_format, is_folder_of_files, open_reader
-from tf_tokclf.data.readers.json_formats import JSON_FORMATS
-from tf_tokclf.data.readers.reading import STDIN, located
+from tf_tokclf.data.reading.base import STDIN, located
 from tf_tokclf.data.splits import ValidationCut
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json

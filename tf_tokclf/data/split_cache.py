@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from tf_tokclf.data.arrow import SCHEMA, sentences_of
 from tf_tokclf.data.cache import Cache
-from tf_tokclf.data.readers.annotators import PairCounts
+from tf_tokclf.data.reading.annotators import PairCounts
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.version import __version__
 

@@ -17,13 +17,13 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
+from tf_tokclf.data.detection import detect_format, open_reader
+from tf_tokclf.data.formats.parallel import labels_beside
 from tf_tokclf.data.formats.registry import formats_by_name
-from tf_tokclf.data.readers.detection import detect_format, open_reader
-from tf_tokclf.data.readers.guessing import split_in_name
-from tf_tokclf.data.readers.parallel import labels_beside
-from tf_tokclf.data.readers.reading import Problems, Reader, located
-from tf_tokclf.data.readers.tables import TableReader
-from tf_tokclf.data.readers.texts import given_scheme
+from tf_tokclf.data.reading.base import Problems, Reader, located
+from tf_tokclf.data.reading.guessing import split_in_name
+from tf_tokclf.data.reading.tables import TableReader
+from tf_tokclf.data.reading.texts import given_scheme
 from tf_tokclf.data.spellings import (
     likely_slips,
     respelling_note,
@@ -297,7 +297,7 @@ def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> di
 def _dataset_readers(
     name: str, data: DataConfig, task: Task, required: tuple[str, ...], *, cut_validation: bool = False
 ) -> dict[str, Reader]:
-    from tf_tokclf.data.readers.hf import is_saved_dataset, load_from_hub, load_saved, open_dataset
+    from tf_tokclf.data.formats.hf_datasets import is_saved_dataset, load_from_hub, load_saved, open_dataset
 
     folder = resolve_reference(name)
     if is_saved_dataset(folder):

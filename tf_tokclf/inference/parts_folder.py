@@ -17,7 +17,7 @@ from typing import Any
 
 from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.references import resolve_reference
-from tf_tokclf.data.readers.detection import is_folder_of_files
+from tf_tokclf.data.detection import is_folder_of_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole, write_json
 from tf_tokclf.inference.prediction_job import Shard, files_of, fingerprint, is_whole, model_fingerprint

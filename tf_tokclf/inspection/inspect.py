@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.detection import files_in, is_folder_of_files, rank_formats
 from tf_tokclf.data.formats.format import Confidence, Kind, Match
-from tf_tokclf.data.readers.annotators import PairCounts
-from tf_tokclf.data.readers.detection import files_in, is_folder_of_files, rank_formats
+from tf_tokclf.data.reading.annotators import PairCounts
 from tf_tokclf.data.splits import Splits
 from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.inspection.checks import Example, Inspected, Level, Problem, find_problems

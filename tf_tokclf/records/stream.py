@@ -24,15 +24,15 @@ from tf_tokclf.compressed import CountingBytes, name_of_content, open_bytes, unc
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.conll import ColumnsReader, is_border, open_columns
+from tf_tokclf.data.formats.csv import CsvReader, open_csv
+from tf_tokclf.data.formats.docbin import spacy_module
+from tf_tokclf.data.formats.json_formats import records_in, wraps_records
+from tf_tokclf.data.formats.jsonl import open_json, parse_document
 from tf_tokclf.data.formats.registry import format_of_suffix
-from tf_tokclf.data.readers.columns import ColumnsReader, is_border, open_columns
-from tf_tokclf.data.readers.csv_rows import CsvReader, open_csv
-from tf_tokclf.data.readers.docbin import spacy_module
-from tf_tokclf.data.readers.json_formats import records_in, wraps_records
-from tf_tokclf.data.readers.jsonl import open_json, parse_document
-from tf_tokclf.data.readers.lists import parse_list
-from tf_tokclf.data.readers.reading import Problems, codec_named, undecoded
-from tf_tokclf.data.readers.records import Layout, Shape, sentences_from
+from tf_tokclf.data.reading.base import Problems, codec_named, undecoded
+from tf_tokclf.data.reading.lists import parse_list
+from tf_tokclf.data.reading.records import Layout, Shape, sentences_from
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.json_text import parse_json, without_surrogates
@@ -646,7 +646,7 @@ def _document(record: Mapping[str, Any]) -> str | None:
 
 
 def _guess_column(names: Sequence[str]) -> str | None:
-    from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column
+    from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column
 
     found = guess_named_column(list(names), WORD_NAMES)
     return None if found is None else names[found]

@@ -12,8 +12,8 @@ from typing import Any
 from tf_tokclf.compressed import open_compressed
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.detection import detect_format
-from tf_tokclf.data.readers.reading import read_lines, undecoded
+from tf_tokclf.data.detection import detect_format
+from tf_tokclf.data.reading.base import read_lines, undecoded
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence, of_labelled_words

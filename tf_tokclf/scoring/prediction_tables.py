@@ -16,18 +16,18 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record
-from tf_tokclf.data.readers.csv_rows import csv_rows, open_csv
-from tf_tokclf.data.readers.detection import open_reader
-from tf_tokclf.data.readers.dialects import PLAIN, is_spans, offset_unit_in
-from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column, looks_like_tags
-from tf_tokclf.data.readers.json_formats import JSON_FORMATS
-from tf_tokclf.data.readers.jsonl import json_records
-from tf_tokclf.data.readers.lists import parse_list
-from tf_tokclf.data.readers.reading import Problems
-from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records, sentence_from
-from tf_tokclf.data.readers.tables import TableReader, class_labels_in
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.detection import open_reader
+from tf_tokclf.data.formats.annotation_tools import PLAIN, is_spans, offset_unit_in
+from tf_tokclf.data.formats.csv import csv_rows, open_csv
+from tf_tokclf.data.formats.json_formats import JSON_FORMATS
+from tf_tokclf.data.formats.jsonl import json_records
+from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record
+from tf_tokclf.data.reading.base import Problems
+from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column, looks_like_tags
+from tf_tokclf.data.reading.lists import parse_list
+from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records, sentence_from
+from tf_tokclf.data.reading.tables import TableReader, class_labels_in
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, in_unit
 from tf_tokclf.labels.schemes import Scheme

@@ -10,13 +10,13 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
-from tf_tokclf.data.readers.columns import ColumnsReader, columns_reader, read_columns
-from tf_tokclf.data.readers.detection import open_reader
-from tf_tokclf.data.readers.guessing import looks_like_tags
-from tf_tokclf.data.readers.jsonl import parse_document
-from tf_tokclf.data.readers.reading import Problems, Reader, read_lines
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.detection import open_reader
+from tf_tokclf.data.formats.conll import ColumnsReader, columns_reader, read_columns
+from tf_tokclf.data.formats.jsonl import parse_document
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader
+from tf_tokclf.data.reading.base import Problems, Reader, read_lines
+from tf_tokclf.data.reading.guessing import looks_like_tags
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme

@@ -15,8 +15,8 @@ from tests.data.readers.converting import case, convert, converted
 from tests.data.writers.test_round_trips import pairs, sentences, there_and_back
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
+from tf_tokclf.data.detection import detect_format
 from tf_tokclf.data.formats.registry import BUILT_IN
-from tf_tokclf.data.readers.detection import detect_format
 
 DOCS = Path(__file__).parents[3] / "docs" / "data.md"
 

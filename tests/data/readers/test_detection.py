@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from tf_tokclf.cli.main import cli
+from tf_tokclf.data.detection import detect_format, rank_formats
 from tf_tokclf.data.formats.registry import BUILT_IN
-from tf_tokclf.data.readers.detection import detect_format, rank_formats
 
 SPANS = [{"start": 3, "end": 7, "entity": "city"}]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.detection import detect_format, open_reader
-from tf_tokclf.data.readers.reading import Problems
+from tf_tokclf.data.detection import detect_format, open_reader
+from tf_tokclf.data.reading.base import Problems
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Sentence

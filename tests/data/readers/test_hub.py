@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.local_hub import LocalHub
-from tf_tokclf.data.readers.hf import load_from_hub
+from tf_tokclf.data.formats.hf_datasets import load_from_hub
 from tf_tokclf.errors import JobError, UserError
 
 ROWS = [{"tokens": ["new", "york"], "ner_tags": ["B-LOC", "I-LOC"]}]

@@ -15,9 +15,9 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.convert import convert
 from tf_tokclf.data.formats.registry import BUILT_IN
+from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.writing import write_sentences
+from tf_tokclf.data.write import write_sentences
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme, labels_of
 from tf_tokclf.labels.sentence import Sentence, Span
@@ -133,7 +133,7 @@ def test_documents_of_brat_are_files_with_their_texts_whole(tmp_path):
 
 
 def test_class_labels_keep_their_order_in_parquet(tmp_path):
-    from tf_tokclf.data.readers.detection import open_reader
+    from tf_tokclf.data.detection import open_reader
 
     names = ("B-PER", "O", "I-PER", "I-LOC", "B-LOC")
     write_sentences(SENTENCES, tmp_path / "a.parquet", "parquet", Writing(label_names=names))

@@ -13,8 +13,8 @@ from typing import Any
 
 from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
 from tf_tokclf.data.formats.words import mappings
-from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
-from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tf_tokclf.data.formats.words import mappings
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Record
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, Record
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

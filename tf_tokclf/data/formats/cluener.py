@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader, in_fields
-from tf_tokclf.data.readers.dialects import document_in, text_in
-from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.spans import annotated
+from tf_tokclf.data.formats.annotated_texts import annotated
+from tf_tokclf.data.formats.annotation_tools import document_in, text_in
+from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader, in_fields
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence
 

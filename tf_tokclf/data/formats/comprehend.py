@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
-from tf_tokclf.data.readers.annotated import Annotated, Annotation
-from tf_tokclf.data.readers.reading import FileReader, Problems, hash_files, read_lines, require_file, undecoded
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.reading.annotated import Annotated, Annotation
+from tf_tokclf.data.reading.base import FileReader, Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, in_unit
 from tf_tokclf.labels.sentence import Origin, Sentence

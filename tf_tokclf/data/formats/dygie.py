@@ -12,9 +12,9 @@ from itertools import groupby
 
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.words import is_words, triples, words_in
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
-from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tf_tokclf.compressed import name_of_content, open_bytes
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.annotated import JsonFormat, Record
-from tf_tokclf.data.readers.reading import Reader, explained_reading, read_lines, require_file
-from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.reading.annotated import JsonFormat, Record
+from tf_tokclf.data.reading.base import Reader, explained_reading, read_lines, require_file
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Sentence
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from tf_tokclf.data.formats.words import is_words, triples, words_with_spans
-from tf_tokclf.data.readers.annotated import Annotated, Fields, JsonFormat, Record, in_fields
-from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tf_tokclf.data.readers.annotated import Annotated, Annotation
-from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.reading.annotated import Annotated, Annotation
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.char_spans import CharSpan
 
 PIECES = "spans in several pieces taken from their first to their last character"

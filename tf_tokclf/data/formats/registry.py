@@ -13,13 +13,13 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats import bioc, comprehend, inline_tags, inline_xml, ontonotes, pubtator, rasa, webanno
+from tf_tokclf.data.formats import text_writers as text_formats
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
-from tf_tokclf.data.readers.annotated import JsonFormat
-from tf_tokclf.data.readers.json_formats import JSON_FORMATS
-from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE, labels_beside, parallel_pair, words_file_in
-from tf_tokclf.data.readers.reading import Reader
-from tf_tokclf.data.writers import text_formats
-from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.formats.json_formats import JSON_FORMATS
+from tf_tokclf.data.formats.parallel import LABELS_FILE, WORDS_FILE, labels_beside, parallel_pair, words_file_in
+from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.reading.annotated import JsonFormat
+from tf_tokclf.data.reading.base import Reader
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.sentence import Sentence
 
@@ -34,31 +34,31 @@ _COLUMNS_SHARE = 0.9
 
 
 def _open_conll(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.columns import open_columns
+    from tf_tokclf.data.formats.conll import open_columns
 
     return open_columns(path, data, task)
 
 
 def _open_parallel(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.parallel import open_parallel
+    from tf_tokclf.data.formats.parallel import open_parallel
 
     return open_parallel(path, data)
 
 
 def _open_jsonl(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.jsonl import open_json
+    from tf_tokclf.data.formats.jsonl import open_json
 
     return open_json(path, data, task)
 
 
 def _open_parquet(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.tables import open_parquet
+    from tf_tokclf.data.reading.tables import open_parquet
 
     return open_parquet(path, data, task)
 
 
 def _open_hf(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.hf import load_saved, open_dataset
+    from tf_tokclf.data.formats.hf_datasets import load_saved, open_dataset
 
     splits = load_saved(path)
     if len(splits) > 1:
@@ -68,67 +68,67 @@ def _open_hf(path: Path, data: DataConfig, task: Task) -> Reader:
 
 
 def _open_csv(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.csv_rows import open_csv
+    from tf_tokclf.data.formats.csv import open_csv
 
     return open_csv(path, data, task)
 
 
 def _open_conllu(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.conllu import open_conllu
+    from tf_tokclf.data.formats.conllu import open_conllu
 
     return open_conllu(path, data, task)
 
 
 def _open_brat(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.brat import open_brat
+    from tf_tokclf.data.formats.brat import open_brat
 
     return open_brat(path, data)
 
 
 def _open_docbin(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.docbin import open_docbin
+    from tf_tokclf.data.formats.docbin import open_docbin
 
     return open_docbin(path, data, task)
 
 
 def _open_lines(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.lines import open_lines
+    from tf_tokclf.data.formats.text import open_lines
 
     return open_lines(path, data)
 
 
 def _write_parallel(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    from tf_tokclf.data.writers.file_formats import write_parallel
+    from tf_tokclf.data.formats.file_writers import write_parallel
 
     write_parallel(sentences, folder, writing)
 
 
 def _write_brat(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    from tf_tokclf.data.writers.file_formats import write_brat
+    from tf_tokclf.data.formats.file_writers import write_brat
 
     write_brat(sentences, folder, writing)
 
 
 def _write_parquet(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
-    from tf_tokclf.data.writers.file_formats import write_parquet
+    from tf_tokclf.data.formats.file_writers import write_parquet
 
     write_parquet(sentences, path, writing)
 
 
 def _write_dataset(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    from tf_tokclf.data.writers.file_formats import write_dataset
+    from tf_tokclf.data.formats.file_writers import write_dataset
 
     write_dataset(sentences, folder, writing)
 
 
 def _write_docbin(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
-    from tf_tokclf.data.writers.file_formats import write_docbin
+    from tf_tokclf.data.formats.file_writers import write_docbin
 
     write_docbin(sentences, path, writing)
 
 
 def _is_saved_dataset(seen: Seen) -> Match | None:
-    from tf_tokclf.data.readers.hf import is_saved_dataset
+    from tf_tokclf.data.formats.hf_datasets import is_saved_dataset
 
     return certain("save_to_disk wrote the folder", seen.is_folder and is_saved_dataset(seen.path))
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record
-from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.sentence import Origin
 
 _NO_LABEL = (None, "", "-")

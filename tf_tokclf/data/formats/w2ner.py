@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tf_tokclf.data.formats.words import is_words, mappings, words_with_spans
-from tf_tokclf.data.readers.annotated import (
+from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.reading.annotated import (
     Annotated,
     Fields,
     JsonFormat,
@@ -18,8 +19,7 @@ from tf_tokclf.data.readers.annotated import (
     WordSpan,
     in_fields,
 )
-from tf_tokclf.data.readers.reading import Changes
-from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _DISCONTINUOUS = "entities in several pieces taken from their first to their last word"

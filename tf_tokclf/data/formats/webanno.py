@@ -23,9 +23,9 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, certain
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, WordSpan
-from tf_tokclf.data.readers.reading import Changes, FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, WordSpan
+from tf_tokclf.data.reading.base import Changes, FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 

@@ -23,9 +23,9 @@ from tf_tokclf.data.formats import (
     spert,
     w2ner,
 )
-from tf_tokclf.data.readers.annotated import JsonFormat
-from tf_tokclf.data.readers.dialects import TOOLS
-from tf_tokclf.data.readers.guessing import WORD_NAMES, guess_named_column
+from tf_tokclf.data.formats.annotation_tools import TOOLS
+from tf_tokclf.data.reading.annotated import JsonFormat
+from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column
 from tf_tokclf.errors import UserError
 
 # Formats with fields of their own come before those of tools, most of whose fields others have too.

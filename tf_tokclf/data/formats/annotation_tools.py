@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
-from tf_tokclf.data.readers.lists import as_list, parse_list
-from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
+from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.lists import as_list, parse_list
 from tf_tokclf.labels.char_spans import OFFSET_UNITS, CharSpan
 from tf_tokclf.labels.sentence import Origin
 

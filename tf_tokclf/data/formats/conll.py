@@ -13,7 +13,16 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.guessing import (
+from tf_tokclf.data.reading.base import (
+    FileReader,
+    Problems,
+    blocks_of,
+    is_decoded,
+    plain_name,
+    read_lines,
+    undecoded,
+)
+from tf_tokclf.data.reading.guessing import (
     LABEL_WORDS,
     MISSING_LABELS,
     SENTENCE_NAMES,
@@ -27,17 +36,8 @@ from tf_tokclf.data.readers.guessing import (
     types_in,
     with_numbers,
 )
-from tf_tokclf.data.readers.missing import MissingLabels
-from tf_tokclf.data.readers.reading import (
-    FileReader,
-    Problems,
-    blocks_of,
-    is_decoded,
-    plain_name,
-    read_lines,
-    undecoded,
-)
-from tf_tokclf.data.readers.records import label_of
+from tf_tokclf.data.reading.missing import MissingLabels
+from tf_tokclf.data.reading.records import label_of
 from tf_tokclf.data.spellings import NO_LABEL
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL

@@ -11,9 +11,9 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen
 from tf_tokclf.data.formats.registry import all_formats, formats_by_name, known_suffixes, readable_names
-from tf_tokclf.data.readers.annotated import Record
-from tf_tokclf.data.readers.guessing import split_in_name
-from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.reading.annotated import Record
+from tf_tokclf.data.reading.base import Problems, Reader
+from tf_tokclf.data.reading.guessing import split_in_name
 from tf_tokclf.errors import UserError
 
 _SAMPLED_RECORDS = 50
@@ -112,7 +112,7 @@ def _ranked(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _first_records(path: Path, encoding: str) -> list[Record]:
-    from tf_tokclf.data.readers.jsonl import json_records
+    from tf_tokclf.data.formats.jsonl import json_records
 
     try:
         records = json_records(path, encoding, Problems(skip=True))
@@ -147,7 +147,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _open_folder(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.readers.folders import FolderReader
+    from tf_tokclf.data.reading.folders import FolderReader
 
     files = files_in(path)
     inner = data.model_copy(update={"format": "auto" if data.format == "folder" else data.format})

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader, WordSpan
-from tf_tokclf.data.readers.missing import MissingLabels
-from tf_tokclf.data.readers.reading import Problems
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader, WordSpan
+from tf_tokclf.data.reading.base import Problems
+from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, SpanRules, in_codepoints
 from tf_tokclf.labels.schemes import Scheme, labels_of

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
-from tf_tokclf.data.readers.annotated import Record
-from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS, with_numbers
-from tf_tokclf.data.readers.reading import Problems, hash_files, require_file
-from tf_tokclf.data.readers.records import Layout, Shape, choose_layout, read_records
+from tf_tokclf.data.reading.annotated import Record
+from tf_tokclf.data.reading.base import Problems, hash_files, require_file
+from tf_tokclf.data.reading.guessing import MISSING_IDS, MISSING_LABELS, with_numbers
+from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.sentence import Origin, Sentence
 

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.spans import annotated
+from tf_tokclf.data.formats.annotated_texts import annotated
+from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import in_unit
 from tf_tokclf.labels.schemes import Scheme

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.reading import Problems, Reader
+from tf_tokclf.data.reading.base import Problems, Reader
 from tf_tokclf.labels.sentence import Sentence
 
 _RUNNING_TEXT = ("conll", "conllu", "text")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.json_formats import records_in, wraps_records
 from tf_tokclf.data.formats.spacy_pairs import is_pair, record_of
-from tf_tokclf.data.readers.annotated import Record
-from tf_tokclf.data.readers.json_formats import records_in, wraps_records
-from tf_tokclf.data.readers.missing import NOT_ANNOTATED
-from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.readers.records import Layout, choose_layout, filled_fields, read_records
+from tf_tokclf.data.reading.annotated import Record
+from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.missing import NOT_ANNOTATED
+from tf_tokclf.data.reading.records import Layout, choose_layout, filled_fields, read_records
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence

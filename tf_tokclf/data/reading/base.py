@@ -22,7 +22,7 @@ from tf_tokclf.compressed import is_compressed, open_bytes
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted_kind
-from tf_tokclf.data.readers.annotators import Agreement
+from tf_tokclf.data.reading.annotators import Agreement
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tf_tokclf.data.arrow import batches_of
-from tf_tokclf.data.readers.docbin import spacy_module
-from tf_tokclf.data.readers.parallel import LABELS_FILE, WORDS_FILE
-from tf_tokclf.data.writers.options import Writing
-from tf_tokclf.data.writers.text_formats import error_at
+from tf_tokclf.data.formats.docbin import spacy_module
+from tf_tokclf.data.formats.parallel import LABELS_FILE, WORDS_FILE
+from tf_tokclf.data.formats.text_writers import error_at
+from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.labels.char_spans import char_spans, in_unit
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, text_of

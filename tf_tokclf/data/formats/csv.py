@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.annotated import Record
-from tf_tokclf.data.readers.columns import separator_named
-from tf_tokclf.data.readers.guessing import with_numbers
-from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.readers.records import Layout, choose_layout, read_records
+from tf_tokclf.data.formats.conll import separator_named
+from tf_tokclf.data.reading.annotated import Record
+from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.guessing import with_numbers
+from tf_tokclf.data.reading.records import Layout, choose_layout, read_records
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.readers.guessing import MISSING_IDS, MISSING_LABELS
-from tf_tokclf.data.readers.reading import Changes
+from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.guessing import MISSING_IDS, MISSING_LABELS
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, Fields, JsonFormat, Record
-from tf_tokclf.data.readers.dialects import PLAIN, document_in, is_spans, offset_unit_in
-from tf_tokclf.data.readers.guessing import (
+from tf_tokclf.data.formats.annotation_tools import PLAIN, document_in, is_spans, offset_unit_in
+from tf_tokclf.data.formats.json_formats import JSON_FORMATS
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record
+from tf_tokclf.data.reading.base import Changes, Problems
+from tf_tokclf.data.reading.guessing import (
     LABEL_WORDS,
     SENTENCE_NAMES,
     WORD_NAMES,
@@ -27,11 +29,9 @@ from tf_tokclf.data.readers.guessing import (
     label_names_for,
     looks_like_tags,
 )
-from tf_tokclf.data.readers.json_formats import JSON_FORMATS
-from tf_tokclf.data.readers.lists import as_list, is_list_text, parse_list
-from tf_tokclf.data.readers.missing import is_missing
-from tf_tokclf.data.readers.reading import Changes, Problems
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.reading.lists import as_list, is_list_text, parse_list
+from tf_tokclf.data.reading.missing import is_missing
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tf_tokclf.data.writers.options import Writing
+from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.labels.char_spans import CharSpan, char_spans, in_unit
 from tf_tokclf.labels.sentence import Sentence, text_of
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.readers.annotated import Annotated, Annotation
-from tf_tokclf.data.readers.reading import FileReader, Problems, require_file
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.reading.annotated import Annotated, Annotation
+from tf_tokclf.data.reading.base import FileReader, Problems, require_file
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
-from tf_tokclf.data.readers.tables import TableReader, class_labels_of, open_table
+from tf_tokclf.data.reading.tables import TableReader, class_labels_of, open_table
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.hub import hub_errors
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.annotated import Annotated, Annotation, SpanReader
-from tf_tokclf.data.readers.missing import NOT_ANNOTATED
-from tf_tokclf.data.readers.reading import (
+from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader
+from tf_tokclf.data.reading.base import (
     FileReader,
     Problems,
     hash_files,
@@ -21,7 +20,8 @@ from tf_tokclf.data.readers.reading import (
     require_file,
     undecoded,
 )
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.reading.missing import NOT_ANNOTATED
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence

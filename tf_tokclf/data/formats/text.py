@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.readers.annotated import Annotated
-from tf_tokclf.data.readers.reading import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.readers.texts import TextReading
+from tf_tokclf.data.reading.annotated import Annotated
+from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from tf_tokclf.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.readers.missing import MissingLabels
-from tf_tokclf.data.readers.reading import (
+from tf_tokclf.data.reading.base import (
     Changes,
     FileReader,
     Problems,
@@ -21,7 +20,8 @@ from tf_tokclf.data.readers.reading import (
     require_file,
     undecoded,
 )
-from tf_tokclf.data.readers.records import label_of
+from tf_tokclf.data.reading.missing import MissingLabels
+from tf_tokclf.data.reading.records import label_of
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence

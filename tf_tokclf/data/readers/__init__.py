@@ -1,1 +1,0 @@
-"""Files of labelled words in every common format, read as sentences."""

@@ -1,1 +1,0 @@
-"""Sentences written in the formats that are read."""
