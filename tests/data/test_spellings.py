@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.data.readers.converting import CASES, case, converted
+from tests.data.converting import CASES, case, converted
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.spellings import likely_slips, standard_labels

@@ -15,7 +15,7 @@ import pytest
 import seqeval.metrics
 from click.testing import CliRunner
 
-from tests.data.readers.converting import CASES
+from tests.data.converting import CASES
 from tf_tokclf.cli.main import cli
 from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.model_info import ModelInfo

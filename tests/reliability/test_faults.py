@@ -1,7 +1,7 @@
 """What goes wrong around a command: disks, permissions, files that change, memory, pipes. Each case names what the user
 sees, and nothing that was there before is lost.
 
-Killed processes, full disks while training and damaged checkpoints are in tests/training/test_resuming.py, a Hub that
+Killed processes, full disks while training and damaged checkpoints are in tests/training/test_resume.py, a Hub that
 misbehaves is in tests/publishing and tests/local_hub.
 """
 

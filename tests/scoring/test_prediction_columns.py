@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.data.readers.converting import CASES
+from tests.data.converting import CASES
 from tf_tokclf.cli.main import cli
 
 GOLD = [["B-PER", "O", "O", "B-LOC"], ["B-PER", "O"]]

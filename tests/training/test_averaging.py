@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.training.test_fitting import config_for
 from tests.training.test_optimizer import SMALL, small_model
+from tests.training.test_train import config_for
 from tf_tokclf import evaluate, fit
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.model.backend import keras, tf

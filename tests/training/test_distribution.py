@@ -18,8 +18,8 @@ from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Call, Ended, Ending, KillServer
 from tests.ports import reserved_ports
-from tests.training.test_fitting import config_for
 from tests.training.test_optimizer import small_model
+from tests.training.test_train import config_for
 from tf_tokclf import fit
 from tf_tokclf.config.cluster import Cluster, read_cluster
 from tf_tokclf.config.schema import OptimizerConfig

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import WORDS
 from tests.encoders import make_roberta
-from tests.training.test_fitting import config_for
+from tests.training.test_train import config_for
 from tf_tokclf import fit, load_config
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import Config

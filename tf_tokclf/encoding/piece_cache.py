@@ -2,7 +2,7 @@
 
 A fast tokenizer treats every word of pre-split input on its own (normalising, splitting and merging never
 look across a word border), so a word's pieces do not depend on its neighbours;
-`tests/data/test_pieces.py` holds that for each family of tokenizers. Which word a piece belongs to,
+`tests/encoding/test_piece_cache.py` holds that for each family of tokenizers. Which word a piece belongs to,
 `word_ids()` in transformers, is then known by construction.
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.readers.converting import convert, converted
+from tests.data.converting import convert, converted
 
 ENTITY = "#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value"
 POS = "#T_SP=de.tudarmstadt.ukp.dkpro.core.api.lexmorph.type.pos.POS|PosValue|coarseValue"

@@ -18,7 +18,7 @@ from tests.encoders import make_bert
 from tests.killing import Ending, KillServer
 from tests.processes import WITHOUT_PRIVILEGES, run_command
 from tests.requirements import need_modules
-from tests.training.test_fitting import config_for
+from tests.training.test_train import config_for
 from tf_tokclf import Config, fit
 from tf_tokclf.cli.main import cli
 from tf_tokclf.errors import UserError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_fitting import config_for
+from tests.training.test_train import config_for
 from tf_tokclf import fit
 from tf_tokclf.inference.calibrate import calibrate
 from tf_tokclf.inference.evaluate import evaluate

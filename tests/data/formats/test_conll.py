@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.data.readers.converting import case, converted
+from tests.data.converting import case, converted
 from tf_tokclf.cli.main import cli
 
 

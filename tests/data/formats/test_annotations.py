@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.data.readers.converting import CASES, Converted, case, convert, converted
+from tests.data.converting import CASES, Converted, case, convert, converted
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import load_splits, read_sentences

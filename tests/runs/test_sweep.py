@@ -17,7 +17,7 @@ from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Ended, Ending, KillServer
 from tests.requirements import need_modules
-from tests.training.test_fitting import config_for
+from tests.training.test_train import config_for
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config

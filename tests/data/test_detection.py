@@ -137,7 +137,7 @@ def test_columns_are_what_nothing_else_is(tmp_path: Path, content: str):
 
 
 def test_the_first_of_the_ranking_is_the_format_that_is_read():
-    samples = [path for name in ("cases", "samples") for path in (Path(__file__).parents[1] / name).iterdir()]
+    samples = [path for name in ("cases", "samples") for path in (Path(__file__).parent / name).iterdir()]
     assert len(samples) > 40
     assert [detect_format(path) for path in samples] == [rank_formats(path)[0].format.name for path in samples]
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from tf_tokclf.cli.main import cli
 
-CASES = Path(__file__).parents[1] / "cases"
+CASES = Path(__file__).parent / "cases"
 
 
 @dataclass(frozen=True)

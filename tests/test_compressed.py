@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.data.readers.converting import convert
+from tests.data.converting import convert
 from tf_tokclf.cli.main import cli
 from tf_tokclf.compressed import open_bytes
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.readers.converting import case, converted
+from tests.data.converting import case, converted
 
 
 def token(number: int, form: str, misc: str = "_", upos: str = "X") -> str:
