@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tf_tokclf.cli.options import FiniteRange, TwinCommand
+from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.control_characters import echo
 
 

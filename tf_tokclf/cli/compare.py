@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
 
 # Parameters that stand for settings of `data`.

@@ -92,9 +92,9 @@ def diff_command(a: str, b: str | None) -> None:
     tf-tokclf config diff mine.yaml
     tf-tokclf config diff runs/first runs/second
     """
-    from tf_tokclf.config.loading import yaml_line
     from tf_tokclf.config.schema import Config
     from tf_tokclf.config.settings import differences, setting_values
+    from tf_tokclf.config.yaml_text import yaml_line
 
     first = Config() if b is None else _loaded(a, ())
     second = _loaded(a if b is None else b, ())

@@ -9,7 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.types import NameOrNumber
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import (
-    NameOrNumber,
-    TwinCommand,
-    data_setting_option,
-    given_data,
-    logging_options,
-    model_options,
-)
+from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options, model_options
+from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:

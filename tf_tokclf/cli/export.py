@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import NameOrNumber, TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.types import NameOrNumber
 
 # Parameters that stand for settings of `data`.
 _SETTINGS = {

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import (
-    ChoiceList,
-    HeadedOption,
-    NameOrNumber,
-    SweptSetting,
-    TwinCommand,
-    logging_options,
-    setting_options,
-)
+from tf_tokclf.cli.options import HeadedOption, TwinCommand, logging_options, setting_options
+from tf_tokclf.cli.types import ChoiceList, NameOrNumber, SweptSetting
 from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:

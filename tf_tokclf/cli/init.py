@@ -58,8 +58,9 @@ def init_command(
     tf-tokclf init --task pos --data treebank/ --minimal
     """
     from tf_tokclf.config.json_schema import schema_line
-    from tf_tokclf.config.starter import Amount, data_settings, starter_yaml
+    from tf_tokclf.config.starter import Amount, starter_yaml
     from tf_tokclf.data.inputs import source_files
+    from tf_tokclf.data.split_names import data_settings
     from tf_tokclf.files import check_output, open_output
 
     if output is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from click.shell_completion import CompletionItem
+
+from tf_tokclf.cli.types import Text
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import DataConfig, Task
@@ -30,14 +30,6 @@ HEADINGS = {
     "Loading and running the model": (),
     "Messages": (),
 }
-
-
-class Text(click.types.StringParamType):
-    """Text that the shell completes to file names, because nearly all arguments and most options can be files."""
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Let the shell complete it, as without click."""
-        return [CompletionItem(incomplete, type="file")]
 
 
 class TwinCommand(click.Command):
@@ -197,84 +189,6 @@ class SettingOption(click.Option):
         arguments.setdefault("default", None)
         super().__init__(*args, **arguments)
         self.setting = setting
-
-
-class NameOrNumber(click.ParamType):
-    """A column or layer: by name, or by number from 0 (from the end when negative)."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
-        """A number for what is one.
-
-        >>> [NameOrNumber().convert(text, None, None) for text in ("ner_tags", "1", "-1")]
-        ['ner_tags', 1, -1]
-        """
-        digits = str(value).removeprefix("-")
-        return int(value) if digits.isascii() and digits.isdigit() else value
-
-
-class SweptSetting(click.ParamType):
-    """A setting with values to try, which are YAML."""
-
-    name = "SECTION.KEY=V,V,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, list[Any]]:
-        """The name and the values.
-
-        >>> SweptSetting().convert("optimizer.clip_norm=1.0,null", None, None)
-        ('optimizer.clip_norm', [1.0, None])
-        """
-        import yaml
-
-        from tf_tokclf.config.loading import parsed_yaml
-
-        name, equals, text = value.partition("=")
-        if not (name.strip() and equals and text.strip()):
-            such = "SECTION.KEY=V,V,... such as optimizer.learning_rate=1e-5,3e-5"
-            self.fail(f"{value[:99]!r} is not {such}.", param, ctx)
-        try:
-            values = parsed_yaml(text if text.lstrip().startswith("[") else f"[{text}]")
-        except yaml.YAMLError:
-            self.fail(f"{value[:99]!r}: the values are not valid YAML. Quote them.", param, ctx)
-        return name.strip(), values
-
-
-class FiniteRange(click.FloatRange):
-    """A range of numbers that excludes "nan", which no comparison finds outside the range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
-
-
-class ChoiceList(click.ParamType):
-    """Some of `choices` with commas between them, or none."""
-
-    name = "list"
-
-    def __init__(self, *choices: str) -> None:
-        self.choices = choices
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"none|{'|'.join(self.choices)},..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The names in `value`.
-
-        >>> ChoiceList("csv", "wandb").convert("wandb, csv", None, None)
-        ('wandb', 'csv')
-        """
-        if not isinstance(value, str):
-            return tuple(value)
-        names = tuple(name.strip() for name in value.split(",") if name.strip() not in ("", "none"))
-        for name in names:
-            if name not in self.choices:
-                self.fail(f"{name!r} is not one of none, {', '.join(self.choices)}.", param, ctx)
-        return names
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:

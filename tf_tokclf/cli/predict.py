@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import (
-    FiniteRange,
-    NameOrNumber,
-    TwinCommand,
-    data_setting_option,
-    given_data,
-    logging_options,
-    model_options,
-)
+from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options, model_options
+from tf_tokclf.cli.types import FiniteRange, NameOrNumber
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import FiniteRange, TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
+from tf_tokclf.cli.types import FiniteRange
 
 
 @click.command("serve", cls=TwinCommand)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
-import re
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
@@ -18,16 +16,14 @@ from pydantic import BaseModel, ValidationError
 from tf_tokclf.config.schema import RECIPES, Config
 from tf_tokclf.config.settings import section_class
 from tf_tokclf.config.shipped import shipped_config
-from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
+from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 
 log = logging.getLogger(__name__)
 
-Tree = dict[str, Any]
-
 # What should be there, where pydantic speaks of Python's classes.
 _KINDS = {"model_type": "a section of settings", "tuple_type": "a list", "dict_type": "a mapping"}
-_HALF = re.compile("[\ud800-\udfff]")
 # Of a wrong value so much is shown: YAML can write enormous ones in a few lines.
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
@@ -129,46 +125,6 @@ def _setting_lines(path: Path) -> dict[str, int]:
     return lines
 
 
-def parsed_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises YAMLError for everything that is wrong with it.
-
-    Keys that come twice are refused: YAML would keep the last, and drop the first in silence. So are halves of
-    characters, which no file could be written with.
-    """
-    try:
-        if (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
-            _check_nodes(root)
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise
-    except RecursionError:
-        raise yaml.MarkedYAMLError(problem="it is nested too deeply") from None
-    # Dates, numbers and the like that are none are left to Python, which raises what it likes.
-    except Exception as error:
-        raise yaml.MarkedYAMLError(problem=first_line(error)) from error
-
-
-def _check_nodes(root: yaml.Node) -> None:
-    seen: set[int] = set()
-    nodes = [root]
-    while nodes:
-        node = nodes.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode) and _HALF.search(node.value):
-            raise yaml.MarkedYAMLError(problem="half of a surrogate pair is in it", problem_mark=node.start_mark)
-        if isinstance(node, yaml.MappingNode):
-            keys = set[str]()
-            for key, value in node.value:
-                nodes += (key, value)
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
-                keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        elif isinstance(node, yaml.SequenceNode):
-            nodes.extend(node.value)
-
-
 def check_config(tree: Tree, *, source: str | Path | None = None, lines: Mapping[str, int] | None = None) -> Config:
     """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem.
 
@@ -206,7 +162,7 @@ def save_config(config: Config, path: Path) -> None:
 
 def config_text(config: Config) -> str:
     """What `save_config` writes."""
-    return _yaml_text(config_tree(config))
+    return yaml_text(config_tree(config))
 
 
 def is_saved_config(path: Path) -> bool:
@@ -219,41 +175,7 @@ def is_saved_config(path: Path) -> bool:
         tree = parsed_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return False
-    return isinstance(tree, dict) and "output_dir" in tree and _yaml_text(tree) == text
-
-
-def yaml_line(value: Any) -> str:
-    """A value on one line of YAML, that reads back the same.
-
-    >>> yaml_line(None), yaml_line(5e-05), yaml_line("# "), yaml_line(["O", "B-LOC"]), yaml_line({"a": [1e-5]})
-    ('null', '5.0e-05', "'# '", '[O, B-LOC]', '{a: [1.0e-05]}')
-    """
-    text = yaml.dump(
-        value, Dumper=_LineDumper, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
-    )
-    return str(text).removesuffix("\n").removesuffix("\n...")
-
-
-def _yaml_text(tree: Tree) -> str:
-    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML takes for the end of a line, which it would read back as a blank or leave out."""
-
-    quoted = re.compile("[\x85\u2028\u2029]")
-
-    def represent_text(self, text: str) -> yaml.ScalarNode:
-        """In quotes where it has to be."""
-        style = '"' if self.quoted.search(text) else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
-
-
-class _LineDumper(_Dumper):
-    quoted = re.compile("[\n\x85\u2028\u2029]")
+    return isinstance(tree, dict) and "output_dir" in tree and yaml_text(tree) == text
 
 
 def _yaml_value(assignment: str, text: str) -> Any:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
-from tf_tokclf.config.loading import yaml_line
-from tf_tokclf.config.references import is_meant_as_path, resolve_reference
 from tf_tokclf.config.settings import Setting, SettingSection, setting_sections
-from tf_tokclf.errors import UserError
+from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110
 
@@ -45,12 +41,6 @@ USUAL = frozenset(
         "hub.model_id",
     }
 )
-
-_PARTS = {
-    "train": re.compile(r"train(ing)?(?![a-z])", re.IGNORECASE),
-    "validation": re.compile(r"(valid(ation)?|dev(el(opment)?)?)(?![a-z])", re.IGNORECASE),
-    "test": re.compile(r"test(a|b|ing)?(?![a-z])", re.IGNORECASE),
-}
 
 
 class Amount(str, Enum):
@@ -111,60 +101,3 @@ def _comment(text: str, indent: str) -> list[str]:
         subsequent_indent=f"{indent}#   ",
         break_on_hyphens=False,
     )
-
-
-def data_settings(data: str) -> dict[str, Any]:
-    """The settings that read `data`: a file (and dev and test files named alike beside it), a folder with a file or a
-    folder for each split, a folder that save_to_disk wrote, or a data set on the Hub.
-    """
-    path = Path(resolve_reference(data))
-    if path.is_file():
-        return _named_files(data, _parts_beside(path))
-    if path.is_dir():
-        if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():
-            return {"data.dataset_name": data}
-        parts = _parts_in(path)
-        if "train" in parts:
-            return _named_files(data, {part: _inside(data, found, path) for part, found in parts.items()})
-        return {"data.train_file": data}
-    if is_meant_as_path(data):
-        raise UserError("there is no such file or folder.", path=data, hint="Name labelled data to train on.")
-    return {"data.dataset_name": data}
-
-
-def _named_files(train: str, parts: Mapping[str, str]) -> dict[str, Any]:
-    files = {"train": train, **parts}
-    return {f"data.{part}_file": files[part] for part in _PARTS if part in files}
-
-
-def _inside(data: str, found: Path, folder: Path) -> str:
-    return f"{data.rstrip('/')}/{found.relative_to(folder).as_posix()}"
-
-
-def _parts_in(folder: Path) -> dict[str, Path]:
-    """The entry of a folder for each split that exactly one is named after."""
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    found = {}
-    for part, pattern in _PARTS.items():
-        named = [entry for entry in entries if pattern.search(entry.stem if entry.is_file() else entry.name)]
-        if len(named) == 1:
-            found[part] = named[0]
-    return found
-
-
-def _parts_beside(train: Path) -> dict[str, str]:
-    """Dev and test files that differ from the train file in the split's name only."""
-    matches = list(_PARTS["train"].finditer(train.name))
-    if not matches:
-        return {}
-    match = matches[-1]
-    before, after = train.name[: match.start()], train.name[match.end() :]
-    names = {"validation": ("validation", "valid", "dev", "devel"), "test": ("test",)}
-    found = {}
-    for part, words in names.items():
-        for word in words:
-            path = train.with_name(f"{before}{word}{after}")
-            if path.exists():
-                found[part] = str(path)
-                break
-    return found

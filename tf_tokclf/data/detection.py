@@ -13,7 +13,7 @@ from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen
 from tf_tokclf.data.formats.registry import all_formats, formats_by_name, known_suffixes, readable_names
 from tf_tokclf.data.reading.annotated import Record
 from tf_tokclf.data.reading.base import Problems, Reader
-from tf_tokclf.data.reading.guessing import split_in_name
+from tf_tokclf.data.split_names import split_in_name
 from tf_tokclf.errors import UserError
 
 _SAMPLED_RECORDS = 50

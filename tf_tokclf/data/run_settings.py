@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tf_tokclf.config.loading import load_config, yaml_line
+from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.settings import plain
+from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.data.detection import detect_format, is_folder_of_files, open_reader
 from tf_tokclf.data.formats.json_formats import JSON_FORMATS
 from tf_tokclf.data.formats.registry import formats_by_name

@@ -21,7 +21,6 @@ from tf_tokclf.data.detection import detect_format, open_reader
 from tf_tokclf.data.formats.parallel import labels_beside
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.reading.base import Problems, Reader, located
-from tf_tokclf.data.reading.guessing import split_in_name
 from tf_tokclf.data.reading.tables import TableReader
 from tf_tokclf.data.reading.texts import given_scheme
 from tf_tokclf.data.spellings import (
@@ -33,6 +32,7 @@ from tf_tokclf.data.spellings import (
     without_scheme,
 )
 from tf_tokclf.data.split_cache import Facts, Split, content_hash, derived, hash_of, stored
+from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Detection, Scheme, detect_scheme, repair_labels
@@ -42,15 +42,13 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read_sentences", "scheme_of"]
 
-NAMES = ("train", "validation", "test")
 _PLACES_SHOWN = 20
 
-_OTHER_NAMES = {"validation": ("validation", "dev", "valid", "val", "devel"), "test": ("test",)}
 # Counted up when other sentences are chosen from the same seed.
 CUT_VERSION = 1
 # Options that change nothing about what is read from a file.
 _NOT_READING = {
-    *(f"{name}_{what}" for name in NAMES for what in ("file", "split")),
+    *(f"{name}_{what}" for name in SPLITS for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
     *("validation_fraction", "max_train_samples", "max_eval_samples", "label_spelling"),
 }
@@ -136,7 +134,7 @@ def load_splits(
     sentences, and the training or validation split is `required`. shown: what notes call a split instead of its name.
     """
     required = tuple(required)
-    shown = {name: name for name in NAMES} | dict(shown or {})
+    shown = {name: name for name in SPLITS} | dict(shown or {})
     readers = _readers(data, task, required, cut_validation=cut_validation)
     found = {name: _read(name, reader, data, task) for name, reader in readers.items()}
     notes = _notes({shown[name]: split for name, split in found.items()})
@@ -270,7 +268,7 @@ def _readers(
 ) -> dict[str, Reader]:
     if data.dataset_name:
         return _dataset_readers(data.dataset_name, data, task, required, cut_validation=cut_validation)
-    files = {name: getattr(data, f"{name}_file") for name in NAMES}
+    files = {name: getattr(data, f"{name}_file") for name in SPLITS}
     for name in required:
         is_cut = cut_validation and name == "validation" and files["train"]
         if not (files.get(name) or is_cut):
@@ -337,10 +335,10 @@ def _split_names(
 ) -> dict[str, str]:
     """Which of the names that are there is each split. cut_validation: validation may be cut off the training split."""
     chosen = {}
-    for name in NAMES:
+    for name in SPLITS:
         asked = getattr(data, f"{name}_split")
         default = name == "train" and asked == "train"
-        found = next((other for other in ([asked] if asked else _OTHER_NAMES[name]) if other in there), None)
+        found = next((other for other in ([asked] if asked else NAMES_OF_SPLIT[name]) if other in there), None)
         is_cut = name == "validation" and cut_validation and "train" in chosen
         if found:
             chosen[name] = found

@@ -24,8 +24,8 @@ from typing import Any
 
 import yaml
 
-from tf_tokclf.config.loading import parsed_yaml
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.config.yaml_text import parsed_yaml
 from tf_tokclf.data.formats.annotation_tools import char_spans_in, text_in
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.formats.words import mappings

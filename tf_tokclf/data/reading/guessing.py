@@ -37,7 +37,6 @@ MISSING_IDS = frozenset({-1, -100})
 MISSING_LABELS = frozenset(map(str, MISSING_IDS))
 
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
-_SPLIT = re.compile(r"(?<![a-z])(train|validation|devel|dev|valid|val|test)(?![a-z])")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 # What stands in a column of scores where a word has none; predict writes "_".
 _NO_NUMBER = ("_", "-", "nan", "none", "null")
@@ -50,16 +49,6 @@ def label_names_for(task: Task) -> tuple[str, ...]:
     own = tuple(f"{task.value}{ending}" for ending in ("_tags", "_tag", "_labels", "_label", ""))
     also = {Task.POS: ("upos", "xpos"), Task.CHUNK: ("chunks",), Task.SLOTS: ("slot",)}.get(task, ())
     return tuple(dict.fromkeys((*own, *also, *_LABEL_NAMES)))
-
-
-def split_in_name(stem: str) -> str | None:
-    """The split that a file or folder is named after, as it is written there.
-
-    >>> split_in_name("wnut17train"), split_in_name("emerging.dev"), split_in_name("latest")
-    ('train', 'dev', None)
-    """
-    found = _SPLIT.search(stem.lower())
-    return found.group(1) if found else None
 
 
 def guess_named_column(names: Sequence[str], wanted: Iterable[str]) -> int | None:
