@@ -13,11 +13,10 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted, counted_kind
 from tf_tokclf.data.formats.docbin import spacy_module
 from tf_tokclf.data.formats.registry import formats_by_name
-from tf_tokclf.data.formats.text_writers import error_at
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.inputs import source_files
 from tf_tokclf.data.splits import Split, doubtful_labels, load_split, repair_note, scheme_of
 from tf_tokclf.data.write import STDOUT, check_free, output_format, write_sentences
+from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, is_stream
 from tf_tokclf.labels.label_set import LabelSet

@@ -147,7 +147,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _open_folder(path: Path, data: DataConfig, task: Task) -> Reader:
-    from tf_tokclf.data.reading.folders import FolderReader
+    from tf_tokclf.data.formats.folder import FolderReader
 
     files = files_in(path)
     inner = data.model_copy(update={"format": "auto" if data.format == "folder" else data.format})

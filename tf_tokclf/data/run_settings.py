@@ -20,7 +20,7 @@ from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.settings import plain
 from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.data.detection import detect_format, is_folder_of_files, open_reader
-from tf_tokclf.data.formats.json_formats import JSON_FORMATS
+from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.reading.base import STDIN, located
 from tf_tokclf.data.splits import ValidationCut
@@ -200,7 +200,7 @@ def _format_of(path: str) -> str | None:
 
 
 def _family(format: str) -> str:
-    return "jsonl" if format in JSON_FORMATS else {"hf": "parquet"}.get(format, format)
+    return "jsonl" if format in RECORD_FORMATS else {"hf": "parquet"}.get(format, format)
 
 
 def _has_any_encoding(format: str) -> bool:

@@ -12,7 +12,7 @@ from tf_tokclf.compressed import compress_file, name_without_compression, open_c
 from tf_tokclf.control_characters import shown_on
 from tf_tokclf.data.formats.format import Kind
 from tf_tokclf.data.formats.registry import all_formats, format_of_suffix, formats_by_name
-from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_replaceable, is_stream, output_path, whole_folder
 from tf_tokclf.labels.sentence import Sentence

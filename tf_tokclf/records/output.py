@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.schema import Task
 from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
-from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import output_path
 from tf_tokclf.labels.char_spans import in_unit

@@ -27,8 +27,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.conll import ColumnsReader, is_border, open_columns
 from tf_tokclf.data.formats.csv import CsvReader, open_csv
 from tf_tokclf.data.formats.docbin import spacy_module
-from tf_tokclf.data.formats.json_formats import records_in, wraps_records
-from tf_tokclf.data.formats.jsonl import open_json, parse_document
+from tf_tokclf.data.formats.jsonl import open_json, parse_document, records_in, wraps_records
 from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.reading.base import Problems, codec_named, undecoded
 from tf_tokclf.data.reading.lists import parse_list

@@ -17,16 +17,16 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.detection import open_reader
-from tf_tokclf.data.formats.annotation_tools import PLAIN, is_spans, offset_unit_in
 from tf_tokclf.data.formats.csv import csv_rows, open_csv
-from tf_tokclf.data.formats.json_formats import JSON_FORMATS
 from tf_tokclf.data.formats.jsonl import json_records
+from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record
 from tf_tokclf.data.reading.base import Problems
 from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column, looks_like_tags
 from tf_tokclf.data.reading.lists import parse_list
 from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records, sentence_from
 from tf_tokclf.data.reading.tables import TableReader, class_labels_in
+from tf_tokclf.data.reading.text_records import PLAIN, is_spans, offset_unit_in
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, in_unit
@@ -36,7 +36,7 @@ from tf_tokclf.labels.word_splitting import word_offsets
 from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, choose_roles, may_hold_labels
 from tf_tokclf.scoring.prediction_lines import Prediction
 
-TABLE_FORMATS = ("jsonl", *JSON_FORMATS, "csv", "parquet", "hf")
+TABLE_FORMATS = ("jsonl", *RECORD_FORMATS, "csv", "parquet", "hf")
 
 _SAMPLED_RECORDS = 2000
 _TEXT_NAMES = ("text", "content", "sentence", "utterance", "input", "data")
@@ -400,12 +400,12 @@ def _label_fields(table: Table) -> list[Field]:
 def _span_fields(table: Table) -> dict[str, tuple[JsonFormat, Fields]]:
     """The fields of spans, each with its format and the field of what it has spans of."""
     found: dict[str, tuple[JsonFormat, Fields]] = {}
-    for format in JSON_FORMATS.values():
+    for format in RECORD_FORMATS.values():
         fields = format.fields(table.names)
         if format.name != "label-studio" and fields.label and any(map(format.fits, table.sample)):
             found.setdefault(fields.label, (format, fields))
     if any(isinstance(record.get("data"), Mapping) for record in table.sample):
-        format = JSON_FORMATS["label-studio"]
+        format = RECORD_FORMATS["label-studio"]
         filled = [name for name in _LABEL_STUDIO if any(record.get(name) for record in table.sample)]
         found.update((name, (format, format.fields(table.names))) for name in filled)
     text = _text_field(table)

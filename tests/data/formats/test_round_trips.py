@@ -15,9 +15,9 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.convert import convert
 from tf_tokclf.data.formats.registry import BUILT_IN
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.write import write_sentences
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme, labels_of
 from tf_tokclf.labels.sentence import Sentence, Span

@@ -4,8 +4,8 @@ Packages with formats of their own import what they need from here.
 """
 
 from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen, certain, likely, possible
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 __all__ = [

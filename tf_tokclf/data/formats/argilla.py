@@ -14,10 +14,10 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from tf_tokclf.data.formats.annotation_tools import REJECTED, char_spans_in, text_in
-from tf_tokclf.data.formats.words import is_words, text_field
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.text_records import REJECTED, char_spans_in, text_in
+from tf_tokclf.data.reading.word_records import is_words, text_field
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
-from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.passages import PIECES, Passage, annotated_passages
+from tf_tokclf.data.reading.word_records import mappings
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

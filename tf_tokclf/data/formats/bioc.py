@@ -15,11 +15,11 @@ from typing import Any
 from tf_tokclf.compressed import open_bytes
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, certain
-from tf_tokclf.data.formats.passages import PIECES, Passage, annotated_passages
-from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes, FileReader, Problems, hash_files, require_file
+from tf_tokclf.data.reading.passages import PIECES, Passage, annotated_passages
 from tf_tokclf.data.reading.texts import TextReading
+from tf_tokclf.data.reading.word_records import mappings
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence

@@ -5,12 +5,14 @@ sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader
 from tf_tokclf.data.reading.base import (
     FileReader,
@@ -22,9 +24,10 @@ from tf_tokclf.data.reading.base import (
 )
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
 from tf_tokclf.data.reading.texts import TextReading
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.char_spans import CharSpan
-from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.char_spans import CharSpan, char_spans, in_unit
+from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
 _TEXT_SPAN = re.compile(r"(T\S*)\t(\S+) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)(?:\t(.*))?\Z")
 
@@ -82,7 +85,7 @@ class BratReader(FileReader):
                     yield sentence
 
 
-def open_brat(path: Path, data: DataConfig) -> BratReader:
+def open_brat(path: Path, data: DataConfig, task: Task) -> BratReader:
     """The documents in a folder, or the one that `path`, a text or its annotations, belongs to."""
     if path.is_dir():
         annotated = {ann.with_suffix(".txt") for ann in path.rglob("*.ann")}
@@ -154,3 +157,62 @@ def _checked_lines(path: Path, encoding: str) -> Iterator[str]:
         if error := undecoded(line, path, number, encoding):
             raise error
         yield line
+
+
+def _recognise(seen: Seen) -> Match | None:
+    if seen.is_folder:
+        return likely("the folder holds .ann files", any(seen.path.rglob("*.ann")))
+    annotations = seen.path.with_suffix(".ann")
+    is_there = seen.path.suffix == ".txt" and annotations.exists()
+    return certain(f"its annotations are in {annotations.name} beside it", is_there)
+
+
+def _pair(path: Path, data: DataConfig) -> Iterator[Path]:
+    """The annotations of a text, and the text of annotations."""
+    other = {".txt": ".ann", ".ann": ".txt"}.get(path.suffix)
+    if other:
+        yield path.with_suffix(other)
+
+
+def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
+    """A folder with NAME.txt and NAME.ann for each document; every sentence ends a line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names: set[str] = set()
+    for document, members in groupby(sentences, key=lambda sentence: sentence.document):
+        name = (document or "text").replace("/", "_")
+        while name in names:
+            name += "+"
+        names.add(name)
+        _write_document(members, folder / name, writing)
+
+
+def _write_document(sentences: Iterator[Sentence], path: Path, writing: Writing) -> None:
+    at, number = 0, 0
+    with (
+        path.with_name(f"{path.name}.txt").open("w", encoding="utf-8", newline="") as text_file,
+        path.with_name(f"{path.name}.ann").open("w", encoding="utf-8", newline="") as spans_file,
+    ):
+        for sentence in sentences:
+            text, offsets = text_of(sentence)
+            text += "" if text.endswith("\n") else "\n"
+            text_file.write(text)
+            for span in char_spans(writing.spans(sentence), text, offsets):
+                number += 1
+                start, end = (at + in_unit(place, text, writing.offset_unit) for place in (span.start, span.end))
+                surface = " ".join((span.surface or "").splitlines())
+                spans_file.write(f"T{number}\t{span.type} {start} {end}\t{surface}\n")
+            at += in_unit(len(text), text, writing.offset_unit)
+
+
+FORMAT = Format(
+    "brat",
+    "brat: a text and its annotations in two files",
+    _recognise,
+    open_brat,
+    Kind.FOLDER,
+    suffixes=(".ann",),
+    write_to=write,
+    files=("*.txt", "*.ann"),
+    has_spans_only=True,
+    read_beside=_pair,
+)

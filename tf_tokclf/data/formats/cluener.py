@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_tokclf.data.formats.annotated_texts import annotated
-from tf_tokclf.data.formats.annotation_tools import document_in, text_in
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader, in_fields
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.text_records import document_in, text_in
+from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.texts import texts_with_spans
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -53,11 +52,11 @@ def _spans(label: Any, reader: SpanReader) -> list[CharSpan]:
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A record a line."""
-    for text, spans, _ in annotated(sentences, writing):
+    for text, spans, _ in texts_with_spans(sentences, writing):
         label: dict[str, dict[str, list[list[int]]]] = {}
         for span in spans:
             label.setdefault(span.type, {}).setdefault(span.surface or "", []).append([span.start, span.end - 1])
-        yield json.dumps({"text": text, "label": label}, ensure_ascii=False) + "\n"
+        yield json_line({"text": text, "label": label})
 
 
 FORMAT = JsonFormat(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, repeat
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.format import Format, Match, Seen, likely
 from tf_tokclf.data.reading.base import (
     FileReader,
     Problems,
@@ -39,6 +40,7 @@ from tf_tokclf.data.reading.guessing import (
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
 from tf_tokclf.data.spellings import NO_LABEL
+from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -62,6 +64,8 @@ _CHUNK_TYPES = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ"
 # With so many lines, the share of different labels among them tells labels from words.
 _ENOUGH_LINES = 20
 _LABELS_SHARE = 0.5
+# The share of lines that have the usual number of columns, in a file that looks like columns.
+_COLUMNS_SHARE = 0.9
 
 Splitter = Callable[[str], list[str]]
 Columns = Sequence[tuple[str, ...]]
@@ -723,3 +727,46 @@ def _name(header: list[str] | None, column: int | None) -> str | int | None:
 
 def _shown(header: list[str] | None, column: int) -> str:
     return f"{header[column]!r}" if header else f"column {column}"
+
+
+def recognise(seen: Seen) -> Match | None:
+    """Columns, if nearly all lines have the same number of them, at least two."""
+    lines = [line.rstrip("\r\n") for line in seen.lines if not line.startswith("#")]
+    if seen.is_json or not lines or seen.is_binary:
+        return None
+    sign = "\t" if sum("\t" in line for line in lines) > len(lines) / 2 else None
+    (width, n), *_ = Counter(len(line.split(sign)) for line in lines).most_common(1)
+    between = "tabs" if sign else "blanks"
+    are_columns = width > 1 and n >= _COLUMNS_SHARE * len(lines)
+    return likely(f"its lines have {counted(width, 'column')} between {between}", are_columns)
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A word and its label a line, an empty line after each sentence, -DOCSTART- before each document."""
+    separator = writing.separator
+    before: str | None = None
+    for sentence in sentences:
+        if sentence.document is not None and sentence.document != before:
+            before = sentence.document
+            yield f"-DOCSTART-{separator}O\n\n" if sentence.labels else "-DOCSTART-\n\n"
+        labels = writing.written_labels(sentence)
+        for i, word in enumerate(sentence.words):
+            fields = [word] if sentence.labels is None else [word, labels[i]]
+            line = separator.join(fields)
+            if separator in word or "\n" in line or "\r" in line or line.isspace():
+                hint = "Choose jsonl, which holds any word."
+                raise error_at(sentence, f"the word {word!r} cannot stand in columns.", hint)
+            yield line + "\n"
+        if sentence.words:
+            yield "\n"
+
+
+FORMAT = Format(
+    "conll",
+    "CoNLL columns between tabs or blanks, a word a line",
+    recognise,
+    open_columns,
+    usual_suffixes=(".conll", ".conll03", ".tsv", ".iob", ".iob2", ".bio"),
+    write=write,
+    keeps_missing_labels=True,
+)

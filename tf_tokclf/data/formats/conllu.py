@@ -4,25 +4,29 @@ MISC.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.format import Format, Match, Seen, certain
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import looks_like_tags, types_in
+from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.schemes import OUTSIDE_LABEL
-from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
+from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
 if TYPE_CHECKING:
     from conllu.models import TokenList
 
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
+_CONLLU_LINE = re.compile(r"\d+(?:[-.]\d+)?\t[^\t]+(?:\t[^\t]*){4}\t(?:\d+|_)(?:\t[^\t]*){3}$")
 _SAMPLED_SENTENCES = 200
 _NO_SPAN = ("", "O", "_")
 _SPAN_KEYS = ("ner", "entity", "ne", "bio", "name")
@@ -221,3 +225,54 @@ def _offsets(forms: tuple[str, ...], text: str) -> tuple[tuple[int, int], ...] |
         found.append((at, at + len(form)))
         at += len(form)
     return tuple(found)
+
+
+def _recognise(seen: Seen) -> Match | None:
+    words = [line for line in seen.lines if not line.startswith("#")]
+    has_columns = bool(words) and all(_CONLLU_LINE.match(line.rstrip("\r\n")) for line in words)
+    return certain("its lines have the ten columns of CoNLL-U", has_columns)
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """CoNLL-U with labels in UPOS when they have no scheme, else as NER=... in MISC."""
+    in_upos = writing.scheme is Scheme.NONE
+    before: str | None = None
+    for sentence in sentences:
+        if not sentence.words:
+            continue
+        if sentence.document is not None and sentence.document != before:
+            before = sentence.document
+            yield f"# newdoc id = {before}\n"
+        text, offsets = text_of(sentence)
+        yield f"# text = {' '.join(text.splitlines())}\n"
+        for i, word in enumerate(sentence.words):
+            label = sentence.labels[i] if sentence.labels else "_"
+            if set(word + label) & set("\t\n\r") or (not in_upos and "|" in label):
+                raise error_at(sentence, f"{word!r} with {label!r} cannot stand in CoNLL-U.", "Choose jsonl.")
+            misc = [] if in_upos or sentence.labels is None else [f"NER={label}"]
+            if i + 1 < len(offsets) and offsets[i][1] == offsets[i + 1][0]:
+                misc.append("SpaceAfter=No")
+            fields = [
+                str(i + 1),
+                word,
+                "_",
+                label if in_upos else "_",
+                "_",
+                "_",
+                "_",
+                "_",
+                "_",
+                "|".join(misc) or "_",
+            ]
+            yield "\t".join(fields) + "\n"
+        yield "\n"
+
+
+FORMAT = Format(
+    "conllu",
+    "CoNLL-U: ten columns, labels in MISC or UPOS",
+    _recognise,
+    open_conllu,
+    suffixes=(".conllu",),
+    write=write,
+)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.conll import separator_named
+from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Record
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import with_numbers
 from tf_tokclf.data.reading.records import Layout, choose_layout, read_records
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -114,3 +119,49 @@ def _named_columns(data: DataConfig, names: tuple[str, ...]) -> DataConfig:
         if isinstance(value := getattr(data, field), int) and str(value) in names
     }
     return data.model_copy(update=wanted)
+
+
+def _recognise(seen: Seen) -> Match | None:
+    commas = {line.count(",") for line in seen.lines}
+    looks_like = len(seen.lines) > 1 and len(commas) == 1 and commas != {0} and not seen.is_json
+    return possible("its lines have the same number of commas", looks_like)
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A word a row, with the number of its sentence."""
+    yield _csv_row(["sentence_id", "word", *_label_column(writing)])
+    for number, sentence in enumerate(sentences, 1):
+        for fields in zip(sentence.words, writing.written_labels(sentence)) if sentence.labels else zip(sentence.words):
+            yield _csv_row([number, *fields])
+
+
+def write_lists(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A sentence a row, its words and labels as JSON lists."""
+    yield _csv_row(["tokens", *_label_column(writing)])
+    for sentence in sentences:
+        lists = [sentence.words] if sentence.labels is None else [sentence.words, writing.labels(sentence)]
+        yield _csv_row([json.dumps(values, ensure_ascii=False) for values in lists])
+
+
+def _label_column(writing: Writing) -> list[str]:
+    return [] if writing.scheme is None else [writing.label_column]
+
+
+def _csv_row(fields: Sequence[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(fields)
+    return buffer.getvalue()
+
+
+FORMAT = Format(
+    "csv",
+    "CSV: a word a row, or a sentence a row with lists",
+    _recognise,
+    open_csv,
+    suffixes=(".csv",),
+    write=write,
+    keeps_missing_labels=True,
+)
+LISTS_FORMAT = Format(
+    "csv-lists", "CSV with a sentence a row, for writing", write=write_lists, keeps_missing_labels=True
+)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.format import Format
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import FileReader, Problems, require_file
 from tf_tokclf.data.reading.texts import TextReading
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.char_spans import CharSpan
-from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 from tf_tokclf.optional_packages import install_hint
 
 if TYPE_CHECKING:
@@ -117,3 +121,33 @@ def _docs(path: Path) -> Iterator[Doc]:
         problem = f"is not a DocBin file: {first_line(error)}."
         raise UserError(problem, path=path, hint="Check the program that wrote it.") from error
     yield from docs
+
+
+def write(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
+    """spaCy's DocBin, a document a sentence; labels without a scheme become tags."""
+    spacy = spacy_module()
+    from spacy.tokens import Doc, DocBin
+    from spacy.tokens import Span as DocSpan
+
+    vocab = spacy.blank("xx").vocab
+    bin = DocBin(attrs=["ORTH", "SPACY", "ENT_IOB", "ENT_TYPE", "TAG", "POS"])
+    for sentence in sentences:
+        _, offsets = text_of(sentence)
+        followed = [end < start for (_, end), (start, _) in pairwise(offsets)]
+        tags = list(sentence.labels or ()) if writing.scheme is Scheme.NONE else None
+        doc = Doc(vocab, words=list(sentence.words), spaces=[*followed, False][: len(offsets)], tags=tags)
+        if tags is None:
+            doc.ents = [DocSpan(doc, span.start, span.end, span.type) for span in writing.spans(sentence)]
+        bin.add(doc)
+    bin.to_disk(path)
+
+
+FORMAT = Format(
+    "docbin",
+    "spaCy's DocBin (needs spaCy)",
+    open=open_docbin,
+    suffixes=(".spacy",),
+    write_to=write,
+    has_spans_only=True,
+    has_own_encoding=True,
+)

@@ -6,15 +6,14 @@ inclusive ends.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.words import is_words, triples, words_in
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.word_records import is_words, triples, words_in
+from tf_tokclf.data.writing.base import Writing, json_line
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 
@@ -53,7 +52,7 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
             spans = writing.spans(sentence)
             ner.append([[first + span.start, first + span.end - 1, span.type] for span in spans])
             first += len(sentence)
-        yield json.dumps({"doc_key": key, "sentences": words, "ner": ner}, ensure_ascii=False) + "\n"
+        yield json_line({"doc_key": key, "sentences": words, "ner": ner})
 
 
 FORMAT = JsonFormat(

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tf_tokclf.compressed import name_of_content, open_bytes
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import JsonFormat, Record
 from tf_tokclf.data.reading.base import Reader, explained_reading, read_lines, require_file
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Sentence
 
@@ -94,6 +94,11 @@ class Seen:
         """The first lines of a file that are not blank, with their ends."""
         lines = islice(read_lines(self.path, self.encoding), _SAMPLED_LINES)
         return [line for line in lines if not line.isspace()]
+
+    @cached_property
+    def is_binary(self) -> bool:
+        """Whether there is a NUL in the first lines, which text does not contain."""
+        return any("\0" in line for line in self.lines)
 
     @cached_property
     def is_json(self) -> bool:

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
-from tf_tokclf.data.formats.words import is_words, triples, words_with_spans
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.word_records import is_words, triples, words_with_spans
+from tf_tokclf.data.writing.base import Writing, json_line
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 
@@ -27,7 +26,7 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A record a line."""
     for sentence in sentences:
         spans = [[span.start, span.end - 1, span.type] for span in writing.spans(sentence)]
-        yield json.dumps({"tokenized_text": sentence.words, "ner": spans}, ensure_ascii=False) + "\n"
+        yield json_line({"tokenized_text": sentence.words, "ner": spans})
 
 
 FORMAT = JsonFormat(

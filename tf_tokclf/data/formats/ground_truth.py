@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from tf_tokclf.data.formats.annotation_tools import char_spans_in, text_in
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.text_records import char_spans_in, text_in
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
-from tf_tokclf.data.reading.tables import TableReader, class_labels_of, open_table
+from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.hub import hub_errors
+from tf_tokclf.labels.sentence import Sentence
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
+
+    from tf_tokclf.data.reading.tables import TableReader
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +142,8 @@ def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
 
 def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> TableReader:
     """A reader of one split; `place` names it in messages."""
+    from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
+    from tf_tokclf.data.reading.tables import class_labels_of, open_table
 
     def batches() -> Iterator[pa.RecordBatch]:
         for table in dataset.with_format("arrow").iter(batch_size=SENTENCES_PER_BATCH):
@@ -184,3 +189,51 @@ def _offline() -> Iterator[None]:
         yield
     finally:
         datasets.config.HF_HUB_OFFLINE = before
+
+
+def _recognise(seen: Seen) -> Match | None:
+    return certain("save_to_disk wrote the folder", seen.is_folder and is_saved_dataset(seen.path))
+
+
+def open_saved(path: Path, data: DataConfig, task: Task) -> TableReader:
+    """A reader of a folder with one split."""
+    splits = load_saved(path)
+    if len(splits) > 1:
+        hint = "Give the folder as the data set's name, or one of its splits' folders."
+        raise UserError(f"holds several splits: {', '.join(splits)}.", path=path, hint=hint)
+    return open_dataset(next(iter(splits.values())), str(path), data, task)
+
+
+def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
+    """A folder as `save_to_disk` writes it, with a ClassLabel for the labels."""
+    import datasets
+    import pyarrow as pa
+
+    from tf_tokclf.data.writing.tables import table_batches, table_schema
+
+    schema = table_schema(writing)
+    shown = datasets.utils.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            arrow = Path(scratch) / "data.arrow"
+            with arrow.open("wb") as file, pa.ipc.new_stream(file, schema) as writer:
+                for batch in table_batches(sentences, schema, writing):
+                    writer.write_batch(batch)
+            datasets.Dataset.from_file(str(arrow)).save_to_disk(str(folder))
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+FORMAT = Format(
+    "hf",
+    "Hugging Face data sets: a Hub id, or a folder that save_to_disk wrote",
+    _recognise,
+    open_saved,
+    Kind.FOLDER,
+    write_to=write,
+    keeps_missing_labels=True,
+    files=("*.arrow", "dataset_info.json", "state.json"),
+    has_own_encoding=True,
+)

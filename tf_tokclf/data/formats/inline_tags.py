@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, likely
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import looks_like_tags
 from tf_tokclf.data.reading.texts import TextReading
+from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -122,8 +122,7 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         for word in sentence.words:
             if set(word) & set(" \t\r\n|"):
                 problem = f"the word {word!r} cannot stand in a line of words with labels."
-                error = sentence.origin.error(problem, None) if sentence.origin else UserError(problem)
-                raise UserError(error.problem, path=error.path, line=error.line, row=error.row, hint="Choose jsonl.")
+                raise error_at(sentence, problem, "Choose jsonl.")
         if sentence.words:
             yield " ".join(f"{word}|{label}" for word, label in zip(sentence.words, labels)) + "\n"
 

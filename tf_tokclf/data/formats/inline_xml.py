@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.annotated_texts import annotated
 from tf_tokclf.data.formats.format import Format, likely
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.texts import TextReading
+from tf_tokclf.data.writing.base import Writing, error_at
+from tf_tokclf.data.writing.texts import texts_with_spans
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -105,12 +105,12 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A text a line."""
     for sentence in sentences:
         plain = Writing(writing.task, writing.scheme, writing.label_names)
-        ((text, spans, _),) = annotated([sentence], plain)
+        ((text, spans, _),) = texts_with_spans([sentence], plain)
         pieces, at = [], 0
         for span in spans:
             if not re.fullmatch(r"[A-Za-z][\w.-]*", span.type):
                 problem = f"{span.type!r} cannot be the name of a tag."
-                raise sentence.origin.error(problem, "Choose jsonl.") if sentence.origin else UserError(problem)
+                raise error_at(sentence, problem, "Choose jsonl.")
             inside = html.escape(text[span.start : span.end], quote=False)
             pieces += [html.escape(text[at : span.start], quote=False), f"<{span.type}>{inside}</{span.type}>"]
             at = span.end

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.formats.json_formats import records_in, wraps_records
-from tf_tokclf.data.formats.spacy_pairs import is_pair, record_of
-from tf_tokclf.data.reading.annotated import Record
+from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely, possible
+from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
+from tf_tokclf.data.formats.spacy import is_pair, record_of
+from tf_tokclf.data.reading.annotated import JsonFormat, Record
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
 from tf_tokclf.data.reading.records import Layout, choose_layout, filled_fields, read_records
+from tf_tokclf.data.writing.base import Writing, json_line
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_RECORDS = 50
+_SPLITS = ("train", "validation", "dev", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -152,3 +157,107 @@ def _mapping(value: Any, origin: Origin) -> Record:
     if is_pair(value):
         return record_of(value)
     raise origin.error(f"is not a JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")
+
+
+def records_in(value: Any, place: str) -> list[Any]:
+    """The records in a JSON document: a list, the list in an object that wraps it, the rows of an object of columns, or
+    one record. Raises UserError where there are none.
+    """
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        raise UserError(
+            f"is not a list of records: {str(value)[:60]!r}.", path=place, hint="Write one record per line."
+        )
+    for format in RECORD_FORMATS.values():
+        if format.unwrap is not None and (records := format.unwrap(value)) is not None:
+            return records
+    if isinstance(value.get("data"), list):
+        return list(value["data"])
+    splits = [name for name in value if name.lower() in _SPLITS and isinstance(value[name], list)]
+    if len(splits) > 1:
+        hint = "Write each split to a file of its own."
+        raise UserError(f"holds several splits: {', '.join(splits)}.", path=place, hint=hint)
+    if splits:
+        return list(value[splits[0]])
+    return _rows(value) or [value]
+
+
+def _rows(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object whose fields are columns of equal length: lists of lists or of texts."""
+    columns = list(value.values())
+    if len(columns) < 2 or not all(isinstance(column, list) and column for column in columns):
+        return []
+    found = guess_named_column(list(value), WORD_NAMES)
+    cells = [] if found is None else columns[found]
+    # One record has lists too, and as many boxes as words, say; its words are neither lists nor texts.
+    are_words = all(isinstance(cell, list) for cell in cells)
+    are_texts = all(isinstance(cell, str) for cell in cells) and any(" " in cell.strip() for cell in cells)
+    if not cells or not (are_words or are_texts) or len({len(column) for column in columns}) > 1:
+        return []
+    return [dict(zip(value, row)) for row in zip(*columns)]
+
+
+def wraps_records(value: Any) -> bool:
+    """Whether a JSON object is a whole document of records, and not one of several records of a file.
+
+    >>> wraps_records({"rasa_nlu_data": {"common_examples": []}}), wraps_records({"tokens": ["Ada"], "tags": ["O"]})
+    (True, False)
+    """
+    if not isinstance(value, dict):
+        return False
+    try:
+        records = records_in(value, "")
+    except UserError:
+        return True
+    return not (len(records) == 1 and records[0] is value)
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """A record a line: tokens, and a list of labels named after the task."""
+    for sentence in sentences:
+        record: dict[str, Any] = {"tokens": sentence.words}
+        if sentence.labels is not None:
+            record[writing.label_column] = writing.labels(sentence)
+        if sentence.document is not None:
+            record["document"] = sentence.document
+        yield json_line(record)
+
+
+FORMAT = Format(
+    "jsonl",
+    "JSON records with a list of words and a list of labels",
+    lambda seen: certain("its first line is JSON", seen.is_json),
+    open_json,
+    suffixes=(".jsonl", ".ndjson", ".jsonlines", ".json"),
+    write=write,
+    keeps_missing_labels=True,
+    has_own_encoding=True,
+)
+
+
+def format_of_records(format: JsonFormat) -> Format:
+    """The format of files that hold records of `format`. Such files are read as those of `jsonl` are."""
+
+    def recognise(seen: Seen) -> Match | None:
+        fitting = [record for record in seen.records if format.fits(record)]
+        if not fitting:
+            return None
+        fields = format.fields(list(dict.fromkeys(name for record in fitting for name in record)))
+        there = " and ".join(repr(name) for name in (fields.word, fields.label) if name and name in fitting[0])
+        n, n_fitting = len(seen.records), len(fitting)
+        share = ("its record has" if n == 1 else f"its first {counted(n, 'record')} have") if n == n_fitting else ""
+        share = share or f"{n_fitting} of its first {counted(n, 'record')} have"
+        match = likely if 2 * n_fitting >= n else possible
+        return match(f"{share} {there or 'fields'} as this format has them", True)
+
+    return Format(
+        format.name,
+        format.description,
+        recognise,
+        open_json,
+        Kind.RECORDS,
+        write=format.write,
+        has_spans_only=format.write is not None,
+        records=format,
+    )

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from tf_tokclf.data.formats.annotation_tools import text_in
-from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.text_records import text_in
+from tf_tokclf.data.reading.word_records import mappings
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
 
 from tf_tokclf.compressed import SUFFIXES, name_without_compression
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
 from tf_tokclf.data.reading.base import (
     Changes,
     FileReader,
@@ -22,6 +23,7 @@ from tf_tokclf.data.reading.base import (
 )
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
+from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -75,7 +77,7 @@ class ParallelReader(FileReader):
         return self.missing.labelled(Sentence(words, None, origin), values, origin, changes) if words else None
 
 
-def open_parallel(path: Path, data: DataConfig) -> ParallelReader:
+def open_parallel(path: Path, data: DataConfig, task: Task) -> ParallelReader:
     """The pair of files that `path`, a folder or the file of words, stands for."""
     words_path = (words_file_in(path) or path / WORDS_FILE) if path.is_dir() else path
     labels_path = None if data.label_column_name == "" else labels_beside(words_path)
@@ -172,3 +174,41 @@ def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[s
 
 def _split(line: str) -> tuple[str, ...]:
     return tuple(field for field in line.rstrip("\r\n").replace("\t", " ").split(" ") if field)
+
+
+def _recognise(seen: Seen) -> Match | None:
+    if seen.is_folder:
+        found = words_file_in(seen.path)
+        return certain(f"the folder holds {found.name} and its labels", True) if found else None
+    labels = labels_beside(seen.path) if seen.path.is_file() else None
+    return certain(f"its labels are in {labels.name} beside it", True) if labels else None
+
+
+def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
+    """A folder with a sentence a line: words in seq.in, labels in seq.out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / WORDS_FILE).open("w", encoding="utf-8", newline="") as words_file,
+        (folder / LABELS_FILE).open("w", encoding="utf-8", newline="") as labels_file,
+    ):
+        for sentence in sentences:
+            broken = next((word for word in sentence.words if set(word) & set(" \t\r\n")), None)
+            if broken is not None or sentence.labels is None:
+                problem = f"the word {broken!r} has a blank in it." if broken else "it has no labels."
+                raise error_at(sentence, problem, "Choose jsonl, which holds any word, labelled or not.")
+            words_file.write(" ".join(sentence.words) + "\n")
+            labels_file.write(" ".join(writing.written_labels(sentence)) + "\n")
+
+
+FORMAT = Format(
+    "parallel",
+    "a file of words and a file of labels, a sentence a line",
+    _recognise,
+    open_parallel,
+    Kind.FOLDER,
+    usual_suffixes=(".tags",),
+    write_to=write,
+    keeps_missing_labels=True,
+    files=(WORDS_FILE, LABELS_FILE, "label"),
+    read_beside=parallel_pair,
+)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, certain
-from tf_tokclf.data.formats.passages import Passage, annotated_passages
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.passages import Passage, annotated_passages
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan

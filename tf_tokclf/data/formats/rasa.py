@@ -26,12 +26,12 @@ import yaml
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.config.yaml_text import parsed_yaml
-from tf_tokclf.data.formats.annotation_tools import char_spans_in, text_in
 from tf_tokclf.data.formats.format import Format, likely
-from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes, FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.text_records import char_spans_in, text_in
 from tf_tokclf.data.reading.texts import TextReading
+from tf_tokclf.data.reading.word_records import mappings
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tf_tokclf.data.formats.chunks import holds_chunks, read_chunks
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.chunks import holds_chunks, read_chunks
 from tf_tokclf.labels.sentence import Origin
 
 _TYPES = ("slot_name", "entity")

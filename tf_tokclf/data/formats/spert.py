@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tf_tokclf.data.formats.words import is_words, named, words_with_spans
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.word_records import is_words, named, words_with_spans
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 

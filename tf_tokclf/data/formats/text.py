@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats import conll
+from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Annotated
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.texts import TextReading
-from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.data.writing.base import Writing
+from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,30 @@ class LinesReader(FileReader):
                     yield sentence
 
 
-def open_lines(path: Path, data: DataConfig) -> LinesReader:
+def open_lines(path: Path, data: DataConfig, task: Task) -> LinesReader:
     """A reader of plain text."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "text"})
     return LinesReader(path, options, (f"a sentence a line; {reading.note()}",), reading)
+
+
+def _recognise(seen: Seen) -> Match | None:
+    has_words = any(" " in line.strip() for line in seen.lines) and not any("\t" in line for line in seen.lines)
+    is_text = has_words and not (seen.is_json or seen.is_binary or conll.recognise(seen))
+    return possible("its lines are words between blanks", is_text)
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """The text alone, a sentence a line."""
+    for sentence in sentences:
+        yield " ".join(text_of(sentence)[0].splitlines()) + "\n"
+
+
+FORMAT = Format(
+    "text",
+    "plain text without labels, a sentence a line",
+    _recognise,
+    open_lines,
+    usual_suffixes=(".txt", ".text"),
+    write=write,
+)

@@ -9,8 +9,6 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tf_tokclf.data.formats.words import is_words, mappings, words_with_spans
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.annotated import (
     Annotated,
     Fields,
@@ -20,6 +18,8 @@ from tf_tokclf.data.reading.annotated import (
     in_fields,
 )
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.reading.word_records import is_words, mappings, words_with_spans
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _DISCONTINUOUS = "entities in several pieces taken from their first to their last word"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.writing import Writing
 from tf_tokclf.data.reading.base import Changes
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence

@@ -13,8 +13,7 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.formats.annotation_tools import PLAIN, document_in, is_spans, offset_unit_in
-from tf_tokclf.data.formats.json_formats import JSON_FORMATS
+from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record
 from tf_tokclf.data.reading.base import Changes, Problems
 from tf_tokclf.data.reading.guessing import (
@@ -31,6 +30,7 @@ from tf_tokclf.data.reading.guessing import (
 )
 from tf_tokclf.data.reading.lists import as_list, is_list_text, parse_list
 from tf_tokclf.data.reading.missing import is_missing
+from tf_tokclf.data.reading.text_records import PLAIN, document_in, is_spans, offset_unit_in
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
@@ -315,15 +315,15 @@ def _formats(
     task: Task,
 ) -> list[JsonFormat]:
     """The formats that the records may be in, the likeliest first; none where they hold lists of words and labels."""
-    if data.format in JSON_FORMATS:
-        return [JSON_FORMATS[data.format]]
+    if data.format in RECORD_FORMATS:
+        return [RECORD_FORMATS[data.format]]
     if label is not None and not any(is_spans(record.get(label)) for record in sample):
         return []
     words = word or _guess(names, WORD_NAMES, "")
     labels = label or _guess(names, label_names_for(task), "", taken=(words,))
     if any(_is_list(record.get(words or ""), str) and _is_labels(record.get(labels or "")) for record in sample):
         return []
-    fitting = [format for format in JSON_FORMATS.values() if any(map(format.fits, sample))]
+    fitting = [format for format in RECORD_FORMATS.values() if any(map(format.fits, sample))]
     if not fitting and label is not None and words is not None and any(record.get(label) for record in sample):
         return [PLAIN]
     return fitting

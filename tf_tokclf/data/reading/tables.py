@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.arrow import SCHEMA, SENTENCES_PER_BATCH, batches_of, sentences_of
+from tf_tokclf.data.arrow import SCHEMA, batches_of, sentences_of
 from tf_tokclf.data.reading.annotated import Record
-from tf_tokclf.data.reading.base import Problems, hash_files, require_file
-from tf_tokclf.data.reading.guessing import MISSING_IDS, MISSING_LABELS, with_numbers
+from tf_tokclf.data.reading.base import Problems
+from tf_tokclf.data.reading.guessing import MISSING_IDS, MISSING_LABELS
 from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records
-from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_ROWS = 50
@@ -93,25 +91,6 @@ class TableReader:
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
-    """Find out which columns of a Parquet file hold words and labels."""
-    import pyarrow.parquet as pq
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            with pq.ParquetFile(uncompressed(require_file(path))) as file:
-                names = with_numbers(file.schema_arrow.names)
-                for batch in file.iter_batches(batch_size=SENTENCES_PER_BATCH):
-                    yield pa.RecordBatch.from_arrays(batch.columns, schema=_renamed(batch.schema, names))
-        except (pa.ArrowException, OSError) as error:
-            problem = f"is not a Parquet file: {first_line(error)}."
-            raise UserError(problem, path=path, hint="Check the program that wrote it.") from error
-
-    return open_table(
-        str(path), batches, lambda: hash_files([path]), data.model_copy(update={"format": "parquet"}), task
-    )
-
-
 def open_table(
     place: str,
     batches: Batches,
@@ -132,10 +111,6 @@ def open_table(
     label = layout.label if layout.label is not None else data.label_column_name
     options = data.model_copy(update={"text_column_name": layout.word, "label_column_name": label})
     return TableReader(place, batches, key, options, layout, (layout.note(),))
-
-
-def _renamed(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
-    return pa.schema([field.with_name(name) for field, name in zip(schema, names)], metadata=schema.metadata)
 
 
 def class_labels_in(schema: pa.Schema) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
+from tf_tokclf.data.formats.format import Format, Kind, possible
 from tf_tokclf.data.reading.base import Problems, Reader
 from tf_tokclf.labels.sentence import Sentence
 
@@ -51,3 +52,11 @@ class FolderReader:
             for sentence in reader.sentences(problems):
                 named = sentence.document is not None or not self._are_documents
                 yield sentence if named else replace(sentence, document=name)
+
+
+FORMAT = Format(
+    "folder",
+    "a folder of files of one format, read file by file",
+    lambda seen: possible("it is a folder of files", seen.is_folder),
+    kind=Kind.FOLDER,
+)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tf_tokclf.data.formats.words import mappings
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Record
+from tf_tokclf.data.reading.word_records import mappings
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_tokclf.data.formats.annotation_tools import document_in
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, Record, WordSpan
+from tf_tokclf.data.reading.text_records import document_in
 from tf_tokclf.labels.sentence import Origin
 
 

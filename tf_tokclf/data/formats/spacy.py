@@ -1,14 +1,24 @@
-"""spaCy's training data as pairs of a text and its entities, and files of annotation tools that write such pairs.
+"""spaCy's training data: texts and their entities, as records or as pairs.
 
+    {"text": "Marie left", "entities": [[0, 5, "PER"]]}
     [["Marie left", {"entities": [[0, 5, "PER"]]}], ["Tom left", [[0, 3, "PER"]]]]
     {"classes": ["PER"], "annotations": [["Marie left", {"entities": [[0, 5, "PER"]]}], null]}
 
-A pair is read as a record of the format `spacy`.
+A pair is read as the record that it stands for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from tf_tokclf.data.reading.annotated import JsonFormat
+from tf_tokclf.data.reading.text_records import TextFields, read_text_record
+from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.texts import offset_unit_of, texts_with_spans
+from tf_tokclf.labels.sentence import Sentence
+
+_FIELDS = TextFields(("text",), ("entities", "ents"))
 
 
 def is_pair(value: Any) -> bool:
@@ -39,3 +49,22 @@ def unwrap(value: Any) -> list[Any] | None:
         if isinstance(pairs, list) and all(pair is None or is_pair(pair) for pair in pairs):
             return pairs
     return None
+
+
+def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
+    """spaCy's records: text, entities as [start, end, type]."""
+    for text, spans, _ in texts_with_spans(sentences, writing):
+        yield json_line(
+            {"text": text, "entities": [[s.start, s.end, s.type] for s in spans], **offset_unit_of(writing)}
+        )
+
+
+FORMAT = JsonFormat(
+    "spacy",
+    _FIELDS.fit,
+    read_text_record,
+    _FIELDS.among,
+    unwrap=unwrap,
+    description="spaCy: texts with entities, as records or as pairs",
+    write=write,
+)

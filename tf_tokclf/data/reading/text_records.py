@@ -1,4 +1,4 @@
-"""Texts with spans of characters as JSON: the ways that annotation tools write them."""
+"""Records of a text and its spans of characters, as most annotation tools write them."""
 
 from __future__ import annotations
 
@@ -95,25 +95,25 @@ def _is_name(type: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class _Tool:
-    """Where a tool keeps text and spans: the first of these fields that is there."""
+class TextFields:
+    """The fields in which a tool writes the text and the spans. The first one that is there counts."""
 
     text: tuple[str, ...]
     spans: tuple[str, ...]
 
-    def fits(self, record: Record) -> bool:
+    def fit(self, record: Record) -> bool:
         """Whether a record has a text and spans in these fields."""
         text = next((name for name in self.text if isinstance(record.get(name), str)), None)
         values = (record.get(name) for name in self.spans if name != text)
         return text is not None and any(is_spans(as_list(value) or value) for value in values)
 
-    def fields(self, names: Sequence[str]) -> Fields:
+    def among(self, names: Sequence[str]) -> Fields:
         """The fields of text and spans among `names`."""
         text = next((name for name in self.text if name in names), self.text[0])
         return Fields(text, next((name for name in self.spans if name in names and name != text), self.spans[0]))
 
 
-def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
+def read_text_record(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
     """A text with spans in two fields, as most tools write it."""
     if record.get("answer", "accept") != "accept":
         changes[REJECTED] += 1
@@ -189,85 +189,5 @@ def _tokens(tokens: Any, origin: Origin) -> tuple[CharSpan, ...] | None:
     return tuple(CharSpan(token["start"], token["end"], "token", token.get("text")) for token in tokens)
 
 
-def _is_label_studio(record: Record) -> bool:
-    """Whether a record is a task, also one that nobody has annotated: it may have predictions, or a text alone."""
-    data = record.get("data")
-    lists = ("annotations", "completions", "predictions")
-    return isinstance(data, Mapping) and (any(name in record for name in lists) or isinstance(data.get("text"), str))
-
-
-def _read_label_studio(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    """A task with the annotations that were submitted and not cancelled."""
-    if not isinstance(record.get("data"), Mapping):
-        yield from _read(record, fields, origin, changes)
-        return
-    data = record["data"]
-    texts = [value for value in (data.get("text"), *data.values()) if isinstance(value, str) and value]
-    if not texts:
-        raise origin.error("there is no text in 'data'.", f"It has {', '.join(map(str, data)) or 'no fields'}.")
-    done = [
-        annotation
-        for annotation in _mappings(record.get("annotations") or record.get("completions") or (), origin)
-        if not annotation.get("was_cancelled")
-    ]
-    yield Annotated(
-        _annotated_text(texts, done),
-        annotations=tuple(_label_studio_annotation(annotation, origin) for annotation in done),
-        is_labelled=fields.label is not None,
-    )
-
-
-def _annotated_text(texts: Sequence[str], annotations: Sequence[Record]) -> str:
-    """The text that was annotated: a task may have several, and the export does not say which one, but what its spans
-    cover. The first one where that does not tell.
-    """
-    found = (result for one in annotations for result in as_list(one.get("result")) or ())
-    results = [result for result in found if isinstance(result, Mapping)]
-    values = [result["value"] for result in results if isinstance(result.get("value"), Mapping)]
-
-    def n_fitting(text: str) -> int:
-        return sum(
-            isinstance(start := value.get("start"), int)
-            and isinstance(surface := value.get("text"), str)
-            and text.startswith(surface, start)
-            for value in values
-        )
-
-    return max(texts, key=n_fitting)
-
-
-def _label_studio_annotation(annotation: Record, origin: Origin) -> Annotation:
-    results = _mappings(annotation.get("result") or (), origin)
-    values = _mappings([result["value"] for result in results if "value" in result], origin)
-    by = annotation.get("completed_by")
-    names = [str(by[key]) for key in ("id", "email") if key in by] if isinstance(by, Mapping) else []
-    names = names if by is None or isinstance(by, Mapping) else [str(by)]
-    return Annotation(
-        partial(char_spans_in, [value for value in values if "start" in value]),
-        annotator=names[0] if names else None,
-        also=frozenset(names),
-        time=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
-    )
-
-
-def _mappings(items: Any, origin: Origin) -> list[Record]:
-    """`items`, if it is a list of named fields as Label Studio's annotations, results and values are."""
-    if not isinstance(items, (list, tuple)) or not all(isinstance(item, Mapping) for item in items):
-        raise origin.error(f"{str(items)[:60]!r} is no annotation.", "Export the tasks from Label Studio as JSON.")
-    return list(items)
-
-
-def _tool(name: str, tool: _Tool, **options: Any) -> JsonFormat:
-    return JsonFormat(name, **{"fits": tool.fits, "read": _read, "fields": tool.fields, **options})
-
-
 # A text and nothing that is known about how its spans are written, or that it has any.
-PLAIN = JsonFormat("text", lambda record: False, _read, _Tool(("text",), ("spans",)).fields)
-_LABEL_STUDIO = _Tool(("text",), ("label",))
-TOOLS = (
-    _tool("label-studio", _LABEL_STUDIO, fits=_is_label_studio, read=_read_label_studio),
-    _tool("spacy", _Tool(("text",), ("entities", "ents"))),
-    _tool("prodigy", _Tool(("text",), ("spans",))),
-    _tool("doccano", _Tool(("text", "data"), ("label", "labels", "entities", "annotations"))),
-    _tool("dataturks", _Tool(("content",), ("annotation",)), inclusive_end=True),
-)
+PLAIN = JsonFormat("text", lambda record: False, read_text_record, TextFields(("text",), ("spans",)).among)

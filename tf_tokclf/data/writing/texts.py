@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tf_tokclf.data.formats.writing import Writing
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.char_spans import CharSpan, char_spans, in_unit
 from tf_tokclf.labels.sentence import Sentence, text_of
 
 
-def annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:
+def texts_with_spans(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:
     """Texts with their spans, counted in the unit that is written."""
     for sentence in sentences:
         text, offsets = text_of(sentence)
@@ -19,3 +19,8 @@ def annotated(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple
             for s in char_spans(writing.spans(sentence), text, offsets)
         ]
         yield text, spans, sentence
+
+
+def offset_unit_of(writing: Writing) -> dict[str, str]:
+    """The field that says what offsets count, in records that do not count code points: nothing else shows it."""
+    return {} if writing.offset_unit == "codepoint" else {"offset_unit": writing.offset_unit}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.errors import UserError
@@ -46,3 +48,13 @@ class Writing:
             problem = "The labels spell no spans, and the format has nothing else."
             raise UserError(problem, hint="Choose a format with a label a word: conll, conllu, jsonl, csv, parquet.")
         return spans_of(sentence.labels, self.scheme)
+
+
+def error_at(sentence: Sentence, problem: str, hint: str | None) -> UserError:
+    """The error to raise about a sentence that cannot be converted or written."""
+    return sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """A record as a line of JSON."""
+    return json.dumps(record, ensure_ascii=False) + "\n"
