@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
-
-# Parameters that stand for settings of `data`.
-_SETTINGS = {
-    "input_format": "format",
-    "text_column_name": "text_column_name",
-    "label_column_name": "label_column_name",
-    "scheme": "scheme",
-}
 
 
 @click.command("compare", cls=TwinCommand)
@@ -28,31 +20,28 @@ _SETTINGS = {
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file for predictions that have no gold labels.",
 )
-@click.option(
-    "--input-format", help="Format of files of predictions and of --gold.  [default: detected from name and content]"
+@data_options(
+    "data.format",
+    "data.text_column_name",
+    "data.label_column_name",
+    click.option(
+        "--predicted-column-name",
+        "predicted_columns",
+        type=NameOrNumber(),
+        multiple=True,
+        help="Column of predicted labels in all SYSTEMS that are files. Repeat the option to name one for each file.",
+    ),
+    "data.scheme",
+    spellings={"data.format": "--input-format"},
+    texts={
+        "data.format": "Format of files of predictions and of --gold.",
+        "data.label_column_name": "Column of gold labels, by name or number from 0.",
+    },
+    defaults={"data.format": "detected from name and content"},
+    default_prefix="as in the first run, else ",
 )
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words, by name or number from 0.")
-@click.option(
-    "--label-column-name",
-    type=NameOrNumber(),
-    help="Column of gold labels, by name or number from 0.  [default: as in the first run, else detected]",
-)
-@click.option(
-    "--predicted-column-name",
-    "predicted_columns",
-    type=NameOrNumber(),
-    multiple=True,
-    help="Column of predicted labels in all SYSTEMS that are files. Repeat the option to name one for each file.",
-)
-@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the first run, else detected]")
 @data_setting_option
-@click.option(
-    "--mode",
-    type=click.Choice(["conlleval", "strict"]),
-    default="conlleval",
-    show_default=True,
-    help="How invalid label sequences are read.",
-)
+@setting_parameter("evaluation.mode", "--mode", default="conlleval")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Number of bootstrap samples."
 )
@@ -95,7 +84,6 @@ def compare_command(
     output_format: str,
     output: Path | None,
     force: bool,
-    **settings: Any,
 ) -> None:
     """Compare SYSTEMS on the same sentences. Each is compared with the first one.
 
@@ -117,7 +105,7 @@ def compare_command(
     if output is not None:
         check_output(output, inputs=[gold, *files_of_systems(systems, split)], force=force)
 
-    data, task = given_data(ctx, assignments, _SETTINGS)
+    data, task = given_data(ctx, assignments)
     comparison = compare_systems(
         systems,
         split=split,

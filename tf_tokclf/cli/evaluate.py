@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options, model_options
+from tf_tokclf.cli.setting_options import SettingOption, data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
 
@@ -18,19 +19,10 @@ if TYPE_CHECKING:
     from tf_tokclf.scoring.evaluation import Evaluation
 
 
-# Parameters that stand for settings of `data`.
-_SETTINGS = {
-    "input_format": "format",
-    "text_column_name": "text_column_name",
-    "label_column_name": "label_column_name",
-    "encoding": "encoding",
-    "scheme": "scheme",
-}
 # The options that apply when a file of predictions is scored.
 _WITH_PREDICTIONS = {
     "predictions",
     "gold",
-    *_SETTINGS,
     "predicted_column_name",
     "assignments",
     "mode",
@@ -57,31 +49,27 @@ _WITH_PREDICTIONS = {
     type=click.Path(exists=True, path_type=Path),
     help="Labelled file of the same sentences, if --predictions has no gold labels.",
 )
-@click.option(
-    "--input-format",
-    help="Format of --file, --predictions and --gold.  [default: detected from name and content]",
+@data_options(
+    "data.format",
+    "data.text_column_name",
+    "data.label_column_name",
+    click.option(
+        "--predicted-column-name",
+        type=NameOrNumber(),
+        help="Column of predicted labels in --predictions, by name or number from 0.  [default: detected]",
+    ),
+    "data.encoding",
+    "data.scheme",
+    spellings={"data.format": "--input-format"},
+    texts={
+        "data.format": "Format of --file, --predictions and --gold.",
+        "data.label_column_name": "Column of gold labels, by name or number from 0.",
+    },
+    defaults={"data.format": "detected from name and content", "data.word_splitting": "as in training"},
+    default_prefix="as in the run, else ",
 )
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words, by name or number from 0.")
-@click.option(
-    "--label-column-name",
-    type=NameOrNumber(),
-    help="Column of gold labels, by name or number from 0.  [default: as in the run, else detected]",
-)
-@click.option(
-    "--predicted-column-name",
-    type=NameOrNumber(),
-    help="Column of predicted labels in --predictions, by name or number from 0.  [default: detected]",
-)
-@click.option("--encoding", help="Character encoding of the files.  [default: as in the run, else utf-8]")
-@click.option("--scheme", help="Label scheme of the gold labels.  [default: as in the run, else detected]")
 @data_setting_option
-@click.option(
-    "--mode",
-    type=click.Choice(["conlleval", "strict"]),
-    default="conlleval",
-    show_default=True,
-    help="How invalid label sequences are read.",
-)
+@setting_parameter("evaluation.mode", "--mode", default="conlleval")
 @click.option("--errors", is_flag=True, help="Also show the errors.")
 @click.option(
     "--calibrate",
@@ -124,7 +112,7 @@ def evaluate_command(
     output: Path | None,
     output_predictions: Path | None,
     force: bool,
-    **others: Any,
+    **options: Any,
 ) -> None:
     """Score MODEL (a run, a model folder, a Hub id or package:NAME/PATH) on labelled data, or score predictions.
 
@@ -134,11 +122,10 @@ def evaluate_command(
     tf-tokclf evaluate --predictions theirs.conll --gold test.conll --format conlleval
     """
     _check_usage(model, predictions, gold)
-    data, task = given_data(ctx, assignments, _SETTINGS)
+    data, task = given_data(ctx, assignments)
     if file:
         data = data.model_copy(update={"test_file": file})
     _check_outputs(output, output_predictions, _inputs(model, data, predictions, gold), force=force)
-    options = {name: value for name, value in others.items() if name not in _SETTINGS}
     if predictions:
         from tf_tokclf.scoring.evaluation import evaluate_file
 
@@ -159,7 +146,7 @@ def evaluate_command(
             from tf_tokclf.inference.calibrate import calibrate as fit_and_store
 
             # The named options are about --file.
-            own, _ = given_data(ctx, assignments, {})
+            own, _ = given_data(ctx, assignments, with_options=False)
             fit_and_store(model, data=own, task=task, **options)
         result = api.evaluate(
             model,
@@ -184,7 +171,8 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
     context = click.get_current_context()
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if predictions and given and parameter.name not in _WITH_PREDICTIONS:
+        is_needed = parameter.name in _WITH_PREDICTIONS or isinstance(parameter, SettingOption)
+        if predictions and given and not is_needed:
             raise click.UsageError(f"{parameter.opts[0]} needs a MODEL, not --predictions.")
     if context.params["predicted_column_name"] is not None and not predictions:
         raise click.UsageError("--predicted-column-name needs --predictions.")

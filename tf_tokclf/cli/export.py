@@ -7,14 +7,7 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
-from tf_tokclf.cli.types import NameOrNumber
-
-# Parameters that stand for settings of `data`.
-_SETTINGS = {
-    "file_format": "format",
-    "text_column_name": "text_column_name",
-    "label_column_name": "label_column_name",
-}
+from tf_tokclf.cli.setting_options import data_options, setting_parameter
 
 
 @click.command("export", cls=TwinCommand)
@@ -39,14 +32,14 @@ _SETTINGS = {
     help="Split of the run's data on which the export is compared with the model.",
 )
 @click.option("--file", "file", help="File to compare on instead, in any format that fit reads.")
-@click.option(
-    "--file-format", help="Format of --file; text: one sentence per line.  [default: detected from name and content]"
-)
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words in --file, by name or number from 0.")
-@click.option(
-    "--label-column-name",
-    type=NameOrNumber(),
-    help="Column of labels in --file, by name or number from 0.  [default: as in the run, else detected]",
+@data_options(
+    "data.format",
+    "data.text_column_name",
+    "data.label_column_name",
+    spellings={"data.format": "--file-format"},
+    texts={"data.format": "Format of --file; text: one sentence per line."},
+    defaults={"data.format": "detected from name and content", "data.word_splitting": "as in training"},
+    default_prefix="as in the run, else ",
 )
 @data_setting_option
 @click.option(
@@ -56,12 +49,13 @@ _SETTINGS = {
     show_default=True,
     help="Compare on the first N sentences only.",
 )
-@click.option("--model-revision", "revision", help="Branch, tag or commit on the Hub.")
-@click.option(
+@setting_parameter("model.revision", "--model-revision", "revision")
+@setting_parameter(
+    "evaluation.per_device_eval_batch_size",
     "--per-device-eval-batch-size",
     "batch_size",
     type=click.IntRange(min=1),
-    help="Windows per forward pass of the model in the comparison.  [default: few on CPUs, 32 on GPUs]",
+    default_text="few on CPUs, 32 on GPUs",
 )
 @click.option("--force", is_flag=True, help="Replace the export in the folder.")
 @logging_options
@@ -74,9 +68,6 @@ def export_command(
     quantize: str | None,
     split: str,
     file: str | None,
-    file_format: str | None,
-    text_column_name: str | int | None,
-    label_column_name: str | int | None,
     assignments: tuple[str, ...],
     max_sentences: int,
     revision: str | None,
@@ -97,7 +88,7 @@ def export_command(
     from tf_tokclf.publishing.export.folder import check_format, check_free
 
     check_format(format, quantize)
-    given, task = given_data(ctx, assignments, _SETTINGS)
+    given, task = given_data(ctx, assignments)
     data = given.model_copy(update={"test_file": file}) if file else given
     check_free(output, model, data, force=force)
 

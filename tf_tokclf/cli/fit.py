@@ -10,252 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import HeadedOption, TwinCommand, logging_options, setting_options
-from tf_tokclf.cli.types import ChoiceList, NameOrNumber, SweptSetting
+from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
+from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
     from tf_tokclf.run_dir import RunDir
-
-INT, FLOAT, COLUMN = {"type": int}, {"type": float}, {"type": NameOrNumber()}
-
-
-def choice(*values: str) -> dict[str, Any]:
-    """click's arguments for one of `values`."""
-    return {"type": click.Choice(values)}
-
-
-SETTINGS = (
-    (
-        "--task",
-        "task",
-        {**choice("ner", "pos", "chunk", "slots"), "help": "Task; the label column is {task}_tags.  [default: ner]"},
-    ),
-    ("--recipe", "recipe", {**choice("best"), "help": "Settings for small encoders; explicit options override it."}),
-    ("--train-file", "data.train_file", {"help": "File to train on. The format is detected."}),
-    ("--validation-file", "data.validation_file", {"help": "File to choose the best epoch with."}),
-    ("--test-file", "data.test_file", {"help": "File to score at the end."}),
-    ("--dataset-name", "data.dataset_name", {"help": "Hugging Face data set: Hub id or save_to_disk folder."}),
-    ("--dataset-config-name", "data.dataset_config_name", {"help": "Configuration of that data set."}),
-    ("--text-column-name", "data.text_column_name", {**COLUMN, "help": "Column of words, by name or number from 0."}),
-    (
-        "--label-column-name",
-        "data.label_column_name",
-        {**COLUMN, "help": "Column of labels, by name or number from 0."},
-    ),
-    ("--max-train-samples", "data.max_train_samples", {**INT, "help": "Use only the first N training sentences."}),
-    (
-        "--max-eval-samples",
-        "data.max_eval_samples",
-        {**INT, "help": "Use only the first N validation and N test sentences."},
-    ),
-    (
-        "--overwrite-cache",
-        "data.use_cache",
-        {"flag_value": False, "help": "Read and tokenise the data again, and replace it in the cache."},
-    ),
-    ("--model-name-or-path", "model.name_or_path", {"help": "Encoder: Hub id, folder or package:NAME/PATH."}),
-    ("--model-revision", "model.revision", {"help": "Branch, tag or commit on the Hub."}),
-    (
-        "--allow-incomplete-weights",
-        "model.allow_incomplete_weights",
-        {
-            "flag_value": True,
-            "help": "Train even if weights are missing from the encoder's file or do not match it. Missing weights "
-            "start at random.",
-        },
-    ),
-    (
-        "--trust-remote-code",
-        "model.trust_remote_code",
-        {"flag_value": True, "help": "Run Python code that comes with the encoder."},
-    ),
-    (
-        "--max-length/--max-seq-length",
-        "alignment.max_length",
-        {**INT, "help": "Subword tokens in a window.  [default: the encoder's limit, at most 512]"},
-    ),
-    (
-        "--overlap",
-        "alignment.overlap",
-        {**INT, "help": "Subword tokens that neighbouring windows share.  [default: 64]"},
-    ),
-    (
-        "--alignment",
-        "alignment.strategy",
-        {
-            **choice("first", "all", "all-same"),
-            "help": "Subword tokens of a word that get its label: first: the first one; all: all, with I- after the "
-            "first B-; all-same: all, with the same label.  [default: first]",
-        },
-    ),
-    (
-        "--label-all-tokens",
-        "alignment.strategy",
-        {"flag_value": "all-same", "help": "The same as --alignment all-same."},
-    ),
-    ("--output-dir", "output_dir", {"help": "Folder of the run."}),
-    ("--force/--overwrite-output-dir", "overwrite", {"flag_value": True, "help": "Replace the run in that folder."}),
-    (
-        "--num-train-epochs",
-        "training.num_train_epochs",
-        {**INT, "help": "Number of training epochs.  [default: 3]"},
-    ),
-    (
-        "--per-device-train-batch-size",
-        "training.per_device_train_batch_size",
-        {**INT, "help": "Windows per batch.  [default: 16]"},
-    ),
-    (
-        "--max-pieces-per-batch",
-        "training.max_pieces_per_batch",
-        {**INT, "help": "Limit batches by this number of subword tokens, instead of a number of windows."},
-    ),
-    (
-        "--gradient-accumulation-steps",
-        "training.gradient_accumulation_steps",
-        {**INT, "help": "Batches per optimizer step.  [default: 1]"},
-    ),
-    (
-        "--per-device-eval-batch-size",
-        "evaluation.per_device_eval_batch_size",
-        {**INT, "help": "Batch size for evaluation (windows per forward pass).  [default: 32]"},
-    ),
-    (
-        "--learning-rate",
-        "optimizer.learning_rate",
-        {**FLOAT, "help": "Highest learning rate, reached when the warm-up ends.  [default: 5e-05]"},
-    ),
-    ("--weight-decay", "optimizer.weight_decay", {**FLOAT, "help": "Decoupled weight decay.  [default: 0.01]"}),
-    (
-        "--warmup-ratio",
-        "optimizer.warmup_ratio",
-        {**FLOAT, "help": "Share of the steps used for warm-up.  [default: 0]"},
-    ),
-    (
-        "--layer-decay",
-        "optimizer.layer_decay",
-        {**FLOAT, "help": "Factor on the learning rate from each layer to the one below.  [default: 1]"},
-    ),
-    (
-        "--max-grad-norm",
-        "optimizer.clip_norm",
-        {**FLOAT, "help": "Clip gradients to this global norm.  [default: 1]"},
-    ),
-    (
-        "--patience",
-        "training.patience",
-        {**INT, "help": "Stop after this many epochs without a better validation F1."},
-    ),
-    (
-        "--logging-steps",
-        "training.logging_steps",
-        {**INT, "help": "Steps between two log lines with the training loss.  [default: 50]"},
-    ),
-    (
-        "--report-to",
-        "training.report_to",
-        {
-            "type": ChoiceList("tensorboard", "csv", "wandb", "mlflow"),
-            "help": "Where to report epochs, in addition to history.jsonl.  [default: tensorboard]",
-        },
-    ),
-    (
-        "--seed",
-        "training.seed",
-        {**INT, "help": "Random seed for the new head, dropout and the order of batches.  [default: 42]"},
-    ),
-    (
-        "--precision",
-        "training.precision",
-        {
-            **choice("auto", "float32", "mixed_float16", "mixed_bfloat16"),
-            "help": "Floating-point precision of the computation.  [default: auto]",
-        },
-    ),
-    ("--fp16", "training.precision", {"flag_value": "mixed_float16", "help": "The same as --precision mixed_float16."}),
-    (
-        "--bf16",
-        "training.precision",
-        {"flag_value": "mixed_bfloat16", "help": "The same as --precision mixed_bfloat16."},
-    ),
-    ("--push-to-hub", "hub.push", {"flag_value": True, "help": "Publish the model on the Hugging Face Hub."}),
-    ("--hub-model-id", "hub.model_id", {"help": "Repository to publish to, as NAME or ORG/NAME."}),
-    ("--hub-private-repo", "hub.private", {"flag_value": True, "help": "Create the repository as private."}),
-    (
-        "--hub-strategy",
-        "hub.strategy",
-        {
-            **choice("end", "every_save", "checkpoint", "all_checkpoints", "best"),
-            "help": "What is pushed during training.  [default: every_save]",
-        },
-    ),
-    (
-        "--hub-backend",
-        "hub.backend",
-        {**choice("http", "git"), "help": "How to push; git: transformers' PushToHubCallback.  [default: http]"},
-    ),
-    (
-        "--checkpoint-steps/--save-steps",
-        "training.checkpoint_steps",
-        {**INT, "help": "Write a checkpoint every N steps."},
-    ),
-    (
-        "--keep-checkpoints",
-        "training.keep_checkpoints",
-        {**INT, "help": "Number of checkpoints to keep when the run is finished.  [default: 0]"},
-    ),
-    (
-        "--checkpoint-minutes",
-        "training.checkpoint_minutes",
-        {**FLOAT, "help": "Write a checkpoint every N minutes.  [default: 10]"},
-    ),
-    (
-        "--strategy",
-        "training.strategy",
-        {
-            **choice("auto", "one", "mirrored", "multi-worker"),
-            "help": "Devices to train on: all GPUs or one device (auto), one device, all devices of this machine "
-            "(mirrored), or the machines in TF_CONFIG (multi-worker).  [default: auto]",
-        },
-    ),
-    (
-        "--sweep-trials",
-        "sweep_trials",
-        {**INT, "help": "Number of combinations to try; each is chosen from the results so far.  [default: all]"},
-    ),
-    (
-        "--label-smoothing/--label-smoothing-factor",
-        "training.label_smoothing",
-        {**FLOAT, "help": "Share of each target that is spread evenly over all labels.  [default: 0]"},
-    ),
-    (
-        "--span-weight",
-        "training.span_weight",
-        {**FLOAT, "help": "Weight in the loss of words that are in spans.  [default: 1]"},
-    ),
-    (
-        "--ema-decay",
-        "training.ema_decay",
-        {**FLOAT, "help": "Score and save a moving average of the weights with this decay, such as 0.99."},
-    ),
-    (
-        "--freeze-embeddings",
-        "training.freeze_embeddings",
-        {"flag_value": True, "help": "Do not train the encoder's embeddings."},
-    ),
-    (
-        "--jit-compile",
-        "training.jit_compile",
-        {"flag_value": True, "help": "Compile gradients with XLA. Faster on GPUs, slower on CPUs."},
-    ),
-    (
-        "--deterministic",
-        "training.deterministic",
-        {"flag_value": True, "help": "Compute exactly the same result in every run, at some cost in speed."},
-    ),
-)
 
 # Options of the run as a whole come first in the help.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
@@ -263,7 +25,7 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 
 @click.command("fit", cls=TwinCommand)
 @click.argument("config", required=False)
-@setting_options(*SETTINGS)
+@setting_options()
 @_run_option(
     "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
 )
@@ -321,7 +83,7 @@ def fit_command(
     from tf_tokclf.publishing.publish import prepare_repository, publication
     from tf_tokclf.training.run_lock import check_room_for
 
-    options = dict(ctx.obj.get("settings") or {})
+    options = dict(given_settings(ctx))
     config = own_config(config, options, resume=resume)
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options)
@@ -415,7 +177,7 @@ def _fit_sweep(config: Config, *, resume: bool, dry_run: bool) -> None:
 
 def _collect_sweep(ctx: click.Context, pairs: tuple[tuple[str, list[Any]], ...]) -> None:
     for name, values in pairs:
-        swept = ctx.ensure_object(dict).setdefault("settings", {}).setdefault("sweep", {})
+        swept = given_settings(ctx).setdefault("sweep", {})
         if name in swept:
             raise click.BadParameter(f"{name} is given twice. List its values separated by commas.")
         swept[name] = values

@@ -7,31 +7,22 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.cli.setting_options import setting_parameter
 from tf_tokclf.control_characters import echo
 
 SAMPLE = "package:tf_tokclf/shipped/snips"
 
 
 @click.command("init", cls=TwinCommand)
-@click.option(
-    "--task",
-    type=click.Choice(["ner", "pos", "chunk", "slots"]),
-    help="Task; the label column is {task}_tags.  [default: ner, or slots for the shipped sample]",
-)
-@click.option(
-    "--model",
-    "--model-name-or-path",
-    default="distilbert-base-cased",
-    show_default=True,
-    help="Encoder: Hub id, folder or package:NAME/PATH.",
-)
+@setting_parameter("task", default_text="ner, or slots for the shipped sample")
+@setting_parameter("model.name_or_path", "--model", "--model-name-or-path", default="distilbert-base-cased")
 @click.option(
     "--data",
     metavar="FILE|FOLDER|HUB_ID",
     help="Data to train on. Validation and test files with similar names next to it are used as well.  "
     "[default: the shipped sample]",
 )
-@click.option("--output-dir", help="Folder of the run.  [default: runs/ and the name of the data]")
+@setting_parameter("output_dir", default_text="runs/ and the name of the data")
 @click.option("--minimal", "amount", flag_value="minimal", help="Write only the settings that a run requires.")
 @click.option("--full", "amount", flag_value="full", help="Write every setting.")
 @click.option(

@@ -8,27 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.fit import COLUMN, SETTINGS
-from tf_tokclf.cli.options import TwinCommand, logging_options, setting_options
+from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.setting_options import given_settings, setting_options
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
     from tf_tokclf.inspection.inspect import Tokenization
 
-_SETTINGS = (
-    *(s for s in SETTINGS if s[1].startswith(("task", "data.", "model.", "alignment.max_length", "alignment.overlap"))),
-    ("--format", "data.format", {"help": "File format; an unknown name lists all.  [default: detected]"}),
-    ("--separator", "data.separator", {"help": "Column separator: tab, blank or a character.  [default: detected]"}),
-    ("--encoding", "data.encoding", {"help": "Character encoding of text files."}),
-    ("--layer", "data.layer", {**COLUMN, "help": "Layer of nested labels, by name or number from 0."}),
-    ("--scheme", "data.scheme", {"help": "Label scheme, or none.  [default: detected]"}),
-)
-
 
 @click.command("inspect", cls=TwinCommand)
 @click.argument("source", required=False)
-@setting_options(*_SETTINGS)
+@setting_options("task", "data", "model", "alignment.max_length", "alignment.overlap")
 @click.option(
     "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
 )
@@ -70,7 +61,7 @@ def inspect_command(
     tf-tokclf inspect configs/wnut17.yaml --strict
     tf-tokclf inspect --train-file a.conll --test-file b.conll --model-name-or-path bert-base-cased
     """
-    config = _config(source, assignments, (ctx.obj or {}).get("settings", {}))
+    config = _config(source, assignments, given_settings(ctx))
 
     from tf_tokclf.data.splits import load_splits
     from tf_tokclf.inspection.checks import Level

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_headings, setting_parameter
 from tf_tokclf.cli.types import Text
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import DataConfig, Task
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-# Headings of `--help`, in order, with the sections of settings that stand under them.
-HEADINGS = {
-    "Run": ("task", "recipe", "output_dir", "overwrite", "sweep_trials"),
-    "Data": ("data",),
-    "Model": ("model",),
-    "Subword tokens and windows": ("alignment",),
-    "Training": ("optimizer", "training"),
-    "Scoring": ("evaluation",),
-    "Publishing": ("hub",),
-    "Options": (),
-    "Loading and running the model": (),
-    "Messages": (),
-}
+# Headings of `--help` that come after those of settings, in order.
+_OTHER_HEADINGS = ("Options", "Loading and running the model", "Messages")
 
 
 class TwinCommand(click.Command):
@@ -44,7 +29,8 @@ class TwinCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """All options, each under its heading."""
-        records: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        headings = (*setting_headings(), *_OTHER_HEADINGS)
+        records: dict[str, list[tuple[str, str]]] = {heading: [] for heading in headings}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
@@ -71,20 +57,9 @@ def _hyphenated(arg: str, known: set[str]) -> str:
     return f"{hyphenated}{equals}{value}" if hyphenated in known else arg
 
 
-class HeadedOption(click.Option):
-    """An option that stands under a heading of its own in the help."""
-
-    def __init__(self, *args: Any, heading: str, **arguments: Any) -> None:
-        super().__init__(*args, **arguments)
-        self.heading = heading
-
-
 def _heading(parameter: click.Parameter) -> str:
     if isinstance(parameter, HeadedOption):
         return parameter.heading
-    if isinstance(parameter, SettingOption):
-        section = parameter.setting.partition(".")[0]
-        return next((heading for heading, sections in HEADINGS.items() if section in sections), "Options")
     return "Messages" if "--help" in parameter.opts else "Options"
 
 
@@ -126,26 +101,6 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def setting_options(*options: tuple[str, str, dict[str, Any]]) -> Decorator:
-    """Options for settings: (option names separated by '/', the setting's dotted name, click's arguments).
-
-    The command gets the options that were given in `settings`: dotted name -> value.
-    """
-
-    def collect(ctx: click.Context, parameter: SettingOption, value: Any) -> None:
-        if value is not None:
-            ctx.ensure_object(dict).setdefault("settings", {})[parameter.setting] = value
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for names, setting, arguments in reversed(options):
-            function = click.option(
-                *names.split("/"), cls=SettingOption, setting=setting, expose_value=False, callback=collect, **arguments
-            )(function)
-        return function
-
-    return decorate
-
-
 def data_setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--set, for commands that read data and train nothing. `given_data` reads it."""
     option = click.option(
@@ -159,12 +114,9 @@ def data_setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def given_data(
-    ctx: click.Context, assignments: Iterable[str], options: Mapping[str, str]
+    ctx: click.Context, assignments: Iterable[str], *, with_options: bool = True
 ) -> tuple[DataConfig, Task | None]:
-    """The settings of `data` that the user gave by --set and by options, without any defaults; and the task, if given.
-
-    options: the setting for each parameter of the command that sets one.
-    """
+    """The settings of `data` that the user gave by --set and by options, without defaults; and the task, if given."""
     from tf_tokclf.config.loading import load_config, nearest_hint
     from tf_tokclf.errors import UserError
 
@@ -173,56 +125,35 @@ def given_data(
         if key.partition(".")[0] not in ("data", "task"):
             known = nearest_hint(f"data.{key.rpartition('.')[2]}")
             raise UserError(f"--set {key}: this command accepts only settings of the data.", hint=known)
-    settings = {
-        f"data.{setting}": ctx.params[name]
-        for name, setting in options.items()
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
-    config = load_config(assignments=assignments, options=settings)
+    config = load_config(assignments=assignments, options=given_settings(ctx) if with_options else {})
     return config.data, config.task if "task" in config.model_fields_set else None
-
-
-class SettingOption(click.Option):
-    """An option that sets `setting`."""
-
-    def __init__(self, *args: Any, setting: str, **arguments: Any) -> None:
-        arguments.setdefault("default", None)
-        super().__init__(*args, **arguments)
-        self.setting = setting
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
-    option = partial(click.option, cls=HeadedOption, heading="Loading and running the model")
+    heading = "Loading and running the model"
     for decorate in (
-        option("--model-revision", "revision", help="Branch, tag or commit on the Hub."),
-        option(
-            "--precision",
-            type=click.Choice(["auto", "float32", "mixed_float16", "mixed_bfloat16"]),
-            default="float32",
-            show_default=True,
-            help="Floating-point precision of the computation.",
-        ),
-        option(
+        setting_parameter("model.revision", "--model-revision", "revision", heading=heading),
+        setting_parameter("training.precision", heading=heading, default="float32"),
+        setting_parameter(
+            "evaluation.per_device_eval_batch_size",
             "--per-device-eval-batch-size",
             "batch_size",
             type=click.IntRange(min=1),
-            help="Most windows per forward pass.  [default: few on CPUs, 32 on GPUs]",
+            heading=heading,
+            default_text="few on CPUs, 32 on GPUs",
         ),
-        option(
-            "--decoding",
-            type=click.Choice(["argmax", "viterbi"]),
-            help="argmax: the best label of each word; viterbi: the best sequence that the scheme allows.  "
-            "[default: as in training]",
-        ),
-        option(
+        setting_parameter("evaluation.decoding", "--decoding", heading=heading, default_text="as in training"),
+        click.option(
             "--aggregation",
+            cls=HeadedOption,
+            heading=heading,
             type=click.Choice(["first", "average", "max"]),
             default="first",
             show_default=True,
             help="How the scores of a word's subword tokens become the word's score.",
         ),
-        option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the model."),
+        setting_parameter("model.trust_remote_code", heading=heading),
     ):
         function = decorate(function)
     return function

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options, model_options
-from tf_tokclf.cli.types import FiniteRange, NameOrNumber
+from tf_tokclf.cli.setting_options import data_options, setting_parameter
+from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
@@ -23,16 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Options by the names of their settings: how SOURCE is read, and what is written for each record.
-_READING = (
-    "format",
-    "text_column_name",
-    "sentence_column_name",
-    "encoding",
-    "separator",
-    "header",
-    "comment_prefix",
-)
+# What is written for each record.
 _DETAILS = ("top_k", "scores", "offset_unit")
 _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-studio", "csv", "parquet")
 
@@ -40,38 +32,31 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.command("predict", cls=TwinCommand)
 @click.argument("model")
 @click.argument("source", default="-")
-@click.option(
-    "--format",
-    "format",
-    help="Format of SOURCE: text (one sentence per line), conll, jsonl, csv, parquet, or any other that fit reads.  "
-    "[default: by its name, else text]",
-)
-@click.option("--text-column-name", type=NameOrNumber(), help="Column of words or texts, by name or number from 0.")
-@click.option(
-    "--sentence-column-name",
-    type=NameOrNumber(),
-    help="Column with the sentence of each word, in tables with one word per row.",
-)
-@click.option("--encoding", help="Character encoding of SOURCE.  [default: as in the run, else utf-8]")
-@click.option(
-    "--separator",
-    help="Column separator of SOURCE: tab, blank or a character.  [default: as in the run, else detected]",
-)
-@click.option(
-    "--header/--no-header", default=None, help="Whether the first line of SOURCE contains the names of the columns."
-)
-@click.option("--comment-prefix", help="Read lines of SOURCE that begin with this text as comments.")
-@click.option(
-    "--word-splitting",
-    type=click.Choice(["words", "whitespace", "characters"]),
-    help="How texts are split into words.  [default: as in training]",
-)
-@click.option(
-    "--on-error",
-    type=click.Choice(["stop", "keep"]),
-    default="stop",
-    show_default=True,
-    help="What to do with a record that cannot be read; keep: write it with the error and without labels.",
+@data_options(
+    "data.format",
+    "data.text_column_name",
+    "data.sentence_column_name",
+    "data.encoding",
+    "data.separator",
+    "data.header",
+    "data.comment_prefix",
+    setting_parameter("data.word_splitting", default_text="as in training"),
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "keep"]),
+        default="stop",
+        show_default=True,
+        help="What to do with a record that cannot be read; keep: write it with the error and without labels.",
+    ),
+    labels=False,
+    texts={
+        "data.format": "Format of SOURCE: text (one sentence per line), conll, jsonl, csv, parquet, or any other that "
+        "fit reads.",
+    },
+    defaults={"data.format": "by its name, else text"},
+    default_prefix="as in the run, else ",
+    # These options have meanings of their own here.
+    without=("data.word_splitting", "data.on_error", "data.offset_unit"),
 )
 @click.option(
     "--output-format",
@@ -112,11 +97,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also write the K most probable labels per word.")
 @click.option("--threshold", type=FiniteRange(0, 1), help="Leave out spans with a lower score.")
 @click.option("--scores", is_flag=True, help="In CoNLL, also write a column with the score of each word.")
-@click.option(
-    "--offset-unit",
-    type=click.Choice(["codepoint", "utf16", "byte"]),
-    help="Unit of the offsets of spans in texts.  [default: as in the run, else codepoint]",
-)
+@setting_parameter("data.offset_unit", default_text="as in the run, else codepoint")
 @click.option(
     "--look-ahead",
     type=click.IntRange(min=1),
@@ -162,7 +143,7 @@ def predict_command(
     from tf_tokclf.records.stream import check_rereadable, check_source
 
     check_source(source)
-    data, _ = given_data(ctx, assignments, {name: name for name in _READING})
+    data, _ = given_data(ctx, assignments)
     read = chain(source_files(source, data), model_files(model))
     if resume and output is None:
         raise click.UsageError("--resume continues a file. Name it with --output.")
@@ -191,7 +172,7 @@ def predict_command(
         model,
         reading=data.model_dump(mode="json", exclude_unset=True),
         details={name: options[name] for name in _DETAILS if options[name] is not None},
-        loading={name: value for name, value in options.items() if name not in (*_READING, *_DETAILS)},
+        loading={name: value for name, value in options.items() if name not in _DETAILS},
         word_splitting=word_splitting,
         output_format=output_format,
         threshold=threshold,

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.setting_options import setting_parameter
 
 
 @click.command("push", cls=TwinCommand)
 @click.argument("path", metavar="RUN_OR_FOLDER", type=click.Path(path_type=Path))
-@click.option("--hub-model-id", help="Repository to push to, as NAME or ORG/NAME.  [default: as in the run]")
-@click.option("--hub-private-repo", is_flag=True, default=None, help="Create the repository as private.")
-@click.option("--revision", help="Branch to push to. It is created if it does not exist.")
+@setting_parameter("hub.model_id", default_text="as in the run")
+@setting_parameter("hub.private", default=None)
+@setting_parameter("hub.revision", "--revision")
 @click.option("--message", default="Upload token classifier", show_default=True, help="Commit message.")
 @click.option("--keep-card", is_flag=True, help="Push README.md unchanged instead of writing it again from the run.")
 @click.option(
@@ -22,7 +23,7 @@ from tf_tokclf.cli.options import TwinCommand, logging_options
     metavar="RUN",
     help="A run that differs only in its seed, for the standard deviation in the card. Can be repeated.",
 )
-@click.option("--tries", type=click.IntRange(1), default=5, show_default=True, help="Number of tries before giving up.")
+@setting_parameter("hub.tries", "--tries", type=click.IntRange(1), default=5)
 @logging_options
 def push_command(
     path: Path,

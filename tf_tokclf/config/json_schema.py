@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.shipped import SHIPPED
-
-SHIPPED_SCHEMA: Path = SHIPPED / "config.schema.json"
+from tf_tokclf.config.shipped import SHIPPED_SCHEMA
 
 
 def config_schema() -> dict[str, Any]:

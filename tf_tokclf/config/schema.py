@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from tf_tokclf.config.described import HEADING
+from tf_tokclf.config.fields import setting
 from tf_tokclf.counted import counted
 
 
@@ -36,105 +38,183 @@ class Section(BaseModel):
     )
 
 
-class DataConfig(Section):
+class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     """Where the labelled words are and how to read them."""
 
-    train_file: str | None = Field(None, description="file, folder or package:NAME/PATH to train on")
-    validation_file: str | None = Field(
-        None, description="file, folder or package:NAME/PATH to choose the best epoch with"
+    train_file: str | None = setting(None, "File, folder or package:NAME/PATH to train on.", option="--train-file")
+    validation_file: str | None = setting(
+        None, "File, folder or package:NAME/PATH to choose the best epoch with.", option="--validation-file"
     )
-    test_file: str | None = Field(None, description="file, folder or package:NAME/PATH to score at the end")
-    dataset_name: str | None = Field(None, description="Hugging Face data set: Hub id or save_to_disk folder")
-    dataset_config_name: str | None = Field(None, description="configuration of that data set")
-    dataset_revision: str | None = Field(None, description="branch, tag or commit of that data set")
-    train_split: str = Field("train", description="name of its split to train on")
-    validation_split: str | None = Field(
-        None, description="name of its validation split; null: validation, dev or valid"
+    test_file: str | None = setting(
+        None, "File, folder or package:NAME/PATH to score at the end.", option="--test-file"
     )
-    test_split: str | None = Field(None, description="name of its test split; null: test, if there is one")
-    format: str = Field("auto", description="file format; auto: detected; an unknown name lists all, plug-ins too")
-    text_column_name: str | int | None = Field(None, description="column of words, by name or number from 0")
-    label_column_name: str | int | None = Field(None, description="column of labels, by name or number from 0")
-    sentence_column_name: str | int | None = Field(
-        None, description="column with the sentence of each word, in tables with one word per row"
+    dataset_name: str | None = setting(
+        None, "Hugging Face data set: Hub id or save_to_disk folder.", option="--dataset-name"
     )
-    label_names: tuple[str, ...] | None = Field(
-        None, description="names of the label ids in order, if the data has ids without names"
+    dataset_config_name: str | None = setting(None, "Configuration of that data set.", option="--dataset-config-name")
+    dataset_revision: str | None = setting(None, "Branch, tag or commit of that data set.")
+    train_split: str = setting("train", "Name of its split to train on.")
+    validation_split: str | None = setting(
+        None, "Name of its validation split.", meanings={None: "validation, dev, valid, val or devel"}
     )
-    word_splitting: Literal["words", "whitespace", "characters"] = Field(
+    test_split: str | None = setting(None, "Name of its test split.", meanings={None: "test, if there is one"})
+    format: str = setting(
+        "auto",
+        "File format. Give an unknown name to list all, including those of plug-ins.",
+        meanings={"auto": "detected from name and content"},
+        option="--format",
+        reads="words",
+    )
+    text_column_name: str | int | None = setting(
+        None,
+        "Column of words or texts, by name or number from 0.",
+        meanings={None: "detected"},
+        option="--text-column-name",
+        by_number=True,
+        reads="words",
+    )
+    label_column_name: str | int | None = setting(
+        None,
+        "Column of labels, by name or number from 0.",
+        meanings={None: "detected"},
+        option="--label-column-name",
+        by_number=True,
+        reads="labels",
+    )
+    sentence_column_name: str | int | None = setting(
+        None,
+        "Column with the sentence of each word, in tables with one word per row.",
+        meanings={None: "detected"},
+        option="--sentence-column-name",
+        by_number=True,
+        reads="words",
+    )
+    label_names: tuple[str, ...] | None = setting(
+        None, "Names of the label ids in order, if the data has ids without names."
+    )
+    word_splitting: Literal["words", "whitespace", "characters"] = setting(
         "words",
-        description="how raw text is split into words; words: sequences of letters and digits, any other character "
-        "alone; whitespace: at white space; characters: each character",
+        "How raw text is split into words.",
+        meanings={
+            "words": "sequences of letters and digits, any other character alone",
+            "whitespace": "at white space",
+            "characters": "each character",
+        },
+        option="--word-splitting",
+        reads="words",
     )
-    separator: str | None = Field(
-        None, description="column separator; null: a tab if most lines of the file have one, else blanks"
-    )
-    encoding: str = Field("utf-8", description="character encoding of text files; a byte-order mark is dropped")
-    comment_prefix: str | None = Field(
+    separator: str | None = setting(
         None,
-        description="what comment lines begin with, such as '# '; null: detected from the file; '': there are no "
-        "comments",
+        "Column separator: tab, blank or a character.",
+        meanings={None: "a tab if most lines of the file have one, else blanks"},
+        option="--separator",
+        reads="words",
     )
-    header: bool | None = Field(
-        None, description="whether the first line contains the names of the columns; null: detected"
+    encoding: str = setting(
+        "utf-8",
+        "Character encoding of text files. A byte-order mark is dropped.",
+        option="--encoding",
+        reads="words",
     )
-    offset_unit: Literal["codepoint", "utf16", "byte"] = Field(
-        "codepoint", description="unit of the character offsets of spans"
-    )
-    offset_end: Literal["exclusive", "inclusive"] | None = Field(
+    comment_prefix: str | None = setting(
         None,
-        description="whether the end of a span is its last character (inclusive) or the one after it; null: as the "
-        "format defines",
+        "What comment lines begin with, such as '# '.",
+        meanings={"": "there are no comments", None: "detected"},
+        option="--comment-prefix",
+        reads="words",
     )
-    span_policy: Literal["fail", "expand", "contract", "drop"] = Field(
-        "fail", description="what to do with character spans that cut words or overlap"
+    header: bool | None = setting(
+        None,
+        "Whether the first line contains the names of the columns.",
+        meanings={None: "detected"},
+        option="--header",
+        reads="words",
     )
-    layer: str | int | None = Field(None, description="layer of nested labels to read, by name or number from 0")
-    scheme: str = Field(
-        "auto", description="label scheme: auto, IO, IOB1, IOB2, BIOES, BILOU, BMES, BMEOW or none; auto: detected"
+    offset_unit: Literal["codepoint", "utf16", "byte"] = setting(
+        "codepoint", "Unit of the character offsets of spans.", option="--offset-unit", reads="words"
     )
-    repair: Literal["none", "conlleval", "discard"] = Field(
-        "none", description="what to do with label sequences that the scheme forbids"
+    offset_end: Literal["exclusive", "inclusive"] | None = setting(
+        None,
+        "Whether the end of a span is its last character (inclusive) or the one after it (exclusive).",
+        meanings={None: "as the format defines"},
+        option="--offset-end",
+        reads="words",
     )
-    label_spelling: Literal["standard", "keep"] = Field(
+    span_policy: Literal["fail", "expand", "contract", "drop"] = setting(
+        "fail",
+        "What to do with character spans that cut words or overlap.",
+        option="--span-policy",
+        reads="labels",
+    )
+    layer: str | int | None = setting(
+        None,
+        "Layer of nested labels, by name or number from 0 (the outermost).",
+        option="--layer",
+        by_number=True,
+        reads="labels",
+    )
+    scheme: str = setting(
+        "auto",
+        "Label scheme: IO, IOB1, IOB2, BIOES, BILOU, BMES, BMEOW or none.",
+        meanings={"auto": "detected"},
+        option="--scheme",
+        reads="labels",
+    )
+    repair: Literal["none", "conlleval", "discard"] = setting(
+        "none", "What to do with label sequences that the scheme forbids.", option="--repair", reads="labels"
+    )
+    label_spelling: Literal["standard", "keep"] = setting(
         "standard",
-        description="how to read labels in other spellings, such as PER-B, b_per or OTHER; standard: as B-PER and O, "
-        "if all labels form spans; keep: unchanged",
+        "How to read labels in other spellings, such as PER-B, b_per or OTHER.",
+        meanings={"standard": "as B-PER and O, if all labels form spans", "keep": "unchanged"},
+        option="--label-spelling",
+        reads="labels",
     )
-    unannotated: Literal["skip", "outside"] = Field(
+    unannotated: Literal["skip", "outside"] = setting(
         "skip",
-        description="what to do with records that nobody has annotated; skip: leave them out; outside: read each word "
-        "as O",
+        "What to do with records that nobody has annotated.",
+        meanings={"skip": "leave them out", "outside": "read each word as O"},
+        option="--unannotated",
+        reads="labels",
     )
-    annotations: str | int = Field(
+    annotations: str | int = setting(
         "first",
-        description="which of several annotations of a record to use; first, latest, agreed (only records on which all "
-        "annotators agree) or an annotator's id",
+        "Which of several annotations of a record to use: first, latest, agreed (only records on which all annotators "
+        "agree) or an annotator's id.",
+        option="--annotations",
+        reads="labels",
     )
-    on_error: Literal["stop", "skip"] = Field(
+    on_error: Literal["stop", "skip"] = setting(
         "stop",
-        description="what to do with a sentence that cannot be read; skip: leave it out (of character spans only the "
-        "wrong ones)",
+        "What to do with a sentence that cannot be read.",
+        meanings={"skip": "leave it out (of character spans, only the wrong ones)"},
+        option="--on-error",
+        reads="words",
     )
-    validation_fraction: float = Field(
+    validation_fraction: float = setting(
         0.1,
+        "Share of the training sentences used for validation if there is no validation data. The seed chooses them.",
         gt=0,
         lt=1,
-        description="share of the training sentences used for validation if there is no validation data; the seed "
-        "chooses them",
     )
-    max_train_samples: PositiveInt | None = Field(None, description="use only the first N training sentences")
-    max_eval_samples: PositiveInt | None = Field(
-        None, description="use only the first N validation and N test sentences"
+    max_train_samples: PositiveInt | None = setting(
+        None, "Use only the first N training sentences.", option="--max-train-samples"
     )
-    use_cache: bool = Field(
-        True, description="reuse data in the cache; false: read and tokenise it again, and replace it in the cache"
+    max_eval_samples: PositiveInt | None = setting(
+        None, "Use only the first N validation and N test sentences.", option="--max-eval-samples"
     )
-    cache_size_gb: float | None = Field(
+    use_cache: bool = setting(
+        True,
+        "Reuse data in the cache.",
+        meanings={False: "read and tokenise the data again, and replace it in the cache"},
+        option="--overwrite-cache",
+    )
+    cache_size_gb: float | None = setting(
         5.0,
+        "Size limit in GB of the cache of read and tokenised data. The least recently used entries that are not in use "
+        "are removed. The variable TF_TOKCLF_CACHE_SIZE changes the default.",
+        meanings={None: "no limit"},
         ge=0,
-        description="size limit in GB of the cache of read and tokenised data; the least recently used entries that "
-        "are not in use are removed; null: no limit. The variable TF_TOKCLF_CACHE_SIZE changes the default",
     )
 
     @model_validator(mode="after")
@@ -152,133 +232,187 @@ class DataConfig(Section):
         return self
 
 
-class ModelConfig(Section):
+class ModelConfig(Section, json_schema_extra={HEADING: "Model"}):
     """The encoder to start from."""
 
-    name_or_path: str | None = Field(None, description="Hub id, folder, or package:NAME/PATH of an installed package")
-    revision: str | None = Field(None, description="branch, tag or commit on the Hub")
-    trust_remote_code: bool = Field(False, description="run Python code that comes with the model")
-    allow_incomplete_weights: bool = Field(
+    name_or_path: str | None = setting(
+        None, "Encoder: Hub id, folder or package:NAME/PATH of an installed package.", option="--model-name-or-path"
+    )
+    revision: str | None = setting(None, "Branch, tag or commit on the Hub.", option="--model-revision")
+    trust_remote_code: bool = setting(False, "Run Python code that comes with the model.", option="--trust-remote-code")
+    allow_incomplete_weights: bool = setting(
         False,
-        description="train even if weights are missing from the encoder's file or do not match it; missing weights "
-        "start at random",
+        "Train even if weights are missing from the encoder's file or do not match it. Missing weights start at "
+        "random.",
+        option="--allow-incomplete-weights",
     )
 
 
-class AlignmentConfig(Section):
+class AlignmentConfig(Section, json_schema_extra={HEADING: "Subword tokens and windows"}):
     """How labels of words become labels of subword tokens ("pieces" in the code), and long sentences windows."""
 
-    strategy: Literal["first", "all", "all-same"] = Field(
+    strategy: Literal["first", "all", "all-same"] = setting(
         "first",
-        description="subword tokens of a word that get its label; first: the first one; all: all, with I- after the "
-        "first B-; all-same: all, with the same label",
+        "Subword tokens of a word that get its label.",
+        meanings={
+            "first": "the first one",
+            "all": "all, with I- after the first B-",
+            "all-same": "all, with the same label",
+        },
+        option="--alignment",
+        switches={"--label-all-tokens": "all-same"},
     )
-    max_length: PositiveInt | None = Field(
+    max_length: PositiveInt | None = setting(
         None,
-        description="subword tokens in a window, including special ones; null: the model's limit, at most 512",
+        "Subword tokens in a window, including special ones.",
+        meanings={None: "the encoder's limit, at most 512"},
+        option=("--max-length", "--max-seq-length"),
     )
-    overlap: int = Field(
-        64, ge=0, description="smallest number of subword tokens that neighbouring windows of a long sentence share"
+    overlap: int = setting(
+        64,
+        "Smallest number of subword tokens that neighbouring windows of a long sentence share.",
+        option="--overlap",
+        ge=0,
     )
-    truncate: bool = Field(
-        False, description="keep only the first window of a long sentence; the other words are not seen"
-    )
-    context_sentences: int = Field(
-        0, ge=0, description="number of sentences before and after in the document that are read as context, not scored"
+    truncate: bool = setting(False, "Keep only the first window of a long sentence. The other words are not seen.")
+    context_sentences: int = setting(
+        0, "Number of sentences before and after in the document that are read as context, not scored.", ge=0
     )
 
 
-class OptimizerConfig(Section):
+class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     """AdamW with a linear warm-up and decay, as `transformers.create_optimizer` builds it."""
 
-    learning_rate: PositiveFloat = Field(5e-5, description="highest learning rate, reached when the warm-up ends")
-    weight_decay: float = Field(
-        0.01, ge=0, description="decoupled weight decay per step, multiplied by the learning rate"
+    learning_rate: PositiveFloat = setting(
+        5e-5, "Highest learning rate, reached when the warm-up ends.", option="--learning-rate"
     )
-    warmup_ratio: float = Field(0.0, ge=0, lt=1, description="share of all steps used for warm-up")
-    layer_decay: float = Field(
+    weight_decay: float = setting(
+        0.01, "Decoupled weight decay per step, multiplied by the learning rate.", option="--weight-decay", ge=0
+    )
+    warmup_ratio: float = setting(0.0, "Share of all steps used for warm-up.", option="--warmup-ratio", ge=0, lt=1)
+    layer_decay: float = setting(
         1.0,
+        "Factor on the learning rate from each layer to the one below. The head has the full rate.",
+        option="--layer-decay",
         gt=0,
         le=1,
-        description="factor on the learning rate from each layer to the one below; the head has the full rate",
     )
-    clip_norm: PositiveFloat | None = Field(1.0, description="clip gradients to this global norm; null: do not clip")
-    adam_beta1: float = Field(0.9, ge=0, lt=1, description="decay of Adam's first moment")
-    adam_beta2: float = Field(0.999, ge=0, lt=1, description="decay of Adam's second moment")
-    adam_epsilon: PositiveFloat = Field(1e-8, description="number added to the root of Adam's second moment")
+    clip_norm: PositiveFloat | None = setting(
+        1.0, "Clip gradients to this global norm.", meanings={None: "do not clip"}, option="--max-grad-norm"
+    )
+    adam_beta1: float = setting(0.9, "Decay of Adam's first moment.", ge=0, lt=1)
+    adam_beta2: float = setting(0.999, "Decay of Adam's second moment.", ge=0, lt=1)
+    adam_epsilon: PositiveFloat = setting(1e-8, "Number added to the root of Adam's second moment.")
 
 
-class TrainingConfig(Section):
+class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     """Epochs, batches, precision, checkpoints and devices."""
 
-    num_train_epochs: Count = Field(3, description="number of training epochs")
-    per_device_train_batch_size: Count = Field(
+    num_train_epochs: Count = setting(3, "Number of training epochs.", option="--num-train-epochs")
+    per_device_train_batch_size: Count = setting(
         16,
-        description="windows per batch; several devices divide each batch, so their number does not change the result",
+        "Windows per batch. Several devices divide each batch, so their number does not change the result.",
+        option="--per-device-train-batch-size",
     )
-    max_pieces_per_batch: Count | None = Field(
+    max_pieces_per_batch: Count | None = setting(
         None,
-        description="subword tokens per batch, including padding, as the limit instead of a number of windows; null: "
-        "off",
+        "Limit batches by this number of subword tokens, including padding, instead of a number of windows.",
+        meanings={None: "off"},
+        option="--max-pieces-per-batch",
     )
-    gradient_accumulation_steps: Count = Field(1, description="batches whose gradients make one optimizer step")
-    seed: int = Field(
-        42, ge=0, le=2**32 - 1, description="random seed for the new head, dropout and the order of batches"
+    gradient_accumulation_steps: Count = setting(
+        1, "Batches whose gradients make one optimizer step.", option="--gradient-accumulation-steps"
     )
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
+    seed: int = setting(
+        42,
+        "Random seed for the new head, dropout and the order of batches.",
+        option="--seed",
+        ge=0,
+        le=2**32 - 1,
+    )
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = setting(
         "auto",
-        description="floating-point precision; auto: float16 on GPUs that are fast in it, bfloat16 on CPUs that "
-        "support it, else float32",
+        "Floating-point precision of the computation.",
+        meanings={"auto": "float16 on GPUs that are fast in it, bfloat16 on CPUs that support it, else float32"},
+        option="--precision",
+        switches={"--fp16": "mixed_float16", "--bf16": "mixed_bfloat16"},
     )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of each target that is spread evenly over all labels"
+    label_smoothing: float = setting(
+        0.0,
+        "Share of each target that is spread evenly over all labels.",
+        option=("--label-smoothing", "--label-smoothing-factor"),
+        ge=0,
+        lt=1,
     )
-    span_weight: float = Field(
-        1.0, gt=0, le=100, description="weight in the loss of words in spans; other words have weight 1"
+    span_weight: float = setting(
+        1.0,
+        "Weight in the loss of words that are in spans. Other words have weight 1.",
+        option="--span-weight",
+        gt=0,
+        le=100,
     )
-    ema_decay: float | None = Field(
+    ema_decay: float | None = setting(
         None,
+        "Score and save an exponential moving average of the weights with this decay per step, such as 0.99.",
+        meanings={None: "off"},
+        option="--ema-decay",
         gt=0,
         lt=1,
-        description="score and save an exponential moving average of the weights with this decay per step; null: off",
     )
-    jit_compile: bool = Field(
-        False, description="compile gradients with XLA, for a few shapes of batches; faster on GPUs, slower on CPUs"
+    jit_compile: bool = setting(
+        False,
+        "Compile gradients with XLA, for a few shapes of batches. Faster on GPUs, slower on CPUs.",
+        option="--jit-compile",
     )
-    freeze_embeddings: bool = Field(False, description="do not train the encoder's embeddings")
-    patience: PositiveInt | None = Field(
-        None, description="stop after this many epochs without a better validation F1; null: never"
+    freeze_embeddings: bool = setting(False, "Do not train the encoder's embeddings.", option="--freeze-embeddings")
+    patience: PositiveInt | None = setting(
+        None,
+        "Stop after this many epochs without a better validation F1.",
+        meanings={None: "never"},
+        option="--patience",
     )
-    logging_steps: PositiveInt = Field(50, description="steps between two log lines with the training loss")
-    report_to: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = Field(
+    logging_steps: PositiveInt = setting(
+        50, "Steps between two log lines with the training loss.", option="--logging-steps"
+    )
+    report_to: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = setting(
         ("tensorboard",),
-        description="where to report epochs, in addition to history.jsonl; an empty list: nowhere else",
+        "Where to report epochs, in addition to history.jsonl.",
+        meanings={(): "nowhere else"},
+        option="--report-to",
     )
-    strategy: Literal["auto", "one", "mirrored", "multi-worker"] = Field(
+    strategy: Literal["auto", "one", "mirrored", "multi-worker"] = setting(
         "auto",
-        description="devices to train on; one: one device; mirrored: all devices of this host; multi-worker: the hosts "
-        "in TF_CONFIG; auto: the hosts in TF_CONFIG if it is set, else all GPUs, else one device",
+        "Devices to train on.",
+        meanings={
+            "one": "one device",
+            "mirrored": "all devices of this host",
+            "multi-worker": "the hosts in TF_CONFIG",
+            "auto": "the hosts in TF_CONFIG if it is set, else all GPUs, else one device",
+        },
+        option="--strategy",
     )
-    worker_timeout_s: PositiveFloat = Field(
-        300, description="how long workers wait for each other at the start, in seconds"
+    worker_timeout_s: PositiveFloat = setting(300, "How long workers wait for each other at the start, in seconds.")
+    checkpoints: bool = setting(
+        True, "Write a checkpoint for --resume after each epoch. The last two are kept during the run."
     )
-    checkpoints: bool = Field(
-        True, description="write a checkpoint for --resume after each epoch; the last two are kept during the run"
-    )
-    keep_checkpoints: int = Field(
+    keep_checkpoints: int = setting(
         0,
+        "Number of checkpoints to keep when the run is finished. If above 2, also during the run.",
+        option="--keep-checkpoints",
         ge=0,
         le=COUNT_LIMIT,
-        description="number of checkpoints to keep when the run is finished; if above 2, also during the run",
     )
-    checkpoint_steps: PositiveInt | None = Field(
-        None, description="write a checkpoint within an epoch every N steps; null: off"
+    checkpoint_steps: PositiveInt | None = setting(
+        None,
+        "Write a checkpoint within an epoch every N steps.",
+        meanings={None: "off"},
+        option=("--checkpoint-steps", "--save-steps"),
     )
-    checkpoint_minutes: PositiveFloat | None = Field(
-        10, description="write a checkpoint within an epoch every N minutes; null: off"
+    checkpoint_minutes: PositiveFloat | None = setting(
+        10, "Write a checkpoint within an epoch every N minutes.", meanings={None: "off"}, option="--checkpoint-minutes"
     )
-    deterministic: bool = Field(
-        False, description="compute exactly the same result in every run, at some cost in speed"
+    deterministic: bool = setting(
+        False, "Compute exactly the same result in every run, at some cost in speed.", option="--deterministic"
     )
 
     @property
@@ -296,45 +430,55 @@ class TrainingConfig(Section):
         return self
 
 
-class EvaluationConfig(Section):
+class EvaluationConfig(Section, json_schema_extra={HEADING: "Scoring"}):
     """How to score."""
 
-    per_device_eval_batch_size: Count = Field(32, description="windows per forward pass on each device")
-    mode: Literal["conlleval", "strict"] = Field("conlleval", description="how invalid label sequences are read")
-    decoding: Literal["argmax", "viterbi"] = Field(
+    per_device_eval_batch_size: Count = setting(
+        32,
+        "Batch size for evaluation: windows per forward pass on each device.",
+        option="--per-device-eval-batch-size",
+    )
+    mode: Literal["conlleval", "strict"] = setting("conlleval", "How invalid label sequences are read.")
+    decoding: Literal["argmax", "viterbi"] = setting(
         "argmax",
-        description="argmax: the best label of each word; viterbi: the best sequence that the scheme allows",
+        "How labels are chosen from the scores.",
+        meanings={
+            "argmax": "the best label of each word",
+            "viterbi": "the best sequence that the scheme allows",
+        },
     )
 
 
-class CardConfig(Section):
+class CardConfig(Section, json_schema_extra={HEADING: "Publishing"}):
     """Content of the model card that cannot be derived from the run."""
 
-    license: str | None = Field(
-        None, description="licence of the model, with its name on the Hub, such as mit or cc-by-4.0"
+    license: str | None = setting(None, "Licence of the model, with its name on the Hub, such as mit or cc-by-4.0.")
+    language: tuple[str, ...] = setting((), "Language codes, such as en or de.")
+    tags: tuple[str, ...] = setting((), "Additional tags for searching the Hub.")
+    dataset_license: str | None = setting(
+        None, "Licence of the data.", meanings={None: "from the card of the data set"}
     )
-    language: tuple[str, ...] = Field((), description="language codes, such as en or de")
-    tags: tuple[str, ...] = Field((), description="additional tags for searching the Hub")
-    dataset_license: str | None = Field(None, description="licence of the data; null: from the card of the data set")
-    examples: tuple[str, ...] = Field((), description="example sentences for the widget on the model page")
-    sections: dict[str, str] = Field({}, description="additional sections: heading and Markdown text")
-    template: str | None = Field(None, description="Jinja file that replaces or extends model_card.md.jinja")
+    examples: tuple[str, ...] = setting((), "Example sentences for the widget on the model page.")
+    sections: dict[str, str] = setting({}, "Additional sections: heading and Markdown text.")
+    template: str | None = setting(None, "Jinja file that replaces or extends model_card.md.jinja.")
 
 
-class HubConfig(Section):
+class HubConfig(Section, json_schema_extra={HEADING: "Publishing"}):
     """Publishing to the Hugging Face Hub."""
 
-    push: bool = Field(False, description="publish during and after training")
-    model_id: str | None = Field(None, description="repository to publish to, as NAME or ORG/NAME")
-    private: bool = Field(False, description="create the repository as private")
-    strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = Field(
-        "every_save", description="what is pushed during training"
+    push: bool = setting(
+        False, "Publish the model on the Hugging Face Hub, during and after training.", option="--push-to-hub"
     )
-    backend: Literal["http", "git"] = Field("http", description="how to push; git: transformers' own PushToHubCallback")
-    revision: str | None = Field(None, description="branch to push to; it is created if it does not exist")
-    tries: PositiveInt = Field(
-        5, description="number of tries for the last push, with growing waits, before the command fails"
+    model_id: str | None = setting(None, "Repository to publish to, as NAME or ORG/NAME.", option="--hub-model-id")
+    private: bool = setting(False, "Create the repository as private.", option="--hub-private-repo")
+    strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = setting(
+        "every_save", "What is pushed during training.", option="--hub-strategy"
     )
+    backend: Literal["http", "git"] = setting(
+        "http", "How to push.", meanings={"git": "transformers' own PushToHubCallback"}, option="--hub-backend"
+    )
+    revision: str | None = setting(None, "Branch to push to. It is created if it does not exist.")
+    tries: PositiveInt = setting(5, "Number of tries for the last push, with growing waits, before the command fails.")
     card: CardConfig = CardConfig()
 
 
@@ -350,17 +494,20 @@ RECIPES: Mapping[str, Mapping[str, Mapping[str, float | str]]] = {
 }
 
 
-class Config(Section):
+class Config(Section, json_schema_extra={HEADING: "Run"}):
     """All settings of a run."""
 
-    task: Task = Field(Task.NER, description="task; the label column of tables is {task}_tags")
-    recipe: Literal["best"] | None = Field(
+    task: Task = setting(Task.NER, "Task. The label column of tables is {task}_tags.", option="--task", reads="labels")
+    recipe: Literal["best"] | None = setting(
         None,
-        description="best: learning rates, a loss and a decoding that suit small encoders; explicit settings override "
-        "them",
+        "Settings that work well together. Settings that are given explicitly override them.",
+        meanings={"best": "learning rates, a loss and a decoding that suit small encoders"},
+        option="--recipe",
     )
-    output_dir: str | None = Field(None, description="folder of the run")
-    overwrite: bool = Field(False, description="replace the run that is already in that folder")
+    output_dir: str | None = setting(None, "Folder of the run.", option="--output-dir")
+    overwrite: bool = setting(
+        False, "Replace the run that is already in that folder.", option=("--force", "--overwrite-output-dir")
+    )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     alignment: AlignmentConfig = AlignmentConfig()
@@ -368,14 +515,16 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     hub: HubConfig = HubConfig()
-    sweep: dict[str, tuple[bool | int | float | str | None, ...]] = Field(
+    sweep: dict[str, tuple[bool | int | float | str | None, ...]] = setting(
         {},
-        description="values to try for each SECTION.KEY; each combination is trained, and the one with the best "
-        "validation F1 is kept",
+        "Values to try for each SECTION.KEY. Each combination is trained, and the run with the best validation F1 is "
+        "kept.",
     )
-    sweep_trials: PositiveInt | None = Field(
+    sweep_trials: PositiveInt | None = setting(
         None,
-        description="number of combinations of a sweep to try, each chosen from the results so far; null: all",
+        "Number of combinations of a sweep to try; each is chosen from the results so far.",
+        meanings={None: "all"},
+        option="--sweep-trials",
     )
 
     @model_validator(mode="before")

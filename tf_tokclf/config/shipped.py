@@ -1,10 +1,11 @@
-"""Configurations that come with the package, so that they serve a user who installed by pip."""
+"""Configurations and their JSON Schema, which come with the package, so that they serve a user who installed by pip."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePath
 
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
+SHIPPED_SCHEMA = SHIPPED / "config.schema.json"
 
 
 def shipped_config(path: PurePath) -> Path | None:

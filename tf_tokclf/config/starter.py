@@ -58,7 +58,7 @@ def starter_yaml(values: Mapping[str, Any], amount: Amount = Amount.USUAL, *, he
     >>> print(starter_yaml({"training.seed": 7}, Amount.MINIMAL), end="")
     # Epochs, batches, precision, checkpoints and devices.
     training:
-      # random seed for the new head, dropout and the order of batches (whole number at least 0 and at most
+      # Random seed for the new head, dropout and the order of batches. (whole number at least 0 and at most
       #   4294967295)
       seed: 7
     """

@@ -1,0 +1,132 @@
+"""Settings as the JSON Schema that comes with the package describes them.
+
+The schema is made from `config/schema.py`, where each setting is described once. Reading it takes milliseconds, so that
+`--help` needs neither pydantic nor the settings' classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from tf_tokclf.config.shipped import SHIPPED_SCHEMA
+
+# Keywords of the schema that are not part of JSON Schema: the heading of a section's options, and a setting's option.
+HEADING, OPTION = "x-heading", "x-option"
+
+# Values that cannot be typed as an option's value, as YAML has them.
+_NOT_TYPED = ("null", "true", "false", "[]")
+
+
+@dataclass(frozen=True)
+class DescribedSetting:
+    """A setting as the schema describes it.
+
+    schema: the JSON Schema of its values. heading: of its options. text: what it does. names: of its option, empty if
+    it has none. meanings: what some values mean. switches: options without a value, each with the value that it sets.
+    by_number: a number names a column or layer too. reads: "words" or "labels" of a file, if it says how to read them.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    heading: str
+    text: str
+    names: tuple[str, ...] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    by_number: bool = False
+    reads: str | None = None
+
+    @classmethod
+    def of(cls, name: str, schema: Mapping[str, Any], heading: str) -> DescribedSetting:
+        """From its part of the schema."""
+        about = dict(schema.get(OPTION, {}))
+        return cls(
+            name,
+            schema,
+            heading,
+            about.pop("text", schema["description"]),
+            names=tuple(about.pop("names", ())),
+            meanings=dict(about.pop("meanings", ())),
+            switches=dict(about.pop("switches", ())),
+            **about,
+        )
+
+    @property
+    def default(self) -> Any:
+        """The value where nothing is set."""
+        return self.schema["default"]
+
+    @property
+    def kinds(self) -> Mapping[str, Mapping[str, Any]]:
+        """Type -> its schema, of the types that a value can have besides null."""
+        kinds = {kind["type"]: kind for kind in self.schema.get("anyOf", [self.schema])}
+        return {name: kind for name, kind in kinds.items() if name != "null"}
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether a value can be null."""
+        return any(kind["type"] == "null" for kind in self.schema.get("anyOf", ()))
+
+    @property
+    def choices(self) -> list[str]:
+        """The values to choose from; none where others are possible."""
+        kind, *others = self.kinds.values()
+        return [] if others else kind.get("enum", [kind["const"]] if "const" in kind else [])
+
+    @property
+    def default_text(self) -> str:
+        """What help says about the default: a choice by name, another value by its meaning, if it has one."""
+        if self.default is None:
+            return self.meanings.get("null", "")
+        if isinstance(self.default, list):
+            return ",".join(self.default)
+        if isinstance(self.default, float):
+            return f"{self.default:g}"
+        text = str(self.default)
+        return text if self.choices else self.meanings.get(text, text)
+
+    @property
+    def about(self) -> str:
+        """What the setting does and what the values mean that can be typed, without the default."""
+        explained_as_default = () if self.choices else (str(self.default),)
+        hidden = (*_NOT_TYPED, *explained_as_default)
+        return with_meanings(self.text, {value: text for value, text in self.meanings.items() if value not in hidden})
+
+    def about_value(self, value: bool) -> str:
+        """What it means to set this value, for an option that sets nothing else."""
+        meaning = self.meanings.get(str(value).lower())
+        return f"{meaning[0].upper()}{meaning[1:]}." if meaning else self.text
+
+
+def with_meanings(text: str, meanings: Mapping[str, str]) -> str:
+    """The text, then what values mean.
+
+    >>> with_meanings("Column separator.", {"null": "detected"})
+    'Column separator. null: detected.'
+    """
+    listed = "; ".join(f"{value}: {meaning}" for value, meaning in meanings.items())
+    return f"{text} {listed}." if listed else text
+
+
+@cache
+def described_settings() -> Mapping[str, DescribedSetting]:
+    """All settings by their dotted names, in the order of the schema.
+
+    >>> described_settings()["training.num_train_epochs"].default_text
+    '3'
+    """
+    schema = json.loads(SHIPPED_SCHEMA.read_text(encoding="utf-8"))
+    return {setting.name: setting for setting in _settings_in(schema, "", schema["$defs"])}
+
+
+def _settings_in(section: Mapping[str, Any], prefix: str, definitions: Mapping[str, Any]) -> Iterator[DescribedSetting]:
+    for name, value in section["properties"].items():
+        definition = definitions[value["$ref"].rpartition("/")[2]] if "$ref" in value else {}
+        if "properties" in definition:
+            yield from _settings_in(definition, f"{prefix}{name}.", definitions)
+        else:
+            yield DescribedSetting.of(prefix + name, {**definition, **value}, section[HEADING])
