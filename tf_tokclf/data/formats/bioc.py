@@ -88,12 +88,8 @@ class BiocXmlReader(FileReader):
         fields = Fields("passages", None if self.options.label_column_name == "" else "annotations")
         for number, document in enumerate(_documents(self.path), 1):
             origin = Origin(str(self.path), number, "row")
-            try:
-                for found in _read(document, fields, origin, problems.counts):
-                    if (sentence := self.reading.sentence(found, origin, problems)) is not None:
-                        yield sentence
-            except UserError as error:
-                problems.report(error)
+            found = _read(document, fields, origin, problems.counts)
+            yield from problems.readable(self.reading.sentences(found, origin, problems))
 
 
 def open_bioc_xml(path: Path, data: DataConfig, task: Task) -> BiocXmlReader:

@@ -44,10 +44,7 @@ class BratReader(FileReader):
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for path in self.texts:
-            try:
-                yield from self._document(path, problems)
-            except UserError as error:
-                problems.report(error)
+            yield from problems.readable(self._document(path, problems))
 
     def _document(self, path: Path, problems: Problems) -> Iterator[Sentence]:
         encoding, missing = self.options.encoding, self.reading.missing
@@ -76,13 +73,7 @@ class BratReader(FileReader):
             line += text.count("\n", start, end)
             annotation = Annotation(lambda reader, shifted=shifted: shifted)  # type: ignore[misc]
             found = Annotated(text[start:end], annotations=(annotation,), document=path.stem, is_labelled=is_labelled)
-            try:
-                sentence = per_line.sentence(found, place, problems)
-            except UserError as error:
-                problems.report(error)
-            else:
-                if sentence is not None:
-                    yield sentence
+            yield from problems.readable(per_line.sentences([found], place, problems))
 
 
 def open_brat(path: Path, data: DataConfig, task: Task) -> BratReader:

@@ -50,7 +50,8 @@ class ComprehendReader(FileReader):
                     inside = self._of_line(spans[None], start, line)
                     start += in_unit(len(line), line, self.options.offset_unit)
                 if text.strip() or inside:
-                    yield from self._sentence(text, inside, Origin(str(path), number), problems)
+                    origin = Origin(str(path), number)
+                    yield from problems.readable(self._sentence(text, inside, origin, problems))
             for error in self._unread(path, spans, n_lines, start):
                 problems.report(error)
 
@@ -69,18 +70,14 @@ class ComprehendReader(FileReader):
         end = start + in_unit(len(line), line, self.options.offset_unit)
         return [CharSpan(s.start - start, s.end - start, s.type) for s in spans if start <= s.start < end]
 
-    def _sentence(self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems) -> Iterator[Sentence]:
+    def _sentence(
+        self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems
+    ) -> Iterator[Sentence | None]:
+        if error := undecoded(text, Path(origin.path), origin.number, self.options.encoding):
+            raise error
         is_labelled = self.options.label_column_name != ""
         found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
-        try:
-            if error := undecoded(text, Path(origin.path), origin.number, self.options.encoding):
-                raise error
-            sentence = self.reading.sentence(found, origin, problems)
-        except UserError as problem:
-            problems.report(problem)
-        else:
-            if sentence is not None:
-                yield sentence
+        yield self.reading.sentence(found, origin, problems)
 
 
 def open_comprehend(path: Path, data: DataConfig, task: Task) -> ComprehendReader:

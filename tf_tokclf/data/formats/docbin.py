@@ -40,15 +40,12 @@ class DocBinReader(FileReader):
             origin = Origin(str(self.path), row, "row")
             pieces = list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]]
             for piece in pieces:
-                try:
-                    sentence = self._sentence(doc, piece, origin, f"{self.path.stem}#{row}", problems)
-                except UserError as error:
-                    problems.report(error)
-                else:
-                    if sentence is not None:
-                        yield sentence
+                document = f"{self.path.stem}#{row}"
+                yield from problems.readable(self._sentence(doc, piece, origin, document, problems))
 
-    def _sentence(self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems) -> Sentence | None:
+    def _sentence(
+        self, doc: Doc, piece: Span, origin: Origin, document: str, problems: Problems
+    ) -> Iterator[Sentence | None]:
         words = [token for token in piece if not token.is_space]
         start = piece.start_char
         text = doc.text[start : piece.end_char]
@@ -56,11 +53,12 @@ class DocBinReader(FileReader):
         if self.field and self.is_labelled:
             labels = tuple(getattr(token, self.field) or "_" for token in words)
             forms = tuple(token.text for token in words)
-            return Sentence(forms, labels, origin, text=text, offsets=tuple(offsets), document=document)
+            yield Sentence(forms, labels, origin, text=text, offsets=tuple(offsets), document=document)
+            return
         tokens = tuple(CharSpan(*place, "token") for place in offsets)
         annotations = () if self._is_unannotated(doc) else (Annotation(lambda _: self._spans(doc, piece)),)
         found = Annotated(text, tokens=tokens, annotations=annotations, document=document, is_labelled=self.is_labelled)
-        return self.reading.sentence(found, origin, problems)
+        yield self.reading.sentence(found, origin, problems)
 
     @property
     def is_labelled(self) -> bool:

@@ -39,18 +39,13 @@ class InlineTagsReader(FileReader):
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if line.isspace():
-                continue
-            origin = Origin(str(self.path), number)
-            try:
-                if error := undecoded(line, self.path, number, self.options.encoding):
-                    raise error
-                sentence = self.reading.sentence(self._annotated(line, origin), origin, problems)
-            except UserError as error:
-                problems.report(error)
-            else:
-                if sentence is not None:
-                    yield sentence
+            if not line.isspace():
+                yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
+
+    def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
+        if error := undecoded(line, self.path, origin.number, self.options.encoding):
+            raise error
+        yield self.reading.sentence(self._annotated(line, origin), origin, problems)
 
     def _annotated(self, line: str, origin: Origin) -> Annotated:
         words, labels = [], []

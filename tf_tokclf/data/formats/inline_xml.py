@@ -19,7 +19,6 @@ from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undeco
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.data.writing.texts import texts_with_spans
-from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -34,23 +33,17 @@ class InlineXmlReader(FileReader):
     reading: TextReading
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        is_labelled = self.options.label_column_name != ""
         for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if line.isspace():
-                continue
-            origin = Origin(str(self.path), number)
-            try:
-                if error := undecoded(line, self.path, number, self.options.encoding):
-                    raise error
-                text, spans = spans_in_tags(line.rstrip("\r\n"), origin)
-                annotation = Annotation.of_spans(spans)
-                found = Annotated(text, annotations=(annotation,), is_labelled=is_labelled)
-                sentence = self.reading.sentence(found, origin, problems)
-            except UserError as error:
-                problems.report(error)
-            else:
-                if sentence is not None:
-                    yield sentence
+            if not line.isspace():
+                yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
+
+    def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
+        if error := undecoded(line, self.path, origin.number, self.options.encoding):
+            raise error
+        text, spans = spans_in_tags(line.rstrip("\r\n"), origin)
+        is_labelled = self.options.label_column_name != ""
+        found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
+        yield self.reading.sentence(found, origin, problems)
 
 
 def open_inline_xml(path: Path, data: DataConfig, task: Task) -> InlineXmlReader:

@@ -45,10 +45,12 @@ class OntonotesReader(FileReader):
                 rows.append(line.split())
                 error = error or self._fault(line, rows[-1], number)
             elif rows:
-                yield from self._sentence(rows, Origin(str(self.path), first), document, error, problems)
+                origin = Origin(str(self.path), first)
+                yield from problems.readable(self._sentence(rows, origin, document, error, problems))
                 rows, first, error = [], 0, None
         if rows:
-            yield from self._sentence(rows, Origin(str(self.path), first), document, error, problems)
+            origin = Origin(str(self.path), first)
+            yield from problems.readable(self._sentence(rows, origin, document, error, problems))
 
     def _fault(self, line: str, fields: list[str], number: int) -> UserError | None:
         if len(fields) <= (_NAMES if self.column is None else max(self.column, _WORD)):
@@ -63,25 +65,18 @@ class OntonotesReader(FileReader):
         document: str | None,
         error: UserError | None,
         problems: Problems,
-    ) -> Iterator[Sentence]:
-        try:
-            if error:
-                raise error
-            words = tuple(row[_WORD] for row in rows)
-            column = [] if self.column is None else [row[self.column] for row in rows]
-            if self.column == _POS:
-                annotation = Annotation(labels=column)
-            else:
-                annotation = Annotation(word_spans=list(spans_in_brackets(column, origin)))
-            found = Annotated(
-                words=words, annotations=(annotation,), document=document, is_labelled=self.column is not None
-            )
-            sentence = self.reading.sentence(found, origin, problems)
-        except UserError as problem:
-            problems.report(problem)
+    ) -> Iterator[Sentence | None]:
+        if error:
+            raise error
+        words = tuple(row[_WORD] for row in rows)
+        column = [] if self.column is None else [row[self.column] for row in rows]
+        if self.column == _POS:
+            annotation = Annotation(labels=column)
         else:
-            if sentence is not None:
-                yield sentence
+            annotation = Annotation(word_spans=list(spans_in_brackets(column, origin)))
+        is_labelled = self.column is not None
+        found = Annotated(words=words, annotations=(annotation,), document=document, is_labelled=is_labelled)
+        yield self.reading.sentence(found, origin, problems)
 
 
 def spans_in_brackets(column: list[str], origin: Origin) -> Iterator[WordSpan]:

@@ -24,7 +24,6 @@ from tf_tokclf.data.reading.base import (
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
 from tf_tokclf.data.writing.base import Writing, error_at
-from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -54,27 +53,22 @@ class ParallelReader(FileReader):
         labels_lines = read_lines(self.labels_path, encoding) if self.labels_path else None
         pairs = zip_longest(words_lines, labels_lines) if labels_lines else ((line, None) for line in words_lines)
         for number, (words_line, labels_line) in enumerate(pairs, 1):
-            try:
-                sentence = self._sentence(number, words_line, labels_line, problems.counts)
-            except UserError as error:
-                problems.report(error)
-            else:
-                if sentence:
-                    yield sentence
+            yield from problems.readable(self._sentence(number, words_line, labels_line, problems.counts))
 
     def _sentence(
         self, number: int, words_line: str | None, labels_line: str | None, changes: Changes
-    ) -> Sentence | None:
+    ) -> Iterator[Sentence | None]:
         origin = Origin(str(self.path), number)
         words = _fields(words_line, self.path, number, self.options.encoding)
         if self.labels_path is None:
-            return Sentence(words, None, origin) if words else None
+            yield Sentence(words, None, origin) if words else None
+            return
         labels = _fields(labels_line, self.labels_path, number, self.options.encoding)
         if len(words) != len(labels):
             problem = f"{counted(len(words), 'word')}, but {counted(len(labels), 'label')} in {self.labels_path.name}."
             raise origin.error(problem, "Each word needs exactly one label, on the same line.")
         values = [label_of(label, self.label_names, origin) for label in labels]
-        return self.missing.labelled(Sentence(words, None, origin), values, origin, changes) if words else None
+        yield self.missing.labelled(Sentence(words, None, origin), values, origin, changes) if words else None
 
 
 def open_parallel(path: Path, data: DataConfig, task: Task) -> ParallelReader:

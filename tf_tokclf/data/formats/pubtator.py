@@ -51,16 +51,9 @@ class PubtatorReader(FileReader):
                 document.passages, document.spans, document.key, problems.counts, is_labelled=is_labelled
             )
             for number, annotated in enumerate(found):
-                if not annotated.text:
-                    continue
-                origin = Origin(str(self.path), document.line + number)
-                try:
-                    sentence = self.reading.sentence(annotated, origin, problems)
-                except UserError as error:
-                    problems.report(error)
-                else:
-                    if sentence is not None:
-                        yield sentence
+                if annotated.text:
+                    origin = Origin(str(self.path), document.line + number)
+                    yield from problems.readable(self.reading.sentences([annotated], origin, problems))
 
     def _documents(self, problems: Problems) -> Iterator[_Document]:
         document: _Document | None = None

@@ -77,20 +77,15 @@ class RasaTextReader(FileReader):
     reading: TextReading
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        is_labelled = self.options.label_column_name != ""
         examples = _yaml_examples if self.path_tells_yaml else _markdown_examples
         for number, marked in examples(self.path, self.options.encoding):
-            origin = Origin(str(self.path), number)
-            try:
-                text, spans = entities_in(marked, origin)
-                annotation = Annotation.of_spans(spans)
-                found = Annotated(text, annotations=(annotation,), is_labelled=is_labelled)
-                sentence = self.reading.sentence(found, origin, problems)
-            except UserError as error:
-                problems.report(error)
-            else:
-                if sentence is not None:
-                    yield sentence
+            yield from problems.readable(self._sentence(marked, Origin(str(self.path), number), problems))
+
+    def _sentence(self, marked: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
+        text, spans = entities_in(marked, origin)
+        is_labelled = self.options.label_column_name != ""
+        found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
+        yield self.reading.sentence(found, origin, problems)
 
     @property
     def path_tells_yaml(self) -> bool:

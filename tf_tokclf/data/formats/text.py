@@ -24,12 +24,14 @@ class LinesReader(FileReader):
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if error := undecoded(line, self.path, number, self.options.encoding):
-                problems.report(error)
-            elif not line.isspace():
-                found = Annotated(line.rstrip("\r\n"), is_labelled=False)
-                if sentence := self.reading.sentence(found, Origin(str(self.path), number), problems):
-                    yield sentence
+            if not line.isspace():
+                yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
+
+    def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
+        if error := undecoded(line, self.path, origin.number, self.options.encoding):
+            raise error
+        found = Annotated(line.rstrip("\r\n"), is_labelled=False)
+        yield self.reading.sentence(found, origin, problems) or None  # a line may have no words
 
 
 def open_lines(path: Path, data: DataConfig, task: Task) -> LinesReader:

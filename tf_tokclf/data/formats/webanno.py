@@ -79,10 +79,10 @@ class WebannoReader(FileReader):
                 rows.append(line.rstrip("\r\n").split("\t"))
                 error = error or self._fault(line, rows[-1], number, is_token)
             elif rows:
-                yield from self._sentence(rows, Origin(str(self.path), first), error, problems)
+                yield from problems.readable(self._sentence(rows, Origin(str(self.path), first), error, problems))
                 rows, first, error = [], 0, None
         if rows:
-            yield from self._sentence(rows, Origin(str(self.path), first), error, problems)
+            yield from problems.readable(self._sentence(rows, Origin(str(self.path), first), error, problems))
 
     def _fault(self, line: str, cells: list[str], number: int, is_token: bool) -> UserError | None:
         if not is_token or len(cells) < self.n_columns:
@@ -92,16 +92,10 @@ class WebannoReader(FileReader):
 
     def _sentence(
         self, rows: list[list[str]], origin: Origin, error: UserError | None, problems: Problems
-    ) -> Iterator[Sentence]:
-        try:
-            if error:
-                raise error
-            sentence = self.reading.sentence(self._annotated(rows, origin, problems.counts), origin, problems)
-        except UserError as problem:
-            problems.report(problem)
-        else:
-            if sentence is not None:
-                yield sentence
+    ) -> Iterator[Sentence | None]:
+        if error:
+            raise error
+        yield self.reading.sentence(self._annotated(rows, origin, problems.counts), origin, problems)
 
     def _annotated(self, rows: list[list[str]], origin: Origin, changes: Changes) -> Annotated:
         words: list[str] = []

@@ -81,6 +81,15 @@ class Problems:
         if len(self.skipped) < _LISTED_AT_MOST:
             self.skipped.append(str(error))
 
+    def readable(self, sentences: Iterable[Sentence | None]) -> Iterator[Sentence]:
+        """Those of `sentences` that are not left out (None), up to an error in reading the next one. It is reported."""
+        try:
+            for sentence in sentences:
+                if sentence is not None:
+                    yield sentence
+        except UserError as error:
+            self.report(error)
+
     def changes(self) -> list[str]:
         """What was changed or left out, one line for each kind."""
         return self.counts.lines()

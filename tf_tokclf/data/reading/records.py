@@ -216,10 +216,7 @@ def sentences_from(record: Record, layout: Layout, origin: Origin, problems: Pro
         found = layout.format.read(record, Fields(layout.word, layout.label), origin, problems.counts)
     else:
         found = iter([_words_and_labels(record, layout, origin)])
-    reading = layout.reading.in_unit(offset_unit_in(record))
-    for annotated in found:
-        if (sentence := reading.sentence(annotated, origin, problems)) is not None:
-            yield sentence
+    yield from layout.reading.in_unit(offset_unit_in(record)).sentences(found, origin, problems)
 
 
 def sentence_from(record: Record, layout: Layout, origin: Origin, problems: Problems) -> Sentence | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tf_tokclf.config.schema import DataConfig
@@ -76,6 +76,12 @@ class TextReading:
     def reader(self, origin: Origin, problems: Problems) -> SpanReader:
         """How single spans of a record are read."""
         return SpanReader(origin, problems.counts, self.rules.skip, self.label_names)
+
+    def sentences(self, found: Iterable[Annotated], origin: Origin, problems: Problems) -> Iterator[Sentence]:
+        """The sentences of texts or words with annotations, without those that are left out."""
+        for annotated in found:
+            if (sentence := self.sentence(annotated, origin, problems)) is not None:
+                yield sentence
 
     def sentence(self, found: Annotated, origin: Origin, problems: Problems) -> Sentence | None:
         """The sentence; None where the record is left out, and `problems` remembers why."""
