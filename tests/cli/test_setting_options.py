@@ -40,7 +40,9 @@ def command_named(name: str) -> click.Command:
 
 def settings_of(command: str, *args: str) -> dict[str, Any]:
     """The settings that a command line sets."""
-    return given_settings(command_named(command).make_context(command, list(args)))
+    # Commands keep the help option of the first context that they see.
+    group = click.Context(cli, **cli.context_settings)
+    return given_settings(command_named(command).make_context(command, list(args), parent=group))
 
 
 def options_of(command: str) -> dict[str, click.Parameter]:

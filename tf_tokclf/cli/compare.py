@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
@@ -40,7 +40,7 @@ from tf_tokclf.control_characters import echo
     defaults={"data.format": "detected from name and content"},
     default_prefix="as in the first run, else ",
 )
-@data_setting_option
+@data_set_option
 @setting_parameter("evaluation.mode", "--mode", default="conlleval")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Number of bootstrap samples."

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.cli.options import TwinCommand, set_option
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import Config
 
-_ASSIGNMENTS = click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
-)
 _OUTPUT = click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
 )
@@ -36,7 +33,7 @@ def config_command() -> None:
 
 @config_command.command("check", cls=TwinCommand)
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
-@_ASSIGNMENTS
+@set_option()
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
     """Report all problems of configurations, or that there are none.
 
@@ -65,7 +62,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 
 @config_command.command("fill", cls=TwinCommand)
 @click.argument("config")
-@_ASSIGNMENTS
+@set_option()
 @_OUTPUT
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
     texts={"data.format": "Format of IN. Give an unknown name to list all."},
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@data_setting_option
+@data_set_option
 @logging_options
 @click.pass_context
 def convert_command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options, model_options
 from tf_tokclf.cli.setting_options import SettingOption, data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
@@ -68,7 +68,7 @@ _WITH_PREDICTIONS = {
     defaults={"data.format": "detected from name and content", "data.word_splitting": "as in training"},
     default_prefix="as in the run, else ",
 )
-@data_setting_option
+@data_set_option
 @setting_parameter("evaluation.mode", "--mode", default="conlleval")
 @click.option("--errors", is_flag=True, help="Also show the errors.")
 @click.option(

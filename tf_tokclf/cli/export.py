@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options
+from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 
 
@@ -41,7 +41,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     defaults={"data.format": "detected from name and content", "data.word_splitting": "as in training"},
     default_prefix="as in the run, else ",
 )
-@data_setting_option
+@data_set_option
 @click.option(
     "--max-sentences",
     type=click.IntRange(min=1),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.options import TwinCommand, logging_options, set_option
 from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
 from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import plain_text
@@ -26,9 +26,7 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 @click.command("fit", cls=TwinCommand)
 @click.argument("config", required=False)
 @setting_options()
-@_run_option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
-)
+@set_option(heading="Run")
 @_run_option("--resume", is_flag=True, help="Continue the run in the output folder from its newest checkpoint.")
 @_run_option(
     "--resume-from-checkpoint",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.options import TwinCommand, logging_options, set_option
 from tf_tokclf.cli.setting_options import given_settings, setting_options
 from tf_tokclf.control_characters import echo
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @click.command("inspect", cls=TwinCommand)
 @click.argument("source", required=False)
 @setting_options("task", "data", "model", "alignment.max_length", "alignment.overlap")
-@click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change any setting. Can be repeated."
-)
+@set_option()
 @click.option(
     "--examples",
     "n_examples",

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_headings, setting_parameter
+from tf_tokclf.cli.setting_options import (
+    Decorator,
+    HeadedOption,
+    given_settings,
+    setting_headings,
+    setting_parameter,
+)
 from tf_tokclf.cli.types import Text
 
 if TYPE_CHECKING:
@@ -101,7 +107,20 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def data_setting_option(function: Callable[..., Any]) -> Callable[..., Any]:
+def set_option(*, heading: str = "Options") -> Decorator:
+    """--set, for commands that accept any setting."""
+    return click.option(
+        "--set",
+        "assignments",
+        cls=HeadedOption,
+        heading=heading,
+        multiple=True,
+        metavar="SECTION.KEY=VALUE",
+        help="Change any setting. Can be repeated.",
+    )
+
+
+def data_set_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--set, for commands that read data and train nothing. `given_data` reads it."""
     option = click.option(
         "--set",

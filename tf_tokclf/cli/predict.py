@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_setting_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options, model_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
@@ -105,7 +105,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     show_default=True,
     help="Number of words that are read ahead and sorted by length. 1: label each sentence immediately.",
 )
-@data_setting_option
+@data_set_option
 @model_options
 @logging_options
 @click.pass_context
