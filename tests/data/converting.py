@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -36,6 +37,11 @@ def converted(tmp_path: Path, name: str, content: str | bytes, *options: str) ->
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return convert(path, *options)
+
+
+def of_records(tmp_path: Path, records: list[Any], *options: str, name: str = "a.jsonl") -> Converted:
+    """The same of a file with these JSON records, one a line."""
+    return converted(tmp_path, name, "".join(json.dumps(record) + "\n" for record in records), *options)
 
 
 def case(name: str, *options: str) -> Converted:

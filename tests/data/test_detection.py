@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.data.sample_files import SAMPLES
 from tf_tokclf.cli.main import cli
 from tf_tokclf.data.detection import detect_format, rank_formats
 from tf_tokclf.data.formats.registry import BUILT_IN
@@ -148,3 +149,38 @@ def test_each_format_has_one_entry_with_a_description():
     assert all(format.description for format in BUILT_IN)
     suffixes = [suffix for format in BUILT_IN for suffix in (*format.suffixes, *format.usual_suffixes)]
     assert len(set(suffixes)) == len(suffixes)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("lone_tabs_between_sentences.conll", "conll"),
+        ("header_and_metadata.tsv", "conll"),
+        ("ranges_and_empty_nodes.conllu", "conllu"),
+        ("lists_as_python_and_numpy_print_them.csv", "csv"),
+        ("doccano_triples.jsonl", "jsonl"),
+        ("brat", "brat"),
+    ],
+)
+def test_formats_are_found_out(name, format):
+    assert detect_format(SAMPLES / name) == format
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("ranges_and_empty_nodes.conllu", "conllu"),
+        ("doccano_triples.jsonl", "jsonl"),
+        ("windows_line_ends.conll", "conll"),
+    ],
+)
+def test_formats_are_found_out_by_content_too(tmp_path, name, format):
+    path = tmp_path / "data"
+    path.write_bytes((SAMPLES / name).read_bytes())
+    assert detect_format(path) == format
+
+
+@pytest.mark.parametrize("text", ["Ada\tB-PER\nleft/O\tO\n", "<b>x</b>\tO\nAda\tB-PER\n", "word/NN\tO\n"])
+def test_columns_stay_columns(tmp_path: Path, text: str):
+    (tmp_path / "a.conll").write_text(text)
+    assert detect_format(tmp_path / "a.conll") == "conll"

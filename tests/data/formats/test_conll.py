@@ -8,7 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from tests.data.converting import case, converted
+from tests.data.sample_files import SAMPLES, labelled, read
 from tf_tokclf.cli.main import cli
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.detection import open_reader
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -242,3 +247,97 @@ def test_utf_16_without_a_mark_is_named(tmp_path: Path):
 def test_a_word_that_begins_like_a_border_of_documents_stays(tmp_path: Path):
     text = "-DOCSTART- O\n\n-DOCSTART-s O\nAda B-PER\n"
     assert converted(tmp_path, "a.conll", text).sentences == ["-DOCSTART-s/O Ada/B-PER"]
+
+
+def test_lines_of_white_space_end_sentences_and_hashes_are_words():
+    sentences = read("lone_tabs_between_sentences.conll")
+    assert [s.words for s in sentences] == [
+        ("#MondayMood", "@ada", "in", "Paris"),
+        ("New", "York", "#"),
+        ("End",),
+    ]
+    assert [s.origin.number for s in sentences] == [1, 6, 10]
+
+
+def test_comments_are_left_out_where_they_are_asked_for():
+    assert read("lone_tabs_between_sentences.conll", comment_prefix="#")[0].words == ("@ada", "in", "Paris")
+
+
+def test_carriage_returns_are_no_part_of_labels():
+    assert labelled(read("windows_line_ends.conll")) == [
+        [("Ada", "B-PER"), ("smiled", "O")],
+        [("Bob", "B-PER")],
+    ]
+
+
+def test_docstart_lines_are_borders_of_documents():
+    first, second = read("docstart_and_i_tags_only.conll")
+    assert first.words == ("Ada", "Lovelace", "smiled")
+    assert (first.document, second.document) == (
+        "docstart_and_i_tags_only.conll#1",
+        "docstart_and_i_tags_only.conll#2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "labels"),
+    [
+        (Task.NER, {}, ("B-ORG", "O", "B-MISC", "O")),
+        (Task.CHUNK, {}, ("B-NP", "B-VP", "B-NP", "I-NP")),
+        (Task.POS, {}, ("NNP", "VBZ", "JJ", "NN")),
+        (Task.NER, {"label_column_name": 1}, ("NNP", "VBZ", "JJ", "NN")),
+        (Task.NER, {"label_column_name": -2}, ("B-NP", "B-VP", "B-NP", "I-NP")),
+        (Task.NER, {"layer": 0}, ("B-NP", "B-VP", "B-NP", "I-NP")),
+    ],
+)
+def test_the_task_chooses_among_columns_unless_the_user_does(task, options, labels):
+    assert read("four_columns.conll", task, **options)[0].labels == labels
+
+
+@pytest.mark.parametrize(("layer", "labels"), [(None, "B-ORG I-ORG O"), (0, "B-ORG I-ORG O"), (1, "O B-LOC O")])
+def test_index_column_and_head_lines_are_no_words(layer, labels):
+    first, second = read("two_layers_with_index.tsv", layer=layer)
+    assert first.words == ("Universität", "Wien", "#")
+    assert first.labels == tuple(labels.split())
+    assert second.words == ("Gleich",)
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ({}, ("B-pers", "O", "O")),
+        ({"label_column_name": "NE-FINE-LIT"}, ("B-pers.myth", "O", "O")),
+        ({"layer": "NE-FINE-LIT"}, ("B-pers.myth", "O", "O")),
+    ],
+)
+def test_header_names_columns_and_metadata_names_documents(options, labels):
+    first, second = read("header_and_metadata.tsv", **options)
+    assert (first.words, first.labels) == (("Odysseus", "#", "is"), labels)
+    assert (first.document, second.document) == ("one", "two")
+
+
+def test_tags_may_stand_before_words():
+    assert read("tags_before_words.bio")[0].words == ("show", "Tom", "Hanks")
+
+
+def test_words_without_labels_are_read_as_such(tmp_path):
+    path = tmp_path / "words.conll"
+    path.write_text("Ada\nsmiled\n\nBye\n", encoding="utf-8")
+    assert [s.labels for s in read_sentences(path, DataConfig())] == [None, None]
+
+
+def test_what_was_found_out_is_said():
+    reader = open_reader(SAMPLES / "header_and_metadata.tsv", DataConfig(), Task.NER)
+    assert reader.notes == ("5 columns, words in 'TOKEN', labels in 'NE-COARSE-LIT'",)
+
+
+def test_a_header_may_stand_below_comments(tmp_path):
+    (tmp_path / "a.tsv").write_text("%% about\ntoken\tner\nAda\tB-PER\n", encoding="utf-8")
+    assert labelled(list(read_sentences(tmp_path / "a.tsv", DataConfig(comment_prefix="%%")))) == [[("Ada", "B-PER")]]
+
+
+def test_an_id_beyond_the_label_names_is_told_with_its_line(tmp_path):
+    path = tmp_path / "ids.conll"
+    path.write_text("in\t0\nOslo\t7\n")
+    with pytest.raises(UserError, match=r"ids\.conll, line 2: there is no label with id 7"):
+        list(read_sentences(path, DataConfig(label_names=("O", "B-LOC"))))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.converting import case, converted
+from tests.data.sample_files import read
+from tf_tokclf.config.schema import Task
 
 
 def token(number: int, form: str, misc: str = "_", upos: str = "X") -> str:
@@ -82,3 +84,23 @@ def test_a_key_in_another_case_is_the_same_key(tmp_path: Path):
 def test_labels_of_ranges_are_counted(tmp_path: Path):
     text = _line("1-2", "al", "NER=B-LOC") + _line("1", "a", "NER=O") + _line("2", "el", "NER=B-PER") + "\n"
     assert "1 label of multi-word ranges and empty nodes left out" in converted(tmp_path, "a.conllu", text).messages
+
+
+def test_ranges_and_empty_nodes_are_no_words():
+    (first, second) = read("ranges_and_empty_nodes.conllu", Task.POS)
+    assert first.words == ("Vamos", "nos", "a", "el", "mar", ".")
+    assert first.labels == ("VERB", "PRON", "ADP", "DET", "NOUN", "PUNCT")
+    assert (first.text, second.text, second.offsets) == (None, "Adiós", ((0, 5),))
+    assert first.document == "d1"
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [("xpos", "V P S D N F"), ("deprel", "root obj case det obl punct"), ("misc.NER", "O O O O B-LOC O")],
+)
+def test_any_field_of_conllu_is_a_label(column, labels):
+    assert read("ranges_and_empty_nodes.conllu", label_column_name=column)[0].labels == tuple(labels.split())
+
+
+def test_spans_in_misc_are_found_for_other_tasks_than_pos():
+    assert read("ranges_and_empty_nodes.conllu")[0].labels == ("O", "O", "O", "O", "B-LOC", "O")

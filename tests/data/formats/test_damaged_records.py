@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.formats.test_other_formats import ENTRIES, FORMATS, example
+from tests.data.formats.documented import ENTRIES, FORMATS, example
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.data.formats.test_other_formats import DOCS
+from tests.data.formats.documented import DOCS
 from tf_tokclf.cli.main import cli
 from tf_tokclf.data.formats.registry import all_formats, formats_by_name
 

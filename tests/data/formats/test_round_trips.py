@@ -214,3 +214,23 @@ def test_any_words_come_back(tmp_path, format, written):
     options = {"header": False} if format == "conll" else BY_SPACES
     found = there_and_back(written, tmp_path / f"a.{format}", format, read_as=read_as, **options)
     assert pairs(found) == pairs(written)
+
+
+WORD_SPANS = {"gliner": "a.jsonl", "spert": "a.json", "dygie": "a.jsonl", "w2ner": "a.json", "inline-tags": "a.iob"}
+
+
+TEXT_SPANS = {"cluener": "a.jsonl", "inline-xml": "a.txt"}
+
+
+@pytest.mark.parametrize("format", [*WORD_SPANS, *TEXT_SPANS])
+@given(written=sentences())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_words_come_back_from_formats_of_spans(tmp_path, format, written):
+    if format == "inline-tags":
+        written = [s for s in written if not any(set(word) & set("|") for word in s.words)] or []
+    path = tmp_path / f"{format}.{(WORD_SPANS | TEXT_SPANS)[format]}"
+    if not written:
+        return
+    options = {"word_splitting": "whitespace"} if format in TEXT_SPANS else {}
+    found = there_and_back(written, path, format, read_as=format, **options)
+    assert pairs(found) == pairs(written)

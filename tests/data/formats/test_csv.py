@@ -1,0 +1,71 @@
+"""CSV: a word a row, or a sentence a row with lists of words and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.converting import case, converted
+from tests.data.sample_files import labelled, read
+from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.splits import read_sentences
+
+
+def test_empty_sentence_numbers_go_on_with_the_sentence():
+    sentences = read("sentence_number_on_first_word_latin1.csv", encoding="latin-1")
+    assert labelled(sentences) == [[("José", "B-per"), ("lives", "O"), (",", "O")], [("Bye", "O")]]
+    assert [s.origin.number for s in sentences] == [2, 5]
+
+
+def test_lists_in_csv_as_anybody_prints_them():
+    assert labelled(read("lists_as_python_and_numpy_print_them.csv")) == [
+        [("New", "B-LOC"), ("York", "I-LOC")],
+        [("It", "O"), ("rains", "O")],
+        [("plain", "O"), ("words", "O")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("sentence_id,text,labels\n1,New York,B-LOC I-LOC\n2,Hi,O\n", [("New", "York"), ("Hi",)]),
+        ("tokens,ner_tags\nHi,O\nBye,O\n", [("Hi",), ("Bye",)]),
+        ("word,tag\nNew,B-LOC\nYork,I-LOC\n,\nHi,O\n", [("New", "York"), ("Hi",)]),
+        ("tokens,ner_tags\n\"['it\\'s' \\n 'New York']\",[0 1]\n", [("it's", "New York")]),
+        ("text\nHello\nHow are you\n", [("Hello",), ("How", "are", "you")]),
+    ],
+)
+def test_shapes_of_csv(tmp_path, content, expected):
+    (tmp_path / "a.csv").write_text(content.replace("\\n", "\n"), encoding="utf-8")
+    assert [s.words for s in read_sentences(tmp_path / "a.csv", DataConfig())] == expected
+
+
+COMMAS = {
+    '"Ada,left","B-PER,O"\n"Oslo","B-LOC"\n': ["Ada/B-PER left/O", "Oslo/B-LOC"],
+    '"Ada, left","B-PER, O"\n': ["Ada/B-PER left/O"],
+    'Ada left,"B-PER,O"\n': ["Ada/B-PER left/O"],
+    "Ada left,B-PER O\n": ["Ada/B-PER left/O"],
+    '"Oslo,",B-LOC\n': ["Oslo,/B-LOC"],
+}
+
+
+@pytest.mark.parametrize("rows", COMMAS)
+def test_lists_with_commas_between_their_items(tmp_path: Path, rows: str):
+    result = converted(tmp_path, "a.csv", "tokens,ner_tags\n" + rows)
+    assert (result.exit_code, result.sentences) == (0, COMMAS[rows]), result.messages
+
+
+def test_a_comma_that_is_a_word_is_an_error_with_its_line(tmp_path: Path):
+    rows = '"Ada,left","B-PER,O"\n"Oslo,,now","B-LOC,O"\n'
+    result = converted(tmp_path, "a.csv", "tokens,ner_tags\n" + rows)
+    assert result.exit_code == 2
+    assert "a.csv, line 3: " in result.messages
+
+
+def test_a_header_with_a_name_twice_is_an_error_that_names_the_column():
+    result = case("dup_cols.csv")
+    assert result.exit_code == 2
+    assert "the header has 2 columns named 'label': 1 and 2" in result.messages
+    result = case("dup_cols.csv", "--label-column-name", "1")
+    assert result.sentences == ["Marie/B-PER lives/O"]

@@ -1,0 +1,48 @@
+"""Records of words and spans of words: how ends are counted, nested spans, spans that do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.data.converting import converted
+
+
+@pytest.mark.parametrize(
+    ("ner", "words", "options", "sentence"),
+    [
+        # The last word's number shows how ends are counted, or a span that ends where it begins.
+        ([[0, 2, "PER"]], ["Ada", "Lovelace"], (), "Ada/B-PER Lovelace/I-PER"),
+        ([[0, 1, "PER"], [2, 2, "X"]], ["Ada", "Lovelace", "left"], (), "Ada/B-PER Lovelace/I-PER left/B-X"),
+        ([[0, 1, "PER"]], ["Ada", "Lovelace", "left"], (), "Ada/B-PER Lovelace/I-PER left/O"),
+        ([[0, 1, "PER"]], ["Ada", "Lovelace", "left"], ("--offset-end", "exclusive"), "Ada/B-PER Lovelace/O left/O"),
+    ],
+)
+def test_ends_of_spans_of_words_are_found_out(tmp_path, ner, words, options, sentence):
+    record = json.dumps({"tokenized_text": words, "ner": ner})
+    assert converted(tmp_path, "a.jsonl", record + "\n", *options).sentences == [sentence]
+
+
+def test_ends_that_contradict_each_other_are_an_error(tmp_path: Path):
+    record = json.dumps({"tokenized_text": ["Ada", "left"], "ner": [[0, 0, "PER"], [0, 2, "X"]]})
+    result = converted(tmp_path, "a.jsonl", record + "\n")
+    assert result.exit_code == 2
+    assert "data.offset_end" in result.messages
+
+
+def test_spans_of_words_that_are_not_there(tmp_path: Path):
+    record = json.dumps({"tokens": ["Ada", "left"], "entities": [{"type": "PER", "start": 0, "end": 9}]})
+    result = converted(tmp_path, "a.jsonl", record + "\n")
+    assert result.exit_code == 2
+    assert "PER, words 0 to 9, is not a position in 2 words" in result.messages
+    result = converted(tmp_path, "a.jsonl", record + "\n", "--on-error", "skip")
+    assert result.sentences == ["Ada/O left/O"]
+    assert "1 span dropped: their words are not there" in result.messages
+
+
+def test_nested_spans_of_words_are_layers(tmp_path: Path):
+    record = json.dumps({"tokenized_text": ["New", "York", "Times"], "ner": [[0, 2, "ORG"], [0, 1, "LOC"]]})
+    assert converted(tmp_path, "a.jsonl", record + "\n").exit_code == 2
+    assert converted(tmp_path, "a.jsonl", record, "--layer", "1").sentences == ["New/B-LOC York/I-LOC Times/O"]
