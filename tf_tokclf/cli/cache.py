@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.cli.options import UnderscoreCommand
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.control_characters import echo
 
@@ -23,7 +23,7 @@ def cache_command() -> None:
     """
 
 
-@cache_command.command("show", cls=TwinCommand)
+@cache_command.command("show", cls=UnderscoreCommand)
 @click.option("--entries", "each", is_flag=True, help="List every entry, the most recently used first.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def show_command(each: bool, as_json: bool) -> None:
@@ -49,7 +49,7 @@ def show_command(each: bool, as_json: bool) -> None:
     console.print(cache_tables(contents, each=each), crop=False)
 
 
-@cache_command.command("clear", cls=TwinCommand)
+@cache_command.command("clear", cls=UnderscoreCommand)
 @click.option(
     "--older-than",
     "days",

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options
+from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
 
 
-@click.command("compare", cls=TwinCommand)
+@click.command("compare", cls=UnderscoreCommand)
 @click.argument("systems", nargs=-1, required=True)
 @click.option("--split", default="test", show_default=True, help="Split whose predictions are read from runs.")
 @click.option(

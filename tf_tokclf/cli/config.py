@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, set_option
+from tf_tokclf.cli.options import UnderscoreCommand, set_option
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def config_command() -> None:
     """
 
 
-@config_command.command("check", cls=TwinCommand)
+@config_command.command("check", cls=UnderscoreCommand)
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
 @set_option()
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
@@ -60,7 +60,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
         raise UserError("\n".join(problems))
 
 
-@config_command.command("fill", cls=TwinCommand)
+@config_command.command("fill", cls=UnderscoreCommand)
 @click.argument("config")
 @set_option()
 @_OUTPUT
@@ -79,7 +79,7 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
     _write(starter_yaml(values, Amount.FULL, heading=schema_line()), output, force=force, source=_file_of(config))
 
 
-@config_command.command("diff", cls=TwinCommand)
+@config_command.command("diff", cls=UnderscoreCommand)
 @click.argument("a", metavar="CONFIG")
 @click.argument("b", metavar="[OTHER]", required=False)
 def diff_command(a: str, b: str | None) -> None:
@@ -102,7 +102,7 @@ def diff_command(a: str, b: str | None) -> None:
         echo("No settings differ.", err=True)
 
 
-@config_command.command("schema", cls=TwinCommand)
+@config_command.command("schema", cls=UnderscoreCommand)
 @_OUTPUT
 @_FORCE
 def schema_command(output: Path | None, force: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options
+from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"], case_sensitive=False)
 
 
-@click.command("convert", cls=TwinCommand)
+@click.command("convert", cls=UnderscoreCommand)
 @click.argument("source", metavar="IN")
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True))
 @data_options(

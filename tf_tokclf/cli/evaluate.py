@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options, model_options
 from tf_tokclf.cli.setting_options import SettingOption, data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
@@ -35,7 +35,7 @@ _WITH_PREDICTIONS = {
 }
 
 
-@click.command("evaluate", cls=TwinCommand)
+@click.command("evaluate", cls=UnderscoreCommand)
 @click.argument("model", required=False)
 @click.option("--split", help="Split of the run's data to score: train, validation or test.  [default: test]")
 @click.option("--file", "file", help="Labelled file to score instead, in any format that fit reads.")

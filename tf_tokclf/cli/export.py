@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options
+from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 
 
-@click.command("export", cls=TwinCommand)
+@click.command("export", cls=UnderscoreCommand)
 @click.argument("model")
 @click.option(
     "--format",

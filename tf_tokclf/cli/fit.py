@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, set_option
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options, set_option
 from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
 from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import plain_text
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 
 
-@click.command("fit", cls=TwinCommand)
+@click.command("fit", cls=UnderscoreCommand)
 @click.argument("config", required=False)
 @setting_options()
 @set_option(heading="Run")

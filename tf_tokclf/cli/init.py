@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand
+from tf_tokclf.cli.options import UnderscoreCommand
 from tf_tokclf.cli.setting_options import setting_parameter
 from tf_tokclf.control_characters import echo
 
 SAMPLE = "package:tf_tokclf/shipped/snips"
 
 
-@click.command("init", cls=TwinCommand)
+@click.command("init", cls=UnderscoreCommand)
 @setting_parameter("task", default_text="ner, or slots for the shipped sample")
 @setting_parameter("model.name_or_path", "--model", "--model-name-or-path", default="distilbert-base-cased")
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, set_option
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options, set_option
 from tf_tokclf.cli.setting_options import given_settings, setting_options
 from tf_tokclf.control_characters import echo
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tf_tokclf.inspection.inspect import Tokenization
 
 
-@click.command("inspect", cls=TwinCommand)
+@click.command("inspect", cls=UnderscoreCommand)
 @click.argument("source", required=False)
 @setting_options("task", "data", "model", "alignment.max_length", "alignment.overlap")
 @set_option()

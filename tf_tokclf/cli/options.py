@@ -1,4 +1,4 @@
-"""Options that several commands share, and the underscore twins of all of them."""
+"""Options that several commands share, and the class of all commands."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 _OTHER_HEADINGS = ("Options", "Loading and running the model", "Messages")
 
 
-class TwinCommand(click.Command):
-    """A command that also accepts `--long_options` for `--long-options`, as run_ner.py spells them. Its help shows
-    options under headings, and text is completed to file names."""
+class UnderscoreCommand(click.Command):
+    """A command that also accepts `--long_options` for `--long-options`, as run_ner.py spells them.
+
+    Its help shows options under headings, and shells complete text to file names.
+    """
 
     def __init__(self, *args: Any, **arguments: Any) -> None:
         super().__init__(*args, **arguments)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, data_set_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options, model_options
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
@@ -29,7 +29,7 @@ _DETAILS = ("top_k", "scores", "offset_unit")
 _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-studio", "csv", "parquet")
 
 
-@click.command("predict", cls=TwinCommand)
+@click.command("predict", cls=UnderscoreCommand)
 @click.argument("model")
 @click.argument("source", default="-")
 @data_options(

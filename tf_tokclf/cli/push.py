@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options
 from tf_tokclf.cli.setting_options import setting_parameter
 
 
-@click.command("push", cls=TwinCommand)
+@click.command("push", cls=UnderscoreCommand)
 @click.argument("path", metavar="RUN_OR_FOLDER", type=click.Path(path_type=Path))
 @setting_parameter("hub.model_id", default_text="as in the run")
 @setting_parameter("hub.private", default=None)

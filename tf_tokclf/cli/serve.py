@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import TwinCommand, logging_options, model_options
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options, model_options
 from tf_tokclf.cli.types import FiniteRange
 
 
-@click.command("serve", cls=TwinCommand)
+@click.command("serve", cls=UnderscoreCommand)
 @click.argument("model")
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on. 0.0.0.0: all IPv4 addresses; ::: all."

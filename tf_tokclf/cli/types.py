@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 
 class Text(click.types.StringParamType):
-    """Text that the shell completes to file names, because nearly all arguments and most options can be files."""
+    """Text that shells complete to file names, because nearly all arguments and most options can be files."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Let the shell complete it, as without click."""

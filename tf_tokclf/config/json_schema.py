@@ -10,7 +10,10 @@ from tf_tokclf.config.shipped import SHIPPED_SCHEMA
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema, made from the configuration's classes."""
+    """The schema, made from the configuration's classes.
+
+    The keywords x-heading and x-option are not part of JSON Schema. The command line builds its options from them.
+    """
     schema = Config.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
