@@ -35,7 +35,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "data.run_settings": ("evaluate", "export"),
     "data.convert": ("convert",),
     "data.write": ("convert",),
-    "records.stream": ("predict",),
+    "records": ("predict",),
     "inference.evaluate": ("evaluate", "export"),
     "inference.calibrate": ("evaluate",),
     "inference": ("predict",),

@@ -25,7 +25,8 @@ from tf_tokclf.inference.prediction_job import Prediction, Progress, Shard, iden
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import tf
-from tf_tokclf.records.output import Details, choose_output_format, open_output_format
+from tf_tokclf.records.base import Details
+from tf_tokclf.records.output import choose_output_format, open_output_format
 from tf_tokclf.records.stream import open_records
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")

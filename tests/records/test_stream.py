@@ -13,7 +13,8 @@ import pytest
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.word_splitting import rule_keeping
-from tf_tokclf.records.stream import Record, open_records
+from tf_tokclf.records.base import Record
+from tf_tokclf.records.stream import open_records
 
 
 def read(

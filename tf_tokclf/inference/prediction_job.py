@@ -28,8 +28,8 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.files import journal_of, open_output, partial_of, try_lock, write_json
 from tf_tokclf.inference.tagger import Tagger, run_starts
 from tf_tokclf.labels.sentence import Sentence
-from tf_tokclf.records.output import Labelled, OutputFormat
-from tf_tokclf.records.stream import STDIN, Record, RecordStream
+from tf_tokclf.records.base import STDIN, OutputFormat, PredictedRecord, Record
+from tf_tokclf.records.stream import RecordStream
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Watcher(Protocol):
 class Run:
     """Records that went through the model together, and how many bytes of the input were read for them."""
 
-    records: list[Labelled]
+    records: list[PredictedRecord]
     bytes_read: int | None
 
 

@@ -16,12 +16,8 @@ from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.prediction_job import Prediction, Shard, Watcher, identity_of
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.records.output import (
-    Details,
-    check_output_format,
-    choose_output_format,
-    open_output_format,
-)
+from tf_tokclf.records.base import Details
+from tf_tokclf.records.output import check_output_format, choose_output_format, open_output_format
 from tf_tokclf.records.stream import RecordStream, check_packages, format_by_name, is_rereadable, open_records
 
 # The settings that matter where records are kept as they are and their labels are not read.

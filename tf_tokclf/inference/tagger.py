@@ -19,23 +19,17 @@ from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.entities import (
-    Entity,
-    Strategy,
-    aggregation_of,
-    check_strategy,
-    entities_of,
-)
+from tf_tokclf.inference.entities import Entity, Strategy, aggregation_of, check_strategy, entities_of
 from tf_tokclf.inference.prefetch import in_thread
 from tf_tokclf.labels.decoding import decode
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.labels.word_splitting import text_sentence
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.forward import forward_function, score_windows
 from tf_tokclf.model.loading import load_classifier, saved_labels
 from tf_tokclf.model.precision import choose_precision
-from tf_tokclf.records.stream import text_sentence
 from tf_tokclf.scoring.calibration import temper
 
 if TYPE_CHECKING:

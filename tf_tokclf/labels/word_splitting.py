@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 if TYPE_CHECKING:
     from regex import Pattern
@@ -102,3 +103,14 @@ def _pattern(rule: str) -> Pattern[str]:
     if rule not in _PATTERNS:
         raise UserError(f"there is no rule {rule!r} to split words by.", hint=f"Known are {', '.join(_PATTERNS)}.")
     return regex.compile(_PATTERNS[rule])
+
+
+def text_sentence(text: str, rule: str, origin: Origin | None = None, document: str | None = None) -> Sentence:
+    """A text as a sentence of words with their places in it.
+
+    >>> text_sentence("Oslo, 1999", "words").words
+    ('Oslo', ',', '1999')
+    """
+    offsets = split_words(text, rule)
+    words = tuple(text[start:end] for start, end in offsets)
+    return Sentence(words, None, origin, text=text, offsets=offsets, document=document)

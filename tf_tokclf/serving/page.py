@@ -15,7 +15,8 @@ from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
-from tf_tokclf.records.output import Details, span_records
+from tf_tokclf.records.base import Details
+from tf_tokclf.records.prediction_fields import span_records
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.serving.limits import Limits
 

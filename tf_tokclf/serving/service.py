@@ -13,8 +13,9 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
-from tf_tokclf.records.output import Details, json_record
-from tf_tokclf.records.stream import Record, text_sentence
+from tf_tokclf.labels.word_splitting import text_sentence
+from tf_tokclf.records.base import Details, Record
+from tf_tokclf.records.jsonl import json_record
 from tf_tokclf.serving.batching import Abandoned, Batcher
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics

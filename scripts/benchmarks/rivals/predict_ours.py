@@ -11,7 +11,8 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.inference.prediction_job import Prediction, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.records.output import Details, open_output_format
+from tf_tokclf.records.base import Details
+from tf_tokclf.records.output import open_output_format
 from tf_tokclf.records.stream import open_records
 
 parser = argparse.ArgumentParser()

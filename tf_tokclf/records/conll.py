@@ -1,0 +1,150 @@
+"""CoNLL columns to be labelled, and those with predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.conll import ColumnsReader, is_border, open_columns
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.records.base import SAMPLED_LINES, Details, Frame, Lines, Record, check_decoded, opened_on_sample
+from tf_tokclf.records.prediction_fields import WORD_COLUMNS, added_names, column_score
+
+
+class ColumnRecords:
+    """CoNLL columns: a block of lines up to the blank line behind it; all its lines are kept as they are."""
+
+    name = "conll"
+    unit = "line"
+    is_written = True
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        sample = list(islice(lines, SAMPLED_LINES))
+        self._lines = chain(sample, lines)
+        self._data = data
+        self._reader: ColumnsReader | None = None
+        self.note = "no words"
+        if any(not line.isspace() for line in sample):
+            self._reader = opened_on_sample(
+                sample, place, data, lambda path, options: open_columns(path, options, task)
+            )
+            self.note = f"a word a line, words in column {self._reader.word}"
+
+    @property
+    def separator(self) -> str:
+        """What stands between the fields of a line. Where lines have one field only, more are added behind a tab."""
+        structure = self._reader.structure if self._reader else None
+        return structure.separator if structure and structure.width > 1 else "\t"
+
+    @property
+    def header_line(self) -> int | None:
+        """The number of the line that names the columns, from 1, if there is one."""
+        return self._reader.header_line if self._reader else None
+
+    def fields_of(self, line: str) -> list[str]:
+        """The fields of a line."""
+        return self._reader.split(line.rstrip("\r\n")) if self._reader else [line]
+
+    def enriched(self, details: Details) -> EnrichedColumns:
+        """The records with predictions in them."""
+        return EnrichedColumns(self, details)
+
+    def frames(self) -> Iterator[Frame]:
+        """Blocks of lines; what stands before the first word or behind the last one goes with those."""
+        kept: tuple[int, list[str]] | None = None
+        block: list[str] = []
+        has_words = ended = False
+        number = first = 1
+        for number, line in enumerate(self._lines, 1):
+            if ended and not line.isspace():
+                if kept:
+                    yield kept
+                kept, block, first, has_words, ended = (first, block), [], number, False, False
+            block.append(line)
+            has_words = has_words or self._word_in(line, number, at_head=True) is not None
+            ended = has_words and line.isspace()
+        if kept and not has_words:
+            kept[1].extend(block)
+            block = []
+        if kept:
+            yield kept
+        if block:
+            yield first, block
+
+    def parse(self, source: list[str], origin: Origin) -> Sentence:
+        """The words of a block."""
+        words = []
+        for number, (line, word) in enumerate(zip(source, self.words_in(source, origin.number)), origin.number):
+            if word is not None:
+                check_decoded(line, Origin(origin.path, number), self._data.encoding)
+                words.append(word)
+        return Sentence(tuple(words), None, origin)
+
+    def words_in(self, lines: Sequence[str], first: int) -> Iterator[str | None]:
+        """The word in each line of a block that begins at line `first`; None in lines that are blank, comments,
+        headers or borders of documents.
+        """
+        at_head = True
+        for number, line in enumerate(lines, first):
+            word = self._word_in(line, number, at_head=at_head)
+            at_head = at_head and word is None
+            yield word
+
+    def _word_in(self, line: str, number: int, *, at_head: bool) -> str | None:
+        reader = self._reader
+        if reader is None or line.isspace() or is_border(line) or number == reader.header_line:
+            return None
+        comment = reader.options.comment_prefix
+        if comment and line.startswith(comment):
+            return None
+        fields = reader.split(line.rstrip("\r\n"))
+        if line[0] == "#" and reader.is_comment(line, fields, at_head=at_head):
+            return None
+        return fields[reader.word] if reader.word < len(fields) else ""
+
+
+class EnrichedColumns(Lines):
+    """The input's lines with the predicted label in one more column, behind the word's score if that is asked
+    for.
+    """
+
+    def __init__(self, source: ColumnRecords, details: Details) -> None:
+        self._source = source
+        self._details = details
+        super().__init__(self._lines)
+
+    def _lines(self, record: Record, tagged: TaggedSentence) -> str:
+        labels, scores = iter(tagged.labels), iter(tagged.scores)
+        lines = []
+        words = self._source.words_in(record.source, record.origin.number)
+        for number, (line, word) in enumerate(zip(record.source, words), record.origin.number):
+            if number == self._source.header_line:
+                names = added_names(WORD_COLUMNS, self._source.fields_of(line))
+                line = self._with(line, names["predicted_label"], names["predicted_score"])
+            elif word is not None and not record.problem:
+                line = self._with(line, next(labels), column_score(next(scores)))
+            lines.append(line)
+        return "".join(lines)
+
+    def _with(self, line: str, label: str, score: str) -> str:
+        """A line with more columns, split as those that it has."""
+        bare = line.rstrip("\r\n")
+        added = [score, label] if self._details.scores else [label]
+        return self._source.separator.join([bare, *added]) + (line[len(bare) :] or "\n")
+
+
+def conll_block(tagged: TaggedSentence, details: Details) -> str:
+    """A word and its predicted label a line, a blank line at the end."""
+    columns: list[Iterable[str]] = [map(_one_field, tagged.sentence.words), tagged.labels]
+    if details.scores:
+        columns.insert(1, map(column_score, tagged.scores))
+    return "".join("\t".join(row) + "\n" for row in zip(*columns)) + "\n"
+
+
+def _one_field(word: str) -> str:
+    """A word as a column can hold it: blanks in it become no-break spaces, nothing at all an underscore."""
+    if word and not word.isspace() and "\t" not in word and "\n" not in word and "\r" not in word:
+        return word
+    return "".join("\u00a0" if char in "\t\n\r" else char for char in word).strip(" ") or "_"

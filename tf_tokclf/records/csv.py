@@ -1,0 +1,191 @@
+"""CSV to be labelled, and CSV with predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.csv import CsvReader, open_csv
+from tf_tokclf.data.reading.lists import parse_list
+from tf_tokclf.data.reading.records import Shape
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.labels.word_splitting import text_sentence
+from tf_tokclf.records.base import (
+    SAMPLED_LINES,
+    Details,
+    Frame,
+    Lines,
+    Record,
+    check_decoded,
+    encoded,
+    opened_on_sample,
+    words_of,
+)
+from tf_tokclf.records.prediction_fields import (
+    SENTENCE_COLUMNS,
+    TOP_COLUMN,
+    WORD_COLUMNS,
+    added_names,
+    column_score,
+    prediction_fields,
+    top_labels,
+)
+
+
+class CsvRecords:
+    """CSV: a text or a list of words a row, or a word a row with sentences by number or empty rows."""
+
+    name = "csv"
+    unit = "line"
+    is_written = True
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        # A field may be as long as its text is; Python's own limit is 131,072 characters.
+        csv.field_size_limit(2**31 - 1)
+        sample = list(islice(lines, SAMPLED_LINES))
+        self._lines = chain(sample, lines)
+        self._data = data
+        self._reader: CsvReader | None = None
+        self.note = "no rows"
+        if any(not line.isspace() for line in sample):
+            self._reader = opened_on_sample(sample, place, data, lambda path, options: open_csv(path, options, task))
+            self.note = self._reader.layout.note()
+
+    @property
+    def separator(self) -> str:
+        """Between fields."""
+        return self._reader.separator if self._reader else ","
+
+    @property
+    def header(self) -> tuple[str, ...] | None:
+        """The names of the columns, where the file has them."""
+        reader = self._reader
+        return reader.names if reader and reader.options.header else None
+
+    @property
+    def is_word_a_row(self) -> bool:
+        """Whether a record is many rows, a word each."""
+        return self._reader is not None and self._reader.layout.shape is Shape.WORD
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a column says which sentence a row's word belongs to."""
+        return self._reader is not None and self._reader.layout.sentence is not None
+
+    def enriched(self, details: Details) -> EnrichedCsv:
+        """The records with predictions in them."""
+        return EnrichedCsv(self, details)
+
+    def frames(self) -> Iterator[Frame]:
+        """Rows as lists of fields, or lists of rows where a row is a word."""
+        if self._reader is None:
+            return iter(())
+        return self._sentences() if self.is_word_a_row else ((n, row) for n, row in self._rows() if row)
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        assert self._reader is not None
+        latest = [""]
+
+        def noted(line: str) -> str:
+            latest[0] = line
+            return line
+
+        rows = csv.reader(map(noted, self._lines), delimiter=self.separator)
+        to_skip, end = self.header is not None, 0
+        while True:
+            try:
+                fields = next(rows)
+            except StopIteration:
+                return
+            except csv.Error:
+                # A carriage return between fields, say: the line as it stands, which `parse` then judges.
+                fields = [latest[0].rstrip("\n")]
+            start, end = end + 1, rows.line_num
+            if to_skip and fields:
+                to_skip = False
+            else:
+                yield start, fields
+
+    def _sentences(self) -> Iterator[Frame]:
+        assert self._reader is not None
+        layout, names = self._reader.layout, self._reader.names
+        key_column = names.index(layout.sentence) if layout.sentence else None
+        first, block, current = 0, list[list[str]](), ""
+        for number, fields in self._rows():
+            key = fields[key_column] if key_column is not None and key_column < len(fields) else ""
+            if block and (not any(fields) or (key and key != current)):
+                yield first, block
+                block = []
+            if not any(fields):
+                continue
+            first, current = first if block else number, key or current
+            block.append(fields)
+        if block:
+            yield first, block
+
+    def parse(self, source: list[Any], origin: Origin) -> Sentence:
+        """The words of a row or of rows."""
+        assert self._reader is not None
+        layout, names = self._reader.layout, self._reader.names
+        column = names.index(layout.word)
+        if self.is_word_a_row:
+            for row in source:
+                self._check_row(row, origin)
+            return Sentence(tuple(row[column] for row in source), None, origin)
+        self._check_row(source, origin)
+        if layout.shape is Shape.TEXT:
+            return text_sentence(source[column], self._data.word_splitting, origin)
+        return Sentence(words_of(parse_list(source[column], layout.word, origin), layout.word, origin), None, origin)
+
+    def _check_row(self, row: list[str], origin: Origin) -> None:
+        assert self._reader is not None
+        n_expected = len(self._reader.names)
+        if len(row) != n_expected:
+            raise origin.error(f"{len(row)} fields where {n_expected} were expected.", "Quote its fields.")
+        for field in row:
+            check_decoded(field, origin, self._data.encoding)
+
+
+class EnrichedCsv(Lines):
+    """The input's rows with columns of predictions behind them: lists as JSON where a row is a sentence."""
+
+    def __init__(self, source: CsvRecords, details: Details) -> None:
+        self._source = source
+        self._details = details
+        names = WORD_COLUMNS if source.is_word_a_row else SENTENCE_COLUMNS
+        names = (*names, TOP_COLUMN) if details.top_k else names
+        header = source.header
+        self.head = encoded(self._row([*header, *added_names(names, header).values()])) if header else b""
+        super().__init__(self._rows)
+
+    def _rows(self, record: Record, tagged: TaggedSentence) -> str:
+        if not self._source.is_word_a_row:
+            fields = prediction_fields(tagged, self._details)
+            added = [_list_field(fields[name]) if name in fields else "" for name in SENTENCE_COLUMNS]
+            if self._details.top_k:
+                added.append(_list_field(fields[TOP_COLUMN]))
+            return self._row([*record.source, *added])
+        top: Iterator[Any] = iter(top_labels(tagged, self._details.top_k))
+        rows = []
+        for i, row in enumerate(record.source):
+            added = [tagged.labels[i], column_score(tagged.scores[i])] if not record.problem else ["", ""]
+            if self._details.top_k:
+                added.append(_list_field(next(top, [])))
+            rows.append(self._row([*row, *added]))
+        empty_row = "" if self._source.has_key else "\n"
+        return "".join(rows) + empty_row
+
+    def _row(self, fields: Sequence[str]) -> str:
+        buffer = io.StringIO()
+        csv.writer(buffer, delimiter=self._source.separator, lineterminator="\n").writerow(fields)
+        return buffer.getvalue()
+
+
+def _list_field(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,44 @@
+"""Predictions as Label Studio imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tf_tokclf.labels.sentence import text_of
+from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.records.base import Details, Lines, PredictedRecord, Record, encoded, json_line
+from tf_tokclf.records.prediction_fields import span_records
+
+
+class LabelStudio(Lines):
+    """One JSON list of tasks with predictions, as Label Studio imports them for people to correct."""
+
+    head = b"[\n"
+    tail = b"\n]\n"
+
+    def __init__(self, details: Details) -> None:
+        self._details = details
+        super().__init__(self._task)
+
+    def block(self, records: Sequence[PredictedRecord], *, is_first: bool) -> bytes:
+        """Tasks with commas between them."""
+        tasks = ",\n".join(self._task(record, tagged) for record, tagged in records)
+        return encoded(tasks if is_first or not records else f",\n{tasks}")
+
+    def _task(self, record: Record, tagged: TaggedSentence) -> str:
+        text, _ = text_of(tagged.sentence)
+        spans = span_records(tagged, self._details)
+        result = [
+            {
+                "from_name": "label",
+                "to_name": "text",
+                "type": "labels",
+                "score": span["score"],
+                "value": {"start": span["start"], "end": span["end"], "text": span["text"], "labels": [span["type"]]},
+            }
+            for span in spans
+        ]
+        prediction = {"model_version": self._details.model_name, "result": result}
+        unit = self._details.offset_unit
+        meta = {} if unit == "codepoint" else {"meta": {"offset_unit": unit}}
+        return json_line({"data": {"text": text}, "predictions": [prediction], **meta}).rstrip("\n")

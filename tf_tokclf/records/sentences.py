@@ -1,0 +1,37 @@
+"""Sentences to be labelled, of formats that only the readers of labelled data know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.splits import read_sentences
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.records.base import Details, Frame, OutputFormat
+
+
+class SentenceRecords:
+    """What only the readers of labelled data know: their sentences, without the records they come from."""
+
+    unit = "line"
+    is_written = False
+
+    def __init__(self, name: str, path: str, data: DataConfig, task: Task) -> None:
+        self.name = name
+        self.note = "sentences as fit reads them"
+        self._path = path
+        self._data = data.model_copy(update={"label_column_name": ""})  # words alone: no record is left out
+        self._task = task
+
+    def enriched(self, details: Details) -> OutputFormat:
+        """They are not written."""
+        raise NotImplementedError(f"records of {self.name} are not written")
+
+    def frames(self) -> Iterator[Frame]:
+        """The sentences themselves."""
+        for number, sentence in enumerate(read_sentences(self._path, self._data, task=self._task), 1):
+            yield sentence.origin.number if sentence.origin else number, sentence
+
+    def parse(self, source: Sentence, origin: Origin) -> Sentence:
+        """The sentence, as it was read."""
+        return source

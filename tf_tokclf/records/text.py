@@ -1,0 +1,37 @@
+"""Text, a sentence a line, to be labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.word_splitting import text_sentence
+from tf_tokclf.records.base import Details, Frame, OutputFormat, check_decoded
+
+
+class TextRecords:
+    """A sentence a line; an empty line is an empty sentence."""
+
+    name = "text"
+    unit = "line"
+    is_written = False
+
+    def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
+        self._lines = lines
+        self._data = data
+        self.note = f"a sentence a line, split into words by the rule {data.word_splitting!r}"
+
+    def enriched(self, details: Details) -> OutputFormat:
+        """They are not written."""
+        raise NotImplementedError(f"records of {self.name} are not written")
+
+    def frames(self) -> Iterator[Frame]:
+        """The lines without their ends."""
+        for number, line in enumerate(self._lines, 1):
+            yield number, line.removesuffix("\n").removesuffix("\r")
+
+    def parse(self, source: str, origin: Origin) -> Sentence:
+        """The words of a line."""
+        check_decoded(source, origin, self._data.encoding)
+        return text_sentence(source, self._data.word_splitting, origin)
