@@ -11,12 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from tests.local_hub import TOKEN, LocalHub
 from tests.requirements import need_git_lfs

@@ -14,8 +14,9 @@ from seqeval.metrics import accuracy_score, classification_report
 
 from tests.scoring.conlleval import conlleval
 from tf_tokclf.cli.main import cli
-from tf_tokclf.labels.schemes import RULES, Scheme, label_for, labels_of
+from tf_tokclf.labels.schemes import RULES, Scheme, label_for
 from tf_tokclf.labels.sentence import Span
+from tf_tokclf.labels.spans import labels_of
 from tf_tokclf.scoring.entities import entities_of
 
 N_FILES = 12

@@ -10,7 +10,8 @@ import pytest
 from tests.requirements import need
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import Split, Splits, load_splits
-from tf_tokclf.labels.schemes import Scheme, spans_of
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.spans import spans_of
 
 
 @dataclass(frozen=True)

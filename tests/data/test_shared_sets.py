@@ -8,7 +8,9 @@ import pytest
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import Splits, load_splits
-from tf_tokclf.labels.schemes import Scheme, convert_labels, spans_of, violations
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.spans import convert_labels, spans_of
+from tf_tokclf.labels.validation import violations
 
 HIPE = "hipe2022_ajmc/en/HIPE-2022-v2.1-ajmc-train-en.tsv"
 UD = "ud_english_eslspok/en_eslspok-ud-train.conllu"

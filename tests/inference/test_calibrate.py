@@ -11,7 +11,8 @@ from tests.training.test_train import config_for
 from tf_tokclf import fit
 from tf_tokclf.inference.calibrate import calibrate
 from tf_tokclf.inference.evaluate import evaluate
-from tf_tokclf.labels.schemes import Scheme, violations
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.validation import violations
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.predictions import Prediction, read_predictions
 

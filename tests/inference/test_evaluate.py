@@ -17,8 +17,9 @@ from tf_tokclf.encoding.model_info import write_model_info
 from tf_tokclf.inference.evaluate import evaluate
 from tf_tokclf.inference.evaluating import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.labels.schemes import Scheme, convert_labels, repair_labels
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.spans import convert_labels, repair_labels
 from tf_tokclf.training.plan import plan_run
 
 SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]

@@ -22,8 +22,9 @@ from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import RULES, Scheme, convert_labels
+from tf_tokclf.labels.schemes import RULES, Scheme
 from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.spans import convert_labels
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.loading import new_classifier
 from tf_tokclf.model.precision import Precision

@@ -9,7 +9,8 @@ import pytest
 
 from tf_tokclf.labels.decoding import DECODINGS, decode, viterbi, viterbi_batch
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import RULES, Scheme, label_for, transition_mask, violations
+from tf_tokclf.labels.schemes import RULES, Scheme, label_for
+from tf_tokclf.labels.validation import transition_mask, violations
 
 SPAN_SCHEMES = list(RULES)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tf_tokclf.labels.decoding import Mask, decode, viterbi, viterbi_batch
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import RULES, Scheme, label_for, transition_mask, violations
+from tf_tokclf.labels.schemes import RULES, Scheme, label_for
+from tf_tokclf.labels.validation import transition_mask, violations
 
 schemes = st.sampled_from(list(Scheme))
 # Whole numbers, so that sums are exact and equals do come up.

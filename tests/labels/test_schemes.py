@@ -15,31 +15,28 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tests.values import check_values
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.schemes import (
-    RULES,
-    Detection,
-    Reading,
-    Rules,
-    Scheme,
+from tf_tokclf.labels.schemes import RULES, Reading, Rules, Scheme, label_for, split_label
+from tf_tokclf.labels.sentence import Span
+from tf_tokclf.labels.spans import (
     SpanTable,
-    Violation,
-    ViolationKind,
     continuation_label,
     convert_labels,
-    detect_scheme,
-    label_for,
     labels_of,
-    pair_violations,
     repair_labels,
-    scheme_of_names,
     span_table,
     spans_of,
-    split_label,
-    transition_mask,
     translated_labels,
+)
+from tf_tokclf.labels.validation import (
+    Detection,
+    Violation,
+    ViolationKind,
+    detect_scheme,
+    pair_violations,
+    scheme_of_names,
+    transition_mask,
     violations,
 )
-from tf_tokclf.labels.sentence import Span
 
 TYPES = ("LOC", "loc", "art-other", "O", "ORG")
 SPAN_SCHEMES = tuple(RULES)

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from seqeval import scheme as seqeval_scheme
 from seqeval.metrics.sequence_labeling import get_entities
 
-from tf_tokclf.labels.schemes import RULES, Scheme, convert_labels, label_for, labels_of, violations
+from tf_tokclf.labels.schemes import RULES, Scheme, label_for
 from tf_tokclf.labels.sentence import Span
+from tf_tokclf.labels.spans import convert_labels, labels_of
+from tf_tokclf.labels.validation import violations
 from tf_tokclf.scoring import entities
 from tf_tokclf.scoring.entities import MODES, EntityReader, entities_of, entity_reader
 

@@ -20,17 +20,10 @@ from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, is_stream
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import (
-    RULES,
-    Scheme,
-    convert_labels,
-    label_for,
-    repair_labels,
-    spans_of,
-    split_label,
-    violations,
-)
+from tf_tokclf.labels.schemes import RULES, Scheme, label_for, split_label
 from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.spans import convert_labels, repair_labels, spans_of
+from tf_tokclf.labels.validation import violations
 
 
 @dataclass

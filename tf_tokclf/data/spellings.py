@@ -13,16 +13,8 @@ from dataclasses import dataclass
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.counted import counted
-from tf_tokclf.labels.schemes import (
-    OUTSIDE_LABEL,
-    ROLE_BY_PREFIX,
-    RULES,
-    Role,
-    Scheme,
-    continuation_label,
-    label_for,
-    split_label,
-)
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, RULES, Role, Scheme, label_for, split_label
+from tf_tokclf.labels.spans import continuation_label
 
 _LETTERS = "".join(sorted(prefix for prefix in ROLE_BY_PREFIX if prefix != OUTSIDE_LABEL))
 # The signs that stand between prefix and type instead of a hyphen.

@@ -35,8 +35,10 @@ from tf_tokclf.data.split_cache import Facts, Split, content_hash, derived, hash
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import Detection, Scheme, detect_scheme, repair_labels
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.spans import repair_labels
+from tf_tokclf.labels.validation import Detection, detect_scheme
 
 logger = logging.getLogger(__name__)
 

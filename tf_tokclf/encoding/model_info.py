@@ -18,7 +18,8 @@ from tf_tokclf.files import write_json
 from tf_tokclf.json_text import read_json
 from tf_tokclf.labels.decoding import DECODINGS
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import Scheme, scheme_of_names
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.validation import scheme_of_names
 from tf_tokclf.labels.word_splitting import DEFAULT_RULE, RULES
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import numpy as np
 
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.decoding import decode
-from tf_tokclf.labels.schemes import Scheme, translated_labels
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
+from tf_tokclf.labels.spans import translated_labels
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.scoring.error_analysis import ErrorAnalyst
 from tf_tokclf.scoring.evaluation import Evaluation

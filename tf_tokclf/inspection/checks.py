@@ -23,13 +23,8 @@ from tf_tokclf.inspection.hashed_split import CodedSplit, word_batches
 from tf_tokclf.inspection.label_variation import MAX_WORDS, Occurrence, find_variations
 from tf_tokclf.inspection.statistics import SplitStatistics
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import (
-    OUTSIDE_LABEL,
-    Scheme,
-    ViolationKind,
-    detect_scheme,
-    pair_violations,
-)
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
+from tf_tokclf.labels.validation import ViolationKind, detect_scheme, pair_violations
 
 N_EXAMPLES = 5
 # A type with fewer spans (without a scheme: words) to learn from is called rare.

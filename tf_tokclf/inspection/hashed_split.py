@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tf_tokclf.data.splits import Split
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import SpanTable, span_table
+from tf_tokclf.labels.spans import SpanTable, span_table
 
 _BASE = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2**64
 _INVERSE = pow(_BASE, -1, 2**64)

@@ -13,7 +13,8 @@ import numpy as np
 
 from tf_tokclf.inspection.hashed_split import CodedSplit, RunHashes
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, span_table
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
+from tf_tokclf.labels.spans import span_table
 
 # What is looked at, from each split's start: the arrays for more would not fit beside a large data set.
 MAX_WORDS = 20_000_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import transition_mask
+from tf_tokclf.labels.validation import transition_mask
 
 # (labels,), (labels, labels), (labels,) bool: what may begin, what may follow what, what may end.
 Mask = tuple[np.ndarray, np.ndarray, np.ndarray]

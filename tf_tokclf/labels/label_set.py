@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, continuation_label, split_label
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, split_label
+from tf_tokclf.labels.spans import continuation_label
 
 
 @dataclass(frozen=True)

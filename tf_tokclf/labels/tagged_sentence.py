@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.schemes import spans_of
 from tf_tokclf.labels.sentence import Sentence, Span, of_labelled_words
+from tf_tokclf.labels.spans import spans_of
 
 
 @dataclass(frozen=True)

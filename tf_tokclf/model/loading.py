@@ -14,13 +14,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.encoding.model_config import (
-    READ_BY_MODEL,
-    check_model_config,
-    check_range,
-    has_code,
-    model_config,
-)
+from tf_tokclf.encoding.model_config import READ_BY_MODEL, check_model_config, check_range, has_code, model_config
 from tf_tokclf.encoding.weight_files import open_weights, shortened
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers

@@ -26,17 +26,10 @@ from tf_tokclf.data.spellings import respelling_note, respelt, standard_labels
 from tf_tokclf.data.splits import check_scheme, keeps_spelling
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, char_spans
-from tf_tokclf.labels.schemes import (
-    OUTSIDE_LABEL,
-    RULES,
-    Detection,
-    Scheme,
-    SchemeDetector,
-    detect_scheme,
-    spans_of,
-    translated_labels,
-)
+from tf_tokclf.labels.schemes import OUTSIDE_LABEL, RULES, Scheme
 from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.labels.spans import spans_of, translated_labels
+from tf_tokclf.labels.validation import Detection, SchemeDetector, detect_scheme
 from tf_tokclf.labels.word_splitting import word_offsets
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.prediction_columns import Asked, shortened, types_of

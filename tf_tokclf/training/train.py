@@ -48,14 +48,7 @@ from tf_tokclf.training.optimizer import (
 )
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.progress import ProgressBar, StepLog
-from tf_tokclf.training.resume import (
-    Finished,
-    RunSaver,
-    check_data,
-    explained_errors,
-    resume_folder,
-    stopped,
-)
+from tf_tokclf.training.resume import Finished, RunSaver, check_data, explained_errors, resume_folder, stopped
 from tf_tokclf.training.run_identity import Identity
 from tf_tokclf.training.run_lock import claim_folder, locked
 from tf_tokclf.training.step import TrainingStep

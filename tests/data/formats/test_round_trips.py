@@ -19,8 +19,9 @@ from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.data.write import write_sentences
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.schemes import Scheme, labels_of
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, Span
+from tf_tokclf.labels.spans import labels_of
 
 NAMES = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 SENTENCES = [

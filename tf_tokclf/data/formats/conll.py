@@ -14,15 +14,7 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Match, Seen, likely
-from tf_tokclf.data.reading.base import (
-    FileReader,
-    Problems,
-    blocks_of,
-    is_decoded,
-    plain_name,
-    read_lines,
-    undecoded,
-)
+from tf_tokclf.data.reading.base import FileReader, Problems, blocks_of, is_decoded, plain_name, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import (
     LABEL_WORDS,
     MISSING_LABELS,

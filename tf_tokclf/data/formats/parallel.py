@@ -12,15 +12,7 @@ from tf_tokclf.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
-from tf_tokclf.data.reading.base import (
-    Changes,
-    FileReader,
-    Problems,
-    hash_files,
-    read_lines,
-    require_file,
-    undecoded,
-)
+from tf_tokclf.data.reading.base import Changes, FileReader, Problems, hash_files, read_lines, require_file, undecoded
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
 from tf_tokclf.data.writing.base import Writing, error_at

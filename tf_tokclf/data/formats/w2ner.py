@@ -9,14 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tf_tokclf.data.reading.annotated import (
-    Annotated,
-    Fields,
-    JsonFormat,
-    Record,
-    WordSpan,
-    in_fields,
-)
+from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, WordSpan, in_fields
 from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.data.reading.word_records import is_words, mappings, words_with_spans
 from tf_tokclf.data.writing.base import Writing

@@ -12,8 +12,9 @@ from tf_tokclf.data.reading.base import Problems
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, SpanRules, in_codepoints
-from tf_tokclf.labels.schemes import Scheme, labels_of
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Origin, Sentence, Span, text_of
+from tf_tokclf.labels.spans import labels_of
 from tf_tokclf.labels.word_splitting import split_words
 
 

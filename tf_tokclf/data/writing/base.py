@@ -9,8 +9,9 @@ from typing import Any
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.schemes import Scheme, spans_of
+from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, Span
+from tf_tokclf.labels.spans import spans_of
 
 
 @dataclass(frozen=True)
