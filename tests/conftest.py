@@ -102,9 +102,9 @@ def conll_files(
 @pytest.fixture(scope="session")
 def tiny_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
     """The folder of a classifier that was never trained: its labels mean nothing, but they are always the same."""
-    from tf_tokclf.encoding.encoder import Reading
     from tf_tokclf.encoding.model_info import ModelInfo
     from tf_tokclf.encoding.tokenizers import load_tokenizer
+    from tf_tokclf.encoding.windows import WindowSettings
     from tf_tokclf.labels.label_set import LabelSet
     from tf_tokclf.labels.schemes import Scheme
     from tf_tokclf.model.backend import keras
@@ -117,7 +117,7 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -
     model = new_classifier(tiny_bert, labels.names, precision=Precision("float32", "test"))
     # An untrained head hardly tells labels apart.
     model.classifier.kernel.assign(model.classifier.kernel * 60)
-    info = ModelInfo(Reading("first", max_length=64, overlap=8), labels)
+    info = ModelInfo(WindowSettings("first", max_length=64, overlap=8), labels)
     folder = tmp_path_factory.mktemp("classifier") / "model"
     save_model_folder(model, load_tokenizer(tiny_bert), info, folder)
     return folder

@@ -58,9 +58,10 @@ def measure(job: str, path: Path, model: str | None, n_words: int, folder: str) 
 def run_job(job: str, path: Path, model: str | None) -> None:
     from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
     from tf_tokclf.data.splits import load_splits
-    from tf_tokclf.encoding.encoder import Reading, encode_split
+    from tf_tokclf.encoding.encoded_split import encode_split
     from tf_tokclf.encoding.model_folders import local_model_folder
     from tf_tokclf.encoding.tokenizers import load_tokenizer
+    from tf_tokclf.encoding.windows import WindowSettings
     from tf_tokclf.inspection.inspect import Tokenization, inspect_splits
 
     splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=0, cut_validation=False)
@@ -68,7 +69,7 @@ def run_job(job: str, path: Path, model: str | None) -> None:
     if model and job != "read":
         folder = local_model_folder(model, weights=False)
         tokenizer = load_tokenizer(folder)
-        tokenization = Tokenization(model, tokenizer, Reading.of(AlignmentConfig(), folder, tokenizer))
+        tokenization = Tokenization(model, tokenizer, WindowSettings.of(AlignmentConfig(), folder, tokenizer))
     if job == "inspect":
         inspect_splits(splits, tokenization=tokenization)
     if job == "align" and tokenization and splits.train:

@@ -19,17 +19,10 @@ from tests.values import check_values
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
 from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.splits import load_splits
-from tf_tokclf.encoding.encoder import (
-    Encoder,
-    Reading,
-    Windows,
-    encode_split,
-    first_piece_mask,
-    piece_labels,
-    sentence_batches,
-)
+from tf_tokclf.encoding.encoded_split import encode_split, sentence_batches
+from tf_tokclf.encoding.encoder import Encoder, Windows, first_piece_mask, piece_labels
 from tf_tokclf.encoding.tokenizers import load_tokenizer, special_pieces
-from tf_tokclf.encoding.windows import plan_windows
+from tf_tokclf.encoding.windows import WindowSettings, plan_windows
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
@@ -41,8 +34,8 @@ WORDS = [("ada", "xyz", "\u200b", "london")]
 WORD_LABELS = [("B-PER", "B-LOC", "O", "I-LOC")]
 
 
-def reading(strategy: str = "first", **options: int) -> Reading:
-    return Reading(strategy, **{"max_length": 32, "overlap": 4, **options})
+def reading(strategy: str = "first", **options: int) -> WindowSettings:
+    return WindowSettings(strategy, **{"max_length": 32, "overlap": 4, **options})
 
 
 def anew() -> Cache:
@@ -99,11 +92,11 @@ def test_rows_can_be_chosen(tiny_bert: Path):
 
 def test_a_length_beyond_the_model_is_refused(tiny_bert: Path):
     with pytest.raises(UserError, match=r"more than the model reads at once\. Give at most 64"):
-        Reading.of(AlignmentConfig(max_length=65), tiny_bert, load_tokenizer(tiny_bert))
+        WindowSettings.of(AlignmentConfig(max_length=65), tiny_bert, load_tokenizer(tiny_bert))
 
 
 def test_the_limit_of_offset_positions_is_respected(tiny_roberta: Path):
-    assert Reading.of(AlignmentConfig(), tiny_roberta, load_tokenizer(tiny_roberta)).max_length == 62
+    assert WindowSettings.of(AlignmentConfig(), tiny_roberta, load_tokenizer(tiny_roberta)).max_length == 62
 
 
 def test_two_runs_may_encode_the_same_split_at_once(
@@ -127,33 +120,33 @@ def test_two_runs_may_encode_the_same_split_at_once(
 
 
 def test_values():
-    check_values(Reading)
+    check_values(WindowSettings)
     check_values(Windows)
-    assert Reading("first", 8, 2) == Reading("first", 8, 2, truncate=False, context_sentences=0)
+    assert WindowSettings("first", 8, 2) == WindowSettings("first", 8, 2, truncate=False, context_sentences=0)
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, Reading("first", 64, 15)),
-        ({"max_length": 64}, Reading("first", 64, 15)),
-        ({"max_length": 8}, Reading("first", 8, 1)),
-        ({"max_length": 3}, Reading("first", 3, 0)),
-        ({"max_length": 64, "overlap": 61}, Reading("first", 64, 61)),
-        ({"strategy": "all", "truncate": True, "context_sentences": 2}, Reading("all", 64, 15, True, 2)),
+        ({}, WindowSettings("first", 64, 15)),
+        ({"max_length": 64}, WindowSettings("first", 64, 15)),
+        ({"max_length": 8}, WindowSettings("first", 8, 1)),
+        ({"max_length": 3}, WindowSettings("first", 3, 0)),
+        ({"max_length": 64, "overlap": 61}, WindowSettings("first", 64, 61)),
+        ({"strategy": "all", "truncate": True, "context_sentences": 2}, WindowSettings("all", 64, 15, True, 2)),
     ],
 )
-def test_open_ends_of_the_reading_are_filled(tiny_bert: Path, asked: dict[str, Any], expected: Reading):
-    assert Reading.of(AlignmentConfig(**asked), tiny_bert, load_tokenizer(tiny_bert)) == expected
+def test_open_ends_of_the_reading_are_filled(tiny_bert: Path, asked: dict[str, Any], expected: WindowSettings):
+    assert WindowSettings.of(AlignmentConfig(**asked), tiny_bert, load_tokenizer(tiny_bert)) == expected
 
 
 def test_an_overlap_that_was_asked_for_has_to_fit(tiny_bert: Path):
     for overlap in (6, 64):
         with pytest.raises(UserError, match=f"alignment.overlap {overlap} does not fit windows of 6 pieces"):
-            Reading.of(AlignmentConfig(max_length=8, overlap=overlap), tiny_bert, load_tokenizer(tiny_bert))
+            WindowSettings.of(AlignmentConfig(max_length=8, overlap=overlap), tiny_bert, load_tokenizer(tiny_bert))
     for max_length in (1, 2):
         with pytest.raises(UserError, match=f"max_length {max_length} leaves no room beside 2 special pieces"):
-            Reading.of(AlignmentConfig(max_length=max_length), tiny_bert, load_tokenizer(tiny_bert))
+            WindowSettings.of(AlignmentConfig(max_length=max_length), tiny_bert, load_tokenizer(tiny_bert))
 
 
 def test_windows_are_512_pieces_where_the_model_reads_more(tiny_bert: Path, tmp_path: Path):
@@ -163,13 +156,13 @@ def test_windows_are_512_pieces_where_the_model_reads_more(tiny_bert: Path, tmp_
         values = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps({**values, key: 2000}))
     tokenizer = load_tokenizer(folder)
-    assert Reading.of(AlignmentConfig(), folder, tokenizer) == Reading("first", 512, 64)
-    assert Reading.of(AlignmentConfig(max_length=2000), folder, tokenizer).max_length == 2000
+    assert WindowSettings.of(AlignmentConfig(), folder, tokenizer) == WindowSettings("first", 512, 64)
+    assert WindowSettings.of(AlignmentConfig(max_length=2000), folder, tokenizer).max_length == 2000
 
 
 def test_a_message_about_a_length_is_whole(tiny_bert: Path):
     with pytest.raises(UserError) as error:
-        Reading.of(AlignmentConfig(max_length=65), tiny_bert, load_tokenizer(tiny_bert))
+        WindowSettings.of(AlignmentConfig(max_length=65), tiny_bert, load_tokenizer(tiny_bert))
     assert str(error.value) == "alignment.max_length 65 is more than the model reads at once. Give at most 64."
 
 
@@ -190,7 +183,7 @@ def test_rows_hold_the_pieces_of_their_plan(
     tokenizer = load_tokenizer(request.getfixturevalue(f"tiny_{family}"))
     sentences = random_sentences(3)
     documents = ["a", "a", None, None, "b", "b", "b", "b", "c", None, "d", "d"] if with_documents else None
-    how = Reading("first", 16, 3, truncate, context)
+    how = WindowSettings("first", 16, 3, truncate, context)
     windows = Encoder(tokenizer, how).windows(sentences, documents)
 
     before, after = special_pieces(tokenizer)
@@ -340,7 +333,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
     assert [x for row in whole["input_ids"] for x in row] == windows.input_ids.tolist()
     assert [x for row in whole["labels"] for x in row] == labels.tolist()
     assert [len(row) for row in whole["labels"]] == windows.lengths.tolist()
-    monkeypatch.setattr("tf_tokclf.encoding.encoder.SENTENCES_AT_ONCE", 5)
+    monkeypatch.setattr("tf_tokclf.encoding.encoded_split.SENTENCES_AT_ONCE", 5)
     assert encode_split(splits.train, splits.labels, tokenizer, how, cache=anew())[:] == whole
 
 
@@ -381,7 +374,7 @@ def test_batches_of_sentences_know_which_of_them_are_context(
     conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     split = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1).test
-    monkeypatch.setattr("tf_tokclf.encoding.encoder.SENTENCES_AT_ONCE", 3)
+    monkeypatch.setattr("tf_tokclf.encoding.encoded_split.SENTENCES_AT_ONCE", 3)
     words = [list(s.words) for s in split]
     assert len(words) == 8
     for margin, expected in (

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 from tests.data.converting import CASES
 from tf_tokclf.cli.main import cli
-from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import RULES, Scheme
@@ -337,7 +337,7 @@ def in_scheme(classifier: Path, scheme: Scheme, folder: Path) -> Tagger:
     keras.utils.set_random_seed(11)
     model = new_classifier(classifier, names, precision=Precision("float32", "test"))
     model.classifier.kernel.assign(model.classifier.kernel * 60)
-    info = ModelInfo(Reading("first", max_length=64, overlap=8), LabelSet(names, scheme), decoding="viterbi")
+    info = ModelInfo(WindowSettings("first", max_length=64, overlap=8), LabelSet(names, scheme), decoding="viterbi")
     save_model_folder(model, load_tokenizer(classifier), info, folder)
     return load_tagger(folder)
 

@@ -12,9 +12,9 @@ import pytest
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.splits import read_sentences
-from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.inference import tagger as tagger_module
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.label_set import LabelSet
@@ -34,7 +34,7 @@ def model(tiny_bert: Path) -> keras.Model:
 
 
 def tagger_for(model: keras.Model, folder: Path, **options: int | bool) -> Tagger:
-    reading = Reading("first", **{"max_length": 64, "overlap": 8, **options})
+    reading = WindowSettings("first", **{"max_length": 64, "overlap": 8, **options})
     return Tagger(model, load_tokenizer(folder), ModelInfo(reading, LABELS), batch_size=4)
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tf_tokclf.config.schema import AlignmentConfig, DataConfig, Task
 from tf_tokclf.data.splits import Splits, load_splits
-from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.inspection.hashed_split import RunHashes, code_split
 from tf_tokclf.inspection.label_variation import ambiguous_forms
 from tf_tokclf.inspection.statistics import Lengths, piece_statistics, split_statistics
@@ -65,7 +65,7 @@ def test_a_split_in_numbers(splits):
 
 def test_a_split_in_pieces(splits, tokenizer_folder):
     tokenizer = load_tokenizer(tokenizer_folder)
-    reading = Reading.of(AlignmentConfig(max_length=6, overlap=1), tokenizer_folder, tokenizer)
+    reading = WindowSettings.of(AlignmentConfig(max_length=6, overlap=1), tokenizer_folder, tokenizer)
     numbers = piece_statistics(splits.train, tokenizer, reading)
     # Ada Love ##lace saw Ada, twice; none for rain; to Rome and [UNK].
     assert (numbers.n_pieces, numbers.n_unknown) == (14, 1)

@@ -15,7 +15,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tests.values import check_values
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.schemes import RULES, Reading, Rules, Scheme, label_for, split_label
+from tf_tokclf.labels.schemes import RULES, PrefixReading, Rules, Scheme, label_for, split_label
 from tf_tokclf.labels.sentence import Span
 from tf_tokclf.labels.spans import (
     SpanTable,
@@ -315,7 +315,7 @@ def test_values():
     check_values(Rules, Detection)
     check_values(SpanTable)
     assert len({Violation(0, ViolationKind.NO_PREFIX, "x"), Violation(0, ViolationKind.NO_PREFIX, "x")}) == 1
-    assert Reading._fields == ("role", "type")
+    assert PrefixReading._fields == ("role", "type")
     assert str(Detection(Scheme.IOB2, "so")) == "IOB2: so"
     assert (Detection(Scheme.IOB2, "").prefixes, Detection(Scheme.IOB2, "").violations) == ({}, {})
 

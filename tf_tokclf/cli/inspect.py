@@ -115,9 +115,9 @@ def _is_one_split(folder: Path) -> bool:
 def _tokenization(config: Config) -> Tokenization | None:
     if config.model.name_or_path is None:
         return None
-    from tf_tokclf.encoding.encoder import Reading
     from tf_tokclf.encoding.model_folders import local_model_folder
     from tf_tokclf.encoding.tokenizers import load_tokenizer
+    from tf_tokclf.encoding.windows import WindowSettings
     from tf_tokclf.inspection.inspect import Tokenization
 
     name = config.model.name_or_path
@@ -128,4 +128,4 @@ def _tokenization(config: Config) -> Tokenization | None:
         trust_remote_code=config.model.trust_remote_code,
     )
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
-    return Tokenization(name, tokenizer, Reading.of(config.alignment, folder, tokenizer))
+    return Tokenization(name, tokenizer, WindowSettings.of(config.alignment, folder, tokenizer))

@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from tf_tokclf.config.schema import AlignmentConfig, DataConfig
 from tf_tokclf.counted import counted
-from tf_tokclf.data.cache import Cache
 from tf_tokclf.encoding.piece_cache import PieceStore, ranges
-from tf_tokclf.encoding.tokenizers import special_pieces, window_limit
-from tf_tokclf.encoding.windows import check_window, plan_windows
+from tf_tokclf.encoding.tokenizers import special_pieces
+from tf_tokclf.encoding.windows import WindowSettings, check_window, plan_windows
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
-    from tf_tokclf.data.splits import Split
     from tf_tokclf.labels.label_set import LabelSet
 
-log = logging.getLogger(__name__)
 
 UNSCORED = -100
-# Part of the cache's key: raise it when rows of the same input come out differently.
-ENCODING_VERSION = 3
-SENTENCES_AT_ONCE = 4096
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a model reads sentences: what prediction has to repeat of training. Stored in `tf_tokclf.json`."""
-
-    strategy: str
-    max_length: int
-    overlap: int
-    truncate: bool = False
-    context_sentences: int = 0
-
-    @classmethod
-    def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: PreTrainedTokenizerFast) -> Reading:
-        """The reading that `alignment` asks for, its open ends filled from the model folder's limits."""
-        limit = window_limit(folder, tokenizer)
-        max_length = alignment.max_length or min(limit, 512)
-        if max_length > limit:
-            raise UserError(
-                f"alignment.max_length {max_length} is more than the model reads at once.",
-                hint=f"Give at most {limit}.",
-            )
-        overlap_set = "overlap" in alignment.model_fields_set
-        n_special = sum(map(len, special_pieces(tokenizer)))
-        # The default overlap makes room for itself in short windows; one that the user gave has to fit.
-        overlap = alignment.overlap if overlap_set else min(alignment.overlap, (max_length - n_special) // 4)
-        check_window(max_length, overlap, n_special)
-        return cls(alignment.strategy, max_length, overlap, alignment.truncate, alignment.context_sentences)
 
 
 @dataclass(frozen=True)
@@ -113,7 +72,7 @@ class Encoder:
     """Makes windows of sentences, and labels of pieces where the sentences have labels."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, reading: Reading, *, n_embeddings: int | None = None
+        self, tokenizer: PreTrainedTokenizerFast, reading: WindowSettings, *, n_embeddings: int | None = None
     ) -> None:
         """n_embeddings: for how many different pieces the model has embeddings, where that is known."""
         self.reading = reading
@@ -219,82 +178,3 @@ def piece_labels(
         later &= result != UNSCORED
         result[later] = np.array(labels.continuation_ids)[result[later]]
     return result
-
-
-def encode_split(
-    split: Split,
-    labels: LabelSet,
-    tokenizer: PreTrainedTokenizerFast,
-    reading: Reading,
-    *,
-    cache: Cache | None = None,
-    n_embeddings: int | None = None,
-) -> Dataset:
-    """The windows of a split as a data set: input_ids, labels, sentence (its row in the split).
-
-    They are reused from the cache when split, labels, tokenizer and reading are the same by content.
-    """
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        return _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings))
-
-    key = _fingerprint(split, labels, tokenizer, reading, n_embeddings)
-    source = f"{split.place}: {split.name}"
-    found = (cache or Cache.of(DataConfig())).load_or_build("windows", key, _SCHEMA, batches, dict, source=source)
-    if not found.is_new:
-        log.info("tokenised %s split: from the cache", split.name)
-    return Dataset(InMemoryTable(found.table), fingerprint=key)
-
-
-def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterator[pa.RecordBatch]:
-    for start, rows in sentence_batches(split, margin=encoder.reading.context_sentences):
-        windows = encoder.windows(rows["words"], rows["document"])
-        windows = windows.rows((windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"]))
-        strategy, unlabelled = encoder.reading.strategy, rows["unlabelled"]
-        label_ids = piece_labels(windows, rows["labels"], labels, strategy, unlabelled=unlabelled)
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(windows.input_ids)),
-                pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(label_ids)),
-                pa.array(windows.sentence + start),
-            ],
-            schema=_SCHEMA,
-        )
-
-
-_SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32())), ("sentence", pa.int64())])
-
-
-def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Runs of sentences as columns, with `margin` sentences more on each side for context.
-
-    Yields the number of the first sentence in the columns, and the columns with `begin` and `end`, the half-open
-    run of those that the batch is about.
-    """
-    n = len(split)
-    for begin in range(0, n, SENTENCES_AT_ONCE):
-        end = min(begin + SENTENCES_AT_ONCE, n)
-        start, stop = max(begin - margin, 0), min(end + margin, n)
-        rows = split.dataset[start:stop]
-        yield start, {**rows, "begin": begin - start, "end": end - start}
-
-
-def _fingerprint(
-    split: Split,
-    labels: LabelSet,
-    tokenizer: PreTrainedTokenizerFast,
-    reading: Reading,
-    n_embeddings: int | None,
-) -> str:
-    parts = [
-        ENCODING_VERSION,
-        split.fingerprint,
-        list(labels.names),
-        labels.scheme.value,
-        tokenizer.backend_tokenizer.to_str(),
-        asdict(reading),
-        n_embeddings,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import LONGEST_TEXT
 from tf_tokclf.encoding.tokenizers import window_limit
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import write_json
 from tf_tokclf.json_text import read_json
@@ -38,7 +38,7 @@ class ModelInfo:
     are made of scores where nobody asks otherwise, which is how training scored them.
     """
 
-    reading: Reading
+    reading: WindowSettings
     labels: LabelSet
     word_splitting: str = DEFAULT_RULE
     task: str | None = None
@@ -75,7 +75,7 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
     path = folder / FILE_NAME
     if not is_there(path):
         return ModelInfo(
-            Reading.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names))
+            WindowSettings.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names))
         )
     again = "Save or fetch the model again."
     values = read_json(path, hint=again)
@@ -83,7 +83,7 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
         if values["format_version"] > FORMAT_VERSION:
             raise UserError("written by a later version of tf-tokclf.", path=path, hint="pip install -U tf-tokclf")
         return ModelInfo(
-            reading=_checked_reading(Reading(**values["reading"]), folder, tokenizer),
+            reading=_checked_reading(WindowSettings(**values["reading"]), folder, tokenizer),
             labels=LabelSet(tuple(names), Scheme(values["scheme"]), _one_of(names, values["fallback_label"])),
             word_splitting=_one_of(RULES, values["word_splitting"]),
             task=None if values["task"] is None else Task(values["task"]).value,
@@ -115,7 +115,7 @@ def _temperature(value: Any) -> float:
     return number
 
 
-def _checked_reading(reading: Reading, folder: Path, tokenizer: PreTrainedTokenizerFast) -> Reading:
+def _checked_reading(reading: WindowSettings, folder: Path, tokenizer: PreTrainedTokenizerFast) -> WindowSettings:
     """`reading`, if the model can read like that."""
     numbers = (reading.max_length, reading.overlap, reading.context_sentences)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):

@@ -7,11 +7,18 @@ leave it unscored. Windows are planned from the numbers of pieces alone and neve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tf_tokclf.config.schema import AlignmentConfig
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.tokenizers import special_pieces, window_limit
 from tf_tokclf.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)
@@ -158,3 +165,31 @@ def _add_context(
                 open_sides.discard(side)
             if not open_sides:
                 break
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How a model reads sentences: what prediction has to repeat of training. Stored in `tf_tokclf.json`."""
+
+    strategy: str
+    max_length: int
+    overlap: int
+    truncate: bool = False
+    context_sentences: int = 0
+
+    @classmethod
+    def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: PreTrainedTokenizerFast) -> WindowSettings:
+        """The reading that `alignment` asks for, its open ends filled from the model folder's limits."""
+        limit = window_limit(folder, tokenizer)
+        max_length = alignment.max_length or min(limit, 512)
+        if max_length > limit:
+            raise UserError(
+                f"alignment.max_length {max_length} is more than the model reads at once.",
+                hint=f"Give at most {limit}.",
+            )
+        overlap_set = "overlap" in alignment.model_fields_set
+        n_special = sum(map(len, special_pieces(tokenizer)))
+        # The default overlap makes room for itself in short windows; one that the user gave has to fit.
+        overlap = alignment.overlap if overlap_set else min(alignment.overlap, (max_length - n_special) // 4)
+        check_window(max_length, overlap, n_special)
+        return cls(alignment.strategy, max_length, overlap, alignment.truncate, alignment.context_sentences)

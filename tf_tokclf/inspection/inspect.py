@@ -15,7 +15,7 @@ from tf_tokclf.data.detection import files_in, is_folder_of_files, rank_formats
 from tf_tokclf.data.formats.format import Confidence, Kind, Match
 from tf_tokclf.data.reading.annotators import PairCounts
 from tf_tokclf.data.splits import Splits
-from tf_tokclf.encoding.encoder import Reading
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.inspection.checks import Example, Inspected, Level, Problem, find_problems
 from tf_tokclf.inspection.hashed_split import code_split
 from tf_tokclf.inspection.label_variation import ambiguous_forms
@@ -32,7 +32,7 @@ class Tokenization:
 
     model: str
     tokenizer: PreTrainedTokenizerFast
-    reading: Reading
+    reading: WindowSettings
 
 
 @dataclass(frozen=True)

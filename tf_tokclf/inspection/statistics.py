@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_tokclf.data.splits import Split
-from tf_tokclf.encoding.encoder import Reading
 from tf_tokclf.encoding.piece_cache import PieceStore
 from tf_tokclf.encoding.tokenizers import special_pieces
-from tf_tokclf.encoding.windows import check_window, plan_windows
+from tf_tokclf.encoding.windows import WindowSettings, check_window, plan_windows
 from tf_tokclf.inspection.hashed_split import CodedSplit, word_batches
 from tf_tokclf.labels.label_set import LabelSet
 
@@ -128,7 +127,7 @@ def split_statistics(coded: CodedSplit, labels: LabelSet, *, pieces: PieceStatis
     )
 
 
-def piece_statistics(split: Split, tokenizer: PreTrainedTokenizerFast, reading: Reading) -> PieceStatistics:
+def piece_statistics(split: Split, tokenizer: PreTrainedTokenizerFast, reading: WindowSettings) -> PieceStatistics:
     """Tokenise a split, batch by batch, and plan its windows without making them."""
     store = PieceStore(tokenizer)
     capacity = check_window(reading.max_length, reading.overlap, sum(map(len, special_pieces(tokenizer))))

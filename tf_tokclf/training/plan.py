@@ -11,11 +11,12 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.splits import Splits, load_splits
-from tf_tokclf.encoding.encoder import Reading, encode_split
+from tf_tokclf.encoding.encoded_split import encode_split
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import local_model_folder, public_name
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.word_splitting import rule_keeping
 from tf_tokclf.model.precision import Precision, choose_precision
@@ -70,7 +71,7 @@ def plan_run(config: Config) -> RunPlan:
     folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     splits = load_splits(config.data, task=config.task, seed=config.training.seed)
-    reading = Reading.of(config.alignment, folder, tokenizer)
+    reading = WindowSettings.of(config.alignment, folder, tokenizer)
     info = ModelInfo(
         reading,
         splits.trained_labels,

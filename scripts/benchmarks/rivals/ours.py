@@ -48,7 +48,7 @@ with tempfile.TemporaryDirectory() as output:
     scores = evaluate_sentences(tagger, splits["test"], scheme=splits.scheme).scores
     scored = time.perf_counter() - began
 
-    from tf_tokclf.encoding.encoder import encode_split
+    from tf_tokclf.encoding.encoded_split import encode_split
     from tf_tokclf.encoding.model_config import model_config
     from tf_tokclf.encoding.model_folders import local_model_folder
     from tf_tokclf.model.precision import choose_precision
