@@ -10,8 +10,8 @@ import pytest
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import load_splits
-from tf_tokclf.inspection.checks import Level, Problem, ProblemKind
 from tf_tokclf.inspection.inspect import inspect_splits
+from tf_tokclf.inspection.problem import Level, Problem, ProblemKind
 
 Rows = list[tuple[str, str]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tf_tokclf.inspection.checks import Example
+from tf_tokclf.inspection.problem import Example
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.report.inspection import labelled_lines, visible

@@ -62,8 +62,8 @@ def inspect_command(
     config = _config(source, assignments, given_settings(ctx))
 
     from tf_tokclf.data.splits import load_splits
-    from tf_tokclf.inspection.checks import Level
     from tf_tokclf.inspection.inspect import inspect_splits
+    from tf_tokclf.inspection.problem import Level
 
     splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
     tokenization = _tokenization(config)

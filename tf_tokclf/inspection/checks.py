@@ -7,26 +7,30 @@ note is something to know. Thresholds are named below, with what they are for.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 
 import numpy as np
 
 from tf_tokclf.counted import counted
 from tf_tokclf.data.spellings import likely_slips, without_scheme
-from tf_tokclf.data.splits import Split
-from tf_tokclf.inspection.hashed_split import CodedSplit, word_batches
+from tf_tokclf.inspection.hashed_split import HashedSplit
 from tf_tokclf.inspection.label_variation import MAX_WORDS, Occurrence, find_variations
-from tf_tokclf.inspection.statistics import SplitStatistics
-from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.inspection.problem import (
+    N_EXAMPLES,
+    Example,
+    Inspected,
+    Level,
+    Problem,
+    ProblemKind,
+    listed_counts,
+    listing,
+)
+from tf_tokclf.inspection.text_checks import empty_sentences, piece_problems, word_problems
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.labels.validation import ViolationKind, detect_scheme, pair_violations
 
-N_EXAMPLES = 5
 # A type with fewer spans (without a scheme: words) to learn from is called rare.
 RARE_BELOW = 5
 # Shorter sentences ("Yes .", "Thank you very much .") are expected to come again.
@@ -38,90 +42,6 @@ LEAKED_SHARE_OF_LONG = 0.1
 # Words on both sides of a form that must be equal before its labels are expected to be equal too. With 1,
 # most findings on nine public data sets were ambiguous language; with 2, few.
 WORDS_AROUND = 2
-# Above this share of unknown pieces the vocabulary does not fit the language or the casing.
-UNKNOWN_RATE = 0.01
-
-
-class Level(StrEnum):
-    """How bad a problem is. Only errors make `--strict` fail."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-class ProblemKind(StrEnum):
-    """What was checked; the values are stable names for `--json`."""
-
-    INVALID_SEQUENCE = "invalid-sequence"
-    OTHER_SCHEME = "other-scheme"
-    NO_SPANS = "no-spans"
-    UNSEEN_LABEL = "unseen-label"
-    RARE_LABEL = "rare-label"
-    LIKELY_SLIP = "likely-slip"
-    UNKNOWN_LABEL = "unknown-label"
-    CASE_TWINS = "case-twins"
-    SHARED_SENTENCE = "shared-sentence"
-    CONFLICTING_SENTENCE = "conflicting-sentence"
-    CONFLICTING_FORM = "conflicting-form"
-    INVISIBLE_CHARACTER = "invisible-character"
-    WHITESPACE_SPAN = "whitespace-span"
-    WHITESPACE_WORD = "whitespace-word"
-    EMPTY_SENTENCE = "empty-sentence"
-    WORD_WITHOUT_PIECE = "word-without-piece"
-    UNKNOWN_PIECES = "unknown-pieces"
-
-
-@dataclass(frozen=True)
-class Example:
-    """Words of the data with their labels, and where they stand."""
-
-    place: str
-    words: tuple[str, ...]
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One finding. message: a whole sentence. count: how many places. hint: what to do about it."""
-
-    kind: ProblemKind
-    level: Level
-    message: str
-    count: int
-    hint: str = ""
-    examples: tuple[Example, ...] = ()
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """What the checks look at: the splits as they are on disk, as integers, and in numbers."""
-
-    splits: tuple[Split, ...]
-    coded: tuple[CodedSplit, ...]
-    statistics: tuple[SplitStatistics, ...]
-    labels: LabelSet
-
-    @property
-    def scheme(self) -> Scheme:
-        return self.labels.scheme
-
-    @property
-    def train(self) -> tuple[SplitStatistics, ...]:
-        """The split to learn from; none where only others are inspected."""
-        return tuple(split for split in self.statistics if split.name == "train")
-
-    def example(self, split: int, sentence: int, first: int = 0, last: int | None = None) -> Example:
-        """The words from `first` to `last` of a sentence, with the place of the sentence."""
-        row = self.splits[split].table.slice(sentence, 1).to_pylist()[0]
-        place = f"{row['path']}, {row['unit']} {row['number']}" if row["path"] else f"sentence {sentence + 1}"
-        return Example(place, tuple(row["words"][first:last]), tuple(row["labels"][first:last]))
-
-    def example_at(self, split: int, start: int, end: int, around: int = 3) -> Example:
-        """The words at the flat positions from `start` to `end` of a split, and some words around them."""
-        sentence, first = self.coded[split].sentence_of(start)
-        shown = self.example(split, sentence, max(first - around, 0), first + end - start + around)
-        return replace(shown, place=f"{shown.place}, word {first + 1}")
 
 
 def find_problems(data: Inspected) -> list[Problem]:
@@ -138,9 +58,9 @@ def find_problems(data: Inspected) -> list[Problem]:
         _shared_sentences,
         _conflicting_sentences,
         _conflicting_forms,
-        _words,
-        _empty_sentences,
-        _pieces,
+        word_problems,
+        empty_sentences,
+        piece_problems,
     )
     found = [problem for check in checks for problem in check(data)]
     return sorted(found, key=lambda problem: list(Level).index(problem.level))
@@ -166,7 +86,7 @@ def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
             )
 
 
-def _label_pairs(split: CodedSplit, n_labels: int) -> dict[tuple[int, int], tuple[int, int]]:
+def _label_pairs(split: HashedSplit, n_labels: int) -> dict[tuple[int, int], tuple[int, int]]:
     """Neighbouring label ids -> how often, and the flat position of the first one's second label.
 
     `n_labels` stands for the edges of sentences.
@@ -229,7 +149,7 @@ def _unseen_labels(data: Inspected) -> Iterator[Problem]:
                 yield Problem(
                     ProblemKind.UNSEEN_LABEL,
                     Level.WARNING,
-                    f"{split.name}: {counted(n, 'word')} with labels that train lacks: {_counted(unseen)}.",
+                    f"{split.name}: {counted(n, 'word')} with labels that train lacks: {listed_counts(unseen)}.",
                     n,
                     "They cannot be learnt and count as missed.",
                 )
@@ -244,7 +164,7 @@ def _rare_labels(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.RARE_LABEL,
                 Level.NOTE,
-                f"{train.name}: {types} with fewer than {RARE_BELOW} {what}s: {_counted(rare)}.",
+                f"{train.name}: {types} with fewer than {RARE_BELOW} {what}s: {listed_counts(rare)}.",
                 len(rare),
                 "Hardly anything can be learnt from so few, and their scores are chance.",
             )
@@ -401,13 +321,13 @@ def _conflicting_forms(data: Inspected) -> Iterator[Problem]:
         one, other = _two_labels(variation.occurrences)
         example = data.example_at(one.split, one.start, one.end, around=0)
         counts = Counter(occurrence.label for occurrence in variation.occurrences)
-        listed.append(f"“{' '.join(example.words)}” ({_counted(counts)})")
+        listed.append(f"“{' '.join(example.words)}” ({listed_counts(counts)})")
         shown += [data.example_at(o.split, o.start, o.end, WORDS_AROUND) for o in (one, other)]
     yield Problem(
         ProblemKind.CONFLICTING_FORM,
         Level.WARNING,
         f"{counted(len(variations), 'form')} labelled differently between the same {WORDS_AROUND} words on "
-        f"each side: {_listed(listed, len(variations))}.",
+        f"each side: {listing(listed, len(variations))}.",
         len(variations),
         "Likely annotation errors: read them."
         + (f" Only each split's first {MAX_WORDS:,} words were compared." if cut else ""),
@@ -418,185 +338,3 @@ def _conflicting_forms(data: Inspected) -> Iterator[Problem]:
 def _two_labels(occurrences: Sequence[Occurrence]) -> tuple[Occurrence, Occurrence]:
     one = occurrences[0]
     return one, next(other for other in occurrences if other.label != one.label)
-
-
-# Characters that nobody sees but tokenizers do, but for joiners, which scripts and emoji need.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
-    "\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\uffa0\ufff0-\ufffd\U000e0000-\U000e007f]"
-)
-# Directions and typographic spaces belong to good text now and then; the others hardly ever do.
-_HARMLESS = re.compile("[\u00a0\u061c\u2000-\u200a\u200e\u200f\u202a-\u202f\u205f\u2066-\u2069\u3000]")
-# Several of these have no name in Unicode.
-_NAMES = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x1b": "ESCAPE", "\x00": "NULL"}
-
-
-@dataclass
-class _WordFindings:
-    """What is not seen in a split's words.
-
-    hidden: in how many words each character is. places: a flat position for each. blank: (words,) bool.
-    """
-
-    hidden: Counter[str]
-    places: dict[str, int]
-    n_hidden_words: int
-    n_white: int
-    blank: np.ndarray
-
-
-def _words(data: Inspected) -> Iterator[Problem]:
-    for number, split in enumerate(data.splits):
-        found = _look_at_words(split, data.coded[number].n_words)
-        yield from _hidden_characters(data, number, found)
-        yield from _white_words(data, number, found)
-        yield from _blank_spans(data, number, found.blank)
-
-
-def _look_at_words(split: Split, n_words: int) -> _WordFindings:
-    found = _WordFindings(Counter(), {}, 0, 0, np.zeros(n_words, bool))
-    at = 0
-    for batch in word_batches(split):
-        counts = np.bincount(batch.codes, minlength=len(batch.distinct))
-        is_blank = np.array([_is_blank(word) for word in batch.distinct], bool)
-        found.blank[at : at + len(batch.codes)] = is_blank[batch.codes]
-        found.n_white += sum(int(counts[i]) for i in np.flatnonzero(is_blank) if _is_white(batch.distinct[i]))
-        if _HIDDEN.search("".join(batch.distinct)):
-            for code, word in enumerate(batch.distinct):
-                characters = set() if _is_white(word) else set(_HIDDEN.findall(word))
-                found.n_hidden_words += int(counts[code]) if characters else 0
-                for character in characters:
-                    found.hidden[character] += int(counts[code])
-                    if character not in found.places:
-                        found.places[character] = at + int(np.argmax(batch.codes == code))
-        at += len(batch.codes)
-    return found
-
-
-def _is_white(word: str) -> bool:
-    return not word or word.isspace()
-
-
-def _is_blank(word: str) -> bool:
-    return _is_white(word) or all(unicodedata.category(c) in _UNSEEN for c in word)
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
-
-
-def _hidden_characters(data: Inspected, number: int, found: _WordFindings) -> Iterator[Problem]:
-    if not found.hidden:
-        return
-    harmful = [character for character in found.hidden if not _HARMLESS.match(character)]
-    listed = [f"{_character_name(c)} in {n:,}" for c, n in found.hidden.most_common(N_EXAMPLES)]
-    shown = sorted(found.hidden, key=lambda c: (c not in harmful, -found.hidden[c]))[:N_EXAMPLES]
-    yield Problem(
-        ProblemKind.INVISIBLE_CHARACTER,
-        Level.WARNING if harmful else Level.NOTE,
-        f"{data.coded[number].name}: {counted(found.n_hidden_words, 'word')} with invisible characters: "
-        f"{_listed(listed, len(found.hidden))}.",
-        found.n_hidden_words,
-        "Words that look alike are then different pieces; clean the text before labelling or training.",
-        tuple(data.example_at(number, found.places[c], found.places[c] + 1) for c in shown),
-    )
-
-
-def _character_name(character: str) -> str:
-    name = unicodedata.name(character, _NAMES.get(character, "control character"))
-    return f"U+{ord(character):04X} {name}"
-
-
-def _white_words(data: Inspected, number: int, found: _WordFindings) -> Iterator[Problem]:
-    if found.n_white:
-        yield Problem(
-            ProblemKind.WHITESPACE_WORD,
-            Level.NOTE,
-            f"{data.coded[number].name}: {counted(found.n_white, 'word')} of nothing but white space "
-            f"({100 * found.n_white / data.coded[number].n_words:.1f} % of all words).",
-            found.n_white,
-            "Most tokenizers make no piece of them, so that they get the label of unseen words.",
-        )
-
-
-def _blank_spans(data: Inspected, number: int, blank: np.ndarray) -> Iterator[Problem]:
-    if not blank.any():
-        return
-    split = data.coded[number]
-    whole: list[tuple[int, int]] = []
-    edges: list[tuple[int, int]] = []
-    for spans in split.spans(data.labels):
-        suspects = np.flatnonzero(blank[spans.starts] | blank[spans.ends - 1])
-        for start, end in zip(spans.starts[suspects].tolist(), spans.ends[suspects].tolist()):
-            (whole if blank[start:end].all() else edges).append((start, end))
-    for places, level, what in (
-        (whole, Level.ERROR, "of nothing but white space"),
-        (edges, Level.WARNING, "that begin or end with white space"),
-    ):
-        if places:
-            yield Problem(
-                ProblemKind.WHITESPACE_SPAN,
-                level,
-                f"{split.name}: {counted(len(places), 'span')} {what}.",
-                len(places),
-                "Label the visible words only.",
-                tuple(data.example_at(number, start, end) for start, end in places[:N_EXAMPLES]),
-            )
-
-
-def _empty_sentences(data: Inspected) -> Iterator[Problem]:
-    for number, split in enumerate(data.coded):
-        rows = np.flatnonzero(np.diff(split.starts) == 0)
-        if len(rows):
-            yield Problem(
-                ProblemKind.EMPTY_SENTENCE,
-                Level.WARNING,
-                f"{split.name}: {counted(len(rows), 'sentence')} without words.",
-                len(rows),
-                "They teach nothing; remove them.",
-                tuple(data.example(number, row) for row in rows[:N_EXAMPLES].tolist()),
-            )
-
-
-def _pieces(data: Inspected) -> Iterator[Problem]:
-    for split in data.statistics:
-        if split.pieces is None:
-            continue
-        without = {_spelled(w): n for w, n in split.pieces.words_without.items() if not _is_blank(w)}
-        if without:
-            n = sum(without.values())
-            yield Problem(
-                ProblemKind.WORD_WITHOUT_PIECE,
-                Level.WARNING,
-                f"{split.name}: {counted(n, 'word')} without any piece: {_counted(without)}.",
-                n,
-                f"The model never sees them; they get the label {data.labels.fallback}.",
-            )
-        if split.pieces.unknown_rate >= UNKNOWN_RATE:
-            yield Problem(
-                ProblemKind.UNKNOWN_PIECES,
-                Level.WARNING,
-                f"{split.name}: {100 * split.pieces.unknown_rate:.1f} % of the pieces are unknown ones.",
-                split.pieces.n_unknown,
-                "Choose a model whose vocabulary covers this language and script.",
-            )
-
-
-def _spelled(word: str) -> str:
-    """The word, or the numbers of its characters where there is nothing to see but marks."""
-    if all(unicodedata.category(c) in _UNSEEN | {"Mn", "Me"} for c in word):
-        return " ".join(f"U+{ord(c):04X}" for c in word)
-    return word
-
-
-def _listed(names: Sequence[str], n: int) -> str:
-    return ", ".join(names) + (f" and {n - len(names):,} more" if n > len(names) else "")
-
-
-def _counted(counts: Mapping[str, int], limit: int = 8) -> str:
-    """The most frequent names with their counts.
-
-    >>> _counted({"B-LOC": 2, "O": 10})
-    'O 10, B-LOC 2'
-    """
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return _listed([f"{name} {n:,}" for name, n in ranked[:limit]], len(ranked))

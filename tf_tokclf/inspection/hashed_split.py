@@ -48,7 +48,7 @@ def word_batches(split: Split) -> Iterator[WordBatch]:
 
 
 @dataclass(frozen=True)
-class CodedSplit:
+class HashedSplit:
     """words: (words,) uint64 hashes. labels: (words,) ids. starts: (sentences + 1,) each sentence's first
     word."""
 
@@ -129,7 +129,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def code_split(split: Split, labels: LabelSet) -> CodedSplit:
+def code_split(split: Split, labels: LabelSet) -> HashedSplit:
     """Read a split once into arrays: about 10 bytes a word."""
     words, lengths = np.empty(split.n_words, np.uint64), [np.zeros(1, np.int64)]
     at = 0
@@ -138,7 +138,7 @@ def code_split(split: Split, labels: LabelSet) -> CodedSplit:
         words[at : at + len(batch.codes)] = np.frombuffer(digests, np.uint64)[batch.codes]
         at += len(batch.codes)
         lengths.append(batch.n_words)
-    return CodedSplit(split.name, words, _label_ids(split, labels), np.concatenate(lengths).cumsum())
+    return HashedSplit(split.name, words, _label_ids(split, labels), np.concatenate(lengths).cumsum())
 
 
 def _label_ids(split: Split, labels: LabelSet) -> np.ndarray:

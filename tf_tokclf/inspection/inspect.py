@@ -16,9 +16,10 @@ from tf_tokclf.data.formats.format import Confidence, Kind, Match
 from tf_tokclf.data.reading.annotators import PairCounts
 from tf_tokclf.data.splits import Splits
 from tf_tokclf.encoding.windows import WindowSettings
-from tf_tokclf.inspection.checks import Example, Inspected, Level, Problem, find_problems
+from tf_tokclf.inspection.checks import find_problems
 from tf_tokclf.inspection.hashed_split import code_split
 from tf_tokclf.inspection.label_variation import ambiguous_forms
+from tf_tokclf.inspection.problem import Example, Inspected, Level, Problem
 from tf_tokclf.inspection.statistics import SplitStatistics, piece_statistics, split_statistics
 from tf_tokclf.labels.label_set import LabelSet
 

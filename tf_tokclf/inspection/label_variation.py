@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tf_tokclf.inspection.hashed_split import CodedSplit, RunHashes
+from tf_tokclf.inspection.hashed_split import HashedSplit, RunHashes
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.labels.spans import span_table
@@ -66,7 +66,7 @@ class _Table:
         return Occurrence(int(self.split[row]), start, start + int(self.length[row]), names[int(self.label[row])])
 
 
-def find_variations(splits: Sequence[CodedSplit], labels: LabelSet, *, n_around: int) -> list[Variation]:
+def find_variations(splits: Sequence[HashedSplit], labels: LabelSet, *, n_around: int) -> list[Variation]:
     """Forms that vary with the `n_around` words on both sides being the same, most frequent first.
 
     Repeated sentences count once: that they are labelled differently is another finding.
@@ -87,7 +87,7 @@ def find_variations(splits: Sequence[CodedSplit], labels: LabelSet, *, n_around:
     return _varying(table, labels) if len(again) else []
 
 
-def ambiguous_forms(splits: Sequence[CodedSplit], labels: LabelSet, *, limit: int = 10) -> list[Form]:
+def ambiguous_forms(splits: Sequence[HashedSplit], labels: LabelSet, *, limit: int = 10) -> list[Form]:
     """The most frequent forms among those that are labelled with more than one type."""
     table = _joined(
         [part for number, split in enumerate(splits) for part in _labelled(number, split, labels, MAX_LISTED_WORDS)]
@@ -114,7 +114,7 @@ def ambiguous_forms(splits: Sequence[CodedSplit], labels: LabelSet, *, limit: in
     return found
 
 
-def _first_of_each_sentence(splits: Sequence[CodedSplit]) -> list[np.ndarray]:
+def _first_of_each_sentence(splits: Sequence[HashedSplit]) -> list[np.ndarray]:
     """(sentences,) bool for each split: no sentence before, earlier splits included, has the same words."""
     hashes = np.concatenate([split.sentence_hashes() for split in splits])
     first = np.zeros(len(hashes), bool)
@@ -126,7 +126,7 @@ def _joined(parts: Sequence[_Table]) -> _Table:
     return _Table(*(np.concatenate([vars(part)[f.name] for part in parts]) for f in fields(_Table)))
 
 
-def _labelled(number: int, split: CodedSplit, labels: LabelSet, max_words: int) -> Iterator[_Table]:
+def _labelled(number: int, split: HashedSplit, labels: LabelSet, max_words: int) -> Iterator[_Table]:
     """All spans, or all words where there are no spans; contexts are left out (0)."""
     for first, last in _chunks(split, max_words):
         begin, end = split.starts[first], split.starts[last]
@@ -147,7 +147,7 @@ def _labelled(number: int, split: CodedSplit, labels: LabelSet, max_words: int) 
         )
 
 
-def _forms(splits: Sequence[CodedSplit], labels: LabelSet) -> dict[int, np.ndarray]:
+def _forms(splits: Sequence[HashedSplit], labels: LabelSet) -> dict[int, np.ndarray]:
     """The hashes of all spans' words, sorted, by the number of words, up to the longest looked for."""
     found: dict[int, list[np.ndarray]] = {length: [] for length in range(1, _LONGEST_FORM + 1)}
     for split in splits:
@@ -157,13 +157,13 @@ def _forms(splits: Sequence[CodedSplit], labels: LabelSet) -> dict[int, np.ndarr
     return {length: np.unique(np.concatenate(parts)) for length, parts in found.items() if parts}
 
 
-def _chunks(split: CodedSplit, max_words: int) -> Iterator[tuple[int, int]]:
+def _chunks(split: HashedSplit, max_words: int) -> Iterator[tuple[int, int]]:
     return ((first, last) for first, last in split.chunks() if split.starts[first] < max_words)
 
 
 def _occurrences(
     number: int,
-    split: CodedSplit,
+    split: HashedSplit,
     fresh: np.ndarray,
     labels: LabelSet,
     forms: dict[int, np.ndarray],

@@ -13,7 +13,7 @@ from tf_tokclf.data.splits import Split
 from tf_tokclf.encoding.piece_cache import PieceStore
 from tf_tokclf.encoding.tokenizers import special_pieces
 from tf_tokclf.encoding.windows import WindowSettings, check_window, plan_windows
-from tf_tokclf.inspection.hashed_split import CodedSplit, word_batches
+from tf_tokclf.inspection.hashed_split import HashedSplit, word_batches
 from tf_tokclf.labels.label_set import LabelSet
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class SplitStatistics:
         return sum(self.spans.values())
 
 
-def split_statistics(coded: CodedSplit, labels: LabelSet, *, pieces: PieceStatistics | None = None) -> SplitStatistics:
+def split_statistics(coded: HashedSplit, labels: LabelSet, *, pieces: PieceStatistics | None = None) -> SplitStatistics:
     """The numbers of one split; without a scheme there are no spans to count."""
     counts = np.bincount(coded.labels, minlength=len(labels)).tolist()
     spans: Counter[str] = Counter()

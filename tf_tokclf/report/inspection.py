@@ -12,9 +12,9 @@ from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted
-from tf_tokclf.inspection.checks import Example, Level, Problem
 from tf_tokclf.inspection.inspect import FormatFinding, Inspection
 from tf_tokclf.inspection.label_variation import MAX_LISTED_WORDS
+from tf_tokclf.inspection.problem import Example, Level, Problem
 from tf_tokclf.inspection.statistics import Lengths, SplitStatistics
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, split_label

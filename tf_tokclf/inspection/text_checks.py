@@ -1,0 +1,193 @@
+"""Problems of words and texts: hidden characters, words of blanks, empty sentences, words without pieces."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_tokclf.counted import counted
+from tf_tokclf.data.splits import Split
+from tf_tokclf.inspection.hashed_split import word_batches
+from tf_tokclf.inspection.problem import (
+    N_EXAMPLES,
+    Inspected,
+    Level,
+    Problem,
+    ProblemKind,
+    listed_counts,
+    listing,
+    spelled,
+)
+
+# Above this share of unknown pieces the vocabulary does not fit the language or the casing.
+UNKNOWN_RATE = 0.01
+
+
+# Characters that nobody sees but tokenizers do, but for joiners, which scripts and emoji need.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
+    "\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\uffa0\ufff0-\ufffd\U000e0000-\U000e007f]"
+)
+
+
+# Directions and typographic spaces belong to good text now and then; the others hardly ever do.
+_HARMLESS = re.compile("[\u00a0\u061c\u2000-\u200a\u200e\u200f\u202a-\u202f\u205f\u2066-\u2069\u3000]")
+
+
+# Several of these have no name in Unicode.
+_NAMES = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x1b": "ESCAPE", "\x00": "NULL"}
+
+
+@dataclass
+class _WordFindings:
+    """What is not seen in a split's words.
+
+    hidden: in how many words each character is. places: a flat position for each. blank: (words,) bool.
+    """
+
+    hidden: Counter[str]
+    places: dict[str, int]
+    n_hidden_words: int
+    n_white: int
+    blank: np.ndarray
+
+
+def word_problems(data: Inspected) -> Iterator[Problem]:
+    for number, split in enumerate(data.splits):
+        found = _look_at_words(split, data.coded[number].n_words)
+        yield from _hidden_characters(data, number, found)
+        yield from _white_words(data, number, found)
+        yield from _blank_spans(data, number, found.blank)
+
+
+def _look_at_words(split: Split, n_words: int) -> _WordFindings:
+    found = _WordFindings(Counter(), {}, 0, 0, np.zeros(n_words, bool))
+    at = 0
+    for batch in word_batches(split):
+        counts = np.bincount(batch.codes, minlength=len(batch.distinct))
+        is_blank = np.array([is_blank(word) for word in batch.distinct], bool)
+        found.blank[at : at + len(batch.codes)] = is_blank[batch.codes]
+        found.n_white += sum(int(counts[i]) for i in np.flatnonzero(is_blank) if _is_white(batch.distinct[i]))
+        if _HIDDEN.search("".join(batch.distinct)):
+            for code, word in enumerate(batch.distinct):
+                characters = set() if _is_white(word) else set(_HIDDEN.findall(word))
+                found.n_hidden_words += int(counts[code]) if characters else 0
+                for character in characters:
+                    found.hidden[character] += int(counts[code])
+                    if character not in found.places:
+                        found.places[character] = at + int(np.argmax(batch.codes == code))
+        at += len(batch.codes)
+    return found
+
+
+def _is_white(word: str) -> bool:
+    return not word or word.isspace()
+
+
+def is_blank(word: str) -> bool:
+    return _is_white(word) or all(unicodedata.category(c) in _UNSEEN for c in word)
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+
+
+def _hidden_characters(data: Inspected, number: int, found: _WordFindings) -> Iterator[Problem]:
+    if not found.hidden:
+        return
+    harmful = [character for character in found.hidden if not _HARMLESS.match(character)]
+    listed = [f"{_character_name(c)} in {n:,}" for c, n in found.hidden.most_common(N_EXAMPLES)]
+    shown = sorted(found.hidden, key=lambda c: (c not in harmful, -found.hidden[c]))[:N_EXAMPLES]
+    yield Problem(
+        ProblemKind.INVISIBLE_CHARACTER,
+        Level.WARNING if harmful else Level.NOTE,
+        f"{data.coded[number].name}: {counted(found.n_hidden_words, 'word')} with invisible characters: "
+        f"{listing(listed, len(found.hidden))}.",
+        found.n_hidden_words,
+        "Words that look alike are then different pieces; clean the text before labelling or training.",
+        tuple(data.example_at(number, found.places[c], found.places[c] + 1) for c in shown),
+    )
+
+
+def _character_name(character: str) -> str:
+    name = unicodedata.name(character, _NAMES.get(character, "control character"))
+    return f"U+{ord(character):04X} {name}"
+
+
+def _white_words(data: Inspected, number: int, found: _WordFindings) -> Iterator[Problem]:
+    if found.n_white:
+        yield Problem(
+            ProblemKind.WHITESPACE_WORD,
+            Level.NOTE,
+            f"{data.coded[number].name}: {counted(found.n_white, 'word')} of nothing but white space "
+            f"({100 * found.n_white / data.coded[number].n_words:.1f} % of all words).",
+            found.n_white,
+            "Most tokenizers make no piece of them, so that they get the label of unseen words.",
+        )
+
+
+def _blank_spans(data: Inspected, number: int, blank: np.ndarray) -> Iterator[Problem]:
+    if not blank.any():
+        return
+    split = data.coded[number]
+    whole: list[tuple[int, int]] = []
+    edges: list[tuple[int, int]] = []
+    for spans in split.spans(data.labels):
+        suspects = np.flatnonzero(blank[spans.starts] | blank[spans.ends - 1])
+        for start, end in zip(spans.starts[suspects].tolist(), spans.ends[suspects].tolist()):
+            (whole if blank[start:end].all() else edges).append((start, end))
+    for places, level, what in (
+        (whole, Level.ERROR, "of nothing but white space"),
+        (edges, Level.WARNING, "that begin or end with white space"),
+    ):
+        if places:
+            yield Problem(
+                ProblemKind.WHITESPACE_SPAN,
+                level,
+                f"{split.name}: {counted(len(places), 'span')} {what}.",
+                len(places),
+                "Label the visible words only.",
+                tuple(data.example_at(number, start, end) for start, end in places[:N_EXAMPLES]),
+            )
+
+
+def empty_sentences(data: Inspected) -> Iterator[Problem]:
+    for number, split in enumerate(data.coded):
+        rows = np.flatnonzero(np.diff(split.starts) == 0)
+        if len(rows):
+            yield Problem(
+                ProblemKind.EMPTY_SENTENCE,
+                Level.WARNING,
+                f"{split.name}: {counted(len(rows), 'sentence')} without words.",
+                len(rows),
+                "They teach nothing; remove them.",
+                tuple(data.example(number, row) for row in rows[:N_EXAMPLES].tolist()),
+            )
+
+
+def piece_problems(data: Inspected) -> Iterator[Problem]:
+    for split in data.statistics:
+        if split.pieces is None:
+            continue
+        without = {spelled(w): n for w, n in split.pieces.words_without.items() if not is_blank(w)}
+        if without:
+            n = sum(without.values())
+            yield Problem(
+                ProblemKind.WORD_WITHOUT_PIECE,
+                Level.WARNING,
+                f"{split.name}: {counted(n, 'word')} without any piece: {listed_counts(without)}.",
+                n,
+                f"The model never sees them; they get the label {data.labels.fallback}.",
+            )
+        if split.pieces.unknown_rate >= UNKNOWN_RATE:
+            yield Problem(
+                ProblemKind.UNKNOWN_PIECES,
+                Level.WARNING,
+                f"{split.name}: {100 * split.pieces.unknown_rate:.1f} % of the pieces are unknown ones.",
+                split.pieces.n_unknown,
+                "Choose a model whose vocabulary covers this language and script.",
+            )
