@@ -1,4 +1,4 @@
-"""Prediction as a stream: a record out for each record in, and a broken off job goes on as if nothing was."""
+"""PredictionJob as a stream: a record out for each record in, and a broken off job goes on as if nothing was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tests.waiting import wait_until
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.prediction_job import Prediction, Progress, Shard, identity_of, predict_to_file
+from tf_tokclf.inference.partial_output import Progress, identity_of
+from tf_tokclf.inference.prediction_job import PredictionJob, Shard, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import tf
@@ -63,12 +64,12 @@ def job_for(
     threshold: float | None = None,
     keep: bool = False,
     **details: object,
-) -> Prediction:
+) -> PredictionJob:
     stream = open_records(str(source), DataConfig(), keep_errors=keep)
     chosen = choose_output_format(format, output, stream.format)
     file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, Details(**details))
     watchers = () if kill_after is None else (KillAfter(kill_after),)
-    return Prediction(tagger, stream, file_format, threshold=threshold, look_ahead_words=20, watchers=watchers)
+    return PredictionJob(tagger, stream, file_format, threshold=threshold, look_ahead_words=20, watchers=watchers)
 
 
 def predicted(tagger: Tagger, source: Path, output: Path, **options: object) -> bytes:
@@ -294,7 +295,7 @@ def test_aggregation_equals_a_plain_computation(tagger: Tagger, aggregation: str
     logits = tagger.model(**encoded).logits[0]
     pieces = tf.nn.softmax(logits).numpy()
     of_word = encoded.word_ids()
-    (tagged,) = next(tagger.tag_runs([Sentence(words)], aggregation=aggregation))
+    (tagged,) = next(tagger.tag_blocks([Sentence(words)], aggregation=aggregation))
     for word in range(len(words)):
         own = pieces[[i for i, w in enumerate(of_word) if w == word]]
         plain = {"first": own[0], "average": own.mean(axis=0), "max": own[own.max(axis=1).argmax()]}[aggregation]

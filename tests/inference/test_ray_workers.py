@@ -195,13 +195,13 @@ class Panic(BaseException):
 
 
 def test_a_worker_reports_what_ray_would_take_for_its_death(tmp_path: Path):
-    class Labelling:
+    class PredictionSpec:
         def tagger(self) -> None:
             raise Panic("index out of bounds")
 
     part = Part("in.txt", tmp_path / "out.txt", "text", None)
     with pytest.raises(RuntimeError, match="Panic: index out of bounds"):
-        Worker(Labelling(), {0: part})({"part": np.array([0])})
+        Worker(PredictionSpec(), {0: part})({"part": np.array([0])})
 
 
 def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path):

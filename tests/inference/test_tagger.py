@@ -1,4 +1,4 @@
-"""Labelling: every word once, in order, whatever the windows."""
+"""PredictionSpec: every word once, in order, whatever the windows."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def test_windows_change_nothing_for_texts_that_fit(model: keras.Model, tiny_bert
 def test_how_many_windows_a_pass_changes_nothing(model: keras.Model, tiny_bert: Path):
     sentences = sentences_of([1, 30, 7, 0, 200, 12, 3, 3])
     tagger = tagger_for(model, tiny_bert, max_length=16, overlap=2)
-    one_by_one = next(tagger.tag_runs(sentences, batch_size=1))
+    one_by_one = next(tagger.tag_blocks(sentences, batch_size=1))
     by_itself = Tagger(tagger.model, tagger.tokenizer, tagger.info)
-    for runs in (by_itself.tag_runs(sentences), tagger.tag_runs(sentences, batch_size=1000)):
+    for runs in (by_itself.tag_blocks(sentences), tagger.tag_blocks(sentences, batch_size=1000)):
         for one, other in zip(one_by_one, next(runs), strict=True):
             np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, atol=1e-5)
 

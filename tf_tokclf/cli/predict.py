@@ -20,7 +20,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
-    from tf_tokclf.inference.prediction_spec import Labelling
+    from tf_tokclf.inference.prediction_spec import PredictionSpec
 
 log = logging.getLogger(__name__)
 
@@ -166,9 +166,9 @@ def predict_command(
         check_rereadable(source, "--workers")
         check_output(output, inputs=read, force=True)
 
-    from tf_tokclf.inference.prediction_spec import Labelling
+    from tf_tokclf.inference.prediction_spec import PredictionSpec
 
-    labelling = Labelling(
+    spec = PredictionSpec(
         model,
         reading=data.model_dump(mode="json", exclude_unset=True),
         details={name: options[name] for name in _DETAILS if options[name] is not None},
@@ -180,15 +180,15 @@ def predict_command(
         keep_errors=on_error == "keep",
     )
     if n_workers is None:
-        predict_here(labelling, source, output, shard, resume=resume, force=force)
+        predict_here(spec, source, output, shard, resume=resume, force=force)
     else:
         assert output is not None  # it was checked
         sharing = Sharing(n_workers, n_parts, ray_address or os.environ.get("RAY_ADDRESS"))
-        predict_by_workers(labelling, source, output, sharing, resume=resume, force=force)
+        predict_by_workers(spec, source, output, sharing, resume=resume, force=force)
 
 
 def predict_here(
-    labelling: Labelling,
+    spec: PredictionSpec,
     source: str,
     output: Path | None,
     shard: tuple[int, int] | None,
@@ -201,24 +201,24 @@ def predict_here(
     from tf_tokclf.inference.prediction_job import predict_to_file, predict_to_stdout, predict_to_stream
     from tf_tokclf.report.progress import RecordProgress
 
-    labelling.check_output(source, output)
-    tagger = labelling.tagger()
-    stream = labelling.open(tagger, source)
+    spec.check_output(source, output)
+    tagger = spec.tagger()
+    stream = spec.open(tagger, source)
     log.info("%s", stream)
     part = None
     if shard:
         number, n_shards = shard
-        part = labelling.shards(tagger, source, n_shards)[number - 1]
+        part = spec.shards(tagger, source, n_shards)[number - 1]
         log.info("shard %d of %d: %s", number, n_shards, _records_text(part.records))
-    chosen = labelling.format_for(stream, output)
+    chosen = spec.format_for(stream, output)
     with closing(stream), RecordProgress() as progress:
-        job = labelling.job(tagger, stream, chosen, shard=part, watchers=(progress,))
+        job = spec.job(tagger, stream, chosen, shard=part, watchers=(progress,))
         if output is None:
             done = predict_to_stdout(job)
         elif is_stream(output):
             done = predict_to_stream(job, output)
         else:
-            identity = labelling.identity(tagger, stream, chosen, part)
+            identity = spec.identity(tagger, stream, chosen, part)
             done = predict_to_file(job, output, resume=resume, force=force, identity=identity)
     progress.summarise(done.n_problems)
 
@@ -233,7 +233,7 @@ class Sharing:
 
 
 def predict_by_workers(
-    labelling: Labelling,
+    spec: PredictionSpec,
     source: str,
     output: Path,
     sharing: Sharing,
@@ -249,11 +249,11 @@ def predict_by_workers(
     folder = PartsFolder(output)
     folder.check(resume=resume, force=force)
     if Path(source).is_file():
-        labelling.check_output(source, None)
+        spec.check_output(source, None)
     check_ray(sharing.address)
-    labelling = labelling.from_anywhere()
+    spec = spec.from_anywhere()
     default = sharing.n_workers * PARTS_A_WORKER
-    parts = folder.begin(labelling, labelling.tagger(), source, sharing.n_parts, default=default, resume=resume)
+    parts = folder.begin(spec, spec.tagger(), source, sharing.n_parts, default=default, resume=resume)
     left = left_to_do(parts)
     log.info(
         "%s, %d of them already complete; %s",
@@ -264,9 +264,7 @@ def predict_by_workers(
     with RecordProgress() as progress:
         n_problems = 0
         if left:
-            done = predict_with_ray(
-                labelling, left, n_workers=sharing.n_workers, address=sharing.address, watcher=progress
-            )
+            done = predict_with_ray(spec, left, n_workers=sharing.n_workers, address=sharing.address, watcher=progress)
             n_problems = done.n_problems
     folder.finish()
     progress.summarise(n_problems)

@@ -20,8 +20,9 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.data.detection import is_folder_of_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole, write_json
-from tf_tokclf.inference.prediction_job import Shard, files_of, fingerprint, is_whole, model_fingerprint
-from tf_tokclf.inference.prediction_spec import Labelling
+from tf_tokclf.inference.partial_output import files_of, fingerprint, is_whole, model_fingerprint
+from tf_tokclf.inference.prediction_job import Shard
+from tf_tokclf.inference.prediction_spec import PredictionSpec
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.records.output import SAME
 
@@ -73,32 +74,32 @@ class PartsFolder:
             raise UserError("the folder already contains parts.", path=self.path, hint=hint)
 
     def begin(
-        self, labelling: Labelling, tagger: Tagger, source: str, n_parts: int | None, *, default: int, resume: bool
+        self, spec: PredictionSpec, tagger: Tagger, source: str, n_parts: int | None, *, default: int, resume: bool
     ) -> list[Part]:
         """All parts of `source`: those of the job that was broken off, or of one that begins anew.
 
         n_parts: into how many a file is cut; None: as before, or else `default`.
         """
-        files = _files_in(source, labelling.reading.get("format", "auto"), self.path)
+        files = _files_in(source, spec.reading.get("format", "auto"), self.path)
         if files and n_parts:
             raise UserError("--parts cuts a file, and this is a folder.", path=source, hint="Its files are the parts.")
         identity: dict[str, Any] = {
-            "model": model_fingerprint(labelling.model_folder),
+            "model": model_fingerprint(spec.model_folder),
             "input": {file.name: fingerprint(file) for file in files or [resolve_reference(source)] if file.is_file()},
-            **labelling.settings(tagger),
-            "output format": labelling.output_format,
+            **spec.settings(tagger),
+            "output format": spec.output_format,
         }
         before = self._job_before()
         borders = before.borders if before and resume else None
         if before and resume:
             self._check_same(before, identity, n_parts)
         elif not files:
-            shards = labelling.shards(tagger, source, n_parts or default)
+            shards = spec.shards(tagger, source, n_parts or default)
             borders = (shards[0].records.start, *(shard.records.stop for shard in shards))
         if files:
-            parts = self._file_parts(labelling, tagger, files)
+            parts = self._file_parts(spec, tagger, files)
         else:
-            parts = self._shard_parts(labelling, tagger, resolve_reference(source).absolute(), borders or ())
+            parts = self._shard_parts(spec, tagger, resolve_reference(source).absolute(), borders or ())
         if before and not resume:
             self._remove(before.outputs)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -142,10 +143,10 @@ class PartsFolder:
             for path in files_of(self.path / Path(name).name):
                 path.unlink(missing_ok=True)
 
-    def _file_parts(self, labelling: Labelling, tagger: Tagger, files: Sequence[Path]) -> list[Part]:
+    def _file_parts(self, spec: PredictionSpec, tagger: Tagger, files: Sequence[Path]) -> list[Part]:
         parts: dict[str, Part] = {}
         for file in files:
-            output_format, ending = _format_and_ending(labelling, tagger, file)
+            output_format, ending = _format_and_ending(spec, tagger, file)
             name = file.name if output_format == SAME else name_without_compression(file).stem + ending
             if name in parts:
                 first = Path(parts[name].source).name
@@ -154,8 +155,8 @@ class PartsFolder:
             parts[name] = Part(str(file), self.path / name, output_format)
         return list(parts.values())
 
-    def _shard_parts(self, labelling: Labelling, tagger: Tagger, source: Path, borders: Sequence[int]) -> list[Part]:
-        output_format, ending = _format_and_ending(labelling, tagger, source)
+    def _shard_parts(self, spec: PredictionSpec, tagger: Tagger, source: Path, borders: Sequence[int]) -> list[Part]:
+        output_format, ending = _format_and_ending(spec, tagger, source)
         n = len(borders) - 1
         return [
             Part(
@@ -187,10 +188,10 @@ def _files_in(source: str, format: str, output: Path) -> list[Path]:
     return files
 
 
-def _format_and_ending(labelling: Labelling, tagger: Tagger, source: Path) -> tuple[str, str]:
+def _format_and_ending(spec: PredictionSpec, tagger: Tagger, source: Path) -> tuple[str, str]:
     """The format of the predictions of `source`, and how a file of them is called at its end."""
-    with closing(labelling.open(tagger, str(source))) as stream:
-        output_format = labelling.format_for(stream, None)
+    with closing(spec.open(tagger, str(source))) as stream:
+        output_format = spec.format_for(stream, None)
     bare = name_without_compression(source)
     compression = source.suffix if bare != source and output_format != "parquet" else ""
     own = bare.suffix if output_format == SAME else _ENDINGS.get(output_format, ".jsonl")

@@ -7,58 +7,43 @@ tokenizer work outside of Python's lock.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from tf_tokclf.compressed import compress_file, compressing, compressor, name_without_compression
-from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.control_characters import PlainOutput
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import journal_of, open_output, partial_of, try_lock, write_json
-from tf_tokclf.inference.tagger import Tagger, run_starts
+from tf_tokclf.files import open_output
+from tf_tokclf.inference.look_ahead import block_starts
+from tf_tokclf.inference.partial_output import Progress, UnfinishedOutput, flush
+from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
-from tf_tokclf.records.base import STDIN, OutputFormat, PredictedRecord, Record
+from tf_tokclf.records.base import OutputFormat, PredictedRecord, Record
 from tf_tokclf.records.stream import RecordStream
 
 log = logging.getLogger(__name__)
 
 _LISTED_PROBLEMS = 5
-_HASHED_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is in the output: records and words of the input, bytes of the output, records that could not be
-    read.
-    """
-
-    n_records: int = 0
-    n_words: int = 0
-    n_bytes: int = 0
-    n_problems: int = 0
 
 
 class Watcher(Protocol):
     """Whom progress is shown to."""
 
     def show(self, progress: Progress, bytes_read: int | None, bytes_in_all: int | None) -> None:
-        """Called at the start and after each run of records."""
+        """Called at the start and after each block of records."""
         ...
 
 
 @dataclass(frozen=True)
-class Run:
+class Block:
     """Records that went through the model together, and how many bytes of the input were read for them."""
 
     records: list[PredictedRecord]
@@ -90,17 +75,17 @@ class Shard:
     def all(cls, sentences: Iterable[Sentence], n_shards: int, *, look_ahead_words: int) -> list[Shard]:
         """The `n_shards` shards of all the `sentences` of a source.
 
-        Each begins where a run begins, so that its records go through the model in the same batches as in a job that
+        Each begins where a block begins, so that its records go through the model in the same batches as in a job that
         labels all, and get the same scores to the last bit.
         """
-        starts = run_starts(sentences, look_ahead_words)
+        starts = block_starts(sentences, look_ahead_words)
         n_runs = len(starts) - 1
         borders = [starts[n_runs * number // n_shards] for number in range(n_shards + 1)]
         return [cls(i + 1, n_shards, range(borders[i], borders[i + 1])) for i in range(n_shards)]
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictionJob:
     """A job: a classifier over a stream of records into a format.
 
     threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length
@@ -115,7 +100,7 @@ class Prediction:
     shard: Shard | None = None
     watchers: tuple[Watcher, ...] = field(default=())
 
-    def runs(self, *, skip: int = 0) -> Iterator[Run]:
+    def blocks(self, *, skip: int = 0) -> Iterator[Block]:
         """The records from number `skip` on with their predictions, in lists as they went through the model.
 
         Where lists end depends on the records from `skip` on alone: a job that goes on from the end of a list
@@ -139,17 +124,17 @@ class Prediction:
                     waiting.append((record, counter.n_read if counter else None))
                 yield record.sentence
 
-        runs = self.tagger.tag_runs(
+        tagged_blocks = self.tagger.tag_blocks(
             sentences(), n_before=n_before, look_ahead_words=self.look_ahead_words, overlap=True
         )
-        for run in runs:
+        for block in tagged_blocks:
             if self.threshold is not None:
-                run = [tagged.without_spans_below(self.threshold) for tagged in run]
-            records, positions = zip(*(waiting.popleft() for _ in run))
-            labelled = list(zip(records, run))[:n_left]
+                block = [tagged.without_spans_below(self.threshold) for tagged in block]
+            records, positions = zip(*(waiting.popleft() for _ in block))
+            labelled = list(zip(records, block))[:n_left]
             n_left = None if n_left is None else n_left - len(labelled)
             if labelled:
-                yield Run(labelled, positions[-1])
+                yield Block(labelled, positions[-1])
 
     @property
     def head(self) -> bytes:
@@ -161,23 +146,23 @@ class Prediction:
         """What stands behind all records."""
         return self.format.tail if self.shard is None or self.shard.is_last else b""
 
-    def block(self, run: Run, before: Progress) -> bytes:
-        """The bytes of a run of records, behind what is written already."""
+    def encoded(self, block: Block, before: Progress) -> bytes:
+        """The bytes of a block of records, behind what is written already."""
         is_first = before.n_records == 0 and (self.shard is None or self.shard.records.start == 0)
-        return self.format.block(run.records, is_first=is_first)
+        return self.format.block(block.records, is_first=is_first)
 
-    def advance(self, progress: Progress, run: Run, n_bytes: int) -> Progress:
-        """The progress after a run of records was written, shown to the watchers and its problems to the log."""
-        problems = [record for record, _ in run.records if record.problem]
+    def advance(self, progress: Progress, block: Block, n_bytes: int) -> Progress:
+        """The progress after a block of records was written, shown to the watchers and its problems to the log."""
+        problems = [record for record, _ in block.records if record.problem]
         for record in problems[: max(_LISTED_PROBLEMS - progress.n_problems, 0)]:
             log.warning("%s: %s", record.origin, record.problem)
         after = Progress(
-            progress.n_records + len(run.records),
-            progress.n_words + sum(len(tagged.sentence) for _, tagged in run.records),
+            progress.n_records + len(block.records),
+            progress.n_words + sum(len(tagged.sentence) for _, tagged in block.records),
             progress.n_bytes + n_bytes,
             progress.n_problems + len(problems),
         )
-        self.show(after, run.bytes_read)
+        self.show(after, block.bytes_read)
         return after
 
     def show(self, progress: Progress, bytes_read: int | None = None) -> None:
@@ -186,7 +171,7 @@ class Prediction:
             watcher.show(progress, bytes_read, self.stream.n_bytes)
 
 
-def predict_to_stdout(job: Prediction) -> Progress:
+def predict_to_stdout(job: PredictionJob) -> Progress:
     """Write the predictions to standard output as they come."""
     _check_streamable(job)
     if sys.stdout is None:
@@ -195,43 +180,48 @@ def predict_to_stdout(job: Prediction) -> Progress:
     return _write(job, PlainOutput(out) if sys.stdout.isatty() else out)
 
 
-def predict_to_stream(job: Prediction, output: Path) -> Progress:
+def predict_to_stream(job: PredictionJob, output: Path) -> Progress:
     """Write the predictions into a device or a pipe as they come."""
     _check_streamable(job)
     with open_output(output, "wb") as file, compressing(file, output) as stream:
         return _write(job, stream)
 
 
-def _check_streamable(job: Prediction) -> None:
+def _check_streamable(job: PredictionJob) -> None:
     """Raise UserError where the format is complete in a file only."""
     if not job.format.is_final:
         raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
 
 
-def _write(job: Prediction, out: PlainOutput | IO[bytes]) -> Progress:
+def _write(job: PredictionJob, out: PlainOutput | IO[bytes]) -> Progress:
     out.write(job.head)
     progress = Progress()
     job.show(progress)
-    for run in job.runs():
-        block = job.block(run, progress)
-        out.write(block)
+    for block in job.blocks():
+        encoded = job.encoded(block, progress)
+        out.write(encoded)
         out.flush()
-        progress = job.advance(progress, run, len(block))
+        progress = job.advance(progress, block, len(encoded))
     out.write(job.tail)
     out.flush()
     return progress
 
 
 def predict_to_file(
-    job: Prediction, output: Path, *, resume: bool = False, force: bool = False, identity: dict[str, Any] | None = None
+    job: PredictionJob,
+    output: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    identity: dict[str, Any] | None = None,
 ) -> Progress:
     """Write the predictions to a file that appears when it is whole.
 
-    Until then they are in OUTPUT.partial, whole runs of records, and OUTPUT.journal says how far that is.
+    Until then they are in OUTPUT.partial, whole blocks of records, and OUTPUT.journal says how far that is.
     resume: go on from there; the file is then the same, byte for byte, as if nothing had happened. identity:
     what must be the same for that (model, input, options); it is compared.
     """
-    unfinished = _Unfinished(output)
+    unfinished = UnfinishedOutput(output)
     compress = compressor(output if job.format.is_final else None)
     if resume and output.exists() and not unfinished.exists():
         log.info("%s is whole already", output)
@@ -255,13 +245,13 @@ def predict_to_file(
                 head = compress(job.head)
                 file.write(head)
                 progress = Progress(n_bytes=len(head))
-            for run in job.runs(skip=progress.n_records):
-                block = compress(job.block(run, progress))
-                file.write(block)
-                progress = job.advance(progress, run, len(block))
+            for block in job.blocks(skip=progress.n_records):
+                encoded = compress(job.encoded(block, progress))
+                file.write(encoded)
+                progress = job.advance(progress, block, len(encoded))
                 unfinished.note(file, progress, identity or {})
             file.write(compress(job.tail))
-            _flush(file)
+            flush(file)
         except BaseException:
             if not progress.n_records:
                 unfinished.remove()
@@ -271,7 +261,7 @@ def predict_to_file(
     return progress
 
 
-def _finish(job: Prediction, partial: Path, output: Path) -> None:
+def _finish(job: PredictionJob, partial: Path, output: Path) -> None:
     """Make the output of what was written, where that is not the output yet."""
     if job.format.is_final and output.suffix.lower() == ".zip":
         compress_file(partial, output)
@@ -282,106 +272,3 @@ def _finish(job: Prediction, partial: Path, output: Path) -> None:
             compress_file(plain, output)
     else:
         job.format.finish(partial, output)
-
-
-class _Unfinished:
-    """An output that is being written: OUTPUT.partial, and OUTPUT.journal with how much of it counts."""
-
-    def __init__(self, output: Path) -> None:
-        self.partial = partial_of(output)
-        self.journal = journal_of(output)
-
-    def exists(self) -> bool:
-        """Whether something was broken off."""
-        return self.partial.exists() and self.journal.exists()
-
-    def progress(self, identity: dict[str, Any]) -> Progress:
-        """How far an earlier job came; nothing where there was none. Raises UserError where it was another
-        job.
-        """
-        if not self.exists():
-            return Progress()
-        try:
-            noted = json.loads(self.journal.read_text(encoding="utf-8"))
-            progress, before = Progress(**noted["progress"]), noted["identity"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError("cannot be read.", path=self.journal, hint="Begin anew with --force.") from error
-        changed = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
-        if changed:
-            then, now = before.get(changed[0]), identity.get(changed[0])
-            raise UserError(
-                f"what was broken off had another {changed[0]}: {then}, not {now}.",
-                path=self.partial,
-                hint="Begin anew with --force.",
-            )
-        if self.partial.stat().st_size < progress.n_bytes:
-            raise UserError("is shorter than its journal says.", path=self.partial, hint="Begin anew with --force.")
-        return progress
-
-    def open(self, n_bytes: int) -> IO[bytes]:
-        """The file to go on writing, cut to its first `n_bytes`."""
-        if self.partial.is_symlink():
-            raise UserError("is a link, which is not followed.", path=self.partial, hint="Remove it.")
-        # Appending creates the file, and leaves what another job has in it until it is known that there is none.
-        self.partial.open("ab").close()
-        file = self.partial.open("r+b")
-        if not try_lock(file.fileno()):
-            file.close()
-            hint = "Wait for it, or choose another --output."
-            raise UserError("another job is writing this output.", path=self.partial, hint=hint)
-        file.truncate(n_bytes)
-        file.seek(n_bytes)
-        return file
-
-    def note(self, file: IO[bytes], progress: Progress, identity: dict[str, Any]) -> None:
-        """Write down that everything in the file counts."""
-        _flush(file)
-        write_json(self.journal, {"progress": asdict(progress), "identity": identity})
-
-    def remove(self) -> None:
-        """Leave nothing behind."""
-        self.partial.unlink(missing_ok=True)
-        self.journal.unlink(missing_ok=True)
-
-
-def _flush(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def is_whole(output: Path) -> bool:
-    """Whether an output has all that belongs in it."""
-    return output.exists() and not _Unfinished(output).exists()
-
-
-def files_of(output: Path) -> tuple[Path, ...]:
-    """An output, and what lies beside it while it is being written."""
-    unfinished = _Unfinished(output)
-    return output, unfinished.partial, unfinished.journal
-
-
-def identity_of(model_folder: Path, source: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same for a job to go on: model and input by content, settings by value."""
-    file = None if source == STDIN else resolve_reference(source)
-    content = fingerprint(file) if file and file.is_file() else None
-    return {"model": model_fingerprint(model_folder), "input": content, **settings}
-
-
-def model_fingerprint(folder: Path) -> str:
-    """A hash of a model's files."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
-            digest.update(f"{path.name}\0{fingerprint(path)}\0".encode())
-    return digest.hexdigest()
-
-
-def fingerprint(path: Path) -> str:
-    """A hash of a file's size, beginning and end: enough to tell whether it is the file of before."""
-    size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    with path.open("rb") as file:
-        digest.update(file.read(_HASHED_BYTES))
-        file.seek(max(size - _HASHED_BYTES, 0))
-        digest.update(file.read(_HASHED_BYTES))
-    return digest.hexdigest()

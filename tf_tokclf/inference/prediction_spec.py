@@ -14,7 +14,8 @@ from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.prediction_job import Prediction, Shard, Watcher, identity_of
+from tf_tokclf.inference.partial_output import identity_of
+from tf_tokclf.inference.prediction_job import PredictionJob, Shard, Watcher
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.records.base import Details
 from tf_tokclf.records.output import check_output_format, choose_output_format, open_output_format
@@ -31,7 +32,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Labelling:
+class PredictionSpec:
     """A model over any input into any output.
 
     model: as `Tagger.load` takes it, `loading` its other arguments. reading: the settings of `DataConfig` that were
@@ -59,7 +60,7 @@ class Labelling:
             trust_remote_code=self.loading.get("trust_remote_code", False),
         )
 
-    def from_anywhere(self) -> Labelling:
+    def from_anywhere(self) -> PredictionSpec:
         """The same for processes that run in other folders."""
         folder = resolve_reference(self.model)
         return replace(self, model=str(folder.absolute())) if folder.is_dir() else self
@@ -125,11 +126,11 @@ class Labelling:
         *,
         shard: Shard | None = None,
         watchers: tuple[Watcher, ...] = (),
-    ) -> Prediction:
+    ) -> PredictionJob:
         """The prediction of a stream's records into a format as `format_for` gives it."""
         unit = self._run.data.offset_unit if self._run else "codepoint"
         details = Details(**{"offset_unit": unit, **self.details}, model_name=Path(self.model).name)
-        return Prediction(
+        return PredictionJob(
             tagger,
             stream,
             open_output_format(output_format, stream.format, tagger.labels.scheme, details),

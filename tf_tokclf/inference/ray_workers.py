@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, Stopped, UserError, first_line
 from tf_tokclf.files import DISK_FULL
+from tf_tokclf.inference.partial_output import Progress
 from tf_tokclf.inference.parts_folder import Part
-from tf_tokclf.inference.prediction_job import Progress, Watcher, predict_to_file
-from tf_tokclf.inference.prediction_spec import Labelling
+from tf_tokclf.inference.prediction_job import Watcher, predict_to_file
+from tf_tokclf.inference.prediction_spec import PredictionSpec
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.parallel import N_CORES
 from tf_tokclf.optional_packages import check_installed
@@ -59,7 +60,7 @@ def check_ray(address: str | None) -> None:
 
 
 def predict_with_ray(
-    labelling: Labelling, parts: Sequence[Part], *, n_workers: int, address: str | None, watcher: Watcher
+    spec: PredictionSpec, parts: Sequence[Part], *, n_workers: int, address: str | None, watcher: Watcher
 ) -> Progress:
     """Label all `parts`, each into its file.
 
@@ -71,7 +72,7 @@ def predict_with_ray(
         watcher.show(progress, 0, len(parts))
         while waiting:
             try:
-                for row in _rows(labelling, waiting, n_workers):
+                for row in _rows(spec, waiting, n_workers):
                     if row["problem"]:
                         kind = UserError if row["is_users"] else JobError
                         raise kind(f"{row['problem']} What is labelled stays: go on with --resume.")
@@ -95,7 +96,7 @@ def _worker_deaths() -> tuple[type[Exception], ...]:
     return exceptions.RayActorError, exceptions.WorkerCrashedError, exceptions.OutOfMemoryError
 
 
-def _rows(labelling: Labelling, parts: Mapping[int, Part], n_workers: int) -> Iterator[dict[str, Any]]:
+def _rows(spec: PredictionSpec, parts: Mapping[int, Part], n_workers: int) -> Iterator[dict[str, Any]]:
     """What the workers say of each part, as they come. Ends in one of `_worker_deaths` when one of them dies."""
     import ray
     from ray.data import ActorPoolStrategy
@@ -106,7 +107,7 @@ def _rows(labelling: Labelling, parts: Mapping[int, Part], n_workers: int) -> It
         warnings.simplefilter("ignore", DeprecationWarning)
         answers = numbers.map_batches(
             Worker,
-            fn_constructor_args=(labelling, dict(parts)),
+            fn_constructor_args=(spec, dict(parts)),
             batch_size=1,
             # A worker gets its next part when it is done with one: who is slow keeps none from the others.
             compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
@@ -143,8 +144,8 @@ def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str,
 class Worker:
     """Labels parts, one after the other, with a model that is loaded once."""
 
-    def __init__(self, labelling: Labelling, parts: Mapping[int, Part]) -> None:
-        self._labelling = labelling
+    def __init__(self, spec: PredictionSpec, parts: Mapping[int, Part]) -> None:
+        self._spec = spec
         self._parts = parts
         self._tagger: Tagger | None = None
 
@@ -174,11 +175,11 @@ class Worker:
         return {**{name: getattr(done, name) for name in _COUNTS}, "problem": problem, "is_users": is_users}
 
     def _label(self, part: Part) -> Progress:
-        labelling = self._labelling
-        tagger = self._tagger = self._tagger or labelling.tagger()
-        with closing(labelling.open(tagger, part.source)) as stream:
-            job = labelling.job(tagger, stream, part.output_format, shard=part.shard)
-            identity = labelling.identity(tagger, stream, part.output_format, part.shard)
+        spec = self._spec
+        tagger = self._tagger = self._tagger or spec.tagger()
+        with closing(spec.open(tagger, part.source)) as stream:
+            job = spec.job(tagger, stream, part.output_format, shard=part.shard)
+            identity = spec.identity(tagger, stream, part.output_format, part.shard)
             # Who takes a dead worker's part over goes on where that one came to.
             return predict_to_file(job, part.output, resume=True, identity=identity)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.entities import Entity, Strategy, aggregation_of, check_strategy, entities_of
+from tf_tokclf.inference.look_ahead import LOOK_AHEAD_WORDS, look_ahead
 from tf_tokclf.inference.prefetch import in_thread
 from tf_tokclf.labels.decoding import decode
 from tf_tokclf.labels.label_set import LabelSet
@@ -35,12 +35,9 @@ from tf_tokclf.scoring.calibration import temper
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# Sentences are sorted by length inside a look-ahead of so many words, which bounds the memory.
-LOOK_AHEAD_WORDS = 32_768
-
 
 @dataclass(frozen=True)
-class _Run:
+class Block:
     """Sentences that are labelled together, `begin` to `end` of them, the others being context.
 
     windows: of those to be labelled. positions: (words,) where in its window each word's first piece stands,
@@ -223,8 +220,8 @@ class Tagger:
 
         def labelled(items: Iterable[Any]) -> Iterator[list[Entity]]:
             sentences = (self._sentence_of(item, is_split_into_words=is_split_into_words) for item in items)
-            runs = self.tag_runs(sentences, aggregation=aggregation, batch_size=batch_size)
-            for tagged in chain.from_iterable(runs):
+            blocks = self.tag_blocks(sentences, aggregation=aggregation, batch_size=batch_size)
+            for tagged in chain.from_iterable(blocks):
                 yield entities_of(tagged, strategy or "first", ignore_labels)
 
         if isinstance(inputs, str) or (is_split_into_words and _is_words(inputs)):
@@ -240,10 +237,10 @@ class Tagger:
 
     def tag(self, sentences: Iterable[Sentence]) -> Iterator[TaggedSentence]:
         """Each sentence with its labels, once and in the order given."""
-        for run in self.tag_runs(sentences):
-            yield from run
+        for block in self.tag_blocks(sentences):
+            yield from block
 
-    def tag_runs(
+    def tag_blocks(
         self,
         sentences: Iterable[Sentence],
         *,
@@ -260,29 +257,29 @@ class Tagger:
         run the model on them, while the caller works on a list. aggregation, batch_size: other than the
         classifier's own.
         """
-        look_ahead = _look_ahead(
+        ahead = look_ahead(
             sentences, self.info.reading.context_sentences, look_ahead_words or LOOK_AHEAD_WORDS, n_before
         )
-        prepared: Iterator[_Run] = (self._prepared(*run) for run in look_ahead)
+        prepared: Iterator[Block] = (self._prepared(*block) for block in ahead)
         score = partial(
             self._scores,
             aggregation=aggregation or self.aggregation,
             batch_size=batch_size or self.batch_size,
         )
-        scored = ((run, score(run)) for run in (in_thread(prepared) if overlap else prepared))
-        for run, scores in in_thread(scored) if overlap else scored:
-            yield self._decoded(run, scores)
+        scored = ((block, score(block)) for block in (in_thread(prepared) if overlap else prepared))
+        for block, scores in in_thread(scored) if overlap else scored:
+            yield self._decoded(block, scores)
 
-    def _prepared(self, sentences: list[Sentence], begin: int, end: int) -> _Run:
+    def _prepared(self, sentences: list[Sentence], begin: int, end: int) -> Block:
         windows = self._encoder.windows([s.words for s in sentences], [s.document for s in sentences])
         wanted = windows.rows((windows.sentence >= begin) & (windows.sentence < end))
-        return _Run(sentences, begin, end, wanted, wanted.positions(_word_offsets(sentences)))
+        return Block(sentences, begin, end, wanted, wanted.positions(_word_offsets(sentences)))
 
-    def _scores(self, run: _Run, *, aggregation: str, batch_size: int | None) -> np.ndarray:
+    def _scores(self, block: Block, *, aggregation: str, batch_size: int | None) -> np.ndarray:
         """(words, labels) float32 log-probabilities, nan for words that the model does not see."""
-        offsets = _word_offsets(run.sentences)
-        first, last = self._own_part(offsets, run.begin, run.end)
-        windows = run.windows.rows((run.windows.sentence >= first) & (run.windows.sentence < last))
+        offsets = _word_offsets(block.sentences)
+        first, last = self._own_part(offsets, block.begin, block.end)
+        windows = block.windows.rows((block.windows.sentence >= first) & (block.windows.sentence < last))
         scores = np.full((int(offsets[-1]), len(self.labels)), np.nan, dtype=np.float32)
         for batch in score_windows(
             self._forward,
@@ -308,18 +305,18 @@ class Tagger:
         first, last = begin + np.searchsorted(offsets[begin:end], places)
         return int(first), int(last)
 
-    def _decoded(self, run: _Run, scores: np.ndarray) -> list[TaggedSentence]:
-        begin, end = run.begin, run.end
-        offsets = _word_offsets(run.sentences)
+    def _decoded(self, block: Block, scores: np.ndarray) -> list[TaggedSentence]:
+        begin, end = block.begin, block.end
+        offsets = _word_offsets(block.sentences)
         first = offsets[begin]
         starts = offsets[begin : end + 1] - first
         ids = decode(scores[first : offsets[end]], starts, self.labels, decoding=self.decoding)
         tagged = []
-        for i, sentence in enumerate(run.sentences[begin:end], begin):
+        for i, sentence in enumerate(block.sentences[begin:end], begin):
             words = slice(offsets[i], offsets[i + 1])
             own_ids = ids[words.start - first : words.stop - first]
             tagged.append(
-                self._tagged(sentence, own_ids, scores[words], run.windows.n_pieces[words], run.positions[words])
+                self._tagged(sentence, own_ids, scores[words], block.windows.n_pieces[words], block.positions[words])
             )
         return tagged
 
@@ -355,52 +352,3 @@ def _word_offsets(sentences: Sequence[Sentence]) -> np.ndarray:
     """(sentences + 1,) the number of the first word of each sentence, and how many there are."""
     n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     return np.concatenate([[0], np.cumsum(n_words)])
-
-
-def run_starts(sentences: Iterable[Sentence], n_words: int) -> list[int]:
-    """The number of the first sentence of each run of about `n_words` words that goes through a model together, and
-    the number of sentences.
-
-    >>> run_starts([Sentence(("a", "b")), Sentence(()), Sentence(("c",)), Sentence(("d",))], 3)
-    [0, 2, 4]
-    """
-    starts = [0]
-    size = number = 0
-    for number, sentence in enumerate(sentences, 1):
-        size += _size(sentence)
-        if size >= n_words:
-            starts.append(number)
-            size = 0
-    return starts if starts[-1] == number else [*starts, number]
-
-
-def _size(sentence: Sentence) -> int:
-    """What a sentence adds to a run's words: sentences without any must come to an end too."""
-    return max(len(sentence), 1)
-
-
-def _look_ahead(
-    sentences: Iterable[Sentence], margin: int, n_words: int, n_before: int = 0
-) -> Iterator[tuple[list[Sentence], int, int]]:
-    """Runs of sentences of about `n_words` words, with `margin` sentences more on each side where there are
-    any.
-
-    Yields the sentences and the half-open run of them that is to be labelled.
-    """
-    source = iter(sentences)
-    before = [sentence for _, sentence in zip(range(n_before), source)]
-    waiting: deque[Sentence] = deque()
-    while True:
-        run: list[Sentence] = []
-        size = 0
-        while size < n_words:
-            sentence = waiting.popleft() if waiting else next(source, None)
-            if sentence is None:
-                break
-            run.append(sentence)
-            size += _size(sentence)
-        if not run:
-            return
-        waiting.extend(sentence for _, sentence in zip(range(margin - len(waiting)), source))
-        yield [*before, *run, *waiting], len(before), len(before) + len(run)
-        before = [*before, *run][-margin:] if margin else []

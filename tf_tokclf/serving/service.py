@@ -106,14 +106,14 @@ class Service:
     def _tag(self, requests: list[Sequence[Sentence]]) -> list[list[TaggedSentence]]:
         # A request's texts are neighbours where the model reads neighbours, and never those of another.
         sentences = [replace(one, document=str(number)) for number, own in enumerate(requests) for one in own]
-        tagged = chain.from_iterable(self._runs(sentences))
+        tagged = chain.from_iterable(self._blocks(sentences))
         return [list(islice(tagged, len(own))) for own in requests]
 
-    def _runs(self, sentences: list[Sentence]) -> Iterator[list[TaggedSentence]]:
+    def _blocks(self, sentences: list[Sentence]) -> Iterator[list[TaggedSentence]]:
         """The sentences with their labels, as long as somebody can still be waiting for them."""
         until = time.monotonic() + self.limits.timeout_s
-        for run in self.tagger.tag_runs(sentences, look_ahead_words=_WORDS_AT_ONCE):
-            yield run
+        for block in self.tagger.tag_blocks(sentences, look_ahead_words=_WORDS_AT_ONCE):
+            yield block
             if time.monotonic() > until:
                 raise Abandoned
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.inference.prediction_job import Prediction, predict_to_file
+from tf_tokclf.inference.prediction_job import PredictionJob, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.records.base import Details
 from tf_tokclf.records.output import open_output_format
@@ -28,7 +28,7 @@ with Path(options.text).open(encoding="utf-8") as file:
 data = DataConfig(format="text", word_splitting=tagger.info.word_splitting)
 stream = open_records(options.text, data)
 written = open_output_format("jsonl", stream.format, tagger.labels.scheme, Details())
-job = Prediction(tagger, stream, written, look_ahead_words=options.look_ahead)
+job = PredictionJob(tagger, stream, written, look_ahead_words=options.look_ahead)
 with tempfile.TemporaryDirectory() as folder:
     output = Path(folder) / "out.jsonl"
     begun = time.perf_counter()

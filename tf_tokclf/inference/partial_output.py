@@ -1,0 +1,132 @@
+"""An output that is not whole yet: what is written of it, how far that is, and of which job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tf_tokclf.config.references import resolve_reference
+from tf_tokclf.errors import UserError
+from tf_tokclf.files import journal_of, partial_of, try_lock, write_json
+from tf_tokclf.records.base import STDIN
+
+_HASHED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is in the output: records and words of the input, bytes of the output, records that could not be
+    read.
+    """
+
+    n_records: int = 0
+    n_words: int = 0
+    n_bytes: int = 0
+    n_problems: int = 0
+
+
+class UnfinishedOutput:
+    """An output that is being written: OUTPUT.partial, and OUTPUT.journal with how much of it counts."""
+
+    def __init__(self, output: Path) -> None:
+        self.partial = partial_of(output)
+        self.journal = journal_of(output)
+
+    def exists(self) -> bool:
+        """Whether something was broken off."""
+        return self.partial.exists() and self.journal.exists()
+
+    def progress(self, identity: dict[str, Any]) -> Progress:
+        """How far an earlier job came; nothing where there was none. Raises UserError where it was another
+        job.
+        """
+        if not self.exists():
+            return Progress()
+        try:
+            noted = json.loads(self.journal.read_text(encoding="utf-8"))
+            progress, before = Progress(**noted["progress"]), noted["identity"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError("cannot be read.", path=self.journal, hint="Begin anew with --force.") from error
+        changed = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
+        if changed:
+            then, now = before.get(changed[0]), identity.get(changed[0])
+            raise UserError(
+                f"what was broken off had another {changed[0]}: {then}, not {now}.",
+                path=self.partial,
+                hint="Begin anew with --force.",
+            )
+        if self.partial.stat().st_size < progress.n_bytes:
+            raise UserError("is shorter than its journal says.", path=self.partial, hint="Begin anew with --force.")
+        return progress
+
+    def open(self, n_bytes: int) -> IO[bytes]:
+        """The file to go on writing, cut to its first `n_bytes`."""
+        if self.partial.is_symlink():
+            raise UserError("is a link, which is not followed.", path=self.partial, hint="Remove it.")
+        # Appending creates the file, and leaves what another job has in it until it is known that there is none.
+        self.partial.open("ab").close()
+        file = self.partial.open("r+b")
+        if not try_lock(file.fileno()):
+            file.close()
+            hint = "Wait for it, or choose another --output."
+            raise UserError("another job is writing this output.", path=self.partial, hint=hint)
+        file.truncate(n_bytes)
+        file.seek(n_bytes)
+        return file
+
+    def note(self, file: IO[bytes], progress: Progress, identity: dict[str, Any]) -> None:
+        """Write down that everything in the file counts."""
+        flush(file)
+        write_json(self.journal, {"progress": asdict(progress), "identity": identity})
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        self.partial.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+
+
+def flush(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def is_whole(output: Path) -> bool:
+    """Whether an output has all that belongs in it."""
+    return output.exists() and not UnfinishedOutput(output).exists()
+
+
+def files_of(output: Path) -> tuple[Path, ...]:
+    """An output, and what lies beside it while it is being written."""
+    unfinished = UnfinishedOutput(output)
+    return output, unfinished.partial, unfinished.journal
+
+
+def identity_of(model_folder: Path, source: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same for a job to go on: model and input by content, settings by value."""
+    file = None if source == STDIN else resolve_reference(source)
+    content = fingerprint(file) if file and file.is_file() else None
+    return {"model": model_fingerprint(model_folder), "input": content, **settings}
+
+
+def model_fingerprint(folder: Path) -> str:
+    """A hash of a model's files."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
+            digest.update(f"{path.name}\0{fingerprint(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's size, beginning and end: enough to tell whether it is the file of before."""
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        digest.update(file.read(_HASHED_BYTES))
+        file.seek(max(size - _HASHED_BYTES, 0))
+        digest.update(file.read(_HASHED_BYTES))
+    return digest.hexdigest()
