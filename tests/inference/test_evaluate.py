@@ -14,8 +14,7 @@ from click.testing import CliRunner
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import Config, DataConfig, EvaluationConfig, ModelConfig
 from tf_tokclf.encoding.model_info import write_model_info
-from tf_tokclf.inference.evaluate import evaluate
-from tf_tokclf.inference.evaluating import evaluate_sentences
+from tf_tokclf.inference.evaluate import evaluate, evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence

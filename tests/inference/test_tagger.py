@@ -121,7 +121,7 @@ def test_the_look_ahead_is_invisible(
 def test_scores_by_viterbi_stand_beside_those_by_argmax(model: keras.Model, tiny_bert: Path):
     from dataclasses import replace
 
-    from tf_tokclf.inference.evaluating import evaluate_sentences
+    from tf_tokclf.inference.evaluate import evaluate_sentences
 
     sentences = [replace(s, labels=("B-X", *["I-X"] * (len(s) - 1))) for s in sentences_of([5, 9, 7, 12])]
     by_argmax = tagger_for(model, tiny_bert)

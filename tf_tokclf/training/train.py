@@ -21,7 +21,7 @@ from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import disk_problem, open_whole, write_json
-from tf_tokclf.inference.evaluating import evaluate_sentences
+from tf_tokclf.inference.evaluate import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier

@@ -38,8 +38,7 @@ with tempfile.TemporaryDirectory() as output:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     data = DataConfig(test_file=str(options.folder / "test.jsonl"))
     # The second call has its model in the file cache, as a user's second command does; loading is not counted.
-    from tf_tokclf.inference.evaluate import labelled_splits
-    from tf_tokclf.inference.evaluating import evaluate_sentences
+    from tf_tokclf.inference.evaluate import evaluate_sentences, labelled_splits
     from tf_tokclf.inference.tagger import Tagger
 
     tagger = Tagger.load(f"{output}/run", precision=options.precision)
