@@ -29,6 +29,7 @@ READING = ("fit", "inspect", "evaluate", "compare", "convert", "predict", "expor
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "data.reading": READING,
     "data.formats": READING,
+    "data.writing": ("convert", "predict"),
     "data.detection": READING,
     "labels.char_spans": READING,
     "data.splits": ("fit", "inspect", "evaluate", "export"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from tests.data.converting import converted
 from tests.data.sample_files import labelled, read
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.data.reading.base import Problems
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
+from tf_tokclf.labels.sentence import Origin, Sentence
 
 
 def test_a_byte_order_mark_is_dropped_at_the_file_s_start_only_and_a_blank_is_a_word():
@@ -45,3 +48,16 @@ def test_errors_in_records_name_the_setting_that_leaves_them_out(tmp_path: Path)
         "a.csv": "tokens,tags\na,O\nb\n",
     }.items():
         assert "--set data.on_error=skip" in converted(tmp_path, name, content).messages
+
+
+def test_an_error_ends_readable_sentences_and_is_reported():
+    def sentences() -> Iterator[Sentence | None]:
+        yield Sentence(("Ada",))
+        yield None
+        raise Origin("a.txt", 3).error("is odd.", None)
+
+    problems = Problems(skip=True)
+    assert [sentence.words for sentence in problems.readable(sentences())] == [("Ada",)]
+    assert (problems.n_skipped, problems.skipped) == (1, ["a.txt, line 3: is odd."])
+    with pytest.raises(UserError, match="is odd"):
+        list(Problems().readable(sentences()))
