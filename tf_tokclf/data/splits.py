@@ -119,6 +119,20 @@ class Splits:
         return found[name]
 
 
+@dataclass(frozen=True)
+class TrainingSplits(Splits):
+    """The splits of a run that is trained: it always has training and validation sentences."""
+
+    train: Split
+    validation: Split
+
+
+def load_training_splits(data: DataConfig, *, task: Task, seed: int) -> TrainingSplits:
+    """Read the splits to train on, as `load_splits` does."""
+    splits = load_splits(data, task=task, seed=seed)
+    return TrainingSplits(**{**vars(splits), "train": splits["train"], "validation": splits["validation"]})
+
+
 def load_splits(
     data: DataConfig,
     *,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
-from tf_tokclf.data.splits import Splits, load_splits
+from tf_tokclf.data.splits import TrainingSplits, load_training_splits
 from tf_tokclf.encoding.encoded_split import encode_split
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import local_model_folder, public_name
@@ -41,7 +41,7 @@ class RunPlan:
 
     config: Config
     run: RunDir
-    splits: Splits
+    splits: TrainingSplits
     encoder_folder: Path
     tokenizer: PreTrainedTokenizerFast
     info: ModelInfo
@@ -70,7 +70,7 @@ def plan_run(config: Config) -> RunPlan:
     name = config.model.name_or_path or ""
     folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
-    splits = load_splits(config.data, task=config.task, seed=config.training.seed)
+    splits = load_training_splits(config.data, task=config.task, seed=config.training.seed)
     reading = WindowSettings.of(config.alignment, folder, tokenizer)
     info = ModelInfo(
         reading,
@@ -80,7 +80,6 @@ def plan_run(config: Config) -> RunPlan:
         base_model=public_name(name),
         decoding=config.evaluation.decoding,
     )
-    assert splits.train is not None  # load_splits requires it
     windows = encode_split(
         splits.train,
         splits.trained_labels,
@@ -108,11 +107,10 @@ def plan_run(config: Config) -> RunPlan:
     return RunPlan(config, run, splits, folder, tokenizer, info, batches, schedule, precision)
 
 
-def word_splitting(config: Config, splits: Splits) -> str:
+def word_splitting(config: Config, splits: TrainingSplits) -> str:
     """How prediction will split raw text: as the configuration says, or as the texts in the data were split. If the
     data has words only, by the rule that fits these words.
     """
-    assert splits.train is not None  # load_splits requires it
     sample = list(splits.train.slice(0, SAMPLED_SENTENCES))
     asked = config.data.word_splitting
     if "word_splitting" in config.data.model_fields_set or any(sentence.text is not None for sentence in sample):

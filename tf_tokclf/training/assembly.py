@@ -1,0 +1,151 @@
+"""Assembling a trainer: the model, its optimizer, what watches it, and the state that it begins with."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+from tf_tokclf.config.schema import TrainingConfig
+from tf_tokclf.counted import counted
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.loading import n_parameters, new_classifier
+from tf_tokclf.report.terminal import stderr_console
+from tf_tokclf.training.averaging import WeightAverage
+from tf_tokclf.training.checkpoints import Position
+from tf_tokclf.training.distribution import Devices
+from tf_tokclf.training.dropout import SeededDropout
+from tf_tokclf.training.optimizer import (
+    create_slots,
+    decay_rates_by_layer,
+    defer_embedding,
+    freeze_embeddings,
+    make_optimizer,
+)
+from tf_tokclf.training.plan import RunPlan
+from tf_tokclf.training.progress import ProgressBar, StepLog
+from tf_tokclf.training.resume import RunSaver
+from tf_tokclf.training.step import TrainingStep
+from tf_tokclf.training.stopping import StopRequest
+from tf_tokclf.training.tracking import tracking_callbacks
+from tf_tokclf.training.trainer import Learner, Trainer
+
+log = logging.getLogger(__name__)
+
+
+def make_trainer(
+    plan: RunPlan,
+    devices: Devices,
+    stop: StopRequest,
+    saver: RunSaver | None,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Trainer:
+    """A trainer that begins where the run stands. saver: None on a host that writes nothing.
+
+    The order matters: seeds are set before weights are drawn, all variables exist before a checkpoint is restored, and
+    it is restored before other hosts receive the state.
+    """
+    _set_seeds(plan.config.training)
+    with devices.scope():
+        learner = _make_learner(plan, devices)
+    step = _make_step(plan, learner, devices)
+    position = _begin(learner, devices, saver)
+    tagger = _make_tagger(plan, learner.model, devices)
+    own = _own_callbacks(plan) if devices.is_chief else []
+    log.info("%s, %s", counted(n_parameters(learner.model), "parameter"), plan.precision)
+    return Trainer(
+        plan,
+        learner,
+        step,
+        tagger,
+        position,
+        devices=devices,
+        stop=stop,
+        saver=saver,
+        own=own,
+        callbacks=keras.callbacks.CallbackList([*own, *callbacks], model=learner.model),
+    )
+
+
+def _set_seeds(training: TrainingConfig) -> None:
+    keras.utils.set_random_seed(training.seed)
+    if training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _make_learner(plan: RunPlan, devices: Devices) -> Learner:
+    """The model and its optimizer with all of their variables."""
+    training, settings = plan.config.training, plan.config.optimizer
+    model = new_classifier(
+        plan.encoder_folder,
+        plan.info.labels.names,
+        precision=plan.precision,
+        trust_remote_code=plan.config.model.trust_remote_code,
+        allow_incomplete_weights=plan.config.model.allow_incomplete_weights,
+    )
+    optimizer = make_optimizer(settings, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16")
+    if training.freeze_embeddings:
+        freeze_embeddings(model)
+    decay_rates_by_layer(optimizer, model, settings.layer_decay)
+    model.compile(optimizer=optimizer)
+    dropout = SeededDropout(model, seed=training.seed)
+    # Before restoring: a value without a variable to go to would wait for one in silence.
+    create_slots(optimizer, model.trainable_variables)
+    # Of batches that are added up the later ones are read before their rows could be brought up to date.
+    if training.gradient_accumulation_steps == 1:
+        defer_embedding(optimizer, model, n_steps=plan.schedule.n_steps)
+    average = WeightAverage(
+        model.trainable_variables,
+        decay=training.ema_decay,
+        steps_per_epoch=plan.steps_per_epoch,
+        devices=devices,
+    )
+    return Learner(model, optimizer, dropout, average)
+
+
+def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingStep:
+    return TrainingStep(
+        learner.model,
+        learner.optimizer,
+        clip_norm=plan.config.optimizer.clip_norm,
+        dropout=learner.dropout,
+        devices=devices,
+        jit_compile=plan.config.training.jit_compile,
+        loss=plan.loss,
+    )
+
+
+def _begin(learner: Learner, devices: Devices, saver: RunSaver | None) -> Position:
+    """Give `learner` the state that the run goes on from, on every host that of the chief. Returns where that is."""
+    model, optimizer, dropout, average = learner.model, learner.optimizer, learner.dropout, learner.average
+    position = saver.start(model, optimizer, dropout, average) if saver else Position()
+    sent = devices.from_chief(json.dumps(position.to_json()).encode())
+    devices.take_from_chief([*model.variables, *optimizer.variables(), dropout.batch_number, *average.averages])
+    return Position.from_json(json.loads(sent))
+
+
+def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
+    """What scores the validation sentences, on several hosts each a share of them."""
+    evaluation = plan.config.evaluation
+    return Tagger(
+        model,
+        plan.tokenizer,
+        plan.info,
+        batch_size=evaluation.per_device_eval_batch_size,
+        decoding=evaluation.decoding,
+        share=devices if devices.n_workers > 1 else None,
+    )
+
+
+def _own_callbacks(plan: RunPlan) -> list[keras.callbacks.Callback]:
+    """What shows and reports the run while it is trained."""
+    training, n_steps = plan.config.training, plan.steps_per_epoch
+    n_epochs = training.num_train_epochs
+    show: keras.callbacks.Callback
+    if stderr_console().is_terminal:
+        show = ProgressBar(steps_per_epoch=n_steps, n_epochs=n_epochs)
+    else:
+        show = StepLog(logging_steps=training.logging_steps, steps_per_epoch=n_steps, n_epochs=n_epochs)
+    return [show, *tracking_callbacks(plan.config, plan.run)]

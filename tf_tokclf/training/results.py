@@ -1,0 +1,76 @@
+"""The results of a run: the scores of the saved model, and results.json."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from tf_tokclf.files import open_whole, write_json
+from tf_tokclf.inference.evaluate import evaluate_sentences
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.training.history import EpochRecord, best_epoch
+from tf_tokclf.training.plan import RunPlan
+from tf_tokclf.training.stopping import StopRequest
+from tf_tokclf.version import __version__
+
+
+def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
+    """Score dev and test with the model as it was saved, in float32, and write the predictions."""
+    config = plan.config
+    tagger = Tagger.load(
+        plan.run.model,
+        batch_size=config.evaluation.per_device_eval_batch_size,
+        decoding=config.evaluation.decoding,
+        trust_remote_code=config.model.trust_remote_code,
+    )
+    splits = [plan.splits.validation, *([plan.splits.test] if plan.splits.test else [])]
+    evaluations = {}
+    for split in splits:
+        with open_whole(plan.run.predictions_for(split.name)) as file:
+            evaluations[split.name] = evaluate_sentences(
+                tagger,
+                stop.checked(split),
+                mode=config.evaluation.mode,
+                predictions=file,
+                n_repaired=plan.splits.repairs.get(split.name, 0),
+            )
+    return evaluations
+
+
+def write_results(
+    plan: RunPlan, history: Sequence[EpochRecord], evaluations: dict[str, Evaluation], seconds: float
+) -> None:
+    """Write results.json: scores per split and how they were made."""
+    write_json(plan.run.results, results_json(plan, history, evaluations, seconds))
+
+
+def results_json(
+    plan: RunPlan, history: Sequence[EpochRecord], evaluations: dict[str, Evaluation], seconds: float
+) -> dict[str, Any]:
+    """Plain values of everything a score depends on."""
+    return {
+        "splits": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
+        "data": {
+            split.name: {"n_sentences": len(split), "n_words": split.n_words, "fingerprint": split.fingerprint}
+            for split in plan.splits
+        },
+        "notes": list(plan.splits.notes),
+        "repairs": dict(plan.splits.repairs),
+        "best_epoch": best_epoch(history).epoch,
+        "n_epochs": len(history),
+        "seed": plan.config.training.seed,
+        "precision": {"training": plan.precision.policy, "scoring": "float32"},
+        "seconds": round(seconds, 1),
+        "versions": versions(),
+        "machine": {"processor": platform.processor() or platform.machine(), "system": platform.system()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    names = ("tensorflow", "tf-keras", "transformers", "datasets", "tokenizers", "seqeval", "numpy")
+    ours = {"python": platform.python_version(), "tf-tokclf": __version__}
+    return ours | {name: version(name) for name in names}

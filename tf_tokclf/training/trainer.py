@@ -1,0 +1,226 @@
+"""The training loop: epochs of steps, each scored on the validation sentences and saved."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from tf_tokclf.counted import counted
+from tf_tokclf.errors import JobError
+from tf_tokclf.inference.evaluate import evaluate_sentences
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.model.backend import keras
+from tf_tokclf.model.memory import give_back_memory
+from tf_tokclf.report.terminal import duration
+from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.training.averaging import WeightAverage
+from tf_tokclf.training.batches import BatchPlan
+from tf_tokclf.training.checkpoints import Position
+from tf_tokclf.training.distribution import Devices
+from tf_tokclf.training.dropout import SeededDropout
+from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
+from tf_tokclf.training.optimizer import (
+    learning_rate_at,
+)
+from tf_tokclf.training.plan import RunPlan
+from tf_tokclf.training.resume import (
+    RunSaver,
+)
+from tf_tokclf.training.step import TrainingStep
+from tf_tokclf.training.stopping import StopAsked, StopRequest
+
+log = logging.getLogger(__name__)
+
+# Several hosts ask each other so often whether to stop.
+STEPS_BETWEEN_STOPS = 8
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is trained: the model, and what its training changes or needs besides its weights."""
+
+    model: keras.Model
+    optimizer: keras.optimizers.Optimizer
+    dropout: SeededDropout
+    average: WeightAverage
+
+
+class Trainer:
+    """The loop over epochs, from `position` on. `assembly.make_trainer` makes one.
+
+    own: callbacks of the run itself, which also end when training fails. callbacks: these and all others. saver: None
+    on hosts that write nothing.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        learner: Learner,
+        step: TrainingStep,
+        tagger: Tagger,
+        position: Position,
+        *,
+        devices: Devices,
+        stop: StopRequest,
+        saver: RunSaver | None,
+        own: Sequence[keras.callbacks.Callback],
+        callbacks: keras.callbacks.CallbackList,
+    ) -> None:
+        self.position = position
+        self._plan = plan
+        self._optimizer = learner.optimizer
+        self._average = learner.average
+        self._step = step
+        self._tagger = tagger
+        self._devices = devices
+        self._stop = stop
+        self._saver = saver
+        self._own = own
+        self._callbacks = callbacks
+
+    def run(self) -> tuple[EpochRecord, ...]:
+        """All epochs, the best of them saved. Raises StopAsked, with everything saved, when somebody asks to stop."""
+        self._callbacks.on_train_begin()
+        try:
+            while not self._is_over():
+                self._epoch()
+        except BaseException as error:
+            # Others than the bar and the event files may take the end of training for a success.
+            for callback in self._own:
+                callback.on_train_end()
+            if isinstance(error, StopAsked) and self._saver:
+                self._saver.save(self.position)
+            raise
+        self._callbacks.on_train_end()
+        best = best_epoch(self.position.history)
+        log.info("best: epoch %d, dev F1 %.4f", best.epoch, best.dev_f1)
+        return self.position.history
+
+    def _is_over(self) -> bool:
+        training, history = self._plan.config.training, self.position.history
+        if len(history) >= training.num_train_epochs:
+            return True
+        if not history or training.patience is None or epochs_since_best(history) < training.patience:
+            return False
+        log.info("stopped: no better dev F1 for %s", counted(training.patience, "epoch"))
+        return True
+
+    def _epoch(self) -> None:
+        """The rest of the epoch that the run is in."""
+        epoch = self.position.epoch
+        self._callbacks.on_epoch_begin(epoch)
+        self._take_steps()
+        record = self._evaluate()
+        self._save(record)
+        # Some callbacks save the model.
+        with self._average.in_place():
+            self._callbacks.on_epoch_end(epoch, record.logs())
+
+    def _take_steps(self) -> None:
+        """The rest of a pass over the training windows."""
+        first, n_batches = self.position.step, self._plan.config.training.gradient_accumulation_steps
+        batch_plan = self._plan.batches.plan(self.position.epoch)[first * n_batches :]
+        if not len(batch_plan):
+            return
+        began = time.perf_counter()
+        batches = iter(self._plan.batches.dataset(batch_plan))
+        for number, of_step in enumerate(_groups(batches, n_batches), first):
+            self._callbacks.on_train_batch_begin(number)
+            loss = self._take_step(number, of_step)
+            if not math.isfinite(loss):
+                done = (number - first) * n_batches
+                raise self._not_finite(loss, number, batch_plan[done : done + n_batches])
+            now = time.perf_counter()
+            self.position = self.position.after_step(loss, now - began)
+            began = now
+            self._callbacks.on_train_batch_end(number, {"loss": loss})
+            if self._saver:
+                self._saver.end_step(self.position)
+            self._check_stop()
+
+    def _take_step(self, number: int, batches: list[Any]) -> float:
+        """Update the weights, and their average when it is due. Returns the loss."""
+        loss = float(self._step(batches))
+        if self._average.is_due(number + 1):
+            self._step.settle()
+            self._average.add(self.position.epoch, number + 1)
+        return loss
+
+    def _check_stop(self) -> None:
+        """Raise StopAsked if somebody has asked to stop, on several hosts at the same step on all."""
+        n_workers, step = self._devices.n_workers, self.position.step
+        if n_workers > 1 and step % STEPS_BETWEEN_STOPS == 0:
+            self._stop.asked = self._devices.any(self._stop.asked)
+        if n_workers == 1 or step % STEPS_BETWEEN_STOPS == 0:
+            self._stop.check()
+
+    def _evaluate(self) -> EpochRecord:
+        """Score the validation sentences at the end of an epoch."""
+        self._step.settle()
+        give_back_memory()
+        began = time.perf_counter()
+        validation = self._plan.splits.validation
+        # Hosts that evaluate together have to go on together.
+        sentences = self._stop.checked(validation) if self._devices.n_workers == 1 else validation
+        with self._average.in_place():
+            evaluation = evaluate_sentences(self._tagger, sentences, mode=self._plan.config.evaluation.mode)
+        record = self._record(evaluation, dev_seconds=time.perf_counter() - began)
+        give_back_memory()
+        log.info(
+            "epoch %d: train loss %.4f, dev %.4f, P %.4f, R %.4f, F1 %.4f, %s",
+            record.epoch,
+            record.train_loss,
+            record.dev_loss,
+            record.dev_precision,
+            record.dev_recall,
+            record.dev_f1,
+            duration(record.train_seconds + record.dev_seconds),
+        )
+        return record
+
+    def _record(self, evaluation: Evaluation, *, dev_seconds: float) -> EpochRecord:
+        scores, train_seconds = evaluation.scores, self.position.train_seconds
+        return EpochRecord(
+            epoch=self.position.epoch + 1,
+            train_loss=self.position.loss / self._plan.steps_per_epoch,
+            dev_loss=evaluation.loss,
+            dev_precision=scores.overall.precision,
+            dev_recall=scores.overall.recall,
+            dev_f1=scores.overall.f1,
+            dev_token_accuracy=scores.token_accuracy,
+            learning_rate=learning_rate_at(self._optimizer, int(self._optimizer.iterations.numpy()) - 1),
+            train_seconds=train_seconds,
+            dev_seconds=dev_seconds,
+            words_per_second=self._plan.splits.train.n_words / train_seconds,
+        )
+
+    def _save(self, record: EpochRecord) -> None:
+        """End the epoch: the run stands at the beginning of the next one, on disk too."""
+        self.position = Position(
+            epoch=self.position.epoch + 1,
+            run_seconds=self.position.run_seconds + record.dev_seconds,
+            history=(*self.position.history, record),
+        )
+        if self._saver:
+            self._saver.end_epoch(self.position)
+
+    def _not_finite(self, loss: float, step: int, batches: BatchPlan) -> JobError:
+        rows = [int(row) for batch in batches.rows for row in batch]
+        sentences = sorted({self._plan.batches.windows[row]["sentence"] for row in rows})
+        train = self._plan.splits.train
+        places = [str(next(iter(train.slice(number, 1))).origin) for number in sentences[:5]]
+        more = f" and {len(sentences) - 5} more" if len(sentences) > 5 else ""
+        return JobError(
+            f"the training loss is {loss} at step {step + 1} of epoch {self.position.epoch + 1}, on the sentences at "
+            f"{'; '.join(places)}{more}. Try a lower --learning-rate or --precision float32."
+        )
+
+
+def _groups(batches: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while group := list(islice(batches, size)):
+        yield group
