@@ -113,7 +113,7 @@ class KillServer:
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    import tf_tokclf.publishing.publish
+    import tf_tokclf.runs.fit
     import tf_tokclf.training.train  # noqa: F401 - imported once, for all runs
 
     for line in sys.stdin:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.schema import Config
     from tf_tokclf.inference.evaluate import evaluate, load
-    from tf_tokclf.publishing.publish import fit
+    from tf_tokclf.runs.fit import fit
 
 # Loaded when first asked for: TensorFlow takes seconds, and much of the package does without it.
 _HOMES = {
     "Config": "tf_tokclf.config.schema",
     "load_config": "tf_tokclf.config.loading",
-    "fit": "tf_tokclf.publishing.publish",
+    "fit": "tf_tokclf.runs.fit",
     "evaluate": "tf_tokclf.inference.evaluate",
     "load": "tf_tokclf.inference.evaluate",
 }

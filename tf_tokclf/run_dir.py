@@ -106,6 +106,17 @@ class RunDir:
         return RunDir(self.trials / name)
 
     @property
+    def folders_of_runs(self) -> tuple[Path, ...]:
+        """The folders each of whose entries is the folder of another run."""
+        return (self.trials,)
+
+    @property
+    def temporary(self) -> tuple[Path, ...]:
+        """What is there only while a run writes, besides the lock and the `.partial` files."""
+        # The journal: SQLite would restore what it holds into the next data base of that name.
+        return self.restored_model, self.sweep_storage.with_name(f"{self.sweep_storage.name}-journal")
+
+    @property
     def lock(self) -> Path:
         """The lock file of the run that is writing here; it is there only while one does."""
         return self.root / ".lock"

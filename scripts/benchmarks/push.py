@@ -25,7 +25,7 @@ RUN = """
 import json, sys, time
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.model.backend import keras
-from tf_tokclf.publishing.publish import fit
+from tf_tokclf.runs.fit import fit
 
 class Clock(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):

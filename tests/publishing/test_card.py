@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from tf_tokclf.config.loading import check_config
 from tf_tokclf.errors import UserError
-from tf_tokclf.publishing.card import run_card
 from tf_tokclf.publishing.publish import prepare_repository, write_card
+from tf_tokclf.publishing.run_card import run_card
 from tf_tokclf.run_dir import RunDir
 
 SCORED = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4}

@@ -23,7 +23,7 @@ LONGEST_MESSAGE = 2500
 def given(tiny_classifier: Path, tiny_bert: Path, conll_files: dict[str, str], tmp_path_factory) -> Given:
     """What cases are made from, trained and saved once."""
     from tf_tokclf.config.loading import check_config
-    from tf_tokclf.publishing.publish import fit
+    from tf_tokclf.runs.fit import fit
 
     folder = tmp_path_factory.mktemp("finished") / "run"
     fit(

@@ -16,8 +16,10 @@ from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import plain_text
 
 if TYPE_CHECKING:
-    from tf_tokclf.config.schema import Config
     from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.runs.seeds import SeedSummary
+    from tf_tokclf.runs.sweep import SweepSummary
+    from tf_tokclf.training.train import RunResult
 
 # Options of the run as a whole come first in the help.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
@@ -76,100 +78,73 @@ def fit_command(
         --model-name-or-path distilbert-base-cased --output-dir runs/mine
     tf-tokclf fit runs/mine --resume
     """
-    from tf_tokclf.config.cluster import is_chief
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.publishing.publish import prepare_repository, publication
-    from tf_tokclf.training.run_lock import check_room_for
+    from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
+    from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.runs.fit import check_kind, fit, planned
+    from tf_tokclf.runs.seeds import SeedSummary
+    from tf_tokclf.runs.sweep import SweepSummary
 
     options = dict(given_settings(ctx))
     config = own_config(config, options, resume=resume)
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options)
-    chief = is_chief(settings.training.strategy)
-    if seeds and settings.sweep:
-        raise click.UsageError(
-            "--seeds and a sweep cannot be combined. Sweep first, then train the best settings with --seeds."
-        )
-    if resume_from_checkpoint and (seeds or settings.sweep):
-        raise click.UsageError(
-            "--resume-from-checkpoint continues a single run. Continue a sweep or several seeds with --resume."
-        )
-    if settings.sweep:
-        _fit_sweep(settings, resume=resume, dry_run=dry_run)
-        return
-    if seeds and not dry_run:
-        _fit_seeds(settings, seeds, resume=resume)
-        return
-    as_flag = resume_from_checkpoint is not None and resume_from_checkpoint.lower() == "true"
-    resume_from = Path(resume_from_checkpoint) if resume_from_checkpoint and not as_flag else None
-    resume = resume or as_flag
-    repository = None
-    if not dry_run:
-        check_room_for(settings, resume=resume or resume_from is not None)
-        repository = prepare_repository(settings)
-
-    from tf_tokclf.report.score_tables import evaluation_tables
-    from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
-    from tf_tokclf.training.plan import plan_rows, plan_run
-    from tf_tokclf.training.train import train
-
-    plan = plan_run(settings)
-    if dry_run or chief:
-        (stdout_console if dry_run else stderr_console)().print(key_value_table(plan_rows(plan)))
+    if resume_from_checkpoint and resume_from_checkpoint.lower() == "true":
+        resume, resume_from_checkpoint = True, None
     if dry_run:
+        check_kind(settings, seeds, resume_from_checkpoint or None)
+        stdout_console().print(key_value_table(planned(settings)))
         return
-    with publication(plan, repository) as callbacks:
-        result = train(plan, resume=resume, resume_from=resume_from, callbacks=callbacks)
-        out = stdout_console()
-        for name, evaluation in result.evaluations.items():
-            out.print(f"\n{name}", style="bold")
-            out.print(evaluation_tables(evaluation))
-        if result.evaluations:
-            run = result.run
-            files = (("model", run.model), ("scores", run.results), ("report", run.report))
-            out.print("", *(plain_text(f"{name:<8}{path}") for name, path in files), sep="\n", soft_wrap=True)
+    result = fit(
+        settings,
+        seeds=seeds,
+        resume=resume,
+        resume_from=resume_from_checkpoint or None,
+        show_plan=lambda rows: stderr_console().print(key_value_table(rows)),
+        show_scores=_show_scores,
+    )
+    if isinstance(result, SweepSummary):
+        _show_sweep(result, RunDir.of(settings.output_dir), names=list(settings.sweep))
+    elif isinstance(result, SeedSummary):
+        _show_seeds(result, RunDir.of(settings.output_dir))
 
 
-def _fit_seeds(config: Config, seeds: tuple[int, ...], *, resume: bool) -> None:
+def _show_scores(result: RunResult) -> None:
+    from tf_tokclf.report.score_tables import evaluation_tables
+    from tf_tokclf.report.terminal import stdout_console
+
+    out = stdout_console()
+    for name, evaluation in result.evaluations.items():
+        out.print(f"\n{name}", style="bold")
+        out.print(evaluation_tables(evaluation))
+    if result.evaluations:
+        run = result.run
+        files = (("model", run.model), ("scores", run.results), ("report", run.report))
+        out.print("", *(plain_text(f"{name:<8}{path}") for name, path in files), sep="\n", soft_wrap=True)
+
+
+def _show_seeds(summary: SeedSummary, run: RunDir) -> None:
     from tf_tokclf.report.score_tables import seeds_table
     from tf_tokclf.report.terminal import stdout_console
-    from tf_tokclf.run_dir import RunDir
-    from tf_tokclf.runs.seeds import fit_seeds
 
-    summary = fit_seeds(config, seeds, resume=resume)
-    root = RunDir.of(config.output_dir)
     out = stdout_console()
     out.print(seeds_table({one.seed: one.f1 for one in summary.scores}, median=summary.median))
-    places = f"\nmodel: {root.model} (seed {summary.median}, the median)\nscores: {root.seeds}"
+    places = f"\nmodel: {run.model} (seed {summary.median}, the median)\nscores: {run.seeds}"
     out.print(plain_text(places), soft_wrap=True)
 
 
-def _fit_sweep(config: Config, *, resume: bool, dry_run: bool) -> None:
-    from tf_tokclf.config.sweep import Sweep, value_text
+def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str]) -> None:
+    from tf_tokclf.config.sweep import value_text
     from tf_tokclf.report.score_tables import sweep_table
-    from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
-    from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.report.terminal import stdout_console
 
-    sweep = Sweep.of(config)
-    if dry_run:
-        from tf_tokclf.config.loading import with_settings
-        from tf_tokclf.training.plan import plan_rows, plan_run
-
-        first = with_settings(sweep.base, sweep.combinations()[0])
-        stdout_console().print(key_value_table([*plan_rows(plan_run(first)), ("sweep", str(sweep))]))
-        return
-    from tf_tokclf.runs.sweep import fit_sweep
-
-    stderr_console().print(key_value_table([("sweep", str(sweep))]))
-    summary = fit_sweep(config, resume=resume)
-    root = RunDir.of(config.output_dir)
     rows = [
-        (one.name, [value_text(value) for value in one.values.values()], one.f1["validation"] if one.f1 else None)
+        (one.name, [value_text(one.values[name]) for name in names], one.f1["validation"] if one.f1 else None)
         for one in summary.ranked()
     ]
     out = stdout_console()
-    out.print(sweep_table(list(sweep.values), rows))
-    places = f"\nmodel: {root.model} (trial {summary.best.name}, the best)\nscores: {root.sweep}"
+    out.print(sweep_table(names, rows))
+    places = f"\nmodel: {run.model} (trial {summary.best.name}, the best)\nscores: {run.sweep}"
     out.print(plain_text(places), soft_wrap=True)
 
 

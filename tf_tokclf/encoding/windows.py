@@ -167,6 +167,14 @@ def _add_context(
                 break
 
 
+# Strategies of alignment, as the plan and the model card describe them.
+ALIGNMENTS = {
+    "first": "the first piece of a word carries its label",
+    "all": "all pieces of a word carry its label, with I- after the first B-",
+    "all-same": "all pieces of a word carry the same label",
+}
+
+
 @dataclass(frozen=True)
 class WindowSettings:
     """How a model reads sentences: what prediction has to repeat of training. Stored in `tf_tokclf.json`."""

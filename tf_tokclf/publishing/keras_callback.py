@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.saving import save_config
 from tf_tokclf.publishing.background_push import Publisher
-from tf_tokclf.publishing.card import CardArguments, keras_card
+from tf_tokclf.publishing.card import Card, render
 from tf_tokclf.publishing.hub_repository import HubRepository
 
 if TYPE_CHECKING:
@@ -166,3 +167,47 @@ def save_portable_model(model: keras.Model, folder: Path, tokenizer: PreTrainedT
     save_portable_weights(model, folder / "model.safetensors")
     if tokenizer is not None:
         save_tokenizer(tokenizer, folder)
+
+
+@dataclass(frozen=True)
+class CardArguments:
+    """What the user of the Keras callback tells for the card, named as in transformers' callback."""
+
+    model_name: str | None = None
+    language: str | Sequence[str] | None = None
+    license: str | None = None
+    tags: str | Sequence[str] | None = None
+    finetuned_from: str | None = None
+    tasks: str | Sequence[str] | None = None
+    dataset: str | Sequence[str] | None = None
+    dataset_tags: str | Sequence[str] | None = None
+    dataset_args: str | Sequence[str] | None = None
+
+
+def keras_card(model: Any, reference: str, history: Sequence[Mapping[str, float]], arguments: CardArguments) -> str:
+    """The card of a model that Keras trained, without a run: what is known of it."""
+    base_model = arguments.finetuned_from or getattr(model.config, "_name_or_path", "") or ""
+    labels = model.config.id2label or {}
+    optimizer = getattr(model, "optimizer", None)
+    settings = optimizer.get_config() if optimizer is not None else {}
+    training = [f"optimizer: {type(optimizer).__name__}"] if optimizer is not None else []
+    training += [f"{name}: {value}" for name, value in settings.items() if isinstance(value, (int, float))]
+    dataset_names, tags = _several(arguments.dataset), _several(arguments.tags)
+    card = Card(
+        reference=reference,
+        base_model=base_model,
+        dataset_name=", ".join(dataset_names),
+        dataset_id=next(iter(_several(arguments.dataset_tags)), ""),
+        labels=tuple(str(name) for name in labels.values()),
+        training=tuple(training),
+        history=tuple(dict(row) for row in history),
+        limits=("It was scored on no test set by tf-tokclf; the table above is what Keras reported in training.",),
+        license=arguments.license,
+        language=_several(arguments.language),
+        tags=(*tags, *_several(arguments.tasks)),
+    )
+    return render(card)
+
+
+def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)

@@ -1,4 +1,4 @@
-"""A run and the Hub: train with pushes on the way, give the model its card, publish what is finished."""
+"""A run on the Hub: its repository, pushes during training, the model card, and publishing a finished run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.hub import hub_errors
-from tf_tokclf.publishing.card import check_template, dataset_id, run_card
+from tf_tokclf.publishing.card import check_template
 from tf_tokclf.publishing.hub_repository import PATIENCE, HubRepository, Patience, Pushed, files_to_push
+from tf_tokclf.publishing.run_card import dataset_id, run_card
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from tf_tokclf.model.backend import keras
     from tf_tokclf.training.plan import RunPlan
-    from tf_tokclf.training.train import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -43,23 +43,6 @@ class Target:
         """What the configuration says; a repository without a name gets that of the run's folder."""
         name = config.hub.model_id or Path(config.output_dir or ".").resolve().name
         return cls(name, config.hub.private, config.hub.revision)
-
-
-def fit(config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()) -> RunResult:
-    """Train, save the best epoch by dev F1, score dev and test, write the card; publish if hub.push is on.
-
-    resume: go on with the run in that folder. callbacks: more Keras callbacks to call along the way. Raises
-    UserError for what the user has to change, JobError when the job itself fails, and Stopped after Ctrl-C.
-    """
-    from tf_tokclf.training.plan import plan_run
-    from tf_tokclf.training.run_lock import check_room_for
-    from tf_tokclf.training.train import train
-
-    check_room_for(config, resume=resume)
-    repository = prepare_repository(config)
-    plan = plan_run(config)
-    with publication(plan, repository) as pushes:
-        return train(plan, resume=resume, callbacks=[*callbacks, *pushes])
 
 
 def prepare_repository(config: Config) -> HubRepository | None:
@@ -85,18 +68,19 @@ def publication(plan: RunPlan, repository: HubRepository | None) -> Iterator[Seq
     """
     if not is_chief(plan.config.training.strategy):
         yield ()
-    elif repository is None:
+        return
+    if repository is None:
         yield ()
         write_card(plan.run)
-    elif plan.config.hub.backend == "git":
-        from tf_tokclf.publishing.git_backend import git_pushes
+        return
+    # It loads TensorFlow.
+    from tf_tokclf.publishing.run_callbacks import RunPushes, git_pushes
 
+    if plan.config.hub.backend == "git":
         with git_pushes(plan, repository) as callback:
             yield (callback,)
         write_card(plan.run, reference=repository.repo_id)
     else:
-        from tf_tokclf.publishing.run_callbacks import RunPushes
-
         pushes = RunPushes(plan, repository)
         yield (pushes,)
         write_card(plan.run, reference=repository.repo_id)

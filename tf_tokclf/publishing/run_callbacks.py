@@ -1,20 +1,31 @@
-"""Pushes of a run while `fit` trains it, and of its best model at the end."""
+"""Pushes of a run during training and of its best model at the end, over HTTP or git (`--hub-backend git`)."""
 
 from __future__ import annotations
 
+import logging
+import re
 import shlex
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import Config
-from tf_tokclf.files import copy_folder
+from tf_tokclf.errors import UserError
+from tf_tokclf.files import copy_folder, open_whole
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.background_push import Publisher
-from tf_tokclf.publishing.card import run_card
 from tf_tokclf.publishing.hub_repository import HubRepository, Patience, Pushed
+from tf_tokclf.publishing.run_card import run_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.plan import RunPlan
+
+log = logging.getLogger(__name__)
+
+# The clone that the git backend works in, in the run's folder.
+CLONE = "hub-clone"
 
 
 class RunPushes(keras.callbacks.Callback):
@@ -77,3 +88,45 @@ def newest_checkpoint(run: RunDir) -> Path | None:
     """The newest of the checkpoints that `--resume` goes on from; their names sort by age."""
     folders = [path for path in run.checkpoints.glob("*") if path.is_dir() and path.suffix != ".partial"]
     return max(folders, default=None)
+
+
+@contextmanager
+def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callbacks.Callback]:
+    """transformers' own PushToHubCallback around a training, its token taken out of the clone's files afterwards.
+
+    It works in a clone inside the run's folder. It may lose the last epochs when the Hub is slow or away, and
+    publishes the last epoch's weights, not the best: the warning says how to publish and verify these.
+    """
+    from transformers.keras_callbacks import PushToHubCallback
+
+    if plan.config.hub.private or plan.config.hub.revision:
+        raise UserError("the git backend knows no private repositories and no branches.", hint="Use http.")
+    clone = plan.run.root / CLONE
+    path = clone / ".git" / "config"
+    log.warning(
+        "Hub: the git backend keeps your token in %s while it works, leaves it in git's credential store, "
+        "and may lose the last epochs; `tf-tokclf push %s` publishes the best model and checks it.",
+        path,
+        plan.run.root,
+    )
+    try:
+        with warnings.catch_warnings():
+            # huggingface_hub announces the end of its git side.
+            warnings.simplefilter("ignore", FutureWarning)
+            callback = PushToHubCallback(str(clone), tokenizer=plan.tokenizer, hub_model_id=repository.repo_id)
+            yield callback
+    except OSError as error:
+        if "git-lfs" not in str(error) and "git lfs" not in str(error):
+            raise
+        raise UserError("the git backend needs git and git-lfs.", hint="Install git-lfs or use http.") from error
+    finally:
+        _forget_token(clone)
+
+
+def _forget_token(clone: Path) -> None:
+    """Take user and token out of the addresses in the clone's configuration."""
+    path = clone / ".git" / "config"
+    if path.is_file():
+        text = re.sub(r"//[^/@\s]+@", "//", path.read_text(encoding="utf-8"))
+        with open_whole(path) as file:
+            file.write(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.inputs import run_inputs
@@ -15,6 +15,9 @@ from tf_tokclf.publishing.publish import push, write_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
 from tf_tokclf.training.run_lock import check_links, claim_folder, locked
+
+if TYPE_CHECKING:
+    from tf_tokclf.model.backend import keras
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,13 @@ class SeedSummary:
         }
 
 
-def fit_seeds(config: Config, seeds: Sequence[int], *, resume: bool = False) -> SeedSummary:
+def fit_seeds(
+    config: Config,
+    seeds: Sequence[int],
+    *,
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> SeedSummary:
     """Train once for each of `seeds`, in folders seed-N of the run's folder; the median run becomes the model there.
 
     resume: leave finished seeds as they are and go on with the others. With hub.push the median run is published.
@@ -64,16 +73,28 @@ def fit_seeds(config: Config, seeds: Sequence[int], *, resume: bool = False) -> 
     _check(config, seeds)
     root = RunDir.of(config.output_dir)
     with locked(root):
-        return _fit_seeds(config, root, seeds, resume=resume)
+        return _fit_seeds(config, root, seeds, resume=resume, callbacks=callbacks)
 
 
-def _fit_seeds(config: Config, root: RunDir, seeds: Sequence[int], *, resume: bool) -> SeedSummary:
+def _fit_seeds(
+    config: Config,
+    root: RunDir,
+    seeds: Sequence[int],
+    *,
+    resume: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> SeedSummary:
     if resume:
         restore_replaced(root.model)
         check_links(root)
     else:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
-    summary = SeedSummary(tuple(_one_seed(config, root, seed, resume=resume) for seed in seeds))
+    scores = []
+    for seed in seeds:
+        own = variant(config, root.of_seed(seed), {"training.seed": seed})
+        f1 = fit_unless_finished(own, f"seed {seed}", resume=resume, callbacks=callbacks)
+        scores.append(SeedScores(seed, f1))
+    summary = SeedSummary(tuple(scores))
     median = variant(config, root, {"training.seed": summary.median}, push=config.hub.push)
     take_over(root, root.of_seed(summary.median), median)
     write_json(root.seeds, summary.to_json())
@@ -89,8 +110,3 @@ def _check(config: Config, seeds: Sequence[int]) -> None:
         raise UserError(f"--seeds {','.join(map(str, seeds))}: give two or more different ones.")
     if not config.output_dir:
         raise UserError("there is no place for the runs: give --output-dir.")
-
-
-def _one_seed(config: Config, root: RunDir, seed: int, *, resume: bool) -> SeedScores:
-    own = variant(config, root.of_seed(seed), {"training.seed": seed})
-    return SeedScores(seed, fit_unless_finished(own, f"seed {seed}", resume=resume))

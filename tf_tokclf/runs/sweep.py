@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,13 @@ from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.publish import prepare_repository, push, write_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
-from tf_tokclf.training.run_identity import setting_differences, settings_of
+from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
 from tf_tokclf.training.run_lock import check_links, check_room_for, claim_folder, locked
 
 if TYPE_CHECKING:
     import optuna
+
+    from tf_tokclf.model.backend import keras
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,9 @@ class SweepSummary:
         }
 
 
-def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
+def fit_sweep(
+    config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> SweepSummary:
     """Train a run for each combination of `config.sweep` in folders trials/000, trials/001 ... of the run's folder; the
     best by dev F1 becomes the model there.
 
@@ -97,7 +101,7 @@ def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
             trials = _Trials(study, sweep, root)
             trials.queue()
             while trial := trials.next():
-                _run_trial(trial, sweep, root)
+                _run_trial(trial, sweep, root, callbacks)
                 write_json(root.sweep, trials.summary().to_json())
             summary = trials.summary()
         if not any(one.f1 for one in summary.trials):
@@ -105,7 +109,9 @@ def fit_sweep(config: Config, *, resume: bool = False) -> SweepSummary:
         best = summary.best
         run = root.of_trial(best.name)
         # A trial that was run before may have been damaged since.
-        fit_unless_finished(variant(sweep.base, run, best.values), f"trial {best.name}", resume=True)
+        fit_unless_finished(
+            variant(sweep.base, run, best.values), f"trial {best.name}", resume=True, callbacks=callbacks
+        )
         take_over(root, run, variant(config, root, best.values, push=config.hub.push))
         if config.hub.push:
             push(root.root)
@@ -141,16 +147,7 @@ def _check_same_base(root: RunDir, sweep: Sweep) -> None:
     """What all trials share has to be as it was when the sweep began."""
     now, before = (settings_of(one) for one in (sweep.base, load_config(root.config)))
     shared = {name: value for name, value in now.items() if name not in sweep.values}
-    if differences := setting_differences(shared, before):
-        raise _another(f"changed: {', '.join(differences)}", root)
-
-
-def _another(what: str, root: RunDir) -> UserError:
-    return UserError(
-        f"this is another sweep than the one to go on with; {what}.",
-        path=root.root,
-        hint="Change it back, or start another one in another --output-dir.",
-    )
+    check_same(setting_differences(shared, before), root, kind="sweep")
 
 
 @contextmanager
@@ -173,10 +170,14 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
     try:
         if not study.user_attrs:
             study.set_user_attr("sweep", asked)
-        elif study.user_attrs["sweep"] != asked:
+        else:
             before = study.user_attrs["sweep"]
-            changed = next(key for key in asked if asked[key] != before[key])
-            raise _another(f"{changed} was {json.dumps(before[changed])}, is {json.dumps(asked[changed])}", root)
+            changed = [
+                f"{key} (was {json.dumps(before[key])}, is {json.dumps(value)})"
+                for key, value in asked.items()
+                if value != before[key]
+            ]
+            check_same(changed, root, kind="sweep")
         yield study
     finally:
         storage.remove_session()
@@ -265,7 +266,7 @@ class _Trials:
         }
 
 
-def _run_trial(trial: optuna.Trial, sweep: Sweep, root: RunDir) -> None:
+def _run_trial(trial: optuna.Trial, sweep: Sweep, root: RunDir, callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Train a trial's run, or the rest of it, and tell the study how it ended."""
     import optuna
 
@@ -274,7 +275,7 @@ def _run_trial(trial: optuna.Trial, sweep: Sweep, root: RunDir) -> None:
     log.info("trial %s: %s", name, ", ".join(f"{key} {value_text(value)}" for key, value in values.items()))
     try:
         own = variant(sweep.base, run, values)
-        f1 = fit_unless_finished(own, f"trial {name}", resume=run.config.is_file())
+        f1 = fit_unless_finished(own, f"trial {name}", resume=run.config.is_file(), callbacks=callbacks)
     except (UserError, JobError) as error:
         if isinstance(error.__cause__, Exception) and disk_problem(error.__cause__):
             # Which the next trial would meet too: here the sweep stops, to go on from here.

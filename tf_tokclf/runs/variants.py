@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
-from tf_tokclf.errors import Stopped, UserError
+from tf_tokclf.errors import Stopped
 from tf_tokclf.files import copy_whole
-from tf_tokclf.publishing.publish import fit
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import RunRecord, damage, read_record, write_record
-from tf_tokclf.training.run_identity import setting_differences, settings_of
+from tf_tokclf.runs.single import fit_single
+from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
+
+if TYPE_CHECKING:
+    from tf_tokclf.model.backend import keras
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +29,19 @@ def variant(config: Config, run: RunDir, values: Mapping[str, Any], *, push: boo
     return with_settings(config, {**values, "output_dir": str(run.root), "hub.push": push})
 
 
-def fit_unless_finished(config: Config, name: str, *, resume: bool) -> dict[str, float]:
+def fit_unless_finished(
+    config: Config, name: str, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> dict[str, float]:
     """Train one of several runs, or go on with it; returns its F1 by split.
 
     name: what to call it in messages. resume: leave it as it is where it is finished and nothing of it is damaged.
+    callbacks: more Keras callbacks to call along the way.
     """
     run = RunDir.of(config.output_dir)
     if not (resume and _is_finished(run, config)):
         log.info("%s: %s", name, run.root)
         try:
-            fit(config, resume=resume)
+            fit_single(config, resume=resume, callbacks=callbacks)
         except Stopped as stopped:
             message = f"{name}: {stopped} (or with all others by the same command as now with --resume)"
             raise Stopped(message, exit_code=stopped.exit_code) from stopped
@@ -95,13 +101,7 @@ def _is_finished(run: RunDir, config: Config) -> bool:
     if record is None and (run.checkpoints.exists() or not run.results.is_file()):
         return False
     before = record.settings if record else settings_of(load_config(run.config))
-    differences = setting_differences(settings_of(config), before)
-    if differences:
-        raise UserError(
-            f"this is another run than the one to go on with; changed: {', '.join(differences)}.",
-            path=run.root,
-            hint="Change it back, or train anew in another --output-dir.",
-        )
+    check_same(setting_differences(settings_of(config), before), run)
     return record is None or (record.is_scored(run) and not damage(run, record))
 
 

@@ -16,7 +16,7 @@ from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import local_model_folder, public_name
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.tokenizers import load_tokenizer
-from tf_tokclf.encoding.windows import WindowSettings
+from tf_tokclf.encoding.windows import ALIGNMENTS, WindowSettings
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.word_splitting import rule_keeping
 from tf_tokclf.model.precision import Precision, choose_precision
@@ -135,13 +135,6 @@ def _check_complete(config: Config) -> None:
         problems.append("no folder for the run: give --output-dir")
     if problems:
         raise UserError("Incomplete configuration:" + "".join(f"\n  - {problem}" for problem in problems))
-
-
-ALIGNMENTS = {
-    "first": "the first piece of a word carries its label",
-    "all": "all pieces of a word carry its label, with I- after the first B-",
-    "all-same": "all pieces of a word carry the same label",
-}
 
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
 from tf_tokclf.training.plan import RunPlan
-from tf_tokclf.training.run_identity import N_EPOCHS, Identity, setting_differences, settings_of
+from tf_tokclf.training.run_identity import N_EPOCHS, Identity, check_same, setting_differences, settings_of
 from tf_tokclf.training.run_lock import check_links, clear, clear_folder, remove_leftovers
 from tf_tokclf.training.stopping import NAMES, StopRequest
 
@@ -73,7 +73,7 @@ def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Chec
     begin: Checkpoint | Finished | None
     if place is not None:
         begin = find_checkpoint(place)
-        _check_same(identity, begin.identity, plan.run)
+        check_same(identity.differences(begin.identity), plan.run)
         begin = store.adopt(begin)
     elif record is not None:
         begin = _finished_run(plan, identity, record, store)
@@ -103,7 +103,7 @@ def _finished_run(
     before = Identity(record.settings, record.contents)
     if identity.is_longer_than(before):
         return _last_checkpoint(plan, identity, record, store)
-    _check_same(identity.without_devices(), before.without_devices(), run)
+    check_same(identity.without_devices().differences(before.without_devices()), run)
     found = damage(run, record)
     if not found:
         what = "the run is finished" if record.is_scored(run) else "training is over"
@@ -150,17 +150,12 @@ def _last_checkpoint(plan: RunPlan, identity: Identity, record: RunRecord, store
     )
 
 
-def _check_same(identity: Identity, before: Identity, run: RunDir) -> None:
-    if differences := identity.differences(before):
-        raise _changed(differences, run)
-
-
 def _check_goes_on(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None:
     """Raise UserError where the checkpoint is of another run; one that has come to its end may get more epochs."""
     before, position = checkpoint.identity, checkpoint.position
     n_before, n_epochs = before.settings.get(N_EPOCHS), identity.settings[N_EPOCHS]
     if not (identity.is_longer_than(before) and position.step == 0 and position.epoch == n_before):
-        _check_same(identity, before, run)
+        check_same(identity.differences(before), run)
         return
     log.warning(
         "%s: a run of %s goes on to %d. Its first epochs had the learning rates of a shorter run, "
@@ -182,16 +177,7 @@ def _check_begun(plan: RunPlan) -> None:
         )
     if plan.run.config.is_file():
         before = settings_of(load_config(plan.run.config))
-        if differences := setting_differences(settings_of(plan.config), before):
-            raise _changed(differences, plan.run)
-
-
-def _changed(differences: list[str], run: RunDir) -> UserError:
-    return UserError(
-        f"this is another run than the one to go on with; changed: {', '.join(differences)}.",
-        path=run.root,
-        hint=f"Change it back ({run.config} has the settings), or train anew in another --output-dir.",
-    )
+        check_same(setting_differences(settings_of(plan.config), before), plan.run)
 
 
 def _restore_config(plan: RunPlan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.config.settings import setting_values
 from tf_tokclf.data.split_cache import content_hash
 from tf_tokclf.data.splits import Split
+from tf_tokclf.errors import UserError
+from tf_tokclf.run_dir import RunDir
 
 # Settings that change nothing about the weights; the files' content is compared, not their places.
 FREE = {
@@ -84,6 +86,19 @@ def setting_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> li
         for name, value in now.items()
         if before.get(name, default.get(name)) != value
     ]
+
+
+def check_same(differences: Sequence[str], run: RunDir, *, kind: str = "run") -> None:
+    """Raise UserError where there are `differences` between a run and the one in the folder, which it is to go on with.
+
+    kind: what to call them.
+    """
+    if differences:
+        raise UserError(
+            f"this is another {kind} than the one to go on with; changed: {', '.join(differences)}.",
+            path=run.root,
+            hint=f"Change it back ({run.config} has the settings), or train anew in another --output-dir.",
+        )
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -104,10 +104,8 @@ def remove_leftovers(run: RunDir) -> None:
     """Remove what was being written or replaced at the moment when an earlier process was killed."""
     unfinished = [partial_of(path) for path in run.files]
     unfinished += [old_of(path) for path in run.files]
-    unfinished += [run.restored_model, partial_of(run.restored_model)]
+    unfinished += [*run.temporary, partial_of(run.restored_model)]
     unfinished += run.root.glob(f"{run.finished.name}.*.partial")
-    # Of SQLite, which would bring what stands in it back into the next data base of that name.
-    unfinished += [run.sweep_storage.with_name(f"{run.sweep_storage.name}-journal")]
     unfinished += [path for folder in run.folders for path in folder.glob("*.partial")]
     for path in unfinished:
         remove(path)
@@ -165,7 +163,7 @@ def _is_of_run(path: Path, run: RunDir) -> bool:
         return all("tfevents" in file.name for file in path.rglob("*") if file.is_file())
     if path == run.checkpoints:
         return all(entry.name.startswith("epoch-") for entry in entries)
-    if path == run.trials:
+    if path in run.folders_of_runs:
         return all((entry / run.config.name).is_file() for entry in entries)
     if path == run.predictions and path.is_symlink():
         return all(entry.suffix == ".jsonl" for entry in entries)

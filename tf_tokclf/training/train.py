@@ -26,14 +26,7 @@ from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.results import score_run, write_results
-from tf_tokclf.training.resume import (
-    Finished,
-    RunSaver,
-    check_data,
-    explained_errors,
-    resume_folder,
-    stopped,
-)
+from tf_tokclf.training.resume import Finished, RunSaver, check_data, explained_errors, resume_folder, stopped
 from tf_tokclf.training.run_identity import Identity
 from tf_tokclf.training.run_lock import claim_folder, locked
 from tf_tokclf.training.stopping import StopAsked, StopRequest

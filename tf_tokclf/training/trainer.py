@@ -24,13 +24,9 @@ from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
-from tf_tokclf.training.optimizer import (
-    learning_rate_at,
-)
+from tf_tokclf.training.optimizer import learning_rate_at
 from tf_tokclf.training.plan import RunPlan
-from tf_tokclf.training.resume import (
-    RunSaver,
-)
+from tf_tokclf.training.resume import RunSaver
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.stopping import StopAsked, StopRequest
 

@@ -1,0 +1,45 @@
+"""A single run: planned, trained, given its card, and published where the configuration asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_tokclf.config.cluster import is_chief
+from tf_tokclf.config.schema import Config
+from tf_tokclf.publishing.publish import prepare_repository, publication
+from tf_tokclf.training.run_lock import check_room_for
+
+if TYPE_CHECKING:
+    from tf_tokclf.model.backend import keras
+    from tf_tokclf.training.train import RunResult
+
+PlanRows = list[tuple[str, str]]
+
+
+def fit_single(
+    config: Config,
+    *,
+    resume: bool = False,
+    resume_from: Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    show_plan: Callable[[PlanRows], object] | None = None,
+    show_scores: Callable[[RunResult], object] | None = None,
+) -> RunResult:
+    """Train one run. The arguments are those of `tf_tokclf.runs.fit.fit`."""
+    # What can be checked without TensorFlow comes first.
+    check_room_for(config, resume=resume or resume_from is not None)
+    repository = prepare_repository(config)
+
+    from tf_tokclf.training.plan import plan_rows, plan_run
+    from tf_tokclf.training.train import train
+
+    plan = plan_run(config)
+    if show_plan and is_chief(config.training.strategy):
+        show_plan(plan_rows(plan))
+    with publication(plan, repository) as pushes:
+        result = train(plan, resume=resume, resume_from=resume_from, callbacks=[*callbacks, *pushes])
+        if show_scores:
+            show_scores(result)
+    return result
