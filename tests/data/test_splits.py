@@ -13,7 +13,7 @@ import pytest
 from xxhash import xxh3_128_hexdigest
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.splits import Splits, cache_folder, load_splits
+from tf_tokclf.data.splits import Splits, cache_folder, load_splits, load_training_splits
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import read_sealed_json, write_sealed_json
 from tf_tokclf.labels.schemes import Scheme
@@ -277,3 +277,11 @@ def test_reading_needs_neither_tensorflow_nor_datasets(tmp_path):
         "sys.exit(bool({'tensorflow', 'datasets', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_splits_to_train_on_always_have_a_validation_split(tmp_path):
+    """It is cut off the training sentences where the data has none."""
+    train = write_conll(tmp_path / "train.conll", 20)
+    splits = load_training_splits(DataConfig(train_file=str(train)), task=Task.NER, seed=7)
+    assert (len(splits.train), len(splits.validation)) == (18, 2)
+    assert splits.cut == load(train_file=train).cut

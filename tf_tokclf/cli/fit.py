@@ -81,14 +81,17 @@ def fit_command(
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
     from tf_tokclf.run_dir import RunDir
-    from tf_tokclf.runs.fit import check_kind, fit, planned
-    from tf_tokclf.runs.seeds import SeedSummary
-    from tf_tokclf.runs.sweep import SweepSummary
 
     options = dict(given_settings(ctx))
     config = own_config(config, options, resume=resume)
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options)
+
+    # These load TensorFlow.
+    from tf_tokclf.runs.fit import check_kind, fit, planned
+    from tf_tokclf.runs.seeds import SeedSummary
+    from tf_tokclf.runs.sweep import SweepSummary
+
     if resume_from_checkpoint and resume_from_checkpoint.lower() == "true":
         resume, resume_from_checkpoint = True, None
     if dry_run:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_tokclf.config.loading import with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep
 from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import keras
 from tf_tokclf.runs.seeds import fit_seeds
 from tf_tokclf.runs.single import PlanRows, fit_single
 from tf_tokclf.runs.sweep import fit_sweep
-
-if TYPE_CHECKING:
-    from tf_tokclf.model.backend import keras
-    from tf_tokclf.training.train import RunResult
+from tf_tokclf.training.plan import plan_rows, plan_run
+from tf_tokclf.training.train import RunResult
 
 
 # Any: the type of the result depends on the arguments, and most callers train a single run.
@@ -73,8 +72,6 @@ def check_kind(config: Config, seeds: Sequence[int] = (), resume_from: str | Pat
 
 def planned(config: Config) -> PlanRows:
     """The plan of what `fit` would do, as names and values. For a sweep, this is the plan of its first trial."""
-    from tf_tokclf.training.plan import plan_rows, plan_run
-
     if not config.sweep:
         return plan_rows(plan_run(config))
     sweep = Sweep.of(config)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import restore_replaced, write_json
+from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import push, write_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
 from tf_tokclf.training.run_lock import check_links, claim_folder, locked
-
-if TYPE_CHECKING:
-    from tf_tokclf.model.backend import keras
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.schema import Config
+from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import prepare_repository, publication
+from tf_tokclf.training.plan import plan_rows, plan_run
 from tf_tokclf.training.run_lock import check_room_for
-
-if TYPE_CHECKING:
-    from tf_tokclf.model.backend import keras
-    from tf_tokclf.training.train import RunResult
+from tf_tokclf.training.train import RunResult, train
 
 PlanRows = list[tuple[str, str]]
 
@@ -28,12 +26,9 @@ def fit_single(
     show_scores: Callable[[RunResult], object] | None = None,
 ) -> RunResult:
     """Train one run. The arguments are those of `tf_tokclf.runs.fit.fit`."""
-    # What can be checked without TensorFlow comes first.
+    # Before data and encoder are read, which may take minutes.
     check_room_for(config, resume=resume or resume_from is not None)
     repository = prepare_repository(config)
-
-    from tf_tokclf.training.plan import plan_rows, plan_run
-    from tf_tokclf.training.train import train
 
     plan = plan_run(config)
     if show_plan and is_chief(config.training.strategy):

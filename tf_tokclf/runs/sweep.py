@@ -21,17 +21,17 @@ from tf_tokclf.config.sweep import Sweep, value_text
 from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import JobError, UserError, first_line
 from tf_tokclf.files import disk_problem, restore_replaced, write_json
+from tf_tokclf.model.backend import keras
 from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.publish import prepare_repository, push, write_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
-from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
+from tf_tokclf.training.plan import plan_run
+from tf_tokclf.training.run_identity import another_run, check_same, setting_differences, settings_of
 from tf_tokclf.training.run_lock import check_links, check_room_for, claim_folder, locked
 
 if TYPE_CHECKING:
     import optuna
-
-    from tf_tokclf.model.backend import keras
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +127,6 @@ def _check(config: Config, sweep: Sweep, *, resume: bool) -> None:
         raise UserError("a sweep runs on one host.", hint="Unset TF_CONFIG, or pass --strategy mirrored.")
     check_installed("a sweep", "optuna", extra="sweep")
     check_room_for(config, resume=resume)
-    from tf_tokclf.training.plan import plan_run
-
     for values in sweep.to_plan():
         plan_run(variant(sweep.base, RunDir.of(config.output_dir), values))
     prepare_repository(config)
@@ -170,14 +168,10 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
     try:
         if not study.user_attrs:
             study.set_user_attr("sweep", asked)
-        else:
-            before = study.user_attrs["sweep"]
-            changed = [
-                f"{key} (was {json.dumps(before[key])}, is {json.dumps(value)})"
-                for key, value in asked.items()
-                if value != before[key]
-            ]
-            check_same(changed, root, kind="sweep")
+        elif (before := study.user_attrs["sweep"]) != asked:
+            changed = next(key for key in asked if asked[key] != before[key])
+            what = f"{changed} was {json.dumps(before[changed])}, is {json.dumps(asked[changed])}"
+            raise another_run(what, root, kind="sweep")
         yield study
     finally:
         storage.remove_session()

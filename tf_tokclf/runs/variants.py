@@ -6,20 +6,18 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import Stopped
 from tf_tokclf.files import copy_whole
+from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import RunRecord, damage, read_record, write_record
 from tf_tokclf.runs.single import fit_single
 from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
-
-if TYPE_CHECKING:
-    from tf_tokclf.model.backend import keras
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ def fit_unless_finished(
             raise Stopped(message, exit_code=stopped.exit_code) from stopped
         finally:
             # What one run leaves in memory the next one does not need.
-            _clear_session()
+            keras.backend.clear_session()
     splits = json.loads(run.results.read_text(encoding="utf-8"))["splits"]
     return {name: float(values["overall"]["f1"]) for name, values in splits.items()}
 
@@ -103,9 +101,3 @@ def _is_finished(run: RunDir, config: Config) -> bool:
     before = record.settings if record else settings_of(load_config(run.config))
     check_same(setting_differences(settings_of(config), before), run)
     return record is None or (record.is_scored(run) and not damage(run, record))
-
-
-def _clear_session() -> None:
-    from tf_tokclf.model.backend import keras
-
-    keras.backend.clear_session()

@@ -89,16 +89,18 @@ def setting_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> li
 
 
 def check_same(differences: Sequence[str], run: RunDir, *, kind: str = "run") -> None:
-    """Raise UserError where there are `differences` between a run and the one in the folder, which it is to go on with.
-
-    kind: what to call them.
-    """
+    """Raise UserError where what to train differs from what is in the folder of `run`. kind: what to call it."""
     if differences:
-        raise UserError(
-            f"this is another {kind} than the one to go on with; changed: {', '.join(differences)}.",
-            path=run.root,
-            hint=f"Change it back ({run.config} has the settings), or train anew in another --output-dir.",
-        )
+        raise another_run(f"changed: {', '.join(differences)}", run, kind=kind)
+
+
+def another_run(what: str, run: RunDir, *, kind: str = "run") -> UserError:
+    """The error where `run` cannot go on, since `what` is not as it was. kind: what to call it."""
+    return UserError(
+        f"this is another {kind} than the one to go on with; {what}.",
+        path=run.root,
+        hint=f"Change it back ({run.config} has the settings), or train anew in another --output-dir.",
+    )
 
 
 def settings_of(config: Config) -> dict[str, Any]:
