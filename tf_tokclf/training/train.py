@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,21 +64,16 @@ def train(
         identity = Identity.of(plan.config, plan.splits, plan.encoder_folder, n_replicas=devices.n_replicas)
         begin = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
         saver = RunSaver(plan, identity, begin)
-        try:
+        with _explained_lack_of_memory(plan):
             end = _train_as_chief(plan, devices, stop, saver, callbacks)
-            # The model that was trained and the functions traced from it hold each other: 0.1 GB for MiniLM-L6.
-            gc.collect()
-            give_back_memory()
+            _forget_model()
             check_saved(plan.run.model, trust_remote_code=plan.config.model.trust_remote_code)
-            if begin is None or isinstance(begin, Checkpoint):
+            if not isinstance(begin, Finished):
                 saver.record(end)
             try:
                 evaluations = score_run(plan, stop)
             except StopAsked as asked:
                 raise stopped(stop, end, plan.run) from asked
-        except tf.errors.ResourceExhaustedError as error:
-            # TensorFlow's name for full disks too
-            raise error if disk_problem(error) else _out_of_memory(plan) from error
         check_data(plan.run)
         warn_of_no_spans(evaluations)
         write_results(plan, end.history, evaluations, end.run_seconds)
@@ -101,6 +97,12 @@ def _train_as_chief(
     except StopAsked as asked:
         raise stopped(stop, trainer.position, plan.run) from asked
     return trainer.position
+
+
+def _forget_model() -> None:
+    """The model that was trained and the functions traced from it hold each other: 0.1 GB for MiniLM-L6."""
+    gc.collect()
+    give_back_memory()
 
 
 def _train_beside_the_chief(plan: RunPlan, devices: Devices) -> RunResult:
@@ -142,6 +144,18 @@ def warn_of_no_spans(evaluations: dict[str, Evaluation]) -> None:
         "--num-train-epochs, --recipe best or a higher --learning-rate, and check with tf-tokclf inspect that the "
         "column of labels is the right one."
     )
+
+
+@contextmanager
+def _explained_lack_of_memory(plan: RunPlan) -> Iterator[None]:
+    """Turn TensorFlow's error into a JobError that says what needs less memory."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow reports full disks by the same error.
+        if disk_problem(error):
+            raise
+        raise _out_of_memory(plan) from error
 
 
 def _out_of_memory(plan: RunPlan) -> JobError:

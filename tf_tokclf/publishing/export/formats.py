@@ -14,7 +14,6 @@ from typing import Any
 from tf_tokclf.errors import JobError
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
-from tf_tokclf.publishing.export.folder import check_format
 
 SIGNATURE = "serving_default"
 # Of ONNX: the newest that onnxruntime's dynamic quantisation and all runtimes of the last three years read.
@@ -42,7 +41,6 @@ class Serving(tf.Module):
 
 def write_export(model: keras.Model, folder: Path, format: str, quantize: str | None) -> Path:
     """Write `model` into `folder`. Returns what its runtime loads: a file, or the folder of a SavedModel."""
-    check_format(format, quantize)
     with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model):
         return _WRITERS[format](Serving(model), folder, quantize)
 
