@@ -260,7 +260,9 @@ class _Trials:
         }
 
 
-def _run_trial(trial: optuna.Trial, sweep: Sweep, root: RunDir, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+def _run_trial(
+    trial: optuna.Trial, sweep: Sweep, root: RunDir, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> None:
     """Train a trial's run, or the rest of it, and tell the study how it ended."""
     import optuna
 
