@@ -1146,11 +1146,11 @@ def test_a_panic_of_the_tokenizer_is_a_message(model: Path, monkeypatch: pytest.
 
 
 def test_random_changes_do_no_harm(tiny_classifier: Path, tmp_path: Path):
-    """A few cases of `scripts/fuzz_models`, which runs thousands of them."""
+    """A few cases of `scripts/dev/fuzz_models`, which runs thousands of them."""
     done = subprocess.run(
         [
             sys.executable,
-            ROOT / "scripts" / "fuzz_models",
+            ROOT / "scripts" / "dev" / "fuzz_models",
             tiny_classifier,
             "--cases",
             "25",
