@@ -10,11 +10,12 @@ from enum import StrEnum
 from tf_tokclf.data.splits import Split
 from tf_tokclf.inspection.hashed_split import HashedSplit
 from tf_tokclf.inspection.statistics import SplitStatistics
-from tf_tokclf.inspection.text_checks import _UNSEEN
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 
 N_EXAMPLES = 5
+# Unicode categories of characters that nobody sees.
+UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 class Level(StrEnum):
@@ -101,7 +102,7 @@ class Inspected:
 
 def spelled(word: str) -> str:
     """The word, or the numbers of its characters where there is nothing to see but marks."""
-    if all(unicodedata.category(c) in _UNSEEN | {"Mn", "Me"} for c in word):
+    if all(unicodedata.category(c) in UNSEEN | {"Mn", "Me"} for c in word):
         return " ".join(f"U+{ord(c):04X}" for c in word)
     return word
 

@@ -15,6 +15,7 @@ from tf_tokclf.data.splits import Split
 from tf_tokclf.inspection.hashed_split import word_batches
 from tf_tokclf.inspection.problem import (
     N_EXAMPLES,
+    UNSEEN,
     Inspected,
     Level,
     Problem,
@@ -90,10 +91,7 @@ def _is_white(word: str) -> bool:
 
 
 def is_blank(word: str) -> bool:
-    return _is_white(word) or all(unicodedata.category(c) in _UNSEEN for c in word)
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+    return _is_white(word) or all(unicodedata.category(c) in UNSEEN for c in word)
 
 
 def _hidden_characters(data: Inspected, number: int, found: _WordFindings) -> Iterator[Problem]:
