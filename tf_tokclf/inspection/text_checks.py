@@ -71,9 +71,9 @@ def _look_at_words(split: Split, n_words: int) -> _WordFindings:
     at = 0
     for batch in word_batches(split):
         counts = np.bincount(batch.codes, minlength=len(batch.distinct))
-        is_blank = np.array([is_blank(word) for word in batch.distinct], bool)
-        found.blank[at : at + len(batch.codes)] = is_blank[batch.codes]
-        found.n_white += sum(int(counts[i]) for i in np.flatnonzero(is_blank) if _is_white(batch.distinct[i]))
+        blank = np.array([is_blank(word) for word in batch.distinct], bool)
+        found.blank[at : at + len(batch.codes)] = blank[batch.codes]
+        found.n_white += sum(int(counts[i]) for i in np.flatnonzero(blank) if _is_white(batch.distinct[i]))
         if _HIDDEN.search("".join(batch.distinct)):
             for code, word in enumerate(batch.distinct):
                 characters = set() if _is_white(word) else set(_HIDDEN.findall(word))
