@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.killing import KillServer
 from tests.requirements import need, need_program
 
 # How long a case takes depends on what else the machine does.
@@ -21,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what takes minutes unless asked for it."""
+    """Put the long files first, so that none is left to a single worker in the end; skip what takes minutes."""
+    # pytest-randomly has shuffled by now. Sorting is stable: the order stays random within the two groups.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if config.getoption("--slow"):
         return
     for item in items:
@@ -58,6 +62,26 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.encoders import make_roberta
 
     return make_roberta(tmp_path_factory.mktemp("encoders") / "roberta", WORDS)
+
+
+@pytest.fixture(scope="session")
+def kill_server() -> Iterator[KillServer]:
+    """Commands in processes that have imported TensorFlow already."""
+    with KillServer() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def untraced() -> Iterator[None]:
+    """TensorFlow runs its functions step by step: tracing their graphs takes half of the time of a short run.
+
+    For modules whose subject is not the computation. It makes long runs slower.
+    """
+    from tf_tokclf.model.backend import tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 PEOPLE = ("ada", "grace", "alan", "edsger")

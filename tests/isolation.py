@@ -6,6 +6,7 @@ A plugin of pytest, which `conftest.py` beside the package loads, so that it hol
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import logging
 import os
@@ -26,7 +27,8 @@ ROOT = Path(__file__).parent.parent
 # What of the environment says how this machine runs programs, and what the tools of the tests tell their processes.
 KEPT = {
     *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "USER", "LOGNAME"),
-    *("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONUNBUFFERED"),
+    # Not PYTHONDONTWRITEBYTECODE: each of the many commands that tests start would compile the package anew, 0.4 s.
+    *("PYTHONHASHSEED", "PYTHONUNBUFFERED"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM", "TF_FORCE_GPU_ALLOW_GROWTH"),
     *("CI", "TF_TOKCLF_SHARED_DATA", "TF_TOKCLF_WITHOUT"),
 }
@@ -91,6 +93,12 @@ def _is_address(host: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector, which training calls, away from the imported modules: they stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

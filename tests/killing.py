@@ -1,4 +1,4 @@
-"""Runs of `tf-tokclf` in processes of their own that end by SIGKILL at a chosen moment.
+"""Runs of `tf-tokclf` in processes of their own that may end by SIGKILL at a chosen moment.
 
 TensorFlow takes seconds to import: one process imports it and forks for each run, before it has computed
 anything. Moments are counted in the changes that a run makes to its folder (files opened for writing, renamed,
@@ -8,19 +8,22 @@ what follows.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
+from tests.processes import limiting_files
 from tests.waiting import LIMIT_S
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
@@ -44,7 +47,9 @@ class Ending:
 class Call:
     """A run of `tf-tokclf ARGS`.
 
-    max_file_size: bytes. environment: more variables. n_cpus: devices that TensorFlow is to see in the CPU.
+    folder: where changes are counted. max_file_size: bytes. environment: more variables; all of them where `place` is
+    given. n_cpus: devices that TensorFlow is to see in the CPU. before: Python that the process runs first. place: its
+    current folder. text: its standard input. limit_s: after which it is killed.
     """
 
     args: tuple[str, ...]
@@ -53,17 +58,19 @@ class Call:
     max_file_size: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
     n_cpus: int = 1
+    before: str = ""
+    place: str | None = None
+    text: str = ""
+    limit_s: float = LIMIT_S
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: exit code, negative for a signal; the changes it made; its messages.
-
-    A run that does not end within LIMIT_S is killed.
-    """
+    """How a run ended: exit code, negative for a signal; the changes it made; its output and its messages."""
 
     code: int
     n_changes: int
+    stdout: str
     stderr: str
 
 
@@ -102,6 +109,24 @@ class KillServer:
         (ended,) = self.run_together([Call(tuple(args), str(folder), ending, max_file_size)])
         return ended
 
+    def command(
+        self,
+        *args: object,
+        before: str = "",
+        folder: Path | None = None,
+        text: str = "",
+        file_limit: int | None = None,
+        limit_s: float = LIMIT_S,
+    ) -> subprocess.CompletedProcess[str]:
+        """What `processes.run_command` does, but for the import of TensorFlow: that is done, without these limits."""
+        if file_limit is not None:
+            before = limiting_files(file_limit, before)
+        place = str(folder or Path.cwd())
+        surroundings = {"environment": dict(os.environ), "before": before, "place": place, "text": text}
+        call = Call(tuple(map(str, args)), place, **surroundings, limit_s=limit_s)
+        (ended,) = self.run_together([call])
+        return subprocess.CompletedProcess(["tf-tokclf", *call.args], ended.code, ended.stdout, ended.stderr)
+
     def run_together(self, calls: Sequence[Call]) -> list[Ended]:
         """Several runs at the same time."""
         assert self._process.stdin
@@ -116,6 +141,9 @@ def serve() -> None:
     import tf_tokclf.runs.fit
     import tf_tokclf.training.train  # noqa: F401 - imported once, for all runs
 
+    # What is here need not be looked at, and copied, in each process.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         calls = [
             Call(**fields | {"ending": Ending(**fields["ending"]) if fields["ending"] else None})
@@ -127,25 +155,31 @@ def serve() -> None:
 
 def _start(call: Call) -> Callable[[], Ended]:
     """Begin a run; the function that comes back waits for its end."""
-    counts, counting = os.pipe()
-    errors, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(counts)
-        os.close(errors)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(writing, 2)
-        _run(call, counting)
-    os.close(counting)
-    os.close(writing)
-    n_changes, text = [], []
-    readers = [
-        threading.Thread(target=lambda: n_changes.append(len(_read_all(counts)))),
-        threading.Thread(target=lambda: text.append(_read_all(errors).decode(errors="replace"))),
-    ]
-    for reader in readers:
-        reader.start()
-    limit = threading.Timer(LIMIT_S, os.kill, (pid, signal.SIGKILL))
+    pipes = [os.pipe() for _ in range(3)]
+    with tempfile.TemporaryFile() as given:
+        given.write(call.text.encode())
+        given.seek(0)
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(given.fileno(), 0)
+            for number, (reading, writing) in enumerate(pipes):
+                os.close(reading)
+                if number:
+                    os.dup2(writing, number)
+                    os.close(writing)
+            _run(call, counting=pipes[0][1])
+    read: list[bytes] = [b""] * len(pipes)
+
+    def read_all(number: int, descriptor: int) -> None:
+        with os.fdopen(descriptor, "rb") as file:
+            read[number] = file.read()
+
+    readers = []
+    for number, (reading, writing) in enumerate(pipes):
+        os.close(writing)
+        readers.append(threading.Thread(target=read_all, args=(number, reading)))
+        readers[-1].start()
+    limit = threading.Timer(call.limit_s, os.kill, (pid, signal.SIGKILL))
     limit.start()
 
     def wait() -> Ended:
@@ -154,20 +188,21 @@ def _start(call: Call) -> Callable[[], Ended]:
         # Before its number can be another's.
         limit.cancel()
         _, status = os.waitpid(pid, 0)
-        return Ended(os.waitstatus_to_exitcode(status), n_changes[0], text[0])
+        changes, *texts = read
+        return Ended(
+            os.waitstatus_to_exitcode(status), len(changes), *(text.decode(errors="replace") for text in texts)
+        )
 
     return wait
 
 
-def _read_all(descriptor: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
-
-
-def _run(call: Call, counting: int) -> None:
-    from tf_tokclf.cli.main import cli
+def _run(call: Call, counting: int) -> NoReturn:
+    from tf_tokclf.cli.main import main
     from tf_tokclf.model.backend import tf
 
+    if call.place:
+        os.chdir(call.place)
+        os.environ.clear()
     os.environ.update(call.environment)
     if call.max_file_size:
         resource.setrlimit(resource.RLIMIT_FSIZE, (call.max_file_size, resource.RLIM_INFINITY))
@@ -175,17 +210,18 @@ def _run(call: Call, counting: int) -> None:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * call.n_cpus)
     _arrange(call.folder, call.ending, counting)
-    sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - as long as the process
-    code = 70
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+    sys.argv[1:] = call.args
+    code = 1
     try:
-        cli(list(call.args), prog_name="tf-tokclf")
+        exec(call.before, {})
+        main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 

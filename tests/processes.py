@@ -35,6 +35,11 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 """
 
 
+def limiting_files(n_bytes: int, before: str = "") -> str:
+    """Python to begin a command with: no file may grow beyond this, as if the disk were full; then comes `before`."""
+    return f"{_FILE_LIMIT.format(n_bytes)}\n{before}"
+
+
 def with_open_files(soft: int, hard: int | None = None) -> str:
     """Python to begin a command with: it may open `soft` files, and may raise that to `hard` (by default what it may
     now).
@@ -61,7 +66,7 @@ def run_command(
     """
     variables = {**os.environ, **(environment or {})}
     if file_limit is not None:
-        before = f"{_FILE_LIMIT.format(file_limit)}\n{before}"
+        before = limiting_files(file_limit, before)
         # Coverage's own file would be cut short too, and it would complain when the process ends.
         variables = {name: value for name, value in variables.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(

@@ -23,12 +23,15 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
-from tests.processes import WITHOUT_PRIVILEGES, run_command
+from tests.killing import KillServer
+from tests.processes import WITHOUT_PRIVILEGES
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import load_split
 from tf_tokclf.errors import JobError, UserError
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,32 +62,34 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def without_privileges(*args: str | Path) -> subprocess.CompletedProcess[str]:
+def without_privileges(kill_server: KillServer, *args: str | Path) -> subprocess.CompletedProcess[str]:
     """The command without root's rights, for which permissions mean nothing."""
-    return run_command(*args, before=WITHOUT_PRIVILEGES)
+    return kill_server.command(*args, before=WITHOUT_PRIVILEGES)
 
 
-def test_a_full_disk_while_converting_leaves_the_old_file(corpus: Path, tmp_path: Path):
+def test_a_full_disk_while_converting_leaves_the_old_file(kill_server: KillServer, corpus: Path, tmp_path: Path):
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
     assert run("inspect", corpus).exit_code == 0  # its sentences are in the cache now
-    result = run_command("convert", "--force", corpus, out, file_limit=20_000)
+    result = kill_server.command("convert", "--force", corpus, out, file_limit=20_000)
     refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and room")
     assert out.read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out.jsonl"]
 
 
-def test_a_full_disk_for_the_cache_is_named(corpus: Path, tmp_path: Path):
-    result = run_command("convert", corpus, tmp_path / "out.jsonl", file_limit=20_000)
+def test_a_full_disk_for_the_cache_is_named(kill_server: KillServer, corpus: Path, tmp_path: Path):
+    result = kill_server.command("convert", corpus, tmp_path / "out.jsonl", file_limit=20_000)
     refused(result, "cannot be written: File too large.", "Set TF_TOKCLF_CACHE to a folder with room")
     assert not list(Path(os.environ["TF_TOKCLF_CACHE"]).rglob("*.partial"))
 
 
-def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny_classifier: Path):
+def test_a_full_disk_while_predicting_says_so(
+    kill_server: KillServer, corpus: Path, tmp_path: Path, tiny_classifier: Path
+):
     out = tmp_path / "out.jsonl"
     out.write_text("precious\n", encoding="utf-8")
     args = ("predict", tiny_classifier, corpus, "-o", out, "--force", "--look-ahead", "500")
-    result = run_command(*args, file_limit=20_000)
+    result = kill_server.command(*args, file_limit=20_000)
     refused(result, "the disk is full (File too large). Make room", code=1)
     assert out.read_text(encoding="utf-8") == "precious\n"
 
@@ -102,7 +107,7 @@ def test_a_full_disk_while_predicting_says_so(corpus: Path, tmp_path: Path, tiny
     ids=lambda args: "-".join(args[:2]),
 )
 def test_a_full_disk_leaves_every_command_s_old_output(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str]
+    kill_server: KillServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str]
 ):
     monkeypatch.chdir(tmp_path)
     Path("a.conll").write_text("ada\tB-PER\nsaw\tO\n\n" * 300, encoding="utf-8")
@@ -113,7 +118,7 @@ def test_a_full_disk_leaves_every_command_s_old_output(
     old = "old.jsonl" if args[0] == "convert" else "old"
     Path(old).write_text("precious\n", encoding="utf-8")
     before = sorted(Path().iterdir())
-    result = run_command(*(old if arg == "old" else arg for arg in args), file_limit=20)
+    result = kill_server.command(*(old if arg == "old" else arg for arg in args), file_limit=20)
     assert result.returncode in (1, 2)
     refused(result, "File too large", code=result.returncode)
     assert Path(old).read_text(encoding="utf-8") == "precious\n"
@@ -122,7 +127,7 @@ def test_a_full_disk_leaves_every_command_s_old_output(
 
 @pytest.mark.parametrize("format", ["savedmodel", "tflite", "onnx"])
 def test_a_full_disk_while_exporting_says_so_and_leaves_the_old_export(
-    tmp_path: Path, tiny_classifier: Path, format: str
+    kill_server: KillServer, tmp_path: Path, tiny_classifier: Path, format: str
 ):
     data, out = tmp_path / "a.conll", tmp_path / "out"
     data.write_text("ada\tB-PER\nsaw\tO\n\n" * 20, encoding="utf-8")
@@ -130,43 +135,53 @@ def test_a_full_disk_while_exporting_says_so_and_leaves_the_old_export(
     (out / "agreement.json").write_text("precious\n", encoding="utf-8")
     assert run("inspect", data).exit_code == 0  # its sentences are in the cache now
     args = ("export", tiny_classifier, "--format", format, "--file", data, "--output", out, "--force")
-    result = run_command(*args, file_limit=20_000)
+    result = kill_server.command(*args, file_limit=20_000)
     refused(result, f"{out}: the disk is full (File too large). Make room, then start again.", code=1)
     assert (out / "agreement.json").read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out"]
 
 
-def test_a_full_disk_for_temporary_files_is_not_taken_for_a_bad_tokenizer(tmp_path: Path, tiny_classifier: Path):
+def test_a_full_disk_for_temporary_files_is_not_taken_for_a_bad_tokenizer(
+    kill_server: KillServer, tmp_path: Path, tiny_classifier: Path
+):
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
-    result = run_command("predict", tiny_classifier, tmp_path / "in.txt", file_limit=100)
+    result = kill_server.command("predict", tiny_classifier, tmp_path / "in.txt", file_limit=100)
     refused(result, "the disk is full (File too large). Make room", code=1)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "tf_tokclf.json"])
-def test_a_model_without_permission_to_read(tmp_path: Path, tiny_classifier: Path, name: str):
+def test_a_model_without_permission_to_read(kill_server: KillServer, tmp_path: Path, tiny_classifier: Path, name: str):
     """Else transformers says that there is no such file."""
     folder = shutil.copytree(tiny_classifier, tmp_path / "model")
     (folder / name).chmod(0o000)
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
-    result = without_privileges("predict", folder, tmp_path / "in.txt")
+    result = without_privileges(kill_server, "predict", folder, tmp_path / "in.txt")
     refused(result, f"{folder / name}: cannot be read: Permission denied.", "Check its permissions.")
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "tokenizer_config.json"])
-def test_an_encoder_without_permission_to_read(tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path, name: str):
+def test_an_encoder_without_permission_to_read(
+    kill_server: KillServer, tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path, name: str
+):
     folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
     (folder / name).touch()
     (folder / name).chmod(0o000)
     args = ("inspect", conll_files["train_file"], "--model-name-or-path", folder)
-    refused(without_privileges(*args), f"{folder / name}: cannot be read: Permission denied.", "Check its permissions.")
+    refused(
+        without_privileges(kill_server, *args),
+        f"{folder / name}: cannot be read: Permission denied.",
+        "Check its permissions.",
+    )
 
 
 @pytest.mark.parametrize("args", [["fit", "c.yaml"], ["config", "check", "c.yaml"], ["compare", "p.jsonl", "p.jsonl"]])
-def test_configurations_and_predictions_without_permission_to_read(tmp_path: Path, args: list[str]):
+def test_configurations_and_predictions_without_permission_to_read(
+    kill_server: KillServer, tmp_path: Path, args: list[str]
+):
     (tmp_path / "c.yaml").write_text("task: ner\n", encoding="utf-8")
     (tmp_path / "p.jsonl").write_text('{"words": ["a"], "predicted": ["O"], "gold": ["O"]}\n', encoding="utf-8")
     (tmp_path / args[-1]).chmod(0o000)
-    result = run_command(*args, before=WITHOUT_PRIVILEGES, folder=tmp_path)
+    result = kill_server.command(*args, before=WITHOUT_PRIVILEGES, folder=tmp_path)
     refused(result, f"{args[-1]}: cannot be read: Permission denied", "ermissions")
 
 
@@ -178,10 +193,11 @@ def modes_in(folder: Path) -> dict[str, int]:
 
 
 def test_every_file_of_a_run_and_of_exports_follows_the_umask(
-    tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path
+    kill_server: KillServer, tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path
 ):
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
     options += [f"--model-name-or-path={tiny_bert}", "--num-train-epochs=1", "--report-to=tensorboard,csv"]
+    options += ["--per-device-train-batch-size=16"]
     options += ["--sweep", "optimizer.learning_rate=1e-3,1e-4", "--output-dir=run"]
     commands = [
         ["fit", *options],
@@ -194,21 +210,21 @@ def test_every_file_of_a_run_and_of_exports_follows_the_umask(
         ),
         ["predict", "run", "converted.parquet", "--text-column-name", "tokens", "--output", "out.parquet"],
     ]
+    *first, last = commands
     code = ["import os", "os.umask(0o002)", f"os.environ['TF_TOKCLF_CACHE'] = {str(tmp_path / 'cache')!r}"]
-    code += ["from click.testing import CliRunner", "from tf_tokclf.cli.main import cli", f"for args in {commands}:"]
+    code += ["from tf_tokclf.model.backend import tf", "tf.config.run_functions_eagerly(True)"]
+    code += ["from click.testing import CliRunner", "from tf_tokclf.cli.main import cli", f"for args in {first}:"]
     code += ["    result = CliRunner().invoke(cli, args)", "    assert result.exit_code == 0, (args, result.output)"]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(code)], cwd=tmp_path, capture_output=True, text=True, timeout=10 * LIMIT_S
-    )
+    done = kill_server.command(*last, before="\n".join(code), folder=tmp_path, limit_s=10 * LIMIT_S)
     assert done.returncode == 0, done.stderr[-3000:]
     written = {path.relative_to(tmp_path).parts[0] for path in tmp_path.iterdir()}
     assert {"run", "cache", "scores.json", "out.conll", "savedmodel", "converted.hf"} <= written
     assert modes_in(tmp_path) == {}
 
 
-def test_a_file_without_permission_to_read(corpus: Path, tmp_path: Path):
+def test_a_file_without_permission_to_read(kill_server: KillServer, corpus: Path, tmp_path: Path):
     corpus.chmod(0o000)
-    result = without_privileges("convert", corpus, tmp_path / "out.jsonl")
+    result = without_privileges(kill_server, "convert", corpus, tmp_path / "out.jsonl")
     refused(result, "a.conll: cannot be read: Permission denied.", "Check its permissions")
 
 
@@ -224,7 +240,7 @@ def test_a_file_without_permission_to_read(corpus: Path, tmp_path: Path):
     ],
 )
 def test_a_folder_that_may_not_be_written_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str
+    kill_server: KillServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], says: str
 ):
     monkeypatch.chdir(tmp_path)
     Path("shut").mkdir(mode=0o555)
@@ -232,18 +248,20 @@ def test_a_folder_that_may_not_be_written_in(
     Path("c.yaml").write_text("task: ner\n", encoding="utf-8")
     said = {"words": ["a"], "predicted": ["O"], "gold": ["O"]}
     Path("p.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
-    refused(without_privileges(*args), says, "permissions")
+    refused(without_privileges(kill_server, *args), says, "permissions")
     assert not list(Path("shut").iterdir())
 
 
-def test_a_run_in_a_folder_that_may_not_be_written_in(tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path):
+def test_a_run_in_a_folder_that_may_not_be_written_in(
+    kill_server: KillServer, tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path
+):
     (tmp_path / "shut").mkdir(mode=0o555)
     files = ("--train-file", conll_files["train_file"], "--model-name-or-path", tiny_bert)
-    result = without_privileges("fit", *files, "--output-dir", tmp_path / "shut" / "run")
+    result = without_privileges(kill_server, "fit", *files, "--output-dir", tmp_path / "shut" / "run")
     refused(result, "shut/run: the folder cannot be made: Permission denied.", "Choose another --output-dir")
 
 
-def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_cache_that_may_only_be_read(kill_server: KillServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     cache = tmp_path / "cache"
     monkeypatch.setenv("TF_TOKCLF_CACHE", str(cache))
     known, other = tmp_path / "known.conll", tmp_path / "other.conll"
@@ -253,20 +271,24 @@ def test_a_cache_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.Monke
     before = sorted(cache.rglob("*"))
     for path in (cache, *before):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    hit, miss = (without_privileges("convert", path, tmp_path / f"{path.stem}.jsonl") for path in (known, other))
-    shown, cleared = without_privileges("cache", "show"), without_privileges("cache", "clear")
+    hit, miss = (
+        without_privileges(kill_server, "convert", path, tmp_path / f"{path.stem}.jsonl") for path in (known, other)
+    )
+    shown, cleared = without_privileges(kill_server, "cache", "show"), without_privileges(kill_server, "cache", "clear")
     assert hit.returncode == shown.returncode == 0, hit.stderr + shown.stderr
     refused(miss, "splits: cannot be written: Permission denied.", "Set TF_TOKCLF_CACHE to a folder with room")
     refused(cleared, "the entry cannot be removed from the cache.", "Check the folder's permissions")
     assert sorted(cache.rglob("*")) == before
 
 
-def test_a_cache_that_nobody_may_read(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_cache_that_nobody_may_read(
+    kill_server: KillServer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
     assert run("convert", corpus, tmp_path / "one.jsonl").exit_code == 0
     (tmp_path / "cache" / "splits").chmod(0o000)
-    converted = without_privileges("convert", corpus, tmp_path / "two.jsonl")
-    shown, cleared = without_privileges("cache", "show"), without_privileges("cache", "clear")
+    converted = without_privileges(kill_server, "convert", corpus, tmp_path / "two.jsonl")
+    shown, cleared = without_privileges(kill_server, "cache", "show"), without_privileges(kill_server, "cache", "clear")
     refused(converted, "splits: cannot be written: Permission denied.", "Set TF_TOKCLF_CACHE")
     for result in (shown, cleared):
         refused(result, "splits: the cache cannot be read: Permission denied.", "Check its permissions.")

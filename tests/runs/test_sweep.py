@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("sweeps")
     encoder = make_bert(folder / "encoder", WORDS, num_hidden_layers=1)
     files = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
@@ -64,14 +63,13 @@ def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     settings += ["--num-train-epochs=1", "--max-eval-samples=6", "--report-to=none"]
     root = RunDir(folder / "run")
     args = ["fit", *files, *settings, f"--model-name-or-path={encoder}"]
-    with KillServer() as server:
-        where = [f"--output-dir={root.root}"]
-        moment = Ending(change=2, place="epoch-0000-step-0000006")
-        killed = server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment)
-        first_tried = sorted(path.name for path in root.trials.iterdir())
-        # The folder alone remembers what was swept.
-        went_on = server.run(["fit", str(root.root), "--resume"], root.root)
-        yield Bench(server, root, args, killed, first_tried, went_on)
+    where = [f"--output-dir={root.root}"]
+    moment = Ending(change=2, place="epoch-0000-step-0000006")
+    killed = kill_server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment)
+    first_tried = sorted(path.name for path in root.trials.iterdir())
+    # The folder alone remembers what was swept.
+    went_on = kill_server.run(["fit", str(root.root), "--resume"], root.root)
+    return Bench(kill_server, root, args, killed, first_tried, went_on)
 
 
 def test_every_combination_is_a_run_of_its_own(bench: Bench):

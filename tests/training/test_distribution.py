@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import read_history
 from tf_tokclf.training.optimizer import Schedule, create_slots, make_optimizer, piece_embedding
 from tf_tokclf.training.step import TrainingStep
+
+pytestmark = pytest.mark.long
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,12 @@ def tf_config(addresses: list[str], rank: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def bench(conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Bench:
     root = tmp_path_factory.mktemp("distribution")
     # Every device draws its own dropout masks: without dropout nothing but rounding may tell them apart.
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1, **still)
-    with KillServer() as server:
-        yield Bench(server, root, conll_files, encoder)
+    return Bench(kill_server, root, conll_files, encoder)
 
 
 @pytest.fixture(scope="module")

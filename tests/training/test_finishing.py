@@ -23,7 +23,11 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import read_record
 
-OPTIONS = {"training.num_train_epochs": 2, "training.report_to": ["csv"], "training.deterministic": True}
+# Runs are only there to be finished: they compute step by step, and few steps.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
+
+BATCH = {"training.per_device_train_batch_size": 16}
+OPTIONS = {**BATCH, "training.num_train_epochs": 2, "training.report_to": ["csv"], "training.deterministic": True}
 
 
 def command(*args: object) -> Result:
@@ -99,7 +103,7 @@ def test_a_finished_run_leaves_no_checkpoints(original: Path):
 def test_as_many_checkpoints_stay_as_were_asked_for(
     n: int, epochs: list[int], conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
 ):
-    run = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **{"training.keep_checkpoints": n})).run
+    run = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **{**BATCH, "training.keep_checkpoints": n})).run
     names = [f"epoch-{epoch:04d}-step-0000000" for epoch in epochs]
     assert sorted(path.name for path in run.checkpoints.iterdir()) == names
     for name in names:
@@ -117,7 +121,7 @@ def test_resuming_removes_checkpoints_that_are_not_to_stay_any_more(kept: Path):
 
 
 def test_a_run_without_any_checkpoint_is_finished_too(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
-    options = {"training.checkpoints": False, "training.num_train_epochs": 1}
+    options = {**BATCH, "training.checkpoints": False, "training.num_train_epochs": 1}
     run = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **options)).run
     before = (run.model / "model.safetensors").stat().st_mtime_ns
     assert command("fit", run.root, "--resume").exit_code == 0
@@ -128,7 +132,7 @@ def test_a_run_without_any_checkpoint_is_finished_too(conll_files: dict[str, str
 def test_a_run_that_is_killed_while_it_is_scored_need_not_be_trained_again(
     checkpoints: bool, conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    options = {"training.checkpoints": checkpoints, "training.num_train_epochs": 1}
+    options = {**BATCH, "training.checkpoints": checkpoints, "training.num_train_epochs": 1}
     config = config_for(conll_files, tiny_bert, tmp_path / "run", **options)
 
     def killed(*arguments: object) -> None:
@@ -339,7 +343,7 @@ def test_a_card_that_somebody_wrote_is_no_damage(run: Path):
 def test_a_byte_level_tokenizer_is_restored_as_well(conll_files: dict[str, str], tmp_path: Path):
     """Its options are those of the training, not of its own folder."""
     encoder = make_roberta(tmp_path / "encoder", WORDS)
-    run = fit(config_for(conll_files, encoder, tmp_path / "run", **{"training.num_train_epochs": 1})).run
+    run = fit(config_for(conll_files, encoder, tmp_path / "run", **BATCH, **{"training.num_train_epochs": 1})).run
     before = contents(run.model)
     for name in before:
         if name.startswith(("tokenizer", "vocab", "merges", "special")):

@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.run_lock import locked
+
+pytestmark = pytest.mark.long
 
 N_EPOCHS = 3
 
@@ -72,12 +74,14 @@ class Bench:
 # One batch a step is another way through the optimizer than several, which put off no updates of embeddings.
 @pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids="{}-a-step".format)
 def bench(
-    request: pytest.FixtureRequest, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bench]:
+    request: pytest.FixtureRequest,
+    kill_server: KillServer,
+    conll_files: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bench:
     root = tmp_path_factory.mktemp("resuming")
-    with KillServer() as server:
-        encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1)
-        yield Bench(server, root, conll_files, encoder, request.param)
+    encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1)
+    return Bench(kill_server, root, conll_files, encoder, request.param)
 
 
 @pytest.fixture(scope="module")

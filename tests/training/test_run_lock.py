@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,16 @@ from click.testing import CliRunner
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Ending, KillServer
-from tests.processes import WITHOUT_PRIVILEGES, run_command
+from tests.processes import WITHOUT_PRIVILEGES
 from tests.requirements import need_modules
 from tests.training.test_train import config_for
 from tf_tokclf import Config, fit
 from tf_tokclf.cli.main import cli
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
+
+# Runs are only there to fill a folder: they compute step by step, and few steps.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 FOLDERS = ("model", "checkpoints", "predictions", "logs")
 
@@ -35,6 +37,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(conll_files: dict[str, str], encoder: Path, root: Path, **options: object) -> Config:
     # A finished run keeps its checkpoints only when it is told to.
     kept = {"training.num_train_epochs": 1, "training.keep_checkpoints": 2}
+    kept |= {"training.per_device_train_batch_size": 16}
     return config_for(conll_files, encoder, root, **{**kept, **options})
 
 
@@ -166,23 +169,17 @@ def test_a_run_folder_may_itself_be_a_link(conll_files: dict[str, str], encoder:
 
 
 def test_a_model_that_no_other_folder_can_take_the_place_of_is_told_before_anything_goes(
-    moved: Path, conll_files: dict[str, str], encoder: Path, tmp_path: Path
+    kill_server: KillServer, moved: Path, conll_files: dict[str, str], encoder: Path, tmp_path: Path
 ):
     before = names(tmp_path)
     (tmp_path / "scratch").chmod(0o555)
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
     args = ["fit", *options, f"--model-name-or-path={encoder}", f"--output-dir={moved}", "--force"]
-    done = run_command(*args, before=WITHOUT_PRIVILEGES)
+    done = kill_server.command(*args, before=WITHOUT_PRIVILEGES)
     (tmp_path / "scratch").chmod(0o755)
     assert done.returncode == 2
     assert f"model: is a link to {tmp_path / 'scratch' / 'model'}, which cannot be replaced." in done.stderr
     assert names(tmp_path) == before
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[KillServer]:
-    with KillServer() as started:
-        yield started
 
 
 @pytest.mark.parametrize(
@@ -198,7 +195,7 @@ def server() -> Iterator[KillServer]:
     ],
 )
 def test_a_run_over_links_that_was_killed_starts_again(
-    server: KillServer, moved: Path, conll_files: dict[str, str], encoder: Path, tmp_path: Path, place: str
+    kill_server: KillServer, moved: Path, conll_files: dict[str, str], encoder: Path, tmp_path: Path, place: str
 ):
     before = names(tmp_path)
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
@@ -206,9 +203,9 @@ def test_a_run_over_links_that_was_killed_starts_again(
     options += ["--set=training.keep_checkpoints=2"]
     options += ["--learning-rate=3e-3", "--per-device-train-batch-size=4", f"--output-dir={moved}"]
     moment = Ending(change=1, place=place.format(root=moved, scratch=tmp_path / "scratch"))
-    killed = server.run(["fit", *options, "--force"], tmp_path, moment)
+    killed = kill_server.run(["fit", *options, "--force"], tmp_path, moment)
     assert killed.code == -signal.SIGKILL
-    again = server.run(["fit", *options, "--force"], tmp_path)
+    again = kill_server.run(["fit", *options, "--force"], tmp_path)
     assert again.code == 0, again.stderr
     assert names(tmp_path) == before
     assert all((moved / name).is_symlink() for name in FOLDERS)
@@ -237,7 +234,7 @@ def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
 
 
 def test_two_runs_in_one_folder_exclude_each_other_also_over_seeds(
-    conll_files: dict[str, str], encoder: Path, tmp_path: Path
+    kill_server: KillServer, conll_files: dict[str, str], encoder: Path, tmp_path: Path
 ):
     code = """
 import sys
@@ -256,7 +253,7 @@ with locked(RunDir(Path(sys.argv[1]))):
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
         for more in ([], ["--seeds=1,2"], ["--force"]):
-            done = run_command(*args, *more)
+            done = kill_server.command(*args, *more)
             assert done.returncode == 2
             assert "another run is writing in this folder." in done.stderr
         assert os.listdir(root) == [RunDir(root).lock.name]  # noqa: PTH208
