@@ -26,6 +26,8 @@ from typing import Any, NoReturn
 from tests.processes import limiting_files
 from tests.waiting import LIMIT_S
 
+# Python to begin a command with that stands for the fixture `untraced`.
+UNTRACED = "from tf_tokclf.model.backend import tf; tf.config.run_functions_eagerly(True)"
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
 
 
@@ -100,13 +102,19 @@ class KillServer:
         self._process.stdout.close()
 
     def run(
-        self, args: Sequence[str], folder: Path, ending: Ending | None = None, *, max_file_size: int | None = None
+        self,
+        args: Sequence[str],
+        folder: Path,
+        ending: Ending | None = None,
+        *,
+        max_file_size: int | None = None,
+        before: str = "",
     ) -> Ended:
         """Run `tf-tokclf ARGS`; changes are counted in `folder`.
 
-        max_file_size: bytes after which writing fails, as on a disk that is full.
+        max_file_size: bytes after which writing fails, as on a disk that is full. before: Python to begin with.
         """
-        (ended,) = self.run_together([Call(tuple(args), str(folder), ending, max_file_size)])
+        (ended,) = self.run_together([Call(tuple(args), str(folder), ending, max_file_size, before=before)])
         return ended
 
     def command(

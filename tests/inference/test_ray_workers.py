@@ -27,6 +27,8 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.inference.parts_folder import Part
 from tf_tokclf.inference.ray_workers import Worker
 
+pytestmark = pytest.mark.long
+
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
 # What a slow machine shows in between.
 PROGRESS = r"( [\d,]+ sentences, [^:]+ words a second)*"

@@ -14,6 +14,8 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.data.splits import CUT_VERSION
 from tf_tokclf.run_dir import RunDir
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def command(*args: object, code: int = 0) -> Result:
     result = CliRunner().invoke(cli, [str(arg) for arg in args])

@@ -30,6 +30,8 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.train import train
 
+pytestmark = pytest.mark.long
+
 SENTENCE = "ada lovelace visited london .\n"
 
 

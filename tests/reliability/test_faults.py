@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
-from tests.killing import KillServer
+from tests.killing import UNTRACED, KillServer
 from tests.processes import WITHOUT_PRIVILEGES
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
@@ -212,8 +212,12 @@ def test_every_file_of_a_run_and_of_exports_follows_the_umask(
     ]
     *first, last = commands
     code = ["import os", "os.umask(0o002)", f"os.environ['TF_TOKCLF_CACHE'] = {str(tmp_path / 'cache')!r}"]
-    code += ["from tf_tokclf.model.backend import tf", "tf.config.run_functions_eagerly(True)"]
-    code += ["from click.testing import CliRunner", "from tf_tokclf.cli.main import cli", f"for args in {first}:"]
+    code += [
+        UNTRACED,
+        "from click.testing import CliRunner",
+        "from tf_tokclf.cli.main import cli",
+        f"for args in {first}:",
+    ]
     code += ["    result = CliRunner().invoke(cli, args)", "    assert result.exit_code == 0, (args, result.output)"]
     done = kill_server.command(*last, before="\n".join(code), folder=tmp_path, limit_s=10 * LIMIT_S)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -25,6 +25,7 @@ from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
 from tests.encoders import make_bert, make_distilbert, make_roberta
+from tests.killing import KillServer
 from tf_tokclf.cli.main import cli
 from tf_tokclf.encoding.model_config import MOST_LABELS
 from tf_tokclf.encoding.piece_cache import PieceStore
@@ -36,6 +37,9 @@ from tf_tokclf.model.loading import load_classifier, new_classifier, settings_of
 from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.model.saving import save_config
+
+# Most cases are one sentence for one model, whose graphs would be traced for it alone.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 ROOT = Path(__file__).parents[2]
 FLOAT32 = Precision("float32", "test")
@@ -50,6 +54,12 @@ def model(tiny_classifier: Path, tmp_path: Path) -> Path:
     shutil.copytree(tiny_classifier, folder)
     (folder / "canary.py").write_text(CODE, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def before(tiny_classifier: Path) -> str:
+    """What the classifier predicts before anything of its copy is changed."""
+    return run("predict", tiny_classifier).stdout
 
 
 def change(path: Path, **values: Any) -> None:
@@ -123,9 +133,8 @@ def test_no_command_runs_code_of_a_model(
         assert "canary" not in sys.modules
 
 
-def test_code_beside_a_built_in_type_is_left_alone(model: Path):
+def test_code_beside_a_built_in_type_is_left_alone(before: str, model: Path):
     """The built-in class is used, as for models that bring code for another task."""
-    before = run("predict", model).stdout
     change(model / "config.json", auto_map=AUTO_MAP)
     change(model / "tokenizer_config.json", auto_map={"AutoTokenizer": ["canary.Model", "canary.Model"]})
     assert run("predict", model).stdout == before
@@ -141,8 +150,7 @@ def test_trusted_code_runs(model: Path):
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_the_key_that_asks_for_trust_is_explained_and_never_followed(model: Path, value: bool):
-    before = run("predict", model).stdout
+def test_the_key_that_asks_for_trust_is_explained_and_never_followed(before: str, model: Path, value: bool):
     change(model / "config.json", trust_remote_code=value)
     assert_refused(
         run("predict", model),
@@ -351,10 +359,9 @@ def test_a_link_to_elsewhere_is_not_published(model: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["config.json", "tf_tokclf.json", "model.safetensors"])
 def test_a_link_to_ones_own_file_elsewhere_is_used_and_its_content_parsed(
-    name: str, model: Path, tmp_path: Path, conll_files: dict[str, str]
+    before: str, name: str, model: Path, tmp_path: Path, conll_files: dict[str, str]
 ):
     """What is not understood of it is in no export. Another kind of file is a message that shows none of it."""
-    before = run("predict", model).stdout
     elsewhere = tmp_path / "elsewhere" / "file"
     elsewhere.parent.mkdir()
     (model / name).rename(elsewhere)
@@ -595,8 +602,7 @@ def test_a_number_of_layers_that_is_none_is_refused(n_layers: Any, model: Path):
     assert_refused(run("predict", model), "config.json: num_hidden_layers is")
 
 
-def test_a_pooler_may_be_there_or_not(model: Path):
-    before = run("predict", model).stdout
+def test_a_pooler_may_be_there_or_not(before: str, model: Path):
     pooler = {"bert.pooler.dense.weight": np.zeros((32, 32), np.float32), "bert.embeddings.position_ids": np.arange(64)}
     change_weights(model, lambda arrays: arrays.update(pooler))
     assert run("predict", model).stdout == before
@@ -656,15 +662,15 @@ def test_whole_numbers_are_no_weights(model: Path):
 
 
 @pytest.mark.parametrize("metadata", [{}, {"format": "np"}, {"by": "somebody"}])
-def test_weights_without_the_mark_of_their_layout_are_read_by_their_names(metadata: dict[str, str], model: Path):
-    before = run("predict", model).stdout
+def test_weights_without_the_mark_of_their_layout_are_read_by_their_names(
+    before: str, metadata: dict[str, str], model: Path
+):
     arrays = load_file(model / "model.safetensors")
     save_file(arrays, model / "model.safetensors", metadata=metadata or None)
     assert run("predict", model).stdout == before
 
 
-def test_shards_and_keras_files_are_read_like_one_file(model: Path, tmp_path: Path):
-    before = run("predict", model).stdout
+def test_shards_and_keras_files_are_read_like_one_file(before: str, model: Path, tmp_path: Path):
     arrays = load_file(model / "model.safetensors")
     (model / "model.safetensors").unlink()
     shards = {name: f"model-{i % 2}.safetensors" for i, name in enumerate(arrays)}
@@ -770,8 +776,7 @@ def test_a_tensor_with_a_name_of_a_megabyte_is_a_short_message(model: Path):
         {"tf_legacy_loss": True, "gradient_checkpointing": True, "chunk_size_feed_forward": 3},
     ],
 )
-def test_switches_of_a_configuration_have_no_effect(switches: dict[str, Any], model: Path):
-    before = run("predict", model).stdout
+def test_switches_of_a_configuration_have_no_effect(before: str, switches: dict[str, Any], model: Path):
     change(model / "config.json", **switches)
     result = run("predict", model)
     assert (result.exit_code, result.stdout) == (0, before)
@@ -834,11 +839,15 @@ def logits(folder: Path) -> np.ndarray:
     return model(input_ids=ids, attention_mask=mask, training=False).logits.numpy()
 
 
+@pytest.fixture(scope="module")
+def small_classifiers_logits(small_classifier: Path) -> np.ndarray:
+    return logits(small_classifier)
+
+
 @pytest.mark.parametrize("switches", SWITCHES, ids=lambda switches: next(iter(switches)))
 def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
-    switches: dict[str, Any], small_classifier: Path, tmp_path: Path
+    switches: dict[str, Any], small_classifier: Path, small_classifiers_logits: np.ndarray, tmp_path: Path
 ):
-    before = logits(small_classifier)
     folder = tmp_path / "model"
     shutil.copytree(small_classifier, folder)
     change(folder / "config.json", **switches)
@@ -849,7 +858,7 @@ def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
         with pytest.raises(UserError, match=rf"config\.json: ({'|'.join(refused)}) is "):
             load_classifier(folder, precision=FLOAT32)
     else:
-        assert np.array_equal(logits(folder), before)
+        assert np.array_equal(logits(folder), small_classifiers_logits)
 
 
 def test_every_setting_that_a_model_reads_is_kept():
@@ -906,16 +915,13 @@ def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conl
 # Limits
 
 
-def assert_stopped(model: Path, *parts: str, text: str = "ada visited london\n") -> None:
+# A limit that is reached sooner.
+SOONER = "import tf_tokclf.encoding.tokenizer_process; tf_tokclf.encoding.tokenizer_process.LOAD_LIMIT_S = 3.0"
+
+
+def assert_stopped(kill_server: KillServer, model: Path, *parts: str, text: str = "ada visited london\n") -> None:
     """A message with these parts, from a process of its own that can be killed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tf_tokclf", "predict", str(model), "--word-splitting", "whitespace"],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    done = kill_server.command("predict", model, "--word-splitting", "whitespace", before=SOONER, text=text)
     assert done.returncode == 2, done.stderr[-2000:]
     for part in parts:
         assert part in " ".join(done.stderr.split()), done.stderr
@@ -952,9 +958,8 @@ def test_a_number_that_no_model_has_is_refused(values: dict[str, Any], part: str
     assert_refused(run("predict", model), f"config.json: {part}")
 
 
-def test_numbers_that_do_not_describe_the_model_are_free(model: Path):
+def test_numbers_that_do_not_describe_the_model_are_free(before: str, model: Path):
     """Tools write what they like into config.json."""
-    before = run("predict", model).stdout
     change(model / "config.json", tokens_seen=3 * 10**12, trained_at_ms=1_700_000_000_000)
     assert run("predict", model).stdout == before
 
@@ -967,8 +972,7 @@ def edit_info(folder: Path, **values: Any) -> None:
     path.write_text(json.dumps({**content, **values, "reading": reading}), encoding="utf-8")
 
 
-def test_context_without_end_ends(model: Path):
-    before = run("predict", model).stdout
+def test_context_without_end_ends(before: str, model: Path):
     edit_info(model, reading={"context_sentences": 2**62})
     assert run("predict", model).stdout == before
 
@@ -1056,26 +1060,25 @@ def splitting(pattern: str) -> dict[str, Any]:
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
 
-def test_a_regular_expression_that_never_ends_is_stopped(model: Path):
+def test_a_regular_expression_that_never_ends_is_stopped(kill_server: KillServer, model: Path):
     """Each further letter doubles the time of this one, up to a limit of the library: 0.3 s for each 21 letters."""
     edit_tokenizer(model, pre_tokenizer=splitting(SLOW))
     assert run("predict", model, text="london\n").exit_code == 0
-    assert_stopped(model, "tokenizer.json", SLOW, "s of CPU time", text=f"{SLOW_WORD}\n")
+    assert_stopped(kill_server, model, "tokenizer.json", SLOW, "s of CPU time", text=f"{SLOW_WORD}\n")
 
 
-def test_other_regular_expressions_give_the_same_pieces_as_without_a_child(model: Path):
+def test_other_regular_expressions_give_the_same_pieces_as_without_a_child(before: str, model: Path):
     """One that is in no list of ours, but does no harm."""
-    before = run("predict", model).stdout
     edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
     assert run("predict", model).stdout == before
 
 
-def test_a_normalizer_whose_expression_never_ends_is_stopped_on_loading(model: Path):
+def test_a_normalizer_whose_expression_never_ends_is_stopped_on_loading(kill_server: KillServer, model: Path):
     """Added tokens are normalized when the tokenizer is loaded."""
     edit_tokenizer(model, normalizer={"type": "Replace", "pattern": {"Regex": SLOW}, "content": ""})
     token = {"content": SLOW_WORD, "normalized": True, "special": False}
     change(model / "tokenizer_config.json", added_tokens_decoder={"101": token})
-    assert_stopped(model, "tokenizer.json", "did not end within 10 s of CPU time")
+    assert_stopped(kill_server, model, "tokenizer.json", "did not end within 3 s of CPU time")
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import UserError
 from tf_tokclf.runs.seeds import SeedScores, SeedSummary, fit_seeds
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SEEDS = (3, 1, 2)
 
 

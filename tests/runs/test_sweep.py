@@ -31,6 +31,8 @@ from optuna.trial import TrialState  # noqa: E402
 
 from tf_tokclf.runs.sweep import _run_trial, _study, _Trials, fit_sweep  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 RATE, WARMUP = "optimizer.learning_rate", "optimizer.warmup_ratio"
 GRID = [{RATE: rate, WARMUP: warmup} for rate in (1e-6, 2e-2) for warmup in (0.9, 0.0)]
 SWEEP = (f"--sweep={RATE}=1e-6,2e-2", f"--sweep={WARMUP}=0.9,0.0")

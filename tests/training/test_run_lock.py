@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
-from tests.killing import Ending, KillServer
+from tests.killing import UNTRACED, Ending, KillServer
 from tests.processes import WITHOUT_PRIVILEGES
 from tests.requirements import need_modules
 from tests.training.test_train import config_for
@@ -201,11 +201,11 @@ def test_a_run_over_links_that_was_killed_starts_again(
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
     options += [f"--model-name-or-path={encoder}", "--num-train-epochs=1", "--precision=float32"]
     options += ["--set=training.keep_checkpoints=2"]
-    options += ["--learning-rate=3e-3", "--per-device-train-batch-size=4", f"--output-dir={moved}"]
+    options += ["--learning-rate=3e-3", "--per-device-train-batch-size=16", f"--output-dir={moved}"]
     moment = Ending(change=1, place=place.format(root=moved, scratch=tmp_path / "scratch"))
-    killed = kill_server.run(["fit", *options, "--force"], tmp_path, moment)
+    killed = kill_server.run(["fit", *options, "--force"], tmp_path, moment, before=UNTRACED)
     assert killed.code == -signal.SIGKILL
-    again = kill_server.run(["fit", *options, "--force"], tmp_path)
+    again = kill_server.run(["fit", *options, "--force"], tmp_path, before=UNTRACED)
     assert again.code == 0, again.stderr
     assert names(tmp_path) == before
     assert all((moved / name).is_symlink() for name in FOLDERS)

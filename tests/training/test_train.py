@@ -22,6 +22,8 @@ from tf_tokclf.training.history import read_history
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.train import RunResult
 
+pytestmark = pytest.mark.long
+
 RUN_FILES = {
     "config.yaml",
     "finished.json",
@@ -182,7 +184,8 @@ def test_the_schedule_ends_with_the_last_batch_of_a_budget_in_pieces(
 def bert_without_dropout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What dropout leaves out depends on the shapes that a batch is computed in."""
     folder = tmp_path_factory.mktemp("encoders") / "without_dropout"
-    return make_bert(folder, WORDS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return make_bert(folder, WORDS, num_hidden_layers=1, **still)
 
 
 @pytest.mark.parametrize("group", [1, 2])
