@@ -23,7 +23,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from tests.processes import limiting_files
 from tests.waiting import LIMIT_S
 
 # Python to begin a command with that stands for the fixture `untraced`.
@@ -126,12 +125,21 @@ class KillServer:
         file_limit: int | None = None,
         limit_s: float = LIMIT_S,
     ) -> subprocess.CompletedProcess[str]:
-        """What `processes.run_command` does, but for the import of TensorFlow: that is done, without these limits."""
-        if file_limit is not None:
-            before = limiting_files(file_limit, before)
+        """What `processes.run_command` does, but for the import of TensorFlow: that is done, without these limits.
+
+        text: its standard input. file_limit: bytes after which writing fails, as on a disk that is full.
+        """
         place = str(folder or Path.cwd())
-        surroundings = {"environment": dict(os.environ), "before": before, "place": place, "text": text}
-        call = Call(tuple(map(str, args)), place, **surroundings, limit_s=limit_s)
+        call = Call(
+            tuple(map(str, args)),
+            place,
+            max_file_size=file_limit,
+            environment=dict(os.environ),
+            before=before,
+            place=place,
+            text=text,
+            limit_s=limit_s,
+        )
         (ended,) = self.run_together([call])
         return subprocess.CompletedProcess(["tf-tokclf", *call.args], ended.code, ended.stdout, ended.stderr)
 
@@ -213,6 +221,8 @@ def _run(call: Call, counting: int) -> NoReturn:
         os.environ.clear()
     os.environ.update(call.environment)
     if call.max_file_size:
+        # The byte code of modules that Python keeps would be cut short.
+        sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_FSIZE, (call.max_file_size, resource.RLIM_INFINITY))
     if call.n_cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]

@@ -27,19 +27,6 @@ if os.geteuid() == 0:
 """
 
 
-# Python would cut short the byte code that it keeps of modules.
-_FILE_LIMIT = """
-import resource, sys
-sys.dont_write_bytecode = True
-resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
-"""
-
-
-def limiting_files(n_bytes: int, before: str = "") -> str:
-    """Python to begin a command with: no file may grow beyond this, as if the disk were full; then comes `before`."""
-    return f"{_FILE_LIMIT.format(n_bytes)}\n{before}"
-
-
 def with_open_files(soft: int, hard: int | None = None) -> str:
     """Python to begin a command with: it may open `soft` files, and may raise that to `hard` (by default what it may
     now).
@@ -55,26 +42,18 @@ def run_command(
     before: str = "",
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    text: str = "",
-    file_limit: int | None = None,
     limit_s: float = LIMIT_S,
 ) -> subprocess.CompletedProcess[str]:
     """`tf-tokclf ARGS` in a process of its own.
 
-    before: Python that the process runs first. folder: its current one. environment: more variables. text: its
-    standard input. file_limit: bytes beyond which no file may grow, as if the disk were full.
+    before: Python that the process runs first. folder: its current one. environment: more variables.
     """
-    variables = {**os.environ, **(environment or {})}
-    if file_limit is not None:
-        before = limiting_files(file_limit, before)
-        # Coverage's own file would be cut short too, and it would complain when the process ends.
-        variables = {name: value for name, value in variables.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-c", f"{before}\nfrom tf_tokclf.cli.main import main\nmain()", *map(str, args)],
-        input=text,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env=variables,
+        env={**os.environ, **(environment or {})},
         cwd=folder,
         timeout=limit_s,
     )
