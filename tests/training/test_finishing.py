@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_while_it_is_scored_need_not_be_trained_again(
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tf_tokclf.training.results.score_run", killed)
+        patch.setattr("tf_tokclf.training.train.score_run", killed)
         with pytest.raises(RuntimeError, match="killed"):
             fit(config)
     weights = tmp_path / "run" / "model" / "model.safetensors"
