@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.data.reading.base import undecoded
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
@@ -59,12 +58,6 @@ class RecordFormat(Protocol):
     def enriched(self, details: Details) -> OutputFormat:
         """The records with predictions in them. Raises NotImplementedError where they are not written."""
         ...
-
-
-def check_decoded(text: str, origin: Origin, encoding: str) -> None:
-    """Raise UserError where a text has bytes that are not in the encoding."""
-    if error := undecoded(text, Path(origin.path), origin.number, encoding):
-        raise error
 
 
 def opened_on_sample(

@@ -7,9 +7,10 @@ from itertools import chain, islice
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.conll import ColumnsReader, is_border, open_columns
+from tf_tokclf.data.reading.base import check_decoded
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
-from tf_tokclf.records.base import SAMPLED_LINES, Details, Frame, Lines, Record, check_decoded, opened_on_sample
+from tf_tokclf.records.base import SAMPLED_LINES, Details, Frame, Lines, Record, opened_on_sample
 from tf_tokclf.records.prediction_fields import WORD_COLUMNS, added_names, column_score
 
 

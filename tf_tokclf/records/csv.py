@@ -11,6 +11,7 @@ from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.csv import CsvReader, open_csv
+from tf_tokclf.data.reading.base import check_decoded
 from tf_tokclf.data.reading.lists import parse_list
 from tf_tokclf.data.reading.records import Shape
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -22,7 +23,6 @@ from tf_tokclf.records.base import (
     Frame,
     Lines,
     Record,
-    check_decoded,
     encoded,
     opened_on_sample,
     words_of,

@@ -12,7 +12,7 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.jsonl import open_json, parse_document, records_in, wraps_records
-from tf_tokclf.data.reading.base import Problems
+from tf_tokclf.data.reading.base import Problems, check_decoded
 from tf_tokclf.data.reading.records import Layout, sentences_from
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json, without_surrogates
@@ -25,7 +25,6 @@ from tf_tokclf.records.base import (
     Frame,
     Lines,
     Record,
-    check_decoded,
     document_of,
     json_line,
     opened_on_sample,

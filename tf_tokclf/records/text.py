@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.reading.base import check_decoded
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.word_splitting import text_sentence
-from tf_tokclf.records.base import Details, Frame, OutputFormat, check_decoded
+from tf_tokclf.records.base import Details, Frame, OutputFormat
 
 
 class TextRecords:

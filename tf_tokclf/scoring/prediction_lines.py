@@ -13,7 +13,7 @@ from tf_tokclf.compressed import open_compressed
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.data.detection import detect_format
-from tf_tokclf.data.reading.base import read_lines, undecoded
+from tf_tokclf.data.reading.base import check_decoded, read_lines
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence, of_labelled_words
@@ -99,8 +99,7 @@ def read_own_lines(path: Path, data: DataConfig) -> Iterator[Prediction]:
     """The predictions in such a file, lazily. Raises UserError for a line that is none."""
     for number, line in enumerate(read_lines(path, data.encoding), 1):
         if not line.isspace():
-            if error := undecoded(line, path, number, data.encoding):
-                raise error
+            check_decoded(line, Origin(str(path), number), data.encoding)
             yield _from_line(line, path, number)
 
 

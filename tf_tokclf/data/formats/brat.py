@@ -14,7 +14,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader
-from tf_tokclf.data.reading.base import FileReader, Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, hash_files, read_lines, require_file
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing
@@ -138,8 +138,7 @@ def _spans(path: Path, encoding: str, reader: SpanReader) -> tuple[list[CharSpan
 
 def _checked_lines(path: Path, encoding: str) -> Iterator[str]:
     for number, line in enumerate(read_lines(path, encoding), 1):
-        if error := undecoded(line, path, number, encoding):
-            raise error
+        check_decoded(line, Origin(str(path), number), encoding)
         yield line
 
 

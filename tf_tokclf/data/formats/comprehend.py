@@ -18,7 +18,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
-from tf_tokclf.data.reading.base import FileReader, Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, hash_files, read_lines, require_file
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, in_unit
@@ -73,8 +73,7 @@ class ComprehendReader(FileReader):
     def _sentence(
         self, text: str, spans: list[CharSpan], origin: Origin, problems: Problems
     ) -> Iterator[Sentence | None]:
-        if error := undecoded(text, Path(origin.path), origin.number, self.options.encoding):
-            raise error
+        check_decoded(text, origin, self.options.encoding)
         is_labelled = self.options.label_column_name != ""
         found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
         yield self.reading.sentence(found, origin, problems)

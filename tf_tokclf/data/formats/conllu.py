@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Match, Seen, certain
-from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags, types_in
 from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
@@ -174,8 +174,7 @@ def _blocks(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check(line: str, path: Path, number: int, encoding: str) -> None:
-    if error := undecoded(line, path, number, encoding):
-        raise error
+    check_decoded(line, Origin(str(path), number), encoding)
     if not line.startswith("#") and (n := line.count("\t") + 1) != len(FIELDS):
         hint = "CoNLL-U has ten columns between tabs; for other columns choose the format conll."
         raise UserError(f"{counted(n, 'column')} where {len(FIELDS)} were expected.", path=path, line=number, hint=hint)

@@ -16,7 +16,7 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
-from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing, error_at
@@ -43,8 +43,7 @@ class InlineTagsReader(FileReader):
                 yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
 
     def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
-        if error := undecoded(line, self.path, origin.number, self.options.encoding):
-            raise error
+        check_decoded(line, origin, self.options.encoding)
         yield self.reading.sentence(self._annotated(line, origin), origin, problems)
 
     def _annotated(self, line: str, origin: Origin) -> Annotated:

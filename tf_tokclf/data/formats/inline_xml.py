@@ -15,7 +15,7 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
-from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.data.writing.texts import texts_with_spans
@@ -38,8 +38,7 @@ class InlineXmlReader(FileReader):
                 yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
 
     def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
-        if error := undecoded(line, self.path, origin.number, self.options.encoding):
-            raise error
+        check_decoded(line, origin, self.options.encoding)
         text, spans = spans_in_tags(line.rstrip("\r\n"), origin)
         is_labelled = self.options.label_column_name != ""
         found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)

@@ -14,7 +14,7 @@ from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, li
 from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.formats.spacy import is_pair, record_of
 from tf_tokclf.data.reading.annotated import JsonFormat, Record
-from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
 from tf_tokclf.data.reading.records import Layout, choose_layout, filled_fields, read_records
@@ -119,8 +119,7 @@ def _records_in_lines(
 
 
 def _record(line: str, path: Path, number: int, encoding: str) -> Record:
-    if error := undecoded(line, path, number, encoding):
-        raise error
+    check_decoded(line, Origin(str(path), number), encoding)
     try:
         value = parse_json(line)
     except ValueError as error:
@@ -132,8 +131,7 @@ def _record(line: str, path: Path, number: int, encoding: str) -> Record:
 
 def _records_in_document(path: Path, text: str, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:
     for number, line in enumerate(text.split("\n"), 1) if not text.isascii() else ():
-        if error := undecoded(line, path, number, encoding):
-            raise error
+        check_decoded(line, Origin(str(path), number), encoding)
     for row, item in enumerate(records_in(parse_document(text, path), str(path)), 1):
         origin = Origin(str(path), row, "row")
         if item is None:

@@ -12,7 +12,15 @@ from tf_tokclf.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain
-from tf_tokclf.data.reading.base import Changes, FileReader, Problems, hash_files, read_lines, require_file, undecoded
+from tf_tokclf.data.reading.base import (
+    Changes,
+    FileReader,
+    Problems,
+    check_decoded,
+    hash_files,
+    read_lines,
+    require_file,
+)
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
 from tf_tokclf.data.writing.base import Writing, error_at
@@ -153,8 +161,7 @@ def words_file_in(folder: Path) -> Path | None:
 def _fields(line: str | None, path: Path, number: int, encoding: str) -> tuple[str, ...]:
     if line is None:
         return ()
-    if error := undecoded(line, path, number, encoding):
-        raise error
+    check_decoded(line, Origin(str(path), number), encoding)
     return _split(line)
 
 

@@ -28,7 +28,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.config.yaml_text import parsed_yaml
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
-from tf_tokclf.data.reading.base import Changes, FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.base import Changes, FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.text_records import char_spans_in, text_in
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.reading.word_records import mappings
@@ -112,8 +112,7 @@ def looks_like_rasa(lines: list[str]) -> bool:
 def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     lines = list(read_lines(path, encoding))
     for number, line in enumerate(lines, 1):
-        if error := undecoded(line, path, number, encoding):
-            raise error
+        check_decoded(line, Origin(str(path), number), encoding)
     try:
         value = parsed_yaml("".join(lines))
     except yaml.YAMLError as error:
@@ -143,8 +142,7 @@ def _group_examples(examples: Any) -> Iterator[str]:
 def _markdown_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     in_intent = False
     for number, line in enumerate(read_lines(path, encoding), 1):
-        if error := undecoded(line, path, number, encoding):
-            raise error
+        check_decoded(line, Origin(str(path), number), encoding)
         if heading := _HEADING.match(line):
             in_intent = heading[1].lower().startswith("intent")
         elif in_intent and (found := _EXAMPLE.match(line)):

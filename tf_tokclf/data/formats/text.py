@@ -10,7 +10,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats import conll
 from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Annotated
-from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence, text_of
@@ -28,8 +28,7 @@ class LinesReader(FileReader):
                 yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
 
     def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
-        if error := undecoded(line, self.path, origin.number, self.options.encoding):
-            raise error
+        check_decoded(line, origin, self.options.encoding)
         found = Annotated(line.rstrip("\r\n"), is_labelled=False)
         yield self.reading.sentence(found, origin, problems) or None  # a line may have no words
 

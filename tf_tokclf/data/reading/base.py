@@ -276,6 +276,12 @@ def is_decoded(text: str) -> bool:
     return text.isascii() or not _UNDECODED.search(text)
 
 
+def check_decoded(line: str, origin: Origin, encoding: str) -> None:
+    """Raise UserError if `line` contains a byte that is not valid in the encoding."""
+    if error := undecoded(line, Path(origin.path), origin.number, encoding):
+        raise error
+
+
 def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:
     """The error to report when `line` holds a byte that is wrong in the encoding."""
     if line.isascii() or not (bad := _UNDECODED.search(line)):
