@@ -15,23 +15,17 @@ times. Nothing is timed then.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-RIVALS = Path(__file__).resolve().parent / "rivals"
+from measuring import BASELINES, ROOT, Measured, markdown_table, run, spread, told
+
 OURS = "tf-tokclf"
 # In a text so much longer than this that it is read many times over, memory that grows would show.
 LOOK_AHEADS = 5
-
-Result = dict[str, Any]
 
 
 def main() -> None:
@@ -67,32 +61,32 @@ def parse_options() -> argparse.Namespace:
 
 def measure_speed(options: argparse.Namespace, text: Path, sample: Path) -> None:
     """Print how many sentences a second each system labels."""
-    ours = [sys.executable, str(RIVALS / "predict_ours.py"), options.model, str(text)]
-    theirs = [sys.executable, str(RIVALS / "pipeline.py"), options.model, str(sample), "--framework", "tf"]
+    ours = [sys.executable, str(BASELINES / "predict_ours.py"), options.model, str(text)]
+    theirs = [sys.executable, str(BASELINES / "pipeline.py"), options.model, str(sample), "--framework", "tf"]
     systems = {OURS: ours, "pipeline, TF, text by text": theirs}
     for bfloat16 in (False, True)[: 2 if options.bfloat16 else 1]:
         if bfloat16:
             systems[f"{OURS}, bfloat16"] = [*ours, "--precision", "mixed_bfloat16"]
         if options.torch_python:
             name, arguments = best_pytorch(options, sample, bfloat16=bfloat16)
-            systems[name] = [options.torch_python, str(RIVALS / "pipeline.py"), options.model, str(text), *arguments]
-    measured: dict[str, list[Result]] = {name: [] for name in systems}
+            systems[name] = [options.torch_python, str(BASELINES / "pipeline.py"), options.model, str(text), *arguments]
+    measured: dict[str, list[Measured]] = {name: [] for name in systems}
     for turn in range(options.rounds):
         # The one that begins changes, so that a machine that slows down favours nobody.
         names = list(systems) if turn % 2 == 0 else list(reversed(systems))
         for name in names:
-            measured[name].append(run(systems[name]))
+            measured[name].append(labelled(systems[name]))
             report_run(f"round {turn + 1}, {name}", measured[name][-1])
-    print("\n".join(table(measured)))
+    print(table(measured))
 
 
 def best_pytorch(options: argparse.Namespace, sample: Path, *, bfloat16: bool) -> tuple[str, list[str]]:
     """The PyTorch pipeline at the batch size that is fastest on the sample: its name and arguments."""
     rates = {}
     arguments = ["--framework", "pt", *(["--bfloat16"] if bfloat16 else [])]
-    command = [options.torch_python, str(RIVALS / "pipeline.py"), options.model, str(sample), *arguments]
+    command = [options.torch_python, str(BASELINES / "pipeline.py"), options.model, str(sample), *arguments]
     for size in map(int, options.batch_sizes.split(",")):
-        result = run([*command, "--batch-size", str(size)])
+        result = labelled([*command, "--batch-size", str(size)])
         rates[size] = rate(result)
         report_run(f"PyTorch{' bfloat16' if bfloat16 else ''}, batches of {size}", result)
     best = max(rates, key=lambda size: rates[size])
@@ -104,11 +98,11 @@ def measure_memory(options: argparse.Namespace, text: Path, lines: Sequence[str]
     """Print this project's peak on the text and on a longer one."""
     n_words = sum(len(line.split()) for line in lines)
     look_ahead = max(n_words // LOOK_AHEADS, 1)
-    command = [sys.executable, str(RIVALS / "predict_ours.py"), "--look-ahead", str(look_ahead), options.model]
+    command = [sys.executable, str(BASELINES / "predict_ours.py"), "--look-ahead", str(look_ahead), options.model]
     print(f"look-ahead of {look_ahead:,} words\n\n| sentences | words | peak, MB |\n|---|---|---|")
     for times in (1, options.times):
         write_lines(text, lines * times)
-        result = run([*command, str(text)])
+        result = labelled([*command, str(text)])
         print(f"| {result['sentences']:,} | {times * n_words:,} | {result['peak_mb']:,.0f} |", flush=True)
 
 
@@ -117,38 +111,41 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def run(command: list[str]) -> Result:
-    """What a system measured: the last line it printed."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "true"}
+def labelled(command: list[str]) -> Measured:
+    """What a system measured while it labelled a text."""
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "true"}
     environment["PYTHONPATH"] = str(ROOT) if command[0] == sys.executable else ""
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return run(command, environment)
 
 
-def rate(result: Result) -> float:
+def rate(result: Measured) -> float:
     """Sentences a second."""
     return result["sentences"] / result["seconds"]
 
 
-def report_run(name: str, result: Result) -> None:
+def report_run(name: str, result: Measured) -> None:
     """Say how far it is."""
-    print(f"{name}: {rate(result):,.0f} sentences a second", file=sys.stderr, flush=True)
+    told(f"{name}: {rate(result):,.0f} sentences a second")
 
 
-def table(measured: dict[str, list[Result]]) -> Iterator[str]:
+def table(measured: dict[str, list[Measured]]) -> str:
     """Medians over the rounds, smallest and largest in brackets."""
-    yield f"| system | sentences a second | {OURS} is so many times as fast | sentences | entities | peak, MB |"
-    yield "|---|---|---|---|---|---|"
+    headings = ("system", "sentences a second", f"{OURS} is so many times as fast", "sentences", "entities", "peak, MB")
     rates = {name: [rate(one) for one in results] for name, results in measured.items()}
     ours = statistics.median(rates[OURS])
+    rows = []
     for name, values in rates.items():
-        middle, last = statistics.median(values), measured[name][-1]
-        yield (
-            f"| {name} | {middle:,.0f} [{min(values):,.0f} to {max(values):,.0f}] | {ours / middle:.2f} "
-            f"| {last['sentences']:,} | {last['entities']:,} | {last['peak_mb']:,.0f} |"
+        last = measured[name][-1]
+        counts = [f"{last[key]:,.0f}" for key in ("sentences", "entities", "peak_mb")]
+        rows.append(
+            [
+                name,
+                spread([{"rate": value} for value in values], "rate", 0),
+                f"{ours / statistics.median(values):.2f}",
+                *counts,
+            ]
         )
+    return markdown_table(headings, rows)
 
 
 if __name__ == "__main__":

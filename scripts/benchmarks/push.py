@@ -2,7 +2,7 @@
 
     scripts/benchmark push [--config configs/quickstart.yaml] [--epochs 3] [--rounds 3] [--megabytes-per-s 5]
 
-Both take turns, each in a process of its own; the Hub is the tests' local one, in this process, with uploads slowed
+Both take turns, each in a process of its own; the Hub is the tests' local one, also a process, with uploads slowed
 down. Timed is the training alone: from before the first epoch to after the last, the snapshots of the weights
 included, the last push after it not. Prints medians and their ratio; the goal is 1.05.
 """
@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from huggingface_hub import HfApi
+from measuring import ROOT, run, told
 
 RUN = """
 import json, sys, time
@@ -35,13 +35,23 @@ class Clock(keras.callbacks.Callback):
 
 clock, options = Clock(), json.loads(sys.argv[2])
 fit(load_config(sys.argv[1], options=options), callbacks=[clock])
-print(json.dumps(clock.seconds))
+print(json.dumps({"seconds": clock.seconds}))
 """
 
 
-def main() -> None:
-    from tests.local_hub import LocalHub
+@contextmanager
+def local_hub(folder: str, megabytes_per_s: float) -> Iterator[dict[str, str]]:
+    """The tests' Hub in a process of its own. Gives the environment variables of those who use it."""
+    command = [sys.executable, "-m", "tests.local_hub", folder, str(megabytes_per_s)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
 
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=str(ROOT / "configs" / "quickstart.yaml"))
     parser.add_argument("--epochs", type=int, default=3)
@@ -49,8 +59,7 @@ def main() -> None:
     parser.add_argument("--megabytes-per-s", type=float, default=5.0)
     arguments = parser.parse_args()
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    with tempfile.TemporaryDirectory() as work, LocalHub(Path(work) / "hub") as hub:
-        hub.bytes_per_s = arguments.megabytes_per_s * 1e6
+    with tempfile.TemporaryDirectory() as work, local_hub(work, arguments.megabytes_per_s) as hub:
         for number in range(arguments.rounds):
             # The one that begins changes, so that a machine that slows down favours neither.
             for push in (False, True) if number % 2 == 0 else (True, False):
@@ -61,11 +70,11 @@ def main() -> None:
                     "hub.model_id": f"model-{number}",
                 }
                 command = [sys.executable, "-c", RUN, arguments.config, json.dumps(options)]
-                env = {**os.environ, **hub.env(Path(work) / "home"), "PYTHONPATH": str(ROOT)}
-                done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
-                seconds[push].append(float(done.stdout.splitlines()[-1]))
-                print(f"round {number + 1}, {'with' if push else 'without'} pushes: {seconds[push][-1]:.1f} s")
-        commits = hub.repository(f"tester/model-{arguments.rounds - 1}").commits()
+                environment = {**hub, "PYTHONPATH": str(ROOT)}
+                seconds[push].append(run(command, {**environment, "HF_HUB_OFFLINE": "0"})["seconds"])
+                told(f"round {number + 1}, {'with' if push else 'without'} pushes: {seconds[push][-1]:.1f} s")
+        api = HfApi(endpoint=hub["HF_ENDPOINT"], token=hub["HF_TOKEN"])
+        commits = api.list_repo_commits(f"tester/model-{arguments.rounds - 1}")
     without, with_pushes = (statistics.median(seconds[push]) for push in (False, True))
     print(f"without: {without:.1f} s; with: {with_pushes:.1f} s; ratio {with_pushes / without:.3f}")
     print(f"commits of the last round: {len(commits) - 1}")

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from itertools import chain, cycle, islice
 from pathlib import Path
 
@@ -67,12 +68,11 @@ def write_data(folder: Path, n_sentences: int) -> None:
 
 def run(folder: Path, *, batch: int, epochs: int) -> None:
     """One run; prints its times and its memory as JSON."""
-    from tests.encoders import make_bert
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.training.plan import plan_run
     from tf_tokclf.training.train import train
 
-    make_bert(folder / "encoder", (folder / "words.txt").read_text().split("\n"))
+    make_encoder(folder / "encoder", (folder / "words.txt").read_text().split("\n"))
     config = load_config(
         options={
             "task": "slots",
@@ -96,6 +96,21 @@ def run(folder: Path, *, batch: int, epochs: int) -> None:
     peak, own = memory.peaks()
     times = {"reading": reading, "epoch": last.train_seconds, "dev": last.dev_seconds, "whole": whole}
     print(json.dumps(times | {"peak": peak, "own": own}))
+
+
+def make_encoder(folder: Path, words: Sequence[str]) -> None:
+    """A BERT encoder of two layers of 32 units, whose vocabulary is these words."""
+    import transformers
+
+    folder.mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({word.lower() for word in words})]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    transformers.BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)
+    model = transformers.TFBertModel(config)
+    model.build_in_name_scope()
+    model.save_pretrained(folder, safe_serialization=True)
 
 
 class Memory:

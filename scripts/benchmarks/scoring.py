@@ -5,6 +5,7 @@ scripts/benchmark scoring [SENTENCES]
 
 from __future__ import annotations
 
+import argparse
 import random
 import resource
 import sys
@@ -40,7 +41,9 @@ def peak_mb() -> float:
 
 
 def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("n_sentences", nargs="?", type=int, default=100_000)
+    n = parser.parse_args().n_sentences
     began = time.process_time()
     for _ in sentences(n):
         pass

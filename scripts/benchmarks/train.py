@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-RIVALS = Path(__file__).resolve().parent / "rivals"
+from measuring import BASELINES, machine, markdown_table, mean_and_deviation, run, spread, told
+
 SYSTEMS = {
     "tf-tokclf": ("tf", "ours.py", []),
     "tf-tokclf, float32": ("tf", "ours.py", ["--precision", "float32"]),
@@ -60,24 +58,12 @@ def main() -> None:
         for turn in range(options.rounds):
             for name in chosen:
                 kind, script, extra = SYSTEMS[name]
-                command = [pythons[kind], str(RIVALS / script), folder, "--epochs", str(options.epochs)]
+                command = [pythons[kind], str(BASELINES / script), folder, "--epochs", str(options.epochs)]
                 command += ["--seed", str(options.seed + turn), "--encoder", facts["encoder"], *extra]
-                measured[name].append(run(command))
-                print(f"round {turn + 1}, {name}: {measured[name][-1]}", file=sys.stderr, flush=True)
-        rates = json.loads(subprocess.run([sys.executable, str(RIVALS / "matmul_rate.py")], **CAPTURE).stdout)
+                measured[name].append(run(command, {"TOKENIZERS_PARALLELISM": "false"}))
+                told(f"round {turn + 1}, {name}: {measured[name][-1]}")
+        rates = run([sys.executable, str(BASELINES / "matmul_rate.py")])
     print(report(measured, facts, rates, options))
-
-
-CAPTURE: dict = {"check": True, "capture_output": True, "text": True}
-
-
-def run(command: list[str]) -> dict:
-    """What a system measured: the last line it printed."""
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def write_splits(options: argparse.Namespace, folder: Path) -> dict:
@@ -106,46 +92,29 @@ def report(measured: dict[str, list[dict]], facts: dict, rates: dict, options: a
     # The same pieces for every system: what they pad with does not count.
     real_gflop = measured["tf-tokclf"][0]["real_tflop"] * 1000
     seeds = ", ".join(str(options.seed + turn) for turn in range(options.rounds))
-    lines = [
+    head = (
         f"{facts['n_sentences']} sentences, {options.epochs} epoch(s), batch 16, seeds {seeds}; {machine()}; "
-        f"matrix products {rates['float32']:.0f} GFLOP/s in float32, {rates['bfloat16']:.0f} in bfloat16",
-        "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "|---" * len(HEADINGS) + "|",
-    ]
+        f"matrix products {rates['float32']:.0f} GFLOP/s in float32, {rates['bfloat16']:.0f} in bfloat16"
+    )
+    table = []
     for name, rows in measured.items():
         seconds = statistics.median(row["train_seconds"] for row in rows)
         products = rows[0]["products"]
         words_a_second = options.epochs * facts["n_words"] / seconds
-        lines.append(
-            f"| {name} | {spread(rows, 'train_seconds')} | {seconds / ours:.2f} x | {words_a_second:,.0f} | "
-            f"{products} | {real_gflop / seconds / rates[products]:.0%} | {spread(rows, 'score_seconds')} | "
-            f"{spread(rows, 'peak_gb', 2)} | {mean_and_deviation(rows, 'f1')} |"
+        table.append(
+            [
+                name,
+                spread(rows, "train_seconds"),
+                f"{seconds / ours:.2f} x",
+                f"{words_a_second:,.0f}",
+                products,
+                f"{real_gflop / seconds / rates[products]:.0%}",
+                spread(rows, "score_seconds"),
+                spread(rows, "peak_gb", 2),
+                mean_and_deviation(rows, "f1"),
+            ]
         )
-    return "\n".join(lines)
-
-
-def mean_and_deviation(rows: list[dict], key: str) -> str:
-    """Mean, and the standard deviation where there are several."""
-    values = [row[key] for row in rows]
-    deviation = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4f}{deviation}"
-
-
-def spread(rows: list[dict], key: str, digits: int = 1) -> str:
-    """Median (smallest - largest)."""
-    values = [row[key] for row in rows]
-    low, middle, high = (f"{v:.{digits}f}" for v in (min(values), statistics.median(values), max(values)))
-    return f"{middle} ({low} - {high})"
-
-
-def machine() -> str:
-    """Processor and cores."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line for line in lines if line.startswith("model name")]
-    name = names[0].partition(":")[2].strip() if names else platform.processor()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{head}\n\n{markdown_table(HEADINGS, table)}"
 
 
 def parse_options() -> argparse.Namespace:

@@ -24,11 +24,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measuring import markdown_table, reserved_ports, spread, told
 from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.ports import reserved_ports
 from tf_tokclf.config.references import resolve_reference
 
 SYSTEMS = {"one process, one core": [{0}], "two workers, a core each": [{0}, {1}], "one process, two cores": [{0, 1}]}
@@ -49,7 +49,7 @@ def main() -> None:
             for name in names:
                 run = Path(folder) / "runs" / f"{list(SYSTEMS).index(name)}-{turn}"
                 measured[name].append(train(SYSTEMS[name], run, encoder, options))
-                print(f"round {turn + 1}, {name}: {measured[name][-1]}", file=sys.stderr, flush=True)
+                told(f"round {turn + 1}, {name}: {measured[name][-1]}")
         begun = load_file(encoder / "model.safetensors")
         weights = {name: weights_of(Path(folder) / "runs" / f"{i}-0") for i, name in enumerate(SYSTEMS)}
         apart = {name: distance(weights[ONE], other) for name, other in weights.items()}
@@ -143,33 +143,36 @@ def report(
     """The table in Markdown."""
     rates = {name: statistics.median(row["words_per_second"] for row in rows) for name, rows in measured.items()}
     steps = {name: statistics.median(row["ms_a_step"] for row in rows) for name, rows in measured.items()}
-    lines = [
+    head = (
         f"{options.samples} sentences, batch {options.batch}, {options.precision} precision, epoch {options.epochs} of "
-        f"{options.epochs}, {options.rounds} round(s)",
-        "",
-        "| system | words/s | a step, ms | against one core | dev F1 | weights from the first row's: largest, rms |",
-        "|---|---|---|---|---|---|",
+        f"{options.epochs}, {options.rounds} round(s)"
+    )
+    headings = (
+        "system",
+        "words/s",
+        "a step, ms",
+        "against one core",
+        "dev F1",
+        "weights from the first row's: largest, rms",
+    )
+    table = [
+        [
+            name,
+            spread(rows, "words_per_second", 0),
+            spread(rows, "ms_a_step"),
+            f"{rates[name] / rates[ONE]:.2f} x",
+            spread(rows, "f1", 4),
+            f"{apart[name][0]:.1e}, {apart[name][1]:.1e}",
+        ]
+        for name, rows in measured.items()
     ]
-    for name, rows in measured.items():
-        lines.append(
-            f"| {name} | {spread(rows, 'words_per_second', 0)} | {spread(rows, 'ms_a_step')} | "
-            f"{rates[name] / rates[ONE]:.2f} x | {spread(rows, 'f1', 4)} | {apart[name][0]:.1e}, {apart[name][1]:.1e} |"
-        )
-    lines += [
-        "",
+    overhead = (
         f"Overhead of two workers: {steps[TWO] - steps[ONE] / 2:.0f} ms a step over half of one core's, "
         f"{steps[TWO] - steps[BOTH]:.0f} over one process on both cores; "
         f"{spread(measured[TWO], 'mb_a_step')} MB a step over loopback. "
-        f"Training moved the weights by {moved[0]:.1e} at most, {moved[1]:.1e} rms.",
-    ]
-    return "\n".join(lines)
-
-
-def spread(rows: list[dict], key: str, digits: int = 1) -> str:
-    """Median (smallest - largest)."""
-    values = [row[key] for row in rows]
-    low, middle, high = (f"{v:,.{digits}f}" for v in (min(values), statistics.median(values), max(values)))
-    return f"{middle} ({low} - {high})"
+        f"Training moved the weights by {moved[0]:.1e} at most, {moved[1]:.1e} rms."
+    )
+    return f"{head}\n\n{markdown_table(headings, table)}\n\n{overhead}"
 
 
 def parse_options() -> argparse.Namespace:

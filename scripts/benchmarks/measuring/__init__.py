@@ -1,0 +1,76 @@
+"""What the benchmarks share: systems run as processes that print what they measured, and tables of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+BASELINES = Path(__file__).resolve().parents[1] / "baselines"
+
+Measured = dict[str, Any]
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
+    """What a process measured: the JSON of the last line that it prints. Ends the benchmark where the process fails."""
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def told(message: str) -> None:
+    """Say how far the benchmark is, beside its table."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def spread(rows: Sequence[Measured], key: str, digits: int = 1) -> str:
+    """Median (smallest - largest)."""
+    values = [row[key] for row in rows]
+    low, middle, high = (f"{v:,.{digits}f}" for v in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low} - {high})"
+
+
+def mean_and_deviation(rows: Sequence[Measured], key: str) -> str:
+    """Mean, and the standard deviation where there are several."""
+    values = [row[key] for row in rows]
+    deviation = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{deviation}"
+
+
+def machine() -> str:
+    """Processor and cores."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line for line in lines if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.processor()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+@contextmanager
+def reserved_ports(n: int) -> Iterator[list[int]]:
+    """`n` ports of loopback that no other process is given while the block runs; servers can listen there."""
+    with ExitStack() as stack:
+        ports = []
+        for _ in range(n):
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", 0))
+            ports.append(one.getsockname()[1])
+        yield ports
