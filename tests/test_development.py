@@ -17,7 +17,8 @@ def test_the_hook_formats_as_the_checks_do():
     pinned = re.search(
         r"^ruff==(.*)$", (ROOT / "scripts" / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert pinned and hooks["rev"] == f"v{pinned[1]}"
+    assert pinned is not None
+    assert hooks["rev"] == f"v{pinned[1]}"
 
 
 def test_a_release_needs_a_version():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tf_tokclf.errors import JobError, UserError
@@ -35,72 +36,119 @@ def hub_errors(subject: str, *, reading: bool = True) -> Iterator[None]:
 
 def explain(error: Exception, subject: str, *, reading: bool = True) -> UserError | JobError | None:
     """The message for `error`, or None if it has nothing to do with the Hub."""
-    import requests
-    from huggingface_hub import constants, get_token
-    from huggingface_hub import errors as hub
+    failure = _Failure(error, subject, reading)
+    return failure.of_access() or failure.of_load() or failure.of_connection() or failure.of_other_status()
 
-    def found(*kinds: type[BaseException]) -> Any:
-        return next((one for one in causes(error) if isinstance(one, kinds)), None)
 
-    def user_error(problem: str, hint: str) -> UserError:
-        return UserError(redact(problem, get_token()), hint=hint)
+@dataclass(frozen=True)
+class _Failure:
+    """An error raised over the Hub, and the messages that it may deserve."""
 
-    def job_error(problem: str, hint: str) -> JobError:
-        return JobError(redact(f"{problem} {hint}", get_token()))
+    error: Exception
+    subject: str
+    reading: bool
 
-    endpoint = constants.ENDPOINT
-    check_network = f"{_CHECK_NETWORK}{_READ_FROM_CACHE if reading else ''}."
-    status = status_of(error)
-    if gated := found(hub.GatedRepoError):
-        anonymous = status_of(gated) == 401
-        hint = _LOGIN if anonymous else "Ask for access on its page, with the account that your token belongs to."
-        return user_error(f"{subject} is gated: its owner decides who may read it.", hint)
-    if found(hub.RevisionNotFoundError):
-        return user_error(f"{subject} has no such revision.", "Its page on the Hub lists branches, tags and commits.")
-    if status == 401 and not found(hub.RepositoryNotFoundError):
-        if get_token() is None and not _sent_token(error):
-            return user_error(f"{subject}: the Hub wants to know who you are.", _LOGIN)
-        remedy = f"Make a new one at {endpoint}/settings/tokens, then `hf auth login`, or set HF_TOKEN."
-        return user_error(f"{subject}: the Hub does not accept your token.", remedy)
-    if found(hub.RepositoryNotFoundError):
-        hint = "Check the name; if it is private, " + (
-            "your token's account has to be allowed to read it."
-            if _sent_token(error)
-            else _LOGIN[0].lower() + _LOGIN[1:]
-        )
-        return user_error(f"{subject} is not on the Hub, or not for you to see.", hint)
-    if status == 400 and isinstance(error, ValueError):
-        # Only a card is checked for what it says.
-        text = " ".join(str(error).split())
-        return user_error(f"{subject}: {text}.", "Correct the metadata at the top of README.md or its template.")
-    if status == 403:
-        said = _server_message(error)
-        return user_error(
-            f"{subject}: your token lacks the right{f' ({said})' if said else ''}.",
-            "Use a token with write access, of an account that belongs to the repository's owner.",
-        )
-    if status == 429:
-        hint = _try_again(error) or "Try again later; with a token the limits are higher."
-        return job_error(f"{subject}: the Hub limits how often you may ask (429).", hint)
-    if status and status >= 500:
-        hint = _try_again(error) or "Try again later."
-        return job_error(f"{subject}: the Hub has a problem of its own ({status}).", hint)
-    if found(hub.OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and found(hub.LocalEntryNotFoundError)):
-        return user_error(
-            f"{subject} is not complete in the local cache, and offline mode is on.",
-            "Fetch it once with a network, or unset HF_HUB_OFFLINE.",
-        )
-    if found(hub.EntryNotFoundError) and not found(hub.LocalEntryNotFoundError):
-        return user_error(f"{subject} lacks a file that is needed: {_first_line(error)}", "Is it the right repository?")
-    if found(requests.Timeout):
-        return job_error(f"{subject}: the Hub at {endpoint} does not answer in time.", check_network)
-    if found(requests.ConnectionError, hub.LocalEntryNotFoundError, ConnectionError):
-        return job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
-    if found(hub.HFValidationError):
-        return user_error(f"{subject}: {_first_line(found(hub.HFValidationError))}", "A Hub id is NAME or ORG/NAME.")
-    if status:
-        return job_error(f"{subject}: the Hub refused ({status}): {_server_message(error) or _first_line(error)}.", "")
-    return None
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of the Hub's answer, where it gave one."""
+        return status_of(self.error)
+
+    def found(self, *kinds: type[BaseException]) -> Any:
+        """The first of the error and its causes that is of one of these kinds."""
+        return next((one for one in causes(self.error) if isinstance(one, kinds)), None)
+
+    def user_error(self, problem: str, hint: str) -> UserError:
+        """A message without the token."""
+        return UserError(redact(problem, _token()), hint=hint)
+
+    def job_error(self, problem: str, hint: str) -> JobError:
+        """The same where the user has nothing to change."""
+        return JobError(redact(f"{problem} {hint}", _token()))
+
+    def of_access(self) -> UserError | None:
+        """What is not there, or not for this user."""
+        from huggingface_hub import constants
+        from huggingface_hub import errors as hub
+
+        error, subject, status = self.error, self.subject, self.status
+        if gated := self.found(hub.GatedRepoError):
+            anonymous = status_of(gated) == 401
+            hint = _LOGIN if anonymous else "Ask for access on its page, with the account that your token belongs to."
+            return self.user_error(f"{subject} is gated: its owner decides who may read it.", hint)
+        if self.found(hub.RevisionNotFoundError):
+            hint = "Its page on the Hub lists branches, tags and commits."
+            return self.user_error(f"{subject} has no such revision.", hint)
+        if status == 401 and not self.found(hub.RepositoryNotFoundError):
+            if _token() is None and not _sent_token(error):
+                return self.user_error(f"{subject}: the Hub wants to know who you are.", _LOGIN)
+            remedy = f"Make a new one at {constants.ENDPOINT}/settings/tokens, then `hf auth login`, or set HF_TOKEN."
+            return self.user_error(f"{subject}: the Hub does not accept your token.", remedy)
+        if self.found(hub.RepositoryNotFoundError):
+            login = _LOGIN[0].lower() + _LOGIN[1:]
+            remedy = "your token's account has to be allowed to read it." if _sent_token(error) else login
+            hint = f"Check the name; if it is private, {remedy}"
+            return self.user_error(f"{subject} is not on the Hub, or not for you to see.", hint)
+        if status == 400 and isinstance(error, ValueError):
+            # Only a card is checked for what it says.
+            text = " ".join(str(error).split())
+            return self.user_error(
+                f"{subject}: {text}.", "Correct the metadata at the top of README.md or its template."
+            )
+        if status == 403:
+            said = _server_message(error)
+            return self.user_error(
+                f"{subject}: your token lacks the right{f' ({said})' if said else ''}.",
+                "Use a token with write access, of an account that belongs to the repository's owner.",
+            )
+        return None
+
+    def of_load(self) -> JobError | None:
+        """A Hub that limits requests, or has problems of its own."""
+        if self.status == 429:
+            hint = _try_again(self.error) or "Try again later; with a token the limits are higher."
+            return self.job_error(f"{self.subject}: the Hub limits how often you may ask (429).", hint)
+        if self.status and self.status >= 500:
+            hint = _try_again(self.error) or "Try again later."
+            return self.job_error(f"{self.subject}: the Hub has a problem of its own ({self.status}).", hint)
+        return None
+
+    def of_connection(self) -> UserError | JobError | None:
+        """A Hub that cannot be reached, and what a cache lacks without it."""
+        import requests
+        from huggingface_hub import constants
+        from huggingface_hub import errors as hub
+
+        subject, endpoint = self.subject, constants.ENDPOINT
+        check_network = f"{_CHECK_NETWORK}{_READ_FROM_CACHE if self.reading else ''}."
+        not_cached = self.found(hub.LocalEntryNotFoundError)
+        if self.found(hub.OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and not_cached):
+            return self.user_error(
+                f"{subject} is not complete in the local cache, and offline mode is on.",
+                "Fetch it once with a network, or unset HF_HUB_OFFLINE.",
+            )
+        if self.found(hub.EntryNotFoundError) and not not_cached:
+            problem = f"{subject} lacks a file that is needed: {_first_line(self.error)}"
+            return self.user_error(problem, "Is it the right repository?")
+        if self.found(requests.Timeout):
+            return self.job_error(f"{subject}: the Hub at {endpoint} does not answer in time.", check_network)
+        if not_cached or self.found(requests.ConnectionError, ConnectionError):
+            return self.job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
+        if invalid := self.found(hub.HFValidationError):
+            return self.user_error(f"{subject}: {_first_line(invalid)}", "A Hub id is NAME or ORG/NAME.")
+        return None
+
+    def of_other_status(self) -> JobError | None:
+        """An answer that has no message of its own."""
+        if not self.status:
+            return None
+        said = _server_message(self.error) or _first_line(self.error)
+        return self.job_error(f"{self.subject}: the Hub refused ({self.status}): {said}.", "")
+
+
+def _token() -> str | None:
+    from huggingface_hub import get_token
+
+    return get_token()
 
 
 _CHECK_NETWORK = "Check the network, proxies and HF_ENDPOINT"
