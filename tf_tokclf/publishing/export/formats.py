@@ -25,8 +25,8 @@ class Serving(tf.Module):
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        # A SavedModel stores what the attributes hold. For a Keras model it would also store the functions of each layer,
-        # which nobody calls: tracing them takes two thirds of the time.
+        # A SavedModel stores what the attributes hold. For a Keras model it would also store the functions of each
+        # layer, which nobody calls: tracing them takes two thirds of the time.
         self.weights = list(model.weights)
         self._call = lambda **inputs: model(**inputs, training=False)
 
