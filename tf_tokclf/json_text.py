@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,8 @@ def read_json(path: Path, *, hint: str, longest: int = LONGEST_FILE) -> Any:
         raise UserError(f"not valid JSON: {error}.", path=path, hint=hint) from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint=hint) from error
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """A record as a line of JSON."""
+    return json.dumps(record, ensure_ascii=False) + "\n"

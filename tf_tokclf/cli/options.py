@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.setting_options import (
-    Decorator,
-    HeadedOption,
-    given_settings,
-    setting_headings,
-    setting_parameter,
-)
+from tf_tokclf.cli.setting_options import Decorator, HeadedOption, given_settings, setting_headings, setting_parameter
 from tf_tokclf.cli.types import Text
 
 if TYPE_CHECKING:

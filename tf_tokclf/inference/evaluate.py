@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_output
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.decoding import decode
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, RULES, Scheme, split_label
 from tf_tokclf.labels.sentence import Sentence
@@ -229,7 +229,7 @@ def evaluate_sentences(
         if predictions or analyst:
             prediction = _prediction(tagged, predicted, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
         if predictions:
-            predictions.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+            predictions.write(json_line(prediction.to_json()))
         if analyst:
             analyst.add(prediction)
     facts = {

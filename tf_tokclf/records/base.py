@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,10 +139,6 @@ class Lines:
     def finish(self, source: Path, target: Path) -> None:
         """The file is what was written."""
         source.replace(target)
-
-
-def json_line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def encoded(text: str) -> bytes:

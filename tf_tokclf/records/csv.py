@@ -17,16 +17,7 @@ from tf_tokclf.data.reading.records import Shape
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
-from tf_tokclf.records.base import (
-    SAMPLED_LINES,
-    Details,
-    Frame,
-    Lines,
-    Record,
-    encoded,
-    opened_on_sample,
-    words_of,
-)
+from tf_tokclf.records.base import SAMPLED_LINES, Details, Frame, Lines, Record, encoded, opened_on_sample, words_of
 from tf_tokclf.records.prediction_fields import (
     SENTENCE_COLUMNS,
     TOP_COLUMN,

@@ -15,7 +15,7 @@ from tf_tokclf.data.formats.jsonl import open_json, parse_document, records_in, 
 from tf_tokclf.data.reading.base import Problems, check_decoded
 from tf_tokclf.data.reading.records import Layout, sentences_from
 from tf_tokclf.errors import UserError
-from tf_tokclf.json_text import parse_json, without_surrogates
+from tf_tokclf.json_text import json_line, parse_json, without_surrogates
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
@@ -26,7 +26,6 @@ from tf_tokclf.records.base import (
     Lines,
     Record,
     document_of,
-    json_line,
     opened_on_sample,
     words_of,
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.sentence import text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
-from tf_tokclf.records.base import Details, Lines, PredictedRecord, Record, encoded, json_line
+from tf_tokclf.records.base import Details, Lines, PredictedRecord, Record, encoded
 from tf_tokclf.records.prediction_fields import span_records
 
 

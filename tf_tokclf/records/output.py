@@ -13,8 +13,9 @@ from tf_tokclf.config.schema import Task
 from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.records.base import Details, Lines, OutputFormat, RecordFormat, json_line
+from tf_tokclf.records.base import Details, Lines, OutputFormat, RecordFormat
 from tf_tokclf.records.conll import conll_block
 from tf_tokclf.records.jsonl import json_record
 from tf_tokclf.records.label_studio import LabelStudio

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.detection import detect_format
 from tf_tokclf.data.reading.base import check_decoded, read_lines
 from tf_tokclf.errors import UserError
-from tf_tokclf.json_text import parse_json
+from tf_tokclf.json_text import json_line, parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence, of_labelled_words
 
 Probabilities = tuple[float | None, ...]
@@ -78,7 +77,7 @@ def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> No
     """Write them as JSON lines, completely or not at all."""
     with open_compressed(Path(path)) as file:
         for prediction in predictions:
-            file.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
+            file.write(json_line(prediction.to_json()))
 
 
 def is_own_lines(path: Path, data: DataConfig) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, SpanReader, in_fields
 from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.data.reading.text_records import document_in, text_in
-from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.data.writing.texts import texts_with_spans
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.char_spans import CharSpan
 from tf_tokclf.labels.sentence import Origin, Sentence
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from tf_tokclf.data.reading.annotated import JsonFormat
 from tf_tokclf.data.reading.text_records import TextFields, read_text_record
-from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.data.writing.texts import offset_unit_of, texts_with_spans
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.sentence import Sentence
 
 _FIELDS = TextFields(("text", "data"), ("label", "labels", "entities", "annotations"))

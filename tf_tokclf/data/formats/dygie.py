@@ -13,7 +13,8 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.data.reading.word_records import is_words, triples, words_in
-from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.base import Writing
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 

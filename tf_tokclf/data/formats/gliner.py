@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from tf_tokclf.data.reading.annotated import Annotated, Fields, JsonFormat, Record, in_fields
 from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.data.reading.word_records import is_words, triples, words_with_spans
-from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.base import Writing
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 

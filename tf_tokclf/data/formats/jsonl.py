@@ -18,9 +18,9 @@ from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, rea
 from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
 from tf_tokclf.data.reading.records import Layout, choose_layout, filled_fields, read_records
-from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
-from tf_tokclf.json_text import parse_json
+from tf_tokclf.json_text import json_line, parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SAMPLED_RECORDS = 50

@@ -15,8 +15,9 @@ from tf_tokclf.data.reading.annotated import Annotated, Annotation, Fields, Json
 from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.data.reading.lists import as_list
 from tf_tokclf.data.reading.text_records import TextFields, char_spans_in, read_text_record
-from tf_tokclf.data.writing.base import Writing, json_line
+from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.data.writing.texts import offset_unit_of, texts_with_spans
+from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _FIELDS = TextFields(("text",), ("label",))

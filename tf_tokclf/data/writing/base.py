@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.errors import UserError
@@ -54,8 +52,3 @@ class Writing:
 def error_at(sentence: Sentence, problem: str, hint: str | None) -> UserError:
     """The error to raise about a sentence that cannot be converted or written."""
     return sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)
-
-
-def json_line(record: Mapping[str, Any]) -> str:
-    """A record as a line of JSON."""
-    return json.dumps(record, ensure_ascii=False) + "\n"
