@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -35,3 +36,14 @@ def test_folders_of_the_map_are_those_of_the_package():
     roots = [ROOT, ROOT / "tf_tokclf", ROOT / "tf_tokclf" / "publishing" / "export"]
     missing = [name for name in named if not any((root / name).is_file() for root in roots)]
     assert not missing
+
+
+def test_no_function_of_the_package_is_longer_than_sixty_lines():
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    long = [
+        f"{path.name}: {node.name}"
+        for path in (ROOT / "tf_tokclf").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, kinds) and node.end_lineno - node.lineno >= 60
+    ]
+    assert not long

@@ -15,7 +15,7 @@ from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
-    from tf_tokclf.config.schema import DataConfig
+    from tf_tokclf.config.schema import DataConfig, Task
     from tf_tokclf.scoring.evaluation import Evaluation
 
 
@@ -140,29 +140,30 @@ def evaluate_command(
         )
     else:
         assert model is not None  # checked above
-        from tf_tokclf.inference import evaluate as api
-
         if calibrate:
-            from tf_tokclf.inference.calibrate import calibrate as fit_and_store
-
             # The named options are about --file.
             own, _ = given_data(ctx, assignments, with_options=False)
-            fit_and_store(model, data=own, task=task, **options)
-        result = api.evaluate(
-            model,
-            split=split or "test",
-            data=data,
-            task=task,
-            mode=mode,
-            predictions=output_predictions,
-            errors=errors,
-            **options,
-        )
+            _calibrate(model, own, task, **options)
+        scoring = {"mode": mode, "predictions": output_predictions, "errors": errors}
+        result = _score_model(model, split or "test", data, task, **scoring, **options)
     if output:
         from tf_tokclf.files import write_json_output
 
         write_json_output(output, result.to_json())
     _print(result, output_format)
+
+
+def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **options: Any) -> Evaluation:
+    from tf_tokclf.inference.evaluate import evaluate
+
+    return evaluate(model, split=split, data=data, task=task, **options)
+
+
+def _calibrate(model: str, data: DataConfig, task: Task | None, **options: Any) -> None:
+    """Fit the model's temperature on the validation set, and store it."""
+    from tf_tokclf.inference.calibrate import calibrate
+
+    calibrate(model, data=data, task=task, **options)
 
 
 def _check_usage(model: str | None, predictions: Path | None, gold: Path | None) -> None:

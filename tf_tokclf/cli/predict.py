@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +21,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
+    from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.inference.prediction_spec import PredictionSpec
 
 log = logging.getLogger(__name__)
@@ -138,41 +140,22 @@ def predict_command(
     tf-tokclf predict runs/mine raw.conll -o labelled.conll
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
-    from tf_tokclf.data.inputs import model_files, source_files
-    from tf_tokclf.files import check_output, is_stream
-    from tf_tokclf.records.stream import check_rereadable, check_source
-
-    check_source(source)
-    data, _ = given_data(ctx, assignments)
-    read = chain(source_files(source, data), model_files(model))
+    data, read = _files_read(ctx, model, source, assignments)
     if resume and output is None:
         raise click.UsageError("--resume continues a file. Name it with --output.")
+    if n_workers is None and (n_parts or ray_address):
+        raise click.UsageError("--parts and --ray-address are for --workers.")
     if n_workers is None:
-        if n_parts or ray_address:
-            raise click.UsageError("--parts and --ray-address are for --workers.")
-        if output and output.is_dir():
-            raise UserError("is a folder.", path=output, hint="Name a file with --output.")
-        if shard:
-            check_rereadable(source, "--shard")
-        if output and resume and is_stream(output):
-            raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")
-        if output:
-            check_output(output, inputs=read, force=force or resume)
-    elif shard:
-        raise click.UsageError("--workers divides the input itself. Leave out --shard.")
-    elif output is None:
-        raise click.UsageError("--workers writes a folder of parts. Name it with --output.")
+        _check_file(source, output, read, shard, resume=resume, force=force)
     else:
-        check_rereadable(source, "--workers")
-        check_output(output, inputs=read, force=True)
-
+        _check_parts(source, output, read, shard)
     from tf_tokclf.inference.prediction_spec import PredictionSpec
 
     spec = PredictionSpec(
         model,
         reading=data.model_dump(mode="json", exclude_unset=True),
-        details={name: options[name] for name in _DETAILS if options[name] is not None},
-        loading={name: value for name, value in options.items() if name not in _DETAILS},
+        details={name: value for name in _DETAILS if (value := options.pop(name)) is not None},
+        loading=options,
         word_splitting=word_splitting,
         output_format=output_format,
         threshold=threshold,
@@ -181,10 +164,57 @@ def predict_command(
     )
     if n_workers is None:
         predict_here(spec, source, output, shard, resume=resume, force=force)
-    else:
-        assert output is not None  # it was checked
+    elif output is not None:  # it was checked
         sharing = Sharing(n_workers, n_parts, ray_address or os.environ.get("RAY_ADDRESS"))
         predict_by_workers(spec, source, output, sharing, resume=resume, force=force)
+
+
+def _files_read(
+    ctx: click.Context, model: str, source: str, assignments: tuple[str, ...]
+) -> tuple[DataConfig, Iterable[Path]]:
+    """How to read SOURCE, and all files that are read. Raises UserError where there is no such source."""
+    from tf_tokclf.data.inputs import model_files, source_files
+    from tf_tokclf.records.stream import check_source
+
+    check_source(source)
+    data, _ = given_data(ctx, assignments)
+    return data, chain(source_files(source, data), model_files(model))
+
+
+def _check_file(
+    source: str,
+    output: Path | None,
+    read: Iterable[Path],
+    shard: tuple[int, int] | None,
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Raise UserError where one process cannot write `output`. read: the files that are read, which it may not be."""
+    from tf_tokclf.files import check_output, is_stream
+    from tf_tokclf.records.stream import check_rereadable
+
+    if output and output.is_dir():
+        raise UserError("is a folder.", path=output, hint="Name a file with --output.")
+    if shard:
+        check_rereadable(source, "--shard")
+    if output and resume and is_stream(output):
+        raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")
+    if output:
+        check_output(output, inputs=read, force=force or resume)
+
+
+def _check_parts(source: str, output: Path | None, read: Iterable[Path], shard: tuple[int, int] | None) -> None:
+    """The same for the folder of parts that several processes write."""
+    from tf_tokclf.files import check_output
+    from tf_tokclf.records.stream import check_rereadable
+
+    if shard:
+        raise click.UsageError("--workers divides the input itself. Leave out --shard.")
+    if output is None:
+        raise click.UsageError("--workers writes a folder of parts. Name it with --output.")
+    check_rereadable(source, "--workers")
+    check_output(output, inputs=read, force=True)
 
 
 def predict_here(
