@@ -103,6 +103,7 @@ def metadata_of(card: str) -> dict:
         "up to 128 pieces at once",
         "seqeval, conlleval mode, IOB2",
         "F1 in strict mode: 0.3333",
+        "| **all** | 0.5000 | 0.2500 | 0.3333 | 0.1000 to 0.5000 | 4 |",
         "| LOC | 0.5000 | 0.2500 | 0.3333 |",
         "**F1 on test: 0.3333 (95 %: 0.1000 to 0.5000)**",
         "| LOC | 0.5000 | 0.2500 | 0.3333 | 0.2000 to 0.6000 | 4 |",
@@ -122,6 +123,28 @@ def metadata_of(card: str) -> dict:
 )
 def test_card_says(run, fact):
     assert fact in run_card(run, reference="me/mine")
+
+
+def test_control_characters_are_replaced_wherever_a_name_appears(run):
+    """A label with U+202E, which reverses the text after it, was written as it is."""
+    hostile = "PER\u202eGRO\x1b[2J"
+    (run.model / "config.json").write_text(json.dumps({"id2label": {"0": "O", "1": f"B-{hostile}"}}))
+    results = json.loads(run.results.read_text())
+    split = {**SPLIT, "by_type": {hostile: SCORED}, "f1_interval": {"overall": [0.1, 0.5], "by_type": {}}}
+    notes = [f"labels only in test: {hostile}"]
+    run.results.write_text(json.dumps({**results, "splits": {"test": split}, "notes": notes}))
+    line = {"words": ["she", "left", "new", hostile], "gold": ["O", "O", "O", "B-LOC"]}
+    run.predictions_for("test").write_text(json.dumps({**line, "predicted": line["gold"]}) + "\n")
+    write_config(run, model={"name_or_path": f"./{hostile}"}, data={"dataset_name": "leondz/wnut_17"})
+    card = run_card(run)
+    assert [name for name in ("\u202e", "\x1b") if name in card] == []
+    for text in (
+        "`B-PER\N{REPLACEMENT CHARACTER}GRO",
+        "| PER\N{REPLACEMENT CHARACTER}GRO",
+        "test: PER\N{REPLACEMENT CHARACTER}GRO",
+        "new PER\N{REPLACEMENT CHARACTER}GRO",
+    ):
+        assert text in card
 
 
 def test_metadata_is_what_the_hubs_classes_take(run):

@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.references import is_package_reference
+from tf_tokclf.control_characters import plain_text
 from tf_tokclf.encoding.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.schemes import Scheme
@@ -95,7 +95,7 @@ class Card:
         """The encoder, with a link where it is on the Hub."""
         if _is_hub_model(self.base_model):
             return f"[{self.base_model}](https://huggingface.co/{self.base_model})"
-        return f"`{public_name(self.base_model)}`"
+        return code_span(public_name(self.base_model))
 
 
 def render(card: Card, *, template: str | None = None) -> str:
@@ -138,18 +138,18 @@ def _find_template(template: str | None) -> jinja2.Template:
         autoescape=False,
     )
     environment.filters |= {"plain": plain_markdown, "cell": table_cell, "code": code_span}
-    environment.filters |= {"quoted": partial(json.dumps, ensure_ascii=False), "shell": shlex.quote}
+    environment.filters |= {"quoted": quoted, "shell": lambda text: shlex.quote(plain_text(text))}
     environment.filters["shown"] = lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)
     return environment.get_template(name)
 
 
 def plain_markdown(text: str) -> str:
-    """A fact in which labels and names of strangers are no HTML and open no new line.
+    """Text on one line, without HTML and without control characters, as names and labels may contain them.
 
     >>> plain_markdown("labels: <b>B-LOC</b>")
     'labels: &lt;b&gt;B-LOC&lt;/b&gt;'
     """
-    return " ".join(str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    return _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def table_cell(text: str) -> str:
@@ -167,10 +167,23 @@ def code_span(text: str) -> str:
     >>> print(code_span("B-LOC"), code_span("a`b"))
     `B-LOC` `` a`b ``
     """
-    text = " ".join(str(text).split())
+    text = _one_line(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     return f"{fence} {text} {fence}" if longest else f"{fence}{text}{fence}"
+
+
+def quoted(text: str) -> str:
+    """Text as a string literal of Python, without control characters.
+
+    >>> print(quoted('say "hi"'))
+    "say \\"hi\\""
+    """
+    return json.dumps(plain_text(text), ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    return plain_text(" ".join(str(text).split()))
 
 
 @contextmanager
@@ -204,7 +217,7 @@ def metadata(card: Card) -> str:
         eval_results=eval_results(card) or None,
         widget=[{"text": example} for example in card.examples] or None,
     )
-    return data.to_yaml().strip()
+    return plain_text(data.to_yaml().strip())
 
 
 def eval_results(card: Card) -> list[EvalResult]:

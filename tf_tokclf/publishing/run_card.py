@@ -126,7 +126,7 @@ def _split_scores(name: str, values: Mapping[str, Any]) -> SplitScores:
         unit=values["unit"],
         mode=values["mode"],
         scheme=values["scheme"],
-        rows=(row("**all**", intervals["overall"], values["overall"]), *by_type),
+        rows=(row("all", intervals["overall"], values["overall"]), *by_type),
         token_accuracy=float(values["token_accuracy"]),
         facts=tuple(facts),
     )
