@@ -10,9 +10,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from tf_tokclf.cli.main import cli
+from tf_tokclf.config.flat_settings import setting_sections, setting_values
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.settings import setting_sections, setting_values
 from tf_tokclf.config.starter import USUAL
 
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 
 from tf_tokclf.cli.main import cli
 from tf_tokclf.cli.setting_options import SettingOption, given_settings
-from tf_tokclf.config.described import described_settings
+from tf_tokclf.config.flat_settings import plain, setting_values
 from tf_tokclf.config.loading import check_config
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.settings import plain, setting_values
+from tf_tokclf.config.shipped_schema import described_settings
 
 WITH_LABELS = ("fit", "inspect", "evaluate", "compare", "convert", "export")
 # Options whose usual name means something else in a command.

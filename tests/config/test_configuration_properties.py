@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tf_tokclf.config.flat_settings import differences, section_class, setting_values
 from tf_tokclf.config.loading import check_config, config_tree, is_saved_config, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.settings import differences, section_class, setting_values
 from tf_tokclf.config.starter import Amount, starter_yaml
 from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.errors import UserError

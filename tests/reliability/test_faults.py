@@ -362,7 +362,7 @@ def test_durations_are_measured_by_a_clock_that_does_not_jump():
         # How long ago an entry of the cache was used is for people, and for what they ask to have removed.
         ("cache.py", "return max(0.0, time.time() - self.last_used)"),
         # The Hub may name a date to wait for.
-        ("hub_http.py", "return max(0.0, mktime_tz(date) - time.time()) if date else None"),
+        ("hub.py", "return max(0.0, mktime_tz(date) - time.time()) if date else None"),
     ]
 
 

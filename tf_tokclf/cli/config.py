@@ -71,8 +71,8 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
     \b
     tf-tokclf config fill mine.yaml -o whole.yaml
     """
+    from tf_tokclf.config.flat_settings import setting_values
     from tf_tokclf.config.json_schema import schema_line
-    from tf_tokclf.config.settings import setting_values
     from tf_tokclf.config.starter import Amount, starter_yaml
 
     values = setting_values(_loaded(config, assignments))
@@ -89,8 +89,8 @@ def diff_command(a: str, b: str | None) -> None:
     tf-tokclf config diff mine.yaml
     tf-tokclf config diff runs/first runs/second
     """
+    from tf_tokclf.config.flat_settings import differences, setting_values
     from tf_tokclf.config.schema import Config
-    from tf_tokclf.config.settings import differences, setting_values
     from tf_tokclf.config.yaml_text import yaml_line
 
     first = Config() if b is None else _loaded(a, ())

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tf_tokclf.cli.types import ChoiceList, NameOrNumber
-from tf_tokclf.config.described import DescribedSetting, described_settings
+from tf_tokclf.config.shipped_schema import DescribedSetting, described_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tf_tokclf.config.described import OPTION, with_meanings
+from tf_tokclf.config.shipped_schema import OPTION, with_meanings
 
 # What can be read from a file. Commands that do not need its labels read the words only.
 Reads = Literal["words", "labels"]

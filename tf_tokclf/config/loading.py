@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tf_tokclf.config.flat_settings import section_class
 from tf_tokclf.config.schema import RECIPES, Config
-from tf_tokclf.config.settings import section_class
 from tf_tokclf.config.shipped import shipped_config
 from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
 from tf_tokclf.errors import UserError

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from tf_tokclf.config.described import HEADING
 from tf_tokclf.config.fields import setting
+from tf_tokclf.config.shipped_schema import HEADING
 from tf_tokclf.counted import counted
 
 

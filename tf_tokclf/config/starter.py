@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from tf_tokclf.config.settings import Setting, SettingSection, setting_sections
+from tf_tokclf.config.flat_settings import Setting, SettingSection, setting_sections
 from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110

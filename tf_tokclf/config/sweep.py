@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from tf_tokclf.config.flat_settings import setting_values
 from tf_tokclf.config.loading import check_config, config_tree, nearest_hint, setting_names, with_settings
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.settings import setting_values
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tf_tokclf.config.flat_settings import plain
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
-from tf_tokclf.config.settings import plain
 from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.data.detection import detect_format, is_folder_of_files, open_reader
 from tf_tokclf.data.formats.record_formats import RECORD_FORMATS

@@ -20,10 +20,7 @@ from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.detection import detect_format, open_reader
 from tf_tokclf.data.formats.parallel import labels_beside
 from tf_tokclf.data.formats.registry import formats_by_name
-from tf_tokclf.data.reading.base import Problems, Reader, located
-from tf_tokclf.data.reading.tables import TableReader
-from tf_tokclf.data.reading.texts import given_scheme
-from tf_tokclf.data.spellings import (
+from tf_tokclf.data.label_spellings import (
     likely_slips,
     respelling_note,
     respelt,
@@ -31,6 +28,9 @@ from tf_tokclf.data.spellings import (
     standard_labels,
     without_scheme,
 )
+from tf_tokclf.data.reading.base import Problems, Reader, located
+from tf_tokclf.data.reading.tables import TableReader
+from tf_tokclf.data.reading.texts import given_scheme
 from tf_tokclf.data.split_cache import Facts, Split, content_hash, derived, hash_of, stored
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError

@@ -14,7 +14,7 @@ from itertools import combinations, islice
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.data.spellings import likely_slips, without_scheme
+from tf_tokclf.data.label_spellings import likely_slips, without_scheme
 from tf_tokclf.inspection.hashed_split import HashedSplit
 from tf_tokclf.inspection.label_variation import MAX_WORDS, Occurrence, find_variations
 from tf_tokclf.inspection.problem import (

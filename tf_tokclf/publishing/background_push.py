@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.hub_http import hide_progress_bars
+from tf_tokclf.hub import hide_progress_bars
 from tf_tokclf.publishing.hub_repository import PATIENCE, HubRepository, Patience, Pushed
 
 log = logging.getLogger(__name__)

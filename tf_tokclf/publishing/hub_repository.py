@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import check_links
-from tf_tokclf.hub import causes, explain, hub_errors, retry_after_s, status_of, waiting_time
-from tf_tokclf.hub_http import redact
+from tf_tokclf.hub import causes, explain, hub_errors, redact, retry_after_s, status_of, waiting_time
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi

@@ -21,7 +21,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 from tf_tokclf.publishing.card import Card, Score, SplitScores, render
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.run_seeds import f1_by_seed
+from tf_tokclf.seed_scores import f1_by_seed
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import DatasetInfo

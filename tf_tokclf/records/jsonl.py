@@ -19,16 +19,7 @@ from tf_tokclf.json_text import json_line, parse_json, without_surrogates
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
-from tf_tokclf.records.base import (
-    SAMPLED_LINES,
-    Details,
-    Frame,
-    Lines,
-    Record,
-    document_of,
-    opened_on_sample,
-    words_of,
-)
+from tf_tokclf.records.base import SAMPLED_LINES, Details, Frame, Lines, Record, document_of, opened_on_sample, words_of
 from tf_tokclf.records.prediction_fields import (
     SENTENCE_COLUMNS,
     TOP_COLUMN,

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
-from tf_tokclf.hub_http import redact
+from tf_tokclf.hub import redact
 
 
 @cache

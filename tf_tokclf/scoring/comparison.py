@@ -18,7 +18,6 @@ from tf_tokclf.data.run_settings import run_config, settings_for
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.run_seeds import f1_by_seed
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.predictions import (
@@ -29,6 +28,7 @@ from tf_tokclf.scoring.predictions import (
     score_predictions,
 )
 from tf_tokclf.scoring.scores import Scores
+from tf_tokclf.seed_scores import f1_by_seed
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from itertools import islice, zip_longest
 from pathlib import Path
 
+from tf_tokclf.data.label_spellings import standard_labels
 from tf_tokclf.data.reading.guessing import holds_confidences, looks_like_tags
-from tf_tokclf.data.spellings import standard_labels
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, split_label
 

@@ -17,12 +17,12 @@ from typing import Protocol, TypeVar
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.detection import detect_format, open_reader
+from tf_tokclf.data.label_spellings import respelling_note, respelt, standard_labels
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import Problems, Reader
 from tf_tokclf.data.reading.records import Shape
 from tf_tokclf.data.reading.tables import TableReader
 from tf_tokclf.data.reading.texts import TextReading, given_scheme
-from tf_tokclf.data.spellings import respelling_note, respelt, standard_labels
 from tf_tokclf.data.splits import check_scheme, keeps_spelling
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, char_spans

@@ -19,9 +19,9 @@ from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 from tf_tokclf.serving.api_docs import ApiDocs
 from tf_tokclf.serving.batching import Abandoned, Busy, Closed, WorkFailed
-from tf_tokclf.serving.gate import Gate
 from tf_tokclf.serving.hosts import THIS_MACHINE, AllowedHosts
 from tf_tokclf.serving.metrics import CONTENT_TYPE
+from tf_tokclf.serving.middleware import Gate
 from tf_tokclf.serving.page import HtmlPage, Page, Shown
 from tf_tokclf.serving.schema import Health, Predictions, PredictOptions, Problem, problem_of, request_model
 from tf_tokclf.serving.service import Service

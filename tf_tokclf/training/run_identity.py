@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.config.flat_settings import setting_values
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.settings import setting_values
 from tf_tokclf.data.split_cache import content_hash
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import UserError

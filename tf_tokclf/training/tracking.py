@@ -9,8 +9,8 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
+from tf_tokclf.config.flat_settings import setting_values
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.settings import setting_values
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.model.backend import keras

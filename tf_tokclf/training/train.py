@@ -21,7 +21,6 @@ from tf_tokclf.report.run_page import write_report
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
-from tf_tokclf.training.assembly import make_trainer
 from tf_tokclf.training.checkpoints import Checkpoint, Position
 from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.history import EpochRecord
@@ -31,6 +30,7 @@ from tf_tokclf.training.resume import Finished, RunSaver, check_data, explained_
 from tf_tokclf.training.run_identity import Identity
 from tf_tokclf.training.run_lock import claim_folder, locked
 from tf_tokclf.training.stopping import StopAsked, StopRequest
+from tf_tokclf.training.trainer_factory import make_trainer
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Match, Seen, likely
+from tf_tokclf.data.label_spellings import NO_LABEL
 from tf_tokclf.data.reading.base import FileReader, Problems, blocks_of, is_decoded, plain_name, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import (
     LABEL_WORDS,
@@ -31,7 +32,6 @@ from tf_tokclf.data.reading.guessing import (
 )
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
-from tf_tokclf.data.spellings import NO_LABEL
 from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL

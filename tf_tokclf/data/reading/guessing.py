@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.spellings import NO_LABEL, standard_labels
+from tf_tokclf.data.label_spellings import NO_LABEL, standard_labels
 from tf_tokclf.errors import UserError
 
 WORD_NAMES = ("tokens", "words", "token", "word", "form", "text", "sentence", "utterance", "input")

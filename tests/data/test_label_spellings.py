@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.data.converting import CASES, case, converted
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.spellings import likely_slips, standard_labels
+from tf_tokclf.data.label_spellings import likely_slips, standard_labels
 from tf_tokclf.data.splits import load_splits
 from tf_tokclf.labels.schemes import Scheme
 
