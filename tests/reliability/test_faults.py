@@ -440,6 +440,29 @@ def test_output_that_is_closed_is_told(corpus: Path, tiny_classifier: Path):
         assert "Traceback" not in done.stderr
 
 
+def test_text_is_converted_from_standard_input():
+    done = shell("printf 'Ada left\\nOslo\\n' | TF convert - - --from text --to jsonl")
+    assert done.stdout == '{"tokens": ["Ada", "left"]}\n{"tokens": ["Oslo"]}\n', done.stderr
+
+
+def test_a_closed_standard_input_stops_only_what_reads_it(corpus: Path, tiny_classifier: Path, tmp_path: Path):
+    (tmp_path / "p.jsonl").write_text('{"tokens": ["Oslo"], "ner_tags": ["B-LOC"], "predicted": ["B-LOC"]}\n')
+    for line in (
+        'TF inspect "$IN" <&-',
+        'TF convert "$IN" - <&-',
+        'TF evaluate --predictions "$PREDICTIONS" <&-',
+        'TF predict "$MODEL" "$IN" <&-',
+    ):
+        done = shell(line, IN=corpus, MODEL=tiny_classifier, PREDICTIONS=tmp_path / "p.jsonl")
+        assert done.returncode == 0, (line, done.stderr[-1500:])
+    for line in (
+        "TF convert - - --to jsonl <&-",
+        "TF convert - - --from text --to jsonl <&-",
+        'TF predict "$MODEL" <&-',
+    ):
+        refused(shell(line, MODEL=tiny_classifier), "'-' stands for standard input, but standard input is closed.")
+
+
 def test_a_full_standard_output_is_told(corpus: Path):
     done = shell('TF convert "$IN" - > /dev/full', IN=corpus)
     assert done.returncode == 1, done.stderr[-1500:]

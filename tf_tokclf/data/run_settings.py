@@ -108,7 +108,7 @@ def settings_for(path: str, given: DataConfig, config: Config | None, *, task: T
     def fits(data: DataConfig) -> None:
         # Standard input can be read once only.
         if path != str(STDIN):
-            open_reader(located(path, data), data, task)
+            open_reader(located(path), data, task)
 
     format = given.format if given.format != "auto" else _format_of(path)
     inherited = inherit(given, config, format=format, fits=fits)

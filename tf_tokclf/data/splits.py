@@ -186,7 +186,7 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
     notes.
     """
     if part is None:
-        split = _read("data", open_reader(located(source, data), data, task), data, task)
+        split = _read("data", open_reader(located(source), data, task), data, task)
     else:
         chosen = data.model_copy(update={"train_split": part, "validation_split": None, "test_split": None})
         split = _read("data", _dataset_readers(source, chosen, task, ("train",))["train"], data, task)
@@ -198,7 +198,7 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
 def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
     """The sentences of one file in any format, read lazily, with their labels in the standard spelling."""
     problems = Problems(skip=data.on_error == "skip")
-    reader = open_reader(located(str(path), data), data, task)
+    reader = open_reader(located(str(path)), data, task)
     for note in _found_out(reader):
         logger.info("%s: %s", path, note)
     counts = _label_counts(reader, data, task)
@@ -291,7 +291,7 @@ def _readers(
             there = ", ".join(other for other, file in files.items() if file) or "none"
             hint = f"Name its file with --set data.{name}_file=FILE."
             raise UserError(f"there is no {name} split, of the splits there are {there}.", hint=hint)
-    return _file_readers({name: located(file, data) for name, file in files.items() if file}, data, task)
+    return _file_readers({name: located(file) for name, file in files.items() if file}, data, task)
 
 
 def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> dict[str, Reader]:

@@ -8,7 +8,6 @@ import hashlib
 import io
 import re
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from tf_tokclf.compressed import is_compressed, open_bytes
+from tf_tokclf.compressed import is_compressed, open_bytes, standard_input
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted_kind
@@ -153,26 +152,21 @@ class FileReader:
         return hash_files([self.path])
 
 
-def located(reference: str, data: DataConfig) -> Path:
-    """The path that a reference stands for. Standard input becomes a file, since finding out its columns
-    takes a second look; lines of text are read once and stay a stream.
-    """
+def located(reference: str) -> Path:
+    """The path that a reference stands for. Standard input is copied to a file, since data is read more than once."""
     if reference != str(STDIN):
         return resolve_reference(reference)
-    if data.format == "text":
-        return STDIN
+    source = standard_input().buffer
     folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "stdin"
     with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
+        shutil.copyfileobj(source, file)
     return path
 
 
 def require_file(path: Path) -> Path:
     """`path`, if it is a file that can be opened."""
-    if path == STDIN:
-        return path
     if path.is_dir():
         raise UserError("is a folder, and a file was expected.", path=path, hint="Name a file in it.")
     if not path.exists() and path.is_symlink():
@@ -214,16 +208,12 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
     codec = codec_named(encoding, path)
     errors = "surrogateescape"
     try:
-        if path == STDIN:
-            sys.stdin.reconfigure(encoding=codec, errors=errors, newline="\n")  # type: ignore[union-attr]
-            yield from sys.stdin
-        else:
-            with _open_text(require_file(path), codec, errors) as file:
-                first = file.readline()
-                _check_first_line(first, path, encoding)
-                if first:
-                    yield from _split_at_returns(first)
-                yield from file
+        with _open_text(require_file(path), codec, errors) as file:
+            first = file.readline()
+            _check_first_line(first, path, encoding)
+            if first:
+                yield from _split_at_returns(first)
+            yield from file
     except UnicodeError as error:
         raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
     except OSError as error:
