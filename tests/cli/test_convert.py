@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,28 @@ def test_labels_are_counted_before_and_after_a_repair(tmp_path):
     options = ["--scheme", "IOB2", "--set", "data.repair=conlleval"]
     inspected = CliRunner().invoke(cli, ["inspect", str(tmp_path / "a.conll"), *options])
     assert "train: labels before and after repair: B-LOC 1 and 3, I-LOC 2 and 0" in inspected.stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "to"),
+    [
+        *(("B-x\ny", to) for to in ("conll", "conllu", "inline-tags", "parallel")),
+        ("B-x\ty", "conll"),
+        ("B-x|y", "conllu"),
+        ("B-x|y", "inline-tags"),
+        ("B-x y", "parallel"),
+    ],
+)
+def test_a_label_that_the_format_cannot_hold_is_named(tmp_path: Path, label: str, to: str):
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({"tokens": ["ada"], "ner_tags": [label]}), encoding="utf-8")
+    result = run("--to", to, source, tmp_path / "out")
+    assert result.exit_code == 2, result.stdout
+    assert f"the label {label!r} of the word 'ada' cannot be written" in result.stderr
+
+
+def test_a_word_that_the_format_cannot_hold_is_named(tmp_path: Path):
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({"tokens": ["a\tb"], "ner_tags": ["B-X"]}), encoding="utf-8")
+    for to in ("conll", "conllu", "inline-tags", "parallel"):
+        assert "the word 'a\\tb' cannot be written" in run("--to", to, source, tmp_path / "out").stderr

@@ -32,7 +32,7 @@ from tf_tokclf.data.reading.guessing import (
 )
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
-from tf_tokclf.data.writing.base import Writing, error_at
+from tf_tokclf.data.writing.base import Writing, check_writable
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -745,9 +745,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         for i, word in enumerate(sentence.words):
             fields = [word] if sentence.labels is None else [word, labels[i]]
             line = separator.join(fields)
-            if separator in word or "\n" in line or "\r" in line or line.isspace():
-                hint = "Choose jsonl, which holds any word."
-                raise error_at(sentence, f"the word {word!r} cannot stand in columns.", hint)
+            blank = [word] if line.isspace() else []
+            check_writable(sentence, *fields, without=[separator, "\n", "\r", *blank], where="as a column")
             yield line + "\n"
         if sentence.words:
             yield "\n"

@@ -16,7 +16,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Match, Seen, certain
 from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags, types_in
-from tf_tokclf.data.writing.base import Writing, error_at
+from tf_tokclf.data.writing.base import Writing, check_writable
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.labels.sentence import Origin, Sentence, text_of
@@ -246,8 +246,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         yield f"# text = {' '.join(text.splitlines())}\n"
         for i, word in enumerate(sentence.words):
             label = sentence.labels[i] if sentence.labels else "_"
-            if set(word + label) & set("\t\n\r") or (not in_upos and "|" in label):
-                raise error_at(sentence, f"{word!r} with {label!r} cannot stand in CoNLL-U.", "Choose jsonl.")
+            in_misc = "" if in_upos else "|"  # separates the entries of MISC
+            check_writable(sentence, word, label, without="\t\n\r", label_without=in_misc, where="as CoNLL-U")
             misc = [] if in_upos or sentence.labels is None else [f"NER={label}"]
             if i + 1 < len(offsets) and offsets[i][1] == offsets[i + 1][0]:
                 misc.append("SpaceAfter=No")

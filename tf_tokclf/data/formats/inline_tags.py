@@ -19,7 +19,7 @@ from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags
 from tf_tokclf.data.reading.texts import TextReading
-from tf_tokclf.data.writing.base import Writing, error_at
+from tf_tokclf.data.writing.base import Writing, check_writable
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -113,10 +113,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
     """A sentence a line, `|` before each label, as spaCy's `convert` reads it."""
     for sentence in sentences:
         labels = sentence.labels or ("-",) * len(sentence)
-        for word in sentence.words:
-            if set(word) & set(" \t\r\n|"):
-                problem = f"the word {word!r} cannot stand in a line of words with labels."
-                raise error_at(sentence, problem, "Choose jsonl.")
+        for word, label in zip(sentence.words, labels):
+            check_writable(sentence, word, label, without=" \t\r\n|", where="in a line of words and labels")
         if sentence.words:
             yield " ".join(f"{word}|{label}" for word, label in zip(sentence.words, labels)) + "\n"
 

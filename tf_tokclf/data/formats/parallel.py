@@ -23,7 +23,7 @@ from tf_tokclf.data.reading.base import (
 )
 from tf_tokclf.data.reading.missing import MissingLabels
 from tf_tokclf.data.reading.records import label_of
-from tf_tokclf.data.writing.base import Writing, error_at
+from tf_tokclf.data.writing.base import Writing, check_writable, error_at
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
 
@@ -185,10 +185,10 @@ def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None
         (folder / LABELS_FILE).open("w", encoding="utf-8", newline="") as labels_file,
     ):
         for sentence in sentences:
-            broken = next((word for word in sentence.words if set(word) & set(" \t\r\n")), None)
-            if broken is not None or sentence.labels is None:
-                problem = f"the word {broken!r} has a blank in it." if broken else "it has no labels."
-                raise error_at(sentence, problem, "Choose jsonl, which holds any word, labelled or not.")
+            if sentence.labels is None:
+                raise error_at(sentence, "it has no labels.", "Choose jsonl, which holds any word, labelled or not.")
+            for word, label in zip(sentence.words, sentence.labels):
+                check_writable(sentence, word, label, without=" \t\r\n", where="in a line of words or labels")
             words_file.write(" ".join(sentence.words) + "\n")
             labels_file.write(" ".join(writing.written_labels(sentence)) + "\n")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tf_tokclf.config.schema import Task
@@ -52,3 +52,25 @@ class Writing:
 def error_at(sentence: Sentence, problem: str, hint: str | None) -> UserError:
     """The error to raise about a sentence that cannot be converted or written."""
     return sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)
+
+
+def check_writable(
+    sentence: Sentence,
+    word: str,
+    label: str | None = None,
+    *,
+    without: Collection[str],
+    label_without: Collection[str] = (),
+    where: str,
+) -> None:
+    """Raise UserError if a word or its label contains a sign that cannot be written in the format.
+
+    without: such signs. label_without: more of them, for the label alone. where: the place in the format, for people.
+    """
+    if any(sign in word for sign in without):
+        what = f"the word {word!r}"
+    elif label and any(sign in label for sign in (*without, *label_without)):
+        what = f"the label {label!r} of the word {word!r}"
+    else:
+        return
+    raise error_at(sentence, f"{what} cannot be written {where}.", "Choose jsonl, which holds any word and label.")
