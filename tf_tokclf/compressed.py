@@ -84,22 +84,17 @@ class CountingBytes(io.RawIOBase):
 
     def close(self) -> None:
         """Close the file; standard input is not ours to close."""
-        if not self.closed and self._file is not _standard_bytes():
+        if not self.closed and not (sys.stdin and self._file is sys.stdin.buffer):
             self._file.close()
         super().close()
 
 
-def standard_input() -> io.TextIOWrapper:
-    """Standard input. Raises UserError if the process was started without one."""
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises UserError if the process was started without one."""
     if sys.stdin is None:
         problem = "'-' stands for standard input, but standard input is closed."
         raise UserError(problem, hint="Name a file, or pipe the data into the command.")
-    return cast(io.TextIOWrapper, sys.stdin)
-
-
-def _standard_bytes() -> BinaryIO | None:
-    """The bytes of standard input; None if the process was started without one."""
-    return None if sys.stdin is None else cast(BinaryIO, sys.stdin.buffer)
+    return sys.stdin.buffer
 
 
 def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
@@ -258,7 +253,7 @@ def name_of_content(path: Path) -> Path:
 
 def _open_raw(path: str | Path) -> BinaryIO:
     if str(path) == "-":
-        return cast(BinaryIO, standard_input().buffer)
+        return standard_input()
     path = Path(path)
     if path.is_dir():
         raise UserError("is a folder, and a file was expected.", path=path, hint="Name a file in it.")

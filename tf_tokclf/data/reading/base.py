@@ -156,7 +156,7 @@ def located(reference: str) -> Path:
     """The path that a reference stands for. Standard input is copied to a file, since data is read more than once."""
     if reference != str(STDIN):
         return resolve_reference(reference)
-    source = standard_input().buffer
+    source = standard_input()
     folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "stdin"
