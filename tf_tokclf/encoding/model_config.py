@@ -8,6 +8,7 @@ must do none of that, so only what describes the model itself is handed on.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,42 @@ def model_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError("a model's configuration is a mapping.", path=path, hint=AGAIN)
     return config
+
+
+def architectures(folder: Path) -> list[str]:
+    """The names of the model's classes in config.json."""
+    given = model_config(folder).get("architectures")
+    return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+
+
+def is_classifier(folder: Path) -> bool:
+    """Whether config.json says that the model is a token classifier."""
+    return any(name.endswith("ForTokenClassification") for name in architectures(folder))
+
+
+def check_is_classifier(folder: Path) -> None:
+    """Raise UserError where config.json says that the model is something else than a token classifier."""
+    if is_classifier(folder):
+        return
+    named = ", ".join(name[:100] for name in architectures(folder)[:5])
+    raise UserError(
+        f"{folder} contains {named or 'no architecture'}, not a token classifier.",
+        hint="Train one first: tf-tokclf fit.",
+    )
+
+
+def saved_labels(folder: Path) -> list[str]:
+    """The label names of the classifier in `folder`, in the order of its head. Raises UserError when ids have gaps."""
+    id2label = model_config(folder).get("id2label") or {}
+    path = folder / "config.json"
+    if not isinstance(id2label, dict) or not all(isinstance(name, str) and name for name in id2label.values()):
+        raise UserError("id2label does not give names to ids.", path=path, hint="Correct it.")
+    names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
+    if not names or len(names) != len(id2label):
+        raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Correct it.")
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise UserError(f"id2label has {', '.join(twice[:5])} twice.", path=path, hint="Each id needs its own.")
+    return names
 
 
 def has_code(config: dict[str, Any]) -> bool:

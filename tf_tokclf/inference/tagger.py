@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 import numpy as np
 
 from tf_tokclf.encoding.encoder import Encoder, Windows
-from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.model_config import model_config, saved_labels
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.tokenizers import load_tokenizer
@@ -28,7 +28,7 @@ from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.forward import forward_function, score_windows
-from tf_tokclf.model.loading import load_classifier, saved_labels
+from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.precision import choose_precision
 from tf_tokclf.scoring.calibration import temper
 

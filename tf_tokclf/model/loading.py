@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -14,8 +13,18 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.counted import counted
-from tf_tokclf.encoding.model_config import READ_BY_MODEL, check_model_config, check_range, has_code, model_config
-from tf_tokclf.encoding.weight_files import open_weights, shortened
+from tf_tokclf.encoding.model_config import (
+    READ_BY_MODEL,
+    architectures,
+    check_is_classifier,
+    check_model_config,
+    check_range,
+    has_code,
+    is_classifier,
+    model_config,
+    saved_labels,
+)
+from tf_tokclf.encoding.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.compact_layers import use_short_graphs
@@ -46,7 +55,7 @@ def new_classifier(
     the model does not use. With `allow_incomplete_weights` that is a warning, and what is missing starts at random.
     """
     with precision_policy(precision.policy):
-        if _is_classifier(folder):
+        if is_classifier(folder):
             model = _with_mapped_head(folder, names, trust_remote_code, allow_incomplete_weights)
         else:
             model, unmatched = _loaded(folder, names, trust_remote_code, head=False)
@@ -60,40 +69,12 @@ def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bo
 
     Raises UserError when it holds no such model, or when a weight is missing in the file or not used by the model.
     """
-    if not _is_classifier(folder):
-        named = ", ".join(map(shortened, _architectures(folder)[:5]))
-        raise UserError(
-            f"{folder} contains {named or 'no architecture'}, not a token classifier.",
-            hint="Train one first: tf-tokclf fit.",
-        )
+    check_is_classifier(folder)
     names = saved_labels(folder)
     with precision_policy(precision.policy):
         model, unmatched = _loaded(folder, names, trust_remote_code, head=True)
     _check_complete(folder, unmatched, allow=False, hint=TOGETHER)
     return _made_ready(model, names)
-
-
-def _architectures(folder: Path) -> list[str]:
-    given = model_config(folder).get("architectures")
-    return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
-
-
-def _is_classifier(folder: Path) -> bool:
-    return any(name.endswith("ForTokenClassification") for name in _architectures(folder))
-
-
-def saved_labels(folder: Path) -> list[str]:
-    """The label names of the classifier in `folder`, in the order of its head. Raises UserError when ids have gaps."""
-    id2label = model_config(folder).get("id2label") or {}
-    path = folder / "config.json"
-    if not isinstance(id2label, dict) or not all(isinstance(name, str) and name for name in id2label.values()):
-        raise UserError("id2label does not give names to ids.", path=path, hint="Correct it.")
-    names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
-    if not names or len(names) != len(id2label):
-        raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Correct it.")
-    if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise UserError(f"id2label has {', '.join(twice[:5])} twice.", path=path, hint="Each id needs its own.")
-    return names
 
 
 def _made_ready(model: keras.Model, names: Sequence[str]) -> keras.Model:
@@ -158,7 +139,7 @@ def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: boo
     except Exception as error:  # transformers checks little: what is wrong fails anywhere
         problem = f"the model's configuration cannot be used: {first_line(error)}."
         raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
-    config.architectures = _architectures(folder)
+    config.architectures = architectures(folder)
     return config
 
 

@@ -17,6 +17,7 @@ from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.hub import hub_errors
 from tf_tokclf.publishing.card import check_template
+from tf_tokclf.publishing.complete_model import check_model_is_whole, check_run_is_whole
 from tf_tokclf.publishing.hub_repository import PATIENCE, HubRepository, Patience, Pushed, files_to_push
 from tf_tokclf.publishing.run_card import dataset_id, run_card
 from tf_tokclf.run_dir import RunDir
@@ -112,7 +113,8 @@ def push(
 ) -> Pushed:
     """Publish a run (its model, with a fresh card) or a model folder (as it is); make sure that it arrived.
 
-    What is not given is as the run's configuration says.
+    What is not given is as the run's configuration says. Raises UserError, before the Hub is asked for anything, where
+    the model is incomplete or damaged.
     """
     root = Path(path)
     run = RunDir(root)
@@ -128,6 +130,10 @@ def push(
         raise UserError("there is no model to push.", path=folder, hint="Give a finished run or a model folder.")
     if target is None and repo_id is None:
         raise UserError("the repository has no name.", path=root, hint="Give --hub-model-id ORG/NAME.")
+    if target is None:
+        check_model_is_whole(folder)
+    else:
+        check_run_is_whole(run)
     target = target or Target("")
     repository = HubRepository.prepare(
         repo_id or target.repo_id,

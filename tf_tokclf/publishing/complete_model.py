@@ -1,0 +1,76 @@
+"""Whether a model folder is complete and undamaged, which is checked before it is published. It loads no TensorFlow."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tf_tokclf.encoding.folder_files import is_there
+from tf_tokclf.encoding.model_config import check_is_classifier, has_code, model_config, saved_labels
+from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.tokenizer_files import clean_tokenizer_folder
+from tf_tokclf.encoding.weight_files import READABLE_WEIGHTS, open_weights
+from tf_tokclf.errors import UserError
+from tf_tokclf.json_text import read_json
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_record import damage, read_record
+
+# Formats of weights that are not opened here: pickles of torch, and exports.
+_OTHER_WEIGHTS = {".bin", ".onnx", ".tflite", ".pb", ".msgpack"}
+_SAVE_AGAIN = "Save or fetch the model again."
+
+
+def check_run_is_whole(run: RunDir) -> None:
+    """Raise UserError where the model of a run, or what its card is made of, is incomplete or damaged.
+
+    A finished run is checked by the checksums in its record, any other by what a token classifier needs.
+    """
+    restore = shlex.join(["tf-tokclf", "fit", str(run.root), "--resume"])
+    hint = f"Restore it with `{restore}`, then push again."
+    if record := read_record(run):
+        found = {name: what for name, what in damage(run, record).items() if _is_published(run.root / name, run)}
+        for name, what in found.items():
+            raise UserError(f"{what}, so nothing was pushed.", path=run.root / name, hint=hint)
+    elif not is_there(run.model / MODEL_INFO):
+        raise UserError("is missing, so nothing was pushed.", path=run.model / MODEL_INFO, hint=hint)
+    try:
+        check_model_is_whole(run.model)
+    except UserError as error:
+        raise UserError(
+            error.problem, path=error.path or run.model, line=error.line, row=error.row, hint=hint
+        ) from error
+
+
+def check_model_is_whole(folder: Path) -> None:
+    """Raise UserError unless `folder` has the configuration, the weights and the tokenizer of a token classifier, and
+    all of them can be read. Weights are compared with the size that their file says they have, not loaded.
+    """
+    if not is_there(folder / "config.json"):
+        raise UserError("is missing.", path=folder / "config.json", hint="Give a run or the folder of a model.")
+    check_is_classifier(folder)
+    labels = saved_labels(folder)
+    _check_weights(folder, n_labels=len(labels))
+    with clean_tokenizer_folder(folder):
+        pass
+    if is_there(folder / MODEL_INFO):
+        read_json(folder / MODEL_INFO, hint=_SAVE_AGAIN)
+
+
+def _check_weights(folder: Path, *, n_labels: int) -> None:
+    if not any(is_there(folder / name) for name in READABLE_WEIGHTS):
+        if not any(path.suffix in _OTHER_WEIGHTS for path in folder.rglob("*")):
+            raise UserError("has no weights.", path=folder, hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
+        return
+    with open_weights(folder) as files:
+        # Code of its own may keep its head in any shape.
+        if not has_code(model_config(folder)) and not any(n_labels in shape for shape in files.shapes.values()):
+            raise UserError(
+                f"has no classification head for the {n_labels} labels in config.json.",
+                path=files.path,
+                hint="Train a token classifier first: tf-tokclf fit.",
+            )
+
+
+def _is_published(path: Path, run: RunDir) -> bool:
+    """Whether a file of a run is published, or read for the model card."""
+    return path.parent == run.model or path in (run.results, run.history)
