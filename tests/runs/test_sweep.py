@@ -23,7 +23,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.run_lock import claim_folder
+from tf_tokclf.training.run_folder import claim_folder
 
 need_modules("optuna", extra="sweep")
 

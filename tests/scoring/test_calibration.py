@@ -18,6 +18,7 @@ from tf_tokclf.scoring.calibration import (
     reliability,
     span_score,
     temper,
+    why_not_calibrated,
 )
 
 
@@ -161,3 +162,14 @@ def test_span_scores_at_a_temperature_are_the_smallest_of_their_words():
 def test_without_predicted_spans_the_temperature_stays():
     nothing = PredictedSpans(np.zeros((0, 3)), np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
     assert fit_temperature(nothing) == 1
+
+
+def test_a_temperature_at_a_limit_of_the_search_is_not_used():
+    """Sure of the few wrong spans and unsure of the right ones, so that any higher temperature is better still."""
+    sure, unsure = np.log([1 - 1e-6, 1e-6]), np.log([0.6, 0.4])
+    right = np.array([True] * 6 + [False] * 6)
+    scores = np.array([unsure if one else sure for one in right])
+    spans = PredictedSpans(scores, np.zeros(12, int), np.arange(12), right)
+    temperature = fit_temperature(spans)
+    assert "at a limit of the search" in why_not_calibrated(spans, temperature)
+    assert why_not_calibrated(spans, 1.2) is None

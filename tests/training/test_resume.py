@@ -21,7 +21,7 @@ from tf_tokclf import fit, load_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.run_lock import locked
+from tf_tokclf.run_lock import locked
 
 pytestmark = pytest.mark.long
 

@@ -240,7 +240,7 @@ def test_two_runs_in_one_folder_exclude_each_other_also_over_seeds(
 import sys
 from pathlib import Path
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.training.run_lock import locked
+from tf_tokclf.run_lock import locked
 with locked(RunDir(Path(sys.argv[1]))):
     print("locked", flush=True)
     sys.stdin.read()

@@ -1,9 +1,10 @@
-"""Fit a temperature on the dev split and store it with the model, so that its scores mean what they say."""
+"""Fit a temperature on the validation split and store it with the model, so that its scores mean what they say."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.run_settings import run_of
+from tf_tokclf.data.split_cache import Split
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.encoding.model_info import write_model_info
@@ -18,8 +21,15 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.inference.evaluate import labelled_splits
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.run_lock import locked
 from tf_tokclf.run_record import note_change
-from tf_tokclf.scoring.calibration import PredictedSpans, Reliability, fit_temperature, reliability
+from tf_tokclf.scoring.calibration import (
+    PredictedSpans,
+    Reliability,
+    fit_temperature,
+    reliability,
+    why_not_calibrated,
+)
 from tf_tokclf.scoring.entities import entities_of
 
 log = logging.getLogger(__name__)
@@ -27,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Calibration:
-    """The temperature, and how well span scores of the dev split came true without and with it."""
+    """The temperature that the model has now, and how well span scores of the split came true without and with it."""
 
     temperature: float
     before: Reliability
@@ -45,28 +55,48 @@ def calibrate(
     """Fit the temperature of a model on `split` and store it in its folder (`tf_tokclf.json`).
 
     reference: a run or a model folder. data: where the split is; by default that of the run, which is read as in
-    training but for the settings in `data` and the `task`. options: those of `Tagger.load`.
+    training but for the settings in `data` and the `task`. options: those of `Tagger.load`. Where the split gives no
+    meaningful temperature, the model keeps the one that it has, and a warning says why. Raises UserError if another
+    process writes in the run's folder.
     """
     folder = local_model_folder(str(reference))
     if not Path(reference).is_dir():
         problem = f"{reference} is not a local folder, so the temperature cannot be saved."
         raise UserError(problem, hint="Name a run or a model folder.")
-    tagger = Tagger.load(reference, **options)
+    run = run_of(reference)
+    # From loading the weights until their temperature is stored, no training may replace them.
+    with locked(run, hint="Wait for it, or leave out --calibrate.") if run else nullcontext():
+        tagger = Tagger.load(reference, **options)
+        labelled = labelled_splits(reference, split, data, tagger.info, task=task)[split]
+        return _calibrate(tagger, folder, labelled)
+
+
+def _calibrate(tagger: Tagger, folder: Path, labelled: Split) -> Calibration:
+    """Fit a temperature on labelled sentences and store it in the model's folder if it is meaningful."""
     info = tagger.info
-    labelled = labelled_splits(reference, split, data, info, task=task)[split]
     tagger.info = info.with_temperature(1.0)
     spans = _predicted_spans(tagger.tag(labelled), tagger)
     temperature = fit_temperature(spans)
-    write_model_info(folder, info.with_temperature(temperature))
-    note_change(folder / MODEL_INFO)
+    if problem := why_not_calibrated(spans, temperature):
+        log.warning(
+            "%s gives no temperature: %s. The model keeps its temperature of %.3f. Calibrate it on other data.",
+            labelled.place,
+            problem,
+            info.temperature,
+        )
+        temperature = info.temperature
+    else:
+        write_model_info(folder, info.with_temperature(temperature))
+        note_change(folder / MODEL_INFO)
     before, after = (reliability(spans.scores(t), spans.right) for t in (1.0, temperature))
-    log.info(
-        "temperature %.3f fitted on %s: calibration error of span scores %.2f %% before, %.2f %% after",
-        temperature,
-        split,
-        100 * before.expected_calibration_error,
-        100 * after.expected_calibration_error,
-    )
+    if not problem:
+        log.info(
+            "temperature %.3f fitted on %s: calibration error of span scores %.2f %% before, %.2f %% after",
+            temperature,
+            labelled.name,
+            100 * before.expected_calibration_error,
+            100 * after.expected_calibration_error,
+        )
     return Calibration(temperature, before, after)
 
 

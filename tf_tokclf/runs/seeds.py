@@ -14,8 +14,9 @@ from tf_tokclf.files import restore_replaced, write_json
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import push, write_card
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_lock import locked
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
-from tf_tokclf.training.run_lock import check_links, claim_folder, locked
+from tf_tokclf.training.run_folder import check_links, claim_folder
 
 
 @dataclass(frozen=True)

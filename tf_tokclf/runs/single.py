@@ -10,7 +10,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import prepare_repository, publication
 from tf_tokclf.training.plan import plan_rows, plan_run
-from tf_tokclf.training.run_lock import check_room_for
+from tf_tokclf.training.run_folder import check_room_for
 from tf_tokclf.training.train import RunResult, train
 
 PlanRows = list[tuple[str, str]]

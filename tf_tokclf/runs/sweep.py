@@ -25,10 +25,11 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.publish import prepare_repository, push, write_card
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_lock import locked
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
 from tf_tokclf.training.plan import plan_run
+from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder
 from tf_tokclf.training.run_identity import another_run, check_same, setting_differences, settings_of
-from tf_tokclf.training.run_lock import check_links, check_room_for, claim_folder, locked
 
 if TYPE_CHECKING:
     import optuna

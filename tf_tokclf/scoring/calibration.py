@@ -14,10 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.labels.sentence import Span
 
 N_BINS = 10
+# A temperature fitted on fewer spans is a matter of chance.
+MIN_SPANS = 10
 _LOWEST, _HIGHEST = math.log(0.05), math.log(20.0)
+# So near to a limit of the search, in logarithms, the best temperature lies beyond it.
+_NEAR_LIMIT = 0.01
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -105,6 +110,8 @@ class PredictedSpans:
 
     def scores(self, temperature: float) -> np.ndarray:
         """(spans,) the smallest probability among each one's words."""
+        if not len(self.starts):
+            return np.zeros(0)
         tempered = temper(self.log_probabilities, temperature)
         return np.exp(np.minimum.reduceat(tempered[np.arange(len(self.labels)), self.labels], self.starts))
 
@@ -133,6 +140,19 @@ def fit_temperature(spans: PredictedSpans) -> float:
         else:
             low = left
     return math.exp((low + high) / 2)
+
+
+def why_not_calibrated(spans: PredictedSpans, temperature: float) -> str | None:
+    """Why a temperature that was fitted on `spans` means nothing; None if it can be used."""
+    n, n_right = len(spans.right), int(spans.right.sum())
+    if n < MIN_SPANS:
+        return f"the model predicts {counted(n, 'span')} there, and at least {MIN_SPANS} are needed"
+    if n_right in (0, n):
+        are = "right" if n_right else "wrong"
+        return f"all {counted(n, 'predicted span')} there are {are}, and some of each kind are needed"
+    if min(math.log(temperature) - _LOWEST, _HIGHEST - math.log(temperature)) < _NEAR_LIMIT:
+        return f"the best temperature is at a limit of the search ({temperature:.2f})"
+    return None
 
 
 def temper(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -36,8 +36,8 @@ from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
 from tf_tokclf.training.plan import RunPlan
+from tf_tokclf.training.run_folder import check_links, clear, clear_folder, remove_leftovers
 from tf_tokclf.training.run_identity import N_EPOCHS, Identity, check_same, setting_differences, settings_of
-from tf_tokclf.training.run_lock import check_links, clear, clear_folder, remove_leftovers
 from tf_tokclf.training.stopping import NAMES, StopRequest
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.run_page import write_report
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_lock import locked
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.checkpoints import Checkpoint, Position
@@ -27,8 +28,8 @@ from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.results import score_run, write_results
 from tf_tokclf.training.resume import Finished, RunSaver, check_data, explained_errors, resume_folder, stopped
+from tf_tokclf.training.run_folder import claim_folder
 from tf_tokclf.training.run_identity import Identity
-from tf_tokclf.training.run_lock import claim_folder, locked
 from tf_tokclf.training.stopping import StopAsked, StopRequest
 from tf_tokclf.training.trainer_factory import make_trainer
 

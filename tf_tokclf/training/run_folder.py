@@ -1,9 +1,8 @@
-"""Who may write in a run's folder: one run at a time, a new one only where there is none or when told to."""
+"""Make room in a run's folder: a new run begins only where there is none, or when it may replace the one there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from tf_tokclf.config.cluster import is_chief
@@ -12,28 +11,9 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import check_no_input, check_replaceable, lock_file, old_of, partial_of, remove, restore_replaced
+from tf_tokclf.files import check_no_input, check_replaceable, old_of, partial_of, remove, restore_replaced
 from tf_tokclf.run_dir import RunDir
-
-
-@contextmanager
-def locked(run: RunDir) -> Iterator[None]:
-    """Make the run's folder and keep other runs out of it; the lock ends with the process, however that ends."""
-    _check_link(run.root)
-    with ExitStack() as stack:
-        try:
-            run.root.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(lock_file(run.lock))
-        except BlockingIOError as error:
-            raise UserError(
-                "another run is writing in this folder.",
-                path=run.root,
-                hint="Wait for it, or choose another --output-dir.",
-            ) from error
-        except OSError as error:
-            hint = "Choose another --output-dir."
-            raise UserError(f"the folder cannot be made: {error.strerror}.", path=run.root, hint=hint) from error
-        yield
+from tf_tokclf.run_lock import check_link, locked
 
 
 def check_room_for(config: Config, *, resume: bool) -> None:
@@ -90,14 +70,8 @@ def check_links(run: RunDir) -> None:
     to a model folder that cannot be replaced.
     """
     for path in run.files:
-        _check_link(path)
+        check_link(path)
     check_replaceable(run.model)
-
-
-def _check_link(path: Path) -> None:
-    if path.is_symlink() and not path.exists():
-        hint = "Make that available again, or remove the link."
-        raise UserError(f"is a link to {path.readlink()}, which is not there.", path=path, hint=hint)
 
 
 def remove_leftovers(run: RunDir) -> None:

@@ -1,0 +1,38 @@
+"""One process at a time writes in a run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.files import lock_file
+from tf_tokclf.run_dir import RunDir
+
+
+@contextmanager
+def locked(run: RunDir, *, hint: str = "Wait for it, or choose another --output-dir.") -> Iterator[None]:
+    """Make the run's folder and keep other processes from writing in it. The lock ends with the process, however that
+    ends.
+
+    hint: what to do if another process writes in it.
+    """
+    check_link(run.root)
+    with ExitStack() as stack:
+        try:
+            run.root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_file(run.lock))
+        except BlockingIOError as error:
+            raise UserError("another run is writing in this folder.", path=run.root, hint=hint) from error
+        except OSError as error:
+            problem = f"the folder cannot be made: {error.strerror}."
+            raise UserError(problem, path=run.root, hint="Choose another --output-dir.") from error
+        yield
+
+
+def check_link(path: Path) -> None:
+    """Raise UserError where `path` is a link to nothing."""
+    if path.is_symlink() and not path.exists():
+        hint = "Make that available again, or remove the link."
+        raise UserError(f"is a link to {path.readlink()}, which is not there.", path=path, hint=hint)
