@@ -157,7 +157,7 @@ SHARED = {
     # killing.py changes only the folder of the processes that it starts, and test_files.py puts the mask back.
     r"os\.chdir|os\.umask": {
         "tests/killing.py",
-        "tests/reliability/bad_inputs.py",
+        "tests/reliability/bad_inputs/cells.py",
         "tests/reliability/test_faults.py",
         "tests/test_files.py",
     },
@@ -167,7 +167,7 @@ SHARED = {
         "tests/reliability/test_memory_limits.py",
     },
     r"gettempdir|\"/tmp|mkdtemp|NamedTemporaryFile": {"tests/isolation.py"},
-    r"\.bind\(": {"tests/ports.py", "tests/reliability/bad_inputs.py"},
+    r"\.bind\(": {"tests/ports.py", "tests/reliability/bad_inputs/cells.py"},
     r"range\(\d+\):\s*\n\s*time\.sleep": set(),
 }
 

@@ -10,7 +10,6 @@ import yaml
 from tf_tokclf.config.loading import check_config, load_config, save_config
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, OptimizerConfig
-from tf_tokclf.config.shipped import shipped_config_names
 from tf_tokclf.config.sweep import Sweep
 from tf_tokclf.errors import UserError
 
@@ -80,7 +79,6 @@ def test_what_is_saved_is_what_the_user_set(tmp_path: Path):
 
 
 def test_the_shipped_quickstart_is_found_by_name_and_its_data_in_the_package():
-    assert "quickstart" in shipped_config_names()
     config = load_config("configs/quickstart.yaml")
     assert (resolve_reference(config.data.train_file or "") / "seq.in").is_file()
 

@@ -68,8 +68,8 @@ def job_for(
     stream = open_records(str(source), DataConfig(), keep_errors=keep)
     chosen = choose_output_format(format, output, stream.format)
     file_format = open_output_format(chosen, stream.format, tagger.labels.scheme, Details(**details))
-    watchers = () if kill_after is None else (KillAfter(kill_after),)
-    return PredictionJob(tagger, stream, file_format, threshold=threshold, look_ahead_words=20, watchers=watchers)
+    watcher = None if kill_after is None else KillAfter(kill_after)
+    return PredictionJob(tagger, stream, file_format, threshold=threshold, look_ahead_words=20, watcher=watcher)
 
 
 def predicted(tagger: Tagger, source: Path, output: Path, **options: object) -> bytes:

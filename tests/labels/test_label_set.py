@@ -38,8 +38,8 @@ def test_spans_have_an_outside_even_if_no_word_is_outside():
 
 def test_ids_and_names_map_both_ways():
     labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
-    assert labels.id2label == {0: "O", 1: "B-X", 2: "I-X"}
-    assert labels.label2id == {"O": 0, "B-X": 1, "I-X": 2}
+    assert labels.names == ("O", "B-X", "I-X")
+    assert labels.id_by_label == {"O": 0, "B-X": 1, "I-X": 2}
     assert len(labels) == 3
 
 
@@ -87,9 +87,3 @@ def test_without_a_scheme_labels_are_types_and_the_rarest_is_not_the_fallback():
 def test_types_are_those_of_spans():
     labels = LabelSet(("I-Y", "B-X", "O", "I-X"), Scheme.IOB2)
     assert (labels.types, labels.outside) == (("X", "Y"), "O")
-
-
-def test_maps_of_labels_are_their_readers_own():
-    labels = LabelSet(("O", "B-X"), Scheme.IOB2)
-    labels.label2id["new"] = 2
-    assert labels.id_by_label == {"O": 0, "B-X": 1}

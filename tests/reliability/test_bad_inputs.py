@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.reliability.bad_inputs import BAD, CELLS, FAULTS, Bad, Given
+from tests.reliability.bad_inputs.cells import FAULTS, Bad, Given
+from tests.reliability.bad_inputs.table import BAD, CELLS
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 

@@ -341,7 +341,7 @@ assert result.exit_code == 2 and len(result.stderr) < 5000, result.stderr[:5000]
 
 
 def test_a_few_lines_of_yaml_cannot_fill_the_memory(tmp_path: Path):
-    from tests.reliability.bad_inputs import LAUGHS
+    from tests.reliability.bad_inputs.cells import LAUGHS
 
     need_proc()
     (tmp_path / "few.yaml").write_text("training: {seed: [1]}\n", encoding="utf-8")

@@ -6,10 +6,11 @@ import json
 from itertools import cycle, islice
 from pathlib import Path
 
+from tests.prediction_files import write_predictions
 from tf_tokclf.files import write_json
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.evaluation import evaluate_file
-from tf_tokclf.scoring.predictions import Prediction, write_predictions
+from tf_tokclf.scoring.predictions import Prediction
 
 NASTY = "<script>alert('x')</script>"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prediction_files import write_predictions
 from tests.report.runs import NASTY, make_run
 from tf_tokclf.files import write_json
 from tf_tokclf.labels.schemes import Scheme
@@ -16,7 +17,7 @@ from tf_tokclf.report.run_page import report_html, write_report
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import evaluate_file
-from tf_tokclf.scoring.predictions import Prediction, write_predictions
+from tf_tokclf.scoring.predictions import Prediction
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 

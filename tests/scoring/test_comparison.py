@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prediction_files import write_predictions
 from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
@@ -17,7 +18,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, compare
 from tf_tokclf.scoring.comparison import Comparison, PairsOfRuns, System, compare_systems
-from tf_tokclf.scoring.predictions import Prediction, write_predictions
+from tf_tokclf.scoring.predictions import Prediction
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
 ARCADA, SPINNINGBYTES = (str(SAMPLES / f"wnut17_{name}.tsv") for name in ("arcada", "spinningbytes"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prediction_files import write_predictions
 from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
@@ -13,7 +14,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import f1_intervals, intervals_json
 from tf_tokclf.scoring.error_analysis import Training, analyse_errors
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_file, evaluate_predictions
-from tf_tokclf.scoring.predictions import Prediction, write_predictions
+from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.scores import numbers, score_sentences
 
 ROWS = [

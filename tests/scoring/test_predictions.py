@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prediction_files import write_predictions
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme
@@ -15,7 +16,7 @@ from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.conlleval import conlleval_text
 from tf_tokclf.report.score_tables import percent
 from tf_tokclf.scoring.evaluation import evaluate_file
-from tf_tokclf.scoring.predictions import Prediction, read_predictions, write_predictions
+from tf_tokclf.scoring.predictions import Prediction, read_predictions
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
 

@@ -242,7 +242,7 @@ def predict_here(
         log.info("shard %d of %d: %s", number, n_shards, _records_text(part.records))
     chosen = spec.format_for(stream, output)
     with closing(stream), RecordProgress() as progress:
-        job = spec.job(tagger, stream, chosen, shard=part, watchers=(progress,))
+        job = spec.job(tagger, stream, chosen, shard=part, watcher=progress)
         if output is None:
             done = predict_to_stdout(job)
         elif is_stream(output):

@@ -14,8 +14,3 @@ def shipped_config(path: PurePath) -> Path | None:
         return None
     found = SHIPPED / "configs" / (path.name if path.suffix == ".yaml" else f"{path.name}.yaml")
     return found if found.is_file() else None
-
-
-def shipped_config_names() -> list[str]:
-    """The names of all shipped configurations."""
-    return sorted(path.stem for path in (SHIPPED / "configs").glob("*.yaml"))

@@ -29,7 +29,7 @@ _CACHE_FORMAT = 3  # counted up whenever reading changes what it yields
 
 
 @dataclass(frozen=True)
-class Facts:
+class SplitMetadata:
     """What is known about sentences besides themselves.
 
     place: the source's name. notes: what was found out in reading, for the log. label_names: all labels in the
@@ -56,7 +56,7 @@ class Split:
     path: Path
     fingerprint: str
     n_words: int
-    facts: Facts
+    facts: SplitMetadata
     table: pa.Table = field(repr=False, compare=False)
 
     @property
@@ -110,11 +110,11 @@ class Split:
         return counts
 
 
-def stored(
+def load_or_build(
     name: str,
     fingerprint: str,
     batches: Callable[[], Iterable[pa.RecordBatch]],
-    facts: Callable[[], Facts],
+    facts: Callable[[], SplitMetadata],
     *,
     cache: Cache,
     source: str,
@@ -143,17 +143,19 @@ def stored(
     return Split(name, found.path, fingerprint, *known, found.table)
 
 
-def _known(about: dict[str, Any]) -> tuple[int, Facts] | None:
+def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
     """Number of words and facts as this version knows them, or None."""
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["facts"].items()}
         fields["agreement"] = tuple(PairCounts.from_json(pair) for pair in fields["agreement"])
-        return int(about["n_words"]), Facts(**fields)
+        return int(about["n_words"]), SplitMetadata(**fields)
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
 
 
-def derived(split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], *, cache: Cache) -> Split:
+def transformed(
+    split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], *, cache: Cache
+) -> Split:
     """The split with each batch changed, given the number of its first row; `what` names the change in the
     fingerprint.
     """
@@ -168,7 +170,7 @@ def derived(split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.
 
     fingerprint = hash_of(split.fingerprint, what)
     source = f"{split.place}: {what}"
-    return stored(split.name, fingerprint, batches, lambda: split.facts, cache=cache, source=source)
+    return load_or_build(split.name, fingerprint, batches, lambda: split.facts, cache=cache, source=source)
 
 
 def hash_of(*parts: object) -> str:

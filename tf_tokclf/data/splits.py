@@ -31,7 +31,7 @@ from tf_tokclf.data.label_spellings import (
 from tf_tokclf.data.reading.base import Problems, Reader, located
 from tf_tokclf.data.reading.tables import TableReader
 from tf_tokclf.data.reading.texts import given_scheme
-from tf_tokclf.data.split_cache import Facts, Split, content_hash, derived, hash_of, stored
+from tf_tokclf.data.split_cache import Split, SplitMetadata, content_hash, hash_of, load_or_build, transformed
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
@@ -172,7 +172,7 @@ def load_splits(
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
-            found[name] = derived(split, f"first {limit}", _first(limit), cache=Cache.of(data))
+            found[name] = transformed(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{shown[name]}: the first {limit} of {counted(len(split), 'sentence')}")
     formats = {name: reader.options.format for name, reader in readers.items()}
     splits = replace(_checked(found, data, task, notes, shown), cut=cut, formats=formats)
@@ -260,7 +260,7 @@ def _respelt_split(split: Split, standard: Mapping[str, str], cache: Cache) -> S
 
     if not split.has_labels:
         return split
-    written = derived(split, f"labels as {sorted(standard.items())}", change, cache=cache)
+    written = transformed(split, f"labels as {sorted(standard.items())}", change, cache=cache)
     names = split.facts.label_names
     standard_names = tuple(dict.fromkeys(standard.get(name, name) for name in names)) if names else None
     return replace(written, facts=replace(split.facts, label_names=standard_names))
@@ -378,16 +378,18 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
             return reader.batches(problems)
         return batches_of(reader.sentences(problems))
 
-    def facts() -> Facts:
+    def facts() -> SplitMetadata:
         # Otherwise the cache would hold one content under the name of another.
         if reader.content_key() != content:
             hint = "Start again when nothing writes to it any more."
             raise UserError("changed while it was read.", path=reader.place, hint=hint)
         notes = (*_found_out(reader), *problems.changes())
         agreement = problems.agreement.counts()
-        return Facts(reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped), agreement)
+        return SplitMetadata(
+            reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped), agreement
+        )
 
-    split = stored(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
+    split = load_or_build(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
     if not len(split):
         hint = f"It was read as {'; '.join(split.notes)}."
         raise UserError(f"the {name} split contains no sentences.", path=split.place, hint=hint)
@@ -424,7 +426,7 @@ def _cut(
         def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
             return batch.filter(pa.array(mask[first : first + batch.num_rows]))
 
-        return replace(derived(train, f"{what}: {name}", change, cache=Cache.of(data)), name=name)
+        return replace(transformed(train, f"{what}: {name}", change, cache=Cache.of(data)), name=name)
 
     return part(~chosen, "train"), part(chosen, "validation")
 
@@ -577,6 +579,6 @@ def _repaired(split: Split, scheme: Scheme, method: Literal["conlleval", "discar
         )
         return next(batches_of(sentences))
 
-    repaired = derived(split, f"repaired as {scheme.value} by {method}", change, cache=cache)
+    repaired = transformed(split, f"repaired as {scheme.value} by {method}", change, cache=cache)
     changed = sum(old != new for old, new in zip(split.label_sequences(), repaired.label_sequences()))
     return repaired, changed

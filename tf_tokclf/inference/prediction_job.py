@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -98,7 +98,7 @@ class PredictionJob:
     threshold: float | None = None
     look_ahead_words: int | None = None
     shard: Shard | None = None
-    watchers: tuple[Watcher, ...] = field(default=())
+    watcher: Watcher | None = None
 
     def blocks(self, *, skip: int = 0) -> Iterator[Block]:
         """The records from number `skip` on with their predictions, in lists as they went through the model.
@@ -152,7 +152,7 @@ class PredictionJob:
         return self.format.block(block.records, is_first=is_first)
 
     def advance(self, progress: Progress, block: Block, n_bytes: int) -> Progress:
-        """The progress after a block of records was written, shown to the watchers and its problems to the log."""
+        """The progress after a block of records was written, shown to the watcher and its problems to the log."""
         problems = [record for record, _ in block.records if record.problem]
         for record in problems[: max(_LISTED_PROBLEMS - progress.n_problems, 0)]:
             log.warning("%s: %s", record.origin, record.problem)
@@ -166,9 +166,9 @@ class PredictionJob:
         return after
 
     def show(self, progress: Progress, bytes_read: int | None = None) -> None:
-        """Tell the watchers."""
-        for watcher in self.watchers:
-            watcher.show(progress, bytes_read, self.stream.n_bytes)
+        """Tell the watcher."""
+        if self.watcher:
+            self.watcher.show(progress, bytes_read, self.stream.n_bytes)
 
 
 def predict_to_stdout(job: PredictionJob) -> Progress:

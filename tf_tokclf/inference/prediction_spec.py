@@ -125,7 +125,7 @@ class PredictionSpec:
         output_format: str,
         *,
         shard: Shard | None = None,
-        watchers: tuple[Watcher, ...] = (),
+        watcher: Watcher | None = None,
     ) -> PredictionJob:
         """The prediction of a stream's records into a format as `format_for` gives it."""
         unit = self._run.data.offset_unit if self._run else "codepoint"
@@ -137,7 +137,7 @@ class PredictionSpec:
             threshold=self.threshold,
             look_ahead_words=self.look_ahead,
             shard=shard,
-            watchers=watchers,
+            watcher=watcher,
         )
 
     def settings(self, tagger: Tagger) -> dict[str, Any]:

@@ -61,16 +61,6 @@ class LabelSet:
         """From a name to its id."""
         return {name: i for i, name in enumerate(self.names)}
 
-    @property
-    def id2label(self) -> dict[int, str]:
-        """As a model's config.json wants it."""
-        return dict(enumerate(self.names))
-
-    @property
-    def label2id(self) -> dict[str, int]:
-        """As a model's config.json wants it."""
-        return dict(self.id_by_label)
-
     @cached_property
     def types(self) -> tuple[str, ...]:
         """The types of spans, sorted; without a scheme, the labels themselves."""

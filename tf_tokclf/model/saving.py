@@ -31,7 +31,6 @@ def save_model_folder(
     info: ModelInfo,
     folder: Path,
     *,
-    card: str | None = None,
     weights: Path | None = None,
 ) -> None:
     """Write the classifier to `folder`, which is replaced as a whole once everything is on disk.
@@ -46,8 +45,6 @@ def save_model_folder(
             shutil.copyfile(weights, partial / WEIGHTS)
         save_tokenizer(tokenizer, partial)
         write_model_info(partial, info)
-        if card is not None:
-            (partial / "README.md").write_text(card, encoding="utf-8")
 
 
 def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:

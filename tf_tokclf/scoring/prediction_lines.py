@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.compressed import open_compressed
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.data.detection import detect_format
 from tf_tokclf.data.reading.base import check_decoded, read_lines
 from tf_tokclf.errors import UserError
-from tf_tokclf.json_text import json_line, parse_json
+from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin, Sentence, of_labelled_words
 
 Probabilities = tuple[float | None, ...]
@@ -71,13 +70,6 @@ class Prediction:
 
 def _rounded(probability: float | None) -> float | None:
     return None if probability is None or math.isnan(probability) else round(probability, 6)
-
-
-def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
-    """Write them as JSON lines, completely or not at all."""
-    with open_compressed(Path(path)) as file:
-        for prediction in predictions:
-            file.write(json_line(prediction.to_json()))
 
 
 def is_own_lines(path: Path, data: DataConfig) -> bool:

@@ -33,7 +33,7 @@ from tf_tokclf.labels.validation import Detection, SchemeDetector, detect_scheme
 from tf_tokclf.labels.word_splitting import word_offsets
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.prediction_columns import Asked, shortened, types_of
-from tf_tokclf.scoring.prediction_lines import Prediction, is_own_lines, read_own_lines, write_predictions
+from tf_tokclf.scoring.prediction_lines import Prediction, is_own_lines, read_own_lines
 from tf_tokclf.scoring.prediction_tables import (
     TABLE_FORMATS,
     PredictedTable,
@@ -63,7 +63,6 @@ __all__ = [
     "read_predictions",
     "scheme_of",
     "score_predictions",
-    "write_predictions",
 ]
 
 # In a file with so many sentences with spans, a system that never errs is most likely the gold labels themselves.

@@ -122,8 +122,8 @@ class TrainingBatches:
 
     def plan(self, epoch: int) -> BatchPlan:
         """Which windows stand in which batch of `epoch` (from 0), and the batches' order."""
-        chance = np.random.default_rng((self.seed, epoch))
-        shuffled = chance.permutation(len(self.lengths))
+        rng = np.random.default_rng((self.seed, epoch))
+        shuffled = rng.permutation(len(self.lengths))
         bucket = np.searchsorted(self.widths, self.lengths[shuffled])
         batches: list[tuple[int, np.ndarray]] = []
         left_over = np.zeros(0, dtype=np.int64)
@@ -136,7 +136,7 @@ class TrainingBatches:
             longest = int(self.lengths[left_over].max())
             width = int(self.widths[np.searchsorted(self.widths, longest)]) if self.one_shape_a_width else longest
             batches.append((width, left_over))
-        order = chance.permutation(len(batches))
+        order = rng.permutation(len(batches))
         return BatchPlan([batches[i][1] for i in order], np.array([batches[i][0] for i in order]))
 
     def dataset(self, plan: BatchPlan) -> tf.data.Dataset:

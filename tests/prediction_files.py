@@ -1,0 +1,15 @@
+"""Files of predictions, as `evaluate --output-predictions` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tf_tokclf.json_text import json_line
+from tf_tokclf.scoring.predictions import Prediction
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write them as JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json_line(one.to_json()) for one in predictions), encoding="utf-8")

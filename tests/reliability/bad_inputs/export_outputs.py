@@ -1,0 +1,71 @@
+"""Models that cannot be exported, and exports that cannot be written."""
+
+from __future__ import annotations
+
+from tests.reliability.bad_inputs.cells import ESC, Bad, Cell, Content, Impossible, folder, unreadable
+
+
+def exports() -> list[Cell]:
+    """What `export` is to write, and what it is to be compared on."""
+    cells: list[Cell] = []
+
+    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
+        there = {name.replace("__", "."): content for name, content in files.items()}
+        cells.append(Bad("exports", fault, {"a.conll": b"ada\tB-PER\n", **there}, f"export {args}", says))
+
+    def no(fault: str, why: str) -> None:
+        cells.append(Impossible("exports", fault, why))
+
+    to = "--file a.conll --output x"
+    bad("missing", f"{{model}} {to}", "Missing option '--format'", "savedmodel")
+    bad("missing", "{model} --format onnx --file a.conll", "Missing option '--output'")
+    bad("missing", f"./nothing --format onnx {to}", "there is no model folder ./nothing", "Give a folder")
+    bad("missing", "{model} --format savedmodel --output x", "not a run", "--file")
+    bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "Beside")
+    bad(
+        "empty",
+        "{model} --format savedmodel --output x --file e.conll",
+        "e.conll: contains no words",
+        "One word per line",
+        e__conll=b"",
+    )
+    bad(
+        "truncated",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll, line 2: 1 where 2",
+        "Correct",
+        b__conll=b"ada\tO\nbob",
+    )
+    bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
+    bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "no quantisation int8", "There is none")
+    bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "A model folder needs one", m=folder)
+    bad(
+        "wrong encoding",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll, line 1: byte 0xe9",
+        "encoding",
+        b__conll=b"Jos\xe9\tO\n",
+    )
+    no("wrong length", "its options are single values")
+    bad("out of range", f"{{model}} --format onnx --max-sentences 0 {to}", "0 is not in the range x>=1", "--max-sent")
+    bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known are")
+    bad("duplicated", f"{{model}} --format onnx {to}", "x: already exists.", "--force", x=folder)
+    bad(
+        "duplicated",
+        f"{{model}} --format onnx {to} --force",
+        "x: is not an export, so it is not replaced",
+        "Choose another",
+        x=b"mine",
+    )
+    bad("hostile", f"{{model}} --format {ESC} {to}", "is not one of 'savedmodel'", "--format")
+    bad("hostile", f"package:tf_tokclf/../../etc --format onnx {to}", "leads out of the package", "below")
+    bad("huge", f"{{model}} --format onnx --file a.conll --output {'x' * 300}", "x", "File name too long")
+    bad(
+        "unreadable",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll: cannot be read",
+        "Check",
+        b__conll=unreadable,
+    )
+    bad("unreadable", "{model} --format savedmodel --file a.conll --output a.conll/x", "a.conll", "Check")
+    return cells

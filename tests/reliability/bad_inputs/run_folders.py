@@ -1,0 +1,116 @@
+"""Runs that cannot be resumed: checkpoints, finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.reliability.bad_inputs.cells import (
+    DEEP,
+    Bad,
+    Cell,
+    Impossible,
+    cut,
+    folder,
+    in_place_of,
+    run,
+    unreadable,
+    with_content,
+    without,
+)
+
+
+def checkpoints() -> list[Cell]:
+    """Checkpoints, gone on from by `fit --resume`."""
+    cells: list[Cell] = []
+    subject, newest = "checkpoint", "checkpoints/*"
+
+    def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
+        # A finished run needs no checkpoints.
+        files = {"r": run(without("finished.json"), change)}
+        cells.append(Bad(subject, fault, files, f"fit r {options}", says))
+
+    def no(fault: str, why: str) -> None:
+        cells.append(Impossible(subject, fault, why))
+
+    whole = ("checkpoints: none of the", "Start again with --force")
+    bad("missing", without("checkpoints"), "nothing", options="--resume-from-checkpoint nothing")
+    bad("missing", without(f"{newest}/SHA256SUMS"), *whole)
+    bad("missing", without(f"{newest}/state.json"), *whole)
+    bad("missing", without(f"{newest}/variables.index"), *whole)
+    bad("empty", with_content(f"{newest}/SHA256SUMS", b""), *whole)
+    bad("truncated", cut(f"{newest}/variables.data*", 100), *whole)
+    bad("truncated", cut(f"{newest}/best.safetensors", 100), *whole)
+    bad("wrong type", with_content(f"{newest}/state.json", b"5"), *whole)
+    bad("wrong encoding", with_content(f"{newest}/SHA256SUMS", b"\xff\xfe"), *whole)
+    bad("wrong length", with_content(f"{newest}/SHA256SUMS", b"abc\n"), *whole)
+    no("duplicated", "two copies of a checkpoint have one name")
+
+    def resummed(content: bytes) -> Callable[[Path], None]:
+        """A state that is whole by its sum, and nonsense."""
+
+        def change(path: Path) -> None:
+            from tf_tokclf.training.checkpoints import write_sums
+
+            for one in path.glob(newest):
+                (one / "state.json").write_bytes(content)
+                (one / "SHA256SUMS").unlink()
+                write_sums(one)
+
+        return change
+
+    bad("out of range", resummed(b'{"format": 99}'), "a checkpoint of format 99", "Start again with --force")
+    bad("hostile", resummed(b'{"format": 1}'), "state.json: is not the state of a run", "Start again with --force")
+    half = b'{"format": 1, "position": {"epoch": 0.5, "history": []}, "settings": {}, "contents": {}}'
+    bad("wrong type", resummed(half), "state.json: is not the state of a run", "Start again with --force")
+    bad("hostile", resummed(DEEP), "state.json: not valid JSON", "Start again with --force")
+    climbing = b"00  ../../../../etc/passwd\n00  state.json\n00  variables.index\n"
+    bad("hostile", with_content(f"{newest}/SHA256SUMS", climbing), *whole)
+    no("huge", "sums are taken in portions")
+    bad("unreadable", in_place_of(f"{newest}/state.json", folder), *whole)
+    bad("unreadable", in_place_of(f"{newest}/state.json", unreadable), *whole)
+    return cells
+
+
+def finished_runs() -> list[Cell]:
+    """Finished runs without checkpoints, gone on with by `fit --resume`."""
+    cells: list[Cell] = []
+    subject, weights, record = "finished run", "model/model.safetensors", "finished.json"
+
+    def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
+        files = {"r": run(without("checkpoints"), change)}
+        cells.append(Bad(subject, fault, files, f"fit r {options}", says))
+
+    def no(fault: str, why: str) -> None:
+        cells.append(Impossible(subject, fault, why))
+
+    lost = f"{weights} is not as it was written and cannot be restored: the run is finished, and its checkpoints were"
+    again = "train again with --force"
+    gone = (f"{weights} is missing and cannot be restored", "Copy that file from a backup", again)
+    bad("missing", without(weights), *gone)
+    bad("missing", without("model"), *gone)
+    bad("empty", with_content(weights, b""), lost, again)
+    bad("truncated", cut(weights, 1000), lost, again)
+    bad("wrong length", with_content(weights, b"x" * 10_000_000), lost, again)
+    bad("unreadable", in_place_of(weights, folder), f"{weights} cannot be read (Is a directory)", again)
+    unchecked = ("neither checkpoints nor finished.json are there to check it by", "replace it with --force")
+    bad("missing", without(record), *unchecked)
+    bad("wrong type", with_content(record, b"5"), *unchecked)
+    bad("wrong encoding", with_content(record, b"\xff\xfe"), *unchecked)
+    bad("hostile", with_content(record, DEEP), *unchecked)
+    bad("unreadable", in_place_of(record, unreadable), *unchecked)
+
+    def climbing(path: Path) -> None:
+        """A record that is whole by its checksum, and names a file elsewhere."""
+        from tf_tokclf.files import read_sealed_json, write_sealed_json
+
+        content = read_sealed_json(path / record)
+        content["files"]["../../../../etc/passwd"] = "0" * 64
+        write_sealed_json(path / record, content)
+
+    bad("hostile", climbing, *unchecked)
+    longer = ("its last checkpoint is not there, so it cannot go on to 9 epochs", "--keep-checkpoints 1")
+    bad("out of range", lambda path: None, *longer, options="--num-train-epochs 9 --resume")
+    no("duplicated", "a run is a folder")
+    no("huge", "checksums are taken in portions")
+    return cells
