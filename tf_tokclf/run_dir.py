@@ -87,6 +87,12 @@ class RunDir:
         return RunDir(self.root / f"seed-{seed}")
 
     @property
+    def seeds_with_folder(self) -> tuple[int, ...]:
+        """The seeds that have a run in this folder, in ascending order."""
+        numbers = (path.name.removeprefix("seed-") for path in self.root.glob("seed-*") if path.is_dir())
+        return tuple(sorted(int(number) for number in numbers if number.isdecimal()))
+
+    @property
     def sweep(self) -> Path:
         """Settings and scores of the trials of a sweep, of which this folder holds the best one."""
         return self.root / "sweep.json"

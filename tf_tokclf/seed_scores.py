@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
 
-_HINT = "Delete it to use the median run alone, or write it again with `fit --seeds ... --resume`."
+log = logging.getLogger(__name__)
+
+_HINT = "Delete it to use the median run alone, or write it again with `tf-tokclf fit RUN --resume`."
 
 
 def f1_by_seed(run: RunDir) -> dict[int, dict[str, float]]:
@@ -23,3 +27,19 @@ def f1_by_seed(run: RunDir) -> dict[int, dict[str, float]]:
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError("does not list the scores of the seeds.", path=run.seeds, hint=_HINT) from error
+
+
+def seeds_in(run: RunDir) -> tuple[int, ...]:
+    """The seeds of a folder of several seeds: those in `seeds.json` in the order of training, then any others that have
+    a run in the folder. Empty if `run` is a single run, or if the runs of its seeds were deleted.
+    """
+    there = run.seeds_with_folder
+    if not there:
+        return ()
+    try:
+        listed = tuple(f1_by_seed(run))
+    except UserError as error:
+        log.warning("%s", error)
+        listed = ()
+    seeds = tuple(dict.fromkeys([*listed, *there]))
+    return seeds if len(seeds) > 1 else ()

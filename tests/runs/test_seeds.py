@@ -96,16 +96,65 @@ def test_what_was_lost_in_a_finished_seed_is_restored(folder: Path, args: list[s
     assert again.stdout == result.stdout
 
 
-def test_the_folder_of_seeds_is_a_finished_run_that_is_checked(folder: Path):
-    alone = CliRunner().invoke(cli, ["fit", str(folder), "--resume"], catch_exceptions=False)
+def resumed_alone(folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(cli, ["fit", str(folder), "--resume", *options])
+
+
+def median_of(folder: Path) -> int:
+    return int(json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["median"])
+
+
+def test_resuming_the_folder_alone_checks_and_restores_every_seed(folder: Path, result: Result):
+    """The folder was taken for a single run: lost files of other seeds were not noticed."""
+    median = median_of(folder)
+    other = next(seed for seed in SEEDS if seed != median)
+    summary = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))
+    lost = [folder / f"seed-{other}" / "model" / "tf_tokclf.json", folder / "model" / "config.json"]
+    before = [path.read_bytes() for path in lost]
+    for path in [folder / "seeds.json", *lost]:
+        path.unlink()
+    alone = resumed_alone(folder)
     assert alone.exit_code == 0, alone.output
-    assert "the run is finished, and its files are as they were written." in " ".join(alone.stderr.split())
-    flipped = folder / "model" / "config.json"
-    before = flipped.read_bytes()
-    flipped.write_bytes(before.replace(b"bert", b"bort"))
-    alone = CliRunner().invoke(cli, ["fit", str(folder), "--resume"], catch_exceptions=False)
+    assert json.loads((folder / "seeds.json").read_text(encoding="utf-8")) == {
+        **summary,
+        "mean": pytest.approx(summary["mean"]),
+        "standard_deviation": pytest.approx(summary["standard_deviation"]),
+    }
+    assert [path.read_bytes() for path in lost] == before
+    assert f"(seed {median}, the median)" in alone.stdout
+    # A damaged one is written again too.
+    (folder / "seeds.json").write_text("{", encoding="utf-8")
+    alone = resumed_alone(folder)
     assert alone.exit_code == 0, alone.output
-    assert flipped.read_bytes() == before
+    assert median_of(folder) == median
+
+
+def test_resuming_the_folder_alone_trains_a_seed_that_was_deleted(folder: Path, result: Result):
+    other = next(seed for seed in SEEDS if seed != median_of(folder))
+    shutil.rmtree(folder / f"seed-{other}")
+    alone = resumed_alone(folder)
+    assert alone.exit_code == 0, alone.output
+    assert (folder / f"seed-{other}" / "results.json").is_file()
+    assert len(json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["seeds"]) == len(SEEDS)
+
+
+def test_resuming_the_folder_alone_names_weights_that_cannot_be_restored(folder: Path, tmp_path: Path):
+    model = folder / "seed-1" / "model"
+    shutil.move(model, tmp_path / "model")
+    alone = resumed_alone(folder)
+    shutil.move(tmp_path / "model", model)
+    assert alone.exit_code == 2
+    message = " ".join(alone.stderr.split())
+    assert "seed-1: " in message
+    assert "cannot be restored" in message
+
+
+def test_another_seed_is_another_run_than_the_median(folder: Path):
+    median = median_of(folder)
+    other = next(seed for seed in SEEDS if seed != median)
+    refused = resumed_alone(folder, "--seed", str(other))
+    assert refused.exit_code == 2, refused.output
+    assert f"training.seed (was {median}, is {other})" in " ".join(refused.stderr.split())
 
 
 def test_the_card_keeps_all_seeds_when_the_folder_is_resumed_alone(folder: Path):
@@ -129,11 +178,15 @@ def test_a_calibrated_folder_of_seeds_stays_calibrated(folder: Path, args: list[
     again = CliRunner().invoke(cli, [*args, "--resume"], catch_exceptions=False)
     assert again.exit_code == 0, again.output
     assert path.read_bytes() == after
-    # A damaged model is made anew from the median run.
+    # A damaged model is made anew from the median run, and keeps its temperature.
     path.write_bytes(before)
-    again = CliRunner().invoke(cli, [*args, "--resume"], catch_exceptions=False)
+    config = path.with_name("config.json")
+    config_before = config.read_bytes()
+    config.write_bytes(config_before.replace(b"bert", b"bort"))
+    again = resumed_alone(folder)
     assert again.exit_code == 0, again.output
-    assert path.read_bytes() == before
+    assert config.read_bytes() == config_before
+    assert path.read_bytes() == after
 
 
 def test_a_link_out_of_a_seeds_folder_is_not_copied_into_the_model(folder: Path, args: list[str], tmp_path: Path):

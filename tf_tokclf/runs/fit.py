@@ -11,7 +11,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras
-from tf_tokclf.runs.seeds import fit_seeds
+from tf_tokclf.runs.seeds import fit_seeds, seeds_to_resume
 from tf_tokclf.runs.single import PlanRows, fit_single
 from tf_tokclf.runs.sweep import fit_sweep
 from tf_tokclf.training.plan import plan_rows, plan_run
@@ -33,19 +33,21 @@ def fit(
     the model if hub.push is on.
 
     seeds: train once for each of them, and keep the median run as the model. A sweep in `config` trains once for each
-    combination of its values, and keeps the best run. resume: continue what is in the output folder. resume_from:
-    continue a single run from the newest checkpoint in this folder. callbacks: more Keras callbacks, called in every
-    run. show_plan, show_scores: called with the plan before training, and with the scores of a single run before its
-    model is published.
+    combination of its values, and keeps the best run. resume: continue what is in the output folder. In a folder of
+    several seeds, each of them is checked, continued or restored. resume_from: continue a single run from the newest
+    checkpoint in this folder. callbacks: more Keras callbacks, called in every run. show_plan, show_scores: called with
+    the plan before training, and with the scores of a single run before its model is published.
 
-    Returns a RunResult, with `seeds` a SeedSummary, and for a sweep a SweepSummary. Raises UserError for what the user
-    has to change, JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
+    Returns a RunResult, for several seeds a SeedSummary, and for a sweep a SweepSummary. Raises UserError for what the
+    user has to change, JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
     """
     check_kind(config, seeds, resume_from)
     if config.sweep:
         if show_plan:
             show_plan([("sweep", str(Sweep.of(config)))])
         return fit_sweep(config, resume=resume, callbacks=callbacks)
+    if resume and resume_from is None and not seeds:
+        seeds = seeds_to_resume(config)
     if seeds:
         return fit_seeds(config, seeds, resume=resume, callbacks=callbacks)
     return fit_single(

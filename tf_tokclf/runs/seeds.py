@@ -15,7 +15,9 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import push, write_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
+from tf_tokclf.run_record import read_record
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
+from tf_tokclf.seed_scores import seeds_in
 from tf_tokclf.training.run_folder import check_links, claim_folder
 
 
@@ -56,6 +58,19 @@ class SeedSummary:
             "mean": {split: self.mean(split) for split in splits},
             "standard_deviation": {split: self.deviation(split) for split in splits},
         }
+
+
+def seeds_to_resume(config: Config) -> tuple[int, ...]:
+    """The seeds of the folder that `config` writes in, where it is a folder of several seeds and `config` is that of
+    its median run. Empty for any other folder.
+    """
+    root = RunDir.of(config.output_dir)
+    seeds = seeds_in(root)
+    if config.training.seed not in seeds:
+        return ()
+    record = read_record(root)
+    is_median = record is None or record.settings.get("training.seed") == config.training.seed
+    return seeds if is_median else ()
 
 
 def fit_seeds(

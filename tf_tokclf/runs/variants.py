@@ -12,10 +12,10 @@ from tf_tokclf.config.loading import config_text, load_config, save_config, with
 from tf_tokclf.config.schema import Config
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import Stopped
-from tf_tokclf.files import copy_whole
+from tf_tokclf.files import copy_whole, open_whole
 from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.run_record import RunRecord, damage, read_record, write_record
+from tf_tokclf.run_record import RunRecord, damage, note_change, read_record, write_record
 from tf_tokclf.runs.single import fit_single
 from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
 
@@ -53,28 +53,46 @@ def fit_unless_finished(
 def take_over(root: RunDir, run: RunDir, config: Config) -> None:
     """Make `root` a finished run like `run`, without its checkpoints. config: what to write there as its own.
 
-    Where `root` holds that run already, its model stays as it is: it may have been calibrated since.
+    Where `root` holds that run already, its model stays as it is: it may have been calibrated since. The temperature of
+    a model that has to be copied again is kept.
     """
-    record = read_record(root)
-    if record is None or not _holds(root, record, run):
+    record, chosen = read_record(root), read_record(run)
+    calibrated = None
+    if record is None or not _holds(root, record, run, chosen):
+        calibrated = _calibrated(root, record, run, chosen)
         root.finished.unlink(missing_ok=True)
         # First what says that a run is here.
         save_config(config, root.config)
         for source, target in zip(_outcome(run), _outcome(root)):
             if source.exists():
                 copy_whole(source, target)
-        record = read_record(run)
+        record = chosen
     save_config(config, root.config)
     if record is not None:
         write_record(root, replace(record, texts={**record.texts, root.config.name: config_text(config)}))
+    if calibrated is not None:
+        info = root.model / MODEL_INFO
+        with open_whole(info) as file:
+            file.write(calibrated)
+        note_change(info)
 
 
-def _holds(root: RunDir, record: RunRecord, run: RunDir) -> bool:
+def _holds(root: RunDir, record: RunRecord, run: RunDir, chosen: RunRecord | None) -> bool:
     """Whether `root` holds the model of `run`, and nothing of it is damaged. Only its temperature may differ."""
-    chosen = read_record(run)
-    if chosen is None or not record.is_scored(root) or damage(root, record):
+    return record.is_scored(root) and not damage(root, record) and _is_same_model(root, record, run, chosen)
+
+
+def _calibrated(root: RunDir, record: RunRecord | None, run: RunDir, chosen: RunRecord | None) -> str | None:
+    """The model's `tf_tokclf.json` with the temperature that `root` had, where it held the model of `run`."""
+    if record is None or not _is_same_model(root, record, run, chosen):
+        return None
+    return record.texts.get((root.model / MODEL_INFO).relative_to(root.root).as_posix())
+
+
+def _is_same_model(root: RunDir, record: RunRecord, run: RunDir, chosen: RunRecord | None) -> bool:
+    if chosen is None or record.settings != chosen.settings:
         return False
-    return record.settings == chosen.settings and _model_files(root, record) == _model_files(run, chosen)
+    return _model_files(root, record) == _model_files(run, chosen)
 
 
 def _model_files(run: RunDir, record: RunRecord) -> dict[str, str]:
