@@ -108,3 +108,17 @@ def test_messages_name_the_file_and_say_which_label_is_gold(
     label = r"gold B-LOC, model (O|[BI]-\w+) \([01]\.\d{3}\)"
     pattern = re.compile(rf"  {re.escape(str(path))}, sentence at line \d+, \S+: {label}")
     assert all(pattern.fullmatch(line.rstrip()) for line in shown), shown
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate {model} --file a.jsonl", "evaluate --predictions p.jsonl", "compare p.jsonl p.jsonl"]
+)
+def test_sentences_without_words_are_not_scored(
+    tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"tokens": [], "ner_tags": []}\n' * 3)
+    (tmp_path / "p.jsonl").write_text('{"words": [], "gold": [], "predicted": []}\n' * 3)
+    result = CliRunner().invoke(cli, command.format(model=tiny_classifier).split())
+    assert result.exit_code == 2, result.stdout
+    assert "contains no words: all its sentences are empty. " in " ".join(result.stderr.split())

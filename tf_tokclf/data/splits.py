@@ -174,6 +174,11 @@ def load_splits(
         if limit is not None and limit < len(split):
             found[name] = transformed(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{shown[name]}: the first {limit} of {counted(len(split), 'sentence')}")
+    for name, split in found.items():
+        if not split.n_words:
+            hint = f"It was read as {'; '.join(split.notes)}. Check the program that wrote it."
+            problem = f"the {name} split contains no words: all its sentences are empty."
+            raise UserError(problem, path=split.place, hint=hint)
     formats = {name: reader.options.format for name, reader in readers.items()}
     splits = replace(_checked(found, data, task, notes, shown), cut=cut, formats=formats)
     for note in splits.notes:

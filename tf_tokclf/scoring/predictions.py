@@ -302,6 +302,9 @@ class LabelSurvey:
             n_different += tuple(labels) != tuple(prediction.predicted)
         if not n_sentences:
             raise UserError("contains no sentences.", path=path, hint="Check the program that wrote it.")
+        if not gold.labels:
+            problem = "contains no words: all its sentences are empty."
+            raise UserError(problem, path=path, hint="Check the program that wrote it.")
         return cls(path, gold.result(), predicted.result(), gold.labels, predicted.labels, n_with_labels, n_different)
 
     def check(self) -> None:
