@@ -127,6 +127,27 @@ def test_the_line_of_a_value_that_was_overridden_is_not_named(tmp_path: Path):
     assert caught.value.line == 2
 
 
+def test_only_what_a_file_contains_is_blamed_on_it(tmp_path: Path):
+    path = write(tmp_path, "training:\n  seed: 1\n  patience: -1\ndata: {dataset_name: a/b}\n")
+    with pytest.raises(UserError) as caught:
+        load_config(path, assignments=["optimizer.warmup_ratio=7"], options={"training.keep_checkpoints": -1})
+    heading, *lines = str(caught.value).splitlines()
+    assert heading.startswith(f"{path}: ")
+    places = [line.partition(": ")[0].strip(" -") for line in lines]
+    assert sorted(places) == ["keep-checkpoints", "line 3", "set optimizer.warmup_ratio"]
+    good = write(tmp_path, "training:\n  seed: 1\ndata: {dataset_name: a/b}\n")
+    for options, place in (
+        ({"training.keep_checkpoints": -1}, "--keep-checkpoints"),
+        ({"data.test_file": "t.conll"}, "--test-file"),
+        ({"training": {"seed": -1}}, "--training"),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_config(good, options=options)
+        assert caught.value.line is None
+        assert caught.value.path != str(good)
+        assert caught.value.path in (place, None)
+
+
 def rates(config: Config) -> tuple[float, float, float]:
     return config.optimizer.learning_rate, config.optimizer.warmup_ratio, config.optimizer.layer_decay
 

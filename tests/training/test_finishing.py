@@ -212,6 +212,16 @@ def test_a_damaged_configuration_is_restored_once_it_is_removed(run: Path):
     assert load_config(config).training.num_train_epochs == 2
 
 
+def test_a_wrong_option_is_not_blamed_on_the_configuration(run: Path):
+    result = command("fit", run, "--resume", "--keep-checkpoints", "-1")
+    assert result.exit_code == 2
+    assert "Error: --keep-checkpoints: training.keep_checkpoints: -1 is not" in said(result)
+    assert "config.yaml" not in said(result)
+    result = command("fit", run, "--resume", "--set", "training.seed=-1")
+    assert "Error: --set training.seed: training.seed: -1 is not" in said(result)
+    assert "config.yaml" not in said(result)
+
+
 def test_pipes_in_the_place_of_files_are_replaced(run: Path):
     """Opening one would wait for ever."""
     pipes = [run / name for name in ("history.csv", "history.jsonl", "results.json", "report.html")]

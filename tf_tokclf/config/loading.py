@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from reprlib import Repr
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from tf_tokclf.config.flat_settings import section_class
 from tf_tokclf.config.schema import RECIPES, Config
 from tf_tokclf.config.shipped import shipped_config
+from tf_tokclf.config.shipped_schema import described_settings
 from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
@@ -45,6 +47,7 @@ def load_config(
     """
     tree = read_yaml(path) if path is not None else {}
     lines = _setting_lines(Path(path)) if path is not None else {}
+    file_problems = [_key(problem) for problem in _problems_of(tree)] if path is not None else []
     _say_what_beats_a_recipe(tree)
     given: list[tuple[str, Any]] = []
     for assignment in assignments:
@@ -52,12 +55,39 @@ def load_config(
         if not equals:
             raise UserError(f"--set {assignment}: no '=' in it.", hint="Write --set section.key=value.")
         given.append((key.strip(), _yaml_value(assignment, value)))
+    origins = {key: f"--set {key}" for key, _ in given} | {key: _option_name(key) for key in options or {}}
     given += (options or {}).items()
     # A recipe that is asked for now stands above the file, and below what is asked for beside it.
     for key, value in [*_settings_of_recipe(dict(given).get("recipe")).items(), *given]:
         _assign(tree, key, value)
-        lines.pop(key, None)
-    return check_config(tree, source=path, lines=lines)
+    problems = _problems_of(tree)
+    if not problems:
+        return Config.model_validate(tree)
+    raise _config_error(
+        [
+            _placed(problem, lines, origins if path is not None else {}, in_file=_key(problem) in file_problems)
+            for problem in problems
+        ],
+        path,
+    )
+
+
+def _problems_of(tree: Tree) -> list[Any]:
+    """What pydantic finds wrong with a tree of values."""
+    try:
+        Config.model_validate(tree)
+    except ValidationError as error:
+        return list(error.errors())
+    return []
+
+
+def _key(problem: Any) -> tuple[Any, str]:
+    return problem["loc"], problem["msg"]
+
+
+def _option_name(key: str) -> str:
+    setting = described_settings().get(key)
+    return setting.names[0] if setting and setting.names else f"--{key.replace('_', '-')}"
 
 
 def _settings_of_recipe(recipe: Any) -> Tree:
@@ -125,20 +155,47 @@ def _setting_lines(path: Path) -> dict[str, int]:
     return lines
 
 
-def check_config(tree: Tree, *, source: str | Path | None = None, lines: Mapping[str, int] | None = None) -> Config:
-    """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem.
-
-    lines: dotted name -> line, of what stands in the file `source`.
-    """
+def check_config(tree: Tree) -> Config:
+    """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem."""
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = [(_place(problem, lines or {}), _problem_text(problem)) for problem in error.errors()]
-        problems.sort(key=lambda placed: placed[0] or 0)
-        if len(problems) == 1:
-            raise UserError(problems[0][1], path=source, line=problems[0][0]) from None
-        listing = "".join(f"\n  - {f'line {line}: ' if line else ''}{problem}" for line, problem in problems)
-        raise UserError(f"{len(problems)} problems in the configuration:{listing}", path=source) from None
+        raise _config_error([_Problem(_problem_text(problem)) for problem in error.errors()], None) from None
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A problem in a configuration. in_file: whether the file has it; its line there, or the option that brings it."""
+
+    text: str
+    in_file: bool = False
+    line: int | None = None
+    option: str | None = None
+
+    def __str__(self) -> str:
+        place = f"line {self.line}" if self.line else self.option
+        return f"{place}: {self.text}" if place else self.text
+
+
+def _placed(problem: Any, lines: Mapping[str, int], origins: Mapping[str, str], *, in_file: bool) -> _Problem:
+    """A problem with the place that it comes from. lines, origins: dotted name -> line in the file, option."""
+    names = list(takewhile(lambda part: isinstance(part, str), problem["loc"]))  # numbers: items of a list
+    above = [".".join(names[:n]) for n in range(len(names), 0, -1)]
+    option = next((origins[name] for name in above if name in origins), None)
+    if option or not in_file:
+        return _Problem(_problem_text(problem), option=option)
+    return _Problem(_problem_text(problem), in_file=True, line=lines.get(".".join(names)))
+
+
+def _config_error(problems: list[_Problem], source: str | Path | None) -> UserError:
+    """The error that lists all problems. source: the file; only what it contains is blamed on it."""
+    if len(problems) == 1:
+        (one,) = problems
+        return UserError(one.text, path=source if one.in_file else one.option, line=one.line)
+    problems = sorted(problems, key=lambda one: one.line or 0)
+    listing = "".join(f"\n  - {one}" for one in problems)
+    is_in_file = any(one.in_file for one in problems)
+    return UserError(f"{len(problems)} problems in the configuration:{listing}", path=source if is_in_file else None)
 
 
 def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
@@ -193,12 +250,6 @@ def _assign(tree: Tree, key: str, value: Any) -> None:
             raise UserError(f"--set {key}: {section} is not a section.", hint=nearest_hint(key))
         tree = child
     tree[name] = value
-
-
-def _place(problem: Any, lines: Mapping[str, int]) -> int | None:
-    """The line of the setting, where it stands in the file and was not overridden."""
-    names = takewhile(lambda part: isinstance(part, str), problem["loc"])  # numbers: items of a list
-    return lines.get(".".join(names))
 
 
 def _problem_text(problem: Any) -> str:
