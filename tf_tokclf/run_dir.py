@@ -112,6 +112,12 @@ class RunDir:
         return RunDir(self.trials / name)
 
     @property
+    def trials_with_config(self) -> tuple[str, ...]:
+        """The names of the trials of a sweep that were begun, in their order."""
+        configs = self.trials.glob(f"*/{self.config.name}")
+        return tuple(sorted(path.parent.name for path in configs if path.parent.name.isdecimal()))
+
+    @property
     def folders_of_runs(self) -> tuple[Path, ...]:
         """The folders each of whose entries is the folder of another run."""
         return (self.trials,)

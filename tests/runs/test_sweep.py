@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,45 @@ def test_what_the_best_trial_of_a_finished_sweep_has_lost_is_restored(bench: Ben
     assert "model/model.safetensors is missing and cannot be restored" in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("{")], ids=["lost", "damaged"])
+def test_the_table_of_trials_is_restored(bench: Bench, tmp_path: Path, change: Callable[[Path], object]):
+    """It was named as the place of the scores, and was not there."""
+    root = RunDir(shutil.copytree(bench.root.root, tmp_path / "run"))
+    before = root.sweep.read_bytes()
+    change(root.sweep)
+    result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    assert root.sweep.read_bytes() == before
+
+
+def test_a_lost_data_base_is_written_again_without_training(bench: Bench, tmp_path: Path):
+    """The folder was said to contain a run that is not a sweep."""
+    root = RunDir(shutil.copytree(bench.root.root, tmp_path / "run"))
+    before = root.sweep.read_bytes()
+    weights = {path: path.stat().st_mtime_ns for path in root.trials.rglob("*") if path.is_file()}
+    root.sweep_storage.unlink()
+    root.sweep.unlink()
+    refused = CliRunner().invoke(cli, ["fit", str(root.root), "--resume", f"--sweep={RATE}=1e-6,3e-2", SWEEP[1]])
+    assert refused.exit_code == 2, refused.output
+    assert "another sweep than the one to go on with; values was {" in " ".join(refused.stderr.split())
+    result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    assert "sweep.db is missing. It is written again from the runs in" in " ".join(result.stderr.split())
+    assert {path: path.stat().st_mtime_ns for path in root.trials.rglob("*") if path.is_file()} == weights
+    assert root.sweep.read_bytes() == before
+    assert root.sweep_storage.is_file()
+
+
+def test_without_data_base_and_trials_a_sweep_cannot_go_on(bench: Bench, tmp_path: Path):
+    root = RunDir(shutil.copytree(bench.root.root, tmp_path / "run"))
+    root.sweep_storage.unlink()
+    shutil.rmtree(root.trials)
+    result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"])
+    assert result.exit_code == 2, result.output
+    message = " ".join(result.stderr.split())
+    assert "the sweep's trials and sweep.db are missing, so the sweep cannot be continued. Copy them" in message
+
+
 def test_a_second_sweep_needs_force_which_removes_all_trials(bench: Bench, tmp_path: Path):
     root = tmp_path / "run"
     shutil.copytree(bench.root.root, root)
@@ -273,10 +313,13 @@ def test_a_failed_trial_is_said_and_the_next_one_tried(tmp_path: Path):
     assert said["trials"]["001"]["error"].startswith("Incomplete configuration")
 
 
-def play(folder: Path, *outcomes: str, n_trials: int | None = None) -> list[str]:
+def play(
+    folder: Path, *outcomes: str, n_trials: int | None = None, lost: Mapping[str, dict[str, Any]] | None = None
+) -> list[str]:
     """The trials of a sweep of 9 combinations where lower values are better, without any training.
 
-    outcomes: of its tries in order, "failed", "stopped", or "fine", which the rest are.
+    outcomes: of its tries in order, "failed", "stopped", or "fine", which the rest are. lost: trials that were run and
+    that the data base does not list.
     """
     values = {RATE: [1e-5, 2e-5, 3e-5], "optimizer.weight_decay": [0.0, 0.1, 0.2]}
     sweep = Sweep.of(Config(output_dir=str(folder), sweep=values, sweep_trials=n_trials))
@@ -284,7 +327,7 @@ def play(folder: Path, *outcomes: str, n_trials: int | None = None) -> list[str]
     tries = []
     with _study(RunDir(folder), sweep) as study:
         trials = _Trials(study, sweep, RunDir(folder))
-        trials.queue()
+        trials.queue(lost or {})
         while trial := trials.next():
             tries.append(f"{trial.user_attrs['folder']} {list(trial.params.values())}")
             outcome = outcomes[len(tries) - 1] if len(tries) <= len(outcomes) else "fine"
@@ -310,6 +353,14 @@ def test_sampled_trials_differ_and_do_not_depend_on_stops(tmp_path: Path):
     stopped = play(tmp_path / "a ?#% stop", "fine", "fine", "fine", "stopped", n_trials=8)
     assert stopped == chosen[:4]
     assert play(tmp_path / "a ?#% stop", n_trials=8) == chosen[3:]
+
+
+def test_new_trials_take_names_that_lost_ones_do_not_have(tmp_path: Path):
+    lost = {name: {RATE: rate, "optimizer.weight_decay": 0.1} for name, rate in (("000", 1e-5), ("002", 3e-5))}
+    tries = play(tmp_path / "run", n_trials=5, lost=lost)
+    assert tries[:2] == ["000 [1e-05, 0.1]", "002 [3e-05, 0.1]"]
+    assert [one.partition(" ")[0] for one in tries[2:]] == ["001", "003", "004"]
+    assert len({one.partition(" ")[2] for one in tries}) == 5
 
 
 def test_what_failed_is_tried_again_and_what_was_stopped_goes_on(tmp_path: Path):

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.cluster import cluster_of
+from tf_tokclf.config.flat_settings import setting_values
 from tf_tokclf.config.loading import load_config, save_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep, value_text
@@ -28,7 +31,7 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
 from tf_tokclf.training.plan import plan_run
-from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder
+from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder, remove_leftovers
 from tf_tokclf.training.run_identity import another_run, check_same, setting_differences, settings_of
 
 if TYPE_CHECKING:
@@ -93,18 +96,16 @@ def fit_sweep(
         if resume:
             restore_replaced(root.model)
             check_links(root)
-        begun = resume and root.sweep_storage.is_file()
-        if begun:
-            _check_same_base(root, sweep)
-        else:
-            _begin(root, config, resume=resume)
+        lost = _begin_or_resume(root, config, sweep, resume=resume)
         with _study(root, sweep) as study:
             trials = _Trials(study, sweep, root)
-            trials.queue()
+            trials.queue(lost)
             while trial := trials.next():
                 _run_trial(trial, sweep, root, callbacks)
                 write_json(root.sweep, trials.summary().to_json())
             summary = trials.summary()
+        # Also where no trial was left to run: the file may be lost or damaged.
+        write_json(root.sweep, summary.to_json())
         if not any(one.f1 for one in summary.trials):
             raise JobError(f"{root.root}: all trials failed; the first one: {summary.trials[0].error}")
         best = summary.best
@@ -133,13 +134,46 @@ def _check(config: Config, sweep: Sweep, *, resume: bool) -> None:
     prepare_repository(config)
 
 
-def _begin(root: RunDir, config: Config, *, resume: bool) -> None:
-    """Claim the folder for a new sweep; one that was stopped before its first trial has a configuration at most."""
-    if resume and root.model.exists():
-        raise UserError("contains a run that is not a sweep.", path=root.root, hint="Choose another --output-dir.")
+def _begin_or_resume(root: RunDir, config: Config, sweep: Sweep, *, resume: bool) -> dict[str, dict[str, Any]]:
+    """Claim the folder for a new sweep, or check that the one there is the same.
+
+    Returns the trials that are there, name -> values, where the data base that should list them is missing.
+    """
     if not resume:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
+    elif root.sweep_storage.is_file():
+        _check_same_base(root, sweep)
+        return {}
+    elif names := root.trials_with_config:
+        _check_same_base(root, sweep)
+        _check_same_values(_asked(Sweep.of(load_config(root.config))), sweep, root)
+        lost = {name: _values_of(root.of_trial(name), sweep) for name in names}
+        log.warning("%s is missing. It is written again from the runs in %s.", root.sweep_storage, root.trials)
+        remove_leftovers(root)
+        return lost
+    elif root.sweep.exists():
+        raise UserError(
+            f"the sweep's trials and {root.sweep_storage.name} are missing, so the sweep cannot be continued.",
+            path=root.root,
+            hint="Copy them from a backup, choose another --output-dir, or start the sweep again with --force.",
+        )
+    elif root.model.exists():
+        raise UserError("contains a run that is not a sweep.", path=root.root, hint="Choose another --output-dir.")
+    # A sweep that was stopped before its first trial has a configuration at most.
     save_config(config, root.config)
+    return {}
+
+
+def _values_of(run: RunDir, sweep: Sweep) -> dict[str, Any]:
+    """Which of the swept values a trial has, by its configuration."""
+    settings = setting_values(load_config(run.config))
+    values = {}
+    for name, listed in sweep.values.items():
+        found = [value for value in listed if json.dumps(value) == json.dumps(settings[name])]
+        if not found:
+            raise another_run(f"{name} is {value_text(settings[name])} in {run.root}", run, kind="sweep")
+        values[name] = found[0]
+    return values
 
 
 def _check_same_base(root: RunDir, sweep: Sweep) -> None:
@@ -156,7 +190,6 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    asked = {"values": {name: list(values) for name, values in sweep.values.items()}, "n_trials": sweep.n_trials}
     try:
         storage = _storage(root)
         study = optuna.create_study(storage=storage, study_name="sweep", direction="maximize", load_if_exists=True)
@@ -168,15 +201,26 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
         ) from error
     try:
         if not study.user_attrs:
-            study.set_user_attr("sweep", asked)
-        elif (before := study.user_attrs["sweep"]) != asked:
-            changed = next(key for key in asked if asked[key] != before[key])
-            what = f"{changed} was {json.dumps(before[changed])}, is {json.dumps(asked[changed])}"
-            raise another_run(what, root, kind="sweep")
+            study.set_user_attr("sweep", _asked(sweep))
+        else:
+            _check_same_values(study.user_attrs["sweep"], sweep, root)
         yield study
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _asked(sweep: Sweep) -> dict[str, Any]:
+    return {"values": {name: list(values) for name, values in sweep.values.items()}, "n_trials": sweep.n_trials}
+
+
+def _check_same_values(before: dict[str, Any], sweep: Sweep, root: RunDir) -> None:
+    """What is swept over has to be as it was when the sweep began."""
+    asked = _asked(sweep)
+    if before != asked:
+        changed = next(key for key in asked if asked[key] != before[key])
+        what = f"{changed} was {json.dumps(before[changed])}, is {json.dumps(asked[changed])}"
+        raise another_run(what, root, kind="sweep")
 
 
 def _storage(root: RunDir) -> optuna.storages.RDBStorage:
@@ -197,11 +241,17 @@ class _Trials:
         self._sweep = sweep
         self._root = root
 
-    def queue(self) -> None:
-        """Put into the queue what is known to be due: combinations of a grid, and trials that were not finished."""
+    def queue(self, lost: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> None:
+        """Put into the queue what is known to be due: combinations of a grid, and trials that were not finished.
+
+        lost: trials that were run and that the study does not know, name -> values. Those that were finished are not
+        trained again.
+        """
         import optuna
 
         waiting = optuna.trial.TrialState.WAITING
+        for name, values in lost.items():
+            self._enqueue(name, values)
         for trial in self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         if self._sweep.is_whole:
@@ -231,12 +281,12 @@ class _Trials:
             trial = self._study.ask(distributions)
             if _key(trial.params) not in known:
                 trial.set_user_attr("values", trial.params)
-                trial.set_user_attr("folder", _name(len(self._latest())))
+                trial.set_user_attr("folder", self._free_name())
                 return trial
             value = known[_key(trial.params)]
             state = optuna.trial.TrialState.COMPLETE if value is not None else optuna.trial.TrialState.FAIL
             self._study.tell(trial, value, state=state)
-        self._enqueue(_name(len(known)), next(x for x in self._sweep.combinations() if _key(x) not in known))
+        self._enqueue(self._free_name(), next(x for x in self._sweep.combinations() if _key(x) not in known))
         return self._study.ask(distributions)
 
     def summary(self) -> SweepSummary:
@@ -251,6 +301,11 @@ class _Trials:
 
     def _enqueue(self, name: str, values: dict[str, Any]) -> None:
         self._study.enqueue_trial(values, user_attrs={"folder": name, "values": values})
+
+    def _free_name(self) -> str:
+        """The first name that no trial has: in a data base that was written again, some may be missing in between."""
+        latest = self._latest()
+        return next(name for name in map(_name, count()) if name not in latest)
 
     def _latest(self) -> dict[str, optuna.trial.FrozenTrial]:
         """The newest try by folder."""
