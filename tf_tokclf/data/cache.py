@@ -13,16 +13,20 @@ time of the last use is the JSON file's time of change: that of the last access 
 
 from __future__ import annotations
 
+import atexit
+import errno
 import logging
 import mmap
 import os
 import re
+import tempfile
 import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
@@ -120,7 +124,8 @@ class Cache:
         *,
         source: str,
     ) -> Cached:
-        """The table with this key, checked; written first where it is not there or not as it was written.
+        """The table with this key, checked; written first where it is not there or not as it was written. If the cache
+        may only be read, it is written to a folder that goes with the process.
 
         facts: asked once all batches are written. source: what the table was made from, for people.
         """
@@ -130,6 +135,10 @@ class Cache:
             return found
         _check_folder(self.folder)
         with _explained_writing(path.parent):
+            if not _may_add_to(path.parent) and self.folder != _temporary_folder():
+                _warn_of_read_only(path.parent)
+                temporary = replace(self, folder=_temporary_folder(), max_bytes=None)
+                return temporary.load_or_build(kind, key, schema, batches, facts, source=source)
             path.parent.mkdir(parents=True, exist_ok=True)
         # Held until the entry is opened, or it might be removed before.
         in_use = _Use(path)
@@ -521,6 +530,32 @@ class _ChecksummedFile:
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError("is a file, and the cache needs a folder.", path=folder, hint="Set TF_TOKCLF_CACHE to another.")
+
+
+def _may_add_to(folder: Path) -> bool:
+    """Whether this process has permission to write in a folder of the cache, which is made if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return False
+        raise
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+@cache
+def _warn_of_read_only(folder: Path) -> None:
+    """Say so once."""
+    message = "%s: you have no permission to write in the cache. New entries are kept in a temporary folder instead."
+    log.warning(message, folder)
+
+
+@cache
+def _temporary_folder() -> Path:
+    """A folder that goes with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 @contextmanager
