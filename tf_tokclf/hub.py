@@ -78,9 +78,9 @@ class _Failure:
         """A message without the token."""
         return UserError(redact(problem, _token()), hint=hint)
 
-    def job_error(self, problem: str, hint: str) -> JobError:
+    def job_error(self, problem: str, hint: str = "") -> JobError:
         """The same where the user has nothing to change."""
-        return JobError(redact(f"{problem} {hint}", _token()))
+        return JobError(redact(f"{problem} {hint}".rstrip(), _token()))
 
     def of_access(self) -> UserError | None:
         """What is not there, or not for this user."""
@@ -159,7 +159,7 @@ class _Failure:
         if not self.status:
             return None
         said = _server_message(self.error) or _first_line(self.error)
-        return self.job_error(f"{self.subject}: the Hub refused ({self.status}): {said}.", "")
+        return self.job_error(f"{self.subject}: the Hub refused ({self.status}): {said}.")
 
 
 def _token() -> str | None:

@@ -137,3 +137,17 @@ def test_a_layer_is_taken_by_number(tmp_path: Path):
     path.write_text("1\tOslo\tB-LOC\tB-ORG\n2\tleft\tO\tO\n\n1\tBonn\tB-LOC\tO\n")
     result = CliRunner().invoke(cli, ["inspect", str(path), "--layer", "1", "--json", "--quiet"])
     assert json.loads(result.stdout)["labels"]["names"] == ["O", "B-ORG"]
+
+
+def test_plain_text_has_no_labels_to_inspect(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("Ada saw Rome\n", encoding="utf-8")
+    result = inspect("--format", "text", tmp_path / "a.txt")
+    assert result.exit_code == 2
+    assert "Plain text has no labels: name a labelled file" in " ".join(result.stderr.split())
+    assert "--label-column-name" not in result.stderr
+
+
+def test_single_things_are_counted_in_the_singular(tmp_path: Path):
+    (tmp_path / "a.conll").write_text("Ada B-PER\nsaw O\nRome B-LOC\nCity I-LOC\n", encoding="utf-8")
+    text = " ".join(inspect(tmp_path / "a.conll").output.split())
+    assert "B- 2 times, I- 1 time;" in text

@@ -122,3 +122,9 @@ def test_sentences_without_words_are_not_scored(
     result = CliRunner().invoke(cli, command.format(model=tiny_classifier).split())
     assert result.exit_code == 2, result.stdout
     assert "contains no words: all its sentences are empty. " in " ".join(result.stderr.split())
+
+
+def test_a_single_word_beside_the_scores_is_counted_in_the_singular(tiny_classifier: Path, tmp_path: Path):
+    (tmp_path / "a.conll").write_text("ada\tB-PER\nsaw\tO\noslo\tB-NEW\n")
+    result = CliRunner().invoke(cli, ["evaluate", str(tiny_classifier), "--file", str(tmp_path / "a.conll")])
+    assert "1 word whose gold label the model does not know" in " ".join(result.stdout.split()), result.output

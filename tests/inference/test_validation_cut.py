@@ -175,7 +175,10 @@ def test_a_split_that_is_not_there_is_told_with_an_option_of_the_command(run: Ru
         ("export", run.root, "--format", "savedmodel", "-o", tmp_path / "export", "--split", "test"),
     ):
         text = command(*args, code=2).output
-        assert "there is no test split, of the splits there are train" in text
+        assert (
+            "there is no test split, of the splits there are train and validation (cut off the training sentences)."
+            in text
+        )
         assert "--set data.test_file=FILE" in text
 
 

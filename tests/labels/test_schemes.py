@@ -472,7 +472,7 @@ def test_the_first_word_opens_a_sentence_wherever_the_starts_are_counted_from():
         (["O O"], "IOB2: there is no label but O, which any scheme allows"),
         (
             ["O B-X I-X I-X", "O"],
-            "IOB2: B- 1 times, I- 2 times; no place breaks IOB2, 1 would break IOB1",
+            "IOB2: B- 1 time, I- 2 times; no place breaks IOB2, 1 would break IOB1",
         ),
         (
             ["O I-X I-X"] + ["B-X I-X"] * 1200,
@@ -484,14 +484,14 @@ def test_the_first_word_opens_a_sentence_wherever_the_starts_are_counted_from():
         ),
         (
             ["B-X E-X S-Y"],
-            "BIOES: B- 1 times, E- 1 times, S- 1 times; no place breaks BIOES, 0 would break BMES",
+            "BIOES: B- 1 time, E- 1 time, S- 1 time; no place breaks BIOES, 0 would break BMES",
         ),
-        (["B-X M-X E-X W-Y"], "BMEOW: B- 1 times, E- 1 times, M- 1 times, W- 1 times; no place breaks BMEOW"),
+        (["B-X M-X E-X W-Y"], "BMEOW: B- 1 time, E- 1 time, M- 1 time, W- 1 time; no place breaks BMEOW"),
         (
             ["I-X O", "I-Y"],
             "IO: I- 2 times; no place breaks IO, and IOB1 reads it alike, since no B- parts touching spans of one type",
         ),
-        (["B-X I-X ORG"], "IOB2: no prefix 1 times, B- 1 times, I- 1 times; 1 place breaks IOB2"),
+        (["B-X I-X ORG"], "IOB2: no prefix 1 time, B- 1 time, I- 1 time; 1 place breaks IOB2"),
         (["NOUN VERB"], "none: labels such as NOUN, VERB have no prefix like B- or I-"),
         (["NOUN VERB NOUN ADJ VERB NOUN"], "none: labels such as NOUN, VERB, ADJ have no prefix like B- or I-"),
         (["A A A A C C C D D G"], "none: labels such as A, C, D, ... have no prefix like B- or I-"),

@@ -106,6 +106,15 @@ def test_a_long_wait_that_the_hub_asks_for_ends_the_push_with_a_message(hub, fol
     assert sum("/commit/" in path for _, path, _ in hub.log) == 1
 
 
+def test_a_refusal_without_advice_ends_with_its_full_stop(hub, folder):
+    repository = HubRepository.prepare("tester/m")
+    hub.fault("POST", "/commit/", status=409, times=None)
+    with pytest.raises(JobError) as caught:
+        repository.push(folder)
+    assert "the Hub refused (409): " in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
 def test_the_hub_is_left_alone_for_as_long_as_it_asks(hub, folder, monkeypatch):
     """Later pushes of a training, too, ask for nothing until then."""
     repository = HubRepository.prepare("tester/m")

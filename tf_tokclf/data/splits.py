@@ -174,12 +174,8 @@ def load_splits(
         if limit is not None and limit < len(split):
             found[name] = transformed(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{shown[name]}: the first {limit} of {counted(len(split), 'sentence')}")
-    for name, split in found.items():
-        if not split.n_words:
-            hint = f"It was read as {'; '.join(split.notes)}. Check the program that wrote it."
-            problem = f"the {name} split contains no words: all its sentences are empty."
-            raise UserError(problem, path=split.place, hint=hint)
     formats = {name: reader.options.format for name, reader in readers.items()}
+    _check_content(found, formats)
     splits = replace(_checked(found, data, task, notes, shown), cut=cut, formats=formats)
     for note in splits.notes:
         logger.info(note)
@@ -294,6 +290,8 @@ def _readers(
         is_cut = cut_validation and name == "validation" and files["train"]
         if not (files.get(name) or is_cut):
             there = ", ".join(other for other, file in files.items() if file) or "none"
+            if cut_validation and files["train"] and not files["validation"]:
+                there += " and validation (cut off the training sentences)"
             hint = f"Name its file with --set data.{name}_file=FILE."
             raise UserError(f"there is no {name} split, of the splits there are {there}.", hint=hint)
     return _file_readers({name: located(file) for name, file in files.items() if file}, data, task)
@@ -463,14 +461,26 @@ def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> 
     raise UserError(f"{problem}.", path=place, hint=hint)
 
 
-def _checked(
-    found: dict[str, Split], data: DataConfig, task: Task, notes: list[str], shown: Mapping[str, str]
-) -> Splits:
+def _check_content(found: Mapping[str, Split], formats: Mapping[str, str]) -> None:
+    """Raise UserError where a split has no words, or sentences without labels."""
     for name, split in found.items():
+        if not split.n_words:
+            problem = f"the {name} split contains no words: all its sentences are empty."
+            hint = f"It was read as {'; '.join(split.notes)}. Check the program that wrote it."
+            raise UserError(problem, path=split.place, hint=hint)
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels (read as {split.notes[0]})."
             hint = "Name the column of labels with --label-column-name."
+            if formats.get(name) == "text":
+                hint = (
+                    "Plain text has no labels: name a labelled file, or another format with --set data.format=FORMAT."
+                )
             raise UserError(problem, path=split.place, hint=hint)
+
+
+def _checked(
+    found: dict[str, Split], data: DataConfig, task: Task, notes: list[str], shown: Mapping[str, str]
+) -> Splits:
     found, respellings = _in_standard_spelling(found, data, task)
     notes += respellings
     scheme, detection = scheme_of(found.values(), data)

@@ -165,9 +165,10 @@ def _check_known(splits: Splits, split: str, info: ModelInfo) -> None:
     wanted = types_of(gold)
     if not wanted or wanted & known:
         return
-    own = shortened(info.labels.names)
+    own = set(info.labels.names)
     raise UserError(
-        f"the model knows none of the gold labels: they are {shortened(gold)}, the model's {own}.",
+        f"the model knows none of the gold labels: they are {shortened(gold.keys() - own)}, "
+        f"the model's {shortened(own - gold.keys())}.",
         path=splits[split].place,
         hint="Name the column of labels with --label-column-name, or check that it is the file that you mean.",
     )

@@ -83,8 +83,8 @@ def predict_with_ray(
                 n_deaths += 1
                 if n_deaths > _MAX_DEATHS:
                     raise JobError(
-                        f"workers died {n_deaths} times ({first_line(error)}). What is labelled stays: go on with "
-                        "--resume, with fewer --workers if memory was short."
+                        f"workers died {counted(n_deaths, 'time')} ({first_line(error)}). What is labelled stays: go "
+                        "on with --resume, and fewer --workers if memory was short."
                     ) from error
                 log.warning("a worker died; its part goes on where it came to.")
     return progress

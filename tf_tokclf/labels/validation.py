@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.labels.schemes import (
     CONTINUING_ROLES,
     OPEN_ROLES,
@@ -207,7 +208,7 @@ def _no_scheme_reason(counts: Counter[str]) -> str:
 
 
 def _scheme_reason(best: Scheme, prefixes: Mapping[str, int], broken: Mapping[Scheme, int]) -> str:
-    seen = ", ".join(f"{p}- {n:,} times" if p else f"no prefix {n:,} times" for p, n in sorted(prefixes.items()))
+    seen = ", ".join(f"{f'{p}-' if p else 'no prefix'} {counted(n, 'time')}" for p, n in sorted(prefixes.items()))
     verdict = f"no place breaks {best}"
     if broken[best]:
         verdict = f"{broken[best]:,} {'place breaks' if broken[best] == 1 else 'places break'} {best}"

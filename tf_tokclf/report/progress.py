@@ -97,4 +97,5 @@ class RecordProgress:
 
     def _rate(self) -> str:
         seconds = max(time.perf_counter() - self._since, 1e-6)
-        return f"{self._records / seconds:,.0f} sentences and {self._words / seconds:,.0f} words a second"
+        sentences, words = round(self._records / seconds), round(self._words / seconds)
+        return f"{counted(sentences, 'sentence')} and {counted(words, 'word')} a second"

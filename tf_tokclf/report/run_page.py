@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.counted import counted_kind
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
@@ -201,7 +202,7 @@ class Page:
     def facts(self) -> list[str]:
         """How the scores of each split were made, beyond the scores."""
         return [
-            f"{name}: {value:,} {FACTS[key]}"
+            f"{name}: {counted_kind(value, FACTS[key])}"
             for name, scores in self.splits.items()
             for key, value in scores.items()
             if key in FACTS

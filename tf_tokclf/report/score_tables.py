@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
-from tf_tokclf.counted import counted
+from tf_tokclf.counted import counted, counted_kind
 from tf_tokclf.scoring.bootstrap import Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
@@ -81,7 +81,7 @@ def score_notes(scores: Scores) -> list[str]:
     if scores.surface is not None:
         lines.append(f"F1 of unique surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
     lines.append(f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}")
-    lines += [f"{number:,} {FACTS.get(name, name.replace('_', ' '))}" for name, number in scores.facts.items()]
+    lines += [counted_kind(number, FACTS.get(name, name.replace("_", " "))) for name, number in scores.facts.items()]
     return lines
 
 

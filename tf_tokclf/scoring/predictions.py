@@ -319,7 +319,8 @@ class LabelSurvey:
         gold, predicted = types_of(self.gold), types_of(self.predicted)
         if not gold or not predicted or gold & predicted:
             return
-        problem = f"no predicted label ({shortened(self.predicted)}) is among the gold labels ({shortened(self.gold)})"
+        wrong, right = self.predicted.keys() - self.gold.keys(), self.gold.keys() - self.predicted.keys()
+        problem = f"no predicted label ({shortened(wrong)}) is among the gold labels ({shortened(right)})"
         n_labels = min(sum(n for label, n in side.items() if types_of([label])) for side in (self.gold, self.predicted))
         share_outside = bool(self.gold.keys() & self.predicted.keys())
         if (n_labels < MANY_LABELS and share_outside) or self.gold.total() == 1:
