@@ -149,6 +149,15 @@ def test_resuming_the_folder_alone_names_weights_that_cannot_be_restored(folder:
     assert "cannot be restored" in message
 
 
+def test_resuming_an_interrupted_folder_alone_names_the_command(folder: Path, tmp_path: Path):
+    """It was said to be a folder where a configuration file was expected."""
+    shutil.copytree(folder / "seed-1", tmp_path / "run" / "seed-1")
+    refused = resumed_alone(tmp_path / "run")
+    assert refused.exit_code == 2
+    message = " ".join(refused.stderr.split())
+    assert "contains runs of several seeds that are not finished. Continue them with the command that began" in message
+
+
 def test_another_seed_is_another_run_than_the_median(folder: Path):
     median = median_of(folder)
     other = next(seed for seed in SEEDS if seed != median)

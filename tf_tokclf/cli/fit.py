@@ -183,9 +183,24 @@ def own_config(config: str | None, options: dict[str, Any], *, resume: bool = Fa
     if resume and not (run.config.is_file() and run.config.stat().st_size):
         _restore_config(run)
     if not run.config.is_file():
+        if resume:
+            _refuse_unfinished_seeds(run)
         return config
     options.setdefault("output_dir", config)
     return str(run.config)
+
+
+def _refuse_unfinished_seeds(run: RunDir) -> None:
+    """Raise UserError where the folder has runs of several seeds, but is not a run itself yet."""
+    from tf_tokclf.errors import UserError
+
+    if not run.seeds_with_folder:
+        return
+    raise UserError(
+        "contains runs of several seeds that are not finished.",
+        path=run.root,
+        hint="Continue them with the command that began them (fit CONFIG --seeds N,N,...) and --resume.",
+    )
 
 
 @contextmanager
