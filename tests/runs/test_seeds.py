@@ -104,18 +104,24 @@ def median_of(folder: Path) -> int:
     return int(json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["median"])
 
 
-def test_resuming_the_folder_alone_checks_and_restores_every_seed(folder: Path, result: Result):
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The folder in another place, for tests that change it."""
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_resuming_the_folder_alone_checks_and_restores_every_seed(copy: Path):
     """The folder was taken for a single run: lost files of other seeds were not noticed."""
-    median = median_of(folder)
+    median = median_of(copy)
     other = next(seed for seed in SEEDS if seed != median)
-    summary = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))
-    lost = [folder / f"seed-{other}" / "model" / "tf_tokclf.json", folder / "model" / "config.json"]
+    summary = json.loads((copy / "seeds.json").read_text(encoding="utf-8"))
+    lost = [copy / f"seed-{other}" / "model" / "tf_tokclf.json", copy / "model" / "config.json"]
     before = [path.read_bytes() for path in lost]
-    for path in [folder / "seeds.json", *lost]:
+    for path in [copy / "seeds.json", *lost]:
         path.unlink()
-    alone = resumed_alone(folder)
+    alone = resumed_alone(copy)
     assert alone.exit_code == 0, alone.output
-    assert json.loads((folder / "seeds.json").read_text(encoding="utf-8")) == {
+    assert json.loads((copy / "seeds.json").read_text(encoding="utf-8")) == {
         **summary,
         "mean": pytest.approx(summary["mean"]),
         "standard_deviation": pytest.approx(summary["standard_deviation"]),
@@ -123,26 +129,24 @@ def test_resuming_the_folder_alone_checks_and_restores_every_seed(folder: Path, 
     assert [path.read_bytes() for path in lost] == before
     assert f"(seed {median}, the median)" in alone.stdout
     # A damaged one is written again too.
-    (folder / "seeds.json").write_text("{", encoding="utf-8")
-    alone = resumed_alone(folder)
+    (copy / "seeds.json").write_text("{", encoding="utf-8")
+    alone = resumed_alone(copy)
     assert alone.exit_code == 0, alone.output
-    assert median_of(folder) == median
+    assert median_of(copy) == median
 
 
-def test_resuming_the_folder_alone_trains_a_seed_that_was_deleted(folder: Path, result: Result):
-    other = next(seed for seed in SEEDS if seed != median_of(folder))
-    shutil.rmtree(folder / f"seed-{other}")
-    alone = resumed_alone(folder)
+def test_resuming_the_folder_alone_trains_a_seed_that_was_deleted(copy: Path):
+    other = next(seed for seed in SEEDS if seed != median_of(copy))
+    shutil.rmtree(copy / f"seed-{other}")
+    alone = resumed_alone(copy)
     assert alone.exit_code == 0, alone.output
-    assert (folder / f"seed-{other}" / "results.json").is_file()
-    assert len(json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["seeds"]) == len(SEEDS)
+    assert (copy / f"seed-{other}" / "results.json").is_file()
+    assert len(json.loads((copy / "seeds.json").read_text(encoding="utf-8"))["seeds"]) == len(SEEDS)
 
 
-def test_resuming_the_folder_alone_names_weights_that_cannot_be_restored(folder: Path, tmp_path: Path):
-    model = folder / "seed-1" / "model"
-    shutil.move(model, tmp_path / "model")
-    alone = resumed_alone(folder)
-    shutil.move(tmp_path / "model", model)
+def test_resuming_the_folder_alone_names_weights_that_cannot_be_restored(copy: Path):
+    shutil.rmtree(copy / "seed-1" / "model")
+    alone = resumed_alone(copy)
     assert alone.exit_code == 2
     message = " ".join(alone.stderr.split())
     assert "seed-1: " in message
