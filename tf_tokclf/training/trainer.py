@@ -47,7 +47,7 @@ class Learner:
 
 
 class Trainer:
-    """The loop over epochs, from `position` on. `assembly.make_trainer` makes one.
+    """The loop over epochs, from `position` on. `trainer_factory.make_trainer` makes one.
 
     own: callbacks of the run itself, which also end when training fails. callbacks: these and all others. saver: None
     on hosts that write nothing.
