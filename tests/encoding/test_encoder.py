@@ -395,7 +395,7 @@ def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
 ):
     splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
     tokenizer = load_tokenizer(tiny_bert)
-    caplog.set_level(logging.INFO, logger="tf_tokclf.encoding.encoder")
+    caplog.set_level(logging.INFO, logger="tf_tokclf.encoding.encoded_split")
 
     def from_cache(**changes: Any) -> bool:
         caplog.clear()
@@ -407,7 +407,7 @@ def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
             **changes,
         }
         encode_split(**arguments)
-        said = [record.getMessage() for record in caplog.records if record.name == "tf_tokclf.encoding.encoder"]
+        said = [record.getMessage() for record in caplog.records if record.name == "tf_tokclf.encoding.encoded_split"]
         assert said in ([], [f"tokenised {arguments['split'].name} split: from the cache"])
         return bool(said)
 

@@ -217,7 +217,7 @@ DAMAGES = {
     "no configuration": (Path.unlink, "config.json", "config.json: is missing"),
     "cut configuration": (cut, "config.json", "config.json: not valid JSON"),
     "cut settings": (cut, "tf_tokclf.json", "tf_tokclf.json: not valid JSON"),
-    "no head": (without_head, "config.json", "has no classification head for the 333 labels"),
+    "no head": (without_head, "config.json", "has no classification head for 333 labels"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tf_tokclf.config.loading import check_config, read_yaml
+from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.arrow import batches_of
 from tf_tokclf.data.splits import read_sentences
@@ -81,7 +81,7 @@ def test_configurations_that_yaml_stumbles_over(tmp_path: Path, content: bytes):
     path = tmp_path / "c.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"c\.yaml"):
-        check_config(read_yaml(path), source=path)
+        load_config(path)
 
 
 @pytest.mark.parametrize("content", [b'[5, {"tokens": ["a"]}]', b'[{"tokens": ["\\ud800"]}]'])

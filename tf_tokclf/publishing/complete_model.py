@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import check_is_classifier, has_code, model_config, saved_labels
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
@@ -65,7 +66,7 @@ def _check_weights(folder: Path, *, n_labels: int) -> None:
         # Code of its own may keep its head in any shape.
         if not has_code(model_config(folder)) and not any(n_labels in shape for shape in files.shapes.values()):
             raise UserError(
-                f"has no classification head for the {n_labels} labels in config.json.",
+                f"has no classification head for {counted(n_labels, 'label')}, as in config.json.",
                 path=files.path,
                 hint="Train a token classifier first: tf-tokclf fit.",
             )
