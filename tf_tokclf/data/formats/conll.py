@@ -261,14 +261,14 @@ def read_columns(readers: Sequence[tuple[ColumnsReader, Problems]]) -> Iterator[
     """The sentences of a file as each of its readers sees them, read once; they differ in their column of labels alone.
     None for a sentence that is left out.
     """
-    readings = [_Reading(reader, problems) for reader, problems in readers]
-    first = readings[0]
+    parsers = [_ConllParser(reader, problems) for reader, problems in readers]
+    first = parsers[0]
     for number, block in blocks_of(read_lines(first.reader.path, first.reader.options.encoding)):
         columns = first.columns(block, number)
-        yield tuple(reading.sentence(block, number, columns) for reading in readings)
+        yield tuple(parser.sentence(block, number, columns) for parser in parsers)
 
 
-class _Reading:
+class _ConllParser:
     """One pass over a file, and what is known of it so far."""
 
     def __init__(self, reader: ColumnsReader, problems: Problems) -> None:
