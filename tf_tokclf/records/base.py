@@ -37,14 +37,11 @@ Frame = tuple[int, Any]
 
 
 class RecordFormat(Protocol):
-    """How records of one format are found and read. unit: what their numbers count. is_written: whether the records can
-    be written again with predictions in them, by `enriched`.
-    """
+    """How records of one format are found and read. unit: what their numbers count."""
 
     name: str
     unit: str
     note: str
-    is_written: bool
 
     def frames(self) -> Iterator[Frame]:
         """Each record's place and content, unread."""
@@ -52,10 +49,6 @@ class RecordFormat(Protocol):
 
     def parse(self, source: Any, origin: Origin) -> Sentence:
         """The sentence in a record. Raises UserError where there is none."""
-        ...
-
-    def enriched(self, details: Details) -> OutputFormat:
-        """The records with predictions in them. Raises NotImplementedError where they are not written."""
         ...
 
 

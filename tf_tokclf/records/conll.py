@@ -19,7 +19,6 @@ class ColumnRecords:
 
     name = "conll"
     unit = "line"
-    is_written = True
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
         sample = list(islice(lines, SAMPLED_LINES))
@@ -47,10 +46,6 @@ class ColumnRecords:
     def fields_of(self, line: str) -> list[str]:
         """The fields of a line."""
         return self._reader.split(line.rstrip("\r\n")) if self._reader else [line]
-
-    def enriched(self, details: Details) -> EnrichedColumns:
-        """The records with predictions in them."""
-        return EnrichedColumns(self, details)
 
     def frames(self) -> Iterator[Frame]:
         """Blocks of lines; what stands before the first word or behind the last one goes with those."""

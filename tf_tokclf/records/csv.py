@@ -34,7 +34,6 @@ class CsvRecords:
 
     name = "csv"
     unit = "line"
-    is_written = True
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
         # A field may be as long as its text is; Python's own limit is 131,072 characters.
@@ -68,10 +67,6 @@ class CsvRecords:
     def has_key(self) -> bool:
         """Whether a column says which sentence a row's word belongs to."""
         return self._reader is not None and self._reader.layout.sentence is not None
-
-    def enriched(self, details: Details) -> EnrichedCsv:
-        """The records with predictions in them."""
-        return EnrichedCsv(self, details)
 
     def frames(self) -> Iterator[Frame]:
         """Rows as lists of fields, or lists of rows where a row is a word."""

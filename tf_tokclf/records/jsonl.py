@@ -38,7 +38,6 @@ class JsonRecords:
 
     name = "jsonl"
     unit = "line"
-    is_written = True
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
         sample = list(islice(lines, SAMPLED_LINES))
@@ -65,10 +64,6 @@ class JsonRecords:
             reader = opened_on_sample(whole, place, data, lambda path, options: open_json(path, options, task))
             self._layout = reader.layout
             self.note = f"a record a {self.unit}, words or text in {reader.layout.word!r}"
-
-    def enriched(self, details: Details) -> EnrichedJson:
-        """The records with predictions in them."""
-        return EnrichedJson(self, details)
 
     def frames(self) -> Iterator[Frame]:
         """Lines that are not blank, or the records of a list."""

@@ -6,7 +6,9 @@ A format gives bytes for a run of records; runs behind each other, between a hea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.schema import Task
@@ -16,9 +18,11 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.records.base import Details, Lines, OutputFormat, RecordFormat
-from tf_tokclf.records.conll import conll_block
-from tf_tokclf.records.jsonl import json_record
+from tf_tokclf.records.conll import ColumnRecords, EnrichedColumns, conll_block
+from tf_tokclf.records.csv import CsvRecords, EnrichedCsv
+from tf_tokclf.records.jsonl import EnrichedJson, JsonRecords, json_record
 from tf_tokclf.records.label_studio import LabelStudio
+from tf_tokclf.records.parquet import EnrichedParquet, ParquetRecords
 from tf_tokclf.records.prediction_fields import labelled_sentence
 
 SAME = "same"
@@ -28,10 +32,18 @@ _TABLES = ("csv", "parquet")
 _TOOLS = ("spacy", "doccano", "prodigy")
 OUTPUT_FORMATS = (SAME, "jsonl", "conll", *_TOOLS, "label-studio", *_TABLES)
 
+# How the records of an input are written again, with predictions added. Other inputs have no such output.
+_ENRICHED: dict[type[RecordFormat], Callable[[Any, Details], OutputFormat]] = {
+    ColumnRecords: EnrichedColumns,
+    JsonRecords: EnrichedJson,
+    CsvRecords: EnrichedCsv,
+    ParquetRecords: EnrichedParquet,
+}
+
 
 def choose_output_format(asked: str | None, output: Path | None, source: RecordFormat) -> str:
     """The format that was asked for, else the one that the output's name tells, else the input's own."""
-    own = source.name if source.is_written else None
+    own = source.name if type(source) in _ENRICHED else None
     chosen = check_output_format(asked, output, source.name, is_table=own in _TABLES)
     if chosen in (SAME, *_TABLES) or (asked is None and chosen == own):
         return SAME if own else "jsonl"
@@ -62,8 +74,8 @@ def check_output_format(asked: str | None, output: Path | None, source_format: s
 
 def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details: Details) -> OutputFormat:
     """The format `name`, as `choose_output_format` gives it, for predictions of records of `source`."""
-    if name == SAME and source.is_written:
-        return source.enriched(details)
+    if name == SAME and (enriched := _ENRICHED.get(type(source))):
+        return enriched(source, details)
     if name in (SAME, "jsonl"):
         return Lines(lambda record, tagged: json_line(json_record(record, tagged, details)))
     if name == "conll":

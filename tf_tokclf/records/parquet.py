@@ -28,7 +28,6 @@ class ParquetRecords:
 
     name = "parquet"
     unit = "row"
-    is_written = True
 
     def __init__(self, path: Path, column: str, schema: pa.Schema, data: DataConfig) -> None:
         self.path = path
@@ -62,10 +61,6 @@ class ParquetRecords:
                 hint=f"Name one with --text-column-name: {', '.join(names)}.",
             )
         return cls(path, column, schema, data)
-
-    def enriched(self, details: Details) -> EnrichedParquet:
-        """The records with predictions in them."""
-        return EnrichedParquet(self, details)
 
     def frames(self) -> Iterator[Frame]:
         """The rows as mappings."""

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.labels.sentence import Origin, Sentence
-from tf_tokclf.records.base import Details, Frame, OutputFormat
+from tf_tokclf.records.base import Frame
 
 
 class SentenceRecords:
-    """What only the readers of labelled data know: their sentences, without the records they come from."""
+    """Sentences from the readers of labelled data, for formats whose records cannot be written again."""
 
     unit = "line"
-    is_written = False
 
     def __init__(self, name: str, path: str, data: DataConfig, task: Task) -> None:
         self.name = name
@@ -22,10 +21,6 @@ class SentenceRecords:
         self._path = path
         self._data = data.model_copy(update={"label_column_name": ""})  # words alone: no record is left out
         self._task = task
-
-    def enriched(self, details: Details) -> OutputFormat:
-        """They are not written."""
-        raise NotImplementedError(f"records of {self.name} are not written")
 
     def frames(self) -> Iterator[Frame]:
         """The sentences themselves."""

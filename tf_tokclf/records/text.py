@@ -8,7 +8,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.reading.base import check_decoded
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.word_splitting import text_sentence
-from tf_tokclf.records.base import Details, Frame, OutputFormat
+from tf_tokclf.records.base import Frame
 
 
 class TextRecords:
@@ -16,16 +16,11 @@ class TextRecords:
 
     name = "text"
     unit = "line"
-    is_written = False
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
         self._lines = lines
         self._data = data
         self.note = f"a sentence a line, split into words by the rule {data.word_splitting!r}"
-
-    def enriched(self, details: Details) -> OutputFormat:
-        """They are not written."""
-        raise NotImplementedError(f"records of {self.name} are not written")
 
     def frames(self) -> Iterator[Frame]:
         """The lines without their ends."""
