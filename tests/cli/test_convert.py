@@ -55,7 +55,7 @@ def test_there_and_back_between_schemes(source, tmp_path, scheme):
 def test_what_a_scheme_cannot_tell_apart_is_refused_or_left_out_with_a_count(source):
     result = run("--to-scheme", "IO", source, "-")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "in.conll, line 1: Two PER spans touch at word 3, which IO cannot express" in result.stderr
+    assert "in.conll, line 1: IO cannot separate the two adjacent PER spans at word 3" in result.stderr
     result = run("--to-scheme", "IO", "--on-error", "skip", source, "-")
     assert result.stdout == "Bye\tO\n\n"
     assert "1 sentence left out, since their labels cannot be converted" in result.stderr

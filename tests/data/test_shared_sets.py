@@ -55,7 +55,7 @@ def test_shared_sets_have_the_scheme_and_the_spans_their_readme_says(shared_data
 def test_wikigold_reads_alike_as_io_and_iob1(shared_data):
     splits = load(shared_data / "wikigold/wikigold.conll.txt")
     assert n_spans(splits, Scheme.IOB1) == 3558
-    assert "IOB1 reads it alike" in str(splits.detection)
+    assert "IOB1 fits equally well" in str(splits.detection)
 
 
 def test_ncbi_disease_has_equal_spans_in_both_its_schemes(shared_data):

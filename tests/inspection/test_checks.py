@@ -128,8 +128,8 @@ def test_a_split_in_another_scheme_is_named(tmp_path):
 def test_an_invalid_sequence_is_shown_with_its_place(tmp_path):
     found = problems(tmp_path, relabelled(TRAIN, 0, "B-LOC", "I-LOC"), TEST)[0]
     assert found.message == (
-        "train: 1 place against IOB2 (span without its beginning). "
-        "I-LOC follows O; in IOB2 the span would start with B-LOC."
+        "train: 1 place against IOB2 (start of the span not marked). "
+        "I-LOC follows O, which IOB2 does not allow. The span should start with B-LOC."
     )
     assert found.examples[0].place.endswith("train.jsonl, line 1, word 8")
     assert found.examples[0].words == ("letters", "home", "from", "London", "in", "spring", ".")

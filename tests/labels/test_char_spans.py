@@ -56,7 +56,7 @@ def test_of_overlapping_spans_the_longest_stays_and_the_others_are_counted(polic
     counts: Counter[str] = Counter()
     spans = [CharSpan(4, 7, "A"), CharSpan(4, 12, "B"), CharSpan(8, 13, "C")]
     assert SpanRules(policy).word_spans(spans, TEXT, split_words(TEXT), ORIGIN, counts) == [Span(1, 3, "B")]
-    assert counts == {"spans dropped: they overlap longer ones": 2}
+    assert counts == {"spans dropped: overlap with a longer span": 2}
 
 
 @pytest.mark.parametrize(("layer", "types"), [(0, "B"), (1, "AC"), (2, "")])
@@ -85,8 +85,8 @@ def test_units_and_ends(unit, start, end, inclusive):
 @pytest.mark.parametrize(
     ("span", "hint"),
     [
-        (CharSpan(3, 6, "PER", "Adé"), "offset_unit utf16 and offset_end exclusive"),
-        (CharSpan(2, 4, "PER", "Adé"), "offset_unit codepoint and offset_end inclusive"),
+        (CharSpan(3, 6, "PER", "Adé"), "offset_unit=utf16 --set data.offset_end=exclusive"),
+        (CharSpan(2, 4, "PER", "Adé"), "offset_unit=codepoint --set data.offset_end=inclusive"),
         (CharSpan(2, 5, "PER", "Bob"), "Check the offsets"),
     ],
 )
@@ -96,11 +96,11 @@ def test_a_text_that_is_elsewhere_is_an_error_that_knows_the_likely_cause(span, 
 
 
 def test_an_offset_inside_a_character_is_an_error():
-    with pytest.raises(UserError, match="not a position in a text"):
+    with pytest.raises(UserError, match="not valid in a text"):
         SpanRules(unit="utf16").word_spans([CharSpan(1, 3, "X")], "😀 A", split_words("😀 A"), ORIGIN, Counter())
 
 
-MISFIT = "Correct it, or choose what to do with such spans: --set data.span_policy=expand, contract or drop."
+MISFIT = "Correct it, or set a policy for such spans: --set data.span_policy=expand (or contract, drop)."
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ MISFIT = "Correct it, or choose what to do with such spans: --set data.span_poli
         ((2, 4), f"the span LOC '  ' (2 to 4) contains no word. {MISFIT}"),
         (
             (14, 20),
-            "LOC, 14 to 20, is not a position in a text of 19 characters."
+            "the span LOC (14 to 20) is not valid in a text of 19 characters."
             " Check the offsets, their unit, and whether their ends are inclusive.",
         ),
     ],
@@ -129,12 +129,12 @@ def test_a_span_that_does_not_fit_is_shown_with_what_to_do(place, message):
     [
         ((4, 10), "expand", "spans expanded to whole words"),
         ((4, 10), "contract", "spans contracted to whole words"),
-        ((4, 10), "drop", "spans dropped: they cut words"),
-        ((5, 11), "contract", "spans dropped: they cut words"),
-        ((3, 12), "drop", "spans dropped: white space at their ends"),
-        ((3, 12), "expand", "spans without the white space at their ends"),
-        ((3, 12), "contract", "spans without the white space at their ends"),
-        ((2, 4), "expand", "spans dropped: they hold no word"),
+        ((4, 10), "drop", "spans dropped: not at word borders"),
+        ((5, 11), "contract", "spans dropped: not at word borders"),
+        ((3, 12), "drop", "spans dropped: white space at the ends"),
+        ((3, 12), "expand", "spans trimmed: white space at the ends"),
+        ((3, 12), "contract", "spans trimmed: white space at the ends"),
+        ((2, 4), "expand", "spans dropped: no word inside"),
     ],
 )
 def test_what_a_policy_did_is_counted_by_what_it_was(place, policy, said):
@@ -163,7 +163,8 @@ def test_two_spans_that_overlap_are_both_shown():
         SpanRules().word_spans(spans, TEXT, split_words(TEXT), ORIGIN, Counter())
     assert str(error.value) == (
         "a.jsonl, line 3: the spans B 'New York' and C 'York,' overlap."
-        " Choose a layer (0 is the outermost), or a span_policy that keeps the longest, such as expand."
+        " Read one layer of nested spans with --set data.layer=0 (the outermost), or keep the longest span with "
+        "--set data.span_policy=expand."
     )
 
 
@@ -208,9 +209,9 @@ def test_of_two_wrong_spans_the_longer_is_shown():
 
 def test_an_end_inside_a_character_is_an_error_too():
     for unit, end in (("utf16", 3), ("byte", 4)):
-        with pytest.raises(UserError, match=f"X, 2 to {end}, is not a position in a text of 4 characters"):
+        with pytest.raises(UserError, match=rf"X \(2 to {end}\) is not valid in a text of 4 characters"):
             SpanRules(unit=unit).word_spans([CharSpan(2, end, "X")], "A 😀!", split_words("A 😀!"), ORIGIN, Counter())
-    with pytest.raises(UserError, match="X, 0 to 1, is not a position in a text of 2 characters"):
+    with pytest.raises(UserError, match=r"X \(0 to 1\) is not valid in a text of 2 characters"):
         SpanRules(unit="utf16").word_spans([CharSpan(0, 1, "X")], "😀A", split_words("😀A"), ORIGIN, Counter())
 
 
@@ -221,8 +222,8 @@ def test_counts_go_on_from_text_to_text():
         SpanRules("drop").word_spans(spans, TEXT, split_words(TEXT), ORIGIN, counts)
     assert counts == {
         "spans given twice": 2,
-        "spans dropped: they overlap longer ones": 2,
-        "spans dropped: the text there is another": 2,
+        "spans dropped: overlap with a longer span": 2,
+        "spans dropped: another text at the offsets": 2,
     }
 
 
@@ -237,12 +238,13 @@ def test_a_span_with_another_text_is_dropped_alone():
     spans = [CharSpan(0, 2, "A", "at"), CharSpan(4, 12, "B", "New\n York"), CharSpan(14, 19, "C", "now")]
     found = SpanRules("drop").word_spans(spans, TEXT, split_words(TEXT), ORIGIN, counts)
     assert found == [Span(1, 3, "B")]
-    assert counts == {"spans dropped: the text there is another": 2}
+    assert counts == {"spans dropped: another text at the offsets": 2}
     for policy in ("fail", "expand", "contract"):
         with pytest.raises(UserError) as error:
             SpanRules(policy).word_spans(spans, TEXT, split_words(TEXT), ORIGIN, Counter())
         assert str(error.value) == (
-            "a.jsonl, line 3: the span A at 0 to 2 is 'in', not 'at'. Check the offsets, or choose span_policy drop."
+            "a.jsonl, line 3: the span A at 0 to 2 is 'in', not 'at'. "
+            "Check the offsets, or leave such spans out: --set data.span_policy=drop."
         )
 
 
@@ -262,7 +264,7 @@ def test_the_way_of_counting_that_would_fit_is_named(start, end, unit, ends):
         SpanRules().word_spans([CharSpan(start, end, "PER", "Adé")], text, split_words(text), ORIGIN, Counter())
     assert str(error.value) == (
         f"a.jsonl, line 3: the span PER at {start} to {end} is {text[start:end]!r}, not 'Adé'."
-        f" It fits with offset_unit {unit} and offset_end {ends}."
+        f" The offsets fit with --set data.offset_unit={unit} --set data.offset_end={ends}."
     )
 
 
@@ -276,7 +278,7 @@ def test_values():
 def test_a_bad_offset_stops_whatever_the_policy():
     for policy in ("fail", "expand", "contract", "drop"):
         for start, end in ((-1, 2), (2, 2), (3, 2), (0, 20)):
-            with pytest.raises(UserError, match=f"X, {start} to {end}, is not a position in a text of 19 characters"):
+            with pytest.raises(UserError, match=rf"X \({start} to {end}\) is not valid in a text of 19 characters"):
                 SpanRules(policy).word_spans([CharSpan(start, end, "X")], TEXT, split_words(TEXT), ORIGIN, Counter())
 
 
@@ -346,5 +348,5 @@ def test_word_splitting(text, rule, words):
 
 
 def test_an_unknown_rule_is_named_with_the_known_ones():
-    with pytest.raises(UserError, match="Known are words, whitespace, characters"):
+    with pytest.raises(UserError, match="Choose one of words, whitespace, characters"):
         split_words("a", "spaces")

@@ -145,7 +145,7 @@ def test_conversions_round_trip_between_all_pairs(source, target, data):
 
 
 def test_io_refuses_touching_spans_of_one_type():
-    with pytest.raises(UserError, match="Two LOC spans touch at word 2, which IO cannot express"):
+    with pytest.raises(UserError, match="IO cannot separate the two adjacent LOC spans at word 2"):
         convert_labels(["B-LOC", "B-LOC"], Scheme.IOB2, Scheme.IO)
 
 
@@ -155,7 +155,7 @@ def test_conversion_does_not_repair_in_silence():
 
 
 def test_nothing_is_converted_to_or_from_no_scheme():
-    with pytest.raises(UserError, match="without a scheme there are no spans"):
+    with pytest.raises(UserError, match="labels without a scheme have no spans"):
         convert_labels(["NOUN"], Scheme.NONE, Scheme.IOB2)
 
 
@@ -283,7 +283,7 @@ def test_a_few_wrong_places_do_not_change_the_detected_scheme():
     found = detect_scheme(sentences)
     assert found.scheme is Scheme.IOB2
     assert found.violations[Scheme.IOB2] == 1
-    assert str(found) == "IOB2: B- 9 times, I- 10 times; 1 place breaks IOB2, 9 would break IOB1"
+    assert str(found) == "label scheme IOB2, 1 error (IOB1 has 9)"
 
 
 @pytest.mark.parametrize(
@@ -316,25 +316,37 @@ def test_values():
     check_values(SpanTable)
     assert len({Violation(0, ViolationKind.NO_PREFIX, "x"), Violation(0, ViolationKind.NO_PREFIX, "x")}) == 1
     assert PrefixReading._fields == ("role", "type")
-    assert str(Detection(Scheme.IOB2, "so")) == "IOB2: so"
+    assert str(Detection(Scheme.IOB2, "so")) == "label scheme IOB2, so"
     assert (Detection(Scheme.IOB2, "").prefixes, Detection(Scheme.IOB2, "").violations) == ({}, {})
 
 
 @pytest.mark.parametrize(
     ("scheme", "labels", "message"),
     [
-        (Scheme.IOB2, "O I-X", "I-X follows O; in IOB2 the span would start with B-X."),
-        (Scheme.IOB2, "B-X I-Y", "I-Y follows B-X; in IOB2 the span would start with B-Y."),
-        (Scheme.BMES, "O M-X E-X", "M-X follows O; in BMES the span would start with B-X."),
-        (Scheme.IOB2, "B-X E-X", "E-X is not a label of IOB2, whose prefixes are B-, I-."),
-        (Scheme.BMEOW, "S-X", "S-X is not a label of BMEOW, whose prefixes are B-, M-, E-, W-."),
-        (Scheme.IO, "B-X", "B-X is not a label of IO, whose prefixes are I-."),
-        (Scheme.IOB2, "ORG", "ORG has no prefix; in IOB2 a label is O or B-, I- and a type."),
-        (Scheme.BIOES, "B-X O", "B-X is followed by O; in BIOES the span's last word would be S-X."),
-        (Scheme.BILOU, "B-X I-X U-Y", "I-X is followed by U-Y; in BILOU the span's last word would be L-X."),
-        (Scheme.BMEOW, "B-X", "B-X is followed by O; in BMEOW the span's last word would be W-X."),
-        (Scheme.IOB1, "O B-X", "B-X follows O; in IOB1 B- only parts two touching spans of one type."),
-        (Scheme.IOB1, "I-Y B-X", "B-X follows I-Y; in IOB1 B- only parts two touching spans of one type."),
+        (Scheme.IOB2, "O I-X", "I-X follows O, which IOB2 does not allow. The span should start with B-X."),
+        (Scheme.IOB2, "B-X I-Y", "I-Y follows B-X, which IOB2 does not allow. The span should start with B-Y."),
+        (Scheme.BMES, "O M-X E-X", "M-X follows O, which BMES does not allow. The span should start with B-X."),
+        (Scheme.IOB2, "B-X E-X", "E-X is not a label of IOB2, which has the prefixes B-, I-."),
+        (Scheme.BMEOW, "S-X", "S-X is not a label of BMEOW, which has the prefixes B-, M-, E-, W-."),
+        (Scheme.IO, "B-X", "B-X is not a label of IO, which has the prefixes I-."),
+        (Scheme.IOB2, "ORG", "ORG has no prefix. IOB2 labels are O, or a prefix (B-, I-) and a type."),
+        (Scheme.BIOES, "B-X O", "O follows B-X, which BIOES does not allow. The span should end with S-X."),
+        (
+            Scheme.BILOU,
+            "B-X I-X U-Y",
+            "U-Y follows I-X, which BILOU does not allow. The span should end with L-X.",
+        ),
+        (Scheme.BMEOW, "B-X", "O follows B-X, which BMEOW does not allow. The span should end with W-X."),
+        (
+            Scheme.IOB1,
+            "O B-X",
+            "B-X follows O, which IOB1 does not allow. Only adjacent spans of one type need B-.",
+        ),
+        (
+            Scheme.IOB1,
+            "I-Y B-X",
+            "B-X follows I-Y, which IOB1 does not allow. Only adjacent spans of one type need B-.",
+        ),
     ],
 )
 def test_a_violation_says_what_would_be_right(scheme, labels, message):
@@ -345,10 +357,10 @@ def test_kinds_of_violations_have_names():
     assert [str(kind) for kind in ViolationKind] == [
         "no prefix",
         "prefix of another scheme",
-        "span without its beginning",
+        "start of the span not marked",
         "type changes inside a span",
-        "span without its end",
-        "B- where no span of that type stands before",
+        "end of the span not marked",
+        "unnecessary B-",
     ]
 
 
@@ -384,25 +396,25 @@ def test_spans_are_spelled_in_any_order():
     [
         (
             lambda: labels_of([], 1, Scheme.NONE),
-            "Spans cannot be written without a scheme. Choose one, such as IOB2.",
+            "Spans need a label scheme. Choose one, such as IOB2.",
         ),
         (
             lambda: labels_of([Span(0, 1, "X"), Span(1, 2, "X")], 2, Scheme.IO),
-            "Two X spans touch at word 2, which IO cannot express."
-            " Choose a scheme that marks where spans begin, such as IOB2.",
+            "IO cannot separate the two adjacent X spans at word 2."
+            " Choose a scheme that marks the start of spans, such as IOB2.",
         ),
         (
             lambda: convert_labels(["NOUN"], Scheme.NONE, Scheme.IOB2),
-            "Labels cannot be converted from none to IOB2: without a scheme there are no spans.",
+            "Labels cannot be converted from none to IOB2: labels without a scheme have no spans.",
         ),
         (
             lambda: convert_labels(["B-X"], Scheme.IOB2, Scheme.NONE),
-            "Labels cannot be converted from IOB2 to none: without a scheme there are no spans.",
+            "Labels cannot be converted from IOB2 to none: labels without a scheme have no spans.",
         ),
         (
             lambda: convert_labels(["O", "I-X", "I-Y"], Scheme.IOB2, Scheme.IO),
-            "Word 2: I-X follows O; in IOB2 the span would start with B-X."
-            " Repair the labels (conlleval or discard) before converting them.",
+            "Word 2: I-X follows O, which IOB2 does not allow. The span should start with B-X."
+            " Repair the labels first (conlleval or discard).",
         ),
     ],
 )
@@ -468,33 +480,36 @@ def test_the_first_word_opens_a_sentence_wherever_the_starts_are_counted_from():
 @pytest.mark.parametrize(
     ("sentences", "said"),
     [
-        ([], "IOB2: there is no label but O, which any scheme allows"),
-        (["O O"], "IOB2: there is no label but O, which any scheme allows"),
+        ([], "label scheme IOB2, no errors (O is the only label)"),
+        (["O O"], "label scheme IOB2, no errors (O is the only label)"),
         (
             ["O B-X I-X I-X", "O"],
-            "IOB2: B- 1 time, I- 2 times; no place breaks IOB2, 1 would break IOB1",
+            "label scheme IOB2, no errors",
         ),
         (
             ["O I-X I-X"] + ["B-X I-X"] * 1200,
-            "IOB2: B- 1,200 times, I- 1,202 times; 1 place breaks IOB2, 1,200 would break IOB1",
+            "label scheme IOB2, 1 error (IOB1 has 1,200)",
         ),
         (
             ["O I-X", "I-X"] + ["B-X I-X"] * 20,
-            "IOB2: B- 20 times, I- 22 times; 2 places break IOB2, 20 would break IOB1",
+            "label scheme IOB2, 2 errors (IOB1 has 20)",
         ),
         (
             ["B-X E-X S-Y"],
-            "BIOES: B- 1 time, E- 1 time, S- 1 time; no place breaks BIOES, 0 would break BMES",
+            "label scheme BIOES, no errors (BMES fits equally well)",
         ),
-        (["B-X M-X E-X W-Y"], "BMEOW: B- 1 time, E- 1 time, M- 1 time, W- 1 time; no place breaks BMEOW"),
+        (["B-X M-X E-X W-Y"], "label scheme BMEOW, no errors"),
         (
             ["I-X O", "I-Y"],
-            "IO: I- 2 times; no place breaks IO, and IOB1 reads it alike, since no B- parts touching spans of one type",
+            "label scheme IO, no errors (IOB1 fits equally well)",
         ),
-        (["B-X I-X ORG"], "IOB2: no prefix 1 time, B- 1 time, I- 1 time; 1 place breaks IOB2"),
-        (["NOUN VERB"], "none: labels such as NOUN, VERB have no prefix like B- or I-"),
-        (["NOUN VERB NOUN ADJ VERB NOUN"], "none: labels such as NOUN, VERB, ADJ have no prefix like B- or I-"),
-        (["A A A A C C C D D G"], "none: labels such as A, C, D, ... have no prefix like B- or I-"),
+        (["B-X I-X ORG"], "label scheme IOB2, 1 error"),
+        (["NOUN VERB"], "no label scheme: labels such as NOUN, VERB have no prefix like B- or I-"),
+        (
+            ["NOUN VERB NOUN ADJ VERB NOUN"],
+            "no label scheme: labels such as NOUN, VERB, ADJ have no prefix like B- or I-",
+        ),
+        (["A A A A C C C D D G"], "no label scheme: labels such as A, C, D, ... have no prefix like B- or I-"),
     ],
 )
 def test_what_is_found_says_why(sentences, said):

@@ -167,11 +167,11 @@ def _add_context(
                 break
 
 
-# Strategies of alignment, as the plan and the model card describe them.
+# The alignment strategies, as the plan and the model card describe them.
 ALIGNMENTS = {
-    "first": "the first piece of a word carries its label",
-    "all": "all pieces of a word carry its label, with I- after the first B-",
-    "all-same": "all pieces of a word carry the same label",
+    "first": "the first subword token of a word carries its label",
+    "all": "all subword tokens of a word carry its label (I- after B-)",
+    "all-same": "all subword tokens of a word carry the same label",
 }
 
 

@@ -1,4 +1,4 @@
-"""Spans of characters to spans of words and back, with a policy for spans that do not fit the words."""
+"""Convert character spans to word spans and back, with a policy for spans that do not fit the words."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tf_tokclf.labels.sentence import Origin, Span
 Offsets = Sequence[tuple[int, int]]
 
 OFFSET_UNITS = ("codepoint", "utf16", "byte")
-# How many characters from where a span should be its text is looked for.
+# Largest distance, in characters, at which the text of a misplaced span is searched for.
 NEARBY = 50
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class CharSpan:
-    """A typed piece of a text, text[start:end] in code points. surface: what the source says stands there."""
+    """A typed part of a text, text[start:end] in code points. surface: the span's text according to the source."""
 
     start: int
     end: int
@@ -32,16 +32,19 @@ class CharSpan:
 
 @dataclass(frozen=True)
 class SpanRules:
-    """How spans of characters are read.
+    """How character spans are read.
 
-    policy: for spans that cut words, overlap or have white space at their ends. `fail` stops, `drop` leaves
-    them out, `expand` takes the words they touch, `contract` the words they hold whole; of overlapping spans
-    these three keep the longest, the first among equals. layer: of nested spans take that layer alone, 0 the
-    outermost, and call none an error. unit, inclusive_end: how the source counts.
-    skip: where `fail` would stop, leave out the one span that cannot be read, or take off the white space at its ends.
+    policy: what to do with spans that cut words, overlap, or have white space at their ends. `fail` raises an error.
+    `drop` leaves them out. `expand` extends them to all words that they touch. `contract` reduces them to the words
+    that they cover completely. With the last three, the longest of several overlapping spans is kept (the first one
+    if they have the same length).
+    layer: read only this layer of nested spans, 0 being the outermost; nesting is then not an error.
+    unit, inclusive_end: how the source counts offsets.
+    skip: with `fail`, leave out a single span that cannot be read, or remove the white space at its ends, instead of
+    raising an error.
 
-    Under `skip` and every policy but `fail`, a span that does not cover the text it names is moved to that text where
-    it stands exactly once nearby.
+    With `skip`, and with every policy except `fail`, a span whose offsets do not match its text is moved to that text
+    if the text occurs exactly once nearby.
     """
 
     policy: str = "fail"
@@ -53,8 +56,9 @@ class SpanRules:
     def word_spans(
         self, spans: Iterable[CharSpan], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
     ) -> list[Span]:
-        """Spans of the words at `offsets`, in order and apart; what the policy had to do is added to
-        `counts`.
+        """The spans as word spans, sorted and without overlaps. offsets: the [start, end) of each word.
+
+        Every change that the policy makes is added to `counts`.
         """
         fitted = []
         for span in self.placed(spans, text, origin, counts):
@@ -63,7 +67,7 @@ class SpanRules:
         return self.one_layer(fitted, text, offsets, origin, counts)
 
     def placed(self, spans: Iterable[CharSpan], text: str, origin: Origin, counts: Counter[str]) -> list[CharSpan]:
-        """The spans with offsets in code points and exclusive ends, in order, each on the text that it names."""
+        """The spans, sorted, with offsets in code points and exclusive ends, each covering its own text."""
         positions = _position_map(text, self.unit)
         found = []
         for span in spans:
@@ -72,25 +76,25 @@ class SpanRules:
             if inside and (span.surface is None or _same_text(text[start:end], span.surface)):
                 found.append(CharSpan(start, end, span.type, span.surface))
             elif self._is_lenient and (moved := _moved(span, start if start >= 0 else span.start, text)):
-                counts["spans moved to their text, which stands once nearby"] += 1
+                counts["spans moved to the nearby place where the text occurs"] += 1
                 found.append(moved)
             elif inside:
                 shown = CharSpan(start, end, span.type, span.surface)
                 self._refuse(self._surface_error(shown, text, origin), drop=self.skip or self.policy == "drop")
-                counts["spans dropped: the text there is another"] += 1
+                counts["spans dropped: another text at the offsets"] += 1
             else:
                 self._refuse(_outside_error(span, text, origin), drop=self.skip)
-                counts["spans dropped: their offsets are outside of the text"] += 1
+                counts["spans dropped: offsets outside the text"] += 1
         return sorted(found, key=lambda span: (span.start, -span.end))
 
     @property
     def _is_lenient(self) -> bool:
-        """Whether one bad span is less than a reason to stop."""
+        """Whether a span that cannot be read is corrected or left out instead of raising an error."""
         return self.skip or self.policy != "fail"
 
     def _fit(self, span: CharSpan, text: str, offsets: Offsets, origin: Origin, counts: Counter[str]) -> Span | None:
         start, end = _trimmed(span, text)
-        # Words stand in order, so the touched ones are a run between two places found by bisection.
+        # The words are sorted, so bisection finds the first and last word that the span touches.
         touched = range(bisect_right(offsets, start, key=itemgetter(1)), bisect_left(offsets, end, key=itemgetter(0)))
         whole = range(bisect_left(offsets, start, key=itemgetter(0)), bisect_right(offsets, end, key=itemgetter(1)))
         cuts = not touched or (offsets[touched[0]][0], offsets[touched[-1]][1]) != (start, end)
@@ -99,24 +103,24 @@ class SpanRules:
         self._refuse(self._misfit_error(span, text, offsets, touched, origin), drop=self._is_lenient)
         kept = touched if self.policy == "expand" else whole
         if not touched:
-            counts["spans dropped: they hold no word"] += 1
+            counts["spans dropped: no word inside"] += 1
             return None
         if cuts and (not kept or self.policy in ("drop", "fail")):
-            counts["spans dropped: they cut words"] += 1
+            counts["spans dropped: not at word borders"] += 1
             return None
         if self.policy == "drop":
-            counts["spans dropped: white space at their ends"] += 1
+            counts["spans dropped: white space at the ends"] += 1
             return None
         if cuts:
             counts[f"spans {self.policy}ed to whole words"] += 1
         else:
-            counts["spans without the white space at their ends"] += 1
+            counts["spans trimmed: white space at the ends"] += 1
         return Span(kept[0], kept[-1] + 1, span.type)
 
     def one_layer(
         self, spans: list[Span], text: str, offsets: Offsets, origin: Origin, counts: Counter[str]
     ) -> list[Span]:
-        """Those of the spans that do not overlap, as policy and layer say."""
+        """The spans without overlaps, as `policy` and `layer` require."""
         unique = list(dict.fromkeys(spans))
         if repeated := len(spans) - len(unique):
             counts["spans given twice"] += repeated
@@ -125,7 +129,7 @@ class SpanRules:
             return layers[self.layer] if self.layer < len(layers) else []
         if len(layers) > 1:
             self._refuse(_overlap_error(layers[1][0], layers[0], text, offsets, origin), drop=self._is_lenient)
-            counts["spans dropped: they overlap longer ones"] += sum(map(len, layers[1:]))
+            counts["spans dropped: overlap with a longer span"] += sum(map(len, layers[1:]))
         return layers[0] if layers else []
 
     @staticmethod
@@ -137,7 +141,7 @@ class SpanRules:
         self, span: CharSpan, text: str, offsets: Offsets, touched: Sequence[int], origin: Origin
     ) -> UserError:
         shown = f"{span.type} {text[span.start : span.end]!r} ({span.start} to {span.end})"
-        hint = "Correct it, or choose what to do with such spans: --set data.span_policy=expand, contract or drop."
+        hint = "Correct it, or set a policy for such spans: --set data.span_policy=expand (or contract, drop)."
         if not touched:
             return origin.error(f"the span {shown} contains no word.", hint)
         words = " ".join(text[slice(*offsets[i])] for i in touched)
@@ -148,14 +152,16 @@ class SpanRules:
     def _surface_error(self, span: CharSpan, text: str, origin: Origin) -> UserError:
         there = text[span.start : span.end]
         problem = f"the span {span.type} at {span.start} to {span.end} is {there!r}, not {span.surface!r}."
-        return origin.error(problem, _unit_hint(span, text) or "Check the offsets, or choose span_policy drop.")
+        hint = _unit_hint(span, text) or "Check the offsets, or leave such spans out: --set data.span_policy=drop."
+        return origin.error(problem, hint)
 
 
 def in_codepoints(
     spans: Iterable[CharSpan], text: str, *, unit: str, inclusive_end: bool, origin: Origin
 ) -> list[CharSpan]:
-    """The spans with offsets in code points and exclusive ends, in order; offsets outside of the text are an
-    error.
+    """The spans, sorted, with offsets in code points and exclusive ends.
+
+    Raises UserError for offsets outside the text.
     """
     positions = _position_map(text, unit)
     found = []
@@ -168,7 +174,7 @@ def in_codepoints(
 
 
 def _position_map(text: str, unit: str) -> dict[int, int] | None:
-    """From offsets in `unit` to offsets in code points; None where they are the same."""
+    """Offset in `unit` -> offset in code points; None if the two are the same for this text."""
     if unit == "codepoint" or text.isascii():
         return None
     return {at: i for i, at in enumerate(_positions(text, unit))}
@@ -180,7 +186,7 @@ def _in_codepoints(span: CharSpan, positions: dict[int, int] | None, inclusive_e
 
 
 def _moved(span: CharSpan, start: int, text: str) -> CharSpan | None:
-    """The span at its own text, where that stands exactly once near `start`.
+    """The span moved to its own text, if that text occurs exactly once near `start`; otherwise None.
 
     >>> _moved(CharSpan(5, 10, "LOC", "Paris"), 5, "in Paris")
     CharSpan(start=3, end=8, type='LOC', surface='Paris')
@@ -196,12 +202,12 @@ def _moved(span: CharSpan, start: int, text: str) -> CharSpan | None:
 
 def _outside_error(span: CharSpan, text: str, origin: Origin) -> UserError:
     length = counted(len(text), "character")
-    problem = f"{span.type}, {span.start} to {span.end}, is not a position in a text of {length}."
+    problem = f"the span {span.type} ({span.start} to {span.end}) is not valid in a text of {length}."
     return origin.error(problem, "Check the offsets, their unit, and whether their ends are inclusive.")
 
 
 def in_unit(offset: int, text: str, unit: str) -> int:
-    """An offset in code points, counted in another unit.
+    """Convert an offset in code points to another unit.
 
     >>> in_unit(1, "😀!", "utf16"), in_unit(1, "😀!", "byte")
     (2, 4)
@@ -212,7 +218,7 @@ def in_unit(offset: int, text: str, unit: str) -> int:
 
 
 def char_spans(spans: Iterable[Span], text: str, offsets: Offsets) -> list[CharSpan]:
-    """The pieces of text that spans of words stand for.
+    """Convert word spans to character spans.
 
     >>> char_spans([Span(0, 2, "LOC")], "New York!", [(0, 3), (4, 8), (8, 9)])
     [CharSpan(start=0, end=8, type='LOC', surface='New York')]
@@ -225,7 +231,9 @@ def char_spans(spans: Iterable[Span], text: str, offsets: Offsets) -> list[CharS
 
 
 def nested_layers(spans: Iterable[Span]) -> list[list[Span]]:
-    """Spans dealt out so that none overlap in a layer: the longest first, each to the first layer with room.
+    """Distribute spans over layers so that no spans of a layer overlap.
+
+    The longest spans come first, and each goes into the first layer where it overlaps no other.
 
     >>> nested_layers([Span(0, 1, "ORG"), Span(0, 3, "LOC"), Span(4, 5, "PER")])
     [[Span(start=0, end=3, type='LOC'), Span(start=4, end=5, type='PER')], [Span(start=0, end=1, type='ORG')]]
@@ -242,7 +250,7 @@ def nested_layers(spans: Iterable[Span]) -> list[list[Span]]:
 
 
 def _positions(text: str, unit: str) -> list[int]:
-    """Where each code point begins, and the text ends, counted in `unit`."""
+    """The start of each code point and the end of the text, counted in `unit`."""
     return [0, *accumulate(in_unit(1, char, unit) for char in text)]
 
 
@@ -253,24 +261,27 @@ def _trimmed(span: CharSpan, text: str) -> tuple[int, int]:
 
 
 def _same_text(there: str, said: str) -> bool:
-    """Equal but for white space, since some formats write a line's end in a span as a blank."""
+    """Whether the texts are equal apart from white space: some formats write a line break in a span as a blank."""
     return there == said or there.split() == said.split()
 
 
 def _overlap_error(span: Span, kept: Sequence[Span], text: str, offsets: Offsets, origin: Origin) -> UserError:
     other = next(other for other in kept if span.start < other.end and other.start < span.end)
     one, two = (f"{c.type} {c.surface!r}" for c in char_spans(sorted([span, other]), text, offsets))
-    hint = "Choose a layer (0 is the outermost), or a span_policy that keeps the longest, such as expand."
+    hint = (
+        "Read one layer of nested spans with --set data.layer=0 (the outermost), or keep the longest span with "
+        "--set data.span_policy=expand."
+    )
     return origin.error(f"the spans {one} and {two} overlap.", hint)
 
 
 def _unit_hint(span: CharSpan, text: str) -> str | None:
-    """What other way of counting would bring a span's text where it is said to be."""
+    """The offset unit and end convention with which the span covers its own text, as a hint for the user."""
     for unit in OFFSET_UNITS:
         positions = {at: i for i, at in enumerate(_positions(text, unit))}
         for inclusive in (0, 1):
             start, end = positions.get(span.start), positions.get(span.end + inclusive)
             if start is not None and end is not None and text[start:end] == span.surface:
                 ends = "inclusive" if inclusive else "exclusive"
-                return f"It fits with offset_unit {unit} and offset_end {ends}."
+                return f"The offsets fit with --set data.offset_unit={unit} --set data.offset_end={ends}."
     return None

@@ -1,4 +1,4 @@
-"""From scores of labels to labels, a whole batch of sentences at once."""
+"""Turn label scores into label sequences, for a whole batch of sentences at once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.validation import transition_mask
 
-# (labels,), (labels, labels), (labels,) bool: what may begin, what may follow what, what may end.
+# (labels,), (labels, labels), (labels,) bool: the labels that may start a sentence, the allowed transitions (from row
+# to column), and the labels that may end a sentence.
 Mask = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-# A forbidden step costs more than any sequence of allowed ones, yet less than infinity: where the labels
-# leave no allowed sequence at all, the one with the fewest forbidden steps is found.
+# A forbidden transition costs more than any allowed sequence, but its cost is finite. If no allowed sequence exists,
+# the result is then the sequence with the fewest forbidden transitions.
 _FORBIDDEN = -1e9
 _LEAST_LOG_PROBABILITY = -1e3
 _SENTENCES_AT_ONCE = 256
@@ -24,12 +25,12 @@ DECODINGS = ("argmax", "viterbi")
 def decode(
     log_probabilities: np.ndarray, sentence_starts: np.ndarray, labels: LabelSet, *, decoding: str = "argmax"
 ) -> np.ndarray:
-    """(words,) the label id of each word.
+    """(words,) int64 label id of each word.
 
-    log_probabilities: (words, labels), nan in the rows of words that no model saw, which get the fallback
-    label.
-    sentence_starts: (sentences + 1,) first word of each sentence, and the end. decoding: "argmax" for each
-    word's best label, "viterbi" for each sentence's best sequence that the scheme allows.
+    log_probabilities: (words, labels), nan in the rows of words that the model did not see. These words get the
+    fallback label.
+    sentence_starts: (sentences + 1,) the first word of each sentence, and the total number of words.
+    decoding: "argmax" for the best label of each word, "viterbi" for the best sequence that the scheme allows.
     """
     unseen = np.isnan(log_probabilities[:, 0])
     fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)
@@ -48,7 +49,7 @@ def decode(
 def viterbi(log_probabilities: np.ndarray, mask: Mask) -> np.ndarray:
     """Label ids (words,) of the best allowed sequence. log_probabilities: (words, labels).
 
-    mask: as `schemes.transition_mask` gives it. Among equals the smaller ids are taken.
+    mask: the result of `validation.transition_mask`. Ties go to the smaller id.
 
     >>> from tf_tokclf.labels.schemes import Scheme
     >>> mask = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
@@ -59,7 +60,7 @@ def viterbi(log_probabilities: np.ndarray, mask: Mask) -> np.ndarray:
 
 
 def viterbi_batch(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
-    """`viterbi` of many sentences, those of similar length together. Paths in the order of the sentences."""
+    """Run `viterbi` on many sentences, grouped by similar length. The paths are in the order of the sentences."""
     paths: dict[int, np.ndarray] = {}
     by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     for start in range(0, len(by_length), _SENTENCES_AT_ONCE):
@@ -80,7 +81,7 @@ def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarr
     came_from = np.zeros((n_words, len(sentences), n_labels), np.int32)
     for word in range(1, n_words):
         routes = best[:, :, None] + transitions
-        # Sentences that have ended stand still.
+        # Sentences that have already ended keep their scores.
         going_on = (word < lengths)[:, None]
         came_from[word] = np.where(going_on, routes.argmax(axis=1), np.arange(n_labels))
         best = np.where(going_on, routes.max(axis=1) + steps[word], best)

@@ -1,10 +1,10 @@
-"""Label schemes: one table of rules, and everything that reads it.
+"""Label schemes: one table of rules, and the functions that read it.
 
-A label is a prefix and a type (`B-LOC`); a scheme says what the prefixes mean. Whatever letters a scheme
-uses, a prefix has one of five roles, so a single rule tells where spans begin and end: *a word goes on with
-the span before it when that span is open (its last role is BEGIN or INSIDE), its own role is INSIDE or END,
-and the types are equal*. That is conlleval's reading, and seqeval's by default. The strict reading then
-drops the spans whose first or last label the scheme does not allow there.
+A label consists of a prefix and a type (`B-LOC`). A scheme defines the meaning of the prefixes. In every scheme, a
+prefix has one of five roles, so a single rule finds the borders of spans: *a word continues the span before it if that
+span is open (its last role is BEGIN or INSIDE), the word's own role is INSIDE or END, and both types are equal*. This
+is how conlleval, and seqeval in its default mode, read labels. The strict mode then drops the spans whose first or last
+label is not allowed at that place by the scheme.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OUTSIDE_LABEL = "O"
 
 
 class Scheme(StrEnum):
-    """How labels spell spans. NONE: each label stands for itself (parts of speech); there are no spans.
+    """How labels encode spans. NONE: labels are independent of each other (parts of speech); there are no spans.
 
     >>> Scheme("IOBES"), Scheme("bio")
     (<Scheme.BIOES: 'BIOES'>, <Scheme.IOB2: 'IOB2'>)
@@ -44,7 +44,7 @@ _ALIASES = {"BIO": "IOB2", "BIO2": "IOB2", "IOB": "IOB1", "IOBES": "BIOES", "BIL
 
 
 class Role(IntEnum):
-    """What a prefix means for the word that carries it."""
+    """The role of a word in its span, as its prefix defines it."""
 
     OUTSIDE = 0
     BEGIN = 1
@@ -54,28 +54,28 @@ class Role(IntEnum):
 
 
 class Begins(Enum):
-    """When a span's first word is marked."""
+    """When the first word of a span has the BEGIN prefix."""
 
     NEVER = auto()
-    BETWEEN = auto()  # touching spans of one type
+    BETWEEN = auto()  # only directly after a span of the same type
     ALWAYS = auto()
 
 
 @dataclass(frozen=True)
 class Rules:
-    """One scheme: the letter of each role it has, and when it marks a span's beginning."""
+    """The rules of one scheme: the letter of each of its roles, and when the start of a span is marked."""
 
     letters: Mapping[Role, str]
     begins: Begins = Begins.ALWAYS
 
     @cached_property
     def prefixes(self) -> frozenset[str]:
-        """All letters of the scheme but `O`."""
+        """All prefix letters of the scheme except `O`."""
         return frozenset(self.letters.values())
 
     @property
     def ends_marked(self) -> bool:
-        """True where a span's last word has its own prefix, so that no span may stay open."""
+        """Whether the last word of a span has a prefix of its own, so that every span must be closed."""
         return Role.END in self.letters
 
 
@@ -93,7 +93,7 @@ RULES: Mapping[Scheme, Rules] = {
     Scheme.BMEOW: _four("B", "M", "E", "W"),
 }
 
-# A letter means the same in all schemes, so a label with another scheme's prefix can still be read.
+# Each letter has the same meaning in all schemes, so a label with a prefix of another scheme can still be read.
 ROLE_BY_PREFIX: Mapping[str, Role] = {
     letter: role for rules in RULES.values() for role, letter in rules.letters.items()
 } | {OUTSIDE_LABEL: Role.OUTSIDE}
@@ -105,7 +105,7 @@ CLOSING_ROLES = frozenset({Role.END, Role.SINGLE})
 
 @cache
 def split_label(label: str) -> tuple[str, str]:
-    """Prefix and type. A label without a known prefix is all type; a bare prefix has an empty type.
+    """Split a label into prefix and type. Without a known prefix, the prefix is empty; for a bare prefix, the type is.
 
     >>> [split_label(x) for x in ("B-art-other", "O", "ORG", "I", "EVENT", "B-O")]
     [('B', 'art-other'), ('O', ''), ('', 'ORG'), ('I', ''), ('', 'EVENT'), ('B', 'O')]
@@ -119,7 +119,7 @@ def split_label(label: str) -> tuple[str, str]:
 
 
 def label_for(prefix: str, type: str) -> str:
-    """The inverse of `split_label`.
+    """Join a prefix and a type: the inverse of `split_label`.
 
     >>> label_for("B", "LOC"), label_for("O", ""), label_for("", "NOUN")
     ('B-LOC', 'O', 'NOUN')
@@ -128,7 +128,7 @@ def label_for(prefix: str, type: str) -> str:
 
 
 class PrefixReading(NamedTuple):
-    """What a label means: its role, and the type of its span (empty outside)."""
+    """The role that a label gives its word, and the type of the span (empty outside spans)."""
 
     role: Role
     type: str
@@ -136,14 +136,14 @@ class PrefixReading(NamedTuple):
 
 @cache
 def read_label(label: str) -> PrefixReading:
-    """By the prefix's meaning in any scheme; without a prefix it is outside, so that no span is made up."""
+    """Read a label by the meaning of its prefix in any scheme. Labels without a prefix are outside all spans."""
     prefix, type_ = split_label(label)
     return PrefixReading(ROLE_BY_PREFIX[prefix], type_) if prefix else OUTSIDE
 
 
 @cache
 def read_label_strictly(label: str, scheme: Scheme) -> PrefixReading:
-    """As `_read`, but prefixes of other schemes are outside."""
+    """Like `read_label`, but labels with prefixes of other schemes are outside all spans."""
     return read_label(label) if split_label(label)[0] in RULES[scheme].prefixes else OUTSIDE
 
 
@@ -151,4 +151,5 @@ OUTSIDE = PrefixReading(Role.OUTSIDE, "")
 
 
 def continues(before: PrefixReading, here: PrefixReading) -> bool:
+    """Whether a word belongs to the same span as the word before it."""
     return before.role in OPEN_ROLES and here.role in CONTINUING_ROLES and before.type == here.type

@@ -1,4 +1,4 @@
-"""What the data is made of: sentences of labelled words that remember where they come from, and spans."""
+"""Sentences of words with labels and their origin, and spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """A typed run of words; `end` is the first word after it.
+    """A typed sequence of words; `end` is the index after its last word.
 
     >>> Span(0, 2, "LOC").length
     2
@@ -36,7 +36,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a sentence comes from: a file and the line (or, in tables, the row) it begins at, from 1."""
+    """The origin of a sentence: a file, and the line (in tables, the row) where it starts, counted from 1."""
 
     path: str
     number: int
@@ -46,18 +46,19 @@ class Origin:
         return f"{self.path}, {self.unit} {self.number}"
 
     def error(self, problem: str, hint: str | None = None) -> UserError:
-        """A `UserError` that names this place."""
+        """A `UserError` with this file and line or row."""
         return UserError(problem, path=self.path, hint=hint, **{self.unit: self.number})
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words in order, with a label each, or none where the source has no labels.
+    """A sequence of words with one label per word, or without labels.
 
-    text, offsets: the text the words were cut from, and each word's [start, end) in it, in code points;
-    None where the source has words only. document: sentences of one document carry the same name. unlabelled: positions
-    of the words that have no label although others have one. `labels` holds O there, and neither training nor scores
-    count these words.
+    text, offsets: the text from which the words were split, and the [start, end) of each word in it, in code points;
+    None if the source has words only.
+    document: the same name for all sentences of a document.
+    unlabelled: positions of words without a label in a sentence that has labels. Their entry in `labels` is O, and
+    they count neither in training nor in scores.
     """
 
     words: tuple[str, ...]
@@ -81,7 +82,7 @@ class Sentence:
 
 
 def of_labelled_words(sentence: Sentence, values: Sequence[Value]) -> Sequence[Value]:
-    """The values, one for each word, of the words that have a label.
+    """Select the values of labelled words. values: one per word of the sentence.
 
     >>> of_labelled_words(Sentence(("a", "b"), ("O", "O"), unlabelled=(0,)), ("a", "b"))
     ('b',)
@@ -93,8 +94,9 @@ def of_labelled_words(sentence: Sentence, values: Sequence[Value]) -> Sequence[V
 
 
 def text_of(sentence: Sentence) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The text of a sentence and the places of its words; where the source has no text, words with blanks
-    between.
+    """The text of a sentence and the [start, end) of each word in it.
+
+    If the source has no text, the text is the words joined by blanks.
 
     >>> text_of(Sentence(("New", "York")))
     ('New York', ((0, 3), (4, 8)))

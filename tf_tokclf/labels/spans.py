@@ -1,4 +1,4 @@
-"""Spans from labels and labels from spans, in every scheme."""
+"""Convert labels to spans and spans to labels, in every scheme."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from tf_tokclf.labels.validation import violations
 
 
 def spans_of(labels: Sequence[str], scheme: Scheme, *, strict: bool = False) -> list[Span]:
-    """The spans that labels spell, in order.
+    """The spans that a label sequence encodes, in order.
 
-    Not strict: conlleval's reading, which finds spans in every invalid sequence too (seqeval's default
-    mode). Strict: only spans whose beginning and end the scheme allows. This equals seqeval's strict mode
-    for IOB2, BIOES and BILOU, and for valid IOB1; where IOB1 forbids a `B-`, seqeval reads the rest of that
-    span and we drop it. The span of a bare prefix (`B`) has an empty type, where seqeval says `_`. Scores are not
-    made of these spans but of seqeval's own (`scoring.entities`).
+    By default, invalid sequences are read like conlleval reads them (seqeval's default mode), so they contain spans
+    too. strict: only spans whose first and last label the scheme allows at that place. The strict mode equals
+    seqeval's for IOB2, BIOES and BILOU, and for valid IOB1. If IOB1 does not allow a `B-`, seqeval keeps the rest of
+    the span, while this function drops the span. A bare prefix (`B`) gives a span with an empty type; seqeval calls
+    the type `_`. Scores are computed from seqeval's own spans (`scoring.entities`), not from these.
 
     >>> spans_of(["B-LOC", "I-LOC", "I-PER"], Scheme.IOB2)
     [Span(start=0, end=2, type='LOC'), Span(start=2, end=3, type='PER')]
@@ -73,9 +73,9 @@ def _starts_badly(before: PrefixReading, here: PrefixReading, rules: Rules) -> b
 
 @dataclass(frozen=True)
 class SpanTable:
-    """Spans of many sentences as arrays: half-open positions in the flat words, and indices into `types`.
+    """Spans of many sentences as arrays: half-open word positions over all sentences, and indices into `types`.
 
-    Tables made with the same `names` share their type indices, so their rows can be compared.
+    Tables that were built with the same `names` use the same type indices, so their rows can be compared.
     """
 
     starts: np.ndarray
@@ -96,8 +96,8 @@ def span_table(
 ) -> SpanTable:
     """`spans_of` for many sentences at once (0.16 s instead of 0.9 s for 100,000 sentences of 25 words).
 
-    label_ids: (words,) integers into `names`, the sentences one after the other. sentence_starts:
-    (sentences,) the flat position of each sentence's first word; empty sentences are allowed.
+    label_ids: (words,) indices into `names`, the sentences concatenated. sentence_starts: (sentences,) the position of
+    each sentence's first word; empty sentences are allowed.
 
     >>> table = span_table(np.array([0, 1, 1]), np.array([0, 2]), ["B-LOC", "I-LOC"], Scheme.IOB2)
     >>> table.starts.tolist(), table.ends.tolist(), [table.types[i] for i in table.type_ids]
@@ -134,8 +134,7 @@ def span_table(
         if rules.begins is Begins.ALWAYS:
             keep &= _is_role(roles, STARTING_ROLES)[firsts]
         else:
-            # Outside has the empty type, and so have bare prefixes: equal types alone do not mean a span
-            # before.
+            # O and bare prefixes both have an empty type, so equal types alone do not prove that a span precedes.
             touches = same_type[firsts] & (roles[firsts - 1] != Role.OUTSIDE)
             keep &= (roles[firsts] != Role.BEGIN) | touches
     firsts, ends = firsts[keep], ends[keep]
@@ -150,13 +149,13 @@ def _is_role(roles: np.ndarray, wanted: frozenset[Role]) -> np.ndarray:
 
 
 def labels_of(spans: Iterable[Span], n_words: int, scheme: Scheme) -> list[str]:
-    """Labels that spell the spans. IO cannot tell touching spans of one type apart: that is a `UserError`.
+    """Encode spans as labels. Raises UserError for adjacent spans of one type in IO, which cannot separate them.
 
     >>> labels_of([Span(0, 2, "LOC"), Span(2, 3, "LOC")], 4, Scheme.BIOES)
     ['B-LOC', 'E-LOC', 'S-LOC', 'O']
     """
     if scheme is Scheme.NONE:
-        raise UserError("Spans cannot be written without a scheme.", hint="Choose one, such as IOB2.")
+        raise UserError("Spans need a label scheme.", hint="Choose one, such as IOB2.")
     labels = [OUTSIDE_LABEL] * n_words
     before: Span | None = None
     for span in sorted(spans):
@@ -166,8 +165,8 @@ def labels_of(spans: Iterable[Span], n_words: int, scheme: Scheme) -> list[str]:
         roles = _roles(span.length, RULES[scheme], touches=touches)
         if touches and roles[0] is Role.INSIDE:
             raise UserError(
-                f"Two {span.type} spans touch at word {span.start + 1}, which {scheme} cannot express.",
-                hint="Choose a scheme that marks where spans begin, such as IOB2.",
+                f"{scheme} cannot separate the two adjacent {span.type} spans at word {span.start + 1}.",
+                hint="Choose a scheme that marks the start of spans, such as IOB2.",
             )
         letters = RULES[scheme].letters
         labels[span.start : span.end] = [label_for(letters[role], span.type) for role in roles]
@@ -176,7 +175,7 @@ def labels_of(spans: Iterable[Span], n_words: int, scheme: Scheme) -> list[str]:
 
 
 def _roles(length: int, rules: Rules, *, touches: bool) -> list[Role]:
-    """Roles of a span's words; `touches`: a span of the same type ends where this one begins."""
+    """The roles of a span's words. touches: whether a span of the same type ends directly before this one."""
     if length == 1 and Role.SINGLE in rules.letters:
         return [Role.SINGLE]
     marked = rules.begins is Begins.ALWAYS or (rules.begins is Begins.BETWEEN and touches)
@@ -187,7 +186,7 @@ def _roles(length: int, rules: Rules, *, touches: bool) -> list[Role]:
 
 
 def convert_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> list[str]:
-    """The same spans in another scheme. Invalid labels are a `UserError`: repairing is a step of its own.
+    """Encode the same spans in another scheme. Raises UserError for invalid labels; repair them first.
 
     >>> convert_labels(["B-LOC", "I-LOC", "B-LOC"], Scheme.IOB2, Scheme.BILOU)
     ['B-LOC', 'L-LOC', 'U-LOC']
@@ -195,19 +194,20 @@ def convert_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> lis
     if source is target:
         return list(labels)
     if Scheme.NONE in (source, target):
-        raise UserError(f"Labels cannot be converted from {source} to {target}: without a scheme there are no spans.")
+        raise UserError(f"Labels cannot be converted from {source} to {target}: labels without a scheme have no spans.")
     faults = violations(labels, source)
     if faults:
         raise UserError(
             f"Word {faults[0].position + 1}: {faults[0].message}",
-            hint="Repair the labels (conlleval or discard) before converting them.",
+            hint="Repair the labels first (conlleval or discard).",
         )
     return labels_of(spans_of(labels, source), len(labels), target)
 
 
 def translated_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> list[str]:
-    """The spans that labels spell, valid or not, in another scheme, as well as that can: IO joins touching spans of
-    one type. Labels without a scheme stay as they are.
+    """Encode the spans of valid or invalid labels in another scheme.
+
+    IO cannot separate adjacent spans of one type, so they are joined. Labels without a scheme stay unchanged.
 
     >>> translated_labels(["I-LOC", "S-LOC"], Scheme.BIOES, Scheme.IO)
     ['I-LOC', 'I-LOC']
@@ -224,7 +224,7 @@ def translated_labels(labels: Sequence[str], source: Scheme, target: Scheme) -> 
 
 
 def repair_labels(labels: Sequence[str], scheme: Scheme, method: Literal["conlleval", "discard"]) -> list[str]:
-    """Valid labels: for the spans that conlleval reads, or (discard) only for those that were valid.
+    """Valid labels for all spans that conlleval finds, or (discard) only for the valid spans.
 
     >>> [repair_labels(["O", "I-LOC"], Scheme.IOB2, method) for method in ("conlleval", "discard")]
     [['O', 'B-LOC'], ['O', 'O']]
@@ -235,7 +235,7 @@ def repair_labels(labels: Sequence[str], scheme: Scheme, method: Literal["conlle
 
 
 def continuation_label(label: str, scheme: Scheme) -> str:
-    """The label of a word's second and later pieces: they stand inside whatever span the word belongs to.
+    """The label for a word's second and later subword tokens: inside the span that the word belongs to.
 
     >>> [continuation_label(label, Scheme.BILOU) for label in ("O", "B-LOC", "U-LOC")]
     ['O', 'I-LOC', 'I-LOC']

@@ -1,4 +1,4 @@
-"""A labelled sentence and what can be asked of it."""
+"""A sentence with predicted labels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from tf_tokclf.labels.spans import spans_of
 class TaggedSentence:
     """A sentence with a predicted label for each word.
 
-    scores: the probability of each word's label, nan where the model never saw the word: one of the n_empty
-    that have no piece, or of the n_truncated past the limit under `truncate`. log_probabilities: (words,
-    labels) float32. positions: where in its window each word's first piece stood, None for words the model
-    never saw.
+    scores: the probability of each word's label, nan for words that the model did not see.
+    n_empty: number of words without a subword token. n_truncated: number of words after the first window, with
+    `truncate`. The model sees neither.
+    log_probabilities: (words, labels) float32.
+    positions: the position of each word's first subword token in its window, None for words that were not seen.
     """
 
     sentence: Sentence
@@ -33,18 +34,16 @@ class TaggedSentence:
 
     @cached_property
     def spans(self) -> list[Span]:
-        """The predicted spans, read as conlleval reads invalid sequences."""
+        """The predicted spans; invalid label sequences are read like conlleval reads them."""
         return spans_of(self.labels, self.label_set.scheme)
 
     def span_score(self, span: Span) -> float:
-        """How sure the model is of `span`: the smallest probability among its words' labels, nan if it saw
-        none.
-        """
+        """The smallest probability among the labels of the span's words; nan if the model saw none of the words."""
         seen = [score for score in self.scores[span.start : span.end] if score == score]
         return min(seen, default=float("nan"))
 
     def top(self, k: int) -> list[list[tuple[str, float]]]:
-        """For each word its `k` likeliest labels with their probabilities; none for a word that was not seen."""
+        """The `k` most probable labels of each word with their probabilities; empty for words that were not seen."""
         names = self.label_set.names
         best = np.argsort(-self.log_probabilities, axis=1, kind="stable")[:, :k]
         found = []
@@ -53,7 +52,7 @@ class TaggedSentence:
         return found
 
     def of_labelled_words(self) -> TaggedSentence:
-        """The same without the words that have no gold label although others have one."""
+        """A copy without the words that have no gold label."""
         sentence = self.sentence
         if not sentence.unlabelled:
             return self
@@ -69,7 +68,7 @@ class TaggedSentence:
         )
 
     def without_spans_below(self, threshold: float) -> TaggedSentence:
-        """The same with the words of spans whose score is below `threshold` outside of any span."""
+        """A copy without the spans whose score is below `threshold`; their words become O."""
         outside = self.label_set.outside
         dropped = [span for span in self.spans if self.span_score(span) < threshold]
         if not dropped or outside is None:

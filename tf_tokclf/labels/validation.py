@@ -1,4 +1,4 @@
-"""What breaks a scheme, which labels may follow each other, and which scheme labels are in."""
+"""Find errors in label sequences, the transitions that a scheme allows, and the scheme of a data set."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from tf_tokclf.labels.schemes import (
 
 
 class ViolationKind(StrEnum):
-    """How a label sequence can break its scheme."""
+    """The kinds of errors in a label sequence."""
 
     NO_PREFIX = "no prefix"
     FOREIGN_PREFIX = "prefix of another scheme"
-    NO_BEGIN = "span without its beginning"
+    NO_BEGIN = "start of the span not marked"
     TYPE_CHANGE = "type changes inside a span"
-    UNFINISHED = "span without its end"
-    NEEDLESS_BEGIN = "B- where no span of that type stands before"
+    UNFINISHED = "end of the span not marked"
+    NEEDLESS_BEGIN = "unnecessary B-"
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A place where a scheme is broken: the position of the word, the kind, a sentence for the user."""
+    """An error in a label sequence: the position of the word, the kind, and a message for the user."""
 
     position: int
     kind: ViolationKind
@@ -59,7 +59,7 @@ def _label_fault(label: str, scheme: Scheme) -> ViolationKind | None:
 
 @cache
 def _boundary_fault(before: str, here: str, scheme: Scheme) -> ViolationKind | None:
-    """What is wrong between two neighbouring labels; a sentence has an `O` before it and after it."""
+    """The error between two neighbouring labels, if any. Sentences are read with an `O` before and after them."""
     rules, last, first = RULES[scheme], read_label(before), read_label(here)
     if continues(last, first):
         return None
@@ -75,15 +75,15 @@ def _boundary_fault(before: str, here: str, scheme: Scheme) -> ViolationKind | N
 
 @cache
 def pair_violations(before: str, here: str, scheme: Scheme) -> tuple[Violation, ...]:
-    """What is wrong about a label behind another; positions count from `here`, so -1 is the word before it.
+    """The errors of the label `here` after the label `before`. Positions count from `here`: -1 is the word before it.
 
-    A sentence has an `O` before its first and after its last label.
+    Sentences are read with an `O` before the first and after the last label.
     """
     if scheme is Scheme.NONE:
         return ()
     faults = []
     if fault := _boundary_fault(before, here, scheme):
-        # An unfinished span is wrong at its last word, not at the one that comes after.
+        # The error of an unfinished span is at its last word, not at the word after it.
         faults.append((-1 if fault is ViolationKind.UNFINISHED else 0, fault))
     if fault := _label_fault(here, scheme):
         faults.append((0, fault))
@@ -91,10 +91,10 @@ def pair_violations(before: str, here: str, scheme: Scheme) -> tuple[Violation, 
 
 
 def violations(labels: Sequence[str], scheme: Scheme) -> list[Violation]:
-    """Every place where the labels break the scheme, in order; empty for NONE.
+    """All errors of the labels in the scheme, in order; empty for NONE.
 
     >>> [v.message for v in violations(["O", "I-LOC", "B-PER"], Scheme.IOB2)]
-    ['I-LOC follows O; in IOB2 the span would start with B-LOC.']
+    ['I-LOC follows O, which IOB2 does not allow. The span should start with B-LOC.']
     """
     pairs = zip((OUTSIDE_LABEL, *labels), (*labels, OUTSIDE_LABEL))
     return [
@@ -107,17 +107,17 @@ def violations(labels: Sequence[str], scheme: Scheme) -> list[Violation]:
 def _explain(kind: ViolationKind, before: str, here: str, scheme: Scheme) -> str:
     letters = RULES[scheme].letters
     if kind is ViolationKind.NO_PREFIX:
-        return f"{here} has no prefix; in {scheme} a label is O or {_prefix_list(scheme)} and a type."
+        return f"{here} has no prefix. {scheme} labels are O, or a prefix ({_prefix_list(scheme)}) and a type."
     if kind is ViolationKind.FOREIGN_PREFIX:
-        return f"{here} is not a label of {scheme}, whose prefixes are {_prefix_list(scheme)}."
+        return f"{here} is not a label of {scheme}, which has the prefixes {_prefix_list(scheme)}."
     if kind is ViolationKind.UNFINISHED:
         end, single = (label_for(letters[r], split_label(before)[1]) for r in (Role.END, Role.SINGLE))
         last = single if read_label(before).role is Role.BEGIN else end
-        return f"{before} is followed by {here}; in {scheme} the span's last word would be {last}."
+        return f"{here} follows {before}, which {scheme} does not allow. The span should end with {last}."
     if kind is ViolationKind.NEEDLESS_BEGIN:
-        return f"{here} follows {before}; in {scheme} B- only parts two touching spans of one type."
+        return f"{here} follows {before}, which {scheme} does not allow. Only adjacent spans of one type need B-."
     begin = label_for(letters[Role.BEGIN], split_label(here)[1])
-    return f"{here} follows {before}; in {scheme} the span would start with {begin}."
+    return f"{here} follows {before}, which {scheme} does not allow. The span should start with {begin}."
 
 
 def _prefix_list(scheme: Scheme) -> str:
@@ -125,7 +125,7 @@ def _prefix_list(scheme: Scheme) -> str:
 
 
 def transition_mask(labels: Sequence[str], scheme: Scheme) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the scheme allows: start (n,), transitions (n, n) from row to column, end (n,), all bool.
+    """The transitions that the scheme allows: start (n,), from row to column (n, n), and end (n,), all bool.
 
     >>> start, transitions, end = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
     >>> start.tolist(), transitions[0].tolist(), end.tolist()
@@ -143,10 +143,10 @@ def transition_mask(labels: Sequence[str], scheme: Scheme) -> tuple[np.ndarray, 
 
 @dataclass(frozen=True)
 class Detection:
-    """A scheme and what speaks for it.
+    """The detected scheme of labels, and the evidence.
 
     reason: the decision in words. prefixes: how often each prefix occurs ("" for labels without one).
-    violations: for each scheme, how many places break it.
+    violations: the number of errors in each scheme.
     """
 
     scheme: Scheme
@@ -155,18 +155,22 @@ class Detection:
     violations: Mapping[Scheme, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.scheme}: {self.reason}"
+        return (
+            f"no label scheme: {self.reason}"
+            if self.scheme is Scheme.NONE
+            else f"label scheme {self.scheme}, {self.reason}"
+        )
 
 
 class SchemeDetector:
-    """Counts neighbouring labels: all that detection needs, in memory that does not grow with the data."""
+    """Detects the scheme of a stream of sentences, in constant memory: it only counts pairs of neighbouring labels."""
 
     def __init__(self) -> None:
         self._pairs: Counter[tuple[str, str]] = Counter()
         self._n_sentences = 0
 
     def add(self, labels: Sequence[str]) -> None:
-        """Take in one sentence."""
+        """Add the labels of one sentence."""
         self._n_sentences += 1
         self._pairs.update(zip((OUTSIDE_LABEL, *labels), (*labels, OUTSIDE_LABEL)))
 
@@ -180,12 +184,12 @@ class SchemeDetector:
         return +counts
 
     def result(self) -> Detection:
-        """The scheme that the fewest places break; among equals the smallest that knows all prefixes."""
+        """The scheme with the fewest errors; if several have equally few, the smallest that has all prefixes."""
         counts = self.labels
         counts.pop(OUTSIDE_LABEL, None)
         if not counts:
-            return Detection(Scheme.IOB2, "there is no label but O, which any scheme allows")
-        # Next to other labels a lone letter is a tag of its own (B for adverbs), not a prefix.
+            return Detection(Scheme.IOB2, "no errors (O is the only label)")
+        # If there are other labels too, a single letter is a tag of its own (B for adverbs), not a prefix.
         bare = all(label in ROLE_BY_PREFIX for label in counts)
         prefixes: Counter[str] = Counter()
         for label, n in counts.items():
@@ -208,24 +212,21 @@ def _no_scheme_reason(counts: Counter[str]) -> str:
 
 
 def _scheme_reason(best: Scheme, prefixes: Mapping[str, int], broken: Mapping[Scheme, int]) -> str:
-    seen = ", ".join(f"{f'{p}-' if p else 'no prefix'} {counted(n, 'time')}" for p, n in sorted(prefixes.items()))
-    verdict = f"no place breaks {best}"
-    if broken[best]:
-        verdict = f"{broken[best]:,} {'place breaks' if broken[best] == 1 else 'places break'} {best}"
-    if best is Scheme.IO:
-        return f"{seen}; {verdict}, and IOB1 reads it alike, since no B- parts touching spans of one type"
+    n_errors = counted(broken[best], "error") if broken[best] else "no errors"
     rivals = [scheme for scheme in RULES if scheme is not best and RULES[scheme].prefixes >= prefixes.keys()]
     rival = min(rivals, key=lambda scheme: broken[scheme], default=None)
-    return f"{seen}; {verdict}" + (f", {broken[rival]:,} would break {rival}" if rival else "")
+    if rival and broken[rival] == broken[best]:
+        return f"{n_errors} ({rival} fits equally well)"
+    return f"{n_errors} ({rival} has {broken[rival]:,})" if rival and broken[best] else n_errors
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> Detection:
-    """The scheme of a whole set, read once.
+    """The scheme of a whole data set, which is read once.
 
     >>> print(detect_scheme([["B-LOC", "I-LOC", "O"]]).scheme, detect_scheme([["NOUN", "VERB"]]).scheme)
     IOB2 none
     >>> print(detect_scheme([["I-LOC", "I-LOC", "O"]]))
-    IO: I- 2 times; no place breaks IO, and IOB1 reads it alike, since no B- parts touching spans of one type
+    label scheme IO, no errors (IOB1 fits equally well)
     """
     detector = SchemeDetector()
     for labels in sequences:
@@ -234,7 +235,7 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> Detection:
 
 
 def scheme_of_names(names: Iterable[str]) -> Scheme:
-    """The scheme of a model's label names, for models that say nothing else: the first with their prefixes.
+    """Guess the scheme from the label names of a model that does not name one: the first scheme with their prefixes.
 
     >>> print(scheme_of_names(["O", "B-LOC", "I-LOC"]), scheme_of_names(["NOUN", "VERB"]))
     IOB2 none

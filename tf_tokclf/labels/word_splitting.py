@@ -1,5 +1,6 @@
-"""Raw text into words with their exact places. Training and prediction have to use the same rule: it is saved
-with the model.
+"""Split raw text into words with their exact positions.
+
+Training and prediction must split text in the same way, so the rule is saved with the model.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RULE = "words"
 
-# Scripts without blanks between words: there each character is a word, with the marks that belong to it.
+# Scripts without blanks between words: each character, with its combining marks, is a word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _PATTERNS = {
     "words": (
@@ -35,9 +36,9 @@ RULES = tuple(_PATTERNS)
 def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], ...]:
     """The [start, end) of each word of `text`, in code points.
 
-    words: runs of letters, marks, digits and `_`; every other sign stands alone, and so does each character
-    of scripts without blanks (Chinese, Japanese, Thai ...). whitespace: what stands between white space.
-    characters: each one.
+    rule: "words" for sequences of letters, marks, digits and `_`; any other character, and each character of scripts
+    without blanks (Chinese, Japanese, Thai ...), is a word of its own. "whitespace" splits at white space only.
+    "characters" makes each character a word.
 
     >>> text = "Don't go to 東京!"
     >>> [text[start:end] for start, end in split_words(text)]
@@ -47,7 +48,7 @@ def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], .
 
 
 def word_offsets(words: Sequence[str], text: str) -> tuple[tuple[int, int], ...] | None:
-    """The [start, end) of each word in a text that consists of these words; None where it consists of others.
+    """The [start, end) of each word in the text; None if the text does not consist of these words.
 
     >>> word_offsets(["Oslo", ",", "1999"], "Oslo, 1999"), word_offsets(["Rome"], "Oslo")
     (((0, 4), (4, 5), (6, 10)), None)
@@ -63,13 +64,11 @@ def word_offsets(words: Sequence[str], text: str) -> tuple[tuple[int, int], ...]
 
 
 def rule_keeping(words: Iterable[str]) -> str:
-    """The rule under which raw text most likely falls into words such as these, which were split by somebody
-    else.
+    """The rule that most likely splits raw text into words like these, which were split by another tool.
 
-    Each rule is held against what it would get wrong: "words" would cut a word with a sign in it (`can't`,
-    `@ada`), and "whitespace" would leave a sign that stands alone (`,`) stuck to its neighbour. The rule with
-    fewer such words is taken. "characters" it is where every word is one character, and some are of a script
-    without blanks.
+    "words" would cut words that contain punctuation (`can't`, `@ada`), and "whitespace" would leave single punctuation
+    marks (`,`) attached to their neighbours. The rule with fewer such errors is chosen. "characters" is chosen if every
+    word is a single character and some are from a script without blanks.
 
     >>> rule_keeping(["Ada", "left", ",", "sadly", "."]), rule_keeping(["play", "what's", "new"])
     ('words', 'whitespace')
@@ -79,7 +78,7 @@ def rule_keeping(words: Iterable[str]) -> str:
     for word, n in Counter(words).items():
         all_single = all_single and len(split_words(word, "characters")) == 1
         if _unspaced().search(word):
-            # No rule finds the words of these scripts; whitespace would find whole clauses.
+            # No rule finds the words of these scripts; splitting at white space would give whole clauses.
             has_unspaced = True
             continue
         n_cut += n * (len(split_words(word, "words")) > 1)
@@ -101,12 +100,12 @@ def _pattern(rule: str) -> Pattern[str]:
     import regex
 
     if rule not in _PATTERNS:
-        raise UserError(f"there is no rule {rule!r} to split words by.", hint=f"Known are {', '.join(_PATTERNS)}.")
+        raise UserError(f"{rule!r} is not a rule for splitting words.", hint=f"Choose one of {', '.join(_PATTERNS)}.")
     return regex.compile(_PATTERNS[rule])
 
 
 def text_sentence(text: str, rule: str, origin: Origin | None = None, document: str | None = None) -> Sentence:
-    """A text as a sentence of words with their places in it.
+    """Split a text into words and return it as a sentence with the words' offsets.
 
     >>> text_sentence("Oslo, 1999", "words").words
     ('Oslo', ',', '1999')

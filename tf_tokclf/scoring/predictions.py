@@ -364,7 +364,7 @@ def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig)
     if given is not None:
         return given
     detection = detect_scheme(gold_of(prediction) for prediction in predictions())
-    logger.info("Scheme %s", detection)
+    logger.info("Gold labels: %s", detection)
     return detection.scheme
 
 

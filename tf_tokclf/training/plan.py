@@ -107,6 +107,14 @@ def plan_run(config: Config) -> RunPlan:
     return RunPlan(config, run, splits, folder, tokenizer, info, batches, schedule, precision)
 
 
+# How each rule splits raw text.
+_SPLITTING = {
+    "words": "at white space and punctuation",
+    "whitespace": "at white space",
+    "characters": "of one character each",
+}
+
+
 def word_splitting(config: Config, splits: TrainingSplits) -> str:
     """How prediction will split raw text: as the configuration says, or as the texts in the data were split. If the
     data has words only, by the rule that fits these words.
@@ -118,9 +126,8 @@ def word_splitting(config: Config, splits: TrainingSplits) -> str:
     rule = rule_keeping(word for sentence in sample for word in sentence.words)
     if rule != asked:
         log.info(
-            "raw text will be split into words by the rule %r, which fits the training data "
-            "(--set data.word_splitting=RULE changes it)",
-            rule,
+            "Raw text will be split into words %s, as the training data appears to be (change with --word-splitting)",
+            _SPLITTING[rule],
         )
     return rule
 

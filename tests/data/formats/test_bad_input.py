@@ -113,13 +113,13 @@ TABLE = {
         "a.jsonl",
         b'{"text": "Ada", "entities": [[0, 9, "PER"]]}\n',
         {},
-        "PER, 0 to 9, is not a position",
+        "PER (0 to 9) is not valid in a text",
     ),
     "span that cuts a word": (
         "a.jsonl",
         b'{"text": "in Paris", "entities": [[3, 5, "LOC"]]}\n',
         {},
-        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Correct it, or choose what to do",
+        "line 1: the span LOC 'Pa' (3 to 5) cuts the words 'Paris'. Correct it, or set a policy",
     ),
     "span with white space": (
         "a.jsonl",

@@ -76,12 +76,12 @@ def test_single_spans_are_corrected_or_left_out_and_each_reason_is_counted(tmp_p
         "He/O saw/O Oslo/B-LOC twice/O",
     ]
     for said in (
-        "1 span moved to their text, which stands once nearby",
-        "1 span dropped: the text there is another",
+        "1 span moved to the nearby place where the text occurs",
+        "1 span dropped: another text at the offsets",
         "1 span dropped: they have no type",
-        "1 span without the white space at their ends",
-        "1 span dropped: their offsets are outside of the text",
-        "1 span dropped: they cut words",
+        "1 span trimmed: white space at the ends",
+        "1 span dropped: offsets outside the text",
+        "1 span dropped: not at word borders",
     ):
         assert said in result.messages
 
@@ -90,7 +90,7 @@ def test_single_spans_are_corrected_or_left_out_and_each_reason_is_counted(tmp_p
 def test_a_span_is_moved_to_its_text_under_each_policy(tmp_path: Path, policy: str):
     result = of_records(tmp_path, BAD_SPANS[:1], "--span-policy", policy)
     assert result.sentences == ["Ada/B-PER Lovelace/I-PER lived/O in/O London/B-LOC ./O"]
-    assert "1 span moved to their text, which stands once nearby" in result.messages
+    assert "1 span moved to the nearby place where the text occurs" in result.messages
 
 
 def test_a_span_that_stands_elsewhere_stops_the_reading_by_default(tmp_path: Path):

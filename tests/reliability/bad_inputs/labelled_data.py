@@ -152,7 +152,12 @@ def readers() -> list[Cell]:
     bad(
         "missing", good + json_lines({"entities": []}), "s.jsonl, line 2: there is no text in 'text'", "It has entities"
     )
-    bad("empty", spans([3, 3, "PER"]), "s.jsonl, line 2: PER, 3 to 3, is not a position", "Check the offsets")
+    bad(
+        "empty",
+        spans([3, 3, "PER"]),
+        "s.jsonl, line 2: the span PER (3 to 3) is not valid in a text",
+        "Check the offsets",
+    )
     bad("truncated", spans([0, 2, "PER"]), "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts", "choose what to do with")
     bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
     bad("wrong type", spans(7), "s.jsonl, line 2: '7' is no span", "A list [start, end, type]")
@@ -176,15 +181,25 @@ def readers() -> list[Cell]:
     bad(
         "out of range",
         spans([0, 99, "PER"]),
-        "s.jsonl, line 2: PER, 0 to 99, is not a position in a text of 10",
+        "s.jsonl, line 2: the span PER (0 to 99) is not valid in a text of 10",
         "Check",
     )
-    bad("out of range", spans([-3, 3, "PER"]), "s.jsonl, line 2: PER, -3 to 3, is not a position", "Check the offsets")
+    bad(
+        "out of range",
+        spans([-3, 3, "PER"]),
+        "s.jsonl, line 2: the span PER (-3 to 3) is not valid in a text",
+        "Check the offsets",
+    )
     bad("out of range", good, "there is no layer -1", "0 the outermost", options="--layer=-1")
     no("duplicated", "a span given twice is read once, and counted")
-    bad("duplicated", spans([0, 3, "PER"], [0, 10, "ORG"]), "s.jsonl, line 2: the spans", "Choose a layer")
-    bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "choose what to do with such spans")
-    bad("huge", spans([0, 10**30, "PER"]), "s.jsonl, line 2: PER, 0 to 1000", "Check the offsets")
+    bad(
+        "duplicated",
+        spans([0, 3, "PER"], [0, 10, "ORG"]),
+        "s.jsonl, line 2: the spans",
+        "Read one layer of nested spans",
+    )
+    bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "set a policy for such spans")
+    bad("huge", spans([0, 10**30, "PER"]), "s.jsonl, line 2: the span PER (0 to 1000", "Check the offsets")
     no("unreadable", "spans stand in a file: see jsonl")
 
     subject, file = "annotation tools", "t.json"
@@ -220,7 +235,12 @@ def readers() -> list[Cell]:
         options="--from prodigy",
     )
     far = [{"result": [{"value": {"start": 0, "end": 9, "labels": ["PER"]}}]}]
-    bad("out of range", tasks(annotations=far), "t.json, row 2: PER, 0 to 9, is not a position", "Check the offsets")
+    bad(
+        "out of range",
+        tasks(annotations=far),
+        "t.json, row 2: the span PER (0 to 9) is not valid in a text",
+        "Check the offsets",
+    )
     no("duplicated", "of several annotations of a task the first that was not cancelled is read")
     there = [{"text": "Ada", "spans": [], "tokens": [{"start": 0, "end": 3, "text": ESC}]}]
     bad("hostile", json.dumps(there).encode(), "t.json, row 1: the token at 0", "Leave", options="--from prodigy")
@@ -278,14 +298,20 @@ def readers() -> list[Cell]:
 
     brat("missing", None, marks, "x.txt: there is no such file", "Beside it are")
     brat("missing", None, None, "d: contains no .ann files", "brat writes")
-    brat("empty", b"", marks, "PER, 0 to 3, is not a position in a text of 0", "Check the offsets")
+    brat("empty", b"", marks, "the span PER (0 to 3) is not valid in a text of 0", "Check the offsets")
     brat("truncated", text, b"T1\tPER 0", "x.ann, line 1: is not an annotation", "T1<TAB>TYPE START END")
     brat("wrong type", text, b"T1\tPER a b\tAda\n", "x.ann, line 1: is not an annotation", "was expected")
     brat("wrong encoding", b"Jos\xe9\n", marks, "x.txt, line 1: byte 0xe9", "encoding")
     brat("wrong encoding", text, b"T1\tPER 0 3\tJos\xe9\n", "x.ann, line 1: byte 0xe9", "encoding")
     brat("wrong length", text, b"T1\tPER 0 3\tGrace\n", "x.txt, line 1: the span PER at 0 to 3", "Check the offsets")
-    brat("out of range", text, b"T1\tPER 0 99\tAda\n", "PER, 0 to 99, is not a position", "Check the offsets")
-    brat("duplicated", text, marks + b"T2\tORG 0 10\tAda smiled\n", "x.txt, line 1: the spans", "Choose a layer")
+    brat("out of range", text, b"T1\tPER 0 99\tAda\n", "PER (0 to 99) is not valid in a text", "Check the offsets")
+    brat(
+        "duplicated",
+        text,
+        marks + b"T2\tORG 0 10\tAda smiled\n",
+        "x.txt, line 1: the spans",
+        "Read one layer of nested spans",
+    )
     brat("hostile", text, f"T1{ESC}\n".encode(), "x.ann, line 1: is not an annotation", "was expected")
     brat("huge", text, b"T1\tPER 0 " + b"9" * 5000 + b"\tAda\n", "x.ann, line 1: is not an annotation", "was expected")
     brat("unreadable", unreadable, marks, "x.txt: cannot be read", "Check")
