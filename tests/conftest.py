@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.killing import KillServer
 from tests.requirements import need, need_program
+
+if TYPE_CHECKING:
+    from tests.local_hub import LocalHub
 
 # How long a case takes depends on what else the machine does.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -69,6 +73,16 @@ def kill_server() -> Iterator[KillServer]:
     """Commands in processes that have imported TensorFlow already."""
     with KillServer() as started:
         yield started
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """The local Hub for this process."""
+    from tests.local_hub import LocalHub
+
+    with LocalHub(tmp_path / "hub") as hub:
+        hub.use_here(monkeypatch, tmp_path / "home")
+        yield hub
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""tf-tokclf compare, and evaluate on files of predictions."""
+"""tf-tokclf compare: what it prints, and what it refuses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from tf_tokclf.cli.main import cli
@@ -57,40 +56,6 @@ def test_compare_names_what_is_missing():
     assert "no label scheme" in run("compare", ARCADA, ARCADA, "--scheme", "ABC", code=2)
 
 
-@pytest.mark.parametrize("name", ["wnut17_arcada", "any_labels"])
-def test_evaluate_prints_what_the_official_script_prints(name):
-    text = run("evaluate", "--predictions", str(SAMPLES / f"{name}.tsv"), "--format", "conlleval")
-    assert text == (SAMPLES / f"{name}.conlleval.txt").read_text()
-
-
-def test_evaluate_of_predictions_fits_80_columns_and_shows_errors():
-    text = run("evaluate", "--predictions", ARCADA, "--errors", "--quiet")
-    assert all(len(line) <= 80 for line in text.splitlines())
-    assert "95 % of F1" in text
-    assert "wrong type" in text
-
-
-def test_evaluate_of_predictions_as_json(tmp_path):
-    output = tmp_path / "scores.json"
-    printed = json.loads(run("evaluate", "--predictions", ARCADA, "--format", "json", "--output", str(output)))
-    assert printed == json.loads(output.read_text())
-    low, high = printed["f1_interval"]["overall"]
-    assert low < printed["overall"]["f1"] < high
-
-
-@pytest.mark.parametrize(
-    "args",
-    [
-        [],
-        ["model", "--predictions", ARCADA],
-        ["model", "--gold", ARCADA],
-        ["--predictions", ARCADA, "--calibrate"],
-    ],
-)
-def test_evaluate_wants_a_model_or_predictions(args):
-    assert "Usage" in run("evaluate", *args, code=2)
-
-
 def test_scoring_files_loads_no_tensorflow():
     code = (
         "import sys; from click.testing import CliRunner; from tf_tokclf.cli.main import cli;"
@@ -99,7 +64,3 @@ def test_scoring_files_loads_no_tensorflow():
         "sys.exit(r.exit_code or e.exit_code or int('tensorflow' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_options_of_a_model_are_refused_for_predictions():
-    assert "--decoding needs a MODEL" in run("evaluate", "--predictions", ARCADA, "--decoding", "viterbi", code=2)

@@ -192,3 +192,12 @@ def test_a_word_that_the_format_cannot_hold_is_named(tmp_path: Path):
     source.write_text(json.dumps({"tokens": ["a\tb"], "ner_tags": ["B-X"]}), encoding="utf-8")
     for to in ("conll", "conllu", "inline-tags", "parallel"):
         assert "the word 'a\\tb' cannot be written" in run("--to", to, source, tmp_path / "out").stderr
+
+
+def test_convert_takes_settings_and_options_override_them(tmp_path: Path):
+    file = tmp_path / "x.conll"
+    file.write_text("# a note\nada;B-PER\n", encoding="utf-8")
+    settings = ("--set", "data.comment_prefix='# '", "--set", "data.separator=;")
+    assert "ada" in run(file, "-", *settings, "--to", "jsonl").stdout
+    text = run(file, "-", *settings, "--separator", "tab", "--to", "jsonl").stdout
+    assert "ada;B-PER" in text

@@ -80,27 +80,6 @@ def test_mistakes_are_one_message_and_exit_code_2(args: list[str], message: str,
     assert result.stdout == ""
 
 
-def test_dry_run_prints_the_plan_and_writes_nothing(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
-    output = tmp_path / "run"
-    result = run(
-        "fit",
-        "--dry-run",
-        "--train_file",
-        conll_files["train_file"],
-        f"--validation_file={conll_files['validation_file']}",
-        "--model-name-or-path",
-        str(tiny_bert),
-        "--output_dir",
-        str(output),
-        "--num-train-epochs",
-        "2",
-    )
-    assert result.exit_code == 0, result.stderr
-    assert "2 x 2 epochs = 4" in result.stdout
-    assert "4 in scheme IOB2" in result.stdout
-    assert not output.exists()
-
-
 def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
     output = tmp_path / "run"
     files = [arg for name, path in conll_files.items() for arg in (f"--{name.replace('_', '-')}", path)]
@@ -127,48 +106,3 @@ def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str,
     refused = run("evaluate", str(output), "--output", str(tmp_path / "scores.json"))
     assert refused.exit_code == 2
     assert "--force" in refused.stderr
-
-
-def test_a_bad_line_stops_fit_before_anything_is_written(tiny_bert: Path, tmp_path: Path):
-    train = tmp_path / "train.conll"
-    train.write_text("ada\tB-PER\nsaw\tO\n\nrome\n", encoding="utf-8")
-    output = tmp_path / "run"
-    result = run("fit", "--train-file", str(train), "--model-name-or-path", str(tiny_bert), "--output-dir", str(output))
-    assert result.exit_code == 2
-    assert f"{train}, line 4" in result.stderr
-    assert not output.exists()
-
-
-def test_torch_pickles_are_refused_with_a_remedy(tiny_bert: Path, conll_files: dict[str, str], tmp_path: Path):
-    folder = tmp_path / "old"
-    folder.mkdir()
-    for path in tiny_bert.iterdir():
-        if path.name != "model.safetensors":
-            (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
-    result = run(
-        "fit",
-        "--train-file",
-        conll_files["train_file"],
-        "--model-name-or-path",
-        str(folder),
-        "--output-dir",
-        str(tmp_path / "run"),
-    )
-    assert result.exit_code == 2
-    assert "only has pytorch_model.bin" in result.stderr
-    assert "save_pretrained" in result.stderr
-
-
-def test_a_file_that_cannot_be_written_is_a_message(tmp_path: Path):
-    predictions = tmp_path / "p.jsonl"
-    predictions.write_text(json.dumps({"words": ["a"], "predicted": ["O"], "gold": ["O"]}) + "\n")
-    result = run("evaluate", "--predictions", str(predictions), "--output", "/proc/scores.json")
-    assert result.exit_code == 2
-    assert "/proc/scores.json: cannot be written: " in result.output
-
-
-def test_a_part_of_the_runs_data_does_not_go_with_a_file():
-    result = run("evaluate", "runs/mine", "--file", "a.conll", "--split", "validation")
-    assert result.exit_code == 2
-    assert "--split names a split of the run's own data" in result.output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -88,43 +87,3 @@ def test_texts_fall_into_words_by_the_rule_of_the_model(tagger: Tagger, tiny_cla
     assert json.loads(output.read_text())["words"] == ["ada-grace", "saw", "oslo."]
     evaluate(folder, data=data.model_copy(update={"word_splitting": "words"}), predictions=output)
     assert json.loads(output.read_text())["words"] == ["ada", "-", "grace", "saw", "oslo", "."]
-
-
-def test_messages_name_the_file_and_say_which_label_is_gold(
-    tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    path = Path("dev.conll")
-    blocks = ["".join(f"{word}\tB-LOC\n" for word in words) for words in SENTENCES]
-    path.write_text("\n".join(blocks), encoding="utf-8")
-    args = ["evaluate", str(tiny_classifier), "--file", str(path), "--errors", "--set", "data.max_eval_samples=2"]
-    result = CliRunner().invoke(cli, args)
-    assert result.exit_code == 0, result.output
-    assert f"{path}: conll: 2 columns" in result.stderr
-    assert f"{path}: the first 2 of 3 sentences" in result.stderr
-    assert "test: " not in result.stderr
-    shown = result.stdout.partition("gold labels that the model strongly disputes:\n")[2].splitlines()
-    assert shown, "the model has to be sure of something"
-    label = r"gold B-LOC, model (O|[BI]-\w+) \([01]\.\d{3}\)"
-    pattern = re.compile(rf"  {re.escape(str(path))}, sentence at line \d+, \S+: {label}")
-    assert all(pattern.fullmatch(line.rstrip()) for line in shown), shown
-
-
-@pytest.mark.parametrize(
-    "command", ["evaluate {model} --file a.jsonl", "evaluate --predictions p.jsonl", "compare p.jsonl p.jsonl"]
-)
-def test_sentences_without_words_are_not_scored(
-    tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.jsonl").write_text('{"tokens": [], "ner_tags": []}\n' * 3)
-    (tmp_path / "p.jsonl").write_text('{"words": [], "gold": [], "predicted": []}\n' * 3)
-    result = CliRunner().invoke(cli, command.format(model=tiny_classifier).split())
-    assert result.exit_code == 2, result.stdout
-    assert "contains no words: all its sentences are empty. " in " ".join(result.stderr.split())
-
-
-def test_a_single_word_beside_the_scores_is_counted_in_the_singular(tiny_classifier: Path, tmp_path: Path):
-    (tmp_path / "a.conll").write_text("ada\tB-PER\nsaw\tO\noslo\tB-NEW\n")
-    result = CliRunner().invoke(cli, ["evaluate", str(tiny_classifier), "--file", str(tmp_path / "a.conll")])
-    assert "1 word whose gold label the model does not know" in " ".join(result.stdout.split()), result.output

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
-from tests.encoders import make_panicking
-from tests.waiting import wait_until
-from tf_tokclf.cli.main import cli
+from tests.inference.sources import sample_texts, write_source
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.partial_output import Progress, identity_of
@@ -29,8 +22,6 @@ from tf_tokclf.model.backend import tf
 from tf_tokclf.records.base import Details
 from tf_tokclf.records.output import choose_output_format, open_output_format
 from tf_tokclf.records.stream import open_records
-
-WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +66,6 @@ def job_for(
 def predicted(tagger: Tagger, source: Path, output: Path, **options: object) -> bytes:
     predict_to_file(job_for(tagger, source, output, **options), output)
     return output.read_bytes()
-
-
-def sample_texts(n: int = 40) -> list[str]:
-    rng = np.random.default_rng(3)
-    return [" ".join(rng.choice(WORDS, rng.integers(0, 12))) for _ in range(n)]
 
 
 def test_a_record_comes_out_for_each_that_goes_in(tagger: Tagger, tmp_path: Path):
@@ -303,46 +289,6 @@ def test_aggregation_equals_a_plain_computation(tagger: Tagger, aggregation: str
     assert max(of_word.count(word) for word in range(len(words))) > 2
 
 
-def test_the_command_reads_and_writes_streams(tiny_classifier: Path, tmp_path: Path):
-    result = CliRunner().invoke(
-        cli, ["predict", str(tiny_classifier), "--output-format", "conll", "--scores"], input="ada visited\n\nx\n"
-    )
-    assert result.exit_code == 0, result.stderr
-    assert [len(line.split("\t")) for line in result.stdout.split("\n") if line] == [3, 3, 3]
-    source, output = tmp_path / "in.txt.gz", tmp_path / "out.jsonl.gz"
-    source.write_bytes(gzip.compress(b"ada visited london\n\n"))
-    args = ["predict", str(tiny_classifier), str(source), "-o", str(output)]
-    assert CliRunner().invoke(cli, args).exit_code == 0
-    assert len(gzip.decompress(output.read_bytes()).splitlines()) == 2
-    again = CliRunner().invoke(cli, args)
-    assert again.exit_code == 2
-    assert "--force" in again.stderr
-    done = CliRunner().invoke(cli, [*args, "--resume"])
-    assert done.exit_code == 0
-    assert "whole already" in done.stderr
-
-
-def write_source(name: str, folder: Path, n: int = 40) -> Path:
-    """The sample texts in the format that `name` tells."""
-    texts, path = sample_texts(n), folder / name
-    if name.endswith("parquet"):
-        pq.write_table(pa.table({"id": range(n), "text": texts}), path)
-    elif name.endswith("jsonl"):
-        path.write_text("".join(json.dumps({"id": i, "tokens": text.split()}) + "\n" for i, text in enumerate(texts)))
-    elif name == "words.csv":
-        rows = [f"{i},{word}\n" for i, text in enumerate(texts) for word in text.split()]
-        path.write_text("sentence_id,word\n" + "".join(rows))
-    elif name.endswith("csv"):
-        path.write_text("id,text\n" + "".join(f'{i},"{text}"\n' for i, text in enumerate(texts)))
-    elif name.endswith("conll"):
-        blocks = ("".join(f"{word} NN\n" for word in text.split()) for text in texts if text)
-        path.write_text("-DOCSTART- X\n\n" + "\n".join(blocks))
-    else:
-        content = "\n".join(texts).encode()
-        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    return path
-
-
 def shard_outputs(tagger: Tagger, source: Path, n_shards: int, suffix: str, **options: object) -> list[Path]:
     """What each of `n_shards` jobs writes."""
     paths = []
@@ -403,19 +349,6 @@ def test_a_shard_sees_its_neighbours(tagger: Tagger, tmp_path: Path):
     assert b"".join(path.read_bytes() for path in outputs) == whole
 
 
-def test_the_command_labels_shards(tiny_classifier: Path, tmp_path: Path):
-    source = write_source("in.csv", tmp_path)
-    whole = tmp_path / "whole.csv"
-    parts = [tmp_path / f"part-{number}.csv" for number in (1, 2, 3)]
-    jobs = [(whole, []), *((part, ["--shard", f"{number}/3"]) for number, part in enumerate(parts, 1))]
-    for output, options in jobs:
-        args = ["predict", str(tiny_classifier), str(source), "-o", str(output), "--look-ahead", "30", *options]
-        result = CliRunner().invoke(cli, args)
-        assert result.exit_code == 0, result.stderr
-    assert b"".join(part.read_bytes() for part in parts) == whole.read_bytes()
-    assert all(part.stat().st_size for part in parts)
-
-
 def test_a_broken_off_shard_goes_on_to_the_same_bytes(tagger: Tagger, tmp_path: Path):
     source, output = write_source("in.txt", tmp_path), tmp_path / "out.json"
     (expected,) = (path.read_bytes() for path in shard_outputs(tagger, source, 3, ".json", format="label-studio")[1:2])
@@ -428,82 +361,3 @@ def test_a_broken_off_shard_goes_on_to_the_same_bytes(tagger: Tagger, tmp_path: 
         predict_to_file(killed, output)
     predict_to_file(job, output, resume=True)
     assert output.read_bytes() == expected
-
-
-def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
-    os.mkfifo(tmp_path / "pipe")
-    result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), str(tmp_path / "pipe"), "--shard", "1/2"])
-    assert (result.exit_code, "pipe can be read once only" in " ".join(result.stderr.split())) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["--shard", "1/2"], "standard input can be read once only"),
-        (["--shard", "0/4"], "'0/4' is not I/N with I from 1 to N"),
-        (["--shard", "5/4"], "'5/4' is not I/N with I from 1 to N"),
-        (["--shard", "x"], "'x' is not I/N with I from 1 to N"),
-        (["--shard", "-1/4"], "'-1/4' is not I/N with I from 1 to N"),
-        (["nothing.txt"], "there is no such file"),
-        (["--resume"], "Name it with --output"),
-        (["--output-format", "parquet"], "for parquet input only"),
-    ],
-)
-def test_mistakes_end_in_a_message(tiny_classifier: Path, args: list[str], message: str):
-    result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), *args], input="ada\n")
-    assert result.exit_code == 2
-    assert message in " ".join(result.stderr.split())
-
-
-@pytest.mark.parametrize(
-    ("source", "options", "message"),
-    [
-        ("in.txt", ["--output-format", "csv"], "csv is written for csv input only"),
-        ("in.csv", ["--output-format", "parquet"], "parquet is written for parquet input only"),
-        ("in.txt", ["-o", "out.csv"], "csv is written for csv input only"),
-        ("in.txt", ["-o", "out.conllu"], "which predict does not write"),
-        ("in.txt", ["--output-format", "csv", "--workers", "1", "-o", "out"], "csv is written for csv input only"),
-    ],
-)
-def test_output_formats_are_checked_before_the_model_is_loaded(
-    tiny_classifier: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    source: str,
-    options: list[str],
-    message: str,
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Tagger, "load", None)
-    Path(source).write_text("text\nada\n", encoding="utf-8")
-    result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), source, *options])
-    assert result.exit_code == 2, result.exception
-    assert message in " ".join(result.stderr.split())
-
-
-def test_a_word_that_the_tokenizer_panics_on_ends_in_a_message(tiny_classifier: Path, tmp_path: Path):
-    model = make_panicking(tiny_classifier, tmp_path / "panics")
-    texts = tmp_path / "in.txt"
-    texts.write_text("ada left london\ngrace \U0001f600 oslo\n", encoding="utf-8")
-    output = tmp_path / "out.jsonl"
-    result = CliRunner().invoke(cli, ["predict", str(model), str(texts), "-o", str(output)])
-    assert result.exit_code == 2
-    assert "the tokenizer fails on the word '\U0001f600': index out of bounds" in " ".join(result.stderr.split())
-    assert "Traceback" not in result.stderr
-    assert not output.exists()
-
-
-def test_a_killed_process_goes_on_to_the_same_bytes(tiny_classifier: Path, tmp_path: Path):
-    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    source.write_text("\n".join(sample_texts(3000)))
-    args = ["predict", str(tiny_classifier), str(source), "--look-ahead", "50", "-o"]
-    process = subprocess.Popen([sys.executable, "-m", "tf_tokclf", *args, str(output)])
-    journal = tmp_path / "out.jsonl.journal"
-    wait_until(lambda: process.poll() is not None or (journal.exists() and journal.stat().st_size))
-    process.kill()
-    process.wait()
-    assert not output.exists()
-    for other in ([str(output), "--resume"], [str(tmp_path / "whole.jsonl")]):
-        result = CliRunner().invoke(cli, [*args, *other])
-        assert result.exit_code == 0, result.stderr
-    assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

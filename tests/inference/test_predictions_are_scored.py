@@ -314,14 +314,6 @@ def test_gold_spans_fall_into_the_words_that_were_predicted(
         assert f1_of("--predictions", output) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["out.conllu", "out.spacy", "out.conllu.gz"])
-def test_a_name_of_a_format_that_is_not_written_is_refused(tiny_classifier: Path, tmp_path: Path, name: str):
-    columns("\t")(tmp_path / "in.conll")
-    message = run("predict", tiny_classifier, tmp_path / "in.conll", "-o", tmp_path / name, code=2).output
-    assert "which predict does not write" in message
-    assert not (tmp_path / name).exists()
-
-
 @pytest.mark.parametrize("head", ["id\tword\tgold\tpredicted", "n\ttoken\ty_true\ty_pred"])
 def test_columns_are_told_apart_by_their_head_line(tmp_path: Path, head: str):
     path = tmp_path / "a.tsv"

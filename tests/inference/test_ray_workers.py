@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +18,6 @@ import pytest
 from click.testing import CliRunner
 
 from tests import processes
-from tests.ports import reserved_ports
 from tests.processes import Marked
 from tests.requirements import need_modules, need_proc
 from tests.waiting import LIMIT_S, wait_until
@@ -153,45 +151,6 @@ def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: P
     assert messages.endswith("go on with --resume.")
 
 
-def refused(args: Sequence[object]) -> str:
-    result = CliRunner().invoke(cli, ["predict", *map(str, args)])
-    assert result.exit_code == 2, result.stderr
-    return " ".join(result.stderr.split())
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    (tmp_path / "in.txt").write_text("\n".join(sample_texts(9)))
-    return tmp_path / "in.txt"
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    with reserved_ports(1) as (port,):
-        yield port
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--workers", 2], "Name it with --output"),
-        (["--workers", 2, "-o", "out", "--shard", "1/2"], "Leave out --shard"),
-        (["--parts", 2, "-o", "out"], "are for --workers"),
-        (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write to"),
-        (["--workers", 2, "-o", "in.txt"], "would destroy the input"),
-        (["--workers", 2, "-o", "other.txt"], "is a file; --workers writes a folder"),
-        (["-o", "."], "is a folder"),
-    ],
-)
-def test_what_workers_cannot_do(
-    tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch, options: list[object], message: str
-):
-    monkeypatch.chdir(source.parent)
-    Path("other.txt").touch()
-    assert message in refused([tiny_classifier, source.name, *options])
-    assert sorted(path.name for path in source.parent.iterdir()) == ["in.txt", "other.txt"]
-
-
 class Panic(BaseException):
     """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
 
@@ -204,26 +163,3 @@ def test_a_worker_reports_what_ray_would_take_for_its_death(tmp_path: Path):
     part = Part("in.txt", tmp_path / "out.txt", "text", None)
     with pytest.raises(RuntimeError, match="Panic: index out of bounds"):
         Worker(PredictionSpec(), {0: part})({"part": np.array([0])})
-
-
-def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path):
-    assert "standard input can be read once only" in refused([tiny_classifier, "--workers", 2, "-o", tmp_path / "out"])
-
-
-def test_without_ray_it_is_said_what_to_install(tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    message = refused([tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"])
-    assert "pip install 'tf-tokclf[ray]'" in message
-    assert not (source.parent / "out").exists()
-
-
-def test_an_address_where_nobody_answers_is_named(
-    ray: None, tiny_classifier: Path, source: Path, closed_port: int, monkeypatch: pytest.MonkeyPatch
-):
-    args = [tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"]
-    closed = f"localhost:{closed_port}"
-    assert f"nothing answers at {closed}" in refused([*args, "--ray-address", closed])
-    assert "'somewhere' is not of the form HOST:PORT" in refused([*args, "--ray-address", "somewhere"])
-    monkeypatch.setenv("RAY_ADDRESS", closed)
-    assert f"nothing answers at {closed}" in refused(args)
-    assert not (source.parent / "out").exists()

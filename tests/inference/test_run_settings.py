@@ -258,12 +258,3 @@ def test_set_is_checked(tiny_classifier: Path, tmp_path: Path, assignment: str, 
         ("export", tiny_classifier, "--file", file, "--format", "savedmodel", "-o", tmp_path / "export"),
     ):
         assert message in command(*args, "--set", assignment, code=2).output, args
-
-
-def test_convert_takes_settings_and_options_override_them(tmp_path: Path):
-    file = tmp_path / "x.conll"
-    file.write_text("# a note\nada;B-PER\n", encoding="utf-8")
-    settings = ("--set", "data.comment_prefix='# '", "--set", "data.separator=;")
-    assert "ada" in command("convert", file, "-", *settings, "--to", "jsonl").stdout
-    text = command("convert", file, "-", *settings, "--separator", "tab", "--to", "jsonl").stdout
-    assert "ada;B-PER" in text

@@ -1,17 +1,8 @@
-"""The local Hub for this process, and a folder to publish."""
+"""A folder to publish."""
 
 from __future__ import annotations
 
 import pytest
-
-from tests.local_hub import LocalHub
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with LocalHub(tmp_path / "hub") as hub:
-        hub.use_here(monkeypatch, tmp_path / "home")
-        yield hub
 
 
 @pytest.fixture

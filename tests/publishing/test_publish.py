@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +16,8 @@ from click.testing import CliRunner
 
 from tests.local_hub import TOKEN, LocalHub
 from tests.processes import Marked
+from tests.publishing.running import contents, fit_options, run_cli
 from tests.requirements import need_git_lfs, need_proc
-from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import check_config, with_settings
 from tf_tokclf.errors import UserError
@@ -34,33 +32,6 @@ from tf_tokclf.training.train import train
 pytestmark = pytest.mark.long
 
 SENTENCE = "ada lovelace visited london .\n"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def run_cli(
-    hub: LocalHub, home: Path, *arguments: object, text: str = "", python: Sequence[str] = ()
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *python, "-m", "tf_tokclf", *map(str, arguments)]
-    env = {**os.environ, **hub.env(home)}
-    return subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=LIMIT_S)
-
-
-def fit_options(files: dict[str, str], encoder: Path, output: Path) -> list[object]:
-    options: list[object] = [f"--{name.replace('_', '-')}={path}" for name, path in files.items()]
-    options += ["--model-name-or-path", encoder, "--output-dir", output, "--precision", "float32"]
-    return [
-        *options,
-        "--num-train-epochs",
-        3,
-        "--learning-rate",
-        "1e-2",
-        "--push-to-hub",
-        "--hub-model-id",
-        "mine",
-    ]
 
 
 def config_of(files: dict[str, str], encoder: Path, output: Path, **hub):
@@ -178,107 +149,6 @@ def test_bad_token_stops_fit_before_tensorflow_is_even_loaded(tmp_path, conll_fi
         assert "does not accept your token" in done.stderr
         assert "| tensorflow" not in done.stderr
         assert not (tmp_path / "run").exists()
-
-
-def test_push_of_a_plain_folder(tmp_path, tiny_classifier):
-    folder = shutil.copytree(tiny_classifier, tmp_path / "plain")
-    (folder / "README.md").write_text("# Card\n")
-    with LocalHub(tmp_path / "hub") as hub:
-        nameless = run_cli(hub, tmp_path / "home", "push", folder)
-        assert nameless.returncode == 2
-        assert "--hub-model-id" in nameless.stderr
-        done = run_cli(hub, tmp_path / "home", "push", folder, "--hub_model_id", "tester/plain", "--revision", "v1")
-        assert done.returncode == 0, done.stderr
-        assert hub.files("tester/plain", "v1") == contents(folder)
-        assert done.stdout == f"{hub.url}/tester/plain/tree/{hub.repository('tester/plain').sha('v1')}\n"
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-def without_head(path: Path) -> None:
-    config = json.loads(path.read_text())
-    names = {str(number): f"L{number}" for number in range(333)}
-    path.write_text(json.dumps({**config, "id2label": names, "label2id": {}}))
-
-
-DAMAGES = {
-    "cut weights": (cut, "model.safetensors", "model.safetensors: is damaged"),
-    "no weights": (Path.unlink, "model.safetensors", "has no weights"),
-    "no tokenizer": (Path.unlink, "tokenizer.json", "has no tokenizer"),
-    "cut tokenizer": (cut, "tokenizer.json", "tokenizer.json: not valid JSON"),
-    "no configuration": (Path.unlink, "config.json", "config.json: is missing"),
-    "cut configuration": (cut, "config.json", "config.json: not valid JSON"),
-    "cut settings": (cut, "tf_tokclf.json", "tf_tokclf.json: not valid JSON"),
-    "no head": (without_head, "config.json", "has no classification head for 333 labels"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_model_folder_is_not_published(hub, tmp_path, tiny_classifier, damage):
-    change, name, message = DAMAGES[damage]
-    folder = shutil.copytree(tiny_classifier, tmp_path / "model")
-    change(folder / name)
-    done = CliRunner().invoke(cli, ["push", str(folder), "--hub-model-id", "tester/damaged"])
-    assert done.exit_code == 2, done.output
-    assert message in " ".join(done.stderr.split())
-    assert hub.log == []
-
-
-def test_an_encoder_is_not_published_as_a_token_classifier(hub, tiny_bert):
-    done = CliRunner().invoke(cli, ["push", str(tiny_bert), "--hub-model-id", "tester/encoder"])
-    assert done.exit_code == 2, done.output
-    assert "not a token classifier. Train one first" in " ".join(done.stderr.split())
-    assert hub.log == []
-
-
-def test_a_damaged_run_is_not_published_and_the_message_restores_it(hub, tmp_path, conll_files, tiny_bert):
-    run = RunDir(tmp_path / "run")
-    options = [str(option) for option in fit_options(conll_files, tiny_bert, run.root)]
-    options.remove("--push-to-hub")
-    options += ["--keep-checkpoints", "1"]
-    assert CliRunner().invoke(cli, ["fit", *options]).exit_code == 0
-    whole = contents(run.model)
-    damages = {
-        run.model / "model.safetensors": flip_a_byte,
-        run.model / "tokenizer.json": Path.unlink,
-        run.model / "tf_tokclf.json": flip_a_byte,
-        run.results: Path.unlink,
-    }
-    for path, change in damages.items():
-        change(path)
-        refused = CliRunner().invoke(cli, ["push", str(run.root)])
-        assert refused.exit_code == 2, refused.output
-        what = "is missing" if change is Path.unlink else "is not as it was written"
-        message = " ".join(refused.stderr.split())
-        assert f"{path.name}: {what}, so nothing was pushed." in message
-        assert hub.log == []
-        command = shlex.split(message.split("`")[1])
-        restored = CliRunner().invoke(cli, command[1:])
-        assert restored.exit_code == 0, restored.output
-    assert CliRunner().invoke(cli, ["push", str(run.root)]).exit_code == 0
-    assert {**hub.files("tester/mine"), "README.md": b""} == {**whole, "README.md": b""}
-
-
-def test_without_a_record_a_damaged_run_is_not_published_either(hub, tmp_path, tiny_classifier):
-    run = RunDir(tmp_path / "run")
-    shutil.copytree(tiny_classifier, run.model)
-    run.config.write_text("model: {name_or_path: bert-base-cased}\n")
-    (run.model / "tokenizer.json").unlink()
-    refused = CliRunner().invoke(cli, ["push", str(run.root)])
-    assert refused.exit_code == 2, refused.output
-    assert f"has no tokenizer. Restore it with `tf-tokclf fit {run.root} --resume`" in " ".join(refused.stderr.split())
-    (run.model / "tf_tokclf.json").unlink()
-    refused = CliRunner().invoke(cli, ["push", str(run.root)])
-    assert refused.exit_code == 2, refused.output
-    assert "tf_tokclf.json: is missing" in " ".join(refused.stderr.split())
 
 
 def test_push_of_nothing(tmp_path, hub):

@@ -241,38 +241,6 @@ def test_a_finished_sweep_trains_nothing_and_shows_its_table_again(bench: Bench)
     assert f"(trial {said['best']}, the best)" in result.stdout
 
 
-BAD = [
-    (["--sweep=learning_rate=1e-5,3e-5"], "setting learning_rate to sweep over. Did you mean optimizer.learning_rate"),
-    (["--sweep=optimizer=1,2"], "there is no setting optimizer to sweep over"),
-    ([f"--sweep={RATE}=1e-5,fast"], "optimizer.learning_rate: 'fast' is not a valid number"),
-    ([f"--sweep={RATE}=1e-5,-1"], "optimizer.learning_rate: -1 is not greater than 0"),
-    ([f"--sweep={RATE}=1e-5,0.00001"], "optimizer.learning_rate has a value twice"),
-    ([f"--sweep={RATE}=1e-5"], "a sweep needs 2 to 10,000 combinations of values, not 1"),
-    ([f"--sweep={RATE}"], "is not SECTION.KEY=V,V,..."),
-    ([f"--sweep={RATE}=[1e-5", f"--sweep={WARMUP}=1,2"], "the values are not valid YAML"),
-    ([f"--sweep={RATE}=1e-5", f"--sweep={RATE}=3e-5"], "is given twice"),
-    (["--sweep=training.seed=1,2"], "--seeds 1,2,3 keeps the median"),
-    (["--sweep=hub.private=true,false"], "only the best trial is published"),
-    (["--sweep=training.report_to=[[csv], [tensorboard]]"], "sweep"),
-    (["--sweep=alignment.max_length=32,9999"], "more than the model reads at once"),
-    (["--sweep=model.name_or_path=nowhere/to/be/found,also/nowhere/here"], "nowhere"),
-    ([f"--sweep={RATE}=1e-5,3e-5", "--seeds=1,2"], "--seeds and a sweep cannot be combined"),
-    (["--sweep=hurry=1,2", "--sweep=optimizer.clip_norm=x,y"], "- optimizer.clip_norm: 'x' is not a valid number"),
-]
-
-
-@pytest.mark.parametrize(("options", "message"), BAD, ids=[options[0] for options, _ in BAD])
-def test_bad_names_and_values_end_in_a_message_before_anything_is_trained(
-    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, options: list[str], message: str
-):
-    files = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    args = ["fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", *options]
-    result = CliRunner().invoke(cli, args)
-    assert result.exit_code == 2, result.output
-    assert message in " ".join(result.stderr.split())
-    assert not (tmp_path / "run" / "trials").exists()
-
-
 def test_without_optuna_the_extra_is_named(
     conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -280,21 +248,6 @@ def test_without_optuna_the_extra_is_named(
     config = config_for(conll_files, tiny_bert, tmp_path / "run", sweep={RATE: [1e-5, 3e-5]})
     with pytest.raises(UserError, match=r"pip install 'tf-tokclf\[sweep\]'"):
         fit_sweep(config)
-
-
-def test_a_sweep_in_a_file_is_checked_and_planned(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
-    path = tmp_path / "sweep.yaml"
-    path.write_text("sweep: {optimizer.learning_rate: [1e-5, 3e-5], training.num_train_epochs: [2, 3]}\n")
-    assert CliRunner().invoke(cli, ["config", "check", str(path)]).exit_code == 0
-    files = [f"--{key.replace('_', '-')}={file}" for key, file in conll_files.items()]
-    args = ["fit", str(path), *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}"]
-    result = CliRunner().invoke(cli, [*args, "--dry-run"])
-    assert result.exit_code == 0, result.stderr
-    planned = " ".join(result.stdout.split())
-    assert "optimizer.learning_rate 1e-05, 3e-05 x training.num_train_epochs 2, 3: 4 trials" in planned
-    path.write_text("sweep: {optimizer.rate: [1e-5, 3e-5]}\n")
-    bad = CliRunner().invoke(cli, ["config", "check", str(path)])
-    assert (bad.exit_code, "there is no setting optimizer.rate" in bad.stderr) == (2, True)
 
 
 def test_a_failed_trial_is_said_and_the_next_one_tried(tmp_path: Path):

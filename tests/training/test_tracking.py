@@ -9,12 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from tests.processes import run_command
 from tests.requirements import need_modules
 from tf_tokclf import load_config
-from tf_tokclf.cli.main import cli
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.history import EpochRecord, read_history, write_history
@@ -89,9 +87,3 @@ def test_epochs_are_reported_to_mlflow(reported: Path):
         rows = store.execute("SELECT value FROM metrics WHERE key = 'val_f1' ORDER BY step").fetchall()
     history = read_history(reported / "run" / "history.jsonl")
     assert [value for (value,) in rows] == pytest.approx([record.dev_f1 for record in history])
-
-
-def test_an_unknown_tracker_is_refused():
-    result = CliRunner().invoke(cli, ["fit", "--report-to", "csv,comet"])
-    assert result.exit_code == 2
-    assert "'comet' is not one of none, tensorboard, csv, wandb, mlflow" in result.output

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from safetensors.numpy import load_file
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tf_tokclf import Config, evaluate, fit, load, load_config
-from tf_tokclf.cli.main import cli
 from tf_tokclf.config.loading import save_config
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.labels.sentence import Sentence
@@ -241,19 +239,6 @@ def test_labels_only_in_dev_count_as_misses(conll_files: dict[str, str], tiny_be
     config = json.loads((result.run.model / "config.json").read_text())
     assert "B-CITY" not in config["label2id"]
     assert set(config["label2id"]) == {"O", "B-PER", "I-PER", "B-LOC"}
-
-
-def test_a_model_that_learned_no_spans_is_said_once(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
-    rare = tmp_path / "train.conll"
-    rare.write_text("saw\tO\n\n" * 60 + "ada\tB-PER\n", encoding="utf-8")
-    args = ["fit", "--train-file", rare, "--validation-file", conll_files["validation_file"]]
-    args += ["--model-name-or-path", tiny_bert, "--output-dir", tmp_path / "run", "--num-train-epochs", 2]
-    result = CliRunner().invoke(cli, [*map(str, args), "--learning-rate", "1e-2"])
-    assert result.exit_code == 0, result.output
-    said = " ".join(result.stderr.split())
-    assert said.count("it has learned no spans") == 1
-    assert "Try more --num-train-epochs, --recipe best or a higher --learning-rate" in said
-    assert "the column of labels is the right one" in said
 
 
 def test_early_stopping_ends_after_patience_epochs(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):

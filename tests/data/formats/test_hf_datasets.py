@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.local_hub import LocalHub
 from tf_tokclf.data.formats.hf_datasets import load_from_hub
 from tf_tokclf.errors import JobError, UserError
 
@@ -24,13 +23,6 @@ def parquet(rows) -> bytes:
 
 def jsonl(rows) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with LocalHub(tmp_path / "hub") as hub:
-        hub.use_here(monkeypatch, tmp_path / "home")
-        yield hub
 
 
 @pytest.fixture

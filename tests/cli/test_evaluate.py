@@ -1,0 +1,114 @@
+"""tf-tokclf evaluate: its output and what it refuses, for models and for files of predictions."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tf_tokclf.cli.main import cli
+
+SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
+ARCADA = str(SAMPLES / "wnut17_arcada.tsv")
+SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]
+
+
+def run(*args: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == code, result.output
+    return result.stdout if code == 0 else result.output
+
+
+def test_a_file_that_cannot_be_written_is_a_message(tmp_path: Path):
+    predictions = tmp_path / "p.jsonl"
+    predictions.write_text(json.dumps({"words": ["a"], "predicted": ["O"], "gold": ["O"]}) + "\n")
+    result = CliRunner().invoke(cli, ["evaluate", "--predictions", str(predictions), "--output", "/proc/scores.json"])
+    assert result.exit_code == 2
+    assert "/proc/scores.json: cannot be written: " in result.output
+
+
+def test_a_part_of_the_runs_data_does_not_go_with_a_file():
+    result = CliRunner().invoke(cli, ["evaluate", "runs/mine", "--file", "a.conll", "--split", "validation"])
+    assert result.exit_code == 2
+    assert "--split names a split of the run's own data" in result.output
+
+
+@pytest.mark.parametrize("name", ["wnut17_arcada", "any_labels"])
+def test_evaluate_prints_what_the_official_script_prints(name):
+    text = run("evaluate", "--predictions", str(SAMPLES / f"{name}.tsv"), "--format", "conlleval")
+    assert text == (SAMPLES / f"{name}.conlleval.txt").read_text()
+
+
+def test_evaluate_of_predictions_fits_80_columns_and_shows_errors():
+    text = run("evaluate", "--predictions", ARCADA, "--errors", "--quiet")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "95 % of F1" in text
+    assert "wrong type" in text
+
+
+def test_evaluate_of_predictions_as_json(tmp_path):
+    output = tmp_path / "scores.json"
+    printed = json.loads(run("evaluate", "--predictions", ARCADA, "--format", "json", "--output", str(output)))
+    assert printed == json.loads(output.read_text())
+    low, high = printed["f1_interval"]["overall"]
+    assert low < printed["overall"]["f1"] < high
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["model", "--predictions", ARCADA],
+        ["model", "--gold", ARCADA],
+        ["--predictions", ARCADA, "--calibrate"],
+    ],
+)
+def test_evaluate_wants_a_model_or_predictions(args):
+    assert "Usage" in run("evaluate", *args, code=2)
+
+
+def test_options_of_a_model_are_refused_for_predictions():
+    assert "--decoding needs a MODEL" in run("evaluate", "--predictions", ARCADA, "--decoding", "viterbi", code=2)
+
+
+def test_messages_name_the_file_and_say_which_label_is_gold(
+    tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = Path("dev.conll")
+    blocks = ["".join(f"{word}\tB-LOC\n" for word in words) for words in SENTENCES]
+    path.write_text("\n".join(blocks), encoding="utf-8")
+    args = ["evaluate", str(tiny_classifier), "--file", str(path), "--errors", "--set", "data.max_eval_samples=2"]
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 0, result.output
+    assert f"{path}: conll: 2 columns" in result.stderr
+    assert f"{path}: the first 2 of 3 sentences" in result.stderr
+    assert "test: " not in result.stderr
+    shown = result.stdout.partition("gold labels that the model strongly disputes:\n")[2].splitlines()
+    assert shown, "the model has to be sure of something"
+    label = r"gold B-LOC, model (O|[BI]-\w+) \([01]\.\d{3}\)"
+    pattern = re.compile(rf"  {re.escape(str(path))}, sentence at line \d+, \S+: {label}")
+    assert all(pattern.fullmatch(line.rstrip()) for line in shown), shown
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate {model} --file a.jsonl", "evaluate --predictions p.jsonl", "compare p.jsonl p.jsonl"]
+)
+def test_sentences_without_words_are_not_scored(
+    tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"tokens": [], "ner_tags": []}\n' * 3)
+    (tmp_path / "p.jsonl").write_text('{"words": [], "gold": [], "predicted": []}\n' * 3)
+    result = CliRunner().invoke(cli, command.format(model=tiny_classifier).split())
+    assert result.exit_code == 2, result.stdout
+    assert "contains no words: all its sentences are empty. " in " ".join(result.stderr.split())
+
+
+def test_a_single_word_beside_the_scores_is_counted_in_the_singular(tiny_classifier: Path, tmp_path: Path):
+    (tmp_path / "a.conll").write_text("ada\tB-PER\nsaw\tO\noslo\tB-NEW\n")
+    result = CliRunner().invoke(cli, ["evaluate", str(tiny_classifier), "--file", str(tmp_path / "a.conll")])
+    assert "1 word whose gold label the model does not know" in " ".join(result.stdout.split()), result.output

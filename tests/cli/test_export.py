@@ -1,0 +1,55 @@
+"""tf-tokclf export: what it prints of an export that disagrees, and what it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.requirements import need_modules
+from tf_tokclf.cli.main import cli
+from tf_tokclf.publishing.export import export as exporting
+from tf_tokclf.publishing.export.formats import write_export
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_an_export_that_disagrees_is_not_kept(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    need_modules("ai_edge_litert", extra="export")
+
+    def write_another(model, *args):
+        bias = model.classifier.bias.numpy()
+        model.classifier.bias.assign(bias[::-1] + np.array([0, 0, 9, 0, 0], dtype=np.float32))
+        try:
+            return write_export(model, *args)
+        finally:
+            model.classifier.bias.assign(bias)
+
+    monkeypatch.setattr(exporting, "write_export", write_another)
+    args = ["export", str(tiny_classifier), "--format", "tflite", "--file", conll_files["validation_file"]]
+    result = CliRunner().invoke(cli, [*args, "--output", str(tmp_path / "export")])
+    assert result.exit_code == 1
+    assert "words have another label" in result.stdout
+    assert "disagrees with the model and was not kept" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("format", "missing"),
+    [("tflite", "ai_edge_litert"), ("onnx", "tf2onnx"), ("onnx", "onnxruntime"), ("onnx", "onnx")],
+)
+def test_a_missing_package_is_named_before_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conll_files: dict[str, str], format: str, missing: str
+):
+    monkeypatch.setattr("tf_tokclf.optional_packages.find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr(exporting.Tagger, "load", None)
+    (tmp_path / "model").mkdir()
+    args = ["export", tmp_path / "model", "--format", format, "--file", conll_files["test_file"], "-o", tmp_path / "x"]
+    result = CliRunner().invoke(cli, list(map(str, args)))
+    assert result.exit_code == 2
+    assert f"export --format {format} needs {missing}, which is not installed." in result.stderr
+    assert "Install it: python -m pip install 'tf-tokclf[export]'" in result.stderr
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,94 @@
+"""tf-tokclf serve: the address that it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.serving.running import ServeProcess, ask
+from tests.waiting import LIMIT_S
+from tf_tokclf.cli.main import cli
+
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(cli, ["serve", str(tmp_path / "no-model"), "--port", str(port)])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: port {port} of 127.0.0.1 is taken. Choose another with --port; 0 takes one that is free.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["./nothing"], "there is no model folder ./nothing"),
+        (["x", "--host", "no.such.host.invalid"], "there is no host 'no.such.host.invalid'"),
+        (["x", "--host", "192.0.2.1"], "cannot listen on port 0 of 192.0.2.1"),
+        (["x", "--max-texts", "2000"], "Raise --max-waiting-texts or lower --max-texts."),
+        (["x", "--host", "0.0.0.0"], "Add --allowed-host NAME for each of them, or --allowed-host '*' to accept any"),
+        (["x", "--host", "::"], "a server at :: needs to know by which names clients reach it."),
+        (["x", "--allowed-host", "http://ner.example.org"], "Give the name alone, without scheme, port and path"),
+        (["x", "--allowed-host", "ner.example.org:80"], "Give the name alone, without scheme, port and path"),
+        (["x", "--allowed-host", ""], "--allowed-host '' is not the name of a host."),
+        (["x", "--max-connections", "0"], "--max-connections"),
+        (["x", "--headers-timeout-s", "nan"], "--headers-timeout-s"),
+        (["x", "--keep-alive-s", "0"], "--keep-alive-s"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(args: list[str], message: str):
+    result = CliRunner().invoke(cli, ["serve", "--port", "0", *args])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "prometheus_client"])
+def test_a_missing_extra_is_one_message(missing: str):
+    code = (
+        f"import sys; sys.modules['{missing}'] = None\n"
+        "from tf_tokclf.cli.main import cli\ncli(['serve', 'x', '--port', '0'], prog_name='tf-tokclf')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: serving needs {missing}, which is not installed. "
+        "Install it: python -m pip install 'tf-tokclf[serve]'\n"
+    )
+
+
+def loopback() -> str:
+    """The other address of this machine; the usual one where there is no IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return "127.0.0.1"
+    return "::1"
+
+
+def test_the_address_to_open_is_printed(tiny_classifier: Path, tmp_path: Path):
+    host = loopback()
+    with ServeProcess(tiny_classifier, tmp_path, "--host", host) as process:
+        assert process.url == f"http://{f'[{host}]' if ':' in host else host}:{process.port}/"
+        assert process.port > 0
+        for address in (process.url, f"{process.url}docs"):
+            with urllib.request.urlopen(address, timeout=LIMIT_S) as answer:
+                assert answer.status == 200
+        assert "whoever reaches" not in process.log
+        assert ask(process.port, "/health", host="ner.example.org", address=host).status == 400
+
+
+def test_the_address_to_open_is_printed_for_a_server_on_all_addresses(tiny_classifier: Path, tmp_path: Path):
+    options = ("--host", "0.0.0.0", "--allowed-host", "ner.example.org", "--allowed-host", "ner")
+    with ServeProcess(tiny_classifier, tmp_path, *options) as process:
+        assert process.url == f"http://127.0.0.1:{process.port}/"
+        assert "whoever reaches 0.0.0.0 can use the server" in process.log
+        assert ask(process.port, "/health", host="ner.example.org").status == 200
+        assert ask(process.port, "/health", host="example.org").status == 400
