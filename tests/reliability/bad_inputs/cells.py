@@ -67,6 +67,26 @@ class Impossible:
 Cell = Bad | Impossible
 
 
+class Cells(list[Cell]):
+    """Cells in the order of the table. command: stands before the arguments of each bad input; files: lie beside it.
+
+    In keywords, `__` stands for the `.` of a file's name.
+    """
+
+    def __init__(self, command: str = "", **files: Content) -> None:
+        super().__init__()
+        self._command, self._files = command, files
+
+    def bad(self, subject: str, fault: str, args: str, *says: str, **files: Content) -> None:
+        """Add a bad input and what its message says."""
+        there = {name.replace("__", "."): content for name, content in {**self._files, **files}.items()}
+        self.append(Bad(subject, fault, there, f"{self._command} {args}", says))
+
+    def no(self, subject: str, fault: str, why: str) -> None:
+        """Add a fault that cannot be, and why."""
+        self.append(Impossible(subject, fault, why))
+
+
 def folder(path: Path, given: Given) -> None:
     """A folder where a file should be."""
     path.mkdir()

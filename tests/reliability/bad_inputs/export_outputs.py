@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from tests.reliability.bad_inputs.cells import ESC, Bad, Cell, Content, Impossible, folder, unreadable
+from functools import partial
+
+from tests.reliability.bad_inputs.cells import ESC, Cell, Cells, folder, unreadable
 
 
 def exports() -> list[Cell]:
     """What `export` is to write, and what it is to be compared on."""
-    cells: list[Cell] = []
-
-    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
-        there = {name.replace("__", "."): content for name, content in files.items()}
-        cells.append(Bad("exports", fault, {"a.conll": b"ada\tB-PER\n", **there}, f"export {args}", says))
-
-    def no(fault: str, why: str) -> None:
-        cells.append(Impossible("exports", fault, why))
-
+    cells = Cells("export", a__conll=b"ada\tB-PER\n")
+    bad, no = partial(cells.bad, "exports"), partial(cells.no, "exports")
     to = "--file a.conll --output x"
     bad("missing", f"{{model}} {to}", "Missing option '--format'", "savedmodel")
     bad("missing", "{model} --format onnx --file a.conll", "Missing option '--output'")

@@ -11,10 +11,8 @@ from tests.reliability.bad_inputs.cells import (
     DEEP,
     ESC,
     PNG,
-    Bad,
     Cell,
-    Content,
-    Impossible,
+    Cells,
     cut,
     folder,
     in_place_of,
@@ -29,14 +27,11 @@ from tests.reliability.bad_inputs.cells import (
 
 def models() -> list[Cell]:
     """Model folders, used by `predict` on a line of text."""
-    cells: list[Cell] = []
+    cells = Cells("predict", in__txt=b"ada saw rome\n")
+    no = cells.no
 
     def bad(fault: str, change: Callable[[Path], None], *says: str, subject: str, options: str = "") -> None:
-        files: dict[str, Content] = {"m": model(change), "in.txt": b"ada saw rome\n"}
-        cells.append(Bad(subject, fault, files, f"predict m in.txt -o out.jsonl {options}", says))
-
-    def no(subject: str, fault: str, why: str) -> None:
-        cells.append(Impossible(subject, fault, why))
+        cells.bad(subject, fault, f"m in.txt -o out.jsonl {options}", *says, m=model(change))
 
     subject, file = "model: config.json", "config.json"
     bad("missing", without(file), "m has no config.json", "A model folder needs one", subject=subject)

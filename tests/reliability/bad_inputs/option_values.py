@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from tests.reliability.bad_inputs.cells import ESC, GOOD, Bad, Cell, Content, folder, unreadable
+from tests.reliability.bad_inputs.cells import ESC, GOOD, Cell, Cells, folder, unreadable
 
 
 def options() -> list[Cell]:
     """Options whose values click cannot judge, or only it can; outputs that cannot be."""
-    cells: list[Cell] = []
-
-    def bad(subject: str, fault: str, args: str, *says: str, **files: Content) -> None:
-        there = {name.replace("__", "."): content for name, content in files.items()}
-        cells.append(Bad(subject, fault, {"a.conll": GOOD, "t.txt": b"ada\n", **there}, args, says))
-
+    cells = Cells(a__conll=GOOD, t__txt=b"ada\n")
+    bad = cells.bad
     bad("numbers", "wrong type", "fit --num-train-epochs many", "'many' is not a valid integer", "--num-train-epochs")
     bad("numbers", "out of range", "predict {model} t.txt --top-k -1", "-1 is not in the range x>=0", "--top-k")
     bad("numbers", "out of range", "predict {model} t.txt --threshold 1.5", "1.5 is not in the range", "--threshold")

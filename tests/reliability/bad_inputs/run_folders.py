@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.reliability.bad_inputs.cells import (
     DEEP,
-    Bad,
     Cell,
-    Impossible,
+    Cells,
     cut,
     folder,
     in_place_of,
@@ -22,16 +22,13 @@ from tests.reliability.bad_inputs.cells import (
 
 def checkpoints() -> list[Cell]:
     """Checkpoints, gone on from by `fit --resume`."""
-    cells: list[Cell] = []
-    subject, newest = "checkpoint", "checkpoints/*"
+    cells = Cells("fit")
+    newest = "checkpoints/*"
+    no = partial(cells.no, "checkpoint")
 
     def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
         # A finished run needs no checkpoints.
-        files = {"r": run(without("finished.json"), change)}
-        cells.append(Bad(subject, fault, files, f"fit r {options}", says))
-
-    def no(fault: str, why: str) -> None:
-        cells.append(Impossible(subject, fault, why))
+        cells.bad("checkpoint", fault, f"r {options}", *says, r=run(without("finished.json"), change))
 
     whole = ("checkpoints: none of the", "Start again with --force")
     bad("missing", without("checkpoints"), "nothing", options="--resume-from-checkpoint nothing")
@@ -74,15 +71,12 @@ def checkpoints() -> list[Cell]:
 
 def finished_runs() -> list[Cell]:
     """Finished runs without checkpoints, gone on with by `fit --resume`."""
-    cells: list[Cell] = []
-    subject, weights, record = "finished run", "model/model.safetensors", "finished.json"
+    cells = Cells("fit")
+    no = partial(cells.no, "finished run")
+    weights, record = "model/model.safetensors", "finished.json"
 
     def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
-        files = {"r": run(without("checkpoints"), change)}
-        cells.append(Bad(subject, fault, files, f"fit r {options}", says))
-
-    def no(fault: str, why: str) -> None:
-        cells.append(Impossible(subject, fault, why))
+        cells.bad("finished run", fault, f"r {options}", *says, r=run(without("checkpoints"), change))
 
     lost = f"{weights} is not as it was written and cannot be restored: the run is finished, and its checkpoints were"
     again = "train again with --force"

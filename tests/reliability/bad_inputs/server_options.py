@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests.reliability.bad_inputs.cells import (
     ESC,
-    Bad,
     Cell,
-    Content,
-    Impossible,
+    Cells,
     cut,
     folder,
     in_place_of,
@@ -18,14 +18,8 @@ from tests.reliability.bad_inputs.cells import (
 
 def servers() -> list[Cell]:
     """How `serve` is started."""
-    cells: list[Cell] = []
-
-    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
-        cells.append(Bad("servers", fault, files, f"serve {args}", says))
-
-    def no(fault: str, why: str) -> None:
-        cells.append(Impossible("servers", fault, why))
-
+    cells = Cells("serve")
+    bad, no = partial(cells.bad, "servers"), partial(cells.no, "servers")
     bad("missing", "", "Missing argument 'MODEL'")
     bad("missing", "./nothing --port 0", "there is no model folder ./nothing", "Give a folder")
     bad("missing", "{model} --host nowhere.invalid", "there is no host 'nowhere.invalid'", "--host")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from tests.reliability.bad_inputs.cells import ESC, PNG, Bad, Cell, Content, folder, unreadable
+from functools import partial
+
+from tests.reliability.bad_inputs.cells import ESC, PNG, Cell, Cells, Content, folder, unreadable
 
 
 def sweeps() -> list[Cell]:
     """What `fit --sweep` is to try, and the folder that a sweep goes on in."""
-    cells: list[Cell] = []
+    cells = Cells("fit --train-file {train} --model-name-or-path {encoder} --output-dir o")
+    bad = partial(cells.bad, "sweeps")
     rate = "optimizer.learning_rate"
     good = f"--sweep {rate}=1e-5,3e-5"
-
-    def bad(fault: str, args: str, *says: str, **files: Content) -> None:
-        ready = "fit --train-file {train} --model-name-or-path {encoder} --output-dir o"
-        cells.append(Bad("sweeps", fault, files, f"{ready} {args}", says))
-
     bad("missing", "--sweep", "Option '--sweep' requires an argument")
     bad("missing", f"--sweep {rate}=nothing,1e-5", f"{rate}: 'nothing' is not", "a valid number")
     bad("empty", f"--sweep {rate}=", "is not SECTION.KEY=V,V,...", "such as")
