@@ -102,7 +102,7 @@ def test_names_that_come_with_the_data_are_rewritten_too(tmp_path: Path):
     rows = {"tokens": [["Ada", "left"]], "ner_tags": [[1, 0]]}
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "set"))
     splits = load_splits(DataConfig(train_file=str(tmp_path / "set")), task=Task.NER, seed=1, cut_validation=False)
-    assert splits.train.facts.label_names == ("O", "B-PER", "I-PER")
+    assert splits.train.metadata.label_names == ("O", "B-PER", "I-PER")
     assert next(iter(splits.train)).labels == ("B-PER", "O")
 
 

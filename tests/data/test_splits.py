@@ -118,7 +118,7 @@ def test_what_another_version_left_in_the_cache_is_read_anew(tmp_path, spoil):
         del about["facts"]["facts"]["place"]
     write_sealed_json(facts, about)
     again = load(train_file=path).train
-    assert (list(again), again.facts, again.n_words) == (expected, first.facts, first.n_words)
+    assert (list(again), again.metadata, again.n_words) == (expected, first.metadata, first.n_words)
 
 
 def test_two_runs_at_once_do_not_harm_each_other(tmp_path):

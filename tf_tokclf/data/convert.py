@@ -91,7 +91,7 @@ def convert(
         raise UserError("The labels form no spans.", path=source, hint="Leave --to-scheme out.")
     target = to_scheme or scheme
     notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
-    done = Conversion(format, scheme, target, notes, split.facts.n_skipped, split.facts.skipped)
+    done = Conversion(format, scheme, target, notes, split.metadata.n_skipped, split.metadata.skipped)
     must_understand = target is not scheme or formats_by_name()[format].has_spans_only
     sentences = _converted(split, data, done, must_understand=must_understand)
     writing = Writing(task, target, _label_names(split, scheme, target), separator, offset_unit)
@@ -150,5 +150,5 @@ def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> 
         types = {type for _, type in map(split_label, counts) if type}
         made = Counter(label_for(prefix, type) for type in types for prefix in RULES[target].prefixes)
         counts = made + counts if source is target else made
-    names = split.facts.label_names if source is target else None
+    names = split.metadata.label_names if source is target else None
     return LabelSet.of({"data": counts}, target, names=names).names

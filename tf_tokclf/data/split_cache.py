@@ -56,18 +56,18 @@ class Split:
     path: Path
     fingerprint: str
     n_words: int
-    facts: SplitMetadata
+    metadata: SplitMetadata
     table: pa.Table = field(repr=False, compare=False)
 
     @property
     def place(self) -> str:
         """The source's name."""
-        return self.facts.place
+        return self.metadata.place
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was found out in reading, and what was changed, for the log."""
-        return self.facts.notes
+        return self.metadata.notes
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -114,12 +114,12 @@ def load_or_build(
     name: str,
     fingerprint: str,
     batches: Callable[[], Iterable[pa.RecordBatch]],
-    facts: Callable[[], SplitMetadata],
+    metadata: Callable[[], SplitMetadata],
     *,
     cache: Cache,
     source: str,
 ) -> Split:
-    """The split with this fingerprint, written first where it is not in the cache yet. `facts` is asked when all
+    """The split with this fingerprint, written first where it is not in the cache yet. `metadata` is asked when all
     batches are written. source: what it was made from, for people.
     """
     n_words = 0
@@ -131,7 +131,7 @@ def load_or_build(
             yield batch
 
     def about() -> dict[str, Any]:
-        return {"n_words": n_words, "facts": asdict(facts())}
+        return {"n_words": n_words, "facts": asdict(metadata())}
 
     found = cache.load_or_build("splits", fingerprint, SCHEMA, counted, about, source=source)
     known = _known(found.facts)
@@ -139,12 +139,12 @@ def load_or_build(
         log.debug("%s was written by another version and is written anew", found.path)
         anew = replace(cache, reuse=False)
         found = anew.load_or_build("splits", fingerprint, SCHEMA, counted, about, source=source)
-        known = n_words, facts()
+        known = n_words, metadata()
     return Split(name, found.path, fingerprint, *known, found.table)
 
 
 def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
-    """Number of words and facts as this version knows them, or None."""
+    """Number of words and metadata as this version knows them, or None."""
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["facts"].items()}
         fields["agreement"] = tuple(PairCounts.from_json(pair) for pair in fields["agreement"])
@@ -170,7 +170,7 @@ def transformed(
 
     fingerprint = hash_of(split.fingerprint, what)
     source = f"{split.place}: {what}"
-    return load_or_build(split.name, fingerprint, batches, lambda: split.facts, cache=cache, source=source)
+    return load_or_build(split.name, fingerprint, batches, lambda: split.metadata, cache=cache, source=source)
 
 
 def hash_of(*parts: object) -> str:

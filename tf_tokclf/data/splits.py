@@ -155,10 +155,10 @@ def load_splits(
     found = {name: _read(name, reader, data, task) for name, reader in readers.items()}
     notes = _notes({shown[name]: split for name, split in found.items()})
     for name, split in found.items():
-        if split.facts.n_skipped:
-            n_skipped = counted(split.facts.n_skipped, "sentence")
+        if split.metadata.n_skipped:
+            n_skipped = counted(split.metadata.n_skipped, "sentence")
             notes.append(f"{shown[name]}: {n_skipped} left out, which could not be read")
-            logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.facts.skipped))
+            logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.metadata.skipped))
     cut = None
     if cut_validation and "train" in found and "validation" not in found:
         try:
@@ -193,7 +193,7 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
         split = _read("data", _dataset_readers(source, chosen, task, ("train",))["train"], data, task)
     found, notes = _in_standard_spelling({split.name: split}, data, task)
     split = found[split.name]
-    return replace(split, facts=replace(split.facts, notes=(*split.notes, *notes)))
+    return replace(split, metadata=replace(split.metadata, notes=(*split.notes, *notes)))
 
 
 def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
@@ -242,7 +242,7 @@ def _in_standard_spelling(
         return dict(found), []
     counts: Counter[str] = Counter()
     for split in found.values():
-        counts.update(dict.fromkeys(split.facts.label_names or (), 0))
+        counts.update(dict.fromkeys(split.metadata.label_names or (), 0))
         counts.update(split.label_counts())
     standard = standard_labels(counts, task)
     if not standard:
@@ -262,9 +262,9 @@ def _respelt_split(split: Split, standard: Mapping[str, str], cache: Cache) -> S
     if not split.has_labels:
         return split
     written = transformed(split, f"labels as {sorted(standard.items())}", change, cache=cache)
-    names = split.facts.label_names
+    names = split.metadata.label_names
     standard_names = tuple(dict.fromkeys(standard.get(name, name) for name in names)) if names else None
-    return replace(written, facts=replace(split.facts, label_names=standard_names))
+    return replace(written, metadata=replace(split.metadata, label_names=standard_names))
 
 
 def _found_out(reader: Reader) -> list[str]:
@@ -381,7 +381,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
             return reader.batches(problems)
         return batches_of(reader.sentences(problems))
 
-    def facts() -> SplitMetadata:
+    def metadata() -> SplitMetadata:
         # Otherwise the cache would hold one content under the name of another.
         if reader.content_key() != content:
             hint = "Start again when nothing writes to it any more."
@@ -392,7 +392,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
             reader.place, notes, reader.label_names, problems.n_skipped, tuple(problems.skipped), agreement
         )
 
-    split = load_or_build(name, fingerprint, batches, facts, cache=Cache.of(data), source=reader.place)
+    split = load_or_build(name, fingerprint, batches, metadata, cache=Cache.of(data), source=reader.place)
     if not len(split):
         hint = f"It was read as {'; '.join(split.notes)}."
         raise UserError(f"the {name} split contains no sentences.", path=split.place, hint=hint)
@@ -500,7 +500,7 @@ def _checked(
             n = sum(counts[name][label] for label in unseen)
             words = f"{counted(n, 'word')} {'has a label' if n == 1 else 'have labels'}"
             notes.append(f"{shown[name]}: {words} that training never sees: {', '.join(unseen)}")
-    names = next((split.facts.label_names for split in found.values() if split.facts.label_names), None)
+    names = next((split.metadata.label_names for split in found.values() if split.metadata.label_names), None)
     trained = {"train": counts["train"]} if "train" in counts else counts
     return Splits(
         train=found.get("train"),

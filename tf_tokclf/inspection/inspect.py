@@ -165,7 +165,7 @@ def inspect_splits(
         notes=splits.notes,
         seed=seed,
         formats=tuple(find_format(s.name, s.place, splits.formats[s.name], data or DataConfig()) for s in there),
-        annotators=tuple(AnnotatorPair.of(s.name, pair) for s in there for pair in s.facts.agreement),
+        annotators=tuple(AnnotatorPair.of(s.name, pair) for s in there for pair in s.metadata.agreement),
         model=tokenization.model if tokenization else None,
         window=tokenization.reading.max_length if tokenization else None,
         overlap=tokenization.reading.overlap if tokenization else None,

@@ -215,6 +215,6 @@ def test_skipped_sentences_are_counted_and_listed_in_splits_from_the_cache_too(t
     data = DataConfig(train_file=str(path), on_error="skip")
     for _ in range(2):
         splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
-        assert splits.train.facts.n_skipped == 1
+        assert splits.train.metadata.n_skipped == 1
         assert "train: 1 sentence left out, which could not be read" in splits.notes
     assert caplog.text.count("line 4: 3 where 2 columns were expected") == 2
