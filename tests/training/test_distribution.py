@@ -18,6 +18,7 @@ from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Call, Ended, Ending, KillServer
 from tests.ports import reserved_ports
+from tests.training.bench import Bench
 from tests.training.test_optimizer import small_model
 from tests.training.test_train import config_for
 from tf_tokclf import fit
@@ -35,23 +36,23 @@ pytestmark = pytest.mark.long
 
 
 @dataclass(frozen=True)
-class Bench:
+class DistributedRun(Bench):
     """One run on different devices."""
 
-    server: KillServer
-    root: Path
-    files: dict[str, str]
-    encoder: Path
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's settings but its folder."""
+        # 29 windows in batches of 5: the last one of an epoch has 4, other numbers than 2 devices can share evenly.
+        return {
+            **super().settings,
+            "training.num_train_epochs": 2,
+            "training.per_device_train_batch_size": 5,
+            "data.max_train_samples": 29,
+        }
 
     def call(self, name: str, *options: str, **arguments: Any) -> Call:
         """The run in the folder `name`, to be called."""
-        files = [f"--{name.replace('_', '-')}={path}" for name, path in self.files.items()]
-        # 29 windows in batches of 5: the last one of an epoch has 4, other numbers than 2 devices can share evenly.
-        settings = ["--learning-rate=1e-3", "--num-train-epochs=2", "--per-device-train-batch-size=5"]
-        settings += ["--precision=float32", "--max-train-samples=29", "--deterministic"]
-        folder = self.root / name
-        where = [f"--model-name-or-path={self.encoder}", f"--output-dir={folder}"]
-        return Call(("fit", *files, *settings, *where, *options), str(folder), **arguments)
+        return Call(self.fit_arguments(name, *options), str(self.root / name), **arguments)
 
     def workers(self, name: str, *options: str, endings: tuple[Ending | None, ...] = (None, None)) -> list[Ended]:
         """The run in the folder `name` by two processes on this machine."""
@@ -68,16 +69,18 @@ def tf_config(addresses: list[str], rank: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def bench(kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(
+    kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> DistributedRun:
     root = tmp_path_factory.mktemp("distribution")
     # Every device draws its own dropout masks: without dropout nothing but rounding may tell them apart.
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1, **still)
-    return Bench(kill_server, root, conll_files, encoder)
+    return DistributedRun(kill_server, root, conll_files, encoder)
 
 
 @pytest.fixture(scope="module")
-def one(bench: Bench) -> Path:
+def one(bench: DistributedRun) -> Path:
     (ended,) = bench.server.run_together([bench.call("one")])
     assert ended.code == 0, ended.stderr
     return bench.root / "one"
@@ -94,14 +97,14 @@ def assert_same_run(found: Path, expected: Path) -> None:
         assert mine.dev_f1 == its.dev_f1
 
 
-def test_two_devices_train_what_one_does(bench: Bench, one: Path):
+def test_two_devices_train_what_one_does(bench: DistributedRun, one: Path):
     (ended,) = bench.server.run_together([bench.call("mirrored", "--strategy=mirrored", n_cpus=2)])
     assert ended.code == 0, ended.stderr
     assert_same_run(bench.root / "mirrored", one)
 
 
 @pytest.mark.parametrize("option", ["--ema-decay=0.8", "--layer-decay=0.5", "--gradient-accumulation-steps=2"])
-def test_two_devices_do_with_options_what_one_does(bench: Bench, option: str):
+def test_two_devices_do_with_options_what_one_does(bench: DistributedRun, option: str):
     names = [f"{devices}{option}" for devices in ("one", "mirrored")]
     calls = [bench.call(names[0], option), bench.call(names[1], option, "--strategy=mirrored", n_cpus=2)]
     for call in calls:
@@ -133,11 +136,11 @@ def test_of_the_piece_embedding_only_the_rows_of_the_batch_travel():
 
 
 @pytest.fixture(scope="module")
-def workers(bench: Bench, one: Path) -> list[Ended]:
+def workers(bench: DistributedRun, one: Path) -> list[Ended]:
     return bench.workers("workers")
 
 
-def test_two_hosts_train_what_one_does(bench: Bench, one: Path, workers: list[Ended]):
+def test_two_hosts_train_what_one_does(bench: DistributedRun, one: Path, workers: list[Ended]):
     assert [ended.code for ended in workers] == [0, 0], workers
     assert_same_run(bench.root / "workers", one)
 
@@ -160,7 +163,7 @@ def test_a_worker_that_leaves_before_the_chief_is_no_failure(
     assert (run.model / "README.md").is_file()
 
 
-def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: Bench, workers: list[Ended]):
+def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: DistributedRun, workers: list[Ended]):
     folder = shutil.copytree(bench.root / "workers", bench.root / "again")
     before = (folder / "model" / "config.json").read_bytes()
     (folder / "model" / "config.json").unlink()
@@ -171,7 +174,7 @@ def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: Benc
         assert (folder / "model" / "config.json").read_bytes() == before
 
 
-def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: Bench, workers: list[Ended]):
+def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: DistributedRun, workers: list[Ended]):
     # Changes are the chief's: it dies while it saves the first epoch, the other has to notice.
     killed, other = bench.workers("killed", endings=(Ending(change=1, place="model.partial/"), None))
     assert killed.code == -signal.SIGKILL
@@ -186,7 +189,7 @@ def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: Bench, worke
 
 
 @pytest.mark.slow
-def test_accumulated_batches_on_two_devices_and_hosts(bench: Bench):
+def test_accumulated_batches_on_two_devices_and_hosts(bench: DistributedRun):
     group = "--gradient-accumulation-steps=3"
     calls = [bench.call("one-3", group), bench.call("mirrored-3", group, "--strategy=mirrored", n_cpus=2)]
     for call in calls:
@@ -197,7 +200,7 @@ def test_accumulated_batches_on_two_devices_and_hosts(bench: Bench):
     assert_same_run(bench.root / "workers-3", bench.root / "one-3")
 
 
-def test_a_worker_that_never_starts_is_named(bench: Bench):
+def test_a_worker_that_never_starts_is_named(bench: DistributedRun):
     with reserved_ports(2) as (here, nowhere):
         addresses = (f"localhost:{here}", f"localhost:{nowhere}", "no-such-host.invalid:2222")
         said = rf"no answer within 0.5 s from localhost:{nowhere} .*, no-such-host.invalid"
@@ -226,7 +229,7 @@ def test_a_chief_comes_before_the_workers():
     assert read_cluster({"TF_CONFIG": text}) == Cluster(("a:1", "b:1", "c:1"), 2)
 
 
-def test_a_bad_tf_config_ends_fit_with_one_message(bench: Bench):
+def test_a_bad_tf_config_ends_fit_with_one_message(bench: DistributedRun):
     (ended,) = bench.server.run_together([bench.call("bad", environment={"TF_CONFIG": "{"})])
     assert ended.code == 2
     assert ended.stderr.startswith("Error: the environment variable TF_CONFIG is not valid JSON")

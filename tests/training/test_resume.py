@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tests.killing import Ended, Ending, KillServer
+from tests.training.bench import Bench
 from tf_tokclf import fit, load_config
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf
@@ -29,30 +30,22 @@ N_EPOCHS = 3
 
 
 @dataclass(frozen=True)
-class Bench:
-    """One and the same run, in as many folders as wanted, each in processes of its own."""
+class ResumedRun(Bench):
+    """A run that may be stopped and go on. n_batches: of each step."""
 
-    server: KillServer
-    root: Path
-    files: dict[str, str]
-    encoder: Path
     n_batches: int
 
     @property
     def settings(self) -> dict[str, Any]:
         """The run's settings but its folder."""
         return {
-            **{f"data.{name}": path for name, path in self.files.items()},
-            "model.name_or_path": str(self.encoder),
-            "optimizer.learning_rate": 1e-3,
+            **super().settings,
             "training.num_train_epochs": N_EPOCHS,
             "training.per_device_train_batch_size": 8 // self.n_batches,
             "training.gradient_accumulation_steps": self.n_batches,
-            "training.precision": "float32",
             "training.checkpoint_steps": 3,
             # What is in them at the end is compared too.
             "training.keep_checkpoints": 2,
-            "training.deterministic": True,
         }
 
     def fit(
@@ -65,10 +58,8 @@ class Bench:
         **options: Any,
     ) -> Ended:
         """Run it in the folder `name`, or go on with it; `more`: other settings."""
-        folder = self.root / name
-        assignments = [f"--set={key}={value}" for key, value in self.settings.items()]
-        flags = [*more, "--resume"] if resume else list(more)
-        return self.server.run(["fit", *assignments, f"--output-dir={folder}", *flags], folder, ending, **options)
+        flags = [*more, "--resume"] if resume else more
+        return self.server.run(self.fit_arguments(name, *flags), self.root / name, ending, **options)
 
 
 # One batch a step is another way through the optimizer than several, which put off no updates of embeddings.
@@ -78,14 +69,14 @@ def bench(
     kill_server: KillServer,
     conll_files: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Bench:
+) -> ResumedRun:
     root = tmp_path_factory.mktemp("resuming")
     encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1)
-    return Bench(kill_server, root, conll_files, encoder, request.param)
+    return ResumedRun(kill_server, root, conll_files, encoder, request.param)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(bench: Bench) -> Ended:
+def undisturbed(bench: ResumedRun) -> Ended:
     ended = bench.fit("undisturbed", resume=False)
     assert ended.code == 0, ended.stderr
     return ended
@@ -118,7 +109,7 @@ def outcome(run: RunDir) -> dict[str, Any]:
     }
 
 
-def differences(bench: Bench, name: str, expected_run: str = "undisturbed") -> list[str]:
+def differences(bench: ResumedRun, name: str, expected_run: str = "undisturbed") -> list[str]:
     """Which parts of the outcome of run `name` are not those of the undisturbed run."""
     expected, found = (outcome(RunDir(bench.root / run)) for run in (expected_run, name))
     return [part for part in expected if expected[part] != found[part]]
@@ -144,7 +135,7 @@ class Disturbed:
 
 
 @pytest.fixture(scope="module")
-def disturbed(bench: Bench, undisturbed: Ended) -> Disturbed:
+def disturbed(bench: ResumedRun, undisturbed: Ended) -> Disturbed:
     folder = bench.root / "disturbed"
     # One second is in the middle of tracing, the others while the first epoch is saved.
     moments = (Ending(seconds=1.0), Ending(change=1, place="model.partial/", seconds=0.005))
@@ -155,19 +146,19 @@ def disturbed(bench: Bench, undisturbed: Ended) -> Disturbed:
     return Disturbed(killed, interrupted, after_damage)
 
 
-def test_the_undisturbed_run_has_something_to_compare(bench: Bench, undisturbed: Ended):
+def test_the_undisturbed_run_has_something_to_compare(bench: ResumedRun, undisturbed: Ended):
     found = outcome(RunDir(bench.root / "undisturbed"))
     assert len({record["dev_f1"] for record in found["history"]}) > 1
     assert len(found["last variables"]) == 1
 
 
-def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench: Bench, disturbed: Disturbed):
+def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(bench: ResumedRun, disturbed: Disturbed):
     assert [ended.code for ended in disturbed.killed] == [-signal.SIGKILL] * 2
     assert disturbed.after_damage.code == 0, disturbed.after_damage.stderr
     assert differences(bench, "disturbed") == []
 
 
-def test_an_average_of_weights_and_a_budget_in_pieces_go_on_exactly(bench: Bench):
+def test_an_average_of_weights_and_a_budget_in_pieces_go_on_exactly(bench: ResumedRun):
     more = ("--ema-decay=0.9", "--max-pieces-per-batch=40")
     undisturbed = bench.fit("averaged", resume=False, more=more)
     assert undisturbed.code == 0, undisturbed.stderr
@@ -179,7 +170,7 @@ def test_an_average_of_weights_and_a_budget_in_pieces_go_on_exactly(bench: Bench
     assert differences(bench, "averaged-killed", "averaged") == []
 
 
-def test_ctrl_c_saves_and_tells_how_to_go_on(bench: Bench, disturbed: Disturbed):
+def test_ctrl_c_saves_and_tells_how_to_go_on(bench: ResumedRun, disturbed: Disturbed):
     assert disturbed.interrupted.code == 130
     command = f"tf-tokclf fit {bench.root / 'disturbed' / 'config.yaml'} --resume"
     assert "Stopped by Ctrl-C at epoch " in disturbed.interrupted.stderr
@@ -191,7 +182,7 @@ def test_a_damaged_checkpoint_is_named_and_an_older_one_taken(disturbed: Disturb
     assert message in disturbed.after_damage.stderr
 
 
-def test_two_checkpoints_are_kept_that_sha256sum_finds_whole(bench: Bench, undisturbed: Ended):
+def test_two_checkpoints_are_kept_that_sha256sum_finds_whole(bench: ResumedRun, undisturbed: Ended):
     folders = list((bench.root / "undisturbed" / "checkpoints").iterdir())
     assert len(folders) == 2
     for folder in folders:
@@ -199,7 +190,7 @@ def test_two_checkpoints_are_kept_that_sha256sum_finds_whole(bench: Bench, undis
         assert subprocess.run(check, cwd=folder, check=False).returncode == 0
 
 
-def test_a_full_disk_is_told_and_leaves_what_was_whole(bench: Bench, undisturbed: Ended):
+def test_a_full_disk_is_told_and_leaves_what_was_whole(bench: ResumedRun, undisturbed: Ended):
     weights = (bench.root / "undisturbed" / "model" / "model.safetensors").stat().st_size
     # Room for the model's weights, not for a checkpoint with the optimizer's two moments.
     full = bench.fit("full", max_file_size=weights + 20_000)
@@ -211,7 +202,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_whole(bench: Bench, undisturbed
 
 
 @pytest.fixture
-def finished(bench: Bench, undisturbed: Ended, tmp_path: Path) -> Path:
+def finished(bench: ResumedRun, undisturbed: Ended, tmp_path: Path) -> Path:
     return shutil.copytree(bench.root / "undisturbed", tmp_path / "run")
 
 
@@ -228,7 +219,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     ],
 )
 def test_another_run_is_refused_by_name_and_nothing_touched(
-    bench: Bench, finished: Path, changed: dict[str, Any], message: str
+    bench: ResumedRun, finished: Path, changed: dict[str, Any], message: str
 ):
     before = contents(finished)
     config = load_config(options={**bench.settings, "output_dir": str(finished), **changed})
@@ -237,7 +228,7 @@ def test_another_run_is_refused_by_name_and_nothing_touched(
     assert contents(finished) == before
 
 
-def test_changed_data_are_refused(bench: Bench, finished: Path, tmp_path: Path):
+def test_changed_data_are_refused(bench: ResumedRun, finished: Path, tmp_path: Path):
     train = tmp_path / "train.conll"
     text = Path(bench.files["train_file"]).read_text(encoding="utf-8")
     train.write_text(text.replace("london\tB-LOC", "london\tB-PER", 1), encoding="utf-8")
@@ -246,7 +237,7 @@ def test_changed_data_are_refused(bench: Bench, finished: Path, tmp_path: Path):
         fit(load_config(options=settings), resume=True)
 
 
-def test_damage_in_all_checkpoints_is_an_error(bench: Bench, finished: Path):
+def test_damage_in_all_checkpoints_is_an_error(bench: ResumedRun, finished: Path):
     # With it, the run is finished and needs none.
     (finished / "finished.json").unlink()
     for folder in (finished / "checkpoints").iterdir():
@@ -255,7 +246,7 @@ def test_damage_in_all_checkpoints_is_an_error(bench: Bench, finished: Path):
         fit(load_config(options={**bench.settings, "output_dir": str(finished)}), resume=True)
 
 
-def test_two_runs_in_one_folder_exclude_each_other(bench: Bench, tmp_path: Path):
+def test_two_runs_in_one_folder_exclude_each_other(bench: ResumedRun, tmp_path: Path):
     with locked(RunDir(tmp_path)), pytest.raises(UserError, match="another run is writing in this folder"):
         fit(load_config(options={**bench.settings, "output_dir": str(tmp_path)}))
 
@@ -264,7 +255,7 @@ WITHOUT_CHECKPOINTS = ("--keep-checkpoints=0",)
 
 
 @pytest.fixture(scope="module")
-def tidied(bench: Bench) -> Ended:
+def tidied(bench: ResumedRun) -> Ended:
     """An undisturbed run that removes its checkpoints at the end, as is the default."""
     ended = bench.fit("tidied", resume=False, more=WITHOUT_CHECKPOINTS)
     assert ended.code == 0, ended.stderr
@@ -272,7 +263,7 @@ def tidied(bench: Bench) -> Ended:
     return ended
 
 
-def killed_at_changes(bench: Bench, tidied: Ended, changes: Iterable[int]) -> list[tuple[str, str]]:
+def killed_at_changes(bench: ResumedRun, tidied: Ended, changes: Iterable[int]) -> list[tuple[str, str]]:
     """Which runs that were killed before these changes do not end as the undisturbed one when they go on, and how."""
     failed = []
     for change in changes:
@@ -285,18 +276,18 @@ def killed_at_changes(bench: Bench, tidied: Ended, changes: Iterable[int]) -> li
     return failed
 
 
-def test_killed_between_the_results_and_the_removal_of_checkpoints(bench: Bench, tidied: Ended):
+def test_killed_between_the_results_and_the_removal_of_checkpoints(bench: ResumedRun, tidied: Ended):
     # The removal of ten files and three folders is the end; before it are the record and the report.
     assert killed_at_changes(bench, tidied, [tidied.n_changes - back for back in (0, 6, 13, 17)]) == []
 
 
 @pytest.mark.slow
-def test_killed_at_every_change_after_the_last_epoch(bench: Bench, tidied: Ended):
+def test_killed_at_every_change_after_the_last_epoch(bench: ResumedRun, tidied: Ended):
     assert killed_at_changes(bench, tidied, range(tidied.n_changes - 40, tidied.n_changes + 1)) == []
 
 
 @pytest.mark.slow
-def test_killed_at_every_change_of_its_files(bench: Bench, undisturbed: Ended):
+def test_killed_at_every_change_of_its_files(bench: ResumedRun, undisturbed: Ended):
     failed = []
     for change in range(1, undisturbed.n_changes + 1):
         name = f"change-{change}"
@@ -309,7 +300,7 @@ def test_killed_at_every_change_of_its_files(bench: Bench, undisturbed: Ended):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(bench: Bench, undisturbed: Ended):
+def test_killed_at_random_moments(bench: ResumedRun, undisturbed: Ended):
     chance = np.random.default_rng(20)
     failed = []
     n_kills = 0
