@@ -16,8 +16,9 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
-from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
+from tf_tokclf.data.reading.base import Problems, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags
+from tf_tokclf.data.reading.text_lines import LineReader
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing, check_writable
 from tf_tokclf.errors import UserError
@@ -29,22 +30,15 @@ _LABEL = re.compile(r"[A-Z][A-Z0-9$]*(?:[-_+:.&][A-Za-z0-9$]+)*|[bi]-[a-z_.-]+|[
 
 
 @dataclass(frozen=True)
-class InlineTagsReader(FileReader):
+class InlineTagsReader(LineReader):
     """A file of such lines. which: the number of the label behind a word that is read, or None for words alone."""
 
     sign: str
     which: int | None
     n_labels: int
-    reading: TextReading
 
-    def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if not line.isspace():
-                yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
-
-    def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
-        check_decoded(line, origin, self.options.encoding)
-        yield self.reading.sentence(self._annotated(line, origin), origin, problems)
+    def sentence(self, line: str, origin: Origin, problems: Problems) -> Sentence | None:
+        return self.reading.sentence(self._annotated(line, origin), origin, problems)
 
     def _annotated(self, line: str, origin: Origin) -> Annotated:
         words, labels = [], []
@@ -77,7 +71,7 @@ def open_inline_tags(path: Path, data: DataConfig, task: Task) -> InlineTagsRead
     reading = TextReading.of(data.model_copy(update={"layer": None}), has_outside=has_outside)
     options = data.model_copy(update={"format": "inline-tags"})
     labels = "no labels" if which is None else f"labels behind {sign!r}"
-    return InlineTagsReader(path, options, (f"a sentence a line, {labels}",), sign, which, n_labels, reading)
+    return InlineTagsReader(path, options, (f"a sentence a line, {labels}",), reading, sign, which, n_labels)
 
 
 def looks_like_inline_tags(lines: list[str]) -> bool:

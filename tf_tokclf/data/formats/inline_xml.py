@@ -15,7 +15,8 @@ from pathlib import Path
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
-from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
+from tf_tokclf.data.reading.base import Problems
+from tf_tokclf.data.reading.text_lines import LineReader
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.data.writing.texts import texts_with_spans
@@ -27,22 +28,14 @@ _PAIR = re.compile(r"<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>[^<>]*</\1>")
 
 
 @dataclass(frozen=True)
-class InlineXmlReader(FileReader):
+class InlineXmlReader(LineReader):
     """A file of such lines."""
 
-    reading: TextReading
-
-    def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if not line.isspace():
-                yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
-
-    def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
-        check_decoded(line, origin, self.options.encoding)
-        text, spans = spans_in_tags(line.rstrip("\r\n"), origin)
+    def sentence(self, line: str, origin: Origin, problems: Problems) -> Sentence | None:
+        text, spans = spans_in_tags(line, origin)
         is_labelled = self.options.label_column_name != ""
         found = Annotated(text, annotations=(Annotation.of_spans(spans),), is_labelled=is_labelled)
-        yield self.reading.sentence(found, origin, problems)
+        return self.reading.sentence(found, origin, problems)
 
 
 def open_inline_xml(path: Path, data: DataConfig, task: Task) -> InlineXmlReader:

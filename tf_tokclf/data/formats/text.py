@@ -10,34 +10,27 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.formats import conll
 from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Annotated
-from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
+from tf_tokclf.data.reading.base import Problems
+from tf_tokclf.data.reading.text_lines import LineReader
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
 
 @dataclass(frozen=True)
-class LinesReader(FileReader):
+class PlainTextReader(LineReader):
     """A file of plain text."""
 
-    reading: TextReading
-
-    def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):
-            if not line.isspace():
-                yield from problems.readable(self._sentence(line, Origin(str(self.path), number), problems))
-
-    def _sentence(self, line: str, origin: Origin, problems: Problems) -> Iterator[Sentence | None]:
-        check_decoded(line, origin, self.options.encoding)
-        found = Annotated(line.rstrip("\r\n"), is_labelled=False)
-        yield self.reading.sentence(found, origin, problems) or None  # a line may have no words
+    def sentence(self, line: str, origin: Origin, problems: Problems) -> Sentence | None:
+        found = self.reading.sentence(Annotated(line, is_labelled=False), origin, problems)
+        return found or None  # a line may have no words
 
 
-def open_lines(path: Path, data: DataConfig, task: Task) -> LinesReader:
+def open_lines(path: Path, data: DataConfig, task: Task) -> PlainTextReader:
     """A reader of plain text."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "text"})
-    return LinesReader(path, options, (f"a sentence a line; {reading.note()}",), reading)
+    return PlainTextReader(path, options, (f"a sentence a line; {reading.note()}",), reading)
 
 
 def _recognise(seen: Seen) -> Match | None:
