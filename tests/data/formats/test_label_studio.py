@@ -15,7 +15,7 @@ from tf_tokclf.errors import UserError
 
 
 def test_the_wrong_unit_is_told_by_the_text_that_comes_with_a_span():
-    with pytest.raises(UserError, match="offset_unit utf16"):
+    with pytest.raises(UserError, match="offset_unit=utf16"):
         read("label_studio_utf16.json")
 
 
