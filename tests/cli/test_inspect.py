@@ -47,13 +47,13 @@ def broken(tmp_path) -> Path:
 def test_a_file_is_inspected(clean):
     result = inspect(clean)
     assert result.exit_code == 0
-    assert "scheme IOB2: B- 20 times, I- 5 times" in result.stdout
+    assert "label scheme IOB2, no errors" in result.stdout
     assert "Lovelace" in result.stdout
-    assert result.stdout.endswith("0 errors, 0 warnings, 0 notes\n")
+    assert result.stdout.endswith("none found\n")
 
 
 def test_pieces_are_left_out_without_a_model_and_it_says_so(clean):
-    assert "left out: name a model with --model-name-or-path to see them" in inspect(clean).stdout
+    assert "Name a model with --model-name-or-path to see them." in inspect(clean).stdout
 
 
 def test_strict_fails_on_an_error_only(clean, broken):
@@ -148,6 +148,7 @@ def test_plain_text_has_no_labels_to_inspect(tmp_path: Path):
 
 
 def test_single_things_are_counted_in_the_singular(tmp_path: Path):
-    (tmp_path / "a.conll").write_text("Ada B-PER\nsaw O\nRome B-LOC\nCity I-LOC\n", encoding="utf-8")
+    (tmp_path / "a.conll").write_text("Ada B-PER\nsaw O\nRome I-LOC\nCity I-LOC\n", encoding="utf-8")
     text = " ".join(inspect(tmp_path / "a.conll").output.split())
-    assert "B- 2 times, I- 1 time;" in text
+    assert "label scheme IOB2, 1 error (" in text
+    assert "1 invalid label (" in text

@@ -40,7 +40,7 @@ RASA = json.dumps({"text": "to Oslo", "intent": "go", "entities": SPANS})
 AMBIGUOUS = {
     "a name that the content contradicts": (
         {"a.csv": '{"tokens": ["Ada"], "tags": ["B-PER"]}\n'},
-        ("jsonl", "given", "the options name it"),
+        ("jsonl", "given", "set by the options"),
         [("csv", "certain")],
     ),
     "lines with labels that are as long as each other": (
@@ -55,7 +55,7 @@ AMBIGUOUS = {
     ),
     "columns between commas": (
         {"a.txt": "word,tag\nAda,B-PER\nleft,O\n"},
-        ("csv", "given", "the options name it"),
+        ("csv", "given", "set by the options"),
         [("conll", "possible")],
     ),
     "records that several tools write": (
@@ -101,7 +101,7 @@ def test_the_report_says_how_to_choose_another_format(tmp_path: Path):
     report = " ".join(CliRunner().invoke(cli, ["inspect", str(path)]).stdout.split())
     assert "format inline-xml (likely: each tag in its first lines is closed in its line)" in report
     assert "could also be text (possible: its lines are words between blanks)" in report
-    assert "--format NAME, or --set data.format=NAME in other commands" in report
+    assert "pass --format NAME (in other commands --set data.format=NAME)" in report
 
 
 def test_the_files_of_a_folder_are_what_is_recognised(tmp_path: Path):

@@ -105,7 +105,7 @@ def test_a_planted_problem_is_found_and_no_other(tmp_path, kind, level, train, t
 def test_case_twins_are_found(tmp_path):
     found = problems(tmp_path, relabelled(TRAIN, 5, "B-LOC", "B-loc"), TEST)
     assert [problem.kind for problem in found] == [ProblemKind.CASE_TWINS, ProblemKind.RARE_LABEL]
-    assert found[0].message == "LOC and loc differ in case or punctuation only (7 and 1 times)."
+    assert found[0].message == "LOC and loc differ only in case or punctuation (7 and 1 times)."
 
 
 def test_a_span_of_white_space_is_an_error_and_one_that_ends_in_it_a_warning(tmp_path):
@@ -122,13 +122,13 @@ def test_a_split_in_another_scheme_is_named(tmp_path):
     other = [(words, labels.replace("B-", "I-")) for words, labels in TEST]
     found = problems(tmp_path, TRAIN, other)
     assert {problem.kind for problem in found} >= {ProblemKind.INVALID_SEQUENCE, ProblemKind.OTHER_SCHEME}
-    assert any(p.message == "test looks like IO, the data as a whole like IOB2." for p in found)
+    assert any(p.message == "test seems to use IO, the data as a whole IOB2." for p in found)
 
 
 def test_an_invalid_sequence_is_shown_with_its_place(tmp_path):
     found = problems(tmp_path, relabelled(TRAIN, 0, "B-LOC", "I-LOC"), TEST)[0]
     assert found.message == (
-        "train: 1 place against IOB2 (start of the span not marked). "
+        "train: 1 invalid label (start of the span not marked). "
         "I-LOC follows O, which IOB2 does not allow. The span should start with B-LOC."
     )
     assert found.examples[0].place.endswith("train.jsonl, line 1, word 8")

@@ -1,7 +1,7 @@
-"""Problems in labelled data, found before training. Each check is one function.
+"""Checks that find problems in labelled data before training. Each check is one function.
 
-An error is certainly wrong or makes scores meaningless; a warning is most likely wrong and worth a look; a
-note is something to know. Thresholds are named below, with what they are for.
+An error is certainly wrong, or makes scores meaningless. A warning is probably wrong and should be checked. A note is
+for information.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from tf_tokclf.inspection.text_checks import empty_sentences, piece_problems, wo
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.labels.validation import ViolationKind, detect_scheme, pair_violations
 
-# A type with fewer spans (without a scheme: words) to learn from is called rare.
+# A type with fewer spans (without a scheme: words) in the training data is reported as rare.
 RARE_BELOW = 5
-# Shorter sentences ("Yes .", "Thank you very much .") are expected to come again.
+# Shorter sentences ("Yes .", "Thank you very much .") naturally occur more than once.
 LONG_SENTENCE = 8
-# Shares of a split that are in another one too: worth a note, suspicious, and making its scores
-# meaningless. Learners' speech has 9 % by nature. Of longer sentences, a tenth is enough.
+# Shares of a split that also occur in another split: the limits for a note, a warning and an error. Transcripts of
+# language learners naturally have 9 %. For longer sentences, 10 % are an error.
 COMMON_SHARE, SUSPICIOUS_SHARE, LEAKED_SHARE = 0.01, 0.2, 0.5
 LEAKED_SHARE_OF_LONG = 0.1
-# Words on both sides of a form that must be equal before its labels are expected to be equal too. With 1,
-# most findings on nine public data sets were ambiguous language; with 2, few.
+# Number of words on each side that must be equal before two labels of the same form count as a conflict. With 1, most
+# findings on nine public data sets were ambiguous language; with 2, few were.
 WORDS_AROUND = 2
 
 
@@ -79,17 +79,17 @@ def _invalid_sequences(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.INVALID_SEQUENCE,
                 Level.ERROR,
-                f"{split.name}: {counted(n, 'place')} against {data.scheme} ({kind}). {found[0][1]}",
+                f"{split.name}: {counted(n, 'invalid label')} ({kind}). {found[0][1]}",
                 n,
-                "Correct the file, or repair the labels: data.repair conlleval (as scorers do) or discard.",
+                "Correct the labels, or repair them: --set data.repair=conlleval (or discard).",
                 tuple(data.example_at(number, place, place + 1) for _, _, place in found[:N_EXAMPLES]),
             )
 
 
 def _label_pairs(split: HashedSplit, n_labels: int) -> dict[tuple[int, int], tuple[int, int]]:
-    """Neighbouring label ids -> how often, and the flat position of the first one's second label.
+    """Pairs of neighbouring label ids -> their count, and the flat position of the second label of the first pair.
 
-    `n_labels` stands for the edges of sentences.
+    The id `n_labels` stands for the start and the end of a sentence.
     """
     size = n_labels + 1
     found: dict[tuple[int, int], tuple[int, int]] = {}
@@ -111,7 +111,7 @@ def _label_pairs(split: HashedSplit, n_labels: int) -> dict[tuple[int, int], tup
 
 
 def _other_schemes(data: Inspected) -> Iterator[Problem]:
-    """A split that by itself is valid in another scheme than the one that fits all splits together."""
+    """Find splits that are valid in a different scheme than the data as a whole."""
     if data.scheme is Scheme.NONE or len(data.splits) < 2:
         return
     for split in data.splits:
@@ -120,7 +120,7 @@ def _other_schemes(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.OTHER_SCHEME,
                 Level.ERROR,
-                f"{split.name} looks like {own.scheme}, the data as a whole like {data.scheme}.",
+                f"{split.name} seems to use {own.scheme}, the data as a whole {data.scheme}.",
                 own.violations[data.scheme],
                 f"Convert it: tf-tokclf convert IN OUT --scheme {own.scheme} --to-scheme {data.scheme}.",
             )
@@ -134,9 +134,9 @@ def _no_spans(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.NO_SPANS,
                 Level.ERROR,
-                f"{split.name} has no span at all: every word is {OUTSIDE_LABEL}.",
+                f"{split.name} has no spans: every word is {OUTSIDE_LABEL}.",
                 split.n_sentences,
-                "Check the column of labels; a test set without labels can be predicted, not scored.",
+                "Check the column of labels. A split without labels can be used with predict, but not scored.",
             )
 
 
@@ -149,9 +149,9 @@ def _unseen_labels(data: Inspected) -> Iterator[Problem]:
                 yield Problem(
                     ProblemKind.UNSEEN_LABEL,
                     Level.WARNING,
-                    f"{split.name}: {counted(n, 'word')} with labels that train lacks: {listed_counts(unseen)}.",
+                    f"{split.name}: {counted(n, 'word')} with labels that are not in train: {listed_counts(unseen)}.",
                     n,
-                    "They cannot be learnt and count as missed.",
+                    "The model cannot learn these labels, so they count as missed.",
                 )
 
 
@@ -166,7 +166,7 @@ def _rare_labels(data: Inspected) -> Iterator[Problem]:
                 Level.NOTE,
                 f"{train.name}: {types} with fewer than {RARE_BELOW} {what}s: {listed_counts(rare)}.",
                 len(rare),
-                "Hardly anything can be learnt from so few, and their scores are chance.",
+                "The model learns little from so few examples, and the scores of these types are unreliable.",
             )
 
 
@@ -190,9 +190,9 @@ def _unknown_labels(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.UNKNOWN_LABEL,
                 Level.WARNING,
-                f"{label} ({n:,}) is not a label of {data.scheme} and is read as {OUTSIDE_LABEL}.",
+                f"{label} ({counted(n, 'time')}) is not a label of {data.scheme} and is read as {OUTSIDE_LABEL}.",
                 n,
-                "Correct it, or name the scheme or the column of labels.",
+                "Correct it, or name the scheme (--scheme) or the column of labels (--label-column-name).",
                 tuple(islice(_words_labelled(data, label), N_EXAMPLES)),
             )
 
@@ -202,7 +202,7 @@ def _label_counts(data: Inspected) -> Counter[str]:
 
 
 def _words_labelled(data: Inspected, label: str) -> Iterator[Example]:
-    """All words with a label, and some words around each."""
+    """All words with a given label, each with a few words around it."""
     for number, split in enumerate(data.coded):
         for place in np.flatnonzero(split.labels == data.labels.id_by_label[label]).tolist():
             yield data.example_at(number, place, place + 1)
@@ -221,10 +221,10 @@ def _case_twins(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.CASE_TWINS,
                 Level.WARNING,
-                f"{' and '.join(names)} differ in case or punctuation only "
+                f"{' and '.join(names)} differ only in case or punctuation "
                 f"({' and '.join(f'{counts[name]:,}' for name in names)} times).",
                 sum(counts[name] for name in names[1:]),
-                "They are learnt as different types; rename one.",
+                "The model treats them as different types. Rename one of them.",
             )
 
 
@@ -239,6 +239,7 @@ def _shared_sentences(data: Inspected) -> Iterator[Problem]:
         if level is None:
             continue
         one, other = data.coded[i].name, data.coded[j].name
+        among = f", {n_long:,} of them with {LONG_SENTENCE} or more words" if n_long else ""
         first = np.zeros(len(theirs), bool)
         first[np.unique(theirs, return_index=True)[1]] = True
         rows = np.flatnonzero(shared & first)
@@ -246,18 +247,15 @@ def _shared_sentences(data: Inspected) -> Iterator[Problem]:
         yield Problem(
             ProblemKind.SHARED_SENTENCE,
             level,
-            f"{counted(n, 'sentence')} of {other} ({100 * n / len(theirs):.1f} %) also in {one}, {n_long:,} "
-            f"of them with {LONG_SENTENCE} or more words.",
+            f"{other}: {counted(n, 'sentence')} ({100 * n / len(theirs):.1f} %) also in {one}{among}.",
             n,
-            ""
-            if level is Level.NOTE
-            else f"Scores on {other} are then partly scores of memory; remove them from {one}.",
+            "" if level is Level.NOTE else f"Scores on {other} are too high because of them. Remove them from {one}.",
             tuple(data.example(j, row) for row in longest_first),
         )
 
 
 def _leak_level(share: float, share_of_long: float) -> Level | None:
-    """How bad it is that these shares of a split, and of its longer sentences, are in another split too."""
+    """The level of the problem, given the shares of a split and of its longer sentences that are in another split."""
     if share_of_long >= LEAKED_SHARE_OF_LONG or share >= LEAKED_SHARE:
         return Level.ERROR
     if share_of_long > 0 or share >= SUSPICIOUS_SHARE:
@@ -278,21 +276,21 @@ def _conflicting_sentences(data: Inspected) -> Iterator[Problem]:
     if not len(ones):
         return
     n_long = int((lengths[ones] >= LONG_SENTENCE).sum())
-    # The longer a sentence, the less likely that it means two things.
+    among = f", {n_long:,} of them with {LONG_SENTENCE} or more words" if n_long else ""
+    # Longer sentences come first: they are less likely to be ambiguous.
     shown = np.argsort(-lengths[ones], kind="stable")[:N_EXAMPLES].tolist()
     yield Problem(
         ProblemKind.CONFLICTING_SENTENCE,
         Level.WARNING if n_long else Level.NOTE,
-        f"{counted(len(ones), 'sentence')} in two or more labellings, {n_long:,} of them with {LONG_SENTENCE} "
-        "or more words.",
+        f"{counted(len(ones), 'sentence')} labelled in different ways{among}.",
         len(ones),
-        "All but one of the labellings are likely to be wrong.",
+        "Most likely only one of the labellings is correct.",
         tuple(example for i in shown for example in _difference(data, int(ones[i]), int(others[i]))),
     )
 
 
 def _difference(data: Inspected, *rows: int) -> Iterator[Example]:
-    """The sentences in these rows of all splits together, around the first word whose labels differ."""
+    """The sentences in these rows, counted over all splits, around the first word whose labels differ."""
     places = [_place(data, row) for row in rows]
     starts = [int(data.coded[number].starts[row]) for number, row in places]
     labels = zip(*(data.example(number, row).labels for number, row in places))
@@ -302,7 +300,7 @@ def _difference(data: Inspected, *rows: int) -> Iterator[Example]:
 
 
 def _place(data: Inspected, row: int) -> tuple[int, int]:
-    """A row of all splits together as the split's number and the row in it."""
+    """Convert a row counted over all splits to the number of the split and the row in it."""
     for number, split in enumerate(data.coded):
         if row < split.n_sentences:
             return number, row
@@ -326,11 +324,11 @@ def _conflicting_forms(data: Inspected) -> Iterator[Problem]:
     yield Problem(
         ProblemKind.CONFLICTING_FORM,
         Level.WARNING,
-        f"{counted(len(variations), 'form')} labelled differently between the same {WORDS_AROUND} words on "
-        f"each side: {listing(listed, len(variations))}.",
+        f"{counted(len(variations), 'word or phrase', 'words or phrases')} labelled in different ways in the same "
+        f"context ({WORDS_AROUND} words on each side): {listing(listed, len(variations))}.",
         len(variations),
-        "Likely annotation errors: read them."
-        + (f" Only each split's first {MAX_WORDS:,} words were compared." if cut else ""),
+        "These are probably annotation errors. Check them."
+        + (f" Only the first {MAX_WORDS:,} words of each split were compared." if cut else ""),
         tuple(shown),
     )
 

@@ -1,9 +1,7 @@
-"""A split as integers: 64-bit hashes of its words and ids of its labels, so that a million sentences fit in
-memory.
+"""A split as integers: 64-bit hashes of its words and ids of its labels. A million sentences then fit in memory.
 
-Runs of words (sentences, spans, contexts) get hashes too, so that equal runs can be found by sorting
-numbers instead of keeping text. Two different runs share a hash with a probability of about n² / 2⁶⁵ for n
-runs.
+Sequences of words (sentences, spans, contexts) are hashed too, so that equal sequences can be found by sorting numbers.
+The probability that two of n different sequences have the same hash is about n² / 2⁶⁵.
 """
 
 from __future__ import annotations
@@ -26,8 +24,7 @@ _WORDS_PER_CHUNK = 1_000_000
 
 @dataclass(frozen=True)
 class WordBatch:
-    """Neighbouring sentences: each word as an index into `distinct`, and the number of words of each
-    sentence."""
+    """Consecutive sentences. codes: (words,) indices into `distinct`. n_words: (sentences,) words per sentence."""
 
     first_sentence: int
     distinct: list[str]
@@ -36,7 +33,7 @@ class WordBatch:
 
 
 def word_batches(split: Split) -> Iterator[WordBatch]:
-    """The words of a split, some thousand sentences at a time."""
+    """The words of a split, in batches of a few thousand sentences."""
     first = 0
     for batch in split.table.select(["words"]).to_batches():
         words = batch.column("words")
@@ -49,8 +46,11 @@ def word_batches(split: Split) -> Iterator[WordBatch]:
 
 @dataclass(frozen=True)
 class HashedSplit:
-    """words: (words,) uint64 hashes. labels: (words,) ids. starts: (sentences + 1,) each sentence's first
-    word."""
+    """A split as arrays.
+
+    words: (words,) uint64 hashes. labels: (words,) ids. starts: (sentences + 1,) the first word of each sentence, and
+    the number of words.
+    """
 
     name: str
     words: np.ndarray
@@ -66,12 +66,12 @@ class HashedSplit:
         return len(self.words)
 
     def sentence_of(self, word: int) -> tuple[int, int]:
-        """The sentence that the flat position `word` is in, and its place in that sentence."""
+        """The sentence that contains the flat position `word`, and the word's position in that sentence."""
         sentence = int(np.searchsorted(self.starts, word, "right")) - 1
         return sentence, int(word - self.starts[sentence])
 
     def chunks(self) -> Iterator[tuple[int, int]]:
-        """Half-open runs of sentences of about a million words, to keep small what is computed per word."""
+        """Half-open ranges of sentences with about a million words each, which limits the memory per chunk."""
         first = 0
         while first < self.n_sentences:
             after = int(np.searchsorted(self.starts, self.starts[first] + _WORDS_PER_CHUNK, "right")) - 1
@@ -80,18 +80,18 @@ class HashedSplit:
             first = last
 
     def spans(self, labels: LabelSet) -> Iterator[SpanTable]:
-        """All spans, a chunk after the other, at flat positions in the whole split."""
+        """All spans, chunk by chunk, with flat positions in the whole split."""
         for first, last in self.chunks():
             begin, end = self.starts[first], self.starts[last]
             table = span_table(self.labels[begin:end], self.starts[first:last] - begin, labels.names, labels.scheme)
             yield replace(table, starts=table.starts + begin, ends=table.ends + begin)
 
     def sentence_hashes(self) -> np.ndarray:
-        """(sentences,) equal for sentences of equal words."""
+        """(sentences,) hashes that are equal for sentences with the same words."""
         return self._hashes(self.words)
 
     def labelling_hashes(self) -> np.ndarray:
-        """(sentences,) equal for sentences of equal labels."""
+        """(sentences,) hashes that are equal for sentences with the same labels."""
         return self._hashes(self.labels.astype(np.uint64))
 
     def _hashes(self, values: np.ndarray) -> np.ndarray:
@@ -104,8 +104,7 @@ class HashedSplit:
 
 
 class RunHashes:
-    """Hashes of any runs of a sequence: differences of prefix sums of value times base to the power of its
-    place."""
+    """Hashes of arbitrary ranges of a sequence, from prefix sums of value * base ** position."""
 
     def __init__(self, values: np.ndarray) -> None:
         powers = np.full(len(values) + 1, _BASE, np.uint64)
@@ -116,12 +115,12 @@ class RunHashes:
         self._sums = np.concatenate([np.zeros(1, np.uint64), np.add.accumulate(products)])
 
     def of(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """The hashes of the half-open runs from `starts` to `ends`."""
+        """The hashes of the half-open ranges from `starts` to `ends`."""
         return _mixed((self._sums[ends] - self._sums[starts]) * self._inverses[starts])
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """Spread over all 64 bits (a step of splitmix64), so that sums of small numbers do not meet."""
+    """Mix the bits of the values (one step of splitmix64), so that sums of small numbers do not collide."""
     values = values + np.uint64(_BASE)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -130,7 +129,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def code_split(split: Split, labels: LabelSet) -> HashedSplit:
-    """Read a split once into arrays: about 10 bytes a word."""
+    """Read a split into arrays, in one pass: about 10 bytes per word."""
     words, lengths = np.empty(split.n_words, np.uint64), [np.zeros(1, np.int64)]
     at = 0
     for batch in word_batches(split):

@@ -1,4 +1,4 @@
-"""Everything that `inspect` says about data: numbers, problems, random examples."""
+"""Collect what `inspect` reports about data: statistics, problems and random examples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokenization:
-    """How to read the data as pieces: a tokenizer, its model's windows, and the model's name."""
+    """The tokenizer and the window settings of a model, and the model's name."""
 
     model: str
     tokenizer: PreTrainedTokenizerFast
@@ -38,7 +38,7 @@ class Tokenization:
 
 @dataclass(frozen=True)
 class FormStatistics:
-    """Words that are labelled with several types, and how often with each."""
+    """Words that occur with several types, and the count of each type."""
 
     words: tuple[str, ...]
     types: Mapping[str, int]
@@ -46,9 +46,9 @@ class FormStatistics:
 
 @dataclass(frozen=True)
 class AnnotatorPair:
-    """How far two annotators of one split agree, word by word, on the records that both have annotated.
+    """The agreement of two annotators, per word, on the records of a split that both annotated.
 
-    kappa: Cohen's; None where both gave one label only.
+    kappa: Cohen's kappa; None if both annotators used only one label.
     """
 
     split: str
@@ -67,7 +67,7 @@ class AnnotatorPair:
 
 @dataclass(frozen=True)
 class OtherFormat:
-    """A format that data may be in too."""
+    """Another format that fits the data."""
 
     format: str
     confidence: str
@@ -76,10 +76,10 @@ class OtherFormat:
 
 @dataclass(frozen=True)
 class FormatFinding:
-    """In which format a split was read, and why.
+    """The format in which a split was read, and why.
 
-    confidence: certain, likely or possible; "given" where the options name the format. others: what else it could be,
-    the likeliest first.
+    confidence: certain, likely or possible; "given" if the options name the format. others: other formats that fit,
+    the most likely first.
     """
 
     split: str
@@ -92,10 +92,10 @@ class FormatFinding:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The findings.
+    """The result of an inspection.
 
-    formats: of each split. scheme: as detected, with the reason. forms: the most frequent with several types. examples:
-    drawn from the first split by `seed`. annotators: pairs that annotated the same records.
+    scheme: the detected scheme, with the reason. forms: the most frequent words with several types. examples: drawn
+    from the first split with `seed`. annotators: pairs that annotated the same records. formats: one per split.
     """
 
     scheme: str
@@ -113,11 +113,11 @@ class Inspection:
     overlap: int | None = None
 
     def count(self, level: Level) -> int:
-        """How many problems are of that level."""
+        """The number of problems of that level."""
         return sum(problem.level is level for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """The findings as plain values with stable keys."""
+        """The result as plain values with stable keys."""
         tree = asdict(self, dict_factory=_plain_dict)
         tree["labels"] = {"names": list(self.labels.names), "scheme": str(self.labels.scheme)}
         tree["n_problems"] = {level.value: self.count(level) for level in Level}
@@ -137,9 +137,9 @@ def inspect_splits(
     n_examples: int = 3,
     seed: int = 42,
 ) -> Inspection:
-    """Count, check and draw examples. Holds about 10 bytes a word, and no sentence but those it shows.
+    """Compute statistics, run all checks and draw examples, with about 10 bytes of memory per word.
 
-    data: the options by which the splits were read.
+    data: the options with which the splits were read.
     """
     there = tuple(splits)
     coded = tuple(code_split(split, splits.labels) for split in there)
@@ -152,7 +152,7 @@ def inspect_splits(
     n_drawn = min(n_examples, coded[0].n_sentences)
     drawn = np.random.default_rng(seed).choice(coded[0].n_sentences, n_drawn, replace=False)
     return Inspection(
-        scheme=str(splits.detection or f"{splits.scheme}: as given"),
+        scheme=str(splits.detection or f"label scheme {splits.scheme}, as given"),
         labels=splits.labels,
         splits=statistics,
         forms=tuple(
@@ -173,9 +173,9 @@ def inspect_splits(
 
 
 def find_format(split: str, place: str, format: str, data: DataConfig) -> FormatFinding:
-    """Why the source of a split was read in `format`, and what else it could be.
+    """Find out why a split was read in `format`, and which other formats fit.
 
-    place: a file or folder, or the name of a data set of the Hub.
+    place: a file, a folder, or the name of a data set on the Hub.
     """
     path = Path(place)
     if not path.exists():
@@ -185,11 +185,11 @@ def find_format(split: str, place: str, format: str, data: DataConfig) -> Format
     ranked = {one.format.name: one for one in rank_formats(path, data.encoding)}
     taken = ranked.pop(format, None)
     if taken is not None and taken.format.kind is Kind.RECORDS:
-        ranked.pop("jsonl", None)  # how the records stand in the file, and no other way to read them
+        ranked.pop("jsonl", None)  # the container of the records, not another way to read them
     others = tuple(OtherFormat(name, str(one.match.confidence), one.match.reason) for name, one in ranked.items())
     if data.format != "auto":
-        return FormatFinding(split, place, format, "given", "the options name it", others)
-    match = taken.match if taken else Match(Confidence.POSSIBLE, "nothing in it shows another format")
+        return FormatFinding(split, place, format, "given", "set by the options", others)
+    match = taken.match if taken else Match(Confidence.POSSIBLE, "no other format fits")
     return FormatFinding(split, place, format, str(match.confidence), match.reason, others)
 
 

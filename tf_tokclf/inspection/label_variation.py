@@ -1,7 +1,7 @@
-"""Forms (the words of a span; without a scheme, single words) that are labelled in several ways.
+"""Find forms (the words of a span; without a scheme, single words) that are labelled in several ways.
 
-That a form varies ("Washington") says little: language is ambiguous. Variation while the words around stay
-the same is most likely a mistake; these are the variation nuclei of Dickinson and Meurers (2003).
+Many forms ("Washington") have several labels because language is ambiguous. Different labels in the same context are
+probably mistakes: these are the variation nuclei of Dickinson and Meurers (2003).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.labels.spans import span_table
 
-# What is looked at, from each split's start: the arrays for more would not fit beside a large data set.
+# The number of words, from the start of each split, that are examined. This limits the memory for large data sets.
 MAX_WORDS = 20_000_000
 MAX_LISTED_WORDS = 2_000_000
 _LONGEST_FORM = 6
@@ -24,7 +24,7 @@ _LONGEST_FORM = 6
 
 @dataclass(frozen=True)
 class Occurrence:
-    """Where a form stands: the split's number, the flat positions of its words, and what it is labelled."""
+    """One occurrence of a form: the number of the split, the flat positions of its words, and its label."""
 
     split: int
     start: int
@@ -34,14 +34,14 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Variation:
-    """A form that has several labels in equal surroundings: its places, those of one context in a row."""
+    """A form with several labels in the same context. Occurrences with the same context are adjacent."""
 
     occurrences: tuple[Occurrence, ...]
 
 
 @dataclass(frozen=True)
 class Form:
-    """A form with several types: how often it has each, and one of its places."""
+    """A form with several types: the count of each type, and one occurrence."""
 
     types: dict[str, int]
     place: Occurrence
@@ -67,9 +67,9 @@ class _Table:
 
 
 def find_variations(splits: Sequence[HashedSplit], labels: LabelSet, *, n_around: int) -> list[Variation]:
-    """Forms that vary with the `n_around` words on both sides being the same, most frequent first.
+    """Forms with several labels although the `n_around` words on both sides are equal, the most frequent first.
 
-    Repeated sentences count once: that they are labelled differently is another finding.
+    Repeated sentences count once, because different labels for whole sentences are reported by another check.
     """
     forms = _forms(splits, labels)
     fresh = _first_of_each_sentence(splits)
@@ -78,7 +78,7 @@ def find_variations(splits: Sequence[HashedSplit], labels: LabelSet, *, n_around
         for number, split in enumerate(splits):
             yield from _occurrences(number, split, fresh[number], labels, forms, n_around)
 
-    # Nearly all surroundings occur once. To know which do not, their hashes are enough.
+    # Nearly all contexts occur only once. Their hashes are enough to find the others.
     contexts = np.concatenate([part.context for part in occurrences()])
     contexts.sort()
     again = np.unique(contexts[1:][contexts[1:] == contexts[:-1]])
@@ -88,7 +88,7 @@ def find_variations(splits: Sequence[HashedSplit], labels: LabelSet, *, n_around
 
 
 def ambiguous_forms(splits: Sequence[HashedSplit], labels: LabelSet, *, limit: int = 10) -> list[Form]:
-    """The most frequent forms among those that are labelled with more than one type."""
+    """The most frequent forms with more than one type."""
     table = _joined(
         [part for number, split in enumerate(splits) for part in _labelled(number, split, labels, MAX_LISTED_WORDS)]
     )
@@ -102,7 +102,7 @@ def ambiguous_forms(splits: Sequence[HashedSplit], labels: LabelSet, *, limit: i
     firsts = np.flatnonzero(new_form)
     ends = np.append(firsts[1:], len(form))
     several = np.flatnonzero(np.bincount(group, weights=new_label) > 1)
-    # Equally frequent ones in the order of their first places.
+    # Equally frequent forms are sorted by their first occurrence.
     several = several[np.lexsort((np.minimum.reduceat(order, firsts)[several], firsts[several] - ends[several]))]
     names = _names(labels)
     found = []
@@ -115,7 +115,7 @@ def ambiguous_forms(splits: Sequence[HashedSplit], labels: LabelSet, *, limit: i
 
 
 def _first_of_each_sentence(splits: Sequence[HashedSplit]) -> list[np.ndarray]:
-    """(sentences,) bool for each split: no sentence before, earlier splits included, has the same words."""
+    """(sentences,) bool for each split: True if no earlier sentence of any split has the same words."""
     hashes = np.concatenate([split.sentence_hashes() for split in splits])
     first = np.zeros(len(hashes), bool)
     first[np.unique(hashes, return_index=True)[1]] = True
@@ -127,7 +127,7 @@ def _joined(parts: Sequence[_Table]) -> _Table:
 
 
 def _labelled(number: int, split: HashedSplit, labels: LabelSet, max_words: int) -> Iterator[_Table]:
-    """All spans, or all words where there are no spans; contexts are left out (0)."""
+    """All spans, or all words for labels without a scheme. The contexts are not computed (0)."""
     for first, last in _chunks(split, max_words):
         begin, end = split.starts[first], split.starts[last]
         hashes = RunHashes(split.words[begin:end])
@@ -148,7 +148,7 @@ def _labelled(number: int, split: HashedSplit, labels: LabelSet, max_words: int)
 
 
 def _forms(splits: Sequence[HashedSplit], labels: LabelSet) -> dict[int, np.ndarray]:
-    """The hashes of all spans' words, sorted, by the number of words, up to the longest looked for."""
+    """The sorted hashes of the words of all spans, by number of words, up to the longest form."""
     found: dict[int, list[np.ndarray]] = {length: [] for length in range(1, _LONGEST_FORM + 1)}
     for split in splits:
         for spans in _labelled(0, split, labels, MAX_WORDS):
@@ -198,7 +198,7 @@ def _occurrences(
 
 
 class _LabelReading:
-    """What runs of words are labelled as a whole."""
+    """The labels of ranges of words."""
 
     def __init__(self, ids: np.ndarray, starts: np.ndarray, labels: LabelSet) -> None:
         self._ids, self._plain = ids, labels.scheme is Scheme.NONE
@@ -215,7 +215,7 @@ class _LabelReading:
         self._n_inside = np.concatenate([[0], np.cumsum(inside[:-1].cumsum())])
 
     def of(self, starts: np.ndarray, length: int) -> np.ndarray:
-        """A type's number (from 1) for a whole span, 0 where all words are outside, -1 for anything else."""
+        """The number of the type (from 1) if the range is a span, 0 if all words are outside spans, else -1."""
         if self._plain:
             return self._ids.take(starts).astype(np.int64)
         outside = self._n_inside[starts + length] == self._n_inside[starts]
@@ -223,7 +223,7 @@ class _LabelReading:
 
 
 def _varying(table: _Table, labels: LabelSet) -> list[Variation]:
-    """Contexts in which one form has several labels, joined by form."""
+    """Contexts in which a form has several labels, grouped by form."""
     order = np.lexsort((table.label, table.context))
     context, label = table.context[order], table.label[order]
     new_context = np.concatenate([[True], context[1:] != context[:-1]])
@@ -235,12 +235,12 @@ def _varying(table: _Table, labels: LabelSet) -> list[Variation]:
     for row in order[varies].tolist():
         by_form.setdefault(int(table.form[row]), []).append(row)
     found = [Variation(tuple(table.place(row, names) for row in rows)) for rows in by_form.values()]
-    # Equally frequent ones in the order of their places, which the hashes know nothing of.
+    # Equally frequent forms are sorted by position, so that the order does not depend on the hashes.
     return sorted(found, key=lambda v: (-len(v.occurrences), min((o.split, o.start) for o in v.occurrences)))
 
 
 def _names(labels: LabelSet) -> tuple[str, ...]:
-    """What the numbers in a table's `label` mean."""
+    """The names for the numbers in a table's `label`."""
     if labels.scheme is Scheme.NONE:
         return labels.names
     none = np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""What a check of labelled data finds: problems with examples, and the data that is checked."""
+"""Problems in labelled data, with examples, and the data that the checks read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 
 N_EXAMPLES = 5
-# Unicode categories of characters that nobody sees.
+# Unicode categories of invisible characters.
 UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 class Level(StrEnum):
-    """How bad a problem is. Only errors make `--strict` fail."""
+    """The severity of a problem. Only errors make `--strict` fail."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -27,7 +27,7 @@ class Level(StrEnum):
 
 
 class ProblemKind(StrEnum):
-    """What was checked; the values are stable names for `--json`."""
+    """The kinds of problems. The values are stable names, for `--json`."""
 
     INVALID_SEQUENCE = "invalid-sequence"
     OTHER_SCHEME = "other-scheme"
@@ -50,7 +50,7 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True)
 class Example:
-    """Words of the data with their labels, and where they stand."""
+    """Words of the data with their labels and their position."""
 
     place: str
     words: tuple[str, ...]
@@ -59,7 +59,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding. message: a whole sentence. count: how many places. hint: what to do about it."""
+    """A problem. message: a complete sentence. count: number of occurrences. hint: what to do about it."""
 
     kind: ProblemKind
     level: Level
@@ -71,7 +71,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What the checks look at: the splits as they are on disk, as integers, and in numbers."""
+    """The input of the checks: the splits as they are on disk, as integers, and their statistics."""
 
     splits: tuple[Split, ...]
     coded: tuple[HashedSplit, ...]
@@ -84,30 +84,31 @@ class Inspected:
 
     @property
     def train(self) -> tuple[SplitStatistics, ...]:
-        """The split to learn from; none where only others are inspected."""
+        """The training split; empty if only other splits are inspected."""
         return tuple(split for split in self.statistics if split.name == "train")
 
     def example(self, split: int, sentence: int, first: int = 0, last: int | None = None) -> Example:
-        """The words from `first` to `last` of a sentence, with the place of the sentence."""
+        """The words from `first` to `last` of a sentence, with the position of the sentence."""
         row = self.splits[split].table.slice(sentence, 1).to_pylist()[0]
         place = f"{row['path']}, {row['unit']} {row['number']}" if row["path"] else f"sentence {sentence + 1}"
         return Example(place, tuple(row["words"][first:last]), tuple(row["labels"][first:last]))
 
     def example_at(self, split: int, start: int, end: int, around: int = 3) -> Example:
-        """The words at the flat positions from `start` to `end` of a split, and some words around them."""
+        """The words at the flat positions from `start` to `end` of a split, with `around` words on each side."""
         sentence, first = self.coded[split].sentence_of(start)
         shown = self.example(split, sentence, max(first - around, 0), first + end - start + around)
         return replace(shown, place=f"{shown.place}, word {first + 1}")
 
 
 def spelled(word: str) -> str:
-    """The word, or the numbers of its characters where there is nothing to see but marks."""
+    """The word, or the code points of its characters if none of them is visible on its own."""
     if all(unicodedata.category(c) in UNSEEN | {"Mn", "Me"} for c in word):
         return " ".join(f"U+{ord(c):04X}" for c in word)
     return word
 
 
 def listing(names: Sequence[str], n: int) -> str:
+    """The names, followed by the number of names that are not shown. n: number of names in total."""
     return ", ".join(names) + (f" and {n - len(names):,} more" if n > len(names) else "")
 
 

@@ -1,4 +1,4 @@
-"""What is in a split: sizes, labels, spans, lengths in words and, for a given tokenizer, in pieces."""
+"""Statistics of a split: sizes, labels, spans, and lengths in words and, for a given tokenizer, in subword tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BIN_ENDS = (0, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long things are. histogram: (shortest, longest, how many) of each bin that is not empty."""
+    """A distribution of lengths. histogram: (shortest, longest, count) of each bin that is not empty."""
 
     mean: float
     median: float
@@ -34,7 +34,8 @@ class Lengths:
 
     @classmethod
     def of(cls, lengths: np.ndarray) -> Lengths:
-        """
+        """Summarise an array of lengths.
+
         >>> Lengths.of(np.array([1, 4, 7])).histogram
         ((1, 5, 2), (6, 10, 1))
         """
@@ -60,10 +61,10 @@ class Lengths:
 
 @dataclass(frozen=True)
 class PieceStatistics:
-    """What a tokenizer makes of a split. lengths: pieces of a sentence, special ones left out.
+    """A split as a tokenizer splits it. lengths: subword tokens per sentence, without special tokens.
 
-    n_words_without: words that become no piece at all. n_unknown: pieces that stand for what the vocabulary
-    lacks. n_long: sentences that need more than one window. n_windows: rows that the model will read.
+    n_words_without: words without a subword token. n_unknown: tokens that are not in the vocabulary. n_long: sentences
+    that need more than one window. n_windows: number of windows that the model reads.
     """
 
     n_pieces: int
@@ -75,7 +76,7 @@ class PieceStatistics:
     words_without: Mapping[str, int]
 
     def per_word(self, n_words: int) -> float:
-        """Mean pieces of a word."""
+        """Mean number of subword tokens per word."""
         return self.n_pieces / n_words if n_words else 0.0
 
     @property
@@ -85,7 +86,7 @@ class PieceStatistics:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """One split in numbers. spans: how many of each type. span_lengths: how many of each length in words."""
+    """Statistics of one split. spans: count of each type. span_lengths: count of each length in words."""
 
     name: str
     n_sentences: int
@@ -104,7 +105,7 @@ class SplitStatistics:
 
 
 def split_statistics(coded: HashedSplit, labels: LabelSet, *, pieces: PieceStatistics | None = None) -> SplitStatistics:
-    """The numbers of one split; without a scheme there are no spans to count."""
+    """Compute the statistics of a split. Labels without a scheme have no spans."""
     counts = np.bincount(coded.labels, minlength=len(labels)).tolist()
     spans: Counter[str] = Counter()
     span_lengths: Counter[int] = Counter()
@@ -128,7 +129,7 @@ def split_statistics(coded: HashedSplit, labels: LabelSet, *, pieces: PieceStati
 
 
 def piece_statistics(split: Split, tokenizer: PreTrainedTokenizerFast, reading: WindowSettings) -> PieceStatistics:
-    """Tokenise a split, batch by batch, and plan its windows without making them."""
+    """Tokenise a split, batch by batch, and count its windows without building them."""
     store = PieceStore(tokenizer)
     capacity = check_window(reading.max_length, reading.overlap, sum(map(len, special_pieces(tokenizer))))
     unknown = tokenizer.unk_token_id

@@ -1,4 +1,4 @@
-"""Problems of words and texts: hidden characters, words of blanks, empty sentences, words without pieces."""
+"""Checks of words: invisible characters, words of white space, empty sentences, words without subword tokens."""
 
 from __future__ import annotations
 
@@ -25,30 +25,31 @@ from tf_tokclf.inspection.problem import (
     spelled,
 )
 
-# Above this share of unknown pieces the vocabulary does not fit the language or the casing.
+# A larger share of unknown subword tokens means that the vocabulary does not fit the language or the casing.
 UNKNOWN_RATE = 0.01
 
 
-# Characters that nobody sees but tokenizers do, but for joiners, which scripts and emoji need.
+# Characters that are invisible, but change the subword tokens. Joiners are not included: scripts and emoji need them.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
     "\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufeff\uffa0\ufff0-\ufffd\U000e0000-\U000e007f]"
 )
 
 
-# Directions and typographic spaces belong to good text now and then; the others hardly ever do.
+# Direction marks and typographic spaces sometimes occur in correct text; the other characters hardly ever do.
 _HARMLESS = re.compile("[\u00a0\u061c\u2000-\u200a\u200e\u200f\u202a-\u202f\u205f\u2066-\u2069\u3000]")
 
 
-# Several of these have no name in Unicode.
+# Control characters have no name in Unicode.
 _NAMES = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x1b": "ESCAPE", "\x00": "NULL"}
 
 
 @dataclass
 class _WordFindings:
-    """What is not seen in a split's words.
+    """Invisible characters in a split's words.
 
-    hidden: in how many words each character is. places: a flat position for each. blank: (words,) bool.
+    hidden: character -> number of words. places: character -> flat position of the first such word. n_white: number of
+    words of white space. blank: (words,) bool.
     """
 
     hidden: Counter[str]
@@ -106,7 +107,7 @@ def _hidden_characters(data: Inspected, number: int, found: _WordFindings) -> It
         f"{data.coded[number].name}: {counted(found.n_hidden_words, 'word')} with invisible characters: "
         f"{listing(listed, len(found.hidden))}.",
         found.n_hidden_words,
-        "Words that look alike are then different pieces; clean the text before labelling or training.",
+        "Words that look the same then have different subword tokens. Remove these characters before labelling.",
         tuple(data.example_at(number, found.places[c], found.places[c] + 1) for c in shown),
     )
 
@@ -121,10 +122,11 @@ def _white_words(data: Inspected, number: int, found: _WordFindings) -> Iterator
         yield Problem(
             ProblemKind.WHITESPACE_WORD,
             Level.NOTE,
-            f"{data.coded[number].name}: {counted(found.n_white, 'word')} of nothing but white space "
+            f"{data.coded[number].name}: {counted(found.n_white, 'word')} of white space only "
             f"({100 * found.n_white / data.coded[number].n_words:.1f} % of all words).",
             found.n_white,
-            "Most tokenizers make no piece of them, so that they get the label of unseen words.",
+            f"Most tokenizers ignore them. The model then does not see them, and they get the label "
+            f"{data.labels.fallback}.",
         )
 
 
@@ -139,8 +141,8 @@ def _blank_spans(data: Inspected, number: int, blank: np.ndarray) -> Iterator[Pr
         for start, end in zip(spans.starts[suspects].tolist(), spans.ends[suspects].tolist()):
             (whole if blank[start:end].all() else edges).append((start, end))
     for places, level, what in (
-        (whole, Level.ERROR, "of nothing but white space"),
-        (edges, Level.WARNING, "that begin or end with white space"),
+        (whole, Level.ERROR, "of white space only"),
+        (edges, Level.WARNING, "with white space at the start or end"),
     ):
         if places:
             yield Problem(
@@ -148,7 +150,7 @@ def _blank_spans(data: Inspected, number: int, blank: np.ndarray) -> Iterator[Pr
                 level,
                 f"{split.name}: {counted(len(places), 'span')} {what}.",
                 len(places),
-                "Label the visible words only.",
+                "Label only the visible words.",
                 tuple(data.example_at(number, start, end) for start, end in places[:N_EXAMPLES]),
             )
 
@@ -162,7 +164,7 @@ def empty_sentences(data: Inspected) -> Iterator[Problem]:
                 Level.WARNING,
                 f"{split.name}: {counted(len(rows), 'sentence')} without words.",
                 len(rows),
-                "They teach nothing; remove them.",
+                "They have no effect. Remove them.",
                 tuple(data.example(number, row) for row in rows[:N_EXAMPLES].tolist()),
             )
 
@@ -177,15 +179,15 @@ def piece_problems(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.WORD_WITHOUT_PIECE,
                 Level.WARNING,
-                f"{split.name}: {counted(n, 'word')} without any piece: {listed_counts(without)}.",
+                f"{split.name}: {counted(n, 'word')} without a subword token: {listed_counts(without)}.",
                 n,
-                f"The model never sees them; they get the label {data.labels.fallback}.",
+                f"The model does not see them, and they get the label {data.labels.fallback}.",
             )
         if split.pieces.unknown_rate >= UNKNOWN_RATE:
             yield Problem(
                 ProblemKind.UNKNOWN_PIECES,
                 Level.WARNING,
-                f"{split.name}: {100 * split.pieces.unknown_rate:.1f} % of the pieces are unknown ones.",
+                f"{split.name}: {100 * split.pieces.unknown_rate:.1f} % of the subword tokens are unknown.",
                 split.pieces.n_unknown,
                 "Choose a model whose vocabulary covers this language and script.",
             )

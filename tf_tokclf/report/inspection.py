@@ -1,4 +1,4 @@
-"""An inspection for a terminal: tables, examples with labels under their words, problems."""
+"""The report of `inspect` on the terminal: tables, examples with labels below their words, problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_tokclf.inspection.statistics import Lengths, SplitStatistics
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, split_label
 
-# Readable on dark and light ground, and told apart without red and green alone.
+# Readable on dark and light backgrounds, and not distinguished by red and green alone.
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 _LEVEL_STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bold cyan"}
 _MAX_ROWS = 40
@@ -28,18 +28,18 @@ _BAR_WIDTH = 20
 
 
 def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableType:
-    """The whole report; `width` is how many cells the examples may take."""
+    """The whole report. width: number of terminal cells for the examples."""
     parts: list[RenderableType] = [
         _heading("Data"),
         *_formats(inspection.formats),
-        Text(plain_text(f"scheme {inspection.scheme}")),
+        Text(plain_text(inspection.scheme)),
         _sizes(inspection.splits, inspection.labels),
         _heading("Labels" if inspection.labels.scheme is Scheme.NONE else "Spans"),
         _counts(inspection.splits, inspection.labels),
         *_span_lengths(inspection.splits),
         *_annotators(inspection),
         *_forms(inspection),
-        _heading("Words in a sentence"),
+        _heading("Words per sentence"),
         _histogram({split.name: split.lengths for split in inspection.splits}),
         *_pieces(inspection),
     ]
@@ -48,12 +48,12 @@ def inspection_report(inspection: Inspection, *, width: int = 80) -> RenderableT
         for example in inspection.examples:
             parts.append(_place(example))
             parts += labelled_lines(example, inspection.labels, width, indent=2)
-    parts += [_heading("Problems"), *_problems(inspection, width), _verdict(inspection)]
+    parts += [_heading("Problems"), *_problems(inspection, width)]
     return Group(*parts)
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with what cannot be seen, or could command a terminal, written as its number.
+    """`text` on one line. Invisible and control characters are written as their code points.
 
     >>> visible("a\\u200bb\\x1b[2J")
     'a<200B>b<1B>[2J'
@@ -68,9 +68,9 @@ def _joins(character: str) -> bool:
 
 
 def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: int = 0) -> Iterator[Text]:
-    """Words with their labels below, aligned by the cells they take, broken into lines of `width` cells.
+    """Words with their labels below them, aligned, in lines of at most `width` terminal cells.
 
-    Words in no span have nothing below them, and a line without labels has no line below it.
+    Words outside spans have nothing below them, and a line without labels has no line below it.
     """
     colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(labels.types)}
     columns = []
@@ -92,7 +92,7 @@ def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: in
 
 
 def _place(example: Example, *, indent: int = 0) -> Text:
-    """On one line whatever its width, to be copied."""
+    """The position of an example, on one line of any width, so that it can be copied."""
     return Text(" " * indent + visible(example.place), style="dim", no_wrap=True, overflow="ignore")
 
 
@@ -116,7 +116,7 @@ def _table(*columns: str) -> Table:
 
 
 def _formats(findings: Sequence[FormatFinding]) -> Iterator[RenderableType]:
-    """How each split was read and why, once where it is the same for all; and what else it could be."""
+    """The format of each split, the reason and the alternatives; only once if they are the same for all splits."""
     said = [_format_lines(finding) for finding in findings]
     if len({tuple(lines) for lines in said}) == 1:
         yield from map(Text, said[0])
@@ -130,7 +130,7 @@ def _format_lines(finding: FormatFinding) -> list[str]:
     lines = [visible(f"format {finding.format} ({finding.confidence}: {finding.reason})")]
     lines += [visible(f"  could also be {o.format} ({o.confidence}: {o.reason})") for o in finding.others]
     if finding.others:
-        lines.append("  to read it in another format: --format NAME, or --set data.format=NAME in other commands")
+        lines.append("  to choose another format, pass --format NAME (in other commands --set data.format=NAME)")
     return lines
 
 
@@ -155,7 +155,7 @@ def _counts(splits: Sequence[SplitStatistics], labels: LabelSet) -> RenderableTy
     for name in ranked[:_MAX_ROWS]:
         table.add_row(Text(visible(name)), *(f"{column.get(name, 0):,}" for column in columns))
     more = len(ranked) - _MAX_ROWS
-    return Group(table, Text(f"... and {more} more, in --json", style="dim")) if more > 0 else table
+    return Group(table, Text(f"... and {more:,} more (see --json)", style="dim")) if more > 0 else table
 
 
 def _span_lengths(splits: Sequence[SplitStatistics]) -> Iterator[RenderableType]:
@@ -165,15 +165,15 @@ def _span_lengths(splits: Sequence[SplitStatistics]) -> Iterator[RenderableType]
             lengths[length] = lengths.get(length, 0) + n
     total = sum(lengths.values())
     if total:
-        short = ", ".join(f"{n} {_percent(lengths.get(n, 0), total)}" for n in (1, 2, 3))
-        yield Text(f"words in a span: {short}; longest {max(lengths)}")
+        short = ", ".join(f"{n} ({_percent(lengths[n], total)})" for n in (1, 2, 3) if n in lengths)
+        yield Text(f"words per span: {short}{', ' * bool(short)}longest {max(lengths)}")
 
 
 def _annotators(inspection: Inspection) -> Iterator[RenderableType]:
-    """A row for each pair of annotators of the same records."""
+    """A table with a row for each pair of annotators of the same records."""
     if not inspection.annotators:
         return
-    yield _heading("Agreement of annotators")
+    yield _heading("Annotator agreement")
     table = _table("annotators", "split", "records", "words", "same label", "Cohen's kappa")
     for pair in inspection.annotators:
         names = Text(visible(" and ".join(pair.annotators)))
@@ -186,10 +186,10 @@ def _annotators(inspection: Inspection) -> Iterator[RenderableType]:
 def _forms(inspection: Inspection) -> Iterator[RenderableType]:
     if inspection.forms:
         cut = any(split.n_words > MAX_LISTED_WORDS for split in inspection.splits)
-        of = f" of each split's first {MAX_LISTED_WORDS:,} words" if cut else ""
-        yield _heading(f"Words labelled in several ways, the most frequent{of}")
+        among = f" (first {MAX_LISTED_WORDS:,} words of each split)" if cut else ""
+        yield _heading(f"Most frequent words with several labels{among}")
         table = _table("words")
-        table.add_column("how often", overflow="fold")
+        table.add_column("labels", overflow="fold")
         for form in inspection.forms:
             counts = ", ".join(f"{name} {n:,}" for name, n in form.types.items())
             table.add_row(Text(visible(" ".join(form.words))), Text(visible(counts)))
@@ -197,7 +197,7 @@ def _forms(inspection: Inspection) -> Iterator[RenderableType]:
 
 
 def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
-    """Counts of each split in each bin, and a bar for all splits together."""
+    """A table with the count of each split in each bin, and a bar for all splits together."""
     table = _table("length", *lengths, "")
     table.columns[-1].justify = "left"
     bins = sorted({(low, high) for one in lengths.values() for low, high, _ in one.histogram})
@@ -207,7 +207,7 @@ def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
         n_cells = -(-_BAR_WIDTH * total[low, high] // max(total.values()))
         cells = [f"{counts[name].get((low, high), 0):,}" for name in lengths]
         table.add_row(f"{low} to {high}", *cells, Text("█" * n_cells, style="blue"))
-    for name, value in (("mean", "mean"), ("median", "median"), ("95 % up to", "percentile_95")):
+    for name, value in (("mean", "mean"), ("median", "median"), ("95th percentile", "percentile_95")):
         table.add_row(Text(name, style="dim"), *(f"{getattr(one, value):.1f}" for one in lengths.values()), "")
     table.add_row(Text("longest", style="dim"), *(f"{one.longest:,}" for one in lengths.values()), "")
     return table
@@ -216,12 +216,12 @@ def _histogram(lengths: Mapping[str, Lengths]) -> RenderableType:
 def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
     yield _heading("Subword tokens and windows")
     if inspection.model is None:
-        yield Text("left out: name a model with --model-name-or-path to see them")
+        yield Text("Name a model with --model-name-or-path to see them.")
         return
-    assert inspection.window is not None, "known where the model is"
-    windows = f"windows of {counted(inspection.window, 'piece')} that share {inspection.overlap}"
+    assert inspection.window is not None, "set together with the model"
+    windows = f"windows of at most {counted(inspection.window, 'subword token')}, overlapping by {inspection.overlap}"
     yield Text(f"{visible(inspection.model)}, {windows}")
-    table = _table("split", "pieces", "a word", "unknown", "no piece", "long", "windows")
+    table = _table("split", "subwords", "per word", "unknown", "no subword", "long", "windows")
     for split in inspection.splits:
         if split.pieces:
             table.add_row(
@@ -234,33 +234,31 @@ def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
                 f"{split.pieces.n_windows:,}",
             )
     yield table
-    yield Text("no piece: words that become none; long: sentences of more than one window", style="dim")
-    yield _heading("Pieces in a sentence")
+    yield Text("no subword: words that the model does not see. long: sentences in several windows.", style="dim")
+    yield _heading("Subword tokens per sentence")
     yield _histogram({split.name: split.pieces.lengths for split in inspection.splits if split.pieces})
 
 
 def _problems(inspection: Inspection, width: int) -> Iterator[RenderableType]:
     if not inspection.problems:
         yield Text("none found")
+        return
     for problem in inspection.problems:
         yield _problem_text(problem)
         for example in problem.examples:
             yield _place(example, indent=2)
             yield from labelled_lines(example, inspection.labels, width, indent=4)
+    counts = ((inspection.count(level), level.value) for level in Level)
+    yield Text("\n" + ", ".join(counted(n, name) for n, name in counts if n), style="bold")
 
 
 def _problem_text(problem: Problem) -> Text:
     return Text.assemble(
         (problem.level.value, _LEVEL_STYLES[problem.level]),
-        f" {visible(problem.message)}",
+        f": {visible(problem.message)}",
         (f" {visible(problem.hint)}" if problem.hint else "", "italic"),
         (f" [{problem.kind.value}]", "dim"),
     )
-
-
-def _verdict(inspection: Inspection) -> Text:
-    counts = ((inspection.count(level), level.value) for level in Level)
-    return Text("\n" + ", ".join(counted(n, name) for n, name in counts), style="bold")
 
 
 def _percent(part: int, whole: int) -> str:
