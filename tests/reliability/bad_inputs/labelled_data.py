@@ -158,7 +158,12 @@ def readers() -> list[Cell]:
         "s.jsonl, line 2: the span PER (3 to 3) is not valid in a text",
         "Check the offsets",
     )
-    bad("truncated", spans([0, 2, "PER"]), "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts", "choose what to do with")
+    bad(
+        "truncated",
+        spans([0, 2, "PER"]),
+        "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts",
+        "set a policy for such spans",
+    )
     bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
     bad("wrong type", spans(7), "s.jsonl, line 2: '7' is no span", "A list [start, end, type]")
     bad("wrong type", spans([0, 3, ["PER"]]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
