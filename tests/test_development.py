@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from tf_tokclf.cli.main import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -36,6 +38,11 @@ def test_folders_of_the_map_are_those_of_the_package():
     roots = [ROOT, ROOT / "tf_tokclf", ROOT / "tf_tokclf" / "publishing" / "export"]
     missing = [name for name in named if not any((root / name).is_file() for root in roots)]
     assert not missing
+
+
+def test_every_command_has_a_file_of_tests():
+    there = {path.stem for path in (ROOT / "tests" / "cli").glob("test_*.py")}
+    assert {f"test_{name}" for name in COMMANDS} <= there
 
 
 def test_no_function_of_the_package_is_longer_than_sixty_lines():
