@@ -32,7 +32,6 @@ NOT_RUN = {
     "python -m pip": "needs the package index",
     "python -m venv": "makes an environment, which scripts/environment does in every test run",
     "tensorboard": "serves until it is stopped",
-    "mkdocs": "an extra of its own",
     "jupyter": "an extra of its own",
     "export": "of the shell",
     "source": "of the shell",

@@ -51,7 +51,7 @@ def pinned_in(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in pairs}
 
 
-@pytest.mark.parametrize("script", ["test", "lint"])
+@pytest.mark.parametrize("script", ["test", "lint", "docs"])
 def test_what_the_tests_need_is_pinned(script: str):
     """Else the next release of a package decides whether they pass."""
     pinned = pinned_in("constraints.txt")

@@ -29,18 +29,19 @@ class UnderscoreCommand(click.Command):
             if parameter.type is click.STRING:
                 parameter.type = Text()
 
+    def options_by_heading(self, ctx: click.Context) -> dict[str, list[click.Option]]:
+        """The options that are not hidden, under the headings of the help in their order."""
+        options: dict[str, list[click.Option]] = {heading: [] for heading in (*setting_headings(), *_OTHER_HEADINGS)}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and parameter.get_help_record(ctx) is not None:
+                options[_heading(parameter)].append(parameter)
+        return {heading: found for heading, found in options.items() if found}
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """All options, each under its heading."""
-        headings = (*setting_headings(), *_OTHER_HEADINGS)
-        records: dict[str, list[tuple[str, str]]] = {heading: [] for heading in headings}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                records[_heading(parameter)].append(record)
-        for heading, rows in records.items():
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
+        for heading, options in self.options_by_heading(ctx).items():
+            with formatter.section(heading):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, with the underscores of known options read as hyphens."""
