@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake ends in: what is wrong, where, and what to do."""
+"""The exceptions that commands turn into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Something the user has to change. The command line prints it as one message and exits with 2.
+    """Something that the user has to change. The command line prints one message and exits with code 2.
 
-    problem: what is wrong, a whole sentence. path, line, row: where (lines and rows count from 1).
-    hint: what to do about it, a whole sentence.
+    Attributes:
+        problem: What is wrong, as a sentence.
+        path: The file.
+        line: The line of the file, from 1.
+        row: The row of the table, from 1.
+        hint: What to do about it, as a sentence.
 
-    >>> print(UserError("I-LOC follows O.", path="train.conll", line=7, hint="Start the span with B-LOC."))
-    train.conll, line 7: I-LOC follows O. Start the span with B-LOC.
+    Examples:
+        >>> print(UserError("I-LOC follows O.", path="train.conll", line=7, hint="Start the span with B-LOC."))
+        train.conll, line 7: I-LOC follows O. Start the span with B-LOC.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, in a line, without the full stop.
+    """The first line of an error's message, without the full stop.
 
     >>> first_line(ValueError("no such thing.\\nAnd more")), first_line(KeyError())
     ('no such thing', 'KeyError')
@@ -51,11 +56,11 @@ def first_line(error: BaseException) -> str:
 
 
 class JobError(Exception):
-    """The job itself failed though nothing in the user's input is wrong: exit code 1."""
+    """The job failed although the input is right, because of the network or the disk for example. Exit code 1."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A run stopped because somebody asked it to, with its state saved: exit code 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Ctrl-C or SIGTERM stopped a run, and its state was saved. Exit code 130 (Ctrl-C) or 143 (SIGTERM)."""
 
     def __init__(self, message: str, *, exit_code: int) -> None:
         self.exit_code = exit_code

@@ -40,10 +40,19 @@ def load_config(
     assignments: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Config:
-    """The configuration in the file `path` (or a shipped one of that name), overridden in the order file,
-    `assignments` ("section.key=value", values are YAML), `options` ("section.key" -> value).
+    """Load and check a configuration.
 
-    Raises UserError with every problem found.
+    Args:
+        path: A YAML file, or the name of a configuration that comes with tf-tokclf. Without it, all settings have their
+            defaults.
+        assignments: Settings as `"section.key=value"`, with the value in YAML. They override the file.
+        options: Settings as `{"section.key": value}`. They override the file and `assignments`.
+
+    Returns:
+        The complete configuration. It is immutable.
+
+    Raises:
+        UserError: The configuration has problems. The message lists all of them.
     """
     tree = read_yaml(path) if path is not None else {}
     lines = _setting_lines(Path(path)) if path is not None else {}

@@ -22,11 +22,16 @@ Strategy = Literal["none", "simple", "first", "average", "max"]
 
 
 class Entity(TypedDict, total=False):
-    """A span, or with strategy "none" a word.
+    """An entity, or with the strategy "none" a word: a dictionary with the keys of `transformers.pipeline`.
 
-    entity_group: the span's type (entity, index: the word's label, and its number from 1). score: the mean
-    probability of the words' labels, as the pipeline computes it. word: the text from `start` to `end`, in
-    code points.
+    Attributes:
+        entity_group: Type of the entity.
+        entity: Label of the word, with the strategy "none".
+        index: Number of the word in the sentence, from 1, with the strategy "none".
+        score: Mean probability of the words' labels, as `transformers.pipeline` computes it.
+        word: The text from `start` to `end`.
+        start: Offset of the first character, in code points.
+        end: Offset after the last character.
     """
 
     entity_group: str

@@ -34,9 +34,17 @@ log = logging.getLogger(__name__)
 
 
 def load(reference: str | Path, **options: Any) -> Tagger:
-    """The classifier in a run, a model folder, on the Hub, or in an installed package (package:NAME/PATH).
+    """Load a trained classifier.
 
-    options: those of `Tagger.load`.
+    Args:
+        reference: The folder of a run, a model folder, a Hub id, or `package:NAME/PATH` for a folder in an installed package.
+        **options: The options of `Tagger.load`.
+
+    Returns:
+        A `Tagger`, which you call with texts.
+
+    Raises:
+        UserError: There is no such model, or it cannot be used.
     """
     return Tagger.load(reference, **options)
 
@@ -52,11 +60,24 @@ def evaluate(
     task: Task | None = None,
     **options: Any,
 ) -> Evaluation:
-    """Score a model on labelled data, word by word.
+    """Score a model on labelled data.
 
-    reference: as for `load`. data: where `split` is; by default the data of the run that `reference` is. How it is read
-    is as in the run, but for the settings in `data` and the `task`. predictions: a file to write words, labels and
-    scores to. errors: analyse them as well. options: those of `Tagger.load`.
+    Args:
+        reference: The model, as for `load`.
+        split: The split to score: `"train"`, `"validation"` or `"test"`.
+        data: The data that contains the split. The default is the data of the run. Settings that are not given here
+            are those of the run.
+        mode: How invalid label sequences are read: `"conlleval"` or `"strict"`.
+        predictions: A file for words, labels and scores, as JSON lines.
+        errors: Whether to analyse the errors.
+        task: The task, if it differs from that of the run.
+        **options: The options of `Tagger.load`.
+
+    Returns:
+        Scores (fractions between 0 and 1), the loss, confidence intervals, and the error analysis if it was requested.
+
+    Raises:
+        UserError: The model or the data cannot be used.
     """
     check_data(reference, split, data)  # before the model is loaded
     tagger = Tagger.load(reference, **options)

@@ -62,15 +62,10 @@ class Share(Protocol):
 
 
 class Tagger:
-    """A token classifier with its tokenizer and its reading of sentences.
+    """A trained token classifier with its tokenizer. `tf_tokclf.load` returns one.
 
-    batch_size: windows a forward pass, at most; by default as many as are fast where it runs.
-    decoding: "argmax", or "viterbi" for sequences that the scheme allows only; by default what training scored
-    the model with. aggregation: which of a word's pieces speak for it: "first", "average" or "max".
-    aggregation_strategy: of calls, as in `transformers.pipeline`. share: which part of the work is this one's,
-    where others do the rest.
-
-    Any number of threads may use one.
+    Calling it gives the entities of a text or of many texts, with the keys of `transformers.pipeline`. Several threads can
+    use the same tagger.
     """
 
     def __init__(
@@ -111,7 +106,22 @@ class Tagger:
         aggregation_strategy: Strategy | None = None,
         trust_remote_code: bool = False,
     ) -> Tagger:
-        """The classifier that `reference` names: a run, a model folder, a Hub id or package:NAME/PATH."""
+        """Load a classifier.
+
+        Args:
+            reference: The folder of a run, a model folder, a Hub id, or `package:NAME/PATH`.
+            revision: Branch, tag or commit on the Hub.
+            precision: `"float32"`, `"mixed_float16"`, `"mixed_bfloat16"`, or `"auto"` for what is fast on this machine.
+            batch_size: Largest number of windows per forward pass. The default depends on the device.
+            decoding: `"argmax"` for the best label of each word, or `"viterbi"` for the best sequence that the label scheme
+                allows. The default is the decoding of the training.
+            aggregation: How the scores of a word's subword tokens become the word's score: `"first"`, `"average"` or `"max"`.
+            aggregation_strategy: The default of calls.
+            trust_remote_code: Whether to run Python code that comes with the model.
+
+        Raises:
+            UserError: There is no such model, or it cannot be used.
+        """
         folder = local_model_folder(str(reference), revision=revision, trust_remote_code=trust_remote_code)
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         info = read_model_info(folder, saved_labels(folder), tokenizer)
@@ -128,9 +138,9 @@ class Tagger:
         )
 
     def with_forward(self, forward: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> Tagger:
-        """The same with another forward pass in the model's place: a function such as `forward_function` gives.
+        """A copy that calls `forward`, a function as `forward_function` returns it, instead of the model.
 
-        It is called by one thread at a time, batch after batch.
+        Only one thread calls it at a time.
         """
         other = copy(self)
         other._forward = forward
@@ -139,7 +149,7 @@ class Tagger:
 
     @property
     def labels(self) -> LabelSet:
-        """The labels it chooses from."""
+        """The labels of the model and their scheme."""
         return self.info.labels
 
     # A str is a sequence of str too: the first overload that fits is meant.
@@ -207,12 +217,19 @@ class Tagger:
         is_split_into_words: bool = False,
         batch_size: int | None = None,
     ) -> list[Entity] | list[list[Entity]] | Iterator[list[Entity]]:
-        """The entities in a text, or in each of many: what `transformers.pipeline` gives, with the same keys.
+        """Find the entities of texts, with the keys of `transformers.pipeline`.
 
-        inputs: a text, a list of texts, or an iterator of them, which gives an iterator. is_split_into_words:
-        an input is a list of words; `start` and `end` are then places in the words joined by blanks.
-        aggregation_strategy: as in the pipeline; by default what `load` was given, else whole spans of words
-        that their `aggregation` labels.
+        Args:
+            inputs: A text, a list of texts, or an iterator of texts.
+            aggregation_strategy: As in `transformers.pipeline`: `"none"`, `"simple"`, `"first"`, `"average"` or `"max"`. The
+                default is the strategy that `load` was given, otherwise whole spans.
+            ignore_labels: Labels and types that are left out.
+            is_split_into_words: Whether each input is a list of words. `start` and `end` are then positions in the words
+                joined by blanks.
+            batch_size: Largest number of windows per forward pass.
+
+        Returns:
+            A list of entities for one input, a list of such lists for several, an iterator of lists for an iterator.
         """
         strategy = aggregation_strategy or self.aggregation_strategy
         check_strategy(strategy or "first")
@@ -236,7 +253,7 @@ class Tagger:
         raise UserError(f"{item!r} is no {'list of words' if is_split_into_words else 'text'}.")
 
     def tag(self, sentences: Iterable[Sentence]) -> Iterator[TaggedSentence]:
-        """Each sentence with its labels, once and in the order given."""
+        """Label any number of sentences in constant memory, in their order."""
         for block in self.tag_blocks(sentences):
             yield from block
 

@@ -54,11 +54,15 @@ class Origin:
 class Sentence:
     """A sequence of words with one label per word, or without labels.
 
-    text, offsets: the text from which the words were split, and the [start, end) of each word in it, in code points;
-    None if the source has words only.
-    document: the same name for all sentences of a document.
-    unlabelled: positions of words without a label in a sentence that has labels. Their entry in `labels` is O, and
-    they count neither in training nor in scores.
+    Attributes:
+        words: The words.
+        labels: One label per word, or None.
+        origin: The file and the line or row of the sentence.
+        text: The text from which the words were split. None if the source has words only.
+        offsets: The `(start, end)` of each word in `text`, in code points.
+        document: The same name for all sentences of a document.
+        unlabelled: Positions of words without a label in a sentence that has labels. Their entry in `labels` is O, and
+            they count neither in training nor in scores.
     """
 
     words: tuple[str, ...]

@@ -16,11 +16,15 @@ from tf_tokclf.labels.spans import spans_of
 class TaggedSentence:
     """A sentence with a predicted label for each word.
 
-    scores: the probability of each word's label, nan for words that the model did not see.
-    n_empty: number of words without a subword token. n_truncated: number of words after the first window, with
-    `truncate`. The model sees neither.
-    log_probabilities: (words, labels) float32.
-    positions: the position of each word's first subword token in its window, None for words that were not seen.
+    Attributes:
+        sentence: The words.
+        labels: The predicted label of each word.
+        scores: The probability of each word's label, nan for words that the model did not see.
+        n_empty: Number of words without a subword token. The model does not see them.
+        n_truncated: Number of words after the first window, with `truncate`. The model does not see them.
+        log_probabilities: Array of shape (words, labels), float32.
+        label_set: The labels of the model and their scheme.
+        positions: Position of each word's first subword token in its window, None for words that were not seen.
     """
 
     sentence: Sentence

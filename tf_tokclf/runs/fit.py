@@ -29,17 +29,28 @@ def fit(
     show_plan: Callable[[PlanRows], object] | None = None,
     show_scores: Callable[[RunResult], object] | None = None,
 ) -> RunResult | Any:
-    """Train, save the epoch with the best validation F1, score validation and test, and write the model card. Publish
-    the model if hub.push is on.
+    """Train a token classifier, score it and save it.
 
-    seeds: train once for each of them, and keep the median run as the model. A sweep in `config` trains once for each
-    combination of its values, and keeps the best run. resume: continue what is in the output folder. In a folder of
-    several seeds, each of them is checked, continued or restored. resume_from: continue a single run from the newest
-    checkpoint in this folder. callbacks: more Keras callbacks, called in every run. show_plan, show_scores: called with
-    the plan before training, and with the scores of a single run before its model is published.
+    The weights of the epoch with the best validation F1 are saved and scored on the validation and the test set. If
+    `hub.push` is on, the model is published.
 
-    Returns a RunResult, for several seeds a SeedSummary, and for a sweep a SweepSummary. Raises UserError for what the
-    user has to change, JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
+    Args:
+        config: The configuration. A sweep in it trains once for each combination of its values and keeps the best run.
+        seeds: Train once for each of these seeds, and keep the median run as the model.
+        resume: Continue the run in the output folder. In a folder of several seeds, each of them is checked, continued or
+            restored.
+        resume_from: Continue a single run from the newest checkpoint in this folder.
+        callbacks: Keras callbacks that are called in every run.
+        show_plan: Called with the plan before training.
+        show_scores: Called with the scores of a single run before its model is published.
+
+    Returns:
+        A `RunResult`. For several seeds a `SeedSummary`, for a sweep a `SweepSummary`.
+
+    Raises:
+        UserError: The configuration or the data has to be changed.
+        JobError: The training failed.
+        Stopped: Ctrl-C or SIGTERM stopped the run after saving its state.
     """
     check_kind(config, seeds, resume_from)
     if config.sweep:

@@ -31,26 +31,30 @@ class SeedScores:
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """The scores of all seeds. median: the seed whose dev F1 is in the middle, the lower one of two."""
+    """The scores of several seeds.
+
+    Attributes:
+        scores: The F1 of each seed by split, as fractions.
+    """
 
     scores: tuple[SeedScores, ...]
 
     @property
     def median(self) -> int:
-        """Chosen by dev, never by test."""
+        """The seed with the median validation F1; the lower one of two."""
         by_dev = sorted(self.scores, key=lambda one: (one.f1["validation"], one.seed))
         return by_dev[(len(by_dev) - 1) // 2].seed
 
     def mean(self, split: str) -> float:
-        """The mean F1 over seeds."""
+        """Mean F1 of a split over the seeds."""
         return statistics.mean(one.f1[split] for one in self.scores)
 
     def deviation(self, split: str) -> float:
-        """The sample standard deviation of F1 over seeds."""
+        """Sample standard deviation of the F1 of a split over the seeds."""
         return statistics.stdev(one.f1[split] for one in self.scores)
 
     def to_json(self) -> dict[str, Any]:
-        """What seeds.json holds."""
+        """The contents of seeds.json."""
         splits = self.scores[0].f1
         return {
             "seeds": {str(one.seed): {"f1": one.f1} for one in self.scores},

@@ -39,13 +39,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Asked so often for a combination that was not tried yet, a sampler that repeats itself is helped along.
+# How often a sampler may propose combinations that were tried before. Then the next untried combination is taken.
 MOST_REPETITIONS = 20
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial of a sweep. name: its folder's. f1: by split, None where it failed, and then `error` says why."""
+    """A trial of a sweep.
+
+    Attributes:
+        name: Name of its folder.
+        values: The settings that were tried.
+        f1: F1 by split, as fractions. None if the trial failed.
+        error: Why the trial failed.
+    """
 
     name: str
     values: dict[str, Any]
@@ -55,21 +62,25 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """All trials in the order of their folders; at least one did not fail."""
+    """The trials of a sweep, of which at least one did not fail.
+
+    Attributes:
+        trials: The trials in the order of their folders.
+    """
 
     trials: tuple[TrialResult, ...]
 
     @property
     def best(self) -> TrialResult:
-        """Chosen by dev F1, never by test; of equals the first."""
+        """The trial with the best validation F1; the first one of several."""
         return self.ranked()[0]
 
     def ranked(self) -> list[TrialResult]:
-        """The best by dev first, failed ones last."""
+        """The trials, best validation F1 first and failed trials last."""
         return sorted(self.trials, key=lambda one: -one.f1["validation"] if one.f1 else 1.0)
 
     def to_json(self) -> dict[str, Any]:
-        """What sweep.json holds."""
+        """The contents of sweep.json."""
         return {
             "chosen_by": "F1 on validation",
             "best": self.best.name if any(one.f1 for one in self.trials) else None,
