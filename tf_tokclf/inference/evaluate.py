@@ -37,7 +37,7 @@ def load(reference: str | Path, **options: Any) -> Tagger:
     """Load a trained classifier.
 
     Args:
-        reference: The folder of a run, a model folder, a Hub id, or `package:NAME/PATH` for a folder in an installed package.
+        reference: The folder of a run, a model folder, a Hub id, or `package:NAME/PATH` of an installed package.
         **options: The options of `Tagger.load`.
 
     Returns:

@@ -64,8 +64,8 @@ class Share(Protocol):
 class Tagger:
     """A trained token classifier with its tokenizer. `tf_tokclf.load` returns one.
 
-    Calling it gives the entities of a text or of many texts, with the keys of `transformers.pipeline`. Several threads can
-    use the same tagger.
+    Calling it gives the entities of a text or of many texts, with the keys of `transformers.pipeline`. Several threads
+    can use the same tagger.
     """
 
     def __init__(
@@ -113,9 +113,10 @@ class Tagger:
             revision: Branch, tag or commit on the Hub.
             precision: `"float32"`, `"mixed_float16"`, `"mixed_bfloat16"`, or `"auto"` for what is fast on this machine.
             batch_size: Largest number of windows per forward pass. The default depends on the device.
-            decoding: `"argmax"` for the best label of each word, or `"viterbi"` for the best sequence that the label scheme
-                allows. The default is the decoding of the training.
-            aggregation: How the scores of a word's subword tokens become the word's score: `"first"`, `"average"` or `"max"`.
+            decoding: `"argmax"` for the best label of each word, or `"viterbi"` for the best sequence that the label
+                scheme allows. The default is the decoding of the training.
+            aggregation: How the scores of a word's subword tokens become the word's score: `"first"`, `"average"` or
+                `"max"`.
             aggregation_strategy: The default of calls.
             trust_remote_code: Whether to run Python code that comes with the model.
 
@@ -221,11 +222,11 @@ class Tagger:
 
         Args:
             inputs: A text, a list of texts, or an iterator of texts.
-            aggregation_strategy: As in `transformers.pipeline`: `"none"`, `"simple"`, `"first"`, `"average"` or `"max"`. The
-                default is the strategy that `load` was given, otherwise whole spans.
+            aggregation_strategy: `"none"`, `"simple"`, `"first"`, `"average"` or `"max"`, as in the pipeline.
+                The default is the strategy that `load` was given, otherwise whole spans.
             ignore_labels: Labels and types that are left out.
-            is_split_into_words: Whether each input is a list of words. `start` and `end` are then positions in the words
-                joined by blanks.
+            is_split_into_words: Whether each input is a list of words. `start` and `end` are then positions in the
+                words joined by blanks.
             batch_size: Largest number of windows per forward pass.
 
         Returns:

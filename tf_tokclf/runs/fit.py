@@ -37,8 +37,8 @@ def fit(
     Args:
         config: The configuration. A sweep in it trains once for each combination of its values and keeps the best run.
         seeds: Train once for each of these seeds, and keep the median run as the model.
-        resume: Continue the run in the output folder. In a folder of several seeds, each of them is checked, continued or
-            restored.
+        resume: Continue the run in the output folder. In a folder of several seeds, each of them is checked, continued
+            or restored.
         resume_from: Continue a single run from the newest checkpoint in this folder.
         callbacks: Keras callbacks that are called in every run.
         show_plan: Called with the plan before training.
