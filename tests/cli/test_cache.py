@@ -95,4 +95,4 @@ def test_a_folder_that_is_a_file_is_one_message(tmp_path: Path, monkeypatch: pyt
         result = run(*args)
         assert result.exit_code == 2
         message = " ".join(result.stderr.split())
-        assert "cache: is a file, and the cache needs a folder. Set TF_TOKCLF_CACHE to another." in message
+        assert "cache: is a file, but the cache needs a folder. Set TF_TOKCLF_CACHE to a folder." in message

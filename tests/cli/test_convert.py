@@ -58,7 +58,7 @@ def test_what_a_scheme_cannot_tell_apart_is_refused_or_left_out_with_a_count(sou
     assert "in.conll, line 1: IO cannot separate the two adjacent PER spans at word 3" in result.stderr
     result = run("--to-scheme", "IO", "--on-error", "skip", source, "-")
     assert result.stdout == "Bye\tO\n\n"
-    assert "1 sentence left out, since their labels cannot be converted" in result.stderr
+    assert "1 sentence left out (labels cannot be converted)" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -97,22 +97,22 @@ def test_repair_is_asked_for_and_counted(tmp_path, repair, labels):
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", "--to-scheme", "BIOES", "--repair", repair, tmp_path / "in.conll", "-")
     assert [line.split("\t")[1] for line in result.stdout.split("\n") if line] == labels.split()
-    assert f"1 sentence repaired ({repair})" in result.stderr
+    assert f"1 sentence with repaired labels ({repair})" in result.stderr
 
 
 def test_a_broken_sequence_passes_where_nothing_has_to_understand_it_and_is_counted(tmp_path):
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", tmp_path / "in.conll", "-")
     assert (result.exit_code, result.stdout) == (0, BROKEN)
-    assert "1 sentence with labels that break IOB2" in result.stderr
+    assert "1 sentence with labels that are invalid in IOB2" in result.stderr
 
 
 def test_skipped_sentences_are_counted_and_listed(source):
     source.write_text(IOB2 + "a\tO\tO\n\n" + IOB2, encoding="utf-8")
     result = run("--on-error", "skip", source, "-")
     assert result.stdout == IOB2 * 2
-    assert "1 sentence left out, which could not be read:" in result.stderr
-    assert "in.conll, line 9: 3 where 2 columns were expected" in result.stderr
+    assert "1 sentence left out (unreadable):" in result.stderr
+    assert "in.conll, line 9: the line has 3 columns instead of 2" in result.stderr
 
 
 def test_an_output_whose_name_tells_no_format(source, tmp_path):
@@ -162,11 +162,11 @@ def test_converting_loads_nothing_heavy(source):
 def test_labels_are_counted_before_and_after_a_repair(tmp_path):
     (tmp_path / "a.conll").write_text(BROKEN + "Oslo\tI-LOC\n")
     result = run("--scheme", "IOB2", "--repair", "conlleval", tmp_path / "a.conll", "-")
-    assert "2 sentences repaired (conlleval)" in result.stderr
-    assert "labels before and after repair: B-LOC 1 and 3, I-LOC 2 and 0" in result.stderr
+    assert "2 sentences with repaired labels (conlleval)" in result.stderr
+    assert "labels changed by repair: B-LOC from 1 to 3, I-LOC from 2 to 0" in result.stderr
     options = ["--scheme", "IOB2", "--set", "data.repair=conlleval"]
     inspected = CliRunner().invoke(cli, ["inspect", str(tmp_path / "a.conll"), *options])
-    assert "train: labels before and after repair: B-LOC 1 and 3, I-LOC 2 and 0" in inspected.stderr
+    assert "train: labels changed by repair: B-LOC from 1 to 3, I-LOC from 2 to 0" in inspected.stderr
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_plain_text_has_no_labels_to_inspect(tmp_path: Path):
     (tmp_path / "a.txt").write_text("Ada saw Rome\n", encoding="utf-8")
     result = inspect("--format", "text", tmp_path / "a.txt")
     assert result.exit_code == 2
-    assert "Plain text has no labels: name a labelled file" in " ".join(result.stderr.split())
+    assert "Name a labelled file, or set the format" in " ".join(result.stderr.split())
     assert "--label-column-name" not in result.stderr
 
 

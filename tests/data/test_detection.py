@@ -45,12 +45,12 @@ AMBIGUOUS = {
     ),
     "lines with labels that are as long as each other": (
         {"a.txt": "The/DT cat/NN ran/VBD\nA/DT dog/NN sat/VBD\n"},
-        ("inline-tags", "likely", "each word in its first lines has a label behind it"),
+        ("inline-tags", "likely", "each word in its first lines is followed by a label"),
         [("conll", "likely")],
     ),
     "texts with tags": (
         {"a.txt": "<PER>Ada</PER> left\nIt rains a lot\n"},
-        ("inline-xml", "likely", "each tag in its first lines is closed in its line"),
+        ("inline-xml", "likely", "each tag in its first lines is closed on the same line"),
         [("text", "possible")],
     ),
     "columns between commas": (
@@ -60,7 +60,7 @@ AMBIGUOUS = {
     ),
     "records that several tools write": (
         {"a.jsonl": RASA + "\n"},
-        ("rasa", "likely", "its record has 'text' and 'entities' as this format has them"),
+        ("rasa", "likely", "its record has 'text' and 'entities' in the form of this format"),
         [("spacy", "likely"), ("doccano", "likely")],
     ),
     "a pair of files": (
@@ -70,7 +70,7 @@ AMBIGUOUS = {
     ),
     "a folder of texts with annotations": (
         {"": "", "a.ann": "T1\tPER 0 3\tAda\n", "a.txt": "Ada left\n"},
-        ("brat", "likely", "the folder holds .ann files"),
+        ("brat", "likely", "the folder contains .ann files"),
         [("folder", "possible")],
     ),
 }
@@ -99,8 +99,8 @@ def test_the_other_format_is_taken_where_it_is_named(tmp_path: Path):
 def test_the_report_says_how_to_choose_another_format(tmp_path: Path):
     path = written(tmp_path, {"a.txt": "<PER>Ada</PER> left\nIt rains a lot\n"})
     report = " ".join(CliRunner().invoke(cli, ["inspect", str(path)]).stdout.split())
-    assert "format inline-xml (likely: each tag in its first lines is closed in its line)" in report
-    assert "could also be text (possible: its lines are words between blanks)" in report
+    assert "format inline-xml (likely: each tag in its first lines is closed on the same line)" in report
+    assert "could also be text (possible: its lines are words separated by spaces)" in report
     assert "pass --format NAME (in other commands --set data.format=NAME)" in report
 
 

@@ -19,7 +19,7 @@ from tf_tokclf.labels.schemes import Scheme
 @pytest.mark.parametrize(
     ("name", "rewritten"),
     [
-        ("suffix.conll", "PER-B as B-PER (2 words)"),
+        ("suffix.conll", "PER-B to B-PER (2 words)"),
         ("underscore.conll", "B_PER as B-PER (1 word)"),
         ("lower.conll", "b-per as B-PER (1 word)"),
     ],
@@ -27,7 +27,7 @@ from tf_tokclf.labels.schemes import Scheme
 def test_a_spelling_is_read_as_iob2_and_reported(name, rewritten):
     result = case(name)
     assert result.sentences[0] == "Marie/B-PER Curie/I-PER in/O Paris/B-LOC"
-    assert "labels read in their usual spelling:" in result.messages
+    assert "labels changed to the standard spelling:" in result.messages
     assert rewritten in result.messages
     assert "spans (IOB2)" in result.messages
 
@@ -136,7 +136,7 @@ def test_a_label_near_a_frequent_one_is_reported_with_all_its_lines(tmp_path: Pa
     messages = converted(tmp_path, "a.conll", SLIPS).messages
     path = tmp_path / "a.conll"
     lines = f"{path}, line 451, word 1; {path}, line 455, word 1"
-    assert f"B-PRE (2) is probably a slip for B-PER (150): {lines}" in messages
+    assert f"B-PRE (2 words) is probably a typing error for B-PER (150 words): {lines}" in messages
     assert f"PERSON (1) is not a label of IOB2 and is read as O: {path}, line 453, word 1" in messages
     result = CliRunner().invoke(cli, ["inspect", str(path), "--json"])
     problems = {problem["kind"]: problem for problem in json.loads(result.stdout)["problems"]}

@@ -60,11 +60,11 @@ def test_without_a_validation_split_one_is_cut_off_by_seed_and_said(tmp_path):
     words = [s.words[0] for s in one.validation]
     assert words == [s.words[0] for s in again.validation] != [s.words[0] for s in other.validation]
     assert {s.words[0] for s in one.train}.isdisjoint(words)
-    assert "no validation split: 2 of 20 training sentences, chosen by seed 7" in one.notes
+    assert "validation: 2 of 20 training sentences, chosen at random (seed 7)" in one.notes
 
 
 def test_one_sentence_cannot_be_cut(tmp_path):
-    with pytest.raises(UserError, match=r"cannot be cut in two"):
+    with pytest.raises(UserError, match=r"only one training sentence"):
         load(train_file=write_conll(tmp_path / "train.conll", 1))
 
 
@@ -75,7 +75,7 @@ def test_labels_are_the_union_and_those_that_training_never_sees_are_said(tmp_pa
     )
     assert splits.labels.names == ("O", "B-LOC", "B-PER")
     assert splits.trained_labels.names == ("O", "B-PER")
-    assert "validation: 2 words have labels that training never sees: B-LOC" in splits.notes
+    assert "validation: 2 words have labels that the training data lacks: B-LOC" in splits.notes
 
 
 def test_content_decides_what_is_read_from_the_cache(tmp_path):
@@ -173,7 +173,7 @@ def test_an_unlabelled_file_is_no_training_file(tmp_path):
 
 
 def test_an_unknown_scheme_is_named_with_those_that_are_known(tmp_path):
-    with pytest.raises(UserError, match=r"no label scheme 'IOBX'\. Known are auto, IO, IOB1"):
+    with pytest.raises(UserError, match=r"no label scheme 'IOBX'\. Label schemes: auto, IO, IOB1"):
         load(train_file=write_conll(tmp_path / "train.conll", 4), scheme="IOBX")
 
 
@@ -220,7 +220,7 @@ class TestDatasets:
             load(dataset_name=saved, test_split="gold")
 
     def test_a_column_that_is_not_there_is_named_with_those_that_are(self, saved):
-        with pytest.raises(UserError, match=r"no column 'tags'\. Its columns are id, tokens, pos_tags, ner_tags"):
+        with pytest.raises(UserError, match=r"no column 'tags'\. The columns are id, tokens, pos_tags, ner_tags"):
             load(dataset_name=saved, label_column_name="tags")
 
     def test_a_saved_split_is_a_training_file(self, saved):

@@ -51,7 +51,7 @@ def test_words_without_a_gold_label_are_not_scored(tagger: Tagger, tiny_classifi
     command += ["--output", tmp_path / "scores.json", "--output-predictions", tmp_path / "p.jsonl", "--errors"]
     result = CliRunner().invoke(cli, [str(part) for part in command])
     assert result.exit_code == 0, result.output
-    assert "2 words without a label, left out of training and scores" in result.output
+    assert "2 words without a label, ignored in training and scores" in result.output
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["token_accuracy"], scores["n_words"]) == (1, 7)
     first = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0])

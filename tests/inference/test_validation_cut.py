@@ -91,7 +91,7 @@ def test_scoring_the_test_split_takes_the_training_sentences_of_the_run(run: Run
     with_data(run, test_file=str(run.root.parent / "train.conll"), max_train_samples=3)
     result = command("evaluate", run.root, "--errors", "--format", "json")
     log = " ".join(result.stderr.split())
-    assert f"no validation split: {len(validation)} of 32 training sentences, chosen by seed 5" in log
+    assert f"validation: {len(validation)} of 32 training sentences, chosen at random (seed 5)" in log
     assert f"train: the first 3 of {32 - len(validation)} sentences" in log
     seen = {form for form, _ in surface_forms(scored(run, "train"))}
     familiar = [form in seen for form, _ in surface_forms(scored(run, "test"))]
@@ -104,8 +104,10 @@ def test_the_test_split_is_scored_though_the_training_data_has_changed(run: RunD
     with_data(run, test_file=conll_files["test_file"])
     train = run.root.parent / "train.conll"
     train.write_text(train.read_text() + "\nada\tB-PER\n")
-    assert "the training sentences are read as they are" in command("evaluate", run.root).output
-    assert "cannot be found again" in command("evaluate", run.root, "--errors", code=2).output
+    assert (
+        "the validation sentences are not separated from the training sentences" in command("evaluate", run.root).output
+    )
+    assert "cannot be reproduced" in command("evaluate", run.root, "--errors", code=2).output
 
 
 def test_calibrating_and_exporting_take_them_too(run: RunDir, tmp_path: Path):
@@ -144,7 +146,7 @@ def test_other_training_data_stops_the_commands(run: RunDir, tmp_path: Path, cha
         ("export", run.root, "--format", "savedmodel", "-o", tmp_path / "export"),
     ):
         text = command(*args, code=2).output
-        assert "the validation sentences of the run cannot be found again" in text
+        assert "the validation sentences of the run cannot be reproduced" in text
         assert problem in text
         assert "--set data.validation_file=FILE" in text
         assert "--validation-file" not in text
@@ -176,7 +178,7 @@ def test_a_split_that_is_not_there_is_told_with_an_option_of_the_command(run: Ru
     ):
         text = command(*args, code=2).output
         assert (
-            "there is no test split, of the splits there are train and validation (cut off the training sentences)."
+            "there is no test split. Available splits: train and validation (chosen from the training sentences)."
             in text
         )
         assert "--set data.test_file=FILE" in text

@@ -79,7 +79,7 @@ def test_a_full_disk_while_converting_leaves_the_old_file(kill_server: KillServe
 
 def test_a_full_disk_for_the_cache_is_named(kill_server: KillServer, corpus: Path, tmp_path: Path):
     result = kill_server.command("convert", corpus, tmp_path / "out.jsonl", file_limit=20_000)
-    refused(result, "cannot be written: File too large.", "Set TF_TOKCLF_CACHE to a folder with room")
+    refused(result, "cannot be written: File too large.", "Set TF_TOKCLF_CACHE to a writable folder with free space")
     assert not list(Path(os.environ["TF_TOKCLF_CACHE"]).rglob("*.partial"))
 
 
@@ -282,7 +282,7 @@ def test_a_cache_that_may_only_be_read(kill_server: KillServer, tmp_path: Path, 
     assert hit.returncode == shown.returncode == 0, hit.stderr + shown.stderr
     assert miss.returncode == 0, miss.stderr
     assert (tmp_path / "other.jsonl").read_text(encoding="utf-8") == '{"tokens": ["other"], "ner_tags": ["O"]}\n'
-    told = "splits: you have no permission to write in the cache. New entries are kept in a temporary folder instead."
+    told = "splits: no permission to write to the cache. New entries are stored in a temporary folder instead."
     assert " ".join(miss.stderr.split()).count(told) == 1
     assert "temporary folder" not in hit.stderr
     refused(cleared, "the entry cannot be removed from the cache.", "Check the folder's permissions")

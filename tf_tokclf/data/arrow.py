@@ -1,4 +1,4 @@
-"""Sentences as Arrow record batches and back: what a split is on disk, in flat memory whatever its size."""
+"""Convert sentences to Arrow record batches and back, in constant memory. Splits are cached in this form."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _batch_of(chunk: list[Sentence]) -> pa.RecordBatch:
 
 
 def _lists(rows: list[Any], type: pa.DataType) -> pa.ListArray:
-    """A list array built from one flat array, which is several times faster than from nested lists."""
+    """A list array, built from one flat array because that is several times faster than from nested lists."""
     bounds = [0, *accumulate(len(row) if row else 0 for row in rows)]
     flat = pa.array([value for row in rows if row for value in row], type)
     missing = [row is None for row in rows]

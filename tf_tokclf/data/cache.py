@@ -1,14 +1,16 @@
-"""The cache of sentences and windows: checked when it is opened, kept below a size, shared by any number of processes.
+"""The cache of sentences and windows. Several processes can share it, its size is limited, and entries are checked when
+they are opened.
 
-    lock                       held for moments, while entries are added, opened or removed
-    splits/KEY.arrow           the sentences of a split, as a stream of Arrow record batches
-    splits/KEY.json            what is known about them, with the size and the checksum of the table
-    splits/KEY.ID.in-use       locked by a process for as long as it uses the entry
-    splits/KEY.arrow.ID.partial    being written
-    windows/...                the windows of a split, in the same way
+    lock                           locked briefly while an entry is added, opened or removed
+    splits/KEY.arrow               the sentences of a split, as a stream of Arrow record batches
+    splits/KEY.json                metadata, with the size and the checksum of the table
+    splits/KEY.ID.in-use           locked by a process as long as it uses the entry
+    splits/KEY.arrow.ID.partial    a file that is being written
+    windows/...                    the windows of a split, in the same layout
 
-An entry is there when both its table and its JSON file are; its key is a hash of everything that it is made from. The
-time of the last use is the JSON file's time of change: that of the last access is off on many file systems.
+An entry is complete when both its table and its JSON file exist. Its key is a hash of everything that determines its
+content. The modification time of the JSON file records the last use, because many file systems do not update access
+times.
 """
 
 from __future__ import annotations
@@ -42,15 +44,15 @@ from tf_tokclf.files import is_stream, read_sealed_json, whole_path, write_seale
 
 log = logging.getLogger(__name__)
 
-# The folders in the cache, and what is in them in words.
+# The folders of the cache, and the name of their content in messages.
 KINDS = {"splits": "sentences", "windows": "windows"}
 GIGABYTE = 10**9
-# Below this, a table is read into memory: what happens to the file afterwards is then of no importance. A larger one is
-# mapped, and a mapped file that is cut while it is read ends the process (SIGBUS).
+# Smaller tables are read into memory, so later changes to the file do no harm. Larger tables are mapped; truncating a
+# mapped file while it is read ends the process (SIGBUS).
 MAPPED_FROM_BYTES = 64 << 20
-# 0.2 s per GiB with blocks of this size, 0.35 s with 8 MiB (two cores, file in memory; blake2b: 2 s).
+# 0.2 s per GiB with blocks of this size, 0.35 s with 8 MiB (two cores, file in the page cache; blake2b: 2 s).
 _BLOCK_BYTES = 1 << 18
-# Nobody holds the lock for longer than a moment; who is stopped while holding it must not stop the others.
+# The lock is only held briefly. The timeout keeps a suspended process that holds it from blocking all others.
 _LOCK_TIMEOUT_S = 10
 _LOCK, _IN_USE, _PARTIAL = "lock", ".in-use", ".partial"
 _FILE_NAME = re.compile(r"([0-9a-f]{32})\.(?:arrow|json|[0-9a-f]{32}\.in-use|(?:arrow|json)\.[0-9a-f]{32}\.partial)")
@@ -59,15 +61,15 @@ _UNITS = {"K": 10**3, "M": 10**6, "": GIGABYTE, "G": GIGABYTE, "T": 10**12}
 
 
 def cache_folder() -> Path:
-    """Where the cache is: TF_TOKCLF_CACHE, else tf-tokclf in XDG_CACHE_HOME or ~/.cache."""
+    """The cache folder: TF_TOKCLF_CACHE, otherwise tf-tokclf in XDG_CACHE_HOME or ~/.cache."""
     if chosen := os.environ.get("TF_TOKCLF_CACHE"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf-tokclf"
 
 
 def size_limit(data: DataConfig | None = None) -> int | None:
-    """The most bytes that the cache may take: data.cache_size_gb where it is set, else TF_TOKCLF_CACHE_SIZE, else the
-    setting's default. None: no limit.
+    """The largest size of the cache in bytes: data.cache_size_gb if it is set, otherwise TF_TOKCLF_CACHE_SIZE,
+    otherwise the default of the setting. None: no limit.
     """
     text = os.environ.get("TF_TOKCLF_CACHE_SIZE", "")
     if text.strip() and (data is None or "cache_size_gb" not in data.model_fields_set):
@@ -77,7 +79,7 @@ def size_limit(data: DataConfig | None = None) -> int | None:
 
 
 def _bytes_in(text: str) -> int | None:
-    """A size that a person wrote, in gigabytes where no unit is named.
+    """Parse a size. A number without a unit means gigabytes.
 
     >>> _bytes_in("5"), _bytes_in("500 MB"), _bytes_in("1.5g"), _bytes_in("none")
     (5000000000, 500000000, 1500000000, None)
@@ -93,7 +95,7 @@ def _bytes_in(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class Cached:
-    """An opened entry. facts: what was stored about the table. is_new: whether it was written just now."""
+    """An opened entry. facts: the metadata stored with the table. is_new: whether the entry was just written."""
 
     path: Path
     table: pa.Table
@@ -103,7 +105,7 @@ class Cached:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of Arrow tables. max_bytes: None for no limit. reuse: take what is there, instead of writing it anew."""
+    """A folder of Arrow tables. max_bytes: None for no limit. reuse: use existing entries instead of rewriting them."""
 
     folder: Path
     max_bytes: int | None
@@ -111,7 +113,7 @@ class Cache:
 
     @classmethod
     def of(cls, data: DataConfig) -> Cache:
-        """The cache that the configuration and the environment name."""
+        """The cache as set by the configuration and the environment."""
         return cls(cache_folder(), size_limit(data), data.use_cache)
 
     def load_or_build(
@@ -124,10 +126,10 @@ class Cache:
         *,
         source: str,
     ) -> Cached:
-        """The table with this key, checked; written first where it is not there or not as it was written. If the cache
-        may only be read, it is written to a folder that goes with the process.
+        """The table with this key. It is written first if it is missing or damaged; in a read-only cache, to a
+        temporary folder that is deleted when the process ends.
 
-        facts: asked once all batches are written. source: what the table was made from, for people.
+        facts: called after all batches are written. source: what the table was made from, for display.
         """
         path = self.folder / kind / f"{key}.arrow"
         if self.reuse and (found := self._opened(path, schema, is_new=False)):
@@ -140,27 +142,27 @@ class Cache:
                 temporary = replace(self, folder=_temporary_folder(), max_bytes=None)
                 return temporary.load_or_build(kind, key, schema, batches, facts, source=source)
             path.parent.mkdir(parents=True, exist_ok=True)
-        # Held until the entry is opened, or it might be removed before.
+        # Held until the entry is opened, so that no other process removes it before.
         in_use = _Use(path)
         self._write(path, schema, batches, facts, source)
         written = self._opened(path, schema, is_new=True)
         del in_use
         if written is None:
-            hint = "The disk may be damaged: set TF_TOKCLF_CACHE to a folder on another one."
-            raise UserError("does not read back as it was written.", path=path, hint=hint)
+            hint = "The disk may be damaged. Set TF_TOKCLF_CACHE to a folder on another disk."
+            raise UserError("the file read back differs from what was written.", path=path, hint=hint)
         self.prune()
         return written
 
     def contents(self) -> CacheContents:
-        """Everything in it."""
+        """All entries, and which of them are in use."""
         _check_folder(self.folder)
         with self._exclusive():
             entries = entries_in(self.folder)
             return CacheContents(self.folder, self.max_bytes, entries, [one for one in entries if one.is_in_use()])
 
     def prune(self) -> None:
-        """Remove what killed processes left, and the least recently used entries while the limit is exceeded; nothing
-        that any process uses.
+        """Remove leftovers of killed processes. While the limit is exceeded, also remove the least recently used
+        entries. Entries in use are kept.
         """
         with suppress(UserError), self._exclusive() as alone:
             if not alone:
@@ -176,8 +178,8 @@ class Cache:
                     log.debug("removed from the cache: %s", entry)
 
     def clear(self, *, unused_for_s: float = 0, dry_run: bool = False) -> Cleared:
-        """Remove all entries that no process uses and that were not used for so many seconds, and what killed processes
-        left. dry_run: only find them. Raises UserError where the system refuses.
+        """Remove leftovers of killed processes, and entries that are not in use and were last used at least
+        `unused_for_s` seconds ago. dry_run: only list them. Raises UserError if an entry cannot be removed.
         """
         _check_folder(self.folder)
         removed, in_use = [], []
@@ -190,23 +192,23 @@ class Cache:
                     continue
                 if not (dry_run or entry.remove()):
                     problem = "the entry cannot be removed from the cache."
-                    hint = "Check the folder's permissions, or move away a folder that is in the place of a file."
+                    hint = "Check the folder's permissions. If this path is a folder instead of a file, move it away."
                     raise UserError(problem, path=entry.files[0], hint=hint)
                 removed.append(entry)
         return Cleared(removed, in_use)
 
     def _opened(self, path: Path, schema: pa.Schema, *, is_new: bool) -> Cached | None:
-        """The entry, checked and marked as in use. None where there is none; a damaged one is told."""
+        """The entry, checked and marked as in use. None if it is missing or damaged; damage is logged."""
         about_path = path.with_suffix(".json")
         with ExitStack() as files:
             try:
                 with self._exclusive():
                     about = read_sealed_json(about_path)
-                    if is_stream(path):  # opening a pipe would wait for ever
+                    if is_stream(path):  # opening a pipe would block forever
                         raise ValueError("it is not a regular file")
                     file = files.enter_context(path.open("rb"))
                     use = _Use(path)
-                    with suppress(OSError):  # of another user, or on a disk that is read only
+                    with suppress(OSError):  # owned by another user, or on a read-only disk
                         os.utime(about_path)
                 use.watch(file)
                 content = _checked_content(file, about["size"], about["xxh3_128"])
@@ -219,7 +221,7 @@ class Cache:
                 log.warning("%s is damaged (%s). It will be rebuilt.", path, why)
                 return None
         if not table.schema.equals(schema):
-            log.debug("%s has other columns: it is another version's", path)
+            log.debug("%s has other columns, so another version wrote it", path)
             return None
         return Cached(path, table, about["facts"], is_new)
 
@@ -249,15 +251,15 @@ class Cache:
 
     @contextmanager
     def _exclusive(self) -> Iterator[bool]:
-        """Keep other processes from adding, opening and removing entries. Yields whether that was possible: there may
-        be no folder, no permission to write in it, or no locks on its file system.
+        """Lock the cache, so that no other process adds, opens or removes entries. Yields False if it cannot be locked:
+        the folder is missing or not writable, or its file system has no locks.
         """
         lock = FileLock(self.folder / _LOCK, timeout=_LOCK_TIMEOUT_S)
         try:
             if self.folder.is_dir():
                 lock.acquire()
         except (OSError, NotImplementedError) as error:
-            log.debug("%s: no lock (%s)", self.folder, error)
+            log.debug("%s cannot be locked (%s)", self.folder, error)
         try:
             yield lock.is_locked
         finally:
@@ -266,7 +268,7 @@ class Cache:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """An entry of the cache, or what a killed process left of one. last_used: seconds since the epoch."""
+    """An entry of the cache, complete or left unfinished by a killed process. last_used: Unix time in seconds."""
 
     kind: str
     key: str
@@ -276,33 +278,33 @@ class CacheEntry:
 
     @property
     def is_complete(self) -> bool:
-        """Whether both its files are there."""
+        """Whether both files exist."""
         suffixes = {path.name.removeprefix(self.key) for path in self.files}
         return {".arrow", ".json"} <= suffixes
 
     @property
     def age_s(self) -> float:
-        """Seconds since its last use, by the machine's clock."""
+        """Seconds since the last use, by the system clock."""
         return max(0.0, time.time() - self.last_used)
 
     @property
     def source(self) -> str:
-        """What it was made from; empty where that cannot be told."""
+        """What the entry was made from; empty if unknown."""
         try:
             return str(read_sealed_json(self.files[0].parent / f"{self.key}.json")["source"])
         except (OSError, ValueError, LookupError, TypeError):
             return ""
 
     def is_in_use(self) -> bool:
-        """Whether a process uses it. Marks of processes that are gone are removed."""
+        """Whether a process uses the entry. Marks of processes that have ended are removed."""
         marks = [path for path in self.files if path.name.endswith(_IN_USE)]
         return sum(map(_is_held, marks)) > 0
 
     def remove(self) -> bool:
-        """Remove its files, and empty folders in their place. False where the system refuses, as Windows does for files
-        that are open.
+        """Delete the files of the entry, and empty folders with their names. False if that fails, for example for open
+        files on Windows.
         """
-        # Without its JSON file, what is left is no entry.
+        # The JSON file first: without it, the rest no longer counts as an entry.
         for path in sorted(self.files, key=lambda path: path.suffix != ".json"):
             try:
                 if path.is_dir() and not path.is_symlink():
@@ -317,7 +319,7 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class CacheContents:
-    """The entries of a cache, those of them that a process uses, and the most bytes that it may take."""
+    """The entries of a cache, which of them are in use, and the size limit in bytes."""
 
     folder: Path
     max_bytes: int | None
@@ -325,7 +327,7 @@ class CacheContents:
     in_use: list[CacheEntry]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """As plain values for JSON."""
         return {
             "folder": str(self.folder),
             "limit_bytes": self.max_bytes,
@@ -347,14 +349,14 @@ class CacheContents:
 
 @dataclass(frozen=True)
 class Cleared:
-    """What was removed, and what a process uses."""
+    """The removed entries, and those that were kept because a process uses them."""
 
     removed: list[CacheEntry]
     in_use: list[CacheEntry]
 
 
 def entries_in(folder: Path) -> list[CacheEntry]:
-    """All entries of the cache in a folder; files that the cache did not write are not among them."""
+    """All entries of the cache in `folder`. Files that the cache did not write are ignored."""
     found = []
     for kind in KINDS:
         files: dict[str, list[os.DirEntry[str]]] = {}
@@ -383,7 +385,7 @@ def _entry(kind: str, key: str, files: Iterable[os.DirEntry[str]]) -> CacheEntry
 
 
 def change_while_in_use() -> JobError | None:
-    """What to tell where somebody has changed or cut a file while this process had it mapped, once for each change."""
+    """An error if a file was changed or truncated while this process had it mapped; each change is reported once."""
     changed = _CHANGED + [watched for watched in list(_WATCHED) if watched.is_changed()]
     _CHANGED.clear()
     for watched in changed:
@@ -397,17 +399,17 @@ def change_while_in_use() -> JobError | None:
 
 
 class _Use:
-    """This process's use of an entry, marked by a locked file until this object is gone or the process ends."""
+    """Marks an entry as used by this process, with a locked file that exists until this object or the process ends."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         mark = path.with_name(f"{path.stem}.{uuid.uuid4().hex}{_IN_USE}")
-        # Whichever thread drops the last reference releases it.
+        # Not thread-local: any thread may drop the last reference and so release the lock.
         lock = FileLock(mark, timeout=0, thread_local=False)
         try:
             lock.acquire()
         except (OSError, NotImplementedError) as error:
-            # Nothing is lost: who cannot write here cannot remove anything either.
+            # Harmless: without write permission, other processes of this user cannot remove entries either.
             log.debug("%s cannot be marked as in use (%s)", path, error)
             with suppress(OSError):
                 mark.unlink()
@@ -415,7 +417,7 @@ class _Use:
             weakref.finalize(self, _unmark, lock, mark, os.getpid())
 
     def watch(self, file: BufferedReader) -> None:
-        """Have `change_while_in_use` look at this file where it is one that is mapped."""
+        """Let `change_while_in_use` check this file, if it is large enough to be mapped."""
         status = os.fstat(file.fileno())
         if status.st_size >= MAPPED_FROM_BYTES:
             watched = _Watched(self.path, os.dup(file.fileno()), status.st_size, status.st_mtime_ns)
@@ -425,7 +427,7 @@ class _Use:
 
 @dataclass(eq=False)
 class _Watched:
-    """A file as it was when it was mapped. is_told: whether a change of it was told."""
+    """The state of a file when it was mapped. is_told: whether a change was already reported."""
 
     path: Path
     descriptor: int
@@ -434,7 +436,7 @@ class _Watched:
     is_told: bool = False
 
     def is_changed(self) -> bool:
-        """Whether it has another size, or was written to, and nobody was told."""
+        """Whether size or modification time have changed and this was not reported yet."""
         now = os.fstat(self.descriptor)
         return not self.is_told and (now.st_size, now.st_mtime_ns) != (self.size, self.changed_at_ns)
 
@@ -451,7 +453,7 @@ def _unwatch(watched: _Watched) -> None:
 
 
 def _unmark(lock: FileLock, mark: Path, process: int) -> None:
-    # A process that was forked off has the mark from its parent.
+    # In a forked process, the mark belongs to the parent.
     if process == os.getpid():
         with suppress(OSError):
             lock.release(force=True)
@@ -471,25 +473,26 @@ def _is_held(mark: Path) -> bool:
 
 
 class _Loaded(bytearray):
-    """A file's content in memory, and the use that ends with it."""
+    """A file's content in memory. Holds `use` for as long as it exists."""
 
     use: _Use
 
 
 class _Mapped(mmap.mmap):
-    """A mapped file, and the use that ends with it."""
+    """A mapped file. Holds `use` for as long as it exists."""
 
     use: _Use
 
 
 def _checked_content(file: BufferedReader, size: int, checksum: str) -> _Loaded | _Mapped:
-    """What is in the file. Raises ValueError unless it has this size and checksum.
+    """The content of the file. Raises ValueError unless it has this size and checksum.
 
-    A disk's errors are raised by reading, while in a map they would end the process: the checksum is of what was read.
+    The checksum is computed from bytes that are read, not mapped: a disk error raises an exception while reading, but
+    would end the process in a mapped file.
     """
     there = os.fstat(file.fileno()).st_size
     if there != size:
-        raise ValueError(f"it has {counted(there, 'byte')}, and {size:,} were written")
+        raise ValueError(f"it has {counted(there, 'byte')}, but {size:,} were written")
     content = _Loaded(size) if size < MAPPED_FROM_BYTES else None
     found = xxh3_128()
     block = memoryview(content if content is not None else bytearray(_BLOCK_BYTES))
@@ -504,7 +507,7 @@ def _checked_content(file: BufferedReader, size: int, checksum: str) -> _Loaded 
 
 
 class _ChecksummedFile:
-    """A file to write to that knows the size and the checksum of what was written."""
+    """Writes to a file and computes the size and the checksum of what was written."""
 
     closed = False
 
@@ -521,19 +524,20 @@ class _ChecksummedFile:
         return len(data)
 
     def flush(self) -> None:
-        """Arrow asks for it; closing the file does it."""
+        """Required by Arrow; closing the file flushes it."""
 
     def close(self) -> None:
-        """Arrow asks for it; who opened the file closes it."""
+        """Required by Arrow; the code that opened the file closes it."""
 
 
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise UserError("is a file, and the cache needs a folder.", path=folder, hint="Set TF_TOKCLF_CACHE to another.")
+        hint = "Set TF_TOKCLF_CACHE to a folder."
+        raise UserError("is a file, but the cache needs a folder.", path=folder, hint=hint)
 
 
 def _may_add_to(folder: Path) -> bool:
-    """Whether this process has permission to write in a folder of the cache, which is made if it is missing."""
+    """Whether this process may write to a folder of the cache. The folder is created if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -545,14 +549,14 @@ def _may_add_to(folder: Path) -> bool:
 
 @cache
 def _warn_of_read_only(folder: Path) -> None:
-    """Say so once."""
-    message = "%s: you have no permission to write in the cache. New entries are kept in a temporary folder instead."
+    """Warn once per folder."""
+    message = "%s: no permission to write to the cache. New entries are stored in a temporary folder instead."
     log.warning(message, folder)
 
 
 @cache
 def _temporary_folder() -> Path:
-    """A folder that goes with the process."""
+    """A folder that is deleted when the process ends."""
     folder = tempfile.TemporaryDirectory(prefix="tf-tokclf-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
@@ -563,5 +567,5 @@ def _explained_writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "Set TF_TOKCLF_CACHE to a folder with room that can be written to, or run tf-tokclf cache clear."
+        hint = "Set TF_TOKCLF_CACHE to a writable folder with free space, or run tf-tokclf cache clear."
         raise UserError(f"cannot be written: {error.strerror}.", path=folder, hint=hint) from error

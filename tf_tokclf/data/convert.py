@@ -1,6 +1,4 @@
-"""From one format and label scheme to another, with counts of everything that was not carried over as it
-stood.
-"""
+"""Convert data from one format and label scheme to another, and count everything that was changed or left out."""
 
 from __future__ import annotations
 
@@ -28,8 +26,8 @@ from tf_tokclf.labels.validation import violations
 
 @dataclass
 class Conversion:
-    """What a conversion did. source, target: schemes; None where the data has no labels. before_repair, after_repair:
-    labels of the repaired sentences.
+    """The result of a conversion. source, target: label schemes; None for data without labels. before_repair,
+    after_repair: label counts of the repaired sentences.
     """
 
     format: str
@@ -46,7 +44,7 @@ class Conversion:
     after_repair: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> list[str]:
-        """What was done, in lines: sizes, scheme, what was left out or changed."""
+        """Lines about the sizes, the scheme, and what was left out or changed."""
         schemes = [scheme.value for scheme in (self.source, self.target) if scheme]
         scheme = " to ".join(dict.fromkeys(schemes)) or "no labels"
         sizes = (self.n_sentences, "sentence"), (self.n_words, "word"), (self.n_spans, "span")
@@ -55,7 +53,7 @@ class Conversion:
         if self.before_repair:
             lines.append(repair_note(self.before_repair, self.after_repair))
         if self.n_skipped:
-            lines += [f"{counted(self.n_skipped, 'sentence')} left out, which could not be read:", *self.skipped]
+            lines += [f"{counted(self.n_skipped, 'sentence')} left out (unreadable):", *self.skipped]
         return lines
 
 
@@ -72,11 +70,11 @@ def convert(
     offset_unit: str = "codepoint",
     force: bool = False,
 ) -> Conversion:
-    """Read `source`, a file, a folder, or the split `part` of a data set, and write it to `out`, whole or not
-    at all.
+    """Read `source` (a file, a folder, or the split `part` of a data set) and write it to `out`. After an error, `out`
+    is unchanged.
 
-    Label sequences that their scheme forbids stop a conversion that has to understand them, unless the
-    options say how to repair them.
+    A label sequence that is invalid in its scheme is an error if the conversion depends on it, unless the options say
+    how to repair it.
     """
     unnamed = out == STDOUT or (is_stream(out) and not out.suffix)
     format = output_format(out, to_format or ("conll" if unnamed else None))
@@ -84,11 +82,11 @@ def convert(
         check_no_input(out, source_files(source, data))
         check_free(out, format, force=force)
     if format == "docbin":
-        spacy_module()  # before everything is read
+        spacy_module()  # fails early if spaCy is not installed
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None
     if to_scheme is not None and scheme in (None, Scheme.NONE):
-        raise UserError("The labels form no spans.", path=source, hint="Leave --to-scheme out.")
+        raise UserError("the labels form no spans.", path=source, hint="Leave out --to-scheme.")
     target = to_scheme or scheme
     notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
     done = Conversion(format, scheme, target, notes, split.metadata.n_skipped, split.metadata.skipped)
@@ -106,10 +104,10 @@ def _converted(split: Split, data: DataConfig, done: Conversion, *, must_underst
         except UserError as error:
             if data.on_error == "stop":
                 raise error_at(sentence, error.problem, error.hint) from error
-            done.counts["sentences left out, since their labels cannot be converted"] += 1
+            done.counts["sentences left out (labels cannot be converted)"] += 1
             continue
         if sentence.unlabelled and not formats_by_name()[done.format].keeps_missing_labels:
-            done.counts["words without a label, written as O"] += len(sentence.unlabelled)
+            done.counts["words without a label written as O"] += len(sentence.unlabelled)
         done.n_sentences += 1
         done.n_words += len(sentence)
         yield replace(sentence, labels=labels)
@@ -118,14 +116,14 @@ def _converted(split: Split, data: DataConfig, done: Conversion, *, must_underst
 def _new_labels(
     sentence: Sentence, data: DataConfig, done: Conversion, *, must_understand: bool
 ) -> tuple[str, ...] | None:
-    """The labels to write. Raises UserError where they break their scheme or do not fit the other one."""
+    """The labels to write. Raises UserError if they are invalid in their scheme or cannot be converted."""
     labels, source, target = sentence.labels, done.source, done.target
     if labels is None or source is None or target is None or source is Scheme.NONE:
         return labels
     if broken := violations(labels, source):
-        done.counts[f"sentences with labels that break {source.value}"] += 1
+        done.counts[f"sentences with labels that are invalid in {source.value}"] += 1
         if data.repair != "none":
-            done.counts[f"sentences repaired ({data.repair})"] += 1
+            done.counts[f"sentences with repaired labels ({data.repair})"] += 1
             done.before_repair.update(labels)
             labels = tuple(repair_labels(labels, source, data.repair))
             done.after_repair.update(labels)
@@ -133,16 +131,14 @@ def _new_labels(
             first = broken[0]
             raise UserError(
                 f"word {first.position + 1} ({sentence.words[first.position]!r}): {first.message}",
-                hint="Pass --repair conlleval to read such spans as conlleval does, or discard to drop them.",
+                hint="Pass --repair conlleval to read such spans as conlleval does, or --repair discard to drop them.",
             )
     done.n_spans += len(spans_of(labels, source))
     return labels if source is target else tuple(convert_labels(labels, source, target))
 
 
 def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
-    """Every label that may be written: those that are there, and those that a conversion or repair may make
-    of them.
-    """
+    """All labels that may be written: those in the data, and those that conversion or repair can create."""
     if source is None or target is None:
         return ()
     counts = split.label_counts()

@@ -1,4 +1,4 @@
-"""Which format a file or folder has, how sure that is, and what else it could be; and the reader for it."""
+"""Detect the format of a file or folder, rank the possible formats, and open the reader."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from tf_tokclf.data.split_names import split_in_name
 from tf_tokclf.errors import UserError
 
 _SAMPLED_RECORDS = 50
-_NOTHING_ELSE = Match(Confidence.POSSIBLE, "nothing in it shows another format")
+_NOTHING_ELSE = Match(Confidence.POSSIBLE, "no other format was recognised")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A format that a file or folder may be in."""
+    """A possible format of a file or folder."""
 
     format: Format
     match: Match
 
 
 def open_reader(path: Path, data: DataConfig, task: Task) -> Reader:
-    """The reader for a file or folder, its format found out unless the options name it."""
+    """The reader for a file or folder. The format is detected unless the options name it."""
     name = data.format if data.format != "auto" else detect_format(path, data.encoding)
     format = format_named(name, path)
     if path.is_dir() and (format.kind is not Kind.FOLDER or format.open is None):
         return _open_folder(path, data, task)
     if format.open is None:
-        what = "is for folders" if format.kind is Kind.FOLDER else "is only written"
+        what = "is a format of folders" if format.kind is Kind.FOLDER else "can be written, but not read"
         raise UserError(f"the format {name} {what}.", path=path, hint=_known(name))
     return format.open(path, data.model_copy(update={"format": name}) if format.plug_in else data, task)
 
 
 def format_named(name: str, path: Path) -> Format:
-    """The format with that name. Raises UserError where there is none."""
+    """The format with that name. Raises UserError if there is none."""
     found = formats_by_name().get(name)
     if found is None:
         raise UserError(f"there is no format {name!r}.", path=path, hint=_known(name))
@@ -49,17 +49,17 @@ def format_named(name: str, path: Path) -> Format:
 
 
 def _known(asked: str) -> str:
-    """The names of all formats, those of plug-ins with the package that they come from."""
+    """The names of all formats; plug-ins with the package that provides them."""
     names = readable_names()
     plugged = [f"{format.name} ({format.plug_in})" for format in all_formats() if format.plug_in]
     others = f" Plug-ins: {', '.join(plugged)}." if plugged else ""
     near = difflib.get_close_matches(asked, names, n=1)
-    return f"{f'Did you mean {near[0]}? ' if near else ''}Known are {', '.join(names)}.{others}"
+    return f"{f'Did you mean {near[0]}? ' if near else ''}Known formats: {', '.join(names)}.{others}"
 
 
 def detect_format(path: Path, encoding: str = "utf-8") -> str:
-    """The name of the likeliest format of a file or folder. All JSON records are `jsonl`: their reader chooses among
-    the formats of records.
+    """The name of the most likely format of a file or folder. For all JSON records it is `jsonl`; their reader then
+    detects the format of the records.
 
     >>> detect_format(Path("a/train.parquet"))
     'parquet'
@@ -73,13 +73,13 @@ def detect_format(path: Path, encoding: str = "utf-8") -> str:
 
 
 def rank_formats(path: Path, encoding: str = "utf-8") -> list[Candidate]:
-    """All formats that a file or folder may be in, the likeliest first."""
+    """All possible formats of a file or folder, the most likely one first."""
     return _ranked(list(_candidates(Seen(path, encoding, _first_records))))
 
 
 def _candidates(seen: Seen) -> Iterator[Candidate]:
-    """Formats of several files, then those of plug-ins, then what the name tells, then what the content shows. The
-    content is looked at last, so that a name that tells the format needs no file.
+    """Candidates in this order: formats of folders, plug-ins, formats with the file's suffix, formats recognised by
+    content. The content comes last, so that a file with a known suffix need not exist.
     """
     formats = all_formats()
     yield from _recognised([format for format in formats if format.kind is Kind.FOLDER], seen)
@@ -101,8 +101,8 @@ def _recognised(formats: Sequence[Format], seen: Seen) -> Iterator[Candidate]:
 
 
 def _ranked(found: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, the surest first; of those that are equally sure, the one that was tried first. Columns are what
-    nothing else is.
+    """The candidates by confidence, ties in the order in which they were tried. Columns (`conll`) are assumed if no
+    other format is more than possible.
     """
     ranked = sorted(found, key=lambda candidate: candidate.match.confidence)
     if any(candidate.match.confidence is not Confidence.POSSIBLE for candidate in ranked):
@@ -122,7 +122,7 @@ def _first_records(path: Path, encoding: str) -> list[Record]:
 
 
 def is_folder_of_files(path: Path, format: str) -> bool:
-    """Whether `path`, read in `format`, is a folder of files that each stand for themselves, and not one data set."""
+    """Whether `path`, read in `format`, is a folder of independent files and not one data set."""
     if not path.is_dir():
         return False
     found = format_named(detect_format(path) if format == "auto" else format, path)
@@ -130,19 +130,20 @@ def is_folder_of_files(path: Path, format: str) -> bool:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder that is read file by file. Raises UserError where they are not of one kind."""
+    """The files of a folder that is read file by file. Raises UserError if they differ in suffix or split."""
     known = known_suffixes()
     files = [p for p in sorted(folder.iterdir()) if p.is_file() and Seen(p).suffix in known]
     named = [p for p in files if not p.name.startswith((".", "README", "LICENSE"))]
     if not named:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise UserError("is a folder of no known format.", path=folder, hint=f"Name a file in it; it holds {there}.")
+        raise UserError("is a folder of no known format.", path=folder, hint=f"Name a file in it. It contains {there}.")
     suffixes = sorted({Seen(p).suffix for p in named})
     if len(suffixes) > 1:
-        raise UserError(f"holds files of several kinds: {', '.join(suffixes)}.", path=folder, hint="Name one of them.")
+        problem = f"contains files with different suffixes: {', '.join(suffixes)}."
+        raise UserError(problem, path=folder, hint="Name one of the files.")
     if len({split_in_name(p.stem) for p in named} - {None}) > 1:
-        hint = "Name one of its files, or take all of them as a data set (fit, inspect: --dataset-name)."
-        raise UserError(f"holds several splits: {', '.join(p.name for p in named)}.", path=folder, hint=hint)
+        hint = "Name one of its files, or read the folder as a data set (fit, inspect: --dataset-name)."
+        raise UserError(f"contains several splits: {', '.join(p.name for p in named)}.", path=folder, hint=hint)
     return named
 
 

@@ -1,4 +1,4 @@
-"""The files on this machine that a job reads, none of which its output may replace."""
+"""The local files that a command reads. Its output must not replace any of them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ _MODEL_FILES = (
 
 
 def source_files(reference: str | None, data: DataConfig | None = None) -> Iterator[Path]:
-    """The files that are read for a file or folder of data; for `-`, what standard input is. Names on the Hub are
-    passed over.
+    """The files that are read for a file or folder of data, or for `-` (standard input). Hub ids are ignored.
 
-    The format need not be known yet: files that any format reads beside this one count.
+    Includes the files that any format would read beside this one, because the format is not known yet.
     """
     if reference is None:
         return
@@ -48,7 +47,7 @@ def source_files(reference: str | None, data: DataConfig | None = None) -> Itera
 
 
 def model_files(reference: str | None) -> Iterator[Path]:
-    """What is read of a model folder, or of the model in a run's folder."""
+    """The files that are read from a model folder, or from the model in a run's folder."""
     if reference is None:
         return
     run = RunDir(resolve_reference(reference))
@@ -58,20 +57,20 @@ def model_files(reference: str | None) -> Iterator[Path]:
 
 
 def data_files(data: DataConfig) -> Iterator[Path]:
-    """What is read of the data."""
+    """The files that the data settings name."""
     references = (data.train_file, data.validation_file, data.test_file, data.dataset_name)
     return chain.from_iterable(source_files(reference, data) for reference in references)
 
 
 def data_files_of_run(reference: str | Path) -> Iterator[Path]:
-    """What was read as data by the run that a run's folder or its model folder belongs to; nothing for other models."""
+    """The data files of the run that a run folder or model folder belongs to; none for other models."""
     for folder in (Path(reference), Path(reference).parent):
         if RunDir(folder).config.is_file():
             yield from data_files(load_config(RunDir(folder).config).data)
 
 
 def run_inputs(config: Config) -> Iterator[Path]:
-    """What a training run reads."""
+    """The files that a training run reads."""
     yield from data_files(config.data)
     if config.model.name_or_path is not None:
         yield from model_files(config.model.name_or_path)

@@ -1,7 +1,7 @@
-"""How people spell span labels: one table of spellings, and which labels of a data set are rewritten by it.
+"""Different spellings of span labels, and the rules that rewrite them to the standard spelling.
 
-`B-PER`, `I-PER` and `O` are the standard spelling. Labels such as `PER-B`, `b_per` or `OTHER` are rewritten to it, but
-only where all other labels form a scheme of spans: `X` is also a part of speech, and `other` may be a type.
+`B-PER`, `I-PER` and `O` are the standard spelling. Labels such as `PER-B`, `b_per` or `OTHER` are rewritten only if all
+other labels form a label scheme for spans, because `X` is also a part of speech and `other` may be a type.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, RULES, Role,
 from tf_tokclf.labels.spans import continuation_label
 
 _LETTERS = "".join(sorted(prefix for prefix in ROLE_BY_PREFIX if prefix != OUTSIDE_LABEL))
-# The signs that stand between prefix and type instead of a hyphen.
+# Characters that may separate prefix and type.
 _SIGNS = r"[-_:./|\u2010-\u2015\u2212]"
-# Labels that fit no spelling, as a share of all words in spans, beside which the others are still labels of spans.
+# If at most this share of the words in spans has labels that fit no spelling, the other labels are still span labels.
 _ODD_SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """One way to write a prefix and a type. needs_pair: it is believed only where a type has two prefixes.
-    may_be_chance: of several prefixes it is believed only where a type has two of them.
+    """One way to write a prefix and a type. needs_pair: accepted only if some type has two prefixes. may_be_chance: if
+    there are several prefixes, accepted only if some type has two of them.
     """
 
     example: str
@@ -35,7 +35,7 @@ class Spelling:
     may_be_chance: bool = False
 
     def read(self, label: str) -> tuple[str, str] | None:
-        """The prefix as an upper-case letter, and the type as it stands."""
+        """The prefix as an upper-case letter, and the type unchanged."""
         found = self.pattern.fullmatch(label)
         return (found["prefix"].upper(), found["type"] or "") if found else None
 
@@ -46,7 +46,7 @@ def _spelling(example: str, pattern: str, **options: bool) -> Spelling:
     return Spelling(example, re.compile(filled.replace("SIGN", _SIGNS), re.DOTALL), **options)
 
 
-# The standard spelling comes first: among equals it is the one that counts.
+# The standard spelling comes first, so that it wins ties.
 SPELLINGS = (
     _spelling("B-PER", "PREFIX(?:-(?P<type>.+))?"),
     _spelling("PER-B", "TYPE-PREFIX"),
@@ -58,20 +58,20 @@ SPELLINGS = (
 )
 STANDARD = SPELLINGS[0]
 
-# Other names of O. The last ones are rows that old BERT code writes for the parts of a word and for special tokens.
+# Other spellings of O. The second line: labels that early BERT code wrote for subword tokens and special tokens.
 OUTSIDE_SPELLINGS = frozenset(
     {"0", "o", "OTHER", "Other", "other", "OUTSIDE", "Outside", "outside", "NONE", "None", "none", "_", "-"}
     | {"X", "[CLS]", "[SEP]", "[PAD]"}
 )
-# Beside O these say that a word has no label.
+# In data that also uses O, these mean that a word has no label.
 NO_LABEL = frozenset({"_", "-"})
 _CONTINUED = "X"
 
 
 def standard_labels(counts: Mapping[str, int], task: Task = Task.NER) -> dict[str, str]:
-    """From each label that is spelt in another way to its standard spelling, given how often each label occurs.
+    """Map each label in a different spelling to its standard spelling. counts: how often each label occurs.
 
-    Empty where the labels form no scheme of spans, and always for parts of speech.
+    Empty if the labels form no label scheme for spans, and always for parts of speech.
 
     >>> standard_labels({"PER-B": 2, "PER-I": 1, "OTHER": 9})
     {'PER-B': 'B-PER', 'PER-I': 'I-PER', 'OTHER': 'O'}
@@ -97,7 +97,7 @@ def standard_labels(counts: Mapping[str, int], task: Task = Task.NER) -> dict[st
 
 
 def _in_other_spellings(labels: Iterable[str], known: set[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Labels that another spelling reads as a type that is known, whatever its case."""
+    """Labels that another spelling reads as a known type, ignoring case."""
     types = {type.casefold(): type for _, type in known}
     found = {}
     for label in sorted(labels):
@@ -109,7 +109,7 @@ def _in_other_spellings(labels: Iterable[str], known: set[tuple[str, str]]) -> d
 
 
 def _is_scheme(readings: Iterable[tuple[str, str]], spelling: Spelling, *, has_outside: bool) -> bool:
-    """Whether prefixes and types are those of a scheme, and not chance."""
+    """Whether prefixes and types form a label scheme rather than an accidental pattern."""
     prefixes_by_type: dict[str, set[str]] = defaultdict(set)
     for prefix, type in readings:
         prefixes_by_type[type].add(prefix)
@@ -121,7 +121,7 @@ def _is_scheme(readings: Iterable[tuple[str, str]], spelling: Spelling, *, has_o
     if "B" not in prefixes and prefixes != {"I"}:
         return False
     has_pair = any(len(prefixes) > 1 for prefixes in prefixes_by_type.values())
-    # E_coli, B_subtilis: several prefixes, each of them with types of its own, are chance.
+    # Names such as E_coli and B_subtilis: several prefixes that share no type are accidental.
     needs_pair = spelling.needs_pair or (spelling.may_be_chance and len(prefixes) > 1)
     return has_outside and (has_pair or not needs_pair)
 
@@ -129,7 +129,7 @@ def _is_scheme(readings: Iterable[tuple[str, str]], spelling: Spelling, *, has_o
 def respelt(
     words: Sequence[str], labels: Sequence[str], standard: Mapping[str, str], scheme: Scheme = Scheme.IOB2
 ) -> list[str]:
-    """The labels in their standard spelling. A part of a word (`##ing` with the label `X`) goes on with its word.
+    """The labels in their standard spelling. A subword (`##ing` with the label `X`) continues the label of its word.
 
     >>> respelt(["Wash", "##ington", "left"], ["LOC-B", "X", "0"], {"LOC-B": "B-LOC", "X": "O", "0": "O"})
     ['B-LOC', 'I-LOC', 'O']
@@ -144,19 +144,19 @@ def respelt(
 
 
 def respelling_note(standard: Mapping[str, str], counts: Mapping[str, int]) -> str:
-    """What was rewritten, the most frequent first.
+    """Which labels were rewritten, the most frequent first.
 
     >>> respelling_note({"PER-B": "B-PER", "0": "O"}, {"PER-B": 2, "0": 10})
-    'labels read in their usual spelling: 0 as O (10 words), PER-B as B-PER (2 words)'
+    'labels changed to the standard spelling: 0 to O (10 words), PER-B to B-PER (2 words)'
     """
     ranked = sorted(standard, key=lambda label: -counts.get(label, 0))
-    shown = (f"{label} as {standard[label]} ({counted(counts.get(label, 0), 'word')})" for label in ranked)
-    return f"labels read in their usual spelling: {', '.join(shown)}"
+    shown = (f"{label} to {standard[label]} ({counted(counts.get(label, 0), 'word')})" for label in ranked)
+    return f"labels changed to the standard spelling: {', '.join(shown)}"
 
 
 @dataclass(frozen=True)
 class Slip:
-    """A label that is probably a slip of the pen, and the frequent one that was probably meant."""
+    """A label that is probably a typing error, and the frequent label that was probably meant."""
 
     label: str
     meant: str
@@ -164,20 +164,21 @@ class Slip:
     n_meant: int
 
     def __str__(self) -> str:
-        return f"{self.label} ({self.n:,}) is probably a slip for {self.meant} ({self.n_meant:,})"
+        n, n_meant = counted(self.n, "word"), counted(self.n_meant, "word")
+        return f"{self.label} ({n}) is probably a typing error for {self.meant} ({n_meant})"
 
 
-# A label this many times rarer than another one that differs in one letter is taken for a slip.
+# A label is reported as a likely error if a label that differs in one letter is this many times as frequent.
 _RARER = 50
-# Shorter types differ in one letter by nature.
+# Shorter types often differ in only one letter.
 _SHORTEST_TYPE = 3
 
 
 def likely_slips(counts: Mapping[str, int], scheme: Scheme) -> list[Slip]:
-    """Rare labels that are one letter away from a frequent one.
+    """Rare labels that differ from a frequent one in one letter.
 
     >>> print(*likely_slips({"O": 9000, "B-PER": 1266, "B-PRE": 2}, Scheme.IOB2))
-    B-PRE (2) is probably a slip for B-PER (1,266)
+    B-PRE (2 words) is probably a typing error for B-PER (1,266 words)
     """
     if scheme is Scheme.NONE:
         return []
@@ -202,7 +203,7 @@ def _is_near(label: str, other: str) -> bool:
 
 
 def _one_edit_apart(one: str, other: str) -> bool:
-    """Whether a letter that is wrong, missing, added, or exchanged with its neighbour parts two words.
+    """Whether two words differ by one letter: replaced, missing, added, or swapped with its neighbour.
 
     >>> _one_edit_apart("PRE", "PER"), _one_edit_apart("LOC", "LOCS"), _one_edit_apart("PER", "ORG")
     (True, True, False)
@@ -217,7 +218,7 @@ def _one_edit_apart(one: str, other: str) -> bool:
 
 
 def without_scheme(counts: Mapping[str, int], scheme: Scheme) -> dict[str, int]:
-    """Labels that a scheme of spans does not know, which it therefore reads as O, with how often they occur.
+    """Labels that are not part of a scheme and are therefore read as O, with their counts.
 
     >>> without_scheme({"O": 9, "B-PER": 2, "PER": 1}, Scheme.IOB2)
     {'PER': 1}
@@ -228,7 +229,7 @@ def without_scheme(counts: Mapping[str, int], scheme: Scheme) -> dict[str, int]:
 
 
 def spells_spans(counts: Mapping[str, int], scheme: Scheme) -> bool:
-    """Whether any label is part of a span under a scheme, or there is none but O.
+    """Whether any label is part of a span in the scheme, or O is the only label.
 
     >>> spells_spans({"NOUN": 3}, Scheme.IOB2), spells_spans({"O": 3}, Scheme.IOB2)
     (False, True)

@@ -1,7 +1,7 @@
-"""How a run read its data, for later commands that score, compare or label with its model.
+"""Reuse the data settings of a run in later commands that evaluate, compare or predict with its model.
 
-What a command is told wins. Everything else is as in training, where it fits the file: a column of a CSV header says
-nothing about columns of text.
+Options of the command come first. All other settings are as in training if they apply to the file: the name of a CSV
+column, for example, does not apply to a CoNLL file.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from tf_tokclf.run_dir import RunDir
 
 log = logging.getLogger(__name__)
 
-# Settings that are about a run's own data and no other.
+# Settings that name the data of the run.
 _OWN = {
     *("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name", "dataset_revision"),
     *("train_split", "validation_split", "test_split", "validation_fraction", "max_train_samples", "max_eval_samples"),
 }
-# What a column or layer is called depends on the file.
+# Names of columns and layers depend on the file.
 _COLUMNS = ("sentence_column_name", "text_column_name", "label_column_name", "layer")
-# What means something in files of one format only, besides numbers of columns.
+# Settings that, like column numbers, only make sense for files of the same format.
 _OF_A_FORMAT = ("format", "separator", "comment_prefix", "header", "offset_end", "layer")
 
 
 @dataclass(frozen=True)
 class Inherited:
-    """Settings of a run for another file. left_out: those that do not fit it."""
+    """Settings of a run for another file. left_out: settings that do not apply to it."""
 
     values: Mapping[str, Any]
     left_out: Mapping[str, Any]
 
     def beside(self, given: DataConfig) -> DataConfig:
-        """All settings: those that a command was given, then these."""
+        """Combine with the settings `given` to a command, which take precedence."""
         return _checked(dict(self.values) | given.model_dump(exclude_unset=True))
 
     def say(self, place: str) -> None:
-        """Log what was taken from the run, and warn of what was not."""
+        """Log the settings taken from the run, and warn about those that do not apply."""
         if self.values:
-            log.info("%s: as in the run: %s", place, _listed(self.values))
+            log.info("%s: settings from the run: %s", place, _listed(self.values))
         if self.left_out:
-            log.warning("%s: left out of the run's settings, as they do not fit: %s", place, _listed(self.left_out))
+            log.warning("%s: settings of the run that do not apply here: %s", place, _listed(self.left_out))
 
 
 def run_of(reference: str | Path) -> RunDir | None:
-    """The run that `reference` names, by its folder or its model folder; None for models without a run."""
+    """The run with the run folder or model folder `reference`; None for models without a run."""
     for folder in (Path(reference), Path(reference).parent):
         run = RunDir(folder)
         if run.config.is_file() and (run.model / "config.json").is_file() and Path(reference) in (folder, run.model):
@@ -70,13 +70,13 @@ def run_of(reference: str | Path) -> RunDir | None:
 
 
 def run_config(reference: str | Path) -> Config | None:
-    """The configuration of the run that `reference` names; None for models without a run."""
+    """The configuration of the run with the run folder or model folder `reference`; None for models without a run."""
     run = run_of(reference)
     return load_config(run.config) if run else None
 
 
 def validation_cut(reference: str | Path) -> ValidationCut | None:
-    """How the run chose its validation sentences; None where they are a split of their own, or nobody wrote it down."""
+    """How the run chose its validation sentences; None if they are a separate split, or the run did not record it."""
     run = run_of(reference)
     if run is None or not run.validation_cut.is_file():
         return None
@@ -89,24 +89,21 @@ def validation_cut(reference: str | Path) -> ValidationCut | None:
 
 
 def with_own_settings(config: Config, data: DataConfig) -> Config:
-    """A run's configuration with the settings that a command was given.
-
-    Raises UserError where they do not go together.
-    """
+    """A run's configuration with the settings given to a command. Raises UserError if they conflict."""
     values = config.data.model_dump(exclude_unset=True) | data.model_dump(exclude_unset=True)
     return config.model_copy(update={"data": _checked(values)})
 
 
 def settings_for(path: str, given: DataConfig, config: Config | None, *, task: Task) -> DataConfig:
-    """The settings by which another labelled file is read: those that a command was given, then those of the run.
+    """The settings for reading another labelled file: those given to a command, then those of the run.
 
-    given: only what was set counts. config: of the run; None for models without one.
+    given: only fields that were set explicitly are used. config: of the run; None for models without one.
     """
     if config is None:
         return given
 
     def fits(data: DataConfig) -> None:
-        # Standard input can be read once only.
+        # Standard input can be read only once.
         if path != str(STDIN):
             open_reader(located(path), data, task)
 
@@ -124,14 +121,14 @@ def inherit(
     fits: Callable[[DataConfig], None],
     names: Collection[str] = tuple(DataConfig.model_fields),
 ) -> Inherited:
-    """What is taken from a run's settings for another file.
+    """The settings of a run that apply to another file.
 
-    format: of the file; None where it cannot be told. fits: raises UserError where the file has no such column. names:
-    of the settings that matter.
+    format: of the file; None if unknown. fits: raises UserError if the file lacks a column. names: the settings to
+    consider.
     """
     asked = given.model_dump(exclude_unset=True)
     found = {name: value for name, value in own_settings(config).items() if name in names and name not in asked}
-    # Both say which labels are meant.
+    # Both settings select the labels.
     for name, other in (("label_column_name", "layer"), ("layer", "label_column_name")):
         if name in asked:
             found.pop(other, None)
@@ -149,7 +146,7 @@ def inherit(
 
 
 def own_settings(config: Config) -> dict[str, Any]:
-    """The settings of a run that are about how data is read, and not about its own data; those that were set."""
+    """The explicit settings of a run that control how data is read, without those that name its data."""
     values = config.data.model_dump(mode="json", exclude_unset=True)
     return {
         name: value
@@ -159,7 +156,7 @@ def own_settings(config: Config) -> dict[str, Any]:
 
 
 def _unfit(found: Mapping[str, Any], asked: Mapping[str, Any], fits: Callable[[DataConfig], None]) -> tuple[str, ...]:
-    """The columns that a file does not have, as few of them as possible; none where something else is wrong."""
+    """The columns that a file lacks, as few as possible; none if the problem is another one."""
 
     def is_fit(*without: str) -> bool:
         try:
@@ -176,7 +173,7 @@ def _unfit(found: Mapping[str, Any], asked: Mapping[str, Any], fits: Callable[[D
 
 
 def _own_format(config: Config) -> str | None:
-    """The format of a run's own files; None where it cannot be told any more."""
+    """The format of the run's files; None if it cannot be detected any more."""
     data = config.data
     if data.format != "auto":
         return data.format
@@ -187,7 +184,7 @@ def _own_format(config: Config) -> str | None:
 
 
 def _format_of(path: str) -> str | None:
-    """The format of a file by its name and content; None where it is not there, and its name tells nothing."""
+    """The format of a file by its name and content; None if the file is missing and its name does not show it."""
     if path == str(STDIN):
         return None
     try:
@@ -213,7 +210,7 @@ def _checked(values: Mapping[str, Any]) -> DataConfig:
         return DataConfig(**values)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UserError(f"{problem}.", hint="Leave one of the settings out.") from None
+        raise UserError(f"{problem}.", hint="Remove one of the settings.") from None
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Splits: sentences as Arrow tables in the cache, named by what is in them."""
+"""Splits: sentences as Arrow tables in the cache, under a hash of their content."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 3  # counted up whenever reading changes what it yields
+_CACHE_FORMAT = 3  # increased whenever reading the same data gives a different result
 
 
 @dataclass(frozen=True)
 class SplitMetadata:
-    """What is known about sentences besides themselves.
+    """Metadata of a split.
 
-    place: the source's name. notes: what was found out in reading, for the log. label_names: all labels in the
-    source's own order, where it declares them. n_skipped: sentences left out; skipped: why, for the first of them.
-    agreement: of the annotators, where records have several annotations.
+    place: name of the source. notes: log lines about what was detected and changed. label_names: all labels in the
+    order in which the source declares them, if it does. n_skipped: number of sentences left out; skipped: the reasons,
+    for the first ones. agreement: between annotators, if records have several annotations.
     """
 
     place: str
@@ -47,9 +47,9 @@ class SplitMetadata:
 
 @dataclass(frozen=True)
 class Split:
-    """Sentences of one split. fingerprint: a hash of the content. path: its file in the cache.
+    """Sentences of one split. fingerprint: a hash of the content. path: the file in the cache.
 
-    table: the sentences, as an Arrow table of `arrow.SCHEMA` that is mapped from that file where it is large.
+    table: the sentences as an Arrow table with `arrow.SCHEMA`. Large tables are memory-mapped from the file.
     """
 
     name: str
@@ -61,17 +61,17 @@ class Split:
 
     @property
     def place(self) -> str:
-        """The source's name."""
+        """Name of the source."""
         return self.metadata.place
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was found out in reading, and what was changed, for the log."""
+        """Log lines about what was detected and changed in reading."""
         return self.metadata.notes
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The sentences as a Hugging Face data set of the same table."""
+        """The same table as a Hugging Face data set."""
         from datasets import Dataset
         from datasets.table import InMemoryTable
 
@@ -84,7 +84,7 @@ class Split:
         return self.slice(0)
 
     def slice(self, start: int, length: int | None = None) -> Iterator[Sentence]:
-        """The sentences from number `start` (from 0) on, at most `length` of them."""
+        """At most `length` sentences from index `start`."""
         for batch in self.table.slice(start, length).to_batches():
             yield from sentences_of(batch)
 
@@ -94,7 +94,7 @@ class Split:
         return bool(self.table.column("labels").null_count == 0)
 
     def label_sequences(self) -> Iterator[Sequence[str]]:
-        """The labels of each sentence that has them, several times faster than by sentence."""
+        """The labels of each labelled sentence. Several times faster than iterating over sentences."""
         for chunk in self.table.column("labels").chunks:
             values, bounds = chunk.values.to_pylist(), chunk.offsets.to_pylist()
             for start, end, there in zip(bounds, bounds[1:], chunk.is_valid().to_pylist()):
@@ -102,7 +102,7 @@ class Split:
                     yield values[start:end]
 
     def label_counts(self) -> Counter[str]:
-        """How many words carry each label."""
+        """Number of words with each label."""
         counts: Counter[str] = Counter()
         for chunk in self.table.column("labels").chunks:
             for pair in pc.value_counts(chunk.flatten()).to_pylist():
@@ -119,8 +119,9 @@ def load_or_build(
     cache: Cache,
     source: str,
 ) -> Split:
-    """The split with this fingerprint, written first where it is not in the cache yet. `metadata` is asked when all
-    batches are written. source: what it was made from, for people.
+    """The split with this fingerprint. It is written first if it is not in the cache.
+
+    metadata: called after all batches are written. source: what the split was made from, for display.
     """
     n_words = 0
 
@@ -136,7 +137,7 @@ def load_or_build(
     found = cache.load_or_build("splits", fingerprint, SCHEMA, counted, about, source=source)
     known = _known(found.facts)
     if known is None:
-        log.debug("%s was written by another version and is written anew", found.path)
+        log.debug("%s was written by another version and is rewritten", found.path)
         anew = replace(cache, reuse=False)
         found = anew.load_or_build("splits", fingerprint, SCHEMA, counted, about, source=source)
         known = n_words, metadata()
@@ -144,7 +145,7 @@ def load_or_build(
 
 
 def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
-    """Number of words and metadata as this version knows them, or None."""
+    """Number of words and metadata, or None if another version wrote them differently."""
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["facts"].items()}
         fields["agreement"] = tuple(PairCounts.from_json(pair) for pair in fields["agreement"])
@@ -156,7 +157,7 @@ def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
 def transformed(
     split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], *, cache: Cache
 ) -> Split:
-    """The split with each batch changed, given the number of its first row; `what` names the change in the
+    """The split with `change` applied to each batch and the index of its first row. what: identifies the change in the
     fingerprint.
     """
 
@@ -174,15 +175,15 @@ def transformed(
 
 
 def hash_of(*parts: object) -> str:
-    """A fingerprint of these parts, for this version of the program."""
+    """A fingerprint of these parts and of the program's version."""
     text = "\0".join([__version__, str(_CACHE_FORMAT), *map(str, parts)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def content_hash(split: Split) -> str:
-    """A hash of the words and labels of a split, wherever its file is and however its table is cut into batches.
+    """A hash of the words and labels of a split, independent of the file's location and of the batches.
 
-    A byte stream each for words, their lengths and the lengths of sentences, so that no border goes unseen.
+    Words, word lengths and sentence lengths are hashed separately, so that moved boundaries change the hash.
     """
     streams = [hashlib.blake2b(digest_size=16) for _ in range(6)]
     for i, column in enumerate(("words", "labels")):
@@ -196,5 +197,5 @@ def content_hash(split: Split) -> str:
 
 
 def _bytes_of(words: pa.StringArray) -> bytes:
-    """All words of an array, one behind the other, in UTF-8."""
+    """All words of an array, concatenated, in UTF-8."""
     return "".join(words.to_pylist()).encode()

@@ -12,7 +12,7 @@ from tf_tokclf.config.references import is_meant_as_path, resolve_reference
 from tf_tokclf.errors import UserError
 
 SPLITS = ("train", "validation", "test")
-# What data sets, folders and files call each split, in the order in which the names are tried.
+# Names of each split in data sets, folders and files, in the order in which they are tried.
 NAMES_OF_SPLIT = {
     "train": ("train",),
     "validation": ("validation", "dev", "valid", "val", "devel"),
@@ -25,8 +25,8 @@ def _either(names: Iterable[str]) -> str:
 
 
 _SPLIT_NAME = re.compile(rf"(?<![a-z])({_either(chain(*NAMES_OF_SPLIT.values()))})(?![a-z])")
-# File names have longer forms too, and letters may come before the name of the split, as in mytrain.conll. Before "val"
-# they may not, because of names such as interval.conll.
+# File names may use longer forms, and letters may precede the split's name (mytrain.conll). No letters may precede
+# "val", because of names such as interval.conll.
 _IN_FILE_NAME = {
     split: re.compile(rf"(?:{'|'.join(forms)})(?![a-z])", re.IGNORECASE)
     for split, forms in {
@@ -38,7 +38,7 @@ _IN_FILE_NAME = {
 
 
 def split_in_name(stem: str) -> str | None:
-    """The split that a file or folder is named after, as it is written there.
+    """The split in the name of a file or folder, as spelt there.
 
     >>> split_in_name("wnut17train"), split_in_name("emerging.dev"), split_in_name("latest")
     ('train', 'dev', None)
@@ -48,8 +48,8 @@ def split_in_name(stem: str) -> str | None:
 
 
 def data_settings(data: str) -> dict[str, Any]:
-    """The settings that read `data`: a file (and validation and test files with similar names beside it), a folder with
-    a file or a folder for each split, a folder that save_to_disk wrote, or a data set on the Hub.
+    """The settings for reading `data`: a file (with validation and test files of similar names beside it), a folder
+    with one file or folder per split, a folder written by save_to_disk, or a data set on the Hub.
     """
     path = Path(resolve_reference(data))
     if path.is_file():
@@ -62,7 +62,7 @@ def data_settings(data: str) -> dict[str, Any]:
             return _named_files(data, {part: _inside(data, found, path) for part, found in parts.items()})
         return {"data.train_file": data}
     if is_meant_as_path(data):
-        raise UserError("there is no such file or folder.", path=data, hint="Name labelled data to train on.")
+        raise UserError("there is no such file or folder.", path=data, hint="Name labelled training data.")
     return {"data.dataset_name": data}
 
 
@@ -76,7 +76,7 @@ def _inside(data: str, found: Path, folder: Path) -> str:
 
 
 def _parts_in(folder: Path) -> dict[str, Path]:
-    """The entry of a folder for each split that exactly one is named after."""
+    """For each split, the entry of a folder with its name, if there is exactly one."""
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     found = {}
     for part, pattern in _IN_FILE_NAME.items():
@@ -87,7 +87,7 @@ def _parts_in(folder: Path) -> dict[str, Path]:
 
 
 def _parts_beside(train: Path) -> dict[str, str]:
-    """Validation and test files whose names differ from the train file's only in the name of the split."""
+    """Validation and test files whose names differ from the training file's name only in the split."""
     matches = list(_IN_FILE_NAME["train"].finditer(train.name))
     if not matches:
         return {}

@@ -1,4 +1,4 @@
-"""The splits of a run: read once, kept as Arrow on disk by content, checked against each other."""
+"""Read the splits of a run, cache them as Arrow files, and check them against each other."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ __all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read
 
 _PLACES_SHOWN = 20
 
-# Counted up when other sentences are chosen from the same seed.
+# Increased whenever the same seed would choose other sentences.
 CUT_VERSION = 1
-# Options that change nothing about what is read from a file.
+# Options that do not affect what is read from a file.
 _NOT_READING = {
     *(f"{name}_{what}" for name in SPLITS for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
@@ -58,9 +58,9 @@ _NOT_READING = {
 
 @dataclass(frozen=True)
 class ValidationCut:
-    """How validation sentences were cut off the training sentences, so that the same ones can be found again.
+    """How the validation sentences were chosen from the training data, so that they can be reproduced.
 
-    version: of the way they are chosen. hash: of the validation sentences.
+    version: version of the selection method. hash: hash of the validation sentences.
     """
 
     seed: int
@@ -71,30 +71,30 @@ class ValidationCut:
     version: int = CUT_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a run's folder."""
+        """As plain values, to be saved in the run's folder."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Any) -> ValidationCut:
-        """From what `to_json` gave. Raises ValueError where it is something else."""
+        """Parse the output of `to_json`. Raises ValueError for anything else."""
         try:
             found = cls(**values)
             is_whole = all(isinstance(n, int) for n in (found.seed, found.n_sentences, found.n_all, found.version))
         except TypeError as error:
             raise ValueError(str(error)) from error
         if not (is_whole and isinstance(found.fraction, float) and 0 < found.fraction < 1):
-            raise ValueError(f"{values} is no choice of sentences")
+            raise ValueError(f"{values} does not describe a validation split")
         return found
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a run with the scheme and labels they share.
+    """The splits of a run with their common label scheme and labels.
 
-    labels: of all splits. trained_labels: those that a model can learn, of the training sentences and of the list of
-    names that the data may bring along. detection: why it is that scheme; None where it was given. repairs: changed
-    sentences per split. cut: how the validation sentences were chosen among the training sentences; None where they are
-    a split of their own. formats: in which format each split was read.
+    labels: the labels of all splits. trained_labels: the labels that a model can learn: those of the training
+    sentences, and those that the data declares. detection: how the scheme was detected; None if it was given. repairs:
+    number of changed sentences per split. cut: how the validation sentences were chosen from the training sentences;
+    None for a separate validation split. formats: the format of each split.
     """
 
     train: Split | None
@@ -115,20 +115,20 @@ class Splits:
     def __getitem__(self, name: str) -> Split:
         found = {split.name: split for split in self}
         if name not in found:
-            raise UserError(f"there is no split {name!r}.", hint=f"There are {', '.join(found) or 'none'}.")
+            raise UserError(f"there is no split {name!r}.", hint=f"Available splits: {', '.join(found) or 'none'}.")
         return found[name]
 
 
 @dataclass(frozen=True)
 class TrainingSplits(Splits):
-    """The splits of a run that is trained: it always has training and validation sentences."""
+    """The splits of a training run, which always has training and validation sentences."""
 
     train: Split
     validation: Split
 
 
 def load_training_splits(data: DataConfig, *, task: Task, seed: int) -> TrainingSplits:
-    """Read the splits to train on, as `load_splits` does."""
+    """Read the splits for training; see `load_splits`."""
     splits = load_splits(data, task=task, seed=seed)
     return TrainingSplits(**{**vars(splits), "train": splits["train"], "validation": splits["validation"]})
 
@@ -143,11 +143,11 @@ def load_splits(
     cut_before: ValidationCut | None = None,
     shown: Mapping[str, str] | None = None,
 ) -> Splits:
-    """Read all splits that the configuration names. Without a validation split one is cut off the training
+    """Read all splits that the configuration names. If there is no validation split, it is chosen from the training
     sentences by `seed`, unless `cut_validation` is off.
 
-    cut_before: how that was done in training; then it is done in the same way. Raises UserError where it gives other
-    sentences, and the training or validation split is `required`. shown: what notes call a split instead of its name.
+    cut_before: how training chose the validation sentences, to choose the same ones. Raises UserError if the result
+    differs and the training or validation split is `required`. shown: names of splits to use in notes.
     """
     required = tuple(required)
     shown = {name: name for name in SPLITS} | dict(shown or {})
@@ -157,18 +157,18 @@ def load_splits(
     for name, split in found.items():
         if split.metadata.n_skipped:
             n_skipped = counted(split.metadata.n_skipped, "sentence")
-            notes.append(f"{shown[name]}: {n_skipped} left out, which could not be read")
+            notes.append(f"{shown[name]}: {n_skipped} left out (unreadable)")
             logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.metadata.skipped))
     cut = None
     if cut_validation and "train" in found and "validation" not in found:
         try:
             found["train"], found["validation"], cut = _cut_off(found["train"], data, seed, cut_before)
             n_all = counted(cut.n_all, "training sentence")
-            notes.append(f"no validation split: {cut.n_sentences:,} of {n_all}, chosen by seed {cut.seed}")
+            notes.append(f"validation: {cut.n_sentences:,} of {n_all}, chosen at random (seed {cut.seed})")
         except UserError as error:
             if {"train", "validation"} & set(required):
                 raise
-            logger.warning("the training sentences are read as they are: %s", error)
+            logger.warning("the validation sentences are not separated from the training sentences: %s", error)
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
@@ -183,9 +183,7 @@ def load_splits(
 
 
 def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: str | None = None) -> Split:
-    """One file or folder, or the split `part` of a data set, as it stands. What was found out is in its
-    notes.
-    """
+    """One file or folder, or the split `part` of a data set. Its notes say what was detected and changed."""
     if part is None:
         split = _read("data", open_reader(located(source), data, task), data, task)
     else:
@@ -197,7 +195,7 @@ def load_split(source: str, data: DataConfig, *, task: Task = Task.NER, part: st
 
 
 def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER) -> Iterator[Sentence]:
-    """The sentences of one file in any format, read lazily, with their labels in the standard spelling."""
+    """The sentences of one file in any format, read lazily, with labels in the standard spelling."""
     problems = Problems(skip=data.on_error == "skip")
     reader = open_reader(located(str(path)), data, task)
     for note in _found_out(reader):
@@ -218,7 +216,7 @@ def read_sentences(path: str | Path, data: DataConfig, *, task: Task = Task.NER)
 
 
 def _label_counts(reader: Reader, data: DataConfig, task: Task) -> Counter[str]:
-    """How often each label occurs in a source, from a first pass over it; empty where no label would be rewritten."""
+    """Count the labels of a source in a first pass. Empty if the spelling of labels is kept."""
     counts: Counter[str] = Counter()
     if keeps_spelling(data, task):
         return counts
@@ -230,14 +228,14 @@ def _label_counts(reader: Reader, data: DataConfig, task: Task) -> Counter[str]:
 
 
 def keeps_spelling(data: DataConfig, task: Task) -> bool:
-    """Whether labels stay as they are spelt: by the options, or since they spell no spans."""
+    """Whether the spelling of labels is kept: set by an option, or because the labels form no spans."""
     return data.label_spelling == "keep" or given_scheme(data) is Scheme.NONE or task is Task.POS
 
 
 def _in_standard_spelling(
     found: Mapping[str, Split], data: DataConfig, task: Task
 ) -> tuple[dict[str, Split], list[str]]:
-    """The splits with the labels of all of them in the standard spelling, and what was rewritten."""
+    """The splits with all labels in the standard spelling, and notes about what was rewritten."""
     if keeps_spelling(data, task):
         return dict(found), []
     counts: Counter[str] = Counter()
@@ -273,7 +271,7 @@ def _found_out(reader: Reader) -> list[str]:
 
 
 def _notes(found: Mapping[str, Split]) -> list[str]:
-    """What was found out in reading, once where it is the same for all splits."""
+    """The notes of all splits; a note that is the same for all of them appears once."""
     everywhere = set.intersection(*(set(split.notes) for split in found.values()))
     common = [note for note in next(iter(found.values())).notes if note in everywhere]
     own = [f"{name}: {note}" for name, split in found.items() for note in split.notes if note not in everywhere]
@@ -291,14 +289,14 @@ def _readers(
         if not (files.get(name) or is_cut):
             there = ", ".join(other for other, file in files.items() if file) or "none"
             if cut_validation and files["train"] and not files["validation"]:
-                there += " and validation (cut off the training sentences)"
-            hint = f"Name its file with --set data.{name}_file=FILE."
-            raise UserError(f"there is no {name} split, of the splits there are {there}.", hint=hint)
+                there += " and validation (chosen from the training sentences)"
+            hint = f"Available splits: {there}. Name its file with --set data.{name}_file=FILE."
+            raise UserError(f"there is no {name} split.", hint=hint)
     return _file_readers({name: located(file) for name, file in files.items() if file}, data, task)
 
 
 def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> dict[str, Reader]:
-    """Readers of the files; columns found out in one are those of the next files of its format too."""
+    """Readers of the files. Columns detected in one file are used for the next files of the same format."""
     readers: dict[str, Reader] = {}
     formats = {
         name: data.format if data.format != "auto" else detect_format(path, data.encoding)
@@ -321,7 +319,7 @@ def _dataset_readers(
         parts = load_saved(folder)
     elif folder.is_dir() and any(split_in_name(entry.stem) for entry in folder.iterdir()):
         return _file_readers(_split_files(folder, data, required, cut_validation), data, task)
-    else:  # the library also reads folders that are laid out as on the Hub
+    else:  # `datasets` also reads local folders with the layout of a Hub repository
         parts = load_from_hub(str(folder), data.dataset_config_name, data.dataset_revision)
     chosen = _split_names(name, list(parts), data, required, cut_validation)
     readers: dict[str, Reader] = {}
@@ -352,7 +350,7 @@ def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...], cut_
 def _split_names(
     place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...], cut_validation: bool
 ) -> dict[str, str]:
-    """Which of the names that are there is each split. cut_validation: validation may be cut off the training split."""
+    """Choose the existing name for each split. cut_validation: validation may be chosen from the training split."""
     chosen = {}
     for name in SPLITS:
         asked = getattr(data, f"{name}_split")
@@ -365,7 +363,7 @@ def _split_names(
             raise UserError(
                 f"there is no split {asked or name!r}.",
                 path=place,
-                hint=f"It has {', '.join(there) or 'no splits'}.",
+                hint=f"Available splits: {', '.join(there) or 'none'}.",
             )
     return chosen
 
@@ -382,10 +380,10 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
         return batches_of(reader.sentences(problems))
 
     def metadata() -> SplitMetadata:
-        # Otherwise the cache would hold one content under the name of another.
+        # Otherwise the cache would store the new content under the key of the old one.
         if reader.content_key() != content:
-            hint = "Start again when nothing writes to it any more."
-            raise UserError("changed while it was read.", path=reader.place, hint=hint)
+            hint = "Run the command again when no other program writes to it."
+            raise UserError("the data changed while it was read.", path=reader.place, hint=hint)
         notes = (*_found_out(reader), *problems.changes())
         agreement = problems.agreement.counts()
         return SplitMetadata(
@@ -400,7 +398,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
 
 
 def _plug_in(reader: Reader) -> tuple[str, ...]:
-    """The package and version of the plug-in that reads, if it is one: another version may read otherwise."""
+    """Package and version of the plug-in that reads the data, if any: another version may read it differently."""
     format = formats_by_name().get(reader.options.format)
     return (format.plug_in,) if format and format.plug_in else ()
 
@@ -412,14 +410,15 @@ def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:
 def _cut(
     train: Split, data: DataConfig, seed: int, fraction: float, before: ValidationCut | None
 ) -> tuple[Split, Split]:
-    """Training and validation sentences, each in their old order."""
+    """Training and validation sentences, each in the original order."""
     if before and before.version > CUT_VERSION:
-        problem = "the validation sentences were chosen by a later version of tf-tokclf."
-        raise UserError(problem, path=train.place, hint="pip install -U tf-tokclf")
+        problem = "a newer version of tf-tokclf chose the validation sentences."
+        raise UserError(problem, path=train.place, hint="Upgrade with pip install -U tf-tokclf.")
     n = len(train)
     if n < 2:
         hint = "Name a validation file with --set data.validation_file=FILE."
-        raise UserError("one training sentence cannot be cut in two.", path=train.place, hint=hint)
+        problem = "there is only one training sentence, so none can be used for validation."
+        raise UserError(problem, path=train.place, hint=hint)
     n_validation = min(max(1, round(n * fraction)), n - 1)
     chosen = np.zeros(n, bool)
     chosen[np.random.default_rng(seed).permutation(n)[:n_validation]] = True
@@ -437,8 +436,8 @@ def _cut(
 def _cut_off(
     train: Split, data: DataConfig, seed: int, before: ValidationCut | None
 ) -> tuple[Split, Split, ValidationCut]:
-    """Training sentences, validation sentences, and how they were chosen: as `before`, or by `seed`. Raises UserError
-    where they are others than before.
+    """Training sentences, validation sentences, and how they were chosen: as in `before`, or by `seed`. Raises
+    UserError if the sentences differ from those chosen before.
     """
     if before:
         seed, fraction = before.seed, before.fraction
@@ -451,18 +450,18 @@ def _cut_off(
 
 
 def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> None:
-    """Raise UserError where the validation sentences are others than those of training."""
+    """Raise UserError if the validation sentences differ from those used in training."""
     if before is None or (cut.hash, cut.n_all) == (before.hash, before.n_all):
         return
-    problem = "the validation sentences of the run cannot be found again: the training data has changed since"
+    problem = "the validation sentences of the run cannot be reproduced, because the training data has changed"
     if cut.n_all != before.n_all:
-        problem += f", from {counted(before.n_all, 'sentence')} to {cut.n_all:,}"
-    hint = "Restore it, or name other validation data with --set data.validation_file=FILE."
+        problem += f" from {counted(before.n_all, 'sentence')} to {cut.n_all:,}"
+    hint = "Restore the data, or name other validation data with --set data.validation_file=FILE."
     raise UserError(f"{problem}.", path=place, hint=hint)
 
 
 def _check_content(found: Mapping[str, Split], formats: Mapping[str, str]) -> None:
-    """Raise UserError where a split has no words, or sentences without labels."""
+    """Raise UserError if a split has no words, or has sentences without labels."""
     for name, split in found.items():
         if not split.n_words:
             problem = f"the {name} split contains no words: all its sentences are empty."
@@ -470,11 +469,9 @@ def _check_content(found: Mapping[str, Split], formats: Mapping[str, str]) -> No
             raise UserError(problem, path=split.place, hint=hint)
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels (read as {split.notes[0]})."
-            hint = "Name the column of labels with --label-column-name."
+            hint = "Name the label column with --label-column-name."
             if formats.get(name) == "text":
-                hint = (
-                    "Plain text has no labels: name a labelled file, or another format with --set data.format=FORMAT."
-                )
+                hint = "Name a labelled file, or set the format with --set data.format=FORMAT."
             raise UserError(problem, path=split.place, hint=hint)
 
 
@@ -491,15 +488,15 @@ def _checked(
     if data.repair != "none":
         for name, split in found.items():
             found[name], repairs[name] = _repaired(split, scheme, data.repair, Cache.of(data))
-            notes.append(f"{shown[name]}: {counted(repairs[name], 'sentence')} repaired ({data.repair})")
             if repairs[name]:
+                notes.append(f"{shown[name]}: labels of {counted(repairs[name], 'sentence')} repaired ({data.repair})")
                 notes.append(f"{shown[name]}: {repair_note(split.label_counts(), found[name].label_counts())}")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
             n = sum(counts[name][label] for label in unseen)
             words = f"{counted(n, 'word')} {'has a label' if n == 1 else 'have labels'}"
-            notes.append(f"{shown[name]}: {words} that training never sees: {', '.join(unseen)}")
+            notes.append(f"{shown[name]}: {words} that the training data lacks: {', '.join(unseen)}")
     names = next((split.metadata.label_names for split in found.values() if split.metadata.label_names), None)
     trained = {"train": counts["train"]} if "train" in counts else counts
     return Splits(
@@ -516,7 +513,7 @@ def _checked(
 
 
 def scheme_of(splits: Iterable[Split], data: DataConfig) -> tuple[Scheme, Detection | None]:
-    """The scheme that the options name, or that the labels of all splits show."""
+    """The label scheme set by the options, or detected from the labels of all splits."""
     splits = tuple(splits)
     given = given_scheme(data)
     if given is not None:
@@ -527,23 +524,23 @@ def scheme_of(splits: Iterable[Split], data: DataConfig) -> tuple[Scheme, Detect
 
 
 def check_scheme(counts: Mapping[str, int], scheme: Scheme, *, place: str) -> None:
-    """Raise UserError where labels spell no span in the scheme that the user has named."""
+    """Raise UserError if the labels form no span in the scheme that the user has set."""
     if spells_spans(counts, scheme):
         return
     shown = ", ".join(sorted(counts, key=lambda label: -counts[label])[:3])
-    hint = "Check the column of labels (--label-column-name), or leave out the scheme: --set data.scheme=auto, or none."
+    hint = "Check the label column (--label-column-name), or set data.scheme to auto or none."
     raise UserError(f"labels such as {shown} form no spans in {scheme}.", path=place, hint=hint)
 
 
 def doubtful_labels(splits: Iterable[Split], scheme: Scheme) -> list[str]:
-    """Notes about labels that are probably wrong: slips with all their places, and labels that the scheme does not
-    know.
+    """Notes about labels that are probably wrong: likely typing errors with all their places, and labels that are not
+    part of the scheme.
     """
     splits = tuple(splits)
     counts = _sum_of_labels(splits)
     slips = {slip.label: str(slip) for slip in likely_slips(counts, scheme)}
     unknown = {
-        label: f"{label} ({n:,}) is not a label of {scheme} and is read as O"
+        label: f"{label} ({counted(n, 'word')}) is not a label of {scheme} and is read as O"
         for label, n in without_scheme(counts, scheme).items()
         if label not in slips
     }
@@ -558,7 +555,7 @@ def doubtful_labels(splits: Iterable[Split], scheme: Scheme) -> list[str]:
 
 
 def places_of_labels(splits: Iterable[Split], labels: Collection[str]) -> dict[str, list[str]]:
-    """Where each of a few labels occurs, in order."""
+    """All places where each of `labels` occurs, in order."""
     places: dict[str, list[str]] = {label: [] for label in labels}
     for split in splits:
         for number, sentence in enumerate(split, 1):
@@ -574,18 +571,18 @@ def _sum_of_labels(splits: Iterable[Split]) -> Counter[str]:
 
 
 def repair_note(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Of which labels there are more or fewer than before a repair.
+    """Which label counts a repair changed.
 
     >>> repair_note({"O": 5, "I-LOC": 2, "B-LOC": 1}, {"O": 5, "I-LOC": 1, "B-LOC": 2})
-    'labels before and after repair: B-LOC 1 and 2, I-LOC 2 and 1'
+    'labels changed by repair: B-LOC from 1 to 2, I-LOC from 2 to 1'
     """
     counts = {label: (before.get(label, 0), after.get(label, 0)) for label in sorted({*before, *after})}
-    changed = [f"{label} {n:,} and {m:,}" for label, (n, m) in counts.items() if n != m]
-    return f"labels before and after repair: {', '.join(changed) or 'as many of each'}"
+    changed = [f"{label} from {n:,} to {m:,}" for label, (n, m) in counts.items() if n != m]
+    return f"labels changed by repair: {', '.join(changed) or 'no count differs'}"
 
 
 def _repaired(split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache) -> tuple[Split, int]:
-    """The split with every label sequence made valid, and how many sentences that changed."""
+    """The split with every label sequence made valid, and the number of changed sentences."""
 
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         sentences = (

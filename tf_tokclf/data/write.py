@@ -1,4 +1,4 @@
-"""Sentences to a file or folder of any format, whole or not at all."""
+"""Write sentences to a file or folder of any format. After an error, existing output is unchanged."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ STDOUT = Path("-")
 def write_sentences(
     sentences: Iterable[Sentence], out: Path, format: str, writing: Writing, *, force: bool = False
 ) -> None:
-    """Write `sentences` to `out`, or to standard output when it is `-`.
+    """Write `sentences` to `out`, or to standard output if it is `-`.
 
-    Raises UserError for a format that is not known, and for what is there already, unless `force` is on.
+    Raises UserError if the format cannot be written there, or if `out` exists and `force` is off.
     """
     known = formats_by_name()[format]
     lines, to_path = known.write, known.write_to
     if out == STDOUT:
         if lines is None:
-            raise UserError(
-                f"the format {format} cannot be written as a stream of text.", hint="Name a file or folder to write to."
-            )
+            problem = f"the format {format} cannot be written to standard output."
+            raise UserError(problem, hint="Name an output file or folder.")
         if sys.stdout is None:
-            raise UserError("standard output is closed.", hint="Name a file or folder to write to.")
+            raise UserError("standard output is closed.", hint="Name an output file or folder.")
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         for line in lines(sentences, writing):
@@ -56,13 +55,13 @@ def write_sentences(
             with whole_folder(out, unique=True) if known.files else output_path(out) as partial:
                 to_path(sentences, partial, writing)
     except OSError as error:
-        hint = "Check the folder's permissions and room."
+        hint = "Check the folder's permissions and the free space."
         raise UserError(f"cannot be written: {error.strerror}.", path=out, hint=hint) from error
 
 
 def check_free(out: Path, format: str, *, force: bool) -> None:
-    """Raise UserError when `out` is there already and may not be replaced. Of folders only those are replaced that hold
-    nothing but what the format writes.
+    """Raise UserError if `out` exists and must not be replaced. A folder is replaced only if it contains nothing but
+    files that the format writes.
     """
     try:
         if not (out.exists() or out.is_symlink()):
@@ -79,7 +78,8 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
         raise UserError("already exists.", path=out, hint="Pass --force to replace it.")
     if out.is_dir() != bool(patterns):
         kind = "folder" if out.is_dir() else "file"
-        raise UserError(f"is a {kind}, and {format} is none.", path=out, hint="Name another output.")
+        needed = "folder" if patterns else "file"
+        raise UserError(f"is a {kind}, but {format} needs a {needed}.", path=out, hint="Name another output.")
     others = [p.name for p in out.iterdir() if not any(p.match(pattern) for pattern in patterns)] if patterns else []
     if others:
         raise UserError(
@@ -88,7 +88,7 @@ def check_free(out: Path, format: str, *, force: bool) -> None:
 
 
 def output_format(out: Path, format: str | None) -> str:
-    """The format to write, by name or by the ending of the output's name.
+    """The format to write, by name or by the suffix of the output.
 
     >>> output_format(Path("a/train.conllu.gz"), None)
     'conllu'
@@ -100,8 +100,8 @@ def output_format(out: Path, format: str | None) -> str:
         format = format_of_suffix(name_without_compression(out).suffix.lower(), of_files)
         if format is None:
             raise UserError(
-                f"the format cannot be inferred from the name {out}.", hint=f"Name one with --to: {', '.join(known)}."
+                f"the format cannot be inferred from the name {out}.", hint=f"Set it with --to: {', '.join(known)}."
             )
     if format not in known:
-        raise UserError(f"the format {format!r} cannot be written.", hint=f"Known are {', '.join(known)}.")
+        raise UserError(f"the format {format!r} cannot be written.", hint=f"Output formats: {', '.join(known)}.")
     return format

@@ -13,12 +13,12 @@ from tf_tokclf.errors import UserError
 GOOD = b"Ada\tB-PER\nsmiled\tO\n\n"
 
 TABLE = {
-    "ragged line": ("a.conll", GOOD + b"Bob\tB-PER\textra\n", {}, "line 4: 3 where 2 columns were expected"),
+    "ragged line": ("a.conll", GOOD + b"Bob\tB-PER\textra\n", {}, "line 4: the line has 3 columns instead of 2"),
     "missing column": (
         "a.conll",
         GOOD + b"Bob\n",
         {},
-        "line 4: 1 where 2 columns were expected: 'Bob'. Correct",
+        "line 4: the line has 1 column instead of 2: 'Bob'. Correct",
     ),
     "empty label": ("a.conll", GOOD + b"Bob\t\n", {}, "line 4: the label is empty"),
     "empty word": ("a.conll", GOOD + b"\tO\n", {}, "line 4: the word is empty"),
@@ -26,33 +26,33 @@ TABLE = {
         "a.conll",
         GOOD + b"Jos\xe9\tB-PER\n",
         {},
-        "line 4: byte 0xe9 is not utf-8 in 'Jos\ufffd\\tB-PER'.",
+        "line 4: byte 0xe9 is not valid utf-8 in 'Jos\ufffd\\tB-PER'.",
     ),
     "unknown encoding": ("a.conll", GOOD, {"encoding": "klingon"}, "no encoding named 'klingon'"),
     "no such column": (
         "a.conll",
         GOOD,
         {"label_column_name": 5},
-        "there is no column 5. Its columns are 0 to 1.",
+        "there is no column 5. The columns are 0 to 1.",
     ),
     "no such name": (
         "a.conll",
         GOOD,
         {"label_column_name": "ner"},
-        "there is no column 'ner'. It has no header",
+        "there is no column 'ner'. The file has no header",
     ),
     "no such layer": ("a.conll", GOOD, {"layer": 3}, "there is no layer 3."),
     "no such format": (
         "a.conll",
         GOOD,
         {"format": "conl"},
-        "there is no format 'conl'. Did you mean conll? Known are argilla, bigbio",
+        "there is no format 'conl'. Did you mean conll? Known formats: argilla, bigbio",
     ),
     "header of another width": (
         "a.conll",
         b"token\tpos\tner\nAda\tB-PER\n",
         {},
-        "line 1: no line has the 3 columns of the first one, 'token\\tpos\\tner'. Name the separator",
+        "line 1: no other line has 3 columns like the first one: 'token\\tpos\\tner'. Set the separator",
     ),
     "empty file": ("a.conll", b"\n \n", {}, "a.conll: contains no words."),
     "json that breaks off": (
@@ -73,7 +73,12 @@ TABLE = {
         {},
         "line 1: 2 words in 'tokens', but 1 label in 'tags'. Each word needs exactly one label.",
     ),
-    "no words among fields": ("a.jsonl", b'{"x": 1}\n', {}, "no column of words among x. Name it with"),
+    "no words among fields": (
+        "a.jsonl",
+        b'{"x": 1}\n',
+        {},
+        "none of the columns x seems to contain words. Name it with",
+    ),
     "id without a name": (
         "a.jsonl",
         b'{"tokens": ["a"], "tags": [7]}\n',
@@ -84,7 +89,7 @@ TABLE = {
     "json that is not a list": ("a.json", b"5\n", {}, "is not a list of records: '5'"),
     "csv with odd line ends": ("a.csv", b"tokens,tags\na\rb,O\n", {}, "is not valid CSV"),
     "broken json list": ("a.json", b'[\n{"tokens": [1,,]}]', {}, "line 2: is not valid JSON"),
-    "csv row too long": ("a.csv", b"tokens,tags\na,O,O\n", {}, "line 2: 3 fields where 2 were expected"),
+    "csv row too long": ("a.csv", b"tokens,tags\na,O,O\n", {}, "line 2: the row has 3 fields instead of 2"),
     "csv list that is none": (
         "a.csv",
         b'tokens,tags\n"[a, b]",O O\n',
@@ -95,7 +100,7 @@ TABLE = {
         "a.conllu",
         b"1\ta\t_\tX\t_\t_\t0\t_\t_\t_\n\n1\ta\t_\tX\n",
         {},
-        "line 3: 4 columns where 10 were expected",
+        "line 3: the line has 4 columns instead of 10",
     ),
     "conllu with a word for an id": (
         "a.conllu",
@@ -137,7 +142,7 @@ TABLE = {
         "a.jsonl",
         b'{"text": "Ada", "entities": [{"start": 0, "end": 3}]}\n',
         {},
-        "is no span",
+        "is not a span",
     ),
     "parquet that is none": ("a.parquet", b"not parquet at all", {}, "a.parquet: is not a Parquet file"),
 }
@@ -157,7 +162,7 @@ def test_the_message_has_place_problem_and_remedy(tmp_path, case):
 
 def test_a_missing_file_comes_with_its_neighbours(tmp_path):
     (tmp_path / "train.conll").write_bytes(GOOD)
-    with pytest.raises(UserError, match=r"there is no such file. Beside it are: train\.conll"):
+    with pytest.raises(UserError, match=r"there is no such file. The folder contains: train\.conll"):
         list(read_sentences(tmp_path / "trian.conll", DataConfig()))
 
 
@@ -177,7 +182,7 @@ def test_a_missing_file_of_brat(tmp_path):
 def test_a_folder_that_holds_splits_is_no_training_file(tmp_path):
     for name in ("train.tsv", "test.tsv"):
         (tmp_path / name).write_bytes(GOOD)
-    with pytest.raises(UserError, match=r"holds several splits: test\.tsv, train\.tsv"):
+    with pytest.raises(UserError, match=r"contains several splits: test\.tsv, train\.tsv"):
         list(read_sentences(tmp_path, DataConfig()))
 
 
@@ -216,5 +221,5 @@ def test_skipped_sentences_are_counted_and_listed_in_splits_from_the_cache_too(t
     for _ in range(2):
         splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
         assert splits.train.metadata.n_skipped == 1
-        assert "train: 1 sentence left out, which could not be read" in splits.notes
-    assert caplog.text.count("line 4: 3 where 2 columns were expected") == 2
+        assert "train: 1 sentence left out (unreadable)" in splits.notes
+    assert caplog.text.count("line 4: the line has 3 columns instead of 2") == 2

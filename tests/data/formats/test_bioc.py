@@ -27,4 +27,4 @@ def test_entities_that_an_xml_file_declares_are_refused(tmp_path: Path, encoding
     text = '<?xml version="1.0"?><!DOCTYPE c [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>\n<collection></collection>\n'
     result = converted(tmp_path, "a.xml", text.encode(encoding), "--from", "bioc-xml")
     assert result.exit_code == 2
-    assert "declares entities of its own" in result.messages
+    assert "declares XML entities, which are not supported" in result.messages

@@ -31,8 +31,8 @@ def test_annotations_by_line_or_by_document(tmp_path: Path):
     ("row", "said"),
     [
         ("other.txt,0,0,5,PER", "a.csv, line 2: there is no file 'other.txt' beside it"),
-        ("../docs.txt,0,0,5,PER", "a.csv, line 2: the file '../docs.txt' is not the name of a file beside it"),
-        ("docs.txt,0,x,5,PER", "a.csv, line 2: 'docs.txt,0,x,5,PER' is no annotation"),
+        ("../docs.txt,0,0,5,PER", "a.csv, line 2: the document '../docs.txt' is not in the same folder"),
+        ("docs.txt,0,x,5,PER", "a.csv, line 2: 'docs.txt,0,x,5,PER' is not an annotation"),
         ("docs.txt,0,0,5,", "a.csv, line 2: a row has no file or no type"),
         ("docs.txt,0,0,50,PER", "docs.txt, line 1: "),
         ("docs.txt,9,0,5,PER", "docs.txt: there is no line 9"),
@@ -47,4 +47,4 @@ def test_annotations_that_do_not_fit_their_documents(tmp_path: Path, row: str, s
 def test_spans_outside_of_a_document_are_not_lost(tmp_path: Path):
     result = convert(annotations(tmp_path, BY_DOCUMENT, "docs.txt,500,505,PER"))
     assert result.exit_code == 2
-    assert "docs.txt: a span begins at 500, behind the end" in result.messages
+    assert "docs.txt: a span begins at 500, but the document ends at" in result.messages

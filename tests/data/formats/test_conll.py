@@ -55,7 +55,7 @@ def test_hashes_with_a_label_are_words(tmp_path: Path, text: str, sentences: lis
 def test_a_hashtag_that_lost_its_label_is_an_error_and_no_comment(tmp_path: Path):
     result = converted(tmp_path, "a.conll", "a\tO\n\n#Monday\nb\tO\n")
     assert result.exit_code == 2
-    assert "line 3: 1 where 2 columns were expected: '#Monday'" in result.messages
+    assert "line 3: the line has 1 column instead of 2: '#Monday'" in result.messages
 
 
 def test_an_empty_prefix_says_that_there_are_no_comments(tmp_path: Path):
@@ -83,10 +83,10 @@ def test_head_lines_are_no_words_without_an_index_either(tmp_path: Path):
 
 def test_a_layer_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):
     result = converted(tmp_path, "a.tsv", HEAD_LINES, "--layer", "2")
-    assert "there is no layer 2. Its layers are 0 (column 2), 1 (column 3)." in result.messages
+    assert "there is no layer 2. The layers are 0 (column 2), 1 (column 3)." in result.messages
     result = converted(tmp_path, "a.tsv", "Ada\tNNP\nleft\tVBD\n", "--layer", "0")
     assert result.exit_code == 2
-    assert "there is no layer 0. No column contains labels of spans such as B-PER." in result.messages
+    assert "there is no layer 0. No column contains span labels such as B-PER." in result.messages
     assert "column 1: NNP, VBD" in result.messages
 
 
@@ -94,7 +94,7 @@ def test_lines_with_another_separator_are_read_where_they_fit_and_reported(tmp_p
     text = "New York\tB-LOC\nis\tO\nbig O\n\nTom\tB-PER\n"
     result = converted(tmp_path, "a.conll", text)
     assert result.sentences == ["New York/B-LOC is/O big/O", "Tom/B-PER"]
-    assert "1 line not split at tabs, as the others are, but with as many columns" in result.messages
+    assert "1 line with another separator than the usual tabs" in result.messages
     assert "(first: a.conll, line 3)" in result.messages
 
 
@@ -102,7 +102,7 @@ def test_columns_count_from_the_whole_file_and_not_from_its_beginning(tmp_path: 
     broken = "".join(f"w{i} x\tO\textra\n" for i in range(3))
     result = converted(tmp_path, "a.conll", broken + "\n" + "Ada\tB-PER\n\n" * 5000)
     assert result.exit_code == 2
-    assert "line 1: 3 where 2 columns were expected" in result.messages
+    assert "line 1: the line has 3 columns instead of 2" in result.messages
 
 
 def test_one_odd_label_in_hundreds_does_not_hide_the_column_of_labels(tmp_path: Path):
@@ -184,12 +184,12 @@ def test_a_sentence_without_any_label_among_labelled_ones_is_not_annotated(tmp_p
     text = "TOKEN\tNE-COARSE\tMISC\nAda\tB-PER\t_\nleft\tO\t_\nagain\t_\t_\n\nno\t_\t_\nlabels\t_\t_\n"
     result = converted(tmp_path, "a.tsv", text)
     assert result.sentences == ["Ada/B-PER left/O again/None"]
-    assert "1 word without a label, left out of training and scores (to read them as O" in result.messages
+    assert "1 word without a label, ignored in training and scores (to read them as O" in result.messages
     assert "(first: a.tsv, line 2)" in result.messages
     assert "1 record left out: not annotated" in result.messages
     result = converted(tmp_path, "a.tsv", text, "--unannotated", "outside")
     assert result.sentences == ["Ada/B-PER left/O again/O", "no/O labels/O"]
-    assert "1 word without a label, read as O (first: a.tsv, line 2)" in result.messages
+    assert "1 word without a label read as O (first: a.tsv, line 2)" in result.messages
 
 
 @pytest.mark.parametrize("head", ["id\tword\tner", "id\tToken\tClass", "#\tword\tgold", "n\tForm\tanything"])
@@ -210,9 +210,9 @@ def test_words_may_be_numbered_from_0(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("1\tAda\tB-PER\n1\tleft\tO\n2\tTom\tB-PER\n", "contains only whole numbers where words were expected"),
+        ("1\tAda\tB-PER\n1\tleft\tO\n2\tTom\tB-PER\n", "contains only integers where words were expected"),
         ("Sentence #\tWord\tTag\n1\tAda\tB-PER\n2\tTom\tB-PER\n", "the column 'Sentence #' names the sentences"),
-        ("Ada B-PER left O\nTom B-PER saw O\n", "words and labels alternate in its lines"),
+        ("Ada B-PER left O\nTom B-PER saw O\n", "words and labels alternate in each line"),
         ("Ada;NNP;B-PER\nleft;VBD;O\n", "Name the separator"),
         ("Ada,B-PER\nleft,O\n", "Name the separator"),
     ],

@@ -52,7 +52,7 @@ def test_a_value_with_blanks_stays_whole(tmp_path: Path):
 def test_a_fault_in_the_first_sentence_names_its_line():
     result = case("trailing_tab.conllu")
     assert result.exit_code == 2
-    assert "trailing_tab.conllu, line 1: 11 columns where 10 were expected" in result.messages
+    assert "trailing_tab.conllu, line 1: the line has 11 columns instead of 10" in result.messages
 
 
 @pytest.mark.parametrize("start", ["", token(1, "a") + "\n"])
@@ -72,7 +72,7 @@ def test_entities_in_brackets_are_not_taken_for_parts_of_speech(tmp_path: Path):
     text = _line("1", "Ada", "Entity=(1-person)") + _line("2", "left", "_") + "\n"
     result = converted(tmp_path, "a.conllu", text)
     assert result.exit_code == 2
-    assert "MISC may contain labels, but is not understood: Entity=(1-person)" in result.messages
+    assert "MISC may contain labels, but cannot be interpreted: Entity=(1-person)" in result.messages
     assert converted(tmp_path, "a.conllu", text, "--task", "pos").sentences == ["Ada/NOUN left/NOUN"]
 
 

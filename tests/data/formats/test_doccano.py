@@ -24,7 +24,7 @@ def test_annotators_of_doccano_stand_in_one_list(tmp_path: Path):
 def test_label_ids_without_names_are_reported_and_names_can_be_given():
     result = case("doccano_annotations_ids.jsonl")
     assert result.sentences[0] == "Marie/B-2 lives/O in/O Paris/O"
-    assert "1 span whose type is an id without a name (data.label_names gives names)" in result.messages
+    assert "1 span whose type is an id without a name (set data.label_names)" in result.messages
     named = DataConfig(label_names=("LOC", "ORG", "PER"))
     first = next(iter(read_sentences(CASES / "doccano_annotations_ids.jsonl", named)))
     assert first.labels == ("B-PER", "O", "O", "O")

@@ -39,4 +39,4 @@ def test_records_however_they_are_wrapped(tmp_path: Path, content: str):
 def test_several_splits_in_one_file_are_an_error(tmp_path: Path):
     result = converted(tmp_path, "a.json", '{"train": [{"tokens": ["a"], "tags": ["O"]}], "test": []}')
     assert result.exit_code == 2
-    assert "holds several splits: train, test" in result.messages
+    assert "contains several splits: train, test" in result.messages

@@ -135,12 +135,18 @@ def test_another_version_reads_anew(install: Install, arrows: Path):
         ("import not_installed", "cannot be imported: ModuleNotFoundError: No module named 'not_installed'"),
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("OTHER = 1", "cannot be imported: AttributeError"),
-        ("FORMAT = 'arrows'", "is no tf_tokclf.data.formats.Format, but str"),
+        ("FORMAT = 'arrows'", "is an object of type str, not a tf_tokclf.data.formats.Format"),
         ("{import_}FORMAT = Format('arrows', 'x')", "has neither a reader nor a writer"),
-        ("{import_}FORMAT = Format('Two words', 'x')", "cannot be imported: ValueError: the name of a format is"),
-        ("{import_}FORMAT = Format('conll', 'x', open=print)", "has a format 'conll', which is the name of a built-in"),
-        ("{import_}FORMAT = Format('x', 'x', open=print, suffixes=('.csv',))", "has the suffix .csv, which is that of"),
-        ("{import_}FORMAT = Format('x', 'x', open=print, usual_suffixes=('.txt',))", "has the suffix .txt, which is"),
+        ("{import_}FORMAT = Format('Two words', 'x')", "cannot be imported: ValueError: format names consist of"),
+        ("{import_}FORMAT = Format('conll', 'x', open=print)", "defines the format 'conll', which is a built-in"),
+        (
+            "{import_}FORMAT = Format('x', 'x', open=print, suffixes=('.csv',))",
+            "uses the suffix .csv, which belongs to",
+        ),
+        (
+            "{import_}FORMAT = Format('x', 'x', open=print, usual_suffixes=('.txt',))",
+            "uses the suffix .txt, which belongs",
+        ),
     ],
 )
 def test_a_plug_in_that_is_wrong_is_named(install: Install, tmp_path: Path, code: str, said: str):
@@ -182,7 +188,7 @@ def test_two_plug_ins_cannot_have_one_name(install: Install, arrows: Path):
     install("other_arrows", example_package(), point="other")
     result = run("inspect", arrows)
     assert result.exit_code == 2
-    assert "has a format 'arrows', and so has the package tokclf_arrows 1.0" in result.stderr
+    assert "defines the format 'arrows', which the package tokclf_arrows 1.0 also defines" in result.stderr
 
 
 def test_without_plug_ins_there_are_the_built_in_formats_only():

@@ -14,7 +14,7 @@ from tf_tokclf.data.reading.base import Problems
 def test_rejected_records_are_counted():
     problems = Problems()
     list(open_reader(SAMPLES / "prodigy_one_rejected.jsonl", DataConfig(), Task.NER).sentences(problems))
-    assert problems.changes() == ["1 record left out: not accepted by their annotators"]
+    assert problems.changes() == ["1 record left out: not accepted by the annotator"]
 
 
 def test_what_prodigy_accepts_without_spans_is_annotated(tmp_path: Path):

@@ -95,7 +95,7 @@ def test_formats_that_cannot_leave_out_a_label_say_so(tmp_path, format):
     command = ["convert", "--to", format, str(tmp_path / "in.conll"), str(tmp_path / "out")]
     result = CliRunner().invoke(cli, command)
     assert result.exit_code == 0, result.output
-    assert "1 word without a label, written as O" in result.output
+    assert "1 word without a label written as O" in result.output
 
 
 @pytest.mark.parametrize("format", ["conll", "jsonl", "csv", "csv-lists", "text", "parquet", "hf"])

@@ -36,9 +36,9 @@ def test_small_files_of_many_tools(name: str):
     [
         ("argilla.jsonl", "1 record left out: not annotated"),
         ("ner_annotator.json", "1 record left out: not annotated"),
-        ("spacy_v2.json", "1 word without a label, left out of training and scores"),
-        ("gliner.json", "words with spans (gliner), whose ends are inclusive"),
-        ("spert.json", "words with spans (spert), whose ends are exclusive"),
+        ("spacy_v2.json", "1 word without a label, ignored in training and scores"),
+        ("gliner.json", "words with spans (gliner), ends inclusive"),
+        ("spert.json", "words with spans (spert), ends exclusive"),
         ("rasa.json", "(rasa; would also fit spacy, doccano)"),
     ],
 )

@@ -50,14 +50,14 @@ def test_parts_of_words_are_taken_to_whole_words_and_counted(tmp_path: Path):
     text = webanno("1-1\t0-9\tOslo-trip\t_\t_\t", "1-1.1\t0-4\tOslo\t*\tLOC\t", "1-2\t10-13\tend\t_\t_\t")
     result = converted(tmp_path, "a.tsv", text)
     assert result.sentences == ["Oslo-trip/B-LOC end/O"]
-    assert "1 span of parts of words taken to whole words" in result.messages
+    assert "1 span of parts of words extended to whole words" in result.messages
 
 
 def test_escaped_signs_and_spans_without_a_value(tmp_path: Path):
     text = webanno("1-1\t0-3\ta\\_b\t*[1]\t*[1]\t", "1-2\t4-5\t\\|\t*\tA\\|B\t")
     result = converted(tmp_path, "a.tsv", text)
     assert result.sentences == ["a_b/B-NamedEntity |/B-A|B"]
-    assert "1 span without a value, which take the name of their layer" in result.messages
+    assert "1 span without a value labelled with the name of their layer" in result.messages
 
 
 def test_parts_of_speech_and_other_layers(tmp_path: Path):
@@ -73,10 +73,10 @@ def test_parts_of_speech_and_other_layers(tmp_path: Path):
 @pytest.mark.parametrize(
     ("layers", "options", "said"),
     [
-        (("#T_SP=webanno.custom.A|x", "#T_SP=webanno.custom.B|y"), (), "several features could be the labels."),
-        ((POS,), (), "no layer holds such labels"),
+        (("#T_SP=webanno.custom.A|x", "#T_SP=webanno.custom.B|y"), (), "several features may contain the labels."),
+        ((POS,), (), "no layer contains labels for this task"),
         ((ENTITY,), ("--label-column-name", "Drug"), "there is no layer or feature 'Drug'"),
-        ((ENTITY,), (), "line 5: '1-1\\t0-3\\tAda' is no token with 5 columns"),
+        ((ENTITY,), (), "line 5: '1-1\\t0-3\\tAda' is not a token with 5 columns"),
     ],
 )
 def test_what_is_not_clear_is_an_error(tmp_path: Path, layers: tuple[str, ...], options: tuple[str, ...], said: str):

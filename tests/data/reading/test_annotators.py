@@ -18,7 +18,7 @@ TWO = "ls_two_annotators.json"
 def test_several_annotations_of_a_task_are_reported():
     result = case(TWO)
     assert result.sentences == ["Marie/B-PER lives/O in/O Paris/O"]
-    assert "1 record with several annotations, of which the first is used (data.annotations)" in result.messages
+    assert "1 record with several annotations, the first one used (data.annotations)" in result.messages
 
 
 def of_annotators(*annotations: tuple[str, str, list[list[Any]]]) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def test_a_setting_chooses_among_annotations(tmp_path: Path, choice: str, senten
     assert result.sentences[: len(sentences)] == sentences
     if choice == "agreed":
         assert result.sentences == ["Marie/O left/O Paris/B-LOC"]
-        assert "1 record left out: their annotators do not agree" in result.messages
+        assert "1 record left out: annotators disagree" in result.messages
     if choice == "eve":
         assert "2 records left out: not annotated by eve" in result.messages
 

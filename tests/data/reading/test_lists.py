@@ -41,4 +41,4 @@ def test_lists_as_anybody_prints_them(tmp_path: Path, written: str, words: list[
 def test_a_list_that_numpy_has_cut_off_is_told(tmp_path: Path):
     result = converted(tmp_path, "a.csv", "tokens,tags\n\"['a' 'b' ... 'y' 'z']\",[0 0 ... 0 0]\n")
     assert result.exit_code == 2
-    assert "is a list that numpy cut off when it was printed" in result.messages
+    assert "is a list that numpy abbreviated" in result.messages

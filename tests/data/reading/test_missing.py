@@ -19,7 +19,7 @@ def test_a_value_that_says_there_is_no_label_is_counted():
     problems = Problems()
     list(open_reader(SAMPLES / "header_and_metadata.tsv", DataConfig(), Task.NER).sentences(problems))
     (change,) = problems.changes()
-    assert change.startswith("1 word without a label, left out of training and scores")
+    assert change.startswith("1 word without a label, ignored in training and scores")
     assert change.endswith("(first: header_and_metadata.tsv, line 4)")
 
 
@@ -42,7 +42,7 @@ def test_records_without_annotation_are_left_out_and_counted(name, sentence, n, 
 def test_a_setting_reads_them_as_words_outside_of_all_spans(name):
     result = case(name, "--unannotated", "outside")
     assert [sentence.count("/O") == sentence.count("/") for sentence in result.sentences] == [False, True, True]
-    assert "2 records not annotated: all their words read as O" in result.messages
+    assert "2 records without annotation read as O" in result.messages
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_missing_ids_in_tables_and_columns(tmp_path: Path, missing: int):
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "a.parquet")
     result = convert(tmp_path / "a.parquet")
     assert result.sentences == ["Ada/B-PER left/None", "Tom/B-PER"]
-    assert "1 word without a label, left out of training and scores" in result.messages
+    assert "1 word without a label, ignored in training and scores" in result.messages
     (tmp_path / "a.conll").write_text(f"Ada\tB-PER\nleft\t{missing}\n\nTom\tO\n")
     result = convert(tmp_path / "a.conll")
     assert result.sentences == ["Ada/B-PER left/None", "Tom/O"]
-    assert "1 word without a label, left out of training and scores" in result.messages
+    assert "1 word without a label, ignored in training and scores" in result.messages
 
 
 def test_training_sentences_are_not_made_of_what_nobody_has_annotated():

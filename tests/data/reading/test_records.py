@@ -20,7 +20,7 @@ from tests.data.converting import converted, of_records
 def test_labels_that_are_not_understood_are_an_error(tmp_path: Path, name: str, text: str):
     result = converted(tmp_path, name, text)
     assert result.exit_code == 2
-    assert "may contain labels, but is not understood" in result.messages
+    assert "may contain labels, but cannot be interpreted" in result.messages
 
 
 def test_a_column_of_labels_with_any_name(tmp_path: Path):

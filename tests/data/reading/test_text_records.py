@@ -78,7 +78,7 @@ def test_single_spans_are_corrected_or_left_out_and_each_reason_is_counted(tmp_p
     for said in (
         "1 span moved to the nearby place where the text occurs",
         "1 span dropped: another text at the offsets",
-        "1 span dropped: they have no type",
+        "1 span dropped: no type",
         "1 span trimmed: white space at the ends",
         "1 span dropped: offsets outside the text",
         "1 span dropped: not at word borders",

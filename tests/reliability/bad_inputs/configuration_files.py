@@ -72,16 +72,16 @@ def configurations() -> list[Cell]:
         cells.append(Impossible(f"settings: {section}", fault, why))
 
     setting("data", "missing", "data.train_file=null", "no training data", "--train-file")
-    setting("data", "empty", "data.format='\"\"'", "there is no format ''", "Known are")
+    setting("data", "empty", "data.format='\"\"'", "there is no format ''", "Known formats")
     setting("data", "wrong type", "data.header=maybe", "data.header: 'maybe' is not", "boolean")
     setting(
         "data", "out of range", "data.validation_fraction=1.5", "data.validation_fraction: 1.5 is not", "less than 1"
     )
-    setting("data", "out of range", "data.format=conl", "there is no format 'conl'", "Known are")
+    setting("data", "out of range", "data.format=conl", "there is no format 'conl'", "Known formats")
     setting("data", "duplicated", "data.label_names=[a,a]", "data: label_names has a more than once")
     setting("data", "hostile", "data.train_file=[[[", "the value is not valid YAML", "Quote it")
     setting("data", "huge", "data.max_train_samples=1e30", "data.max_train_samples: '1e30' is not", "a valid integer")
-    setting("data", "wrong encoding", "data.encoding=rot13", "rot13", "Python knows")
+    setting("data", "wrong encoding", "data.encoding=rot13", "rot13", "Use a Python encoding")
     setting("data", "wrong length", "data.separator=::", "data.separator: {':': None} is not", "a valid string")
     setting("data", "truncated", "data.header", "no '=' in it", "section.key=value")
     setting("data", "unreadable", "data.validation_file=/proc/self/mem", "/proc/self/mem: cannot be read", "Check")

@@ -16,18 +16,18 @@ def exports() -> list[Cell]:
     bad("missing", "{model} --format onnx --file a.conll", "Missing option '--output'")
     bad("missing", f"./nothing --format onnx {to}", "there is no model folder ./nothing", "Give a folder")
     bad("missing", "{model} --format savedmodel --output x", "not a run", "--file")
-    bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "Beside")
+    bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "The folder contains")
     bad(
         "empty",
         "{model} --format savedmodel --output x --file e.conll",
         "e.conll: contains no words",
-        "One word per line",
+        "one word per line",
         e__conll=b"",
     )
     bad(
         "truncated",
         "{model} --format savedmodel --output x --file b.conll",
-        "b.conll, line 2: 1 where 2",
+        "b.conll, line 2: the line has 1 column instead of 2",
         "Correct",
         b__conll=b"ada\tO\nbob",
     )
@@ -43,7 +43,7 @@ def exports() -> list[Cell]:
     )
     no("wrong length", "its options are single values")
     bad("out of range", f"{{model}} --format onnx --max-sentences 0 {to}", "0 is not in the range x>=1", "--max-sent")
-    bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known are")
+    bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known formats")
     bad("duplicated", f"{{model}} --format onnx {to}", "x: already exists.", "--force", x=folder)
     bad(
         "duplicated",

@@ -41,31 +41,31 @@ def readers() -> list[Cell]:
     bytes_only = "its text is UTF-8 by definition, and what is not is damage: see wrong type"
 
     subject, file, ending = "conll", "a.conll", "jsonl"
-    bad("missing", GOOD, "a.conll: there is no such file.", "Beside it are: b.conll.", name="b.conll")
-    bad("empty", b"", "a.conll: contains no words.", "One word per line was expected")
-    bad("truncated", GOOD + b"Bob", "a.conll, line 4: 1 where 2 columns were expected: 'Bob'.", "Correct the line")
-    bad("wrong type", PNG + GOOD, "a.conll, line 1: 1 where 2 columns were expected", "Correct the line")
-    bad("wrong encoding", GOOD + b"Jos\xe9\tB-PER\n", "a.conll, line 4: byte 0xe9 is not utf-8", "latin-1")
-    bad("wrong encoding", GOOD, "no encoding named 'klingon'", "Python knows", options="--encoding klingon")
-    bad("wrong encoding", GOOD, "a.conll: ", "'hex'", "Python knows", options="--encoding hex")
-    bad("wrong length", GOOD + b"Bob\tB-PER\tx\n", "a.conll, line 4: 3 where 2 columns", "Correct the line")
+    bad("missing", GOOD, "a.conll: there is no such file.", "The folder contains: b.conll.", name="b.conll")
+    bad("empty", b"", "a.conll: contains no words.", "one word per line")
+    bad("truncated", GOOD + b"Bob", "a.conll, line 4: the line has 1 column instead of 2: 'Bob'.", "Correct the line")
+    bad("wrong type", PNG + GOOD, "a.conll, line 1: the line has 1 column instead of 2", "Correct the line")
+    bad("wrong encoding", GOOD + b"Jos\xe9\tB-PER\n", "a.conll, line 4: byte 0xe9 is not valid utf-8", "latin-1")
+    bad("wrong encoding", GOOD, "no encoding named 'klingon'", "Use a Python encoding", options="--encoding klingon")
+    bad("wrong encoding", GOOD, "a.conll: ", "'hex'", "Use a Python encoding", options="--encoding hex")
+    bad("wrong length", GOOD + b"Bob\tB-PER\tx\n", "a.conll, line 4: the line has 3 columns instead of 2", "Correct the line")
     bad("out of range", GOOD, "a.conll: there is no column 9.", "0 to 1", options="--label-column-name 9")
     bad("out of range", GOOD, "there is no column '\u00b2'", "0 to 1", options="--label-column-name \u00b2")
     bad("out of range", GOOD, "there is no column '--1'", "0 to 1", options="--label-column-name=--1")
-    bad("out of range", GOOD, "a.conll: there is no layer -3.", "Its layers are 0", options="--layer=-3")
+    bad("out of range", GOOD, "a.conll: there is no layer -3.", "The layers are 0", options="--layer=-3")
     no("duplicated", twice)
-    bad("hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: 1 where 2 columns", "Correct the line")
-    bad("huge", GOOD + WIDE, "a.conll, line 4: 1 where 2 columns", "Correct the line")
+    bad("hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: the line has 1 column instead of 2", "Correct the line")
+    bad("huge", GOOD + WIDE, "a.conll, line 4: the line has 1 column instead of 2", "Correct the line")
     bad("unreadable", unreadable, "a.conll: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conll: is a folder of no known format.", "Name a file in it")
     bad("unreadable", unix_socket, "a.conll: cannot be read: ", "Check")
-    bad("unreadable", loop, "a.conll: is a link to a file that does not exist.", "Check where it leads")
+    bad("unreadable", loop, "a.conll: is a link to a file that does not exist.", "Check the link's target")
 
     subject, file = "conllu", "a.conllu"
     bad("missing", None, "a.conllu: there is no such file.", "Check the path.")
-    bad("empty", b"\n", "a.conllu: contains no sentences", "Ten columns")
-    bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: 4 columns where 10", "choose the format conll")
-    bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: 1 column where 10", "choose the format conll")
+    bad("empty", b"\n", "a.conllu: contains no sentences", "ten columns")
+    bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: the line has 4 columns instead of 10", "choose the format conll")
+    bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: the line has 1 column instead of 10", "choose the format conll")
     bad(
         "wrong type",
         CONLLU + CONLLU.replace(b"1\t", b"x\t", 1),
@@ -73,11 +73,11 @@ def readers() -> list[Cell]:
         "Correct the line",
     )
     bad("wrong encoding", CONLLU + CONLLU.replace(b"Ada", b"Jos\xe9"), "a.conllu, line 3: byte 0xe9", "encoding")
-    bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: 9 columns", "choose the format")
-    bad("out of range", CONLLU, "a.conllu: there is no field 11.", "Its fields", options="--label-column-name 11")
+    bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: the line has 9 columns instead of 10", "choose the format")
+    bad("out of range", CONLLU, "a.conllu: there is no field 11.", "The fields", options="--label-column-name 11")
     bad("duplicated", CONLLU, "no field 'form.x'", "misc.KEY", options="--label-column-name form.x")
-    bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: 1 column", "choose the format conll")
-    bad("huge", CONLLU + WIDE, "a.conllu, line 3: 1 column where 10", "choose the format conll")
+    bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: the line has 1 column instead of 10", "choose the format conll")
+    bad("huge", CONLLU + WIDE, "a.conllu, line 3: the line has 1 column instead of 10", "choose the format conll")
     bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is not valid CoNLL-U", "Correct the line")
     bad("unreadable", unreadable, "a.conllu: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conllu: is a folder", "Name a file in it")
@@ -85,8 +85,8 @@ def readers() -> list[Cell]:
     subject, file = "jsonl", "a.jsonl"
     good = json_lines(TAGGED)
     bad("missing", None, "a.jsonl: there is no such file.", "Check the path.")
-    bad("empty", b"\n\n", "a.jsonl: contains no records.", "One JSON object per line")
-    bad("truncated", good + good[:20], "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
+    bad("empty", b"\n\n", "a.jsonl: contains no records.", "Write one JSON object per line")
+    bad("truncated", good + good[:20], "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
     bad("wrong type", good + b"[1, 2]\n", "a.jsonl, line 2: is not a JSON object", "named fields")
     bad("wrong type", good + json_lines({**TAGGED, "tokens": "Ada, B-PER"}), "a.jsonl, line 2: 2 words", "exactly one")
     bad(
@@ -111,36 +111,36 @@ def readers() -> list[Cell]:
     )
     bad("wrong length", good + json_lines({**TAGGED, "ner_tags": []}), "a.jsonl, line 2: 1 word", "exactly one")
     numbered = json_lines({"tokens": ["Ada"], "ner_tags": [7]})
-    bad("out of range", numbered, "column 4", "Its columns are", options="--label-column-name 4")
+    bad("out of range", numbered, "column 4", "The columns are", options="--label-column-name 4")
     no("duplicated", twice + "; of a field that a record has twice, JSON keeps the last")
-    bad("hostile", good + f"{ESC}\n".encode(), "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
-    bad("hostile", good + DEEP + b"\n", "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
-    bad("hostile", DEEP + b"\n", "a.jsonl: is not valid JSON", "Correct it there")
+    bad("hostile", good + f"{ESC}\n".encode(), "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
+    bad("hostile", good + DEEP + b"\n", "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
+    bad("hostile", DEEP + b"\n", "a.jsonl: is not valid JSON", "Correct the file")
     literal = json_lines({"tokens": "[{[]: 1}]", "ner_tags": "[O]"})
     bad("hostile", good + literal, "a.jsonl, line 2: 'tokens' is not a list", "Write it as a JSON list")
     nested = json_lines({"tokens": "[" * 3000 + "]" * 3000, "ner_tags": ["O"]})
     bad("hostile", good + nested, "a.jsonl, line 2: 'tokens' is not a list", "Write it as a JSON list")
     bad(
-        "huge", good + b'{"tokens": ["' + WIDE + b"\n", "a.jsonl, line 2: is not valid JSON", "One JSON object per line"
+        "huge", good + b'{"tokens": ["' + WIDE + b"\n", "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line"
     )
     number = b'{"tokens": [' + b"9" * 5000 + b'], "ner_tags": ["O"]}\n'
-    bad("huge", good + number, "a.jsonl, line 2: is not valid JSON", "One JSON object per line")
+    bad("huge", good + number, "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
     bad("unreadable", unreadable, "a.jsonl: cannot be read: ", "Check")
     bad("unreadable", folder, "a.jsonl: is a folder", "Name a file in it")
 
     subject, file = "json list", "a.json"
     listed = json.dumps([TAGGED, TAGGED], indent=1).encode()
     bad("missing", None, "a.json: there is no such file.", "Check the path.")
-    bad("empty", b"[]", "a.json: contains no records.", "One JSON object per line")
-    bad("truncated", listed[:50], "a.json, line ", "is not valid JSON", "Correct it there")
+    bad("empty", b"[]", "a.json: contains no records.", "Write one JSON object per line")
+    bad("truncated", listed[:50], "a.json, line ", "is not valid JSON", "Correct the file")
     bad("wrong type", b"5", "a.json: is not a list of records", "Write one record per line")
     bad("wrong type", b"[5]", "a.json, row 1: is not a JSON object", "named fields")
     bad("wrong encoding", listed.replace(b"Ada", b"Jos\xe9"), "a.json, line 4: byte 0xe9", "encoding")
     bad("wrong length", json.dumps([TAGGED, {**TAGGED, "tokens": []}]).encode(), "a.json, row 2: 0 words", "exactly")
-    bad("out of range", listed, "no column 4", "Its columns are", options="--text-column-name 4")
+    bad("out of range", listed, "no column 4", "The columns are", options="--text-column-name 4")
     no("duplicated", twice)
-    bad("hostile", b"[\n" + DEEP, "a.json: is not valid JSON", "Correct it there")
-    bad("huge", b"[\n" + b"9" * 5000 + b"]", "a.json: is not valid JSON", "Correct it there")
+    bad("hostile", b"[\n" + DEEP, "a.json: is not valid JSON", "Correct the file")
+    bad("huge", b"[\n" + b"9" * 5000 + b"]", "a.json: is not valid JSON", "Correct the file")
     bad("unreadable", unreadable, "a.json: cannot be read: ", "Check")
 
     subject, file = "character spans", "s.jsonl"
@@ -150,7 +150,7 @@ def readers() -> list[Cell]:
         return good + json_lines({**SPANS, "entities": list(changed)})
 
     bad(
-        "missing", good + json_lines({"entities": []}), "s.jsonl, line 2: there is no text in 'text'", "It has entities"
+        "missing", good + json_lines({"entities": []}), "s.jsonl, line 2: there is no text in 'text'", "The fields are entities"
     )
     bad(
         "empty",
@@ -164,9 +164,9 @@ def readers() -> list[Cell]:
         "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts",
         "set a policy for such spans",
     )
-    bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
-    bad("wrong type", spans(7), "s.jsonl, line 2: '7' is no span", "A list [start, end, type]")
-    bad("wrong type", spans([0, 3, ["PER"]]), "s.jsonl, line 2: ", "is no span", "It needs a start, an end and a type")
+    bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is not a span", "A span needs a start, an end and a type")
+    bad("wrong type", spans(7), "s.jsonl, line 2: '7' is not a span", "A list [start, end, type]")
+    bad("wrong type", spans([0, 3, ["PER"]]), "s.jsonl, line 2: ", "is not a span", "A span needs a start, an end and a type")
     wide = {"text": "\U0001f600 Ada", "entities": [[1, 3, "PER"]]}
     bad(
         "wrong encoding",
@@ -182,7 +182,7 @@ def readers() -> list[Cell]:
         "s.jsonl, line 2: is not valid JSON (it contains half of a surrogate pair",
         "write the whole character",
     )
-    bad("wrong length", spans([0, 3]), "s.jsonl, line 2: ", "is no span", "A list [start, end, type]")
+    bad("wrong length", spans([0, 3]), "s.jsonl, line 2: ", "is not a span", "A list [start, end, type]")
     bad(
         "out of range",
         spans([0, 99, "PER"]),
@@ -195,7 +195,7 @@ def readers() -> list[Cell]:
         "s.jsonl, line 2: the span PER (-3 to 3) is not valid in a text",
         "Check the offsets",
     )
-    bad("out of range", good, "there is no layer -1", "0 the outermost", options="--layer=-1")
+    bad("out of range", good, "there is no layer -1", "0 (outermost)", options="--layer=-1")
     no("duplicated", "a span given twice is read once, and counted")
     bad(
         "duplicated",
@@ -216,12 +216,12 @@ def readers() -> list[Cell]:
     def tasks(**changed: object) -> bytes:
         return json.dumps([task, {**task, **changed}]).encode()
 
-    bad("missing", tasks(data={}), "t.json, row 2: there is no text in 'data'", "It has no fields")
-    bad("empty", b'{"data": []}', "t.json: contains no records", "One JSON object per line")
-    bad("truncated", tasks()[:60], "t.json, line 1: is not valid JSON", "Correct it there")
-    bad("wrong type", tasks(annotations=[5]), "t.json, row 2: ", "no annotation", "Label Studio")
-    bad("wrong type", tasks(annotations={"a": 1}), "t.json, row 2: ", "no annotation", "Label Studio")
-    bad("wrong type", tasks(annotations=[{"result": 5}]), "t.json, row 2: ", "no annotation", "Label Studio")
+    bad("missing", tasks(data={}), "t.json, row 2: there is no text in 'data'", "It contains no fields")
+    bad("empty", b'{"data": []}', "t.json: contains no records", "Write one JSON object per line")
+    bad("truncated", tasks()[:60], "t.json, line 1: is not valid JSON", "Correct the file")
+    bad("wrong type", tasks(annotations=[5]), "t.json, row 2: ", "not an annotation", "Label Studio")
+    bad("wrong type", tasks(annotations={"a": 1}), "t.json, row 2: ", "not an annotation", "Label Studio")
+    bad("wrong type", tasks(annotations=[{"result": 5}]), "t.json, row 2: ", "not an annotation", "Label Studio")
     bad(
         "wrong type",
         tasks(annotations=[{"result": [{"value": 7}]}]),
@@ -236,7 +236,7 @@ def readers() -> list[Cell]:
         json.dumps(odd).encode(),
         "t.json, row 1: ",
         "tokens",
-        "Leave the tokens out",
+        "Correct the field 'tokens'",
         options="--from prodigy",
     )
     far = [{"result": [{"value": {"start": 0, "end": 9, "labels": ["PER"]}}]}]
@@ -248,23 +248,23 @@ def readers() -> list[Cell]:
     )
     no("duplicated", "of several annotations of a task the first that was not cancelled is read")
     there = [{"text": "Ada", "spans": [], "tokens": [{"start": 0, "end": 3, "text": ESC}]}]
-    bad("hostile", json.dumps(there).encode(), "t.json, row 1: the token at 0", "Leave", options="--from prodigy")
+    bad("hostile", json.dumps(there).encode(), "t.json, row 1: the token from 0", "Correct the field", options="--from prodigy")
     no("huge", "it is JSON: see jsonl")
     no("unreadable", "it is JSON: see jsonl")
 
     subject, file = "csv", "a.csv"
     good = b"tokens,ner_tags\nAda smiled,B-PER O\n"
     bad("missing", None, "a.csv: there is no such file.", "Check the path.")
-    bad("empty", b"\n", "a.csv: contains no rows.", "A header and rows")
-    bad("truncated", good + b"Bob", "a.csv, line 3: 1 fields where 2", "Quote fields")
-    bad("wrong type", PNG, "a.csv: no column of words among \ufffdPNG", "--text-column-name")
+    bad("empty", b"\n", "a.csv: contains no rows.", "a header and rows")
+    bad("truncated", good + b"Bob", "a.csv, line 3: the row has 1 field instead of 2", "Quote fields")
+    bad("wrong type", PNG, "a.csv: none of the columns \ufffdPNG", "--text-column-name")
     bad("wrong encoding", good + b"Jos\xe9,B-PER\n", "a.csv, line 3: byte 0xe9", "encoding")
-    bad("wrong length", good + b"Ada,B-PER,x\n", "a.csv, line 3: 3 fields where 2", "Quote fields")
+    bad("wrong length", good + b"Ada,B-PER,x\n", "a.csv, line 3: the row has 3 fields instead of 2", "Quote fields")
     bad("wrong length", good + b"Ada smiled,O\n", "a.csv, line 3: 2 words", "exactly one")
-    bad("out of range", good, "a.csv: there is no column 9.", "Its columns are", options="--text-column-name 9")
+    bad("out of range", good, "a.csv: there is no column 9.", "The columns are", options="--text-column-name 9")
     bad("out of range", good, "separator", "one character", options="--separator ::")
     no("duplicated", twice)
-    bad("hostile", good + f"{ESC},O,x\n".encode(), "a.csv, line 3: 3 fields", "Quote fields")
+    bad("hostile", good + f"{ESC},O,x\n".encode(), "a.csv, line 3: the row has 3 fields instead of 2", "Quote fields")
     bad("hostile", good + b'"[{[]: 1}]",O\n', "a.csv, line 3: 'tokens' is not a list", "Write it as a JSON list")
     bad("huge", good + WIDE + b",O\n" + WIDE, "a.csv, line ", "Quote fields")
     bad("unreadable", unreadable, "a.csv: cannot be read: ", "Check")
@@ -281,11 +281,11 @@ def readers() -> list[Cell]:
     bad(
         "wrong type", b"PAR1 but not really PAR1", "a.parquet: is not a Parquet file", "Check the program that wrote it"
     )
-    bad("wrong type", parquet(tokens=[1.5], ner_tags=["O"]), "a.parquet, row 1: ", "A list with an entry per word")
+    bad("wrong type", parquet(tokens=[1.5], ner_tags=["O"]), "a.parquet, row 1: ", "A list with one item per word")
     no("wrong encoding", bytes_only)
     uneven = parquet(tokens=[["Ada"], ["Bob"]], ner_tags=[["B-PER"], []])
     bad("wrong length", uneven, "a.parquet, row 2: 1 word", "exactly one")
-    bad("out of range", good, "a.parquet: there is no column 9.", "Its columns", options="--text-column-name 9")
+    bad("out of range", good, "a.parquet: there is no column 9.", "The columns", options="--text-column-name 9")
     no("duplicated", twice)
     odd = parquet(tokens=[["Ada"], ["Bob"]], ner_tags=[["B-PER"], [ESC, ESC]])
     bad("hostile", odd, "a.parquet, row 2: 1 word", "exactly one")
@@ -301,11 +301,11 @@ def readers() -> list[Cell]:
         files |= {name: c for name, c in (("d/x.txt", text), ("d/x.ann", marks)) if c is not None}
         cells.append(Bad(subject, fault, files, f"convert --from brat {options} d out.conll", says))
 
-    brat("missing", None, marks, "x.txt: there is no such file", "Beside it are")
+    brat("missing", None, marks, "x.txt: there is no such file", "The folder contains")
     brat("missing", None, None, "d: contains no .ann files", "brat writes")
     brat("empty", b"", marks, "the span PER (0 to 3) is not valid in a text of 0", "Check the offsets")
     brat("truncated", text, b"T1\tPER 0", "x.ann, line 1: is not an annotation", "T1<TAB>TYPE START END")
-    brat("wrong type", text, b"T1\tPER a b\tAda\n", "x.ann, line 1: is not an annotation", "was expected")
+    brat("wrong type", text, b"T1\tPER a b\tAda\n", "x.ann, line 1: is not an annotation", "The form is")
     brat("wrong encoding", b"Jos\xe9\n", marks, "x.txt, line 1: byte 0xe9", "encoding")
     brat("wrong encoding", text, b"T1\tPER 0 3\tJos\xe9\n", "x.ann, line 1: byte 0xe9", "encoding")
     brat("wrong length", text, b"T1\tPER 0 3\tGrace\n", "x.txt, line 1: the span PER at 0 to 3", "Check the offsets")
@@ -317,8 +317,8 @@ def readers() -> list[Cell]:
         "x.txt, line 1: the spans",
         "Read one layer of nested spans",
     )
-    brat("hostile", text, f"T1{ESC}\n".encode(), "x.ann, line 1: is not an annotation", "was expected")
-    brat("huge", text, b"T1\tPER 0 " + b"9" * 5000 + b"\tAda\n", "x.ann, line 1: is not an annotation", "was expected")
+    brat("hostile", text, f"T1{ESC}\n".encode(), "x.ann, line 1: is not an annotation", "The form is")
+    brat("huge", text, b"T1\tPER 0 " + b"9" * 5000 + b"\tAda\n", "x.ann, line 1: is not an annotation", "The form is")
     brat("unreadable", unreadable, marks, "x.txt: cannot be read", "Check")
     brat("unreadable", text, folder, "x.ann: is a folder", "Name a file in it")
 
@@ -329,7 +329,7 @@ def readers() -> list[Cell]:
         files |= {name: c for name, c in (("p/seq.in", words), ("p/seq.out", labels)) if c is not None}
         cells.append(Bad(subject, fault, files, f"convert --from parallel {options} p out.conll", says))
 
-    pair("missing", None, b"O\n", "seq.in: there is no such file", "Beside it are")
+    pair("missing", None, b"O\n", "seq.in: there is no such file", "The folder contains")
     pair("empty", b"", b"", "no sentences", "It was read as parallel")
     pair("truncated", b"Ada\nBob\n", b"B-PER\n", "seq.in, line 2: 1 word, but 0 labels", "exactly one")
     no("wrong type", "any text is words")
@@ -387,14 +387,14 @@ def readers() -> list[Cell]:
         files: dict[str, Content] = {"f": folder, **{f"f/{name}": value for name, value in content.items()}}
         cells.append(Bad(subject, fault, files, "convert f out.jsonl", says))
 
-    many("missing", {"x.bin": b"1"}, "f: is a folder of no known format", "it holds x.bin")
-    many("empty", {}, "f: is a folder of no known format", "it holds nothing")
-    many("truncated", {"a.conll": GOOD, "b.conll": b"Bob\n"}, "b.conll: there is no column 1", "Its columns are 0 to 0")
-    many("wrong type", {"a.conll": GOOD, "b.csv": b"a,b\n"}, "f: holds files of several kinds", "Name one of them")
+    many("missing", {"x.bin": b"1"}, "f: is a folder of no known format", "It contains x.bin")
+    many("empty", {}, "f: is a folder of no known format", "It contains nothing")
+    many("truncated", {"a.conll": GOOD, "b.conll": b"Bob\n"}, "b.conll: there is no column 1", "The columns are 0 to 0")
+    many("wrong type", {"a.conll": GOOD, "b.csv": b"a,b\n"}, "f: contains files with different suffixes", "Name one of the files")
     many("wrong encoding", {"a.conll": GOOD, "b.conll": b"Jos\xe9\tO\n"}, "b.conll, line 1: byte 0xe9", "encoding")
     no("wrong length", "a file may have more columns than the first: the same ones are read")
     no("out of range", "see its files")
-    many("duplicated", {"train.conll": GOOD, "test.conll": GOOD}, "f: holds several splits", "--dataset-name")
+    many("duplicated", {"train.conll": GOOD, "test.conll": GOOD}, "f: contains several splits", "--dataset-name")
     many("hostile", {f"{ESC.replace('/', '')}.xyz": GOOD}, "f: is a folder of no known format", "Name a file")
     no("huge", "files are read one after the other")
     many("unreadable", {"a.conll": GOOD, "b.conll": unreadable}, "b.conll: cannot be read", "Check")

@@ -1,6 +1,6 @@
-"""Formats of labelled data, one module each: how it is recognised, its reader, and its writer where there is one.
+"""Formats of labelled data. Each module defines how a format is recognised and read, and in some cases written.
 
-Packages with formats of their own import what they need from here.
+Plug-ins with additional formats import what they need from here.
 """
 
 from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen, certain, likely, possible

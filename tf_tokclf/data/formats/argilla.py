@@ -1,4 +1,4 @@
-"""Argilla's records: texts with spans of characters by annotators, in the forms of its first and second version.
+"""Argilla: texts with character spans by annotators, in the forms of versions 1 and 2.
 
 {"text": "Marie left", "tokens": ["Marie", "left"], "annotation": [["PER", 0, 5]], "status": "Validated"}
 {"fields": {"text": "Marie left"}, "responses": {"span": [{"value": [{"label": "PER", "start": 0, "end": 5}],
@@ -47,13 +47,13 @@ def _fields(names: Any) -> Fields:
 
 
 def _question(names: Iterable[str]) -> str | None:
-    """The question whose responses are columns of their own, as `to_datasets` writes them."""
+    """The question whose responses are in separate columns, as `to_datasets` writes them."""
     found = (name for name in names if name.endswith(_RESPONSES))
     return next((name.removesuffix(_RESPONSES) for name in found), None)
 
 
 def _in_columns(record: Record, question: str) -> list[dict[str, Any]]:
-    """The responses that stand in columns, as the responses of records are."""
+    """Convert responses in columns to the form of responses in records."""
     values = record.get(f"{question}{_RESPONSES}") or []
     users, states = (record.get(f"{question}{_RESPONSES}.{name}") or [] for name in ("users", "status"))
     return [
@@ -71,7 +71,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     if isinstance(record.get("fields"), Mapping):
         text = text_field(record["fields"], "text") or text_field(record["fields"], *record["fields"])
         if text is None:
-            raise origin.error("there is no text in 'fields'.", f"It has {', '.join(map(str, record['fields']))}.")
+            raise origin.error("there is no text in 'fields'.", f"It contains {', '.join(map(str, record['fields']))}.")
         annotations = tuple(_responses(record.get("responses"))) if is_labelled else ()
         yield Annotated(text, annotations=annotations, is_labelled=is_labelled)
         return
@@ -97,7 +97,7 @@ def _spans(spans: Any, reader: SpanReader) -> list[CharSpan]:
 
 
 def _responses(responses: Any) -> Iterator[Annotation]:
-    """The responses that were submitted: by question, or in a list with the values of all questions."""
+    """The submitted responses: grouped by question, or in a list with the values of all questions."""
     if isinstance(responses, Mapping):
         found = [one for answers in responses.values() if isinstance(answers, list) for one in answers]
     else:
@@ -114,7 +114,7 @@ def _responses(responses: Any) -> Iterator[Annotation]:
 
 
 def _tokens(words: Any, text: str) -> tuple[CharSpan, ...] | None:
-    """Where the words stand in the text; None where one of them does not."""
+    """The positions of the words in the text; None if a word is not found."""
     found, at = [], 0
     for word in words if is_words(words) else ():
         start = text.find(word, at)
@@ -130,5 +130,5 @@ FORMAT = JsonFormat(
     _fits,
     _read,
     _fields,
-    description="records of Argilla 1 and 2: texts with spans of characters",
+    description="records of Argilla 1 and 2: texts with character spans",
 )

@@ -1,9 +1,9 @@
-"""BigBIO's knowledge-base schema: documents of passages with offsets, and entities with offsets in the document.
+"""BigBIO's knowledge-base schema: documents with passages, and entities with offsets relative to the document.
 
     {"id": "1", "document_id": "d1", "passages": [{"text": ["Marie left"], "offsets": [[0, 10]]}],
      "entities": [{"type": "PER", "text": ["Marie"], "offsets": [[0, 5]]}]}
 
-A passage is a sentence.
+Each passage is read as a sentence.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def _spans(entities: Any, origin: Origin, changes: Changes) -> Iterator[CharSpan
 
 
 def _place(value: Any, origin: Origin) -> tuple[int, int, str, int]:
-    """Start, end, text and number of pieces of a passage or an entity."""
+    """Start, end, text and number of parts of a passage or an entity."""
     places, texts = value.get("offsets"), value.get("text")
     texts = [texts] if isinstance(texts, str) else texts
     fits = isinstance(places, list) and places and all(map(_is_pair_of_numbers, places))
     if not fits or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise origin.error(f"{str(value)[:60]!r} has no place.", "A text and offsets were expected.")
+        raise origin.error(f"{str(value)[:60]!r} has no text or no offsets.", "Both fields are needed.")
     return places[0][0], places[-1][1], " ".join(texts), len(places)
 
 

@@ -1,4 +1,4 @@
-"""BioC: collections of documents of passages, as JSON or XML. A passage is a sentence.
+"""BioC: collections of documents with passages, as JSON or XML. Each passage is read as a sentence.
 
 {"documents": [{"id": "1", "passages": [{"offset": 0, "text": "Marie left", "annotations": [
   {"infons": {"type": "PER"}, "text": "Marie", "locations": [{"offset": 0, "length": 5}]}]}]}]}
@@ -68,7 +68,7 @@ def _span(annotation: Record, origin: Origin, changes: Changes) -> CharSpan:
     except (LookupError, TypeError, ValueError):
         places = []
     if type is None or not places:
-        raise origin.error(f"{str(annotation)[:60]!r} is not an annotation.", "A type and locations were expected.")
+        raise origin.error(f"{str(annotation)[:60]!r} is not an annotation.", "It needs a type and locations.")
     if len(places) > 1:
         changes.note(PIECES, origin)
     surface = annotation.get("text") if len(places) == 1 and isinstance(annotation.get("text"), str) else None
@@ -77,7 +77,7 @@ def _span(annotation: Record, origin: Origin, changes: Changes) -> CharSpan:
 
 @dataclass(frozen=True)
 class BiocXmlReader(FileReader):
-    """A collection as XML, read document by document."""
+    """Reads a collection in XML, document by document."""
 
     reading: TextReading
 
@@ -97,11 +97,11 @@ def open_bioc_xml(path: Path, data: DataConfig, task: Task) -> BiocXmlReader:
     require_file(path)
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "bioc-xml"})
-    return BiocXmlReader(path, options, (f"a passage a sentence; {reading.note()}",), reading)
+    return BiocXmlReader(path, options, (f"one sentence per passage; {reading.note()}",), reading)
 
 
 def looks_like_bioc_xml(lines: list[str]) -> bool:
-    """Whether a file's first lines open a collection.
+    """Whether the first lines of a file start a collection.
 
     >>> looks_like_bioc_xml(["<?xml version='1.0'?>", "<collection><source>x</source>"])
     True
@@ -110,21 +110,22 @@ def looks_like_bioc_xml(lines: list[str]) -> bool:
 
 
 def _documents(path: Path) -> Iterator[Record]:
-    """The documents of a file as BioC's JSON would have them."""
+    """The documents of a file, converted to the form of BioC JSON."""
     parser: Any = ElementTree.XMLPullParser(["end"])
     file, _ = open_bytes(path)
     before = b""
     with file:
         while block := file.read(_BLOCK_BYTES):
-            # Entities that a file declares itself could multiply without end; BioC needs none.
+            # Declared entities could expand to any size (billion laughs). BioC does not need them.
             if _ENTITY in (before + block).replace(b"\0", b""):
-                raise UserError("declares entities of its own.", path=path, hint="Write the text itself.")
+                hint = "Replace the entities by their text."
+                raise UserError("declares XML entities, which are not supported.", path=path, hint=hint)
             before = block[-2 * len(_ENTITY) :]
             try:
                 parser.feed(block)
                 elements = [element for _, element in parser.read_events()]
             except ElementTree.ParseError as error:
-                raise UserError(f"is not valid XML: {error}.", path=path, hint="Correct it there.") from error
+                raise UserError(f"is not valid XML: {error}.", path=path, hint="Correct the file.") from error
             for element in elements:
                 if element.tag == "document":
                     yield _document(element)
@@ -168,12 +169,12 @@ FORMAT = JsonFormat(
     in_fields("passages", "annotations"),
     unwrap=unwrap,
     holds_several=True,
-    description="BioC as JSON: documents of passages with annotations",
+    description="BioC as JSON: documents with annotated passages",
 )
 XML_FORMAT = Format(
     "bioc-xml",
-    "BioC as XML: documents of passages with annotations",
-    lambda seen: certain("its first lines open a <collection>", looks_like_bioc_xml(seen.lines)),
+    "BioC as XML: documents with annotated passages",
+    lambda seen: certain("its first lines start a <collection>", looks_like_bioc_xml(seen.lines)),
     open_bioc_xml,
     has_own_encoding=True,
 )

@@ -1,6 +1,4 @@
-"""brat's stand-off files: a text in NAME.txt, its spans of characters in NAME.ann; a line of text is a
-sentence.
-"""
+"""brat's stand-off files: a text in NAME.txt and its character spans in NAME.ann. Each line is read as a sentence."""
 
 from __future__ import annotations
 
@@ -16,6 +14,7 @@ from tf_tokclf.data.formats.format import Format, Kind, Match, Seen, certain, li
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, SpanReader
 from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, hash_files, read_lines, require_file
 from tf_tokclf.data.reading.missing import NOT_ANNOTATED
+from tf_tokclf.data.reading.passages import PIECES
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
@@ -27,7 +26,7 @@ _TEXT_SPAN = re.compile(r"(T\S*)\t(\S+) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} 
 
 @dataclass(frozen=True)
 class BratReader(FileReader):
-    """A folder of documents, or one."""
+    """Reads one document or a folder of documents."""
 
     texts: tuple[Path, ...]
     reading: TextReading
@@ -48,13 +47,12 @@ class BratReader(FileReader):
         if path.with_suffix(".ann").exists():
             spans, discontinuous = _spans(path.with_suffix(".ann"), encoding, self.reading.reader(origin, problems))
             if discontinuous:
-                what = "spans in several pieces taken from their first to their last character"
-                problems.counts[what] += discontinuous
+                problems.counts[PIECES] += discontinuous
         elif is_labelled and not missing.as_outside:
             problems.counts.note(f"texts without .ann {NOT_ANNOTATED.removeprefix('records ')}", origin)
             return
         elif is_labelled:
-            problems.counts.note("texts without .ann: all their words read as O", origin)
+            problems.counts.note("texts without .ann read as O", origin)
         exact = self.reading.rules.placed(spans, text, origin, problems.counts)
         per_line = TextReading.of(
             self.options.model_copy(update={"offset_unit": "codepoint", "offset_end": "exclusive"})
@@ -70,7 +68,7 @@ class BratReader(FileReader):
 
 
 def open_brat(path: Path, data: DataConfig, task: Task) -> BratReader:
-    """The documents in a folder, or the one that `path`, a text or its annotations, belongs to."""
+    """A reader of all documents in a folder, or of one document, given by its text or its annotations."""
     if path.is_dir():
         annotated = {ann.with_suffix(".txt") for ann in path.rglob("*.ann")}
         folders = {text.parent for text in annotated}
@@ -86,17 +84,17 @@ def open_brat(path: Path, data: DataConfig, task: Task) -> BratReader:
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "brat"})
     documents = counted(len(texts), "document")
-    return BratReader(path, options, (f"{documents}, a line a sentence; {reading.note()}",), texts, reading)
+    return BratReader(path, options, (f"{documents}, one sentence per line; {reading.note()}",), texts, reading)
 
 
 def _is_about(text: Path) -> bool:
-    """Whether a file beside the documents is about them, and none of them."""
+    """Whether a file beside the documents only describes them."""
     return text.name.upper().startswith(("README", "LICENSE", "LICENCE", "."))
 
 
 def _pieces(text: str, spans: list[CharSpan], problems: Problems) -> Iterator[tuple[int, int, list[CharSpan]]]:
-    """The lines of a text with their spans, in order. Empty lines stay with the line before, so that nothing
-    of the text is lost, and so does a line that a span reaches into.
+    """The lines of a text with their spans, in order. A line is joined to the previous one if it is empty, so that no
+    text is lost, or if a span extends into it.
     """
     rest = iter([*spans, None])
     span = next(rest)
@@ -108,7 +106,7 @@ def _pieces(text: str, spans: list[CharSpan], problems: Problems) -> Iterator[tu
             reach = max(reach, span.end)
             span = next(rest)
         if reach > end:
-            problems.counts["lines joined to the next, since a span goes on there"] += 1
+            problems.counts["lines joined to the next because of a span that continues there"] += 1
             continue
         yield start, end, inside
         start, inside = end, []
@@ -117,7 +115,7 @@ def _pieces(text: str, spans: list[CharSpan], problems: Problems) -> Iterator[tu
 
 
 def _spans(path: Path, encoding: str, reader: SpanReader) -> tuple[list[CharSpan], int]:
-    """The text-bound annotations of a file, and how many of them are discontinuous."""
+    """The text-bound annotations of a file, and the number of discontinuous ones."""
     spans, discontinuous = [], 0
     for number, line in enumerate(_checked_lines(path, encoding), 1):
         line = line.rstrip("\r\n")
@@ -125,9 +123,9 @@ def _spans(path: Path, encoding: str, reader: SpanReader) -> tuple[list[CharSpan
             continue
         match = _TEXT_SPAN.match(line)
         if not match:
-            hint = "T1<TAB>TYPE START END<TAB>TEXT was expected."
+            hint = "The form is T1<TAB>TYPE START END<TAB>TEXT."
             error = UserError(f"is not an annotation: {line[:60]!r}.", path=path, line=number, hint=hint)
-            reader.drop(error, "spans dropped: their line in the .ann file is not an annotation")
+            reader.drop(error, "spans dropped: invalid line in the .ann file")
             continue
         places = [int(place) for place in re.split("[ ;]", match[3])]
         in_pieces = ";" in match[3]
@@ -144,21 +142,21 @@ def _checked_lines(path: Path, encoding: str) -> Iterator[str]:
 
 def _recognise(seen: Seen) -> Match | None:
     if seen.is_folder:
-        return likely("the folder holds .ann files", any(seen.path.rglob("*.ann")))
+        return likely("the folder contains .ann files", any(seen.path.rglob("*.ann")))
     annotations = seen.path.with_suffix(".ann")
     is_there = seen.path.suffix == ".txt" and annotations.exists()
     return certain(f"its annotations are in {annotations.name} beside it", is_there)
 
 
 def _pair(path: Path, data: DataConfig) -> Iterator[Path]:
-    """The annotations of a text, and the text of annotations."""
+    """The annotation file of a text, or the text of an annotation file."""
     other = {".txt": ".ann", ".ann": ".txt"}.get(path.suffix)
     if other:
         yield path.with_suffix(other)
 
 
 def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    """A folder with NAME.txt and NAME.ann for each document; every sentence ends a line."""
+    """Write a folder with NAME.txt and NAME.ann for each document, one sentence per line."""
     folder.mkdir(parents=True, exist_ok=True)
     names: set[str] = set()
     for document, members in groupby(sentences, key=lambda sentence: sentence.document):

@@ -1,4 +1,4 @@
-"""CLUENER: texts with types, what stands in the text, and places with inclusive ends.
+"""CLUENER: texts with character spans, grouped by type and surface. Ends are inclusive.
 
 {"text": "王芳在北京图书馆工作", "label": {"name": {"王芳": [[0, 1]]}, "organization": {"北京图书馆": [[3, 7]]}}}
 """
@@ -38,7 +38,8 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 def _spans(label: Any, reader: SpanReader) -> list[CharSpan]:
     if not isinstance(label, Mapping):
-        raise reader.origin.error(f"{str(label)[:60]!r} names no types.", "A type with texts and places was expected.")
+        problem = f"{str(label)[:60]!r} does not map types to spans."
+        raise reader.origin.error(problem, "The form is {TYPE: {SURFACE: [[START, END]]}}.")
     found = []
     for type, places in label.items():
         for surface, spans in places.items() if isinstance(places, Mapping) else ():
@@ -46,13 +47,13 @@ def _spans(label: Any, reader: SpanReader) -> list[CharSpan]:
                 if isinstance(place, list) and len(place) == 2 and all(isinstance(at, int) for at in place):
                     found.append(CharSpan(place[0], place[1], type, surface))
                 else:
-                    error = reader.origin.error(f"{place!r} is not a position.", "[start, end] was expected.")
-                    reader.drop(error, "spans dropped: they have no start and end")
+                    error = reader.origin.error(f"{place!r} is not a position.", "Write it as [start, end].")
+                    reader.drop(error, "spans dropped: no start and end")
     return found
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A record a line."""
+    """One record per line."""
     for text, spans, _ in texts_with_spans(sentences, writing):
         label: dict[str, dict[str, list[list[int]]]] = {}
         for span in spans:
@@ -66,6 +67,6 @@ FORMAT = JsonFormat(
     _read,
     in_fields("text", "label"),
     inclusive_end=True,
-    description="CLUENER: texts with spans of characters, by type and surface",
+    description="CLUENER: texts with character spans, by type and surface",
     write=write,
 )

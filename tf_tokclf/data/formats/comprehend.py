@@ -1,10 +1,10 @@
-"""Amazon Comprehend's annotations of plain text: a CSV file with places, beside the documents.
+"""Amazon Comprehend: plain-text documents, and beside them a CSV file with the positions of spans.
 
     File,Line,Begin Offset,End Offset,Type
     documents.txt,0,0,5,PERSON
 
-Lines count from 0, and offsets from the beginning of the line. Without the column `Line`, a file is one document, and
-offsets count from its beginning. Each line is read as a sentence.
+Line numbers start at 0, and offsets are relative to the line. Without the column `Line`, a file is one document, and
+offsets are relative to the document. Each line is read as a sentence.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 
 _FILE, _LINE, _BEGIN, _END, _TYPE = "file", "line", "begin offset", "end offset", "type"
 _NEEDED = {_FILE, _BEGIN, _END, _TYPE}
-# Spans of a document by the number of their line; all under None where offsets count from the document's beginning.
+# Spans of a document by line number; all under None if offsets are relative to the document.
 _Spans = Mapping[int | None, list[CharSpan]]
 
 
 @dataclass(frozen=True)
 class ComprehendReader(FileReader):
-    """A file of annotations and the documents that it names."""
+    """Reads a file of annotations and the documents that it names."""
 
     documents: Mapping[Path, _Spans]
     reading: TextReading
@@ -56,17 +56,19 @@ class ComprehendReader(FileReader):
                 problems.report(error)
 
     def _unread(self, path: Path, spans: _Spans, n_lines: int, length: int) -> Iterator[UserError]:
-        """A message for each span that is in no line of a document."""
+        """An error for each span outside all lines of a document."""
         hint = f"Compare it with {self.path.name}."
         for line, inside in spans.items():
             if line is not None and not 0 <= line < n_lines:
-                yield UserError(f"there is no line {line}: it has {n_lines}, from 0.", path=path, hint=hint)
+                problem = f"there is no line {line}: the file has {counted(n_lines, 'line')}, numbered from 0."
+                yield UserError(problem, path=path, hint=hint)
             for span in inside if line is None else ():
                 if not 0 <= span.start < length:
-                    yield UserError(f"a span begins at {span.start}, behind the end ({length}).", path=path, hint=hint)
+                    problem = f"a span begins at {span.start}, but the document ends at {length}."
+                    yield UserError(problem, path=path, hint=hint)
 
     def _of_line(self, spans: list[CharSpan], start: int, line: str) -> list[CharSpan]:
-        """The spans that begin in a line, counted from its beginning."""
+        """The spans that begin in a line, with offsets relative to the line."""
         end = start + in_unit(len(line), line, self.options.offset_unit)
         return [CharSpan(s.start - start, s.end - start, s.type) for s in spans if start <= s.start < end]
 
@@ -80,24 +82,25 @@ class ComprehendReader(FileReader):
 
 
 def open_comprehend(path: Path, data: DataConfig, task: Task) -> ComprehendReader:
-    """The annotations in a file, and the documents beside it."""
+    """A reader of the annotations in a file and the documents beside it."""
     documents: dict[Path, dict[int | None, list[CharSpan]]] = {}
     lines = read_lines(require_file(path), data.encoding)
     rows = csv.reader(lines)
     names = [name.strip().lower() for name in next(rows, [])]
     if not set(names) >= _NEEDED:
-        hint = "Its first line has to be File,Line,Begin Offset,End Offset,Type."
-        raise UserError(f"has the columns {', '.join(names) or 'none'}.", path=path, hint=hint)
+        hint = "The first line must be File,Line,Begin Offset,End Offset,Type (Line is optional)."
+        missing = ", ".join(sorted(_NEEDED - set(names)))
+        raise UserError(f"the CSV file lacks columns: {missing}.", path=path, hint=hint)
     for row in rows:
         if any(row):
             document, line, span = _annotation(dict(zip(names, row)), Origin(str(path), rows.line_num))
             documents.setdefault(document, {}).setdefault(line, []).append(span)
     if not documents:
-        raise UserError("holds no annotations.", path=path, hint="Check what wrote it.")
+        raise UserError("contains no annotations.", path=path, hint="Check the program that wrote it.")
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "comprehend"})
     n = counted(len(documents), "document")
-    return ComprehendReader(path, options, (f"{n}, a line a sentence; {reading.note()}",), documents, reading)
+    return ComprehendReader(path, options, (f"{n}, one sentence per line; {reading.note()}",), documents, reading)
 
 
 def _annotation(row: Mapping[str, str], origin: Origin) -> tuple[Path, int | None, CharSpan]:
@@ -107,14 +110,17 @@ def _annotation(row: Mapping[str, str], origin: Origin) -> tuple[Path, int | Non
         start, end = int(row[_BEGIN]), int(row[_END])
         line = int(row[_LINE]) if _LINE in row else None
     except (KeyError, ValueError):
-        raise origin.error(f"{','.join(row.values())[:60]!r} is no annotation.", "Its numbers are not whole.") from None
+        problem = f"{','.join(row.values())[:60]!r} is not an annotation."
+        raise origin.error(problem, "Line and offsets must be integers.") from None
     if not name or not type:
-        raise origin.error("a row has no file or no type.", "Check what wrote it.")
+        raise origin.error("a row has no file or no type.", "Check the program that wrote it.")
     if PurePosixPath(name).name != name or "\\" in name:
-        raise origin.error(f"the file {name!r} is not the name of a file beside it.", "Write its name without folders.")
+        problem = f"the document {name!r} is not in the same folder."
+        raise origin.error(problem, "Put it there, and write its name without folders.")
     document = Path(origin.path).with_name(name)
     if not document.is_file():
-        raise origin.error(f"there is no file {name!r} beside it.", "Put the documents into the same folder.")
+        problem = f"there is no document {name!r} in the same folder."
+        raise origin.error(problem, "Put all documents into the folder of this file.")
     return document, line, CharSpan(start, end, type)
 
 
@@ -125,8 +131,8 @@ def _recognise(seen: Seen) -> Match | None:
     return certain("its columns are File, Begin Offset, End Offset and Type", names >= _NEEDED)
 
 
-# Where `csv` puts the values of a row behind its last column.
-_MORE = "values behind the last column"
+# The key under which `csv` returns the values after the last column of a row.
+_MORE = "values after the last column"
 
 
 def _documents(path: Path, data: DataConfig) -> Iterator[Path]:

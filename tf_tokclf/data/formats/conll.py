@@ -1,4 +1,4 @@
-"""CoNLL columns: a word a line, its label in one of the columns, a blank line after each sentence."""
+"""CoNLL columns: one word per line with its label in a column, and a blank line after each sentence."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ _BORDER_LINE = re.compile(r"-DOCSTART-(?!\w)")
 # "# hipe2022:document_id = cu31924087948174_0054", "# id 5239d808 domain=en"
 _METADATA = re.compile(r"#\s?(?:id\s+\S|[\w:.-]+\s*=)")
 _DOCUMENT_ID = re.compile(r"#\s?(?:[\w:]*document_id|newdoc id)\s*=\s*(.+)")
-# What a comment begins with that has as many columns as a word, or says nothing of the form "key = value":
+# The start of a comment that has as many columns as a word line, or is not of the form "key = value":
 # "# 0.478113", "## klue-ner-v1_train_00000", "#begin document (bn/abc/00); part 000".
 _COMMENT = re.compile(r"#+[ \t]|#(?:begin|end) document")
 _KEY_AND_VALUE = re.compile(r"#+\s*[\w:.-]+\s+=\s")
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " ", "comma": ",", "auto": None}
 _NUMBER = re.compile("-?[0-9]{1,9}")
-# Signs that may stand between columns, which are found only if they are named.
+# Separators that are used only if the options name them.
 _OTHER_SEPARATORS = (";", ",", "|")
 _CHUNK_TYPES = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"}
-# With so many lines, the share of different labels among them tells labels from words.
+# From this number of lines, a column with more than this share of different values contains words, not labels.
 _ENOUGH_LINES = 20
 _LABELS_SHARE = 0.5
-# The share of lines that have the usual number of columns, in a file that looks like columns.
+# A file is recognised as columns if at least this share of its lines has the most common number of columns.
 _COLUMNS_SHARE = 0.9
 
 Splitter = Callable[[str], list[str]]
@@ -65,10 +65,10 @@ Columns = Sequence[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Structure:
-    """What all lines of a file together show: how they are split, and into how many columns.
+    """How the lines of a file are split, and into how many columns, as determined from the whole file.
 
-    separator: as written in the file. with_hashes: lines that begin with `#` had to be counted as well. n_odd,
-    first_odd: lines with the other separator that have as many columns.
+    separator: as written in the file. with_hashes: lines that begin with `#` were counted too. n_odd, first_odd: number
+    of lines with the other separator but the same number of columns, and the first such line.
     """
 
     separator: str
@@ -80,10 +80,10 @@ class Structure:
 
 @dataclass(frozen=True)
 class ColumnsReader(FileReader):
-    """A file of CoNLL columns. `label` is None where the file has words only.
+    """Reads a file of CoNLL columns. `label` is None for words without labels.
 
-    header_line: the number of the line that names the columns, or None. known_labels: those of the first lines.
-    no_label: what stands in the label column where a word has no label.
+    header_line: number of the line with the column names, or None. known_labels: labels in the first lines. no_label:
+    values of the label column that mean that a word has no label.
     """
 
     structure: Structure
@@ -97,7 +97,7 @@ class ColumnsReader(FileReader):
 
     @property
     def has_outside(self) -> bool:
-        """Whether words outside of all spans have a label of their own."""
+        """Whether words outside all spans are labelled O."""
         return self.has_tags or OUTSIDE_LABEL in (self.label_names or self.known_labels)
 
     @property
@@ -106,28 +106,28 @@ class ColumnsReader(FileReader):
 
     @property
     def width(self) -> int:
-        """How many columns a line has."""
+        """Number of columns."""
         return self.structure.width
 
     @property
     def has_header(self) -> bool:
-        """Whether a line names the columns."""
+        """Whether the file has a header."""
         return self.header_line is not None
 
     @cached_property
     def split(self) -> Splitter:
-        """How a line falls into columns."""
+        """Splits a line into columns."""
         return splitter(self.options.separator)
 
     @cached_property
     def split_as_most(self) -> Splitter:
-        """How a line falls into columns if it is split as most lines are; it has another number of columns if not."""
+        """Splits a line at the separator of most lines; other lines then get a different number of columns."""
         is_found = separator_named(self.options.separator) is None
         return methodcaller("split", "\t") if is_found and self.structure.separator == "\t" else self.split
 
     @property
     def shown_label(self) -> str:
-        """The column of labels, in messages."""
+        """The label column, as shown in messages."""
         name = self.options.label_column_name
         return repr(name) if isinstance(name, str) else f"column {self.label}"
 
@@ -135,11 +135,11 @@ class ColumnsReader(FileReader):
         return (sentence for (sentence,) in read_columns([(self, problems)]) if sentence is not None)
 
     def fits(self, fields: Sequence[str]) -> bool:
-        """Whether a line has the columns of the file; empty ones may follow."""
+        """Whether a line has the right number of columns, apart from empty ones at the end."""
         return len(fields) == self.width or (len(fields) > self.width and not any(fields[self.width :]))
 
     def is_comment(self, line: str, fields: Sequence[str], *, at_head: bool) -> bool:
-        """Whether a line that begins with `#` tells something about the lines that follow, and contains no word.
+        """Whether a line that begins with `#` is a comment and not a word.
 
         at_head: no word of the sentence has been read yet.
         """
@@ -161,13 +161,13 @@ class ColumnsReader(FileReader):
         return not label or " " in label or _FRACTION.fullmatch(label) is not None
 
     def is_obvious(self, line: str, fields: Sequence[str]) -> bool:
-        """Whether a comment can be nothing else, so that nobody has to be told of it."""
+        """Whether a line is certainly a comment, so that it need not be reported."""
         return self.has_index or (not self.fits(fields) and is_metadata(line))
 
 
 def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
-    """Find out the columns of a file, as far as the options do not name them. Raises UserError where the labels are
-    none.
+    """A reader for a file; columns that the options do not name are detected. Raises UserError if the label column
+    contains confidences.
     """
     reader = columns_reader(path, data, task)
     if reader.label is not None and holds_confidences(reader.known_labels):
@@ -176,7 +176,7 @@ def open_columns(path: Path, data: DataConfig, task: Task) -> ColumnsReader:
 
 
 def columns_reader(path: Path, data: DataConfig, task: Task, *, structure: Structure | None = None) -> ColumnsReader:
-    """The same with any column as labels. structure: of the file, where it is known."""
+    """As `open_columns`, but accepts any label column. structure: of the file, if known."""
     structure = structure or _structure(path, data)
     sample = _Sample.of(path, data, structure)
     header, columns = sample.header, list(zip(*sample.rows))
@@ -212,12 +212,12 @@ def columns_reader(path: Path, data: DataConfig, task: Task, *, structure: Struc
 
 
 def _means_no_label(values: Counter[str], has_tags: bool, task: Task) -> bool:
-    """Whether `_` in a column says that a word has no label: beside O, or where nothing else stands there."""
+    """Whether `_` means that a word has no label: if the column also contains O, or nothing else."""
     return (has_tags and OUTSIDE_LABEL in values) or (task is not Task.POS and values.keys() <= NO_LABEL)
 
 
 def splitter(separator: str | None) -> Splitter:
-    """How a line falls into columns; blanks may come in runs, other separators may not.
+    """A function that splits a line into columns. Repeated spaces count as one separator.
 
     >>> splitter(None)("New York\\tB-LOC"), splitter(None)("York  I-LOC ")
     (['New York', 'B-LOC'], ['York', 'I-LOC'])
@@ -231,7 +231,7 @@ def splitter(separator: str | None) -> Splitter:
 
 
 def separator_named(separator: str | None) -> str | None:
-    """A separator as written in a file, where options may name it.
+    """The separator as written in the file; options may give it by name.
 
     >>> separator_named("tab")
     '\\t'
@@ -240,7 +240,7 @@ def separator_named(separator: str | None) -> str | None:
 
 
 def is_border(line: str) -> bool:
-    """Whether a line stands between two documents.
+    """Whether a line separates two documents.
 
     >>> is_border("-DOCSTART- -X- O"), is_border("-DOCSTART-s O")
     (True, False)
@@ -249,7 +249,7 @@ def is_border(line: str) -> bool:
 
 
 def is_metadata(line: str) -> bool:
-    """Whether a line that does not fit the columns tells something about what follows.
+    """Whether a line that does not fit the columns is metadata.
 
     >>> is_metadata("# hipe2022:language = en"), is_metadata("#")
     (True, False)
@@ -258,8 +258,8 @@ def is_metadata(line: str) -> bool:
 
 
 def read_columns(readers: Sequence[tuple[ColumnsReader, Problems]]) -> Iterator[tuple[Sentence | None, ...]]:
-    """The sentences of a file as each of its readers sees them, read once; they differ in their column of labels alone.
-    None for a sentence that is left out.
+    """The sentences of a file, read once for several readers that differ only in the label column. None for a sentence
+    that is left out.
     """
     parsers = [_ConllParser(reader, problems) for reader, problems in readers]
     first = parsers[0]
@@ -269,7 +269,7 @@ def read_columns(readers: Sequence[tuple[ColumnsReader, Problems]]) -> Iterator[
 
 
 class _ConllParser:
-    """One pass over a file, and what is known of it so far."""
+    """The state of one pass over a file."""
 
     def __init__(self, reader: ColumnsReader, problems: Problems) -> None:
         self.reader = reader
@@ -280,13 +280,13 @@ class _ConllParser:
         self.n_documents = 0
         structure = reader.structure
         if structure.n_odd:
-            usual = "tabs" if structure.separator == "\t" else "blanks"
-            what = f"lines not split at {usual}, as the others are, but with as many columns"
+            usual = "tabs" if structure.separator == "\t" else "spaces"
+            what = f"lines with another separator than the usual {usual}"
             problems.counts.note(what, Origin(self.path, structure.first_odd), structure.n_odd)
 
     def columns(self, block: list[str], number: int) -> Columns | None:
-        """The columns of lines that all hold a word, several times faster than line by line; None where one of them has
-        to be looked at by itself.
+        """The columns of lines that all contain a word, several times faster than line by line. None if a line needs
+        separate treatment.
         """
         reader = self.reader
         if reader.header_line is not None and number <= reader.header_line < number + len(block):
@@ -301,7 +301,7 @@ class _ConllParser:
         return columns if len(columns) == reader.width and "" not in columns[reader.word] else None
 
     def sentence(self, block: list[str], number: int, columns: Columns | None) -> Sentence | None:
-        """The sentence in the lines between two blank ones, if it is not left out. columns: of these lines."""
+        """The sentence in a block of lines, or None if it is left out. columns: of these lines."""
         if columns is None:
             return self._line_by_line(block, number)
         reader = self.reader
@@ -379,11 +379,11 @@ class _ConllParser:
         width = self.reader.width
         shown = " | ".join(fields)[:80]
         hint = (
-            "Correct the line, or name the separator. If it is a comment, name what comments begin with:"
+            "Correct the line, or set the separator. If it is a comment, set the prefix of comments:"
             " --set data.comment_prefix='#'."
         )
         return UserError(
-            f"{len(fields)} where {counted(width, 'column')} were expected: {shown!r}.",
+            f"the line has {counted(len(fields), 'column')} instead of {width}: {shown!r}.",
             path=self.path,
             line=number,
             hint=hint,
@@ -392,17 +392,17 @@ class _ConllParser:
     def _broken(self, line: str, word: str, tag: str, number: int) -> UserError | None:
         if not word or not tag:
             what = "label" if word else "word"
-            hint = f"Fill in the {what}, or choose another column."
+            hint = f"Add the {what}, or choose another column."
             return UserError(f"the {what} is empty in {line.strip()!r}.", path=self.path, line=number, hint=hint)
         return undecoded(line, self.reader.path, number, self.reader.options.encoding)
 
 
 def _structure(path: Path, data: DataConfig) -> Structure:
-    """How the lines of the whole file are split."""
+    """Determine how the lines of the whole file are split."""
     structure = None if data.comment_prefix == "" else _structure_of(path, data, with_hashes=False)
     structure = structure or _structure_of(path, data, with_hashes=True)
     if structure is None:
-        hint = "One word per line was expected, with its label in a column."
+        hint = "The file should have one word per line, with its label in another column."
         raise UserError("contains no words.", path=path, hint=hint)
     return structure
 
@@ -429,10 +429,10 @@ def _structure_of(path: Path, data: DataConfig, *, with_hashes: bool) -> Structu
 def _widths(
     block: Sequence[str], data: DataConfig, given: str | None, *, with_hashes: bool
 ) -> Mapping[tuple[bool, int], int]:
-    """How many lines have so many columns, by whether they were split at tabs because they have some."""
+    """Number of lines by (split at tabs because the line has some, number of columns)."""
     text = "".join(block)
     if _holds_words_only(text, data):
-        # Separators are counted, which is several times faster than splitting.
+        # Counting separators is several times faster than splitting.
         if given is None and text.count("\t") >= len(block):
             tabs = Counter(map(str.count, block, repeat("\t")))
             if 0 not in tabs:
@@ -445,19 +445,19 @@ def _widths(
 
 
 def _holds_words_only(text: str, data: DataConfig) -> bool:
-    """Whether no line can be a comment or the border of a document."""
+    """Whether no line can be a comment or a document separator."""
     if data.comment_prefix and data.comment_prefix in text:
         return False
     return text[0] != "#" and "\n#" not in text and _DOCUMENT_BORDER not in text
 
 
 def _is_single_spaced(text: str) -> bool:
-    """Whether blanks stand between columns alone, and one at a time."""
+    """Whether columns are separated by single spaces, without other spaces."""
     return not (text[0] == " " or text[-1] == " " or "  " in text or " \n" in text or "\n " in text or "\r" in text)
 
 
 def _may_hold_word(line: str, data: DataConfig, *, with_hashes: bool) -> bool:
-    """Whether a line counts where the structure of the file is found out."""
+    """Whether a line is used to determine the structure of the file."""
     if line.isspace() or is_border(line) or (line[0] == "#" and not with_hashes):
         return False
     return not (data.comment_prefix and line.startswith(data.comment_prefix))
@@ -465,7 +465,7 @@ def _may_hold_word(line: str, data: DataConfig, *, with_hashes: bool) -> bool:
 
 @dataclass(frozen=True)
 class _Sample:
-    """The first lines of a file, split into columns: by sentence, and those that have as many columns as expected."""
+    """The first lines of a file, split into columns. blocks: by sentence. rows: those with the expected columns."""
 
     header: list[str] | None
     header_line: int | None
@@ -474,7 +474,7 @@ class _Sample:
 
     @classmethod
     def of(cls, path: Path, data: DataConfig, structure: Structure) -> _Sample:
-        """Read them."""
+        """Read the first lines."""
         split, width, with_hashes = splitter(data.separator), structure.width, structure.with_hashes
         blocks: list[list[list[str]]] = [[]]
         header, header_line, first, first_number = None, None, "", 0
@@ -498,8 +498,8 @@ class _Sample:
             header, header_line, *rows = rows[0], first_number, *rows[1:]
             blocks = [block for block in (blocks[0][1:], *blocks[1:]) if block]
         if not rows:
-            hint = "Name the separator, or say that this line names no columns: --set data.header=false."
-            problem = f"no line has the {counted(width, 'column')} of the first one, {first[:60]!r}."
+            hint = "Set the separator, or --set data.header=false if the first line is not a header."
+            problem = f"no other line has {counted(width, 'column')} like the first one: {first[:60]!r}."
             raise UserError(problem, path=path, line=header_line or 1, hint=hint)
         return cls(header, header_line, blocks, rows)
 
@@ -512,67 +512,65 @@ def _is_header(fields: list[str], wanted: bool | None) -> bool:
 
 
 def _check_words(path: Path, columns: Columns, word: int, label: int | None, column: str) -> None:
-    """Raise UserError where the column taken for words holds numbers only, such as those of sentences."""
+    """Raise UserError if the column of words contains only numbers, such as sentence numbers."""
     others = (columns[i] for i in range(len(columns)) if i not in (word, label))
     has_text = any(any(map(str.isalpha, other)) and not looks_like_tags(other) for other in others)
     if has_text and all(map(_NUMBER.fullmatch, columns[word])):
         raise UserError(
-            f"{column} contains only whole numbers where words were expected, such as {columns[word][0]}.",
+            f"{column} contains only integers where words were expected, such as {columns[word][0]}.",
             path=path,
-            hint="Name the column of words with --text-column-name.",
+            hint="Name the word column with --text-column-name.",
         )
 
 
 def _check_sentences(path: Path, header: list[str] | None, word: int, blocks: Sequence[Sequence[list[str]]]) -> None:
-    """Raise UserError where a column tells the sentences apart, and no blank line does."""
+    """Raise UserError if sentences are separated by the values of a column and not by blank lines."""
     found = guess_named_column(header or [], SENTENCE_NAMES)
     if header is None or found in (None, word) or len(blocks) > 1 or len({row[found] for row in blocks[0]}) < 2:
         return
     raise UserError(
-        f"no blank line ends a sentence, but the column {header[found]!r} names the sentences.",
+        f"there are no blank lines between sentences, but the column {header[found]!r} identifies them.",
         path=path,
-        hint="Read it as a table: --set data.format=csv (convert: --from csv).",
+        hint="Read the file as a table: --set data.format=csv (convert: --from csv).",
     )
 
 
 def _check_separator(path: Path, columns: Columns, structure: Structure, data: DataConfig) -> None:
-    """Raise UserError where labels stand behind another sign than a tab or a blank: `Ada;B-PER`."""
+    """Raise UserError if labels follow a separator other than a tab or a space: `Ada;B-PER`."""
     if structure.width > 1 or data.separator:
         return
     for sign in _OTHER_SEPARATORS:
         fields = [value.split(sign) for value in columns[0]]
         if len(fields[0]) > 1 and len({len(row) for row in fields}) == 1 and any(map(looks_like_tags, zip(*fields))):
             raise UserError(
-                f"its lines have one column, with labels behind {sign!r}: {columns[0][0]!r}.",
+                f"the lines have only one column, with labels after {sign!r}: {columns[0][0]!r}.",
                 path=path,
-                hint=f"Name the separator: --set data.separator='{sign}' (convert: --separator '{sign}')."
-                f" {WORDS_ALONE}",
+                hint=f"Set the separator: --set data.separator='{sign}' (convert: --separator '{sign}'). {WORDS_ALONE}",
             )
 
 
 def _check_pairs(path: Path, columns: Columns, label: int | None) -> None:
-    """Raise UserError where each line is a sentence, in which a label follows each word: `Ada B-PER left O`."""
+    """Raise UserError if each line is a sentence in which a label follows each word: `Ada B-PER left O`."""
     words, labels = columns[::2], columns[1::2]
     if label is None or len(labels) < 2 or len(words) != len(labels) or not all(map(looks_like_tags, labels)):
         return
     if any(looks_like_tags(column) or holds_confidences(column) or _is_upper(column) for column in words):
         return
     raise UserError(
-        f"words and labels alternate in its lines, such as {' '.join(column[0] for column in columns)!r}.",
+        f"words and labels alternate in each line, such as {' '.join(column[0] for column in columns)!r}.",
         path=path,
-        hint="Write a word a line, or join each word and its label by '/'. If they are columns, name the one of labels"
-        " with --label-column-name.",
+        hint="Write one word per line, or join each word and its label by '/'. If these are columns, name the label"
+        " column with --label-column-name.",
     )
 
 
 def _is_upper(column: Sequence[str]) -> bool:
-    """Whether values are in upper case, as parts of speech are, or signs."""
+    """Whether no value contains a lower-case letter, as in parts of speech or punctuation."""
     return all(value == value.upper() for value in column)
 
 
 def _names_columns(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first of several lines names the columns, as the lines below it show: above labels stands what is no
-    label.
+    """Whether the first line is a header: its value above a column of labels is not a label itself.
 
     >>> _names_columns([["id", "word", "ner"], ["1", "Ada", "B-PER"]])
     True
@@ -593,7 +591,7 @@ def _is_above_labels(name: str, values: Counter[str]) -> bool:
 
 
 def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str) -> None:
-    """Raise UserError where a column that nobody has named holds words instead of labels."""
+    """Raise UserError if a detected label column contains words."""
     n = values.total()
     if has_tags or n < _ENOUGH_LINES or len(values) <= _LABELS_SHARE * n:
         return
@@ -602,12 +600,12 @@ def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str)
         f"{column} contains no labels: {counted(len(values), 'different value')} in {counted(n, 'line')}, such as "
         f"{shown}.",
         path=path,
-        hint="Name the column of labels (--label-column-name), or read it as plain text (--set data.format=text).",
+        hint="Name the label column (--label-column-name), or read the file as plain text (--set data.format=text).",
     )
 
 
 def _has_index(blocks: list[list[list[str]]], width: int) -> bool:
-    """Whether the first column counts the words of each sentence, from 0 or from 1 as in GermEval 2014."""
+    """Whether the first column numbers the words of each sentence, from 0, or from 1 as in GermEval 2014."""
     if width < 3:
         return False
     seen = [[row[0] for row in block if len(row) == width and row[0] != "#"] for block in blocks[:-1] or blocks]
@@ -691,23 +689,27 @@ def _no_layer(
     problem = f"there is no layer {layer}."
     if tags:
         layers = ", ".join(f"{number} ({_shown(header, column)})" for number, column in enumerate(tags))
-        return UserError(problem, path=path, hint=f"Its layers are {layers}.")
+        return UserError(problem, path=path, hint=f"The layers are {layers}.")
     examples = (", ".join(value for value, _ in column.most_common(3)) for column in values)
     shown = "; ".join(f"{_shown(header, i)}: {example}" for i, example in enumerate(examples))
-    hint = f"No column contains labels of spans such as B-PER. It has {shown[:200]}."
+    hint = f"No column contains span labels such as B-PER. The columns are {shown[:200]}."
     return UserError(problem, path=path, hint=hint)
 
 
 def _numbered(column: str | int, header: list[str] | None, width: int, path: Path) -> int:
-    """The number of a column given by name, or by number from 0 (from the end when negative)."""
+    """The index of a column given by name or by number (from 0; negative numbers count from the end)."""
     if isinstance(column, str) and header and column in header:
         return header.index(column)
     if isinstance(column, str) and not _NUMBER.fullmatch(column):
-        known = f"Its columns are {', '.join(header)}." if header else f"It has no header: give 0 to {width - 1}."
+        known = (
+            f"The columns are {', '.join(header)}."
+            if header
+            else f"The file has no header, so give a number from 0 to {width - 1}."
+        )
         raise UserError(f"there is no column {column!r}.", path=path, hint=known)
     number = int(column)
     if not -width <= number < width:
-        raise UserError(f"there is no column {number}.", path=path, hint=f"Its columns are 0 to {width - 1}.")
+        raise UserError(f"there is no column {number}.", path=path, hint=f"The columns are 0 to {width - 1}.")
     return number % width
 
 
@@ -722,19 +724,19 @@ def _shown(header: list[str] | None, column: int) -> str:
 
 
 def recognise(seen: Seen) -> Match | None:
-    """Columns, if nearly all lines have the same number of them, at least two."""
+    """Columns, if nearly all lines have the same number of columns, at least two."""
     lines = [line.rstrip("\r\n") for line in seen.lines if not line.startswith("#")]
     if seen.is_json or not lines or seen.is_binary:
         return None
     sign = "\t" if sum("\t" in line for line in lines) > len(lines) / 2 else None
     (width, n), *_ = Counter(len(line.split(sign)) for line in lines).most_common(1)
-    between = "tabs" if sign else "blanks"
+    separators = "tabs" if sign else "spaces"
     are_columns = width > 1 and n >= _COLUMNS_SHARE * len(lines)
-    return likely(f"its lines have {counted(width, 'column')} between {between}", are_columns)
+    return likely(f"its lines have {counted(width, 'column')} separated by {separators}", are_columns)
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A word and its label a line, an empty line after each sentence, -DOCSTART- before each document."""
+    """One word with its label per line, a blank line after each sentence, -DOCSTART- before each document."""
     separator = writing.separator
     before: str | None = None
     for sentence in sentences:
@@ -754,7 +756,7 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 FORMAT = Format(
     "conll",
-    "CoNLL columns between tabs or blanks, a word a line",
+    "CoNLL columns separated by tabs or spaces, one word per line",
     recognise,
     open_columns,
     usual_suffixes=(".conll", ".conll03", ".tsv", ".iob", ".iob2", ".bio"),

@@ -1,6 +1,4 @@
-"""CoNLL-U, parsed by the library conllu: the label is UPOS, XPOS or any other field, or a key in FEATS or
-MISC.
-"""
+"""CoNLL-U, parsed by the library conllu. The label can be any field, such as UPOS, or a key in FEATS or MISC."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ _SPAN_KEYS = ("ner", "entity", "ne", "bio", "name")
 
 @dataclass(frozen=True)
 class ConlluReader(FileReader):
-    """A CoNLL-U file. label: a field, or `misc.KEY` or `feats.KEY`."""
+    """Reads a CoNLL-U file. label: a field, or `misc.KEY` or `feats.KEY`."""
 
     word: str
     label: str
@@ -42,7 +40,7 @@ class ConlluReader(FileReader):
 
     @property
     def has_tags(self) -> bool:
-        """Whether the labels are those of spans."""
+        """Whether the labels are span labels."""
         return self.missing == OUTSIDE_LABEL
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
@@ -66,7 +64,7 @@ class ConlluReader(FileReader):
 
 
 def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
-    """Find out which field holds the labels."""
+    """A reader for a file; the field of labels is detected unless the options name it."""
     keys: dict[str, Counter[str]] = defaultdict(Counter)
     n = 0
     for n, (_, tokens) in enumerate(parsed_sentences(path, data.encoding, Problems(skip=True)), 1):
@@ -76,8 +74,9 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
         if n == _SAMPLED_SENTENCES:
             break
     if not n:
-        next(parsed_sentences(path, data.encoding, Problems()), None)  # raises what is wrong with the first sentence
-        raise UserError("contains no sentences in CoNLL-U.", path=path, hint="Ten columns between tabs were expected.")
+        next(parsed_sentences(path, data.encoding, Problems()), None)  # raises the error of the first sentence
+        hint = "CoNLL-U has ten columns separated by tabs."
+        raise UserError("contains no sentences in CoNLL-U.", path=path, hint=hint)
     word = _field(data.text_column_name, path) or "form"
     if data.label_column_name == "":
         options = data.model_copy(update={"format": "conllu", "text_column_name": word})
@@ -91,7 +90,7 @@ def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
 
 
 def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, TokenList]]:
-    """The sentences of a file as the library parses them, with their first lines' numbers."""
+    """The sentences of a file as parsed by the library, each with the number of its first line."""
     for first, lines in _blocks(path, encoding):
         try:
             for number, line in enumerate(lines, first):
@@ -99,12 +98,12 @@ def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[
             parsed = _parsed("".join(lines))
         except UserError as error:
             problems.report(error)
-        # Besides its own errors the library lets some of Python's through.
+        # The library raises errors of its own and some of Python's.
         except Exception as error:
             origin = Origin(str(path), first + _first_bad_line(lines))
             shown = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             problems.report(
-                origin.error(f"is not valid CoNLL-U: {shown}.", "Correct the line, or the sentence it begins.")
+                origin.error(f"is not valid CoNLL-U: {shown}.", "Correct this line, or the sentence that starts here.")
             )
         else:
             for tokens in parsed:
@@ -118,17 +117,17 @@ def _parsed(text: str) -> Sequence[TokenList]:
 
 
 def _first_bad_line(lines: Sequence[str]) -> int:
-    """The number, from 0, of the first line that cannot be parsed by itself; 0 where each of them can."""
+    """The index of the first line that cannot be parsed by itself; 0 if every line can."""
     for number, line in enumerate(lines):
         try:
             _parsed(line)
-        except Exception:  # what the library raises is of no kind of its own
+        except Exception:  # the library raises errors of many types
             return number
     return 0
 
 
 def _misc(text: str) -> dict[str, str | None] | None:
-    """The keys of MISC with their values; None where there is no value. Blanks may stand where `|` should.
+    """The keys of MISC with their values (None if there is no value). Spaces are accepted instead of `|`.
 
     >>> _misc("SpaceAfter=No name=I-PER"), _misc("B-PER"), _misc("Gloss=to go|NER=O")
     ({'SpaceAfter': 'No', 'name': 'I-PER'}, {'B-PER': None}, {'Gloss': 'to go', 'NER': 'O'})
@@ -145,8 +144,8 @@ def _misc(text: str) -> dict[str, str | None] | None:
 
 
 def value_of(token: Mapping[str, Any], field: str) -> str:
-    """The text of a field, or of a key in it, such as `misc.NER`; empty where there is none. Of MISC as a whole what
-    stands there without a key, if anything does.
+    """The text of a field, or of a key such as `misc.NER`; empty if missing. For MISC as a whole, the values without a
+    key if there are any.
     """
     name, _, key = field.partition(".")
     value = token.get(name)
@@ -176,8 +175,9 @@ def _blocks(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
 def _check(line: str, path: Path, number: int, encoding: str) -> None:
     check_decoded(line, Origin(str(path), number), encoding)
     if not line.startswith("#") and (n := line.count("\t") + 1) != len(FIELDS):
-        hint = "CoNLL-U has ten columns between tabs; for other columns choose the format conll."
-        raise UserError(f"{counted(n, 'column')} where {len(FIELDS)} were expected.", path=path, line=number, hint=hint)
+        hint = "CoNLL-U has ten columns separated by tabs. For other columns, choose the format conll."
+        problem = f"the line has {counted(n, 'column')} instead of {len(FIELDS)}."
+        raise UserError(problem, path=path, line=number, hint=hint)
 
 
 def _field(column: str | int | None, path: Path) -> str | None:
@@ -187,15 +187,15 @@ def _field(column: str | int | None, path: Path) -> str | None:
         return FIELDS[column]
     name, dot, key = str(column).partition(".")
     if name.lower() not in FIELDS or (dot and name.lower() not in ("feats", "misc", "deps")):
-        hint = f"Its fields are {', '.join(FIELDS)}; keys are written misc.KEY or feats.KEY."
+        hint = f"The fields are {', '.join(FIELDS)}. Keys are written misc.KEY or feats.KEY."
         raise UserError(f"there is no field {column!r}.", path=path, hint=hint)
     return name.lower() + dot + key
 
 
 def _guess(keys: Mapping[str, Counter[str]], task: Task, path: Path) -> str:
-    """Where the labels are: in a key of MISC with labels of spans, or bare in MISC, else in UPOS.
+    """The field of labels: a key of MISC with span labels, or MISC itself if it contains bare labels, otherwise UPOS.
 
-    Raises UserError where a key may hold entities that are written in another way, such as `Entity=(1-person`.
+    Raises UserError if a key may contain entities in another notation, such as `Entity=(1-person`.
     """
     if task is Task.POS:
         return "upos"
@@ -207,15 +207,15 @@ def _guess(keys: Mapping[str, Counter[str]], task: Task, path: Path) -> str:
     if unread := next((key for key in keys if key.lower() in _SPAN_KEYS and key.lower() != "name"), None):
         shown = ", ".join(f"{unread}={value}" for value, _ in keys[unread].most_common(3))
         raise UserError(
-            f"MISC may contain labels, but is not understood: {shown}.",
+            f"MISC may contain labels, but cannot be interpreted: {shown}.",
             path=path,
-            hint="Write a label such as B-PER at each word, or read the parts of speech: --label-column-name upos.",
+            hint="Give each word a label such as B-PER, or read the parts of speech: --label-column-name upos.",
         )
     return "upos"
 
 
 def _offsets(forms: tuple[str, ...], text: str) -> tuple[tuple[int, int], ...] | None:
-    """Where the words stand in the text, or None where one does not, as in multi-word ranges."""
+    """The positions of the words in the text; None if a word is not found, as with multi-word ranges."""
     found, at = [], 0
     for form in forms:
         at += len(text[at:]) - len(text[at:].lstrip())
@@ -233,7 +233,7 @@ def _recognise(seen: Seen) -> Match | None:
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """CoNLL-U with labels in UPOS when they have no scheme, else as NER=... in MISC."""
+    """Write CoNLL-U with labels in UPOS if they have no scheme, otherwise as NER=... in MISC."""
     in_upos = writing.scheme is Scheme.NONE
     before: str | None = None
     for sentence in sentences:

@@ -1,4 +1,4 @@
-"""CSV: a word a row, or a sentence a row with its words and labels as lists."""
+"""CSV: one word per row, or one sentence per row with lists of words and labels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.conll import separator_named
 from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Record
@@ -28,7 +29,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class CsvReader(FileReader):
-    """A CSV file; `names` are those of its header, or numbers where it has none."""
+    """Reads a CSV file. names: from the header, or column numbers without a header."""
 
     layout: Layout
     names: tuple[str, ...]
@@ -44,20 +45,20 @@ class CsvReader(FileReader):
 
 
 def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
-    """Find out the separator of a CSV file and which columns hold words and labels."""
+    """A reader for a CSV file; detects the separator and the columns of words and labels."""
     first = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
     if not first:
-        raise UserError("contains no rows.", path=path, hint="A header and rows were expected.")
+        raise UserError("contains no rows.", path=path, hint="A CSV file needs a header and rows.")
     separator = separator_named(data.separator) or max(_SEPARATORS, key=first.count)
     if len(separator) != 1 or separator in '\r\n"':
-        problem = f"{separator!r} cannot stand between the fields of CSV."
-        raise UserError(problem, path=path, hint="Use one character as the separator, or tab.")
-    # A field may be as long as its text is; Python's own limit is 131,072 characters.
+        problem = f"{separator!r} cannot be the separator of a CSV file."
+        raise UserError(problem, path=path, hint="Use one character, or tab.")
+    # The length of a field is not limited; Python's default limit is 131,072 characters.
     csv.field_size_limit(2**31 - 1)
     try:
         fields = next(csv.reader([first], delimiter=separator))
     except csv.Error as error:
-        hint = "Check its quotes and line ends."
+        hint = "Check the quotes and line ends."
         raise UserError(f"is not valid CSV: {error}.", path=path, line=1, hint=hint) from error
     has_header = data.header is not False
     header = [field.strip() for field in fields]
@@ -75,7 +76,7 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
 def csv_rows(
     path: Path, data: DataConfig, names: tuple[str, ...], separator: str, problems: Problems
 ) -> Iterator[tuple[Origin, Record]]:
-    """The rows as records with their lines; an empty row is an empty record."""
+    """The rows as records, each with its line. An empty row becomes an empty record."""
     bad: dict[int, UserError] = {}
 
     def checked() -> Iterator[str]:
@@ -93,7 +94,7 @@ def csv_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            problem = UserError(f"is not valid CSV: {error}.", path=path, line=rows.line_num, hint="Check its quotes.")
+            problem = UserError(f"is not valid CSV: {error}.", path=path, line=rows.line_num, hint="Check the quotes.")
             problems.report(problem)
             continue
         start, end = end + 1, rows.line_num
@@ -105,14 +106,15 @@ def csv_rows(
         elif broken := next((bad.pop(n) for n in range(start, end + 1) if n in bad), None):
             problems.report(broken)
         elif len(fields) != len(names):
-            hint = "Quote fields that hold the separator, or name the separator."
-            problems.report(origin.error(f"{len(fields)} fields where {len(names)} were expected.", hint))
+            hint = "Quote fields that contain the separator, or set the separator."
+            message = f"the row has {counted(len(fields), 'field')} instead of {len(names)}."
+            problems.report(origin.error(message, hint))
         else:
             yield origin, dict(zip(names, fields))
 
 
 def _named_columns(data: DataConfig, names: tuple[str, ...]) -> DataConfig:
-    """Without a header, columns that are given by number have their number as name."""
+    """Convert column numbers to names, which equal the numbers if there is no header."""
     wanted = {
         field: str(value)
         for field in ("text_column_name", "label_column_name", "sentence_column_name")
@@ -128,7 +130,7 @@ def _recognise(seen: Seen) -> Match | None:
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A word a row, with the number of its sentence."""
+    """One word per row, with the number of its sentence."""
     yield _csv_row(["sentence_id", "word", *_label_column(writing)])
     for number, sentence in enumerate(sentences, 1):
         for fields in zip(sentence.words, writing.written_labels(sentence)) if sentence.labels else zip(sentence.words):
@@ -136,7 +138,7 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 
 def write_lists(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A sentence a row, its words and labels as JSON lists."""
+    """One sentence per row, with words and labels as JSON lists."""
     yield _csv_row(["tokens", *_label_column(writing)])
     for sentence in sentences:
         lists = [sentence.words] if sentence.labels is None else [sentence.words, writing.labels(sentence)]
@@ -155,7 +157,7 @@ def _csv_row(fields: Sequence[Any]) -> str:
 
 FORMAT = Format(
     "csv",
-    "CSV: a word a row, or a sentence a row with lists",
+    "CSV: one word per row, or one sentence per row with lists",
     _recognise,
     open_csv,
     suffixes=(".csv",),
@@ -163,5 +165,5 @@ FORMAT = Format(
     keeps_missing_labels=True,
 )
 LISTS_FORMAT = Format(
-    "csv-lists", "CSV with a sentence a row, for writing", write=write_lists, keeps_missing_labels=True
+    "csv-lists", "CSV with one sentence per row (output only)", write=write_lists, keeps_missing_labels=True
 )

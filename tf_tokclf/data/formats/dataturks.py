@@ -1,4 +1,4 @@
-"""DataTurks' records: texts with spans of characters, whose ends are inclusive.
+"""DataTurks: texts with character spans with inclusive ends.
 
 {"content": "Marie left", "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 4, "text": "Marie"}]}]}
 """
@@ -18,7 +18,7 @@ _FIELDS = TextFields(("content",), ("annotation",))
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """DataTurks' records, whose ends are inclusive."""
+    """DataTurks' records, with inclusive ends."""
     for text, spans, _ in texts_with_spans(sentences, writing):
         marked = [
             {"label": [s.type], "points": [{"start": s.start, "end": s.end - 1, "text": s.surface}]} for s in spans
@@ -32,6 +32,6 @@ FORMAT = JsonFormat(
     read_text_record,
     _FIELDS.among,
     inclusive_end=True,
-    description="DataTurks: texts with annotations, whose ends are inclusive",
+    description="DataTurks: texts with annotations, inclusive ends",
     write=write,
 )

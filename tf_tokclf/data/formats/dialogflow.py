@@ -1,8 +1,8 @@
-"""Dialogflow's training phrases (INTENT_usersays_LANGUAGE.json): texts as lists of pieces.
+"""Dialogflow's training phrases (INTENT_usersays_LANGUAGE.json): texts as lists of chunks.
 
     [{"data": [{"text": "go to ", "userDefined": false}, {"text": "Oslo", "alias": "city", "meta": "@sys.geo-city"}]}]
 
-The type of a piece is the name of its parameter (`alias`), or of its entity (`meta`).
+The type of a chunk is the name of its parameter (`alias`), or of its entity (`meta`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _fits(record: Record) -> bool:
 
 
 def unwrap(value: Any) -> list[Any] | None:
-    """The one phrase that a document is."""
+    """A document that is a single phrase, as a list."""
     return [value] if holds_chunks(value, *_TYPES, "userDefined") else None
 
 
@@ -37,5 +37,5 @@ FORMAT = JsonFormat(
     _read,
     in_fields("data", "data"),
     unwrap=unwrap,
-    description="Dialogflow: training phrases as pieces of text, some of which have a type",
+    description="Dialogflow: training phrases as chunks of text, some with a type",
 )

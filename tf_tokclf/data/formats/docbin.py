@@ -1,4 +1,4 @@
-"""spaCy's DocBin files, where spaCy is installed: entities, a span group, or parts of speech."""
+"""spaCy's DocBin files: entities, a span group, or parts of speech. Needs spaCy."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DocBinReader(FileReader):
-    """A file of documents. group: a span group's name, or None for the entities; field: of tokens, for parts
-    of speech.
+    """Reads a file of documents. group: name of a span group; None for entities. field: token attribute for parts of
+    speech.
     """
 
     reading: TextReading
@@ -62,7 +62,7 @@ class DocBinReader(FileReader):
 
     @property
     def is_labelled(self) -> bool:
-        """Whether labels are read, and not words alone."""
+        """Whether labels are read, and not only words."""
         return self.options.label_column_name != ""
 
     def _spans(self, doc: Doc, piece: Span) -> list[CharSpan]:
@@ -78,7 +78,7 @@ class DocBinReader(FileReader):
 
 
 def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
-    """Find out what the documents hold."""
+    """A reader for a file; checks the span group and chooses the attribute of parts of speech."""
     require_file(path)
     docs = list(_docs(path))
     if not docs:
@@ -86,7 +86,7 @@ def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
     group = data.layer if isinstance(data.layer, str) else None
     groups = list(dict.fromkeys(name for doc in docs for name in doc.spans))
     if group and group not in groups:
-        known = f"Its span groups are {', '.join(groups)}." if groups else "It has entities only."
+        known = f"The span groups are {', '.join(groups)}." if groups else "The file contains only entities."
         raise UserError(f"there is no span group {group!r}.", path=path, hint=known)
     field = None
     if task is Task.POS:
@@ -95,16 +95,16 @@ def open_docbin(path: Path, data: DataConfig, task: Task) -> DocBinReader:
     reading = TextReading.of(numbered.model_copy(update={"offset_end": "exclusive"}))
     options = data.model_copy(update={"format": "docbin"})
     what = f"labels in {field}" if field else f"spans in group {group!r}" if group else "spans in the entities"
-    note = f"spaCy's words, without those of white space; {what}"
+    note = f"spaCy's tokens without white space; {what}"
     return DocBinReader(path, options, (note,), reading, group, field)
 
 
 def spacy_module() -> Any:
-    """The package spacy, which is no dependency."""
+    """Import spaCy, which is an optional dependency."""
     try:
         import spacy
     except ImportError as error:
-        raise UserError("spaCy is not installed.", hint=f"{install_hint('spacy')}, or choose JSON.") from error
+        raise UserError("spaCy is not installed.", hint=f"{install_hint('spacy')}, or use a JSON format.") from error
     return spacy
 
 
@@ -114,7 +114,7 @@ def _docs(path: Path) -> Iterator[Doc]:
 
     try:
         docs = list(DocBin().from_disk(uncompressed(path)).get_docs(spacy.blank("xx").vocab))
-    # What is damaged fails in zlib, in msgpack, in numpy or in spaCy itself.
+    # A damaged file can raise errors in zlib, msgpack, numpy or spaCy.
     except Exception as error:
         problem = f"is not a DocBin file: {first_line(error)}."
         raise UserError(problem, path=path, hint="Check the program that wrote it.") from error
@@ -122,7 +122,7 @@ def _docs(path: Path) -> Iterator[Doc]:
 
 
 def write(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
-    """spaCy's DocBin, a document a sentence; labels without a scheme become tags."""
+    """spaCy's DocBin with one document per sentence. Labels without a scheme become tags."""
     spacy = spacy_module()
     from spacy.tokens import Doc, DocBin
     from spacy.tokens import Span as DocSpan

@@ -1,4 +1,4 @@
-"""doccano's records: texts with spans of characters, as lists or by name.
+"""doccano: texts with character spans, as lists or with named fields.
 
 {"text": "Marie left", "label": [[0, 5, "PER"]]}
 {"text": "Marie left", "entities": [{"id": 1, "label": "PER", "start_offset": 0, "end_offset": 5}]}
@@ -29,6 +29,6 @@ FORMAT = JsonFormat(
     _FIELDS.fit,
     read_text_record,
     _FIELDS.among,
-    description="doccano: texts with spans, as lists or by name",
+    description="doccano: texts with spans, as lists or with named fields",
     write=write,
 )

@@ -1,5 +1,5 @@
-"""DyGIE's documents: sentences of words, and for each sentence spans by number of their words in the document, with
-inclusive ends.
+"""DyGIE: documents of sentences, with spans for each sentence. Word numbers count from the start of the document, and
+ends are inclusive.
 
     {"doc_key": "d1", "sentences": [["Marie", "left"], ["Tom", "too"]], "ner": [[[0, 0, "PER"]], [[2, 2, "PER"]]]}
 """
@@ -29,9 +29,9 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
     sentences = record.get(fields.word) or []
     ner = record.get(fields.label) if fields.label is not None else None
     if not isinstance(sentences, list) or not isinstance(ner, (list, type(None))):
-        raise origin.error("its sentences or spans are not lists.", "Check the program that wrote it.")
+        raise origin.error("the sentences or spans are not lists.", "Check the program that wrote it.")
     if ner is not None and len(ner) != len(sentences):
-        problem = f"{counted(len(sentences), 'sentence')}, but spans of {len(ner)}."
+        problem = f"there are {counted(len(sentences), 'sentence')}, but {counted(len(ner), 'list')} of spans."
         raise origin.error(problem, "Each sentence needs a list of spans, which may be empty.")
     document = next((str(record[name]) for name in ("doc_key", "document", "id") if record.get(name)), None)
     first = 0
@@ -44,7 +44,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A document a line; sentences of no document are one each."""
+    """One document per line. A sentence without a document becomes a document."""
     numbered = enumerate(sentences, 1)
     for key, members in groupby(numbered, key=lambda item: item[1].document or f"sentence {item[0]}"):
         words, ner, first = [], [], 0
@@ -64,6 +64,6 @@ FORMAT = JsonFormat(
     inclusive_end=True,
     has_words=True,
     holds_several=True,
-    description="DyGIE: documents of sentences of words, with spans of words",
+    description="DyGIE: documents of sentences with spans of words",
     write=write,
 )

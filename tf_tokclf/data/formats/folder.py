@@ -1,4 +1,4 @@
-"""A folder of files of one format, read one after the other by name; a file of running text is a document."""
+"""A folder of files of one format, read in the order of their names. Each file of running text is a document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RUNNING_TEXT = ("conll", "conllu", "text")
 
 @dataclass(frozen=True)
 class FolderReader:
-    """The readers of a folder's files, in order."""
+    """Reads all files of a folder."""
 
     path: Path
     readers: tuple[Reader, ...]
@@ -33,7 +33,7 @@ class FolderReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        each = ", each a document" if self._are_documents else ""
+        each = ", one document per file" if self._are_documents else ""
         return (f"{counted(len(self.readers), 'file')}{each}", *self.readers[0].notes)
 
     @property
@@ -57,6 +57,6 @@ class FolderReader:
 FORMAT = Format(
     "folder",
     "a folder of files of one format, read file by file",
-    lambda seen: possible("it is a folder of files", seen.is_folder),
+    lambda seen: possible("it is a folder", seen.is_folder),
     kind=Kind.FOLDER,
 )

@@ -1,6 +1,6 @@
-"""What a format is: its name, how it is recognised, its reader and its writer.
+"""The definition of a format: its name, how it is recognised, its reader and its writer.
 
-The package's own formats are in `registry.py`; a package of the user can register others as entry points of the group
+Built-in formats are listed in `registry.py`. Other packages can register formats as entry points of the group
 `tf_tokclf.formats`.
 """
 
@@ -29,12 +29,12 @@ WriteTo = Callable[[Iterable[Sentence], Path, Writing], None]
 
 _SAMPLED_LINES = 40
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-# The first line of a JSON document over several lines.
+# The first line of a JSON document that spans several lines.
 _JSON_START = re.compile(r"""[\[{]\Z|\{\s*"[^"]*"\s*:|\[\s*[\[{]\s*(?:"|\Z)""")
 
 
 class Confidence(IntEnum):
-    """How sure it is that a file is in a format, the surest first."""
+    """How certain it is that a file has a format."""
 
     CERTAIN = 0
     LIKELY = 1
@@ -45,16 +45,16 @@ class Confidence(IntEnum):
 
 
 class Kind(Enum):
-    """What holds the data."""
+    """What contains the data."""
 
     FILE = "a file"
-    FOLDER = "a folder, or files that belong together"
+    FOLDER = "a folder, or several related files"
     RECORDS = "JSON records"
 
 
 @dataclass(frozen=True)
 class Match:
-    """Why a file may be in a format: a short phrase, such as "its first line opens a collection"."""
+    """Why a file may have a format. reason: a short phrase, such as "its first line starts a collection"."""
 
     confidence: Confidence
     reason: str
@@ -62,9 +62,9 @@ class Match:
 
 @dataclass(frozen=True)
 class Seen:
-    """A file or folder that is to be recognised. Everything about it is looked at when it is asked for, and once.
+    """A file or folder whose format is to be recognised. Its properties are computed lazily and cached.
 
-    read_records: the first JSON records of a file that holds such records.
+    read_records: reads the first JSON records of a file.
     """
 
     path: Path
@@ -73,17 +73,17 @@ class Seen:
 
     @cached_property
     def is_folder(self) -> bool:
-        """Whether it is a folder."""
+        """Whether the path is a folder."""
         return self.path.is_dir()
 
     @cached_property
     def suffix(self) -> str:
-        """The ending of a file's name, in lower case and without the ending of its compression."""
+        """The suffix of the file's name in lower case, without that of a compression."""
         return name_of_content(self.path).suffix.lower()
 
     @cached_property
     def first_bytes(self) -> bytes:
-        """The first four bytes of a file, which may be compressed."""
+        """The first four bytes of the file, after decompression."""
         with explained_reading(self.path):
             file, _ = open_bytes(require_file(self.path))
             with file:
@@ -91,23 +91,23 @@ class Seen:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The first lines of a file that are not blank, with their ends."""
+        """The non-blank lines among the first lines of the file, with line ends."""
         lines = islice(read_lines(self.path, self.encoding), _SAMPLED_LINES)
         return [line for line in lines if not line.isspace()]
 
     @cached_property
     def is_binary(self) -> bool:
-        """Whether there is a NUL in the first lines, which text does not contain."""
+        """Whether the first lines contain a NUL character, which text does not."""
         return any("\0" in line for line in self.lines)
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether the first line is a JSON object or list, or the beginning of one."""
+        """Whether the first line is a JSON object or list, or the start of one."""
         return bool(self.lines) and _opens_json(self.lines[0])
 
     @cached_property
     def records(self) -> Sequence[Record]:
-        """The first JSON records of a file; none where it holds something else."""
+        """The first JSON records of the file; none for other content."""
         return self.read_records(self.path, self.encoding) if self.is_json else ()
 
 
@@ -115,15 +115,15 @@ class Seen:
 class Format:
     """A format of labelled data.
 
-    name: as `--format` takes it. description: what the format is, for the table in docs/data.md. recognise: whether a
-    file or folder may be in it, by its content. open: its reader; None for what is only written, and for folders that
-    are read file by file. suffixes: endings of names that no other format has. usual_suffixes: endings that other
-    formats have too, so that the content decides; they choose the format of output. write: its writer, as pieces of
-    text. write_to: a writer that needs the path. files: patterns of the files that `write_to` puts into a folder.
-    has_spans_only: writing it takes labels that form spans. keeps_missing_labels: its writer can leave out the label of
-    a single word. read_beside: the files that are read together with a file, so that no output may replace them.
-    has_own_encoding: its files declare their encoding, are binary or are always UTF-8, so the encoding of another file
-    says nothing about them. plug_in: the package that it comes from and its version; empty for the package's own.
+    name: the value of `--format`. description: for the table in docs/data.md. recognise: whether the content of a file
+    or folder may have this format. open: the reader; None if the format is only written, or is a folder that is read
+    file by file. suffixes: suffixes of this format only. usual_suffixes: suffixes shared with other formats; for input
+    the content decides, for output they select this format. write: the writer, yields text. write_to: a writer that
+    needs the path. files: patterns of the files that `write_to` creates in a folder. has_spans_only: the labels must
+    form spans to be written. keeps_missing_labels: the writer can omit the label of a single word. read_beside: other
+    files that are read together with a file, which output must not replace. has_own_encoding: files declare their
+    encoding, are binary or are always UTF-8, so the setting does not apply. plug_in: name and version of the package
+    that registered the format; empty for built-in formats.
     """
 
     name: str
@@ -145,39 +145,39 @@ class Format:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name == "auto":
-            raise ValueError(f"the name of a format is lower-case letters, digits and hyphens, not {self.name!r}")
+            raise ValueError(f"format names consist of lower-case letters, digits and hyphens, unlike {self.name!r}")
         for suffix in (*self.suffixes, *self.usual_suffixes):
             if not suffix.startswith(".") or suffix != suffix.lower():
-                raise ValueError(f"the suffix of a format is lower-case and begins with a dot, not {suffix!r}")
+                raise ValueError(f"suffixes of formats are lower-case and begin with a dot, unlike {suffix!r}")
 
     @property
     def has_any_encoding(self) -> bool:
-        """Whether it is text whose encoding is a choice."""
+        """Whether the format is text in any encoding."""
         return not self.has_own_encoding and self.kind is not Kind.RECORDS
 
     @property
     def is_written(self) -> bool:
-        """Whether it has a writer."""
+        """Whether the format has a writer."""
         return self.write is not None or self.write_to is not None
 
 
 def certain(reason: str, holds: bool) -> Match | None:
-    """A certain match for `reason`, if that holds."""
+    """A certain match for `reason`, if `holds`."""
     return Match(Confidence.CERTAIN, reason) if holds else None
 
 
 def likely(reason: str, holds: bool) -> Match | None:
-    """A likely match for `reason`, if that holds."""
+    """A likely match for `reason`, if `holds`."""
     return Match(Confidence.LIKELY, reason) if holds else None
 
 
 def possible(reason: str, holds: bool) -> Match | None:
-    """A possible match for `reason`, if that holds."""
+    """A possible match for `reason`, if `holds`."""
     return Match(Confidence.POSSIBLE, reason) if holds else None
 
 
 def _opens_json(line: str) -> bool:
-    """Whether a file's first line is a JSON object or list, or the beginning of one.
+    """Whether the first line of a file is a JSON object or list, or the start of one.
 
     >>> [_opens_json(line) for line in ('{"a": 1}', "[", "[1] says Ada")]
     [True, True, False]

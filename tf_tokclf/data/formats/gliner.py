@@ -1,4 +1,4 @@
-"""GLiNER's training records: words, and spans of words with inclusive ends.
+"""GLiNER's training data: words, and spans of words with inclusive ends.
 
 {"tokenized_text": ["Marie", "Curie", "left"], "ner": [[0, 1, "person"]]}
 """
@@ -24,7 +24,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A record a line."""
+    """One record per line."""
     for sentence in sentences:
         spans = [[span.start, span.end - 1, span.type] for span in writing.spans(sentence)]
         yield json_line({"tokenized_text": sentence.words, "ner": spans})
@@ -37,6 +37,6 @@ FORMAT = JsonFormat(
     in_fields("tokenized_text", "ner"),
     inclusive_end=True,
     has_words=True,
-    description="GLiNER: words with spans of words, whose ends are inclusive",
+    description="GLiNER: words with spans of words, inclusive ends",
     write=write,
 )

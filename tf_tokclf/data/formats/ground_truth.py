@@ -1,9 +1,9 @@
-"""The output manifest of Amazon SageMaker Ground Truth for named entities, which Amazon Comprehend reads too.
+"""Output manifests of Amazon SageMaker Ground Truth for named entities, also read by Amazon Comprehend.
 
     {"source": "Marie left", "ner": {"annotations": {"entities": [{"label": "PER", "startOffset": 0, "endOffset": 5}]}},
      "ner-metadata": {"creation-date": "2023-01-31T12:00:00.000000"}}
 
-The field of the labels has the name of the labelling job. Those of several jobs are several annotations of a record.
+The field of the labels is named after the labelling job. Several jobs give several annotations of a record.
 """
 
 from __future__ import annotations
@@ -67,5 +67,5 @@ FORMAT = JsonFormat(
     _fits,
     _read,
     _fields,
-    description="SageMaker Ground Truth and Comprehend: manifests of texts with spans of characters",
+    description="SageMaker Ground Truth and Comprehend: manifests of texts with character spans",
 )

@@ -1,4 +1,4 @@
-"""Hugging Face data sets: from the Hub by id, or from a folder that `save_to_disk` wrote."""
+"""Hugging Face data sets: from the Hub, or from a folder written by `save_to_disk`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The revision into which the Hub converts data sets.
+# The revision that contains the Hub's conversion to Parquet.
 CONVERTED = "refs/convert/parquet"
 
 _MIRRORS = {
@@ -41,13 +41,13 @@ def is_saved_dataset(path: Path) -> bool:
 
 
 def load_saved(path: Path) -> dict[str, Dataset]:
-    """The splits in a folder that `save_to_disk` wrote; a lone split is named `train`."""
+    """The splits in a folder written by `save_to_disk`; a single split is named `train`."""
     import datasets
 
     with _quiet():
         try:
             found = datasets.load_from_disk(str(path))
-        # What is damaged fails in json, in Arrow or in the library itself.
+        # A damaged folder can raise errors in json, Arrow or datasets.
         except Exception as error:
             problem = f"is not a saved data set: {first_line(error)}."
             raise UserError(problem, path=path, hint="Save it again.") from error
@@ -55,9 +55,9 @@ def load_saved(path: Path) -> dict[str, Dataset]:
 
 
 def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[str, Dataset]:
-    """The splits of a data set on the Hub, or as cached when the Hub cannot be reached.
+    """The splits of a data set on the Hub, or from the local cache if the Hub cannot be reached.
 
-    Of one that only exists as a Python script, which nobody runs any more, the Hub's own conversion to Parquet.
+    If the data set is a Python script, which `datasets` no longer runs, the Hub's conversion to Parquet is read.
     """
     import datasets
 
@@ -72,19 +72,21 @@ def load_from_hub(name: str, config: str | None, revision: str | None) -> dict[s
         except RuntimeError as error:
             if "scripts are no longer supported" not in str(error):
                 raise
-            log.info("data set %s is a Python script: reading the Hub's Parquet copy, revision %s", name, CONVERTED)
+            log.info("data set %s is a Python script, reading the Hub's Parquet copy (revision %s)", name, CONVERTED)
             return _load_converted(name, config)
         except ValueError as error:
-            raise UserError(f"data set {name!r}: {first_line(error)}", hint="See its page on the Hub.") from error
+            problem = f"the data set {name!r} cannot be read: {first_line(error)}."
+            raise UserError(problem, hint="See its page on the Hub.") from error
         except (datasets.exceptions.DatasetNotFoundError, OSError) as error:
-            hint = "Check its page on the Hub, or give a folder or a file."
-            raise UserError(f"data set {name!r} cannot be fetched: {first_line(error)}", hint=hint) from error
+            hint = "Check its page on the Hub, or name a folder or a file."
+            raise UserError(f"the data set {name!r} cannot be downloaded: {first_line(error)}.", hint=hint) from error
 
 
 def _from_cache_without_hub(name: str, config: str | None, revision: str | None) -> dict[str, Dataset] | None:
-    """None when the Hub gives the data set; what is cached when the Hub fails; else raises what stands in the way.
+    """None if the Hub provides the data set, otherwise the cached copy. Raises the Hub's error if there is none.
 
-    The Hub is asked first because datasets says little of why it fails, and without a network tries for half a minute.
+    The Hub is queried before `datasets`, whose error messages say little and which retries for half a minute without a
+    network.
     """
     from huggingface_hub import HfApi, constants
 
@@ -98,10 +100,10 @@ def _from_cache_without_hub(name: str, config: str | None, revision: str | None)
         try:
             with _offline():
                 cached = _load(name, config, None)
-        # Whatever is wrong with the cache, the Hub's failure is what the user has to hear of.
+        # Whatever is wrong with the cache, the Hub's error is the one to report.
         except Exception:
             raise error from None
-        log.warning("data set %s is read from the cache, its newest state there: %s", name, error)
+        log.warning("data set %s: the newest cached copy is used, because the Hub failed: %s", name, error)
         return cached
     return None
 
@@ -113,7 +115,7 @@ def _load(name: str, config: str | None, revision: str | None) -> dict[str, Data
 
 
 def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
-    """The splits in the Hub's Parquet conversion, whose files are CONFIG/SPLIT/0000.parquet."""
+    """The splits in the Hub's Parquet conversion, which has files CONFIG/SPLIT/0000.parquet."""
     import datasets
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RevisionNotFoundError
@@ -132,8 +134,8 @@ def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
         if chosen not in files:
             known = ", ".join(sorted(files)) or "none"
             raise UserError(
-                f"data set {name!r} has no configuration {chosen!r} among the Hub's Parquet copies.",
-                hint=f"Known: {known}. Choose one with --set data.dataset_config_name=NAME.",
+                f"the data set {name!r} has no configuration {chosen!r} in the Hub's Parquet copy.",
+                hint=f"The configurations are {known}. Choose one with --set data.dataset_config_name=NAME.",
             )
         root = f"hf://datasets/{name}@{CONVERTED}"
         parts = {split: [f"{root}/{path}" for path in paths] for split, paths in files[chosen].items()}
@@ -141,7 +143,7 @@ def _load_converted(name: str, config: str | None) -> dict[str, Dataset]:
 
 
 def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> TableReader:
-    """A reader of one split; `place` names it in messages."""
+    """A reader of one split. place: name in messages."""
     from tf_tokclf.data.arrow import SENTENCES_PER_BATCH
     from tf_tokclf.data.reading.tables import class_labels_of, open_table
 
@@ -157,14 +159,15 @@ def open_dataset(dataset: Dataset, place: str, data: DataConfig, task: Task) -> 
 def _script_error(name: str) -> UserError:
     mirror = _MIRRORS.get(name.lower())
     hint = (
-        f"The same data without a script: {mirror}." if mirror else "Look for a copy in Parquet, or download its files."
+        f"Use the copy without a script: {mirror}." if mirror else "Look for a copy in Parquet, or download its files."
     )
-    return UserError(f"data set {name!r} is a Python script, which the library datasets no longer runs.", hint=hint)
+    problem = f"the data set {name!r} is a Python script, which the library datasets no longer runs."
+    return UserError(problem, hint=hint)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and notes of the library, which would land between our own lines."""
+    """Turn off the progress bars and log lines of `datasets`, which would mix with the program's own."""
     import datasets
 
     shown, verbosity = datasets.utils.is_progress_bar_enabled(), datasets.logging.get_verbosity()
@@ -180,7 +183,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """What is in the library's cache only."""
+    """Let `datasets` use only its local cache."""
     import datasets
 
     before = datasets.config.HF_HUB_OFFLINE
@@ -192,20 +195,20 @@ def _offline() -> Iterator[None]:
 
 
 def _recognise(seen: Seen) -> Match | None:
-    return certain("save_to_disk wrote the folder", seen.is_folder and is_saved_dataset(seen.path))
+    return certain("the folder was written by save_to_disk", seen.is_folder and is_saved_dataset(seen.path))
 
 
 def open_saved(path: Path, data: DataConfig, task: Task) -> TableReader:
     """A reader of a folder with one split."""
     splits = load_saved(path)
     if len(splits) > 1:
-        hint = "Give the folder as the data set's name, or one of its splits' folders."
-        raise UserError(f"holds several splits: {', '.join(splits)}.", path=path, hint=hint)
+        hint = "Name the folder as the data set (--dataset-name), or name the folder of one split."
+        raise UserError(f"contains several splits: {', '.join(splits)}.", path=path, hint=hint)
     return open_dataset(next(iter(splits.values())), str(path), data, task)
 
 
 def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    """A folder as `save_to_disk` writes it, with a ClassLabel for the labels."""
+    """Write a folder in the form of `save_to_disk`, with a ClassLabel for the labels."""
     import datasets
     import pyarrow as pa
 
@@ -228,7 +231,7 @@ def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None
 
 FORMAT = Format(
     "hf",
-    "Hugging Face data sets: a Hub id, or a folder that save_to_disk wrote",
+    "Hugging Face data sets: a Hub id, or a folder written by save_to_disk",
     _recognise,
     open_saved,
     Kind.FOLDER,

@@ -1,9 +1,9 @@
-"""A sentence a line, with the label behind each word.
+"""One sentence per line, with a label after each word.
 
     The/DT cat/NN sat/VBD ./.
     Marie|NNP|B-PER lives|VBZ|O
 
-With two labels the last one is read, and with `--task pos` the first one.
+If words have two labels, the last one is read; with `--task pos`, the first one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, likely
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import Problems, read_lines
@@ -25,13 +26,13 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _SIGNS = ("|", "/")
-# A label behind a word: capital letters and what stands between them, or a punctuation mark that is its own label.
+# A label after a word: capital letters with separators between them, or a punctuation mark as its own label.
 _LABEL = re.compile(r"[A-Z][A-Z0-9$]*(?:[-_+:.&][A-Za-z0-9$]+)*|[bi]-[a-z_.-]+|[OX0]|[^\w\s]{1,2}|-[A-Z]{3}-")
 
 
 @dataclass(frozen=True)
 class InlineTagsReader(LineReader):
-    """A file of such lines. which: the number of the label behind a word that is read, or None for words alone."""
+    """Reads a file of this format. which: index of the label that is read after each word, or None for no labels."""
 
     sign: str
     which: int | None
@@ -45,8 +46,9 @@ class InlineTagsReader(LineReader):
         for field in _fields(line):
             word, *behind = field.rsplit(self.sign, self.n_labels)
             if len(behind) != self.n_labels or not word or not all(behind):
-                problem = f"{field[:60]!r} is not a word followed by {self.n_labels} times {self.sign!r} and a label."
-                raise origin.error(problem, "Correct it, or name the format.")
+                n_labels = counted(self.n_labels, "label")
+                problem = f"{field[:60]!r} is not a word followed by {self.sign!r} and {n_labels}."
+                raise origin.error(problem, "Correct it, or set the format.")
             words.append(word)
             labels.append(behind[self.which or 0])
         return Annotated(
@@ -55,10 +57,10 @@ class InlineTagsReader(LineReader):
 
 
 def open_inline_tags(path: Path, data: DataConfig, task: Task) -> InlineTagsReader:
-    """Find out what stands between word and label, and how many labels there are."""
+    """A reader for a file; detects the separator of word and label, and the number of labels."""
     lines = [line for _, line in zip(range(200), (ln for ln in read_lines(path, data.encoding) if not ln.isspace()))]
     if not lines:
-        raise UserError("contains no words.", path=path, hint="One sentence per line was expected.")
+        raise UserError("contains no words.", path=path, hint="Write one sentence per line.")
     fields = [field for line in lines for field in _fields(line)]
     likely = max(_SIGNS, key=lambda sign: sum(sign in field for field in fields))
     sign = data.separator if data.separator in _SIGNS else _sign(lines) or likely
@@ -70,12 +72,12 @@ def open_inline_tags(path: Path, data: DataConfig, task: Task) -> InlineTagsRead
     has_outside = which is not None and bool(columns) and looks_like_tags(columns[which])
     reading = TextReading.of(data.model_copy(update={"layer": None}), has_outside=has_outside)
     options = data.model_copy(update={"format": "inline-tags"})
-    labels = "no labels" if which is None else f"labels behind {sign!r}"
-    return InlineTagsReader(path, options, (f"a sentence a line, {labels}",), reading, sign, which, n_labels)
+    labels = "no labels" if which is None else f"labels after {sign!r}"
+    return InlineTagsReader(path, options, (f"one sentence per line, {labels}",), reading, sign, which, n_labels)
 
 
 def looks_like_inline_tags(lines: list[str]) -> bool:
-    """Whether each word of a file's first lines has a label behind it.
+    """Whether each word in the first lines of a file is followed by a label.
 
     >>> looks_like_inline_tags(["The/DT cat/NN", "A/DT dog/NN"]), looks_like_inline_tags(["and/or this", "a/b c"])
     (True, False)
@@ -104,7 +106,7 @@ def _has_label(field: str, sign: str) -> bool:
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A sentence a line, `|` before each label, as spaCy's `convert` reads it."""
+    """One sentence per line with `|` before each label, the form that spaCy's `convert` reads."""
     for sentence in sentences:
         labels = sentence.labels or ("-",) * len(sentence)
         for word, label in zip(sentence.words, labels):
@@ -115,8 +117,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 FORMAT = Format(
     "inline-tags",
-    "sentences with a label behind each word, a sentence a line",
-    lambda seen: likely("each word in its first lines has a label behind it", looks_like_inline_tags(seen.lines)),
+    "sentences with a label after each word, one sentence per line",
+    lambda seen: likely("each word in its first lines is followed by a label", looks_like_inline_tags(seen.lines)),
     open_inline_tags,
     write=write,
 )

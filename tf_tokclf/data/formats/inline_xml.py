@@ -1,4 +1,4 @@
-"""A text a line, with its entities in tags.
+"""One text per line, with its entities in XML tags.
 
 <PER>Marie Curie</PER> lived in <LOC>Paris</LOC>.
 <ENAMEX TYPE="PERSON">Tom</ENAMEX> left.
@@ -29,7 +29,7 @@ _PAIR = re.compile(r"<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>[^<>]*</\1>")
 
 @dataclass(frozen=True)
 class InlineXmlReader(LineReader):
-    """A file of such lines."""
+    """Reads a file of this format."""
 
     def sentence(self, line: str, origin: Origin, problems: Problems) -> Sentence | None:
         text, spans = spans_in_tags(line, origin)
@@ -40,15 +40,15 @@ class InlineXmlReader(LineReader):
 
 def open_inline_xml(path: Path, data: DataConfig, task: Task) -> InlineXmlReader:
     """A reader of texts with tags."""
-    # The places of spans are found out here, and not counted by anybody.
+    # This reader computes the offsets itself, so the settings about offsets do not apply.
     counted = {"offset_unit": "codepoint", "offset_end": "exclusive"}
     reading = TextReading.of(data.model_copy(update=counted))
     options = data.model_copy(update={"format": "inline-xml"})
-    return InlineXmlReader(path, options, (f"a text a line, spans in tags; {reading.note()}",), reading)
+    return InlineXmlReader(path, options, (f"one text per line, spans in tags; {reading.note()}",), reading)
 
 
 def looks_like_inline_xml(lines: list[str]) -> bool:
-    """Whether a file's first lines have tags around some of their words, and no others.
+    """Whether the first lines of a file contain pairs of tags around words, and no other tags.
 
     >>> looks_like_inline_xml(["<PER>Ada</PER> left", "It rains"]), looks_like_inline_xml(["a < b", "x > y"])
     (True, False)
@@ -60,7 +60,7 @@ def looks_like_inline_xml(lines: list[str]) -> bool:
 
 
 def spans_in_tags(line: str, origin: Origin) -> tuple[str, list[CharSpan]]:
-    """A text without its tags, and the spans that these marked.
+    """A text without its tags, and the spans that the tags marked.
 
     >>> spans_in_tags('<ENAMEX TYPE="PERSON">Ada &amp; Bob</ENAMEX> left', Origin("a.txt", 1))
     ('Ada & Bob left', [CharSpan(start=0, end=9, type='PERSON', surface=None)])
@@ -77,7 +77,7 @@ def spans_in_tags(line: str, origin: Origin) -> tuple[str, list[CharSpan]]:
             open_tags.append((found[2], found[3] or found[2], length))
             continue
         if not open_tags or open_tags[-1][0] != found[2]:
-            raise origin.error(f"the tag {found[0]} closes none that is open.", "Correct the tags.")
+            raise origin.error(f"the tag {found[0]} has no opening tag.", "Correct the tags.")
         _, type, start = open_tags.pop()
         if start < length:
             spans.append(CharSpan(start, length, type))
@@ -87,7 +87,7 @@ def spans_in_tags(line: str, origin: Origin) -> tuple[str, list[CharSpan]]:
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A text a line."""
+    """One text per line."""
     for sentence in sentences:
         plain = Writing(writing.task, writing.scheme, writing.label_names)
         ((text, spans, _),) = texts_with_spans([sentence], plain)
@@ -95,7 +95,7 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
         for span in spans:
             if not re.fullmatch(r"[A-Za-z][\w.-]*", span.type):
                 problem = f"{span.type!r} cannot be the name of a tag."
-                raise error_at(sentence, problem, "Choose jsonl.")
+                raise error_at(sentence, problem, "Write another format, such as jsonl.")
             inside = html.escape(text[span.start : span.end], quote=False)
             pieces += [html.escape(text[at : span.start], quote=False), f"<{span.type}>{inside}</{span.type}>"]
             at = span.end
@@ -104,8 +104,8 @@ def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
 
 FORMAT = Format(
     "inline-xml",
-    "texts with XML tags around their entities, a text a line",
-    lambda seen: likely("each tag in its first lines is closed in its line", looks_like_inline_xml(seen.lines)),
+    "texts with XML tags around their entities, one text per line",
+    lambda seen: likely("each tag in its first lines is closed on the same line", looks_like_inline_xml(seen.lines)),
     open_inline_xml,
     write=write,
     has_spans_only=True,

@@ -1,4 +1,4 @@
-"""JSON records: a file of a record a line, or one JSON list of records."""
+"""JSON records: one record per line, or one JSON document with records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SPLITS = ("train", "validation", "dev", "valid", "test")
 
 @dataclass(frozen=True)
 class JsonReader(FileReader):
-    """A file of JSON records."""
+    """Reads a file of JSON records."""
 
     layout: Layout
 
@@ -42,11 +42,11 @@ class JsonReader(FileReader):
 
 
 def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
-    """Find out which fields of a file's records hold words and labels."""
+    """A reader for a file; detects the fields of words and labels."""
     records = json_records(path, data.encoding, Problems(skip=data.on_error == "skip"))
     sample = [record for _, record in islice(records, _SAMPLED_RECORDS)]
     if not sample:
-        raise UserError("contains no records.", path=path, hint="One JSON object per line was expected.")
+        raise UserError("contains no records.", path=path, hint="Write one JSON object per line.")
     layout = _layout(sample, path, data, task, more=(record for _, record in records))
     names = {name for record in sample for name in record}
     options = data.model_copy(
@@ -60,7 +60,7 @@ def open_json(path: Path, data: DataConfig, task: Task) -> JsonReader:
 
 
 def _layout(sample: list[Record], path: Path, data: DataConfig, task: Task, *, more: Iterator[Record]) -> Layout:
-    """The layout that the first records show; where none of them is annotated, those later records that are."""
+    """The layout of the first records. If none of them is annotated, later records with more fields are used too."""
     layout = _choose(sample, path, data, task)
     if data.label_column_name == "" or any(record.get(layout.label or "") for record in sample):
         return layout
@@ -75,7 +75,7 @@ def _choose(sample: Sequence[Record], path: Path, data: DataConfig, task: Task) 
 
 
 def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tuple[Origin, Record]]:
-    """The records of a file with their places, lazily where the file has a record a line."""
+    """The records of a file with their origins. Lazy if the file has one record per line."""
     lines = read_lines(path, encoding)
     number, opening = next(((n, line) for n, line in enumerate(lines, 1) if not line.isspace()), (0, ""))
     if not opening:
@@ -84,7 +84,7 @@ def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tupl
         yield from _records_in_lines(path, encoding, problems, number, opening, lines)
         return
     text = opening + "".join(lines)
-    # A first line that is not valid JSON begins a document over several lines, or is a fault among records.
+    # A first line that is not valid JSON is the start of a document, or an invalid record.
     if opening.lstrip()[:1] != "{" or opening.strip() == "{" or _is_json(opening) or _is_json(text):
         yield from _records_in_document(path, text, encoding, problems)
     else:
@@ -93,7 +93,7 @@ def json_records(path: Path, encoding: str, problems: Problems) -> Iterator[tupl
 
 
 def _is_whole(line: str) -> bool:
-    """Whether a first line is a record by itself, and not a document of records."""
+    """Whether a line is a record by itself and not a document of records."""
     value = parse_json(line)
     return is_pair(value) or (isinstance(value, dict) and not wraps_records(value))
 
@@ -124,7 +124,7 @@ def _record(line: str, path: Path, number: int, encoding: str) -> Record:
         value = parse_json(line)
     except ValueError as error:
         shown = line.strip()[:60]
-        hint = "One JSON object per line was expected."
+        hint = "Write one JSON object per line."
         raise UserError(f"is not valid JSON ({error}): {shown!r}.", path=path, line=number, hint=hint) from error
     return _mapping(value, Origin(str(path), number))
 
@@ -141,12 +141,12 @@ def _records_in_document(path: Path, text: str, encoding: str, problems: Problem
 
 
 def parse_document(text: str, place: str | Path, *, halves: bool = False) -> Any:
-    """The value of a JSON document, whose faults are named by line. Raises UserError."""
+    """Parse a JSON document. Raises UserError with the line of the error."""
     try:
         return parse_json(text, halves=halves)
     except ValueError as error:
         problem, line = getattr(error, "msg", str(error)), getattr(error, "lineno", None)
-        raise UserError(f"is not valid JSON: {problem}.", path=place, line=line, hint="Correct it there.") from error
+        raise UserError(f"is not valid JSON: {problem}.", path=place, line=line, hint="Correct the file.") from error
 
 
 def _mapping(value: Any, origin: Origin) -> Record:
@@ -154,12 +154,12 @@ def _mapping(value: Any, origin: Origin) -> Record:
         return value
     if is_pair(value):
         return record_of(value)
-    raise origin.error(f"is not a JSON object: {str(value)[:60]!r}.", "A record with named fields was expected.")
+    raise origin.error(f"is not a JSON object: {str(value)[:60]!r}.", "A record needs named fields.")
 
 
 def records_in(value: Any, place: str) -> list[Any]:
-    """The records in a JSON document: a list, the list in an object that wraps it, the rows of an object of columns, or
-    one record. Raises UserError where there are none.
+    """The records in a JSON document: a list, a list inside an object, the rows of an object of columns, or one record.
+    Raises UserError if there are none.
     """
     if isinstance(value, list):
         return value
@@ -174,21 +174,21 @@ def records_in(value: Any, place: str) -> list[Any]:
         return list(value["data"])
     splits = [name for name in value if name.lower() in _SPLITS and isinstance(value[name], list)]
     if len(splits) > 1:
-        hint = "Write each split to a file of its own."
-        raise UserError(f"holds several splits: {', '.join(splits)}.", path=place, hint=hint)
+        hint = "Write each split to a separate file."
+        raise UserError(f"contains several splits: {', '.join(splits)}.", path=place, hint=hint)
     if splits:
         return list(value[splits[0]])
     return _rows(value) or [value]
 
 
 def _rows(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of an object whose fields are columns of equal length: lists of lists or of texts."""
+    """The rows of an object whose fields are columns of equal length, with lists or texts as cells."""
     columns = list(value.values())
     if len(columns) < 2 or not all(isinstance(column, list) and column for column in columns):
         return []
     found = guess_named_column(list(value), WORD_NAMES)
     cells = [] if found is None else columns[found]
-    # One record has lists too, and as many boxes as words, say; its words are neither lists nor texts.
+    # A single record can also have lists of equal length (words, boxes), but its words are neither lists nor texts.
     are_words = all(isinstance(cell, list) for cell in cells)
     are_texts = all(isinstance(cell, str) for cell in cells) and any(" " in cell.strip() for cell in cells)
     if not cells or not (are_words or are_texts) or len({len(column) for column in columns}) > 1:
@@ -197,7 +197,7 @@ def _rows(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def wraps_records(value: Any) -> bool:
-    """Whether a JSON object is a whole document of records, and not one of several records of a file.
+    """Whether a JSON object is a document of records, and not one of several records of a file.
 
     >>> wraps_records({"rasa_nlu_data": {"common_examples": []}}), wraps_records({"tokens": ["Ada"], "tags": ["O"]})
     (True, False)
@@ -212,7 +212,7 @@ def wraps_records(value: Any) -> bool:
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """A record a line: tokens, and a list of labels named after the task."""
+    """One record per line, with tokens and a list of labels named after the task."""
     for sentence in sentences:
         record: dict[str, Any] = {"tokens": sentence.words}
         if sentence.labels is not None:
@@ -235,7 +235,7 @@ FORMAT = Format(
 
 
 def format_of_records(format: JsonFormat) -> Format:
-    """The format of files that hold records of `format`. Such files are read as those of `jsonl` are."""
+    """The format of files with records of `format`. They are read like `jsonl`."""
 
     def recognise(seen: Seen) -> Match | None:
         fitting = [record for record in seen.records if format.fits(record)]
@@ -247,7 +247,7 @@ def format_of_records(format: JsonFormat) -> Format:
         share = ("its record has" if n == 1 else f"its first {counted(n, 'record')} have") if n == n_fitting else ""
         share = share or f"{n_fitting} of its first {counted(n, 'record')} have"
         match = likely if 2 * n_fitting >= n else possible
-        return match(f"{share} {there or 'fields'} as this format has them", True)
+        return match(f"{share} {there or 'fields'} in the form of this format", True)
 
     return Format(
         format.name,

@@ -24,21 +24,21 @@ _FIELDS = TextFields(("text",), ("label",))
 
 
 def _fits(record: Record) -> bool:
-    """Whether a record is a task, also one that nobody has annotated: it may have predictions, or a text alone."""
+    """Whether a record is a task, annotated or not: it may have only predictions or a text."""
     data = record.get("data")
     lists = ("annotations", "completions", "predictions")
     return isinstance(data, Mapping) and (any(name in record for name in lists) or isinstance(data.get("text"), str))
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    """A task with the annotations that were submitted and not cancelled."""
+    """A task with its annotations that were submitted and not cancelled."""
     if not isinstance(record.get("data"), Mapping):
         yield from read_text_record(record, fields, origin, changes)
         return
     data = record["data"]
     texts = [value for value in (data.get("text"), *data.values()) if isinstance(value, str) and value]
     if not texts:
-        raise origin.error("there is no text in 'data'.", f"It has {', '.join(map(str, data)) or 'no fields'}.")
+        raise origin.error("there is no text in 'data'.", f"It contains {', '.join(map(str, data)) or 'no fields'}.")
     done = [
         annotation
         for annotation in _mappings(record.get("annotations") or record.get("completions") or (), origin)
@@ -52,8 +52,8 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 
 def _annotated_text(texts: Sequence[str], annotations: Sequence[Record]) -> str:
-    """The text that was annotated: a task may have several, and the export does not say which one, but what its spans
-    cover. The first one where that does not tell.
+    """The text that was annotated. A task may have several, and the export does not name the annotated one, so the text
+    that fits the most spans is chosen, or the first one.
     """
     found = (result for one in annotations for result in as_list(one.get("result")) or ())
     results = [result for result in found if isinstance(result, Mapping)]
@@ -85,9 +85,9 @@ def _annotation(annotation: Record, origin: Origin) -> Annotation:
 
 
 def _mappings(items: Any, origin: Origin) -> list[Record]:
-    """`items`, if it is a list of named fields as Label Studio's annotations, results and values are."""
+    """`items` as a list of annotations, results or values. Raises UserError if it is not a list of mappings."""
     if not isinstance(items, (list, tuple)) or not all(isinstance(item, Mapping) for item in items):
-        raise origin.error(f"{str(items)[:60]!r} is no annotation.", "Export the tasks from Label Studio as JSON.")
+        raise origin.error(f"{str(items)[:60]!r} is not an annotation.", "Export the tasks from Label Studio as JSON.")
     return list(items)
 
 

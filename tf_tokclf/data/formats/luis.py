@@ -1,4 +1,4 @@
-"""LUIS: utterances with entities, whose ends are inclusive.
+"""LUIS: utterances with entities, with inclusive ends.
 
 {"text": "book a flight to Oslo", "intent": "Book", "entities": [{"entity": "City", "startPos": 17, "endPos": 20}]}
 """
@@ -27,7 +27,7 @@ def _fits(record: Record) -> bool:
 
 
 def _names(entity: Any) -> tuple[str, str, str] | None:
-    """What start, end and type are called in an entity."""
+    """The names of the fields for start, end and type in an entity."""
     if not isinstance(entity, Mapping):
         return None
     return next((names for names in _NAMES if {names[0], names[1]} <= entity.keys()), None)
@@ -58,8 +58,8 @@ def _spans(entities: Any, reader: SpanReader) -> list[CharSpan]:
         if isinstance(start, int) and isinstance(end, int) and isinstance(type, str):
             found.append(CharSpan(start, end, type))
         else:
-            error = reader.origin.error(f"{str(entity)[:80]!r} is not an entity.", "A place and a name were expected.")
-            reader.drop(error, "spans dropped: they have no start and end")
+            error = reader.origin.error(f"{str(entity)[:80]!r} is not an entity.", "It needs positions and a name.")
+            reader.drop(error, "spans dropped: no start and end")
     return found
 
 
@@ -70,5 +70,5 @@ FORMAT = JsonFormat(
     _fields,
     unwrap=unwrap,
     inclusive_end=True,
-    description="LUIS: utterances with spans of characters",
+    description="LUIS: utterances with character spans",
 )

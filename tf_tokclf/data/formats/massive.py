@@ -27,17 +27,17 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
         return
     text, spans = slots_in(marked)
     if "[" in text or "]" in text:
-        raise origin.error(f"the brackets do not fit: {marked[:80]!r}.", "[slot : words] was expected.")
+        raise origin.error(f"the brackets are invalid: {marked[:80]!r}.", "Write slots as [slot : words].")
     said = record.get("utt")
     if isinstance(said, str) and said.split() != text.split():
-        problem = f"the words in annot_utt are not those of utt: {said[:80]!r}."
+        problem = f"the words in annot_utt and utt differ: {said[:80]!r}."
         raise origin.error(problem, "Check the program that wrote it.")
     annotation = Annotation.of_spans(spans)
     yield Annotated(text, annotations=(annotation,), is_labelled=fields.label is not None)
 
 
 def slots_in(marked: str) -> tuple[str, list[CharSpan]]:
-    """A text without its brackets, and the spans that these marked.
+    """A text without its brackets, and the spans that the brackets marked.
 
     >>> slots_in("wake me at [time : nine am] please")
     ('wake me at nine am please', [CharSpan(start=11, end=18, type='time', surface='nine am')])

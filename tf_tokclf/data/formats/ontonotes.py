@@ -1,4 +1,4 @@
-"""OntoNotes as CoNLL-2011 and 2012 have it (*_gold_conll): columns between blanks, entities in brackets.
+"""OntoNotes in the form of CoNLL-2011 and 2012 (*_gold_conll): columns separated by spaces, entities in brackets.
 
 #begin document (bn/abc/00/abc_0009); part 000
 bn/abc/00/abc_0009  0  0  John   NNP  (TOP(S(NP*  -  -  -  -  (PERSON*  (1
@@ -28,7 +28,7 @@ _BRACKETS = re.compile(r"\(([^()*]+)|(\))|\*")
 
 @dataclass(frozen=True)
 class OntonotesReader(FileReader):
-    """A file of documents. column: of the labels, or None where words alone are read."""
+    """Reads a file of documents. column: of the labels, or None for words without labels."""
 
     column: int | None
     reading: TextReading
@@ -54,7 +54,7 @@ class OntonotesReader(FileReader):
 
     def _fault(self, line: str, fields: list[str], number: int) -> UserError | None:
         if len(fields) <= (_NAMES if self.column is None else max(self.column, _WORD)):
-            problem = f"{counted(len(fields), 'column')} where at least {_NAMES + 1} were expected."
+            problem = f"the line has {counted(len(fields), 'column')}, but needs at least {_NAMES + 1}."
             return UserError(problem, path=self.path, line=number, hint="Check the program that wrote it.")
         return undecoded(line, self.path, number, self.options.encoding)
 
@@ -80,7 +80,7 @@ class OntonotesReader(FileReader):
 
 
 def spans_in_brackets(column: list[str], origin: Origin) -> Iterator[WordSpan]:
-    """The spans that brackets mark, with the word after the last one as their end.
+    """The spans marked by brackets, with exclusive ends.
 
     >>> list(spans_in_brackets(["(PERSON*", "*)", "*", "(GPE)"], Origin("a_gold_conll", 1)))
     [(0, 2, 'PERSON'), (3, 4, 'GPE')]
@@ -92,15 +92,17 @@ def spans_in_brackets(column: list[str], origin: Origin) -> Iterator[WordSpan]:
                 open_spans.append((number, found[1]))
             elif found[2]:
                 if not open_spans:
-                    raise origin.error(f"a bracket closes that was not opened: {cell!r}.", "Check the column of names.")
+                    problem = f"the closing bracket in {cell!r} has no opening bracket."
+                    raise origin.error(problem, "Check the column of entities.")
                 start, type = open_spans.pop()
                 yield start, number + 1, type
     if open_spans:
-        raise origin.error(f"the bracket of {open_spans[0][1]} does not close.", "Check the column of names.")
+        problem = f"the bracket of {open_spans[0][1]} is not closed."
+        raise origin.error(problem, "Check the column of entities.")
 
 
 def open_ontonotes(path: Path, data: DataConfig, task: Task) -> OntonotesReader:
-    """A reader of names, or of parts of speech where the task wants them."""
+    """A reader of entities, or of parts of speech if they are the task."""
     column: int | None = _POS if task is Task.POS else _NAMES
     if isinstance(data.label_column_name, int):
         column = data.label_column_name
@@ -113,7 +115,7 @@ def open_ontonotes(path: Path, data: DataConfig, task: Task) -> OntonotesReader:
 
 
 def looks_like_ontonotes(lines: list[str]) -> bool:
-    """Whether a file begins a document as OntoNotes does."""
+    """Whether the first line of a file begins an OntoNotes document."""
     return bool(lines) and lines[0].startswith("#begin document")
 
 

@@ -1,4 +1,4 @@
-"""Parallel files: words of a sentence on a line of `seq.in`, their labels on the same line of `seq.out`."""
+"""Parallel files: the words of a sentence on a line of `seq.in`, and its labels on the same line of `seq.out`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 
 WORDS_FILE = "seq.in"
 LABELS_FILE = "seq.out"
-# More files than these are a folder of many documents, and no pair with something about it beside.
+# A folder with more files contains many documents, and not one pair with a few other files.
 _FEW_FILES = 8
 
 
 @dataclass(frozen=True)
 class ParallelReader(FileReader):
-    """A pair of files; `labels_path` is None where only words are there."""
+    """Reads a pair of files. `labels_path` is None for words without labels."""
 
     labels_path: Path | None
     missing: MissingLabels
@@ -72,7 +72,7 @@ class ParallelReader(FileReader):
 
 
 def open_parallel(path: Path, data: DataConfig, task: Task) -> ParallelReader:
-    """The pair of files that `path`, a folder or the file of words, stands for."""
+    """A reader for a pair of files, given by their folder or by the file of words."""
     words_path = (words_file_in(path) or path / WORDS_FILE) if path.is_dir() else path
     labels_path = None if data.label_column_name == "" else labels_beside(words_path)
     require_file(words_path)
@@ -82,7 +82,7 @@ def open_parallel(path: Path, data: DataConfig, task: Task) -> ParallelReader:
     return ParallelReader(words_path, data.model_copy(update={"format": "parallel"}), notes, labels_path, missing)
 
 
-# What is in the names of a file of words and of the file of their labels: sentences_train.txt, labels_train.txt.
+# Parts of the names of corresponding files of words and labels: sentences_train.txt, labels_train.txt.
 _NAMES = (
     *(("sentences", labels) for labels in ("labels", "tags")),
     *(("words", labels) for labels in ("labels", "tags")),
@@ -94,8 +94,8 @@ _COMPARED_LINES = 20
 
 
 def labels_beside(words_path: Path) -> Path | None:
-    """The file of the labels for a file of words, either of them compressed or not: train.out for train.in, or
-    labels.txt for sentences.txt where both have as many words in each of their first lines.
+    """The file of labels for a file of words: train.out for train.in, or labels.txt for sentences.txt if their first
+    lines have equal numbers of items. Both may be compressed.
     """
     bare = name_without_compression(words_path)
     if bare.name.endswith(".in"):
@@ -108,14 +108,14 @@ def labels_beside(words_path: Path) -> Path | None:
 
 
 def parallel_pair(path: Path, data: DataConfig) -> Iterator[Path]:
-    """The file of the labels for a file of words, and the file of words for a file of labels."""
+    """The file of labels for a file of words, and the files of words for a file of labels."""
     if labels := labels_beside(path):
         yield labels
     yield from (words for words in _words_beside(path) if _is_same_file(labels_beside(words), path))
 
 
 def _words_beside(labels_path: Path) -> Iterator[Path]:
-    """Files that have the names of files of words for this file of labels."""
+    """Possible files of words for a file of labels, by their names."""
     bare = name_without_compression(labels_path)
     if bare.name.endswith(".out"):
         names = [f"{bare.name.removesuffix('.out')}.in"]
@@ -132,13 +132,13 @@ def _is_same_file(one: Path | None, other: Path) -> bool:
 
 
 def _with_word(name: str, word: str, other: str) -> str | None:
-    """A name with another word in the place of `word`; None if it is not in the name."""
+    """The name with `word` replaced by `other`; None if it does not contain `word`."""
     changed, n = re.subn(rf"(?<![a-z]){word}(?![a-z])", other, name, flags=re.IGNORECASE)
     return changed if n else None
 
 
 def _there(words_path: Path, bare: Path, name: str) -> Path | None:
-    """The file of that name, compressed as the file of words, not at all, or in another way."""
+    """The file of that name, with the compression of the file of words, none, or another one."""
     endings = (words_path.name.removeprefix(bare.name), "", *SUFFIXES)
     return next((path for ending in endings if (path := words_path.with_name(name + ending)).is_file()), None)
 
@@ -150,7 +150,7 @@ def _are_parallel(words_path: Path, labels_path: Path) -> bool:
 
 
 def words_file_in(folder: Path) -> Path | None:
-    """The file of words in a folder of parallel files, if there is one only."""
+    """The file of words in a folder of parallel files, if there is exactly one."""
     if (folder / WORDS_FILE).exists():
         return folder / WORDS_FILE
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
@@ -172,13 +172,13 @@ def _split(line: str) -> tuple[str, ...]:
 def _recognise(seen: Seen) -> Match | None:
     if seen.is_folder:
         found = words_file_in(seen.path)
-        return certain(f"the folder holds {found.name} and its labels", True) if found else None
+        return certain(f"the folder contains {found.name} and its labels", True) if found else None
     labels = labels_beside(seen.path) if seen.path.is_file() else None
     return certain(f"its labels are in {labels.name} beside it", True) if labels else None
 
 
 def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None:
-    """A folder with a sentence a line: words in seq.in, labels in seq.out."""
+    """Write a folder with one sentence per line: words in seq.in, labels in seq.out."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         (folder / WORDS_FILE).open("w", encoding="utf-8", newline="") as words_file,
@@ -186,7 +186,8 @@ def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None
     ):
         for sentence in sentences:
             if sentence.labels is None:
-                raise error_at(sentence, "it has no labels.", "Choose jsonl, which holds any word, labelled or not.")
+                problem = "the sentence has no labels."
+                raise error_at(sentence, problem, "Write jsonl, which can contain words without labels.")
             for word, label in zip(sentence.words, sentence.labels):
                 check_writable(sentence, word, label, without=" \t\r\n", where="in a line of words or labels")
             words_file.write(" ".join(sentence.words) + "\n")
@@ -195,7 +196,7 @@ def write(sentences: Iterable[Sentence], folder: Path, writing: Writing) -> None
 
 FORMAT = Format(
     "parallel",
-    "a file of words and a file of labels, a sentence a line",
+    "a file of words and a file of labels, one sentence per line",
     _recognise,
     open_parallel,
     Kind.FOLDER,

@@ -1,4 +1,4 @@
-"""Parquet tables: lists of words and labels, or laid out as CSV is."""
+"""Parquet tables with lists of words and labels, or with the same layouts as CSV."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_parquet(path: Path, data: DataConfig, task: Task) -> TableReader:
-    """Find out which columns of a Parquet file hold words and labels."""
+    """A reader for a Parquet file; detects the columns of words and labels."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -51,7 +51,7 @@ def _renamed(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
 
 
 def write(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
-    """A Parquet file with tokens and label ids, whose names stand in its schema as `datasets` writes them."""
+    """A Parquet file with tokens and label ids. The label names are in its schema, as written by `datasets`."""
     import pyarrow.parquet as pq
 
     from tf_tokclf.data.writing.tables import table_batches, table_schema
@@ -64,7 +64,7 @@ def write(sentences: Iterable[Sentence], path: Path, writing: Writing) -> None:
 
 FORMAT = Format(
     "parquet",
-    "Parquet tables with lists of words and labels, or laid out as CSV is",
+    "Parquet tables with lists of words and labels, or with the layouts of CSV",
     lambda seen: certain("its first bytes are those of Parquet", seen.first_bytes == b"PAR1"),
     open_parquet,
     suffixes=(".parquet",),

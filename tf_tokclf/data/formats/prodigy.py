@@ -1,4 +1,4 @@
-"""Prodigy's records: texts with spans of characters, and the words that the annotators saw.
+"""Prodigy: texts with character spans, and the words as shown to the annotators.
 
 {"text": "Marie left", "tokens": [{"text": "Marie", "start": 0, "end": 5, "id": 0}, ...],
  "spans": [{"start": 0, "end": 5, "token_start": 0, "token_end": 0, "label": "PER"}], "answer": "accept"}
@@ -20,7 +20,7 @@ _FIELDS = TextFields(("text",), ("spans",))
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """Prodigy's records: text, tokens with their places, spans."""
+    """Prodigy's records: text, tokens with offsets, spans."""
     for text, spans, sentence in texts_with_spans(sentences, writing):
         whole, offsets = text_of(sentence)
         unit = writing.offset_unit

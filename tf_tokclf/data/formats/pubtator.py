@@ -1,10 +1,10 @@
-"""PubTator: for each document its title, its abstract, and spans that count from the beginning of the title.
+"""PubTator: title, abstract and spans of each document. Offsets count from the beginning of the title.
 
     10021369|t|Identification of APC2
     10021369|a|APC mutations initiate cancer.
     10021369<TAB>18<TAB>22<TAB>APC2<TAB>Gene<TAB>10297
 
-Title and abstract are a sentence each.
+Title and abstract are each read as one sentence.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Document:
 
 @dataclass(frozen=True)
 class PubtatorReader(FileReader):
-    """A file of documents."""
+    """Reads a file of documents."""
 
     reading: TextReading
 
@@ -77,22 +77,22 @@ class PubtatorReader(FileReader):
 
 
 def _span(line: str, origin: Origin) -> list[CharSpan]:
-    """The span in a line; none in lines of relations."""
+    """The span in a line; none in a line of a relation."""
     fields = line.split("\t")
     if len(fields) < 5:
         return []
     if not (fields[1].isdigit() and fields[2].isdigit()):
         if not fields[1].isdigit() and not fields[2].isdigit():
             return []
-        raise origin.error(f"is not an annotation: {line[:60]!r}.", "Id, start, end, text and type were expected.")
+        raise origin.error(f"is not an annotation: {line[:60]!r}.", "It needs an id, start, end, text and type.")
     return [CharSpan(int(fields[1]), int(fields[2]), fields[4], fields[3])]
 
 
 def open_pubtator(path: Path, data: DataConfig, task: Task) -> PubtatorReader:
-    """A reader of PubTator's documents."""
+    """A reader of PubTator documents."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "pubtator"})
-    return PubtatorReader(path, options, (f"title and abstract a sentence each; {reading.note()}",), reading)
+    return PubtatorReader(path, options, (f"title and abstract as one sentence each; {reading.note()}",), reading)
 
 
 def looks_like_pubtator(lines: list[str]) -> bool:
@@ -106,7 +106,7 @@ def looks_like_pubtator(lines: list[str]) -> bool:
 
 FORMAT = Format(
     "pubtator",
-    "PubTator: title, abstract and spans of characters of each document",
+    "PubTator: title, abstract and character spans of each document",
     lambda seen: certain("its first line is a title (ID|t|...)", looks_like_pubtator(seen.lines)),
     open_pubtator,
 )

@@ -62,7 +62,7 @@ def unwrap(value: Any) -> list[Any] | None:
 
 
 def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    # A value may be another name for what stands in the text, and an example without entities leaves the field out.
+    # `value` may be a synonym and not the text itself. An example without entities omits the field.
     entities = [{k: v for k, v in one.items() if k != "value"} for one in mappings(record.get("entities"), origin)]
     annotation = Annotation(partial(char_spans_in, entities))
     yield Annotated(
@@ -72,7 +72,7 @@ def _read(record: Record, fields: Fields, origin: Origin, changes: Changes) -> I
 
 @dataclass(frozen=True)
 class RasaTextReader(FileReader):
-    """Examples in YAML or Markdown, a sentence each."""
+    """Reads examples in YAML or Markdown. Each example is a sentence."""
 
     reading: TextReading
 
@@ -89,7 +89,7 @@ class RasaTextReader(FileReader):
 
     @property
     def path_tells_yaml(self) -> bool:
-        """Whether the file is YAML, and not Markdown."""
+        """Whether the file is YAML and not Markdown."""
         return not any(_HEADING.match(line) for line in read_lines(self.path, self.options.encoding))
 
 
@@ -97,11 +97,11 @@ def open_rasa(path: Path, data: DataConfig, task: Task) -> RasaTextReader:
     """A reader of Rasa's YAML or Markdown."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "rasa-text"})
-    return RasaTextReader(path, options, (f"an example a sentence; {reading.note()}",), reading)
+    return RasaTextReader(path, options, (f"one sentence per example; {reading.note()}",), reading)
 
 
 def looks_like_rasa(lines: list[str]) -> bool:
-    """Whether a file's first lines are Rasa's YAML or Markdown.
+    """Whether the first lines of a file are Rasa's YAML or Markdown.
 
     >>> looks_like_rasa(["nlu:", "- intent: greet"]), looks_like_rasa(["## intent:greet", "- hello"])
     (True, True)
@@ -116,7 +116,7 @@ def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     try:
         value = parsed_yaml("".join(lines))
     except yaml.YAMLError as error:
-        raise UserError(f"is not valid YAML: {first_line(error)}.", path=path, hint="Correct it there.") from error
+        raise UserError(f"is not valid YAML: {first_line(error)}.", path=path, hint="Correct the file.") from error
     groups = value.get("nlu") if isinstance(value, dict) else None
     if not isinstance(groups, list):
         raise UserError("has no list of examples (nlu).", path=path, hint="Check the program that wrote it.")
@@ -125,7 +125,7 @@ def _yaml_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         if not isinstance(group, dict) or "intent" not in group:
             continue
         for example in _group_examples(group.get("examples")):
-            # YAML keeps no lines: the example is looked for below the one before.
+            # The YAML parser does not keep line numbers, so the example is searched for after the previous one.
             at = next((i for i in range(at, len(lines)) if example in lines[i]), at)
             yield at + 1, example
 
@@ -150,7 +150,7 @@ def _markdown_examples(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def entities_in(marked: str, origin: Origin) -> tuple[str, list[CharSpan]]:
-    """A text without its marks, and the spans that these marked.
+    """A text without the markup of its entities, and the spans that were marked.
 
     >>> entities_in("show me [chinese](cuisine:asian) food", Origin("nlu.md", 2))
     ('show me chinese food', [CharSpan(start=8, end=15, type='cuisine', surface='chinese')])
@@ -175,7 +175,7 @@ def _type(found: re.Match[str], origin: Origin) -> str:
     except ValueError:
         entity = None
     if not isinstance(entity, str):
-        raise origin.error(f"{found[0][:60]!r} names no entity.", '[words]{"entity": "type"} was expected.')
+        raise origin.error(f"{found[0][:60]!r} has no entity type.", 'Write it as [words]{"entity": "type"}.')
     return entity
 
 
@@ -185,7 +185,7 @@ FORMAT = JsonFormat(
     _read,
     in_fields("text", "entities"),
     unwrap=unwrap,
-    description="Rasa NLU's JSON: examples with spans of characters",
+    description="Rasa NLU's JSON: examples with character spans",
 )
 TEXT_FORMAT = Format(
     "rasa-text",

@@ -1,7 +1,7 @@
-"""The table of formats of JSON records, the likeliest first.
+"""All formats of JSON records, in the order in which they are tried.
 
-The table of all formats, `registry.py`, includes them. They have a table of their own because the readers of JSON, CSV
-and Parquet, which that table names, choose among them.
+They are also part of the list in `registry.py`. This separate list avoids an import cycle: the readers of JSON, CSV and
+Parquet choose among the formats of records.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _IN_ORDER = (
     ground_truth.FORMAT,
     dialogflow.FORMAT,
     snips.FORMAT,
-    # Other formats have most of the fields of these, so they come last.
+    # Other formats include most fields of these, so they come last.
     spacy.FORMAT,
     prodigy.FORMAT,
     doccano.FORMAT,

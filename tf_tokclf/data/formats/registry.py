@@ -1,4 +1,4 @@
-"""The table of all formats: the package's own, in the order in which they are tried, and those of plug-ins."""
+"""All formats: the built-in ones in the order in which they are tried, and those of plug-ins."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from tf_tokclf.errors import UserError, first_line
 # The group of entry points by which an installed package registers a format.
 GROUP = "tf_tokclf.formats"
 
-# In the order in which they are tried. A format of JSON records stands in `record_formats.py`.
+# In the order in which they are tried. Formats of JSON records are listed in `record_formats.py`.
 BUILT_IN: tuple[Format, ...] = (
-    # Formats of several files come first, since they look beside a file.
+    # Formats of several files come first, because they also consider the files beside a file.
     hf_datasets.FORMAT,
     brat.FORMAT,
     parallel.FORMAT,
@@ -54,7 +54,7 @@ BUILT_IN: tuple[Format, ...] = (
     rasa.TEXT_FORMAT,
     inline_xml.FORMAT,
     inline_tags.FORMAT,
-    # Many files in another format look like these.
+    # Files of many other formats look like these.
     conll.FORMAT,
     csv.FORMAT,
     csv.LISTS_FORMAT,
@@ -73,14 +73,15 @@ def all_formats() -> tuple[Format, ...]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         format = _plugged_in(point)
         if any(format.name == own.name for own in BUILT_IN):
-            raise _plug_in_error(point, f"has a format {format.name!r}, which is the name of a built-in format.")
+            raise _plug_in_error(point, f"defines the format {format.name!r}, which is a built-in format.")
         if format.name in plugged:
             other = plugged[format.name].plug_in
-            raise _plug_in_error(point, f"has a format {format.name!r}, and so has the package {other}.")
+            problem = f"defines the format {format.name!r}, which the package {other} also defines."
+            raise _plug_in_error(point, problem)
         suffixes = (*format.suffixes, *format.usual_suffixes)
         if taken := next((suffix for suffix in suffixes if format_of_suffix(suffix, BUILT_IN)), None):
             owner = format_of_suffix(taken, BUILT_IN)
-            raise _plug_in_error(point, f"has the suffix {taken}, which is that of the built-in format {owner}.")
+            raise _plug_in_error(point, f"uses the suffix {taken}, which belongs to the built-in format {owner}.")
         plugged[format.name] = format
     return (*BUILT_IN, *plugged.values())
 
@@ -88,11 +89,12 @@ def all_formats() -> tuple[Format, ...]:
 def _plugged_in(point: EntryPoint) -> Format:
     try:
         format = point.load()
-    # A plug-in is another's code, and its import may fail in any way.
+    # A plug-in is third-party code, so its import may raise anything.
     except Exception as error:
         raise _plug_in_error(point, f"cannot be imported: {type(error).__name__}: {first_line(error)}.") from error
     if not isinstance(format, Format):
-        raise _plug_in_error(point, f"is no tf_tokclf.data.formats.Format, but {type(format).__name__}.")
+        problem = f"is an object of type {type(format).__name__}, not a tf_tokclf.data.formats.Format."
+        raise _plug_in_error(point, problem)
     if format.open is None and not format.is_written:
         raise _plug_in_error(point, "has neither a reader nor a writer.")
     return replace(format, plug_in=_package(point))
@@ -113,12 +115,12 @@ def formats_by_name() -> dict[str, Format]:
 
 
 def readable_names() -> list[str]:
-    """The names of all formats that are read, in the order of the alphabet."""
+    """The names of all formats that can be read, sorted."""
     return sorted(format.name for format in all_formats() if format.open is not None or format.kind is Kind.FOLDER)
 
 
 def format_of_suffix(suffix: str, formats: Sequence[Format] | None = None) -> str | None:
-    """The format that the ending of a name tells, where nothing can be looked into.
+    """The format for a suffix, if the content is not available.
 
     >>> format_of_suffix(".tsv"), format_of_suffix(".ndjson"), format_of_suffix(".xyz")
     ('conll', 'jsonl', None)
@@ -130,5 +132,5 @@ def format_of_suffix(suffix: str, formats: Sequence[Format] | None = None) -> st
 
 
 def known_suffixes() -> set[str]:
-    """All endings of names that formats have."""
+    """The suffixes of all formats."""
     return {suffix for format in all_formats() for suffix in (*format.suffixes, *format.usual_suffixes)}

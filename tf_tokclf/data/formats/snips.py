@@ -1,4 +1,4 @@
-"""The data sets of SNIPS: utterances as lists of pieces, by intent.
+"""SNIPS data sets: utterances as lists of chunks, grouped by intent.
 
 {"AddToPlaylist": [{"data": [{"text": "add "}, {"text": "Kimi", "entity": "artist"}]}]}
 {"intents": {"AddToPlaylist": {"utterances": [
@@ -23,7 +23,7 @@ def _fits(record: Record) -> bool:
 
 
 def unwrap(value: Any) -> list[Any] | None:
-    """The utterances of all intents, or the one utterance that a document is."""
+    """The utterances of all intents, or the document itself if it is a single utterance."""
     if not isinstance(value, Mapping):
         return None
     if holds_chunks(value, *_TYPES):
@@ -46,5 +46,5 @@ FORMAT = JsonFormat(
     _read,
     in_fields("data", "data"),
     unwrap=unwrap,
-    description="SNIPS: utterances as pieces of text, some of which have a type",
+    description="SNIPS: utterances as chunks of text, some with a type",
 )

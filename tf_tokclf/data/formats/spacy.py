@@ -1,10 +1,10 @@
-"""spaCy's training data: texts and their entities, as records or as pairs.
+"""spaCy's training data: texts with entities, as records or as pairs.
 
     {"text": "Marie left", "entities": [[0, 5, "PER"]]}
     [["Marie left", {"entities": [[0, 5, "PER"]]}], ["Tom left", [[0, 3, "PER"]]]]
     {"classes": ["PER"], "annotations": [["Marie left", {"entities": [[0, 5, "PER"]]}], null]}
 
-A pair is read as the record that it stands for.
+A pair is converted to a record.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def _is_span(value: Any) -> bool:
 
 
 def record_of(pair: list[Any]) -> dict[str, Any]:
-    """The record that a pair stands for."""
+    """Convert a pair to a record."""
     text, said = pair
     return {"text": text, **said} if isinstance(said, dict) else {"text": text, "entities": said}
 
 
 def unwrap(value: Any) -> list[Any] | None:
-    """The pairs in a file that names its classes too; null stands there for a text that nobody has annotated."""
+    """The pairs in a file that also lists its classes. null there means a text without annotation."""
     if isinstance(value, dict) and isinstance(value.get("classes"), list):
         pairs = value.get("annotations")
         if isinstance(pairs, list) and all(pair is None or is_pair(pair) for pair in pairs):

@@ -1,8 +1,8 @@
-"""spaCy's training JSON up to version 2: documents of paragraphs of sentences of tokens, with labels in BILUO.
+"""spaCy's training JSON before version 3: documents with paragraphs, sentences and tokens, with labels in BILUO.
 
     [{"id": 0, "paragraphs": [{"sentences": [{"tokens": [{"orth": "Marie", "tag": "NNP", "ner": "U-PER"}]}]}]}]
 
-`-` says that a token has no label.
+`-` means that a token has no label.
 """
 
 from __future__ import annotations
@@ -56,5 +56,5 @@ FORMAT = JsonFormat(
     _read,
     lambda names: Fields("paragraphs", "ner"),
     holds_several=True,
-    description="spaCy's training JSON before version 3: tokens with a label each",
+    description="spaCy's training JSON before version 3: one label per token",
 )

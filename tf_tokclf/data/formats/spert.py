@@ -1,4 +1,4 @@
-"""SpERT's records: words, and entities by number of their words, with exclusive ends.
+"""SpERT: words, and entities as ranges of word numbers with exclusive ends.
 
 {"tokens": ["Marie", "Curie", "left"], "entities": [{"type": "PER", "start": 0, "end": 2}], "relations": []}
 """
@@ -45,6 +45,6 @@ FORMAT = JsonFormat(
     _read,
     in_fields("tokens", "entities"),
     has_words=True,
-    description="SpERT: words with spans of words, whose ends are exclusive",
+    description="SpERT: words with spans of words, exclusive ends",
     write=write,
 )

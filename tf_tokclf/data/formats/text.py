@@ -1,4 +1,4 @@
-"""Plain text: a sentence a line, without labels."""
+"""Plain text without labels, one sentence per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
 @dataclass(frozen=True)
 class PlainTextReader(LineReader):
-    """A file of plain text."""
+    """Reads a file of plain text."""
 
     def sentence(self, line: str, origin: Origin, problems: Problems) -> Sentence | None:
         found = self.reading.sentence(Annotated(line, is_labelled=False), origin, problems)
@@ -30,24 +30,24 @@ def open_lines(path: Path, data: DataConfig, task: Task) -> PlainTextReader:
     """A reader of plain text."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "text"})
-    return PlainTextReader(path, options, (f"a sentence a line; {reading.note()}",), reading)
+    return PlainTextReader(path, options, (f"one sentence per line; {reading.note()}",), reading)
 
 
 def _recognise(seen: Seen) -> Match | None:
     has_words = any(" " in line.strip() for line in seen.lines) and not any("\t" in line for line in seen.lines)
     is_text = has_words and not (seen.is_json or seen.is_binary or conll.recognise(seen))
-    return possible("its lines are words between blanks", is_text)
+    return possible("its lines are words separated by spaces", is_text)
 
 
 def write(sentences: Iterable[Sentence], writing: Writing) -> Iterator[str]:
-    """The text alone, a sentence a line."""
+    """Write only the text, one sentence per line."""
     for sentence in sentences:
         yield " ".join(text_of(sentence)[0].splitlines()) + "\n"
 
 
 FORMAT = Format(
     "text",
-    "plain text without labels, a sentence a line",
+    "plain text without labels, one sentence per line",
     _recognise,
     open_lines,
     usual_suffixes=(".txt", ".text"),

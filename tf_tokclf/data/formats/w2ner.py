@@ -1,4 +1,4 @@
-"""W2NER's records: words, and entities with the numbers of all their words.
+"""W2NER: words, and entities with the numbers of all their words.
 
 {"sentence": ["Marie", "Curie", "left"], "ner": [{"index": [0, 1], "type": "PER"}]}
 """
@@ -15,7 +15,7 @@ from tf_tokclf.data.reading.word_records import is_words, mappings, words_with_s
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.labels.sentence import Origin, Sentence
 
-_DISCONTINUOUS = "entities in several pieces taken from their first to their last word"
+_DISCONTINUOUS = "spans with gaps read from their first to their last word"
 
 
 def _fits(record: Record) -> bool:
@@ -36,7 +36,7 @@ def _spans(ner: Any, origin: Origin, changes: Changes) -> Iterator[WordSpan]:
         index, type = entity.get("index"), entity.get("type")
         index = index if isinstance(index, list) and all(isinstance(number, int) for number in index) else None
         if not index or not isinstance(type, str):
-            raise origin.error(f"{str(entity)[:60]!r} is not an entity.", "An index and a type were expected.")
+            raise origin.error(f"{str(entity)[:60]!r} is not an entity.", "It needs an index and a type.")
         if max(index) - min(index) + 1 != len(index):
             changes.note(_DISCONTINUOUS, origin)
         yield min(index), max(index), type
@@ -59,6 +59,6 @@ FORMAT = JsonFormat(
     in_fields("sentence", "ner"),
     inclusive_end=True,
     has_words=True,
-    description="W2NER: words with the numbers of the words of each entity",
+    description="W2NER: words, and entities with the numbers of their words",
     write=write,
 )

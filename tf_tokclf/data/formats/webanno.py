@@ -1,4 +1,4 @@
-"""WebAnno TSV 3, which WebAnno and INCEpTION export: a token a line, and a column for each feature of each layer.
+"""WebAnno TSV 3, exported by WebAnno and INCEpTION: one token per line, and a column for each feature of each layer.
 
     #FORMAT=WebAnno TSV 3.3
     #T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value
@@ -8,8 +8,8 @@
     1-2<TAB>6-11<TAB>Curie<TAB>*[1]<TAB>PER[1]<TAB>
     1-3<TAB>12-16<TAB>left<TAB>_<TAB>_<TAB>
 
-Cells of one annotation have its number in brackets. A single token needs none. `|` separates annotations of one token,
-`_` is no annotation, and `*` is one without a value.
+Cells of one annotation have the same number in brackets; an annotation of a single token needs none. `|` separates
+annotations of one token, `_` means no annotation, and `*` is an annotation without a value.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, certain
 from tf_tokclf.data.reading.annotated import Annotated, Annotation, WordSpan
 from tf_tokclf.data.reading.base import Changes, FileReader, Problems, read_lines, undecoded
+from tf_tokclf.data.reading.guessing import WORDS_ALONE
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -32,19 +33,19 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 _OPENING = "#FORMAT=WebAnno TSV 3"
 _SPANS, _RELATIONS_AND_CHAINS = "#T_SP=", ("#T_RL=", "#T_CH=")
 _N_TOKEN_COLUMNS = 3
-# Layers of one value for each token, by the end of their names; the others hold spans.
+# Layers with one value per token, by the end of their names. All other layers contain spans.
 _OF_TOKENS = ("POS", "Lemma", "Stem", "MorphologicalFeatures", "SurfaceForm", "SofaChangeAnnotation")
 _NUMBER = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
 _BETWEEN_ANNOTATIONS = re.compile(r"(?<!\\)\|")
 _ESCAPED = re.compile(r"\\(->|.)", re.DOTALL)
 _TOKEN = re.compile(r"\d+-\d+(\.\d+)?\t\d+-\d+\t")
-_PART_OF_WORD = "spans of parts of words taken to whole words"
-_NO_VALUE = "spans without a value, which take the name of their layer"
+_PART_OF_WORD = "spans of parts of words extended to whole words"
+_NO_VALUE = "spans without a value labelled with the name of their layer"
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A column of a file: a feature of a layer of spans. number: of the column."""
+    """A column of a file, which is a feature of a layer. number: index of the column."""
 
     layer: str
     name: str
@@ -57,13 +58,13 @@ class Feature:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it may be called: by layer and feature, or by either of them."""
+        """The accepted names: layer and feature, or either of them."""
         return (f"{self.short_layer}.{self.name}", f"{self.layer}.{self.name}", self.short_layer, self.layer, self.name)
 
 
 @dataclass(frozen=True)
 class WebannoReader(FileReader):
-    """A file of WebAnno TSV 3. feature: what is read, or None for words alone. n_columns: of each line of a token."""
+    """Reads a WebAnno TSV 3 file. feature: the labels, or None for words only. n_columns: in each token line."""
 
     feature: Feature | None
     n_columns: int
@@ -86,7 +87,7 @@ class WebannoReader(FileReader):
 
     def _fault(self, line: str, cells: list[str], number: int, is_token: bool) -> UserError | None:
         if not is_token or len(cells) < self.n_columns:
-            problem = f"{line.strip()[:60]!r} is no token with {counted(self.n_columns, 'column')}."
+            problem = f"{line.strip()[:60]!r} is not a token with {counted(self.n_columns, 'column')}."
             return UserError(problem, path=self.path, line=number, hint="Export the file from INCEpTION again.")
         return undecoded(line, self.path, number, self.options.encoding)
 
@@ -120,7 +121,7 @@ class WebannoReader(FileReader):
 
 
 def _spans(cells: Sequence[tuple[int, str]], feature: Feature, origin: Origin, changes: Changes) -> Iterator[WordSpan]:
-    """The spans in the cells of a column, each with the number of its word."""
+    """The spans in the cells of a column. cells: (word index, cell)."""
     numbered: dict[str, tuple[int, int, str]] = {}
     for at, cell in cells:
         for number, value in _annotations(cell):
@@ -136,7 +137,7 @@ def _spans(cells: Sequence[tuple[int, str]], feature: Feature, origin: Origin, c
 
 
 def _annotations(cell: str) -> Iterator[tuple[str, str]]:
-    """The annotations in a cell: number and value, either of which may be empty.
+    """The annotations in a cell as (number, value). Both may be empty.
 
     >>> [list(_annotations(cell)) for cell in ("PER[1]|LOC[2]", "ORG", "_", "*[3]")]
     [[('1', 'PER'), ('2', 'LOC')], [('', 'ORG')], [], [('3', '')]]
@@ -150,7 +151,7 @@ def _annotations(cell: str) -> Iterator[tuple[str, str]]:
 
 
 def open_webanno(path: Path, data: DataConfig, task: Task) -> WebannoReader:
-    """Find out which column of a file holds the labels."""
+    """A reader for a file; detects the column of labels."""
     head = takewhile(lambda line: line.isspace() or line.startswith("#"), read_lines(path, data.encoding))
     features, n_columns = _columns([line.rstrip("\r\n") for line in head])
     feature = None if data.label_column_name == "" else _chosen(features, data.label_column_name, task, path)
@@ -162,7 +163,7 @@ def open_webanno(path: Path, data: DataConfig, task: Task) -> WebannoReader:
 
 
 def _columns(head: Sequence[str]) -> tuple[list[Feature], int]:
-    """The features of layers of spans that the head of a file names, and how many columns there are."""
+    """The features of span layers in the head of a file, and the number of columns."""
     features, n = [], _N_TOKEN_COLUMNS
     for line in head:
         if line.startswith((_SPANS, *_RELATIONS_AND_CHAINS)):
@@ -175,9 +176,9 @@ def _columns(head: Sequence[str]) -> tuple[list[Feature], int]:
 
 
 def _chosen(features: Sequence[Feature], named: str | int | None, task: Task, path: Path) -> Feature:
-    """The feature that is named, or that the task wants. Raises UserError where that is none, or several."""
+    """The feature that is named, or that fits the task. Raises UserError if there is none, or more than one."""
     there = ", ".join(feature.names[0] for feature in features) or "none"
-    hint = f"Name one with --label-column-name, of {there}; --label-column-name '' reads the words without labels."
+    hint = f"Name one with --label-column-name (available: {there}). {WORDS_ALONE}"
     if named is not None:
         fitting = [one for one in features if named in one.names or named == one.number]
         if not fitting:
@@ -189,14 +190,14 @@ def _chosen(features: Sequence[Feature], named: str | int | None, task: Task, pa
         fitting = [one for one in spans if one.short_layer == "NamedEntity"] or spans
     usual = [one for one in fitting if one.name in ("value", "PosValue")] or fitting
     if len(usual) != 1:
-        what = "several features could be the labels" if usual else "no layer holds such labels"
+        what = "several features may contain the labels" if usual else "no layer contains labels for this task"
         raise UserError(f"{what}.", path=path, hint=hint)
     return usual[0]
 
 
 FORMAT = Format(
     "webanno",
-    "WebAnno TSV 3 of WebAnno and INCEpTION: tokens with a column for each feature",
+    "WebAnno TSV 3 of WebAnno and INCEpTION: tokens with one column per feature",
     lambda seen: certain("its first line is #FORMAT=WebAnno TSV 3", "".join(seen.lines[:1]).startswith(_OPENING)),
     open_webanno,
 )

@@ -1,7 +1,7 @@
-"""Texts or words with what annotators said about them.
+"""Texts or words with annotations.
 
-Every format of records comes down to this: a text with spans of characters, or words with spans or labels, by no
-annotator (not annotated), by one, or by several.
+All record formats are converted to this form: a text with character spans, or words with spans or labels. A record may
+have no annotation, one, or several by different annotators.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WordSpan = tuple[int, int, str | int]
 
 @dataclass(frozen=True)
 class SpanReader:
-    """How single spans of a record are read. skip: bad ones are left out and counted; label_names: names of ids."""
+    """Reads the spans of a record. skip: leave out and count invalid spans. label_names: names by label id."""
 
     origin: Origin
     changes: Changes
@@ -33,30 +33,32 @@ class SpanReader:
     label_names: tuple[str, ...] | None = None
 
     def drop(self, error: UserError, what: str) -> None:
-        """Raise `error`, or count the span where bad ones are left out."""
+        """Raise `error`, or count the span if invalid spans are left out."""
         if not self.skip:
             raise error
         self.changes.note(what, self.origin)
 
     def type_name(self, type: str | int) -> str:
-        """The name of a span's type; an id takes the name that the options give it."""
+        """The name of a span's type. An id is replaced by its name from the options."""
         if isinstance(type, str):
             return type
         if self.label_names is None:
-            self.changes.note("spans whose type is an id without a name (data.label_names gives names)", self.origin)
+            self.changes.note("spans whose type is an id without a name (set data.label_names)", self.origin)
             return str(type)
         if not 0 <= type < len(self.label_names):
-            hint = f"There are {counted(len(self.label_names), 'label')}, from id 0."
+            hint = f"There are {counted(len(self.label_names), 'label')}; ids start at 0."
             raise self.origin.error(f"there is no label with id {type}.", hint)
         return self.label_names[type]
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one annotator said. read_spans: the spans of characters, read when they are asked for, so that a fault in an
-    annotation that is not used stops nothing. word_spans: first word, last word (or the one after it, as the source
-    counts) and type of spans of words instead. labels: a label for each word, None where it has none. annotator: an id;
-    also: other names of that annotator. time: in a form that sorts.
+    """The annotation of one annotator.
+
+    read_spans: reads the character spans. It is called only when they are needed, so that a mistake in an unused
+    annotation does no harm. word_spans: (first word, last word or the word after it, type), depending on the format.
+    labels: a label for each word, or None for a word without one. annotator: an id. also: other names of the
+    annotator. time: a sortable text.
     """
 
     read_spans: Callable[[SpanReader], list[CharSpan]] | None = None
@@ -68,20 +70,20 @@ class Annotation:
 
     @classmethod
     def of_spans(cls, spans: list[CharSpan]) -> Annotation:
-        """Spans of characters that are read already, in a format whose places need no unit."""
+        """From character spans in code points that have already been read."""
         return cls(lambda reader: spans)
 
     def is_by(self, annotator: str) -> bool:
-        """Whether it is that annotator's."""
+        """Whether this annotator made the annotation."""
         return annotator == self.annotator or annotator in self.also
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """A text, or words, with annotations; none means that nobody has annotated it.
+    """A text or words with annotations; without any, it is not annotated.
 
-    tokens: where the source's own words stand in the text, counted as it counts spans. is_labelled: False where the
-    source has no labels at all.
+    tokens: positions of the source's own words in the text, in the same unit as its spans. is_labelled: False if the
+    whole source has no labels.
     """
 
     text: str | None = None
@@ -94,7 +96,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Fields:
-    """Which fields of a record hold its text or words and its annotations. label: None where there are none."""
+    """The fields of a record that contain its text or words, and its annotations (None without annotations)."""
 
     word: str
     label: str | None
@@ -104,11 +106,11 @@ class Fields:
 class JsonFormat:
     """A format of JSON records.
 
-    fits: whether a record is written in it. read: what is in a record, which may be several sentences, or none where
-    annotators have turned it down. fields: which of the fields with these names hold text and annotations. unwrap: the
-    records in a whole document, or None where it is in another format. inclusive_end: whether the end of a span is its
-    last character or word. has_words: it has spans of words, whose ends may be counted in both ways. holds_several: a
-    record is a document of several sentences. description: what it is, for the table of formats. write: its writer.
+    fits: whether a record has this format. read: yields the content of a record; it may be several sentences, or none
+    if annotators rejected the record. fields: chooses the fields of text and annotations. unwrap: the records of a
+    whole JSON document, or None if the document has another format. inclusive_end: whether the end of a span is its
+    last character or word. has_words: spans consist of words; their ends may be inclusive or exclusive. holds_several:
+    a record is a document of several sentences. description: for the table of formats. write: the writer.
     """
 
     name: str
@@ -124,5 +126,5 @@ class JsonFormat:
 
 
 def in_fields(word: str, label: str) -> Callable[[Sequence[str]], Fields]:
-    """The fields of a format that always calls them so."""
+    """The fields of a format with fixed field names."""
     return lambda names: Fields(word, label)

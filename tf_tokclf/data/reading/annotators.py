@@ -1,4 +1,4 @@
-"""How far several annotators of the same records agree."""
+"""Agreement between annotators of the same records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Two annotators, the records that both have annotated, and how often they gave two labels to the same word."""
+    """Two annotators, the number of records that both annotated, and the number of words for each pair of labels."""
 
     one: str
     other: str
@@ -20,23 +20,23 @@ class PairCounts:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PairCounts:
-        """What `dataclasses.asdict` made of it."""
+        """From the output of `dataclasses.asdict`."""
         words = tuple((str(a), str(b), int(n)) for a, b, n in value["words"])
         return cls(value["one"], value["other"], value["n_records"], words)
 
     @property
     def n_words(self) -> int:
-        """Number of words that both have labelled."""
+        """Number of words that both annotators labelled."""
         return sum(n for _, _, n in self.words)
 
     @property
     def n_equal(self) -> int:
-        """Number of words with the same label by both."""
+        """Number of words to which both gave the same label."""
         return sum(n for a, b, n in self.words if a == b)
 
     def kappa(self) -> float | None:
-        """Cohen's kappa of the words' labels: 1 for complete agreement, 0 for what chance alone would give. None where
-        both gave one label only, of which chance makes everything.
+        """Cohen's kappa of the words' labels: 1 for complete agreement, 0 for agreement by chance. None if both used
+        only one label, because kappa is then undefined.
 
         >>> PairCounts("ann", "bob", 1, (("O", "O", 8), ("B-PER", "B-PER", 1), ("B-PER", "O", 1))).kappa()
         0.6153846153846154
@@ -51,13 +51,13 @@ class PairCounts:
 
 @dataclass
 class Agreement:
-    """The labels of annotators, counted record by record."""
+    """Counts the labels of annotators, record by record."""
 
     n_records: Counter[tuple[str, str]] = field(default_factory=Counter)
     labels: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
 
     def add(self, labels_by_annotator: Sequence[tuple[str, Sequence[str]]]) -> None:
-        """Take in one record.
+        """Count the labels of one record.
 
         >>> agreement = Agreement()
         >>> agreement.add([("ann", ["B-PER", "O"]), ("bob", ["O", "O"])])

@@ -1,4 +1,4 @@
-"""What readers share: the protocol, lines of text with checked bytes, what happens at a bad sentence."""
+"""Shared code of readers: their protocol, decoding of text files, and handling of unreadable sentences."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 
 STDIN = Path("-")
 
-# Looked up before threads do it: where the first import of a codec fails in one of them, Python keeps to it for good
-# that there is none.
+# Looked up before threads start: if the first import of a codec fails in a thread, Python caches that failure forever.
 _UTF_8_WITH_MARK = codecs.lookup("utf-8-sig").name
-# Bytes that are wrong in an encoding, and halves of characters, which some encodings can spell.
+# Invalid bytes (from errors="surrogateescape"), and surrogates, which some encodings can contain.
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _BYTES_OF_A_READ = 1 << 20
 _LISTED_AT_MOST = 1000
-SKIP_HINT = "To leave out what cannot be read and count it: --set data.on_error=skip (convert: --on-error skip)."
+SKIP_HINT = "To skip and count unreadable sentences: --set data.on_error=skip (convert: --on-error skip)."
 
 
 class Changes(Counter[str]):
-    """How often each kind of change was made in reading, and the place of the first one of a kind."""
+    """Counts each kind of change made in reading, and records the place of the first one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +49,7 @@ class Changes(Counter[str]):
         self.first.setdefault(what, origin)
 
     def lines(self) -> list[str]:
-        """One line for each kind."""
+        """One line per kind."""
         return [f"{counted_kind(n, what)}{self._place(what)}" for what, n in sorted(self.items())]
 
     def _place(self, what: str) -> str:
@@ -60,10 +59,10 @@ class Changes(Counter[str]):
 
 @dataclass
 class Problems:
-    """What to do at a sentence that cannot be read: stop there, or leave it out, count it and continue.
+    """Decides what happens at an unreadable sentence: raise the error, or count and skip the sentence.
 
-    counts: what else was changed or left out in reading, such as spans that cut words. agreement: of the annotators of
-    records with several annotations.
+    counts: other changes made in reading, such as spans that cut words. agreement: between annotators of records with
+    several annotations.
     """
 
     skip: bool = False
@@ -73,7 +72,7 @@ class Problems:
     agreement: Agreement = field(default_factory=Agreement)
 
     def report(self, error: UserError) -> None:
-        """Raise `error`, or record it where unreadable sentences are left out."""
+        """Raise `error`, or record it if unreadable sentences are left out."""
         if not self.skip:
             raise with_hint(error, SKIP_HINT)
         self.n_skipped += 1
@@ -81,7 +80,7 @@ class Problems:
             self.skipped.append(str(error))
 
     def readable(self, sentences: Iterable[Sentence | None]) -> Iterator[Sentence]:
-        """Those of `sentences` that are not left out (None), up to an error in reading the next one. It is reported."""
+        """The sentences without None (left out), up to the first UserError, which is reported."""
         try:
             for sentence in sentences:
                 if sentence is not None:
@@ -90,12 +89,12 @@ class Problems:
             self.report(error)
 
     def changes(self) -> list[str]:
-        """What was changed or left out, one line for each kind."""
+        """One line for each kind of change."""
         return self.counts.lines()
 
 
 def with_hint(error: UserError, hint: str) -> UserError:
-    """The same error with one more remedy."""
+    """The same error with `hint` added to its hint."""
     if error.hint and hint in error.hint:
         return error
     hints = f"{error.hint or ''} {hint}".strip()
@@ -103,11 +102,11 @@ def with_hint(error: UserError, hint: str) -> UserError:
 
 
 class Reader(Protocol):
-    """One source of sentences, with everything about it found out.
+    """A source of sentences whose format and columns are known.
 
-    options: the user's options with each detection filled in, fit for the run's other files of the same
-    format. place: its name in messages. notes: what was found out, for the log. label_names: all labels in
-    the source's own order, where it declares them.
+    options: the user's options completed by what was detected; they also apply to the run's other files of the same
+    format. place: name in messages. notes: log lines about what was detected. label_names: all labels in the order in
+    which the source declares them, if it does.
     """
 
     @property
@@ -123,7 +122,7 @@ class Reader(Protocol):
     def label_names(self) -> tuple[str, ...] | None: ...
 
     def content_key(self) -> str:
-        """A hash that changes when what would be read changes."""
+        """A hash that changes whenever the content changes."""
         ...
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
@@ -133,7 +132,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class FileReader:
-    """What readers of one file have in common; its labels come in no order of their own."""
+    """Base of readers of one file that does not declare its labels."""
 
     path: Path
     options: DataConfig
@@ -153,7 +152,7 @@ class FileReader:
 
 
 def located(reference: str) -> Path:
-    """The path that a reference stands for. Standard input is copied to a file, since data is read more than once."""
+    """The path for a reference. Standard input is copied to a file, because data is read more than once."""
     if reference != str(STDIN):
         return resolve_reference(reference)
     source = standard_input()
@@ -166,14 +165,14 @@ def located(reference: str) -> Path:
 
 
 def require_file(path: Path) -> Path:
-    """`path`, if it is a file that can be opened."""
+    """`path`, if it is an existing file. Raises UserError otherwise."""
     if path.is_dir():
-        raise UserError("is a folder, and a file was expected.", path=path, hint="Name a file in it.")
+        raise UserError("is a folder, but a file was expected.", path=path, hint="Name a file in it.")
     if not path.exists() and path.is_symlink():
-        raise UserError("is a link to a file that does not exist.", path=path, hint="Check where it leads.")
+        raise UserError("is a link to a file that does not exist.", path=path, hint="Check the link's target.")
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*"))[:8] if path.parent.is_dir() else []
-        hint = f"Beside it are: {', '.join(near)}." if near else "Check the path."
+        hint = f"The folder contains: {', '.join(near)}." if near else "Check the path."
         raise UserError("there is no such file.", path=path, hint=hint)
     return path
 
@@ -191,7 +190,7 @@ def hash_files(paths: Iterable[Path]) -> str:
 
 @contextmanager
 def explained_reading(path: Path) -> Iterator[None]:
-    """Make what the system says about a file that cannot be read a message for the user."""
+    """Turn an OSError about an unreadable file into a UserError."""
     try:
         yield
     except OSError as error:
@@ -199,11 +198,10 @@ def explained_reading(path: Path) -> Iterator[None]:
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[str]:
-    """The lines of a text file, which may be compressed, with their ends; only a line feed ends a line. A byte-order
-    mark is dropped.
+    """The lines of a text file with their line ends. The file may be compressed. Only a line feed ends a line. A
+    byte-order mark is dropped.
 
-    Bytes that are wrong in the encoding come as lone surrogates: `undecoded` finds them, so that the line is
-    known.
+    Invalid bytes are decoded to lone surrogates, so that `undecoded` can report them with the line number.
     """
     codec = codec_named(encoding, path)
     errors = "surrogateescape"
@@ -215,22 +213,22 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
                 yield from _split_at_returns(first)
             yield from file
     except UnicodeError as error:
-        raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Name its encoding.") from error
+        raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Set its encoding.") from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
 
 
 def _check_first_line(line: str, path: Path, encoding: str) -> None:
-    """Raise UserError where every other character is NUL, as in UTF-16 without a byte-order mark."""
+    """Raise UserError if every other character is NUL, as in UTF-16 without a byte-order mark."""
     n = line.count("\0")
     if len(line) < 3 * n <= 2 * len(line) and not _UNDECODED.match(line):
-        problem = f"contains NUL characters where text was expected, read as {encoding}."
-        hint = "The file seems to be UTF-16 without a byte-order mark: name its encoding, utf-16-le or utf-16-be."
+        problem = f"contains NUL characters when read as {encoding}."
+        hint = "The file seems to be UTF-16 without a byte-order mark. Set its encoding: utf-16-le or utf-16-be."
         raise UserError(problem, path=path, line=1, hint=hint)
 
 
 def _split_at_returns(first: str) -> list[str]:
-    """The lines in the first line of a file, which is all of it where carriage returns end lines.
+    """Split the first line at carriage returns. If carriage returns end lines, it is the whole file.
 
     >>> _split_at_returns("Ada\\tO\\rleft\\tO\\r"), _split_at_returns("Ada\\tO\\r\\n")
     (['Ada\\tO\\n', 'left\\tO\\n'], ['Ada\\tO\\r\\n'])
@@ -241,7 +239,7 @@ def _split_at_returns(first: str) -> list[str]:
 
 
 def blocks_of(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """The lines between those of white space, with the number of the first one.
+    """The groups of lines between blank lines, each with the number of its first line.
 
     >>> list(blocks_of(["Ada\\tO\\n", "\\n", "\\t\\n", "Bye\\tO\\n"]))
     [(1, ['Ada\\tO\\n']), (4, ['Bye\\tO\\n'])]
@@ -262,7 +260,7 @@ def _open_text(path: Path, codec: str, errors: str) -> TextIO:
 
 
 def is_decoded(text: str) -> bool:
-    """Whether all bytes of a text are right in its encoding."""
+    """Whether all bytes of a text were valid in its encoding."""
     return text.isascii() or not _UNDECODED.search(text)
 
 
@@ -273,34 +271,36 @@ def check_decoded(line: str, origin: Origin, encoding: str) -> None:
 
 
 def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | None:
-    """The error to report when `line` holds a byte that is wrong in the encoding."""
+    """The error to report if `line` contains a byte that is invalid in the encoding."""
     if line.isascii() or not (bad := _UNDECODED.search(line)):
         return None
     byte = ord(bad.group()) - 0xDC00
     if not 0x80 <= byte <= 0xFF:
-        hint = "Name the file's encoding, or mend the line."
-        raised = f"half of a character (U+{ord(bad.group()):X}) was read as {encoding}."
+        hint = "Set the file's encoding, or correct the line."
+        raised = f"contains a lone surrogate (U+{ord(bad.group()):X}) when read as {encoding}."
         return UserError(raised, path=path, line=number, hint=hint)
     shown = _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", line.strip())[:60]
     hint = (
-        "The file seems to be UTF-16: name that encoding."
+        "The file seems to be UTF-16. Set the encoding to utf-16."
         if byte in (0xFF, 0xFE) and number == 1
-        else ("Name the file's encoding (latin-1, cp1252 ...), or mend the line.")
+        else "Set the file's encoding (latin-1, cp1252 ...), or correct the line."
     )
-    return UserError(f"byte 0x{byte:02x} is not {encoding} in {shown!r}.", path=path, line=number, hint=hint)
+    return UserError(f"byte 0x{byte:02x} is not valid {encoding} in {shown!r}.", path=path, line=number, hint=hint)
 
 
 def plain_name(text: str) -> str:
-    """The name of a document, in characters that can be written, whatever bytes it was read from."""
+    """The name of a document, with undecodable bytes replaced so that it can be written."""
     return _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", text.strip())
 
 
 def codec_named(encoding: str, path: str | Path) -> str:
-    """Python's name of an encoding of text; that of UTF-8 drops a byte-order mark. Raises UserError for all others."""
+    """Python's name of a text encoding; for UTF-8, the codec that drops a byte-order mark. Raises UserError if there is
+    none.
+    """
     try:
         name = codecs.lookup(encoding).name
-        "".encode(name)  # refuses what is no encoding of text, such as hex
+        "".encode(name)  # fails for codecs that are not text encodings, such as hex
     except (LookupError, ValueError) as error:
-        hint = "Python knows utf-8, utf-16, latin-1, cp1252 and others."
+        hint = "Use a Python encoding such as utf-8, utf-16, latin-1 or cp1252."
         raise UserError(f"there is no encoding named {encoding!r}.", path=path, hint=hint) from error
     return _UTF_8_WITH_MARK if name == "utf-8" else name

@@ -1,4 +1,4 @@
-"""What formats have in common that write a text as a list of its pieces, some of which have a type."""
+"""Shared code of formats that write a text as a list of chunks, some of which have a type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FIELD = "data"
 
 
 def holds_chunks(record: Any, *marks: str) -> bool:
-    """Whether a record's `data` is a list of pieces of a text, at least one of which has one of the fields `marks`.
+    """Whether a record's `data` is a list of chunks of text, and at least one chunk has one of the fields `marks`.
 
     >>> holds_chunks({"data": [{"text": "to "}, {"text": "Oslo", "entity": "city"}]}, "entity")
     True
@@ -30,14 +30,14 @@ def _is_chunk(value: Any) -> bool:
 
 
 def read_chunks(record: Record, types: Sequence[str], origin: Origin, *, is_labelled: bool) -> Iterator[Annotated]:
-    """The text of a record and its spans. types: the fields in which a piece has its type, the first that is there."""
+    """The text of a record and its spans. types: possible fields for the type of a chunk; the first one is used."""
     pieces: list[str] = []
     spans: list[CharSpan] = []
     length = 0
     for chunk in mappings(record.get(_FIELD), origin):
         text = chunk.get("text")
         if not isinstance(text, str):
-            raise origin.error(f"{str(chunk)[:60]!r} is no piece of a text.", "Check what wrote it.")
+            raise origin.error(f"{str(chunk)[:60]!r} has no text.", "Check the program that wrote it.")
         type = next((value for name in types if isinstance(value := chunk.get(name), str) and value), None)
         if type is not None and text:
             spans.append(CharSpan(length, length + len(text), type.removeprefix("@"), text))

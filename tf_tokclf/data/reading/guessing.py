@@ -1,4 +1,4 @@
-"""Guesses from names and values: which column holds words, which one labels."""
+"""Guess from names and values which column contains words and which one labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABEL_WORDS = re.compile(
     r"\btags?\b|_tags?\b|labels?|ner\b|\bne-|pos\b|chunk|\biob|\bbio|slots?\b|entit", re.IGNORECASE
 )
 
-# Names of columns that tell the sentence of each word.
+# Names of columns that identify the sentence of each word.
 SENTENCE_NAMES = (
     "sentence #",
     "sentence_id",
@@ -29,30 +29,30 @@ SENTENCE_NAMES = (
     "sentence_number",
 )
 
-# What to do with a source whose labels are not understood.
+# The remedy for labels that cannot be interpreted.
 WORDS_ALONE = "--label-column-name '' reads the words without labels."
 
-# -100 is what PyTorch's loss leaves out; -1 is written for it in older data.
+# PyTorch's loss ignores -100. Older data contains -1 instead.
 MISSING_IDS = frozenset({-1, -100})
 MISSING_LABELS = frozenset(map(str, MISSING_IDS))
 
 _LABEL_NAMES = ("tags", "labels", "token_labels", "tag", "label", "ner_tags", "ner", "bio", "iob", "slots")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-# What stands in a column of scores where a word has none; predict writes "_".
+# Values for a missing score; predict writes "_".
 _NO_NUMBER = ("_", "-", "nan", "none", "null")
 _TAG = re.compile(r"(?:O|_|[BIESLUMW](?:-.+)?)\Z")
 _ODD_SHARE = 0.01
 
 
 def label_names_for(task: Task) -> tuple[str, ...]:
-    """Names a label column may have, the likeliest first: `{task}_tags` before the general ones."""
+    """Possible names of the label column, the most likely first: `{task}_tags` before general names."""
     own = tuple(f"{task.value}{ending}" for ending in ("_tags", "_tag", "_labels", "_label", ""))
     also = {Task.POS: ("upos", "xpos"), Task.CHUNK: ("chunks",), Task.SLOTS: ("slot",)}.get(task, ())
     return tuple(dict.fromkeys((*own, *also, *_LABEL_NAMES)))
 
 
 def guess_named_column(names: Sequence[str], wanted: Iterable[str]) -> int | None:
-    """The number of the column that has the first of the wanted names, in whatever case.
+    """The index of the column with the first of the wanted names that exists, ignoring case.
 
     >>> guess_named_column(["id", "Tokens", "ner_tags"], ["words", "tokens"])
     1
@@ -62,8 +62,8 @@ def guess_named_column(names: Sequence[str], wanted: Iterable[str]) -> int | Non
 
 
 def looks_like_tags(values: Iterable[str] | Mapping[str, int]) -> bool:
-    """Whether values are labels of spans: O, or a prefix and a type in any spelling. One odd value in a hundred is
-    a slip.
+    """Whether values are span labels: O, or a prefix and a type in any spelling. One other value in a hundred is
+    tolerated.
 
     >>> looks_like_tags({"O", "B-PER"}), looks_like_tags({"O", "PER-B"}), looks_like_tags({"NOUN", "VERB"})
     (True, True, False)
@@ -76,7 +76,7 @@ def looks_like_tags(values: Iterable[str] | Mapping[str, int]) -> bool:
 
 
 def types_in(values: Iterable[str]) -> set[str]:
-    """The types in labels of spans, in any spelling.
+    """The types in span labels of any spelling.
 
     >>> sorted(types_in({"O", "B-PER", "I-LOC"})), sorted(types_in({"O", "PER-B"}))
     (['LOC', 'PER'], ['PER'])
@@ -87,7 +87,7 @@ def types_in(values: Iterable[str]) -> set[str]:
 
 
 def with_numbers(names: Sequence[str]) -> list[str]:
-    """The names of columns, with their numbers behind those that are there more than once.
+    """The names of columns, with the index appended to names that occur more than once.
 
     >>> with_numbers(["word", "label", "label"])
     ['word', 'label [1]', 'label [2]']
@@ -97,7 +97,7 @@ def with_numbers(names: Sequence[str]) -> list[str]:
 
 
 def duplicates_of(name: str, names: Sequence[str]) -> list[int]:
-    """The numbers of the columns with this name, in whatever case, where there are several.
+    """The indices of the columns with this name, ignoring case, if there are several.
 
     >>> duplicates_of("Label", ["word", "label [1]", "label [2]"])
     [1, 2]
@@ -106,22 +106,22 @@ def duplicates_of(name: str, names: Sequence[str]) -> list[int]:
 
 
 def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
-    """Raise UserError where several columns have this name, of `names` as `with_numbers` gives them."""
+    """Raise UserError if several columns have this name. names: from `with_numbers`."""
     if numbers := duplicates_of(name, names):
         places = " and ".join(map(str, numbers))
-        problem = f"the header has {counted(len(numbers), 'column')} named {name!r}: {places}, counted from 0."
-        raise UserError(problem, path=path, hint="Give them different names, or name the column by its number.")
+        problem = f"the header has {counted(len(numbers), 'column')} named {name!r}: numbers {places}, from 0."
+        raise UserError(problem, path=path, hint="Give them different names, or give the number of the column.")
 
 
 def confidences_error(column: str, path: str | Path) -> UserError:
-    """The error about a column of confidences where labels are wanted."""
+    """The error for a label column that contains confidences."""
     problem = f"{column} contains decimal fractions, which are confidences and not labels."
-    hint = "Name the column of labels with --label-column-name; '' reads the words without labels."
+    hint = f"Name the label column with --label-column-name. {WORDS_ALONE}"
     return UserError(problem, path=path, hint=hint)
 
 
 def holds_confidences(values: Iterable[str]) -> bool:
-    """Whether the values of a column are decimal fractions, hence scores and not labels. Whole numbers are label ids.
+    """Whether the values of a column are decimal fractions and therefore scores. Whole numbers may be label ids.
 
     >>> holds_confidences(["0.99", "1", "_"]), holds_confidences(["1", "0"]), holds_confidences(["O", "0.5"])
     (True, False, False)

@@ -1,4 +1,4 @@
-"""Lists written as text in a field: as JSON, as Python or numpy prints them, or as words between blanks."""
+"""Parse lists that are written as text in a field: JSON, printed by Python or numpy, or words separated by spaces."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import parse_json
 from tf_tokclf.labels.sentence import Origin
 
-# A string as Python prints it, or a number; and what parts them in what numpy prints.
+# A string or number as printed by numpy, and the sign of a list that numpy abbreviated.
 _ITEM = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\w]+""", re.DOTALL)
 _CUT_OFF = re.compile(r"[\s,[]\.\.\.[\s,\]]")
 
 
 def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
-    """The list in a field.
+    """Parse the list in a field.
 
     >>> origin = Origin("a.csv", 2)
     >>> parse_list("['Marie' ',' 'left']", "tokens", origin), parse_list("[1 0 0]", "tags", origin)
@@ -35,14 +35,14 @@ def parse_list(text: str, name: str, origin: Origin) -> Sequence[Any]:
         if isinstance(value, (list, tuple)):
             return value
     if _CUT_OFF.search(text):
-        problem = f"{name!r} is a list that numpy cut off when it was printed (...): {text[:60]!r}."
+        problem = f"{name!r} is a list that numpy abbreviated (...): {text[:60]!r}."
         raise origin.error(problem, "Write it again with numpy.set_printoptions(threshold=sys.maxsize), or as JSON.")
     problem = f"{name!r} is not a list: {text[:60]!r}."
-    raise origin.error(problem, "Write it as a JSON list, or as words between blanks.")
+    raise origin.error(problem, "Write it as a JSON list, or as words separated by spaces.")
 
 
 def as_list(value: Any) -> Sequence[Any] | None:
-    """A list, or what is written in a text as one; None for anything else.
+    """A list, given as such or as text; None for anything else.
 
     >>> as_list([1]), as_list("[1, 2]"), as_list("Ada left")
     ([1], [1, 2], None)
@@ -56,36 +56,36 @@ def as_list(value: Any) -> Sequence[Any] | None:
 
 
 def is_list_text(text: str) -> bool:
-    """Whether a text looks like a list that was printed."""
+    """Whether a text looks like a printed list."""
     text = text.strip()
     return text[:1] == "[" and text[-1:] == "]"
 
 
 def _numpy_list(text: str) -> list[Any]:
-    """numpy puts white space between its items: ['New' 'York'], [0 1]. Raises ValueError for anything else."""
+    """Parse a list whose items are separated by white space: ['New' 'York'], [0 1]. Raises ValueError otherwise."""
     items: list[Any] = []
     at = 1
     for found in _ITEM.finditer(text, 1, len(text) - 1):
         gap = text[at : found.start()]
         if gap.strip() or (items and not gap):
-            raise ValueError("not as numpy prints it")
+            raise ValueError("not a list printed by numpy")
         items.append(_python_value(found.group()))
         at = found.end()
     if text[at:-1].strip():
-        raise ValueError("not as numpy prints it")
+        raise ValueError("not a list printed by numpy")
     return items
 
 
 def _python_value(text: str) -> Any:
-    """What Python prints of a value of its own kinds. Raises ValueError for anything else, and runs nothing."""
+    """Parse a Python literal without executing anything. Raises ValueError otherwise."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd escapes in it
+            warnings.simplefilter("ignore")  # about invalid escape sequences
             value = ast.literal_eval(text)
         items = value if isinstance(value, (list, tuple)) else [value]
-        "".join(map(str, items)).encode()  # refuses surrogates
+        "".join(map(str, items)).encode()  # fails for lone surrogates
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(str(error)) from error
     if any(item is ... for item in items):
-        raise ValueError("a part is left out")
+        raise ValueError("the list is abbreviated")
     return value

@@ -1,4 +1,4 @@
-"""What happens to words and records that nobody has labelled. They are no words outside of all spans."""
+"""Missing labels. A word or record that nobody labelled is not the same as one outside all spans (O)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tf_tokclf.data.reading.guessing import MISSING_IDS, MISSING_LABELS
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
 
-NOT_ANNOTATED = "records left out: not annotated (to read their words as O: data.unannotated=outside)"
-_AS_OUTSIDE = "records not annotated: all their words read as O"
-_UNLABELLED = "words without a label, left out of training and scores (to read them as O: data.unannotated=outside)"
-_FILLED = "words without a label, read as O"
+NOT_ANNOTATED = "records left out: not annotated (to read all their words as O: data.unannotated=outside)"
+_AS_OUTSIDE = "records without annotation read as O"
+_UNLABELLED = "words without a label, ignored in training and scores (to read them as O: data.unannotated=outside)"
+_FILLED = "words without a label read as O"
 _PARTLY = "sentences left out: a word has no label"
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value stands for a label that nobody has given.
+    """Whether a value means that a word has no label.
 
     >>> is_missing(-100), is_missing("-100"), is_missing(None), is_missing("O")
     (True, True, True, False)
@@ -34,8 +34,8 @@ def _is_missing_id(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class MissingLabels:
-    """How missing labels are read. as_outside: as O, in records without annotation too; has_outside: whether the labels
-    include O at all.
+    """How missing labels are read. as_outside: as O, also for records without annotation. has_outside: whether the
+    labels include O.
     """
 
     as_outside: bool
@@ -43,15 +43,15 @@ class MissingLabels:
 
     @classmethod
     def of(cls, data: DataConfig, *, has_outside: bool = True) -> MissingLabels:
-        """As the options say."""
+        """From the options."""
         return cls(data.unannotated == "outside", has_outside)
 
     def labelled(
         self, bare: Sentence, labels: Sequence[str | None] | None, origin: Origin, changes: Changes
     ) -> Sentence | None:
-        """A sentence with these labels, or None where the record is to be left out; `changes` remembers what was done.
+        """A sentence with these labels, or None if the record is left out. The reason is counted in `changes`.
 
-        labels: None for a record that is not annotated, and for each word that has no label.
+        labels: None for a record without annotation, and None for each word without a label.
         """
         if labels and None not in labels:
             return replace(bare, labels=tuple(labels))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Documents of passages whose spans count from the beginning of the document."""
+"""Documents that consist of passages, with span offsets relative to the document."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import Changes
 from tf_tokclf.labels.char_spans import CharSpan
 
-PIECES = "spans in several pieces taken from their first to their last character"
+PIECES = "spans with gaps read from their first to their last character"
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text and where it begins in its document."""
+    """A text and its position in the document."""
 
     start: int
     text: str
 
     @property
     def end(self) -> int:
-        """Where the passage ends in its document."""
+        """Position in the document after the last character."""
         return self.start + len(self.text)
 
 
@@ -33,7 +33,7 @@ def annotated_passages(
     *,
     is_labelled: bool = True,
 ) -> Iterator[Annotated]:
-    """Each passage with the spans that lie in it. Spans that lie in none are counted."""
+    """Each passage with its spans. Spans that are in no passage are counted."""
     inside = [0] * len(spans or ())
     for passage in passages:
         own = []
@@ -45,4 +45,4 @@ def annotated_passages(
         annotations = () if spans is None else (Annotation(lambda reader, own=own: own),)  # type: ignore[misc]
         yield Annotated(passage.text, annotations=annotations, document=document, is_labelled=is_labelled)
     if lost := len(inside) - sum(inside):
-        changes["spans dropped: they are in no passage"] += lost
+        changes["spans dropped: not inside a passage"] += lost

@@ -1,6 +1,4 @@
-"""Records, which are mappings of named fields: which fields hold words and labels, and a sentence from a
-record.
-"""
+"""Records (mappings of named fields): choose the fields of words and labels, and convert records to sentences."""
 
 from __future__ import annotations
 
@@ -38,31 +36,31 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
-# Fields of labels, and formats that differ in them alone.
+# Possible fields of labels, and formats that differ only in these fields.
 _LABEL_FIELDS = ("ner_tags", "tags", "labels", "label", "entities", "spans", "ner")
 _LIKE_FORMATS = ("spacy", "prodigy", "doccano")
-# Fields of a word's type as `transformers.pipeline` writes them.
+# Fields of a word's type in the output of `transformers.pipeline`.
 _ENTITY_NAMES = ("entity", "entity_group")
 _ONE_WORD_NAMES = ("word", "token", "form")
-# Fields of annotated records that hold no labels, whatever is in them.
+# Fields of annotated records that never contain labels.
 _NO_LABEL_NAMES = frozenset({"tokens", "relations", "links", "sents", "sentences", "meta", "metadata", "options"})
 
 
 class Shape(Enum):
-    """What one record holds."""
+    """What one record contains."""
 
-    SENTENCE = "a sentence a row"
-    WORD = "a word a row"
-    TEXT = "a text a row"
+    SENTENCE = "one sentence per row"
+    WORD = "one word per row"
+    TEXT = "one text per row"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of records that are read. `label` is None where there are words only.
+    """The fields that are read from records.
 
-    word, label: of a text, the fields of the text itself and of its spans. format: how records of texts, or of words
-    with spans, are written. also_fits: names of other formats that the records may be in. by_comma: which of the fields
-    of words and labels are texts with commas between their items.
+    word: field of the words or the text. label: field of the labels or spans; None without labels. format: format of
+    texts or words with spans. also_fits: names of other possible formats. by_comma: which of the two fields are texts
+    with comma-separated items.
     """
 
     shape: Shape
@@ -78,33 +76,33 @@ class Layout:
 
     @property
     def dialect(self) -> str | None:
-        """The name of the records' format; None where it is nobody's own."""
+        """The name of the records' format; None for records of no particular format."""
         return self.format.name if self.format and self.format is not PLAIN else None
 
     @property
     def texts(self) -> TextReading | None:
-        """How texts are read, for records that hold one."""
+        """How texts are read, for records that contain one."""
         return self.reading if self.shape is Shape.TEXT else None
 
     def note(self) -> str:
-        """What was found out, in a line."""
+        """One line about what was detected."""
         if self.format:
             written = f" ({self.dialect})" if self.dialect else ""
             if self.also_fits:
                 written = f" ({self.dialect}; would also fit {', '.join(self.also_fits)})"
             if self.format.has_words:
                 ends = "inclusive" if self.reading.rules.inclusive_end else "exclusive"
-                return f"words with spans{written}, whose ends are {ends}, written as {self.reading.scheme.value}"
+                return f"words with spans{written}, ends {ends}, converted to {self.reading.scheme.value}"
             spans = f"spans in {self.label!r}" if self.label else "no spans"
             return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.reading.note()}"
         labels = f"labels in {self.label!r}" if self.label else "no labels"
         if self.has_nameless_ids:
-            labels += " (ids without names, which label_names would give)"
+            labels += " (ids without names; set them with data.label_names)"
         if self.by_comma:
-            labels += f", commas between the items of {' and '.join(map(repr, sorted(self.by_comma)))}"
-        borders = f", sentences by {self.sentence!r}" if self.sentence else ""
+            labels += f", comma-separated items in {' and '.join(map(repr, sorted(self.by_comma)))}"
+        borders = f", sentence ids in {self.sentence!r}" if self.sentence else ""
         if self.shape is Shape.WORD and not self.sentence:
-            borders = ", an empty row ends a sentence"
+            borders = ", sentences end at empty rows"
         return f"{self.shape.value}, words in {self.word!r}, {labels}{borders}"
 
 
@@ -117,9 +115,9 @@ def choose_layout(
     path: str,
     label_names: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Layout:
-    """The layout of records with the fields `names`; `label_names` are those that fields declare.
+    """The layout of records with the fields `names`. label_names: the label names that each field declares.
 
-    Raises UserError where a field may hold labels and is not understood.
+    Raises UserError if a field may contain labels but cannot be interpreted.
     """
     wants_labels = data.label_column_name != ""
     word = _named(data.text_column_name, names, path)
@@ -163,8 +161,8 @@ def choose_layout(
 
 
 def _fields_with_commas(word: str, label: str | None, sample: Sequence[Record]) -> frozenset[str]:
-    """Which of the fields of words and labels are texts with commas between their items. Labels without blanks show it;
-    the words are split in the way that gives as many words as labels in more records.
+    """Which of the fields of words and labels are texts with comma-separated items. This is decided by the labels. The
+    words are split at commas or spaces, whichever gives as many words as labels in more records.
     """
     texts = _strings_in(label, sample) if label is not None else []
     pieces = [piece for text in texts for piece in text.split(",")]
@@ -177,7 +175,7 @@ def _fields_with_commas(word: str, label: str | None, sample: Sequence[Record]) 
 
 
 def filled_fields(record: Record) -> set[str]:
-    """The names of a record's fields in which there is anything.
+    """The names of a record's non-empty fields.
 
     >>> filled_fields({"text": "Ada", "labels": None, "entities": []})
     {'text'}
@@ -186,7 +184,7 @@ def filled_fields(record: Record) -> set[str]:
 
 
 def read_records(records: Iterator[tuple[Origin, Record]], layout: Layout, problems: Problems) -> Iterator[Sentence]:
-    """Sentences from records; what cannot be read is reported to `problems`."""
+    """Sentences from records. Unreadable records are reported to `problems`."""
     if layout.shape is Shape.WORD:
         yield from _read_words(records, layout, problems)
         return
@@ -199,18 +197,18 @@ def read_records(records: Iterator[tuple[Origin, Record]], layout: Layout, probl
 
 
 def _check_field(record: Record, layout: Layout, origin: Origin) -> None:
-    """Raise UserError where a record has its labels in another field than the records before it."""
+    """Raise UserError if a record has its labels in another field than the previous records."""
     if layout.label is None or layout.label in record or layout.dialect not in (None, *_LIKE_FORMATS):
         return
     other = next((name for name in _LABEL_FIELDS if isinstance(record.get(name), list) and record[name]), None)
     if other is not None:
         problem = f"there is no field {layout.label!r}, but {other!r} may contain labels."
-        raise origin.error(problem, "Give the fields of all records the same names.")
+        raise origin.error(problem, "Use the same field names in all records.")
 
 
 def sentences_from(record: Record, layout: Layout, origin: Origin, problems: Problems) -> Iterator[Sentence]:
-    """The sentences in a record, mostly one; none where annotators turned the record down, or nobody has annotated it.
-    `problems` remembers why.
+    """The sentences in a record, usually one. None if the record was rejected or not annotated; the reason is counted
+    in `problems`.
     """
     if layout.format is not None:
         found = layout.format.read(record, Fields(layout.word, layout.label), origin, problems.counts)
@@ -220,7 +218,7 @@ def sentences_from(record: Record, layout: Layout, origin: Origin, problems: Pro
 
 
 def sentence_from(record: Record, layout: Layout, origin: Origin, problems: Problems) -> Sentence | None:
-    """The first sentence in a record, if it has one."""
+    """The first sentence in a record, or None."""
     return next(sentences_from(record, layout, origin, problems), None)
 
 
@@ -241,12 +239,12 @@ def _words_and_labels(record: Record, layout: Layout, origin: Origin) -> Annotat
 
 
 def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str | None:
-    """The label that a value, a name or an id, stands for; None where it says that there is none."""
+    """The label for a value, which is a name or an id; None for a missing label."""
     if is_missing(value):
         return None
     if isinstance(value, str):
         if not value:
-            raise origin.error("a label is empty.", "Write O where a word is in no span.")
+            raise origin.error("a label is empty.", "Write O for words outside all spans.")
         if names is None or not _NUMBER.fullmatch(value) or value in names:
             return value
         value = int(value)
@@ -255,7 +253,7 @@ def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str |
     if names is None:
         return str(value)
     if not 0 <= value < len(names):
-        hint = f"There are {counted(len(names), 'label')}, from id 0."
+        hint = f"There are {counted(len(names), 'label')}; ids start at 0."
         raise origin.error(f"there is no label with id {value}.", hint)
     return names[value]
 
@@ -311,7 +309,7 @@ def _formats(
     data: DataConfig,
     task: Task,
 ) -> list[JsonFormat]:
-    """The formats that the records may be in, the likeliest first; none where they hold lists of words and labels."""
+    """The possible formats of the records, the most likely first; none for lists of words and labels."""
     if data.format in RECORD_FORMATS:
         return [RECORD_FORMATS[data.format]]
     if label is not None and not any(is_spans(record.get(label)) for record in sample):
@@ -327,7 +325,7 @@ def _formats(
 
 
 def _inclusive_end(format: JsonFormat, fields: Fields, sample: Sequence[Record], data: DataConfig, path: str) -> bool:
-    """Whether the ends of spans are inclusive: of spans of words as they show, else as the format has it."""
+    """Whether the ends of spans are inclusive: for spans of words as the sample shows, otherwise as in the format."""
     if not format.has_words or data.offset_end is not None:
         return format.inclusive_end
     inclusive = exclusive = False
@@ -341,8 +339,8 @@ def _inclusive_end(format: JsonFormat, fields: Fields, sample: Sequence[Record],
                 inclusive = inclusive or start == end
                 exclusive = exclusive or end == len(one.words or ())
     if inclusive and exclusive:
-        problem = "some spans end at their first word, and others behind the last word of their sentence."
-        hint = "Name how ends count with data.offset_end (inclusive or exclusive), and --set data.on_error=skip."
+        problem = "it is unclear whether span ends are inclusive: some equal the start, others the sentence length."
+        hint = "Set data.offset_end to inclusive or exclusive, and skip the other spans with data.on_error=skip."
         raise UserError(problem, path=path, hint=hint)
     return inclusive if inclusive != exclusive else format.inclusive_end
 
@@ -352,19 +350,19 @@ def _is_labels(value: Any) -> bool:
 
 
 def _parallel_list(word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str) -> str | None:
-    """A field with as many entries as there are words, and labels in them; None where there is none."""
+    """The field with one label per word, by its values; None if there is none."""
     found = [name for name in names if name != word and _is_parallel(name, word, sample)]
     others = {name for other in Task if other is not task for name in label_names_for(other)[:5]}
     candidates = [name for name in found if name.lower() not in others]
     if len(candidates) > 1 or (found and not candidates):
-        hint = f"Name one with --label-column-name; {WORDS_ALONE}"
-        problem = f"the field with the labels cannot be determined: {', '.join(found)}."
+        hint = f"Name one with --label-column-name. {WORDS_ALONE}"
+        problem = f"several fields may contain the labels: {', '.join(found)}."
         raise UserError(problem, path=path, hint=hint)
     return candidates[0] if candidates else None
 
 
 def _label_field(word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str) -> str | None:
-    """The field of labels, by its name or by what it holds. That of confidences where there is no other."""
+    """The field of labels, by its name or its values. A field of confidences only if there is no other."""
     wanted = label_names_for(task)
     scores = [name for name in names if _holds_confidences(name, sample)]
     return (
@@ -389,19 +387,19 @@ def _is_parallel(name: str, word: str, sample: Sequence[Record]) -> bool:
 
 
 def _column_of_tags(names: Sequence[str], sample: Sequence[Record], path: str) -> str | None:
-    """The column that holds labels of spans, where a record is a word. Raises UserError where there are several."""
+    """The column of span labels, for records of one word. Raises UserError if there are several."""
     found = [name for name in names if name.lower() not in _ENTITY_NAMES and looks_like_tags(_strings_in(name, sample))]
     if len(found) > 1:
-        problem = f"the field with the labels cannot be determined: {', '.join(found)}."
-        hint = f"Name one with --label-column-name; {WORDS_ALONE}"
+        problem = f"several fields may contain the labels: {', '.join(found)}."
+        hint = f"Name one with --label-column-name. {WORDS_ALONE}"
         raise UserError(problem, path=path, hint=hint)
     return found[0] if found else None
 
 
 def _refuse_unread(names: Sequence[str], sample: Sequence[Record], word: str, path: str, *, is_word: bool) -> None:
-    """Raise UserError where a field may hold labels, so that nothing labelled is taken for text.
+    """Raise UserError if a field may contain labels, so that labelled data is never read as plain text.
 
-    is_word: a record holds one word, so that a text may be its label.
+    is_word: a record contains one word, so a text may be its label.
     """
     for name in names:
         values = [record[name] for record in sample if name in filled_fields(record)]
@@ -412,14 +410,14 @@ def _refuse_unread(names: Sequence[str], sample: Sequence[Record], word: str, pa
             value = values[0]
         if value is not None:
             raise UserError(
-                f"{name!r} may contain labels, but is not understood: {json.dumps(value, default=str)[:100]}.",
+                f"{name!r} may contain labels, but cannot be interpreted: {json.dumps(value, default=str)[:100]}.",
                 path=path,
-                hint=f"Name the field of labels (--label-column-name) or the format; {WORDS_ALONE}",
+                hint=f"Name the label column (--label-column-name) or the format. {WORDS_ALONE}",
             )
 
 
 def _could_be_labels(name: str, value: Any) -> bool:
-    """Whether a value may say something about words or pieces of a text."""
+    """Whether a value may contain labels of words or spans."""
     if isinstance(value, str) and is_list_text(value):
         value = as_list(value)
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -433,14 +431,14 @@ def _could_be_labels(name: str, value: Any) -> bool:
 
 
 def _has_place_and_type(item: Any) -> bool:
-    """Whether a value has two whole numbers and a text, as a span has."""
+    """Whether a value contains two integers and a text, as spans do."""
     values = list(item.values()) if isinstance(item, Mapping) else item if isinstance(item, (list, tuple)) else []
     numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
     return len(numbers) >= 2 and any(isinstance(value, str) for value in values)
 
 
 def _has_outside(label: str | None, names: tuple[str, ...] | None, sample: Sequence[Record]) -> bool:
-    """Whether labels include O, so that a word without a label can be read as O."""
+    """Whether the labels include O, so that a word without a label can be read as O."""
     if names is not None:
         return OUTSIDE_LABEL in names
     values = [record.get(label) for record in sample] if label is not None else []
@@ -459,7 +457,7 @@ def _is_list(value: Any, *types: type) -> bool:
 
 
 def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
-    """The values of a field, if all are strings, and most of them no printed lists: `[1]` may be a word."""
+    """The values of a field, if all are strings and most of them are not printed lists (`[1]` may be a word)."""
     values = [value for record in sample if (value := record.get(name)) is not None]
     if not all(isinstance(value, str) for value in values):
         return []
@@ -468,14 +466,14 @@ def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
 
 def _list_in(record: Record, name: str, layout: Layout, origin: Origin) -> Sequence[Any]:
     if name not in record:
-        raise origin.error(f"there is no field {name!r}.", f"It has {', '.join(map(str, record))}.")
+        raise origin.error(f"there is no field {name!r}.", f"The fields are {', '.join(map(str, record))}.")
     value = record[name]
     if isinstance(value, str):
         is_joined = name in layout.by_comma and not is_list_text(value)
         return [item.strip() for item in value.split(",")] if is_joined else parse_list(value, name, origin)
     if isinstance(value, (list, tuple)):
         return value
-    raise origin.error(f"{name!r} is not a list: {str(value)[:60]!r}.", "A list with an entry per word was expected.")
+    raise origin.error(f"{name!r} is not a list: {str(value)[:60]!r}.", "A list with one item per word was expected.")
 
 
 def _texts(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:
@@ -487,7 +485,9 @@ def _text(value: Any, name: str, origin: Origin) -> str:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    raise origin.error(f"a word in {name!r} is {'empty' if value in ('', None) else repr(value)}.", "Fill it in.")
+    if value in ("", None):
+        raise origin.error(f"a word in {name!r} is empty.", "Add the word, or remove it with its label.")
+    raise origin.error(f"a word in {name!r} is {value!r}, not a text.", "Write it as a text.")
 
 
 def _named(column: str | int | None, names: Sequence[str], path: str) -> str | None:
@@ -498,11 +498,11 @@ def _named(column: str | int | None, names: Sequence[str], path: str) -> str | N
     if isinstance(column, int) and -len(names) <= column < len(names):
         return names[column]
     check_once(str(column), names, path)
-    raise UserError(f"there is no column {column!r}.", path=path, hint=f"Its columns are {', '.join(names)}.")
+    raise UserError(f"there is no column {column!r}.", path=path, hint=f"The columns are {', '.join(names)}.")
 
 
 def _guess(names: Sequence[str], wanted: Sequence[str], path: str, taken: Sequence[str | None] = ()) -> str | None:
-    """The first of the wanted names that is there. With a path, raises UserError where it is there twice."""
+    """The first of the wanted names that exists. With a path, raises UserError if it exists twice."""
     there = ["" if name in taken else name for name in names]
     for name in wanted:
         found = guess_named_column(there, [name])
@@ -514,8 +514,8 @@ def _guess(names: Sequence[str], wanted: Sequence[str], path: str, taken: Sequen
 
 
 def _no_column(names: Sequence[str], sample: Sequence[Record], path: str) -> UserError:
-    problem = f"no column of words among {', '.join(names)}."
+    problem = f"none of the columns {', '.join(names)} seems to contain words."
     shown = json.dumps(sample[0], ensure_ascii=False, default=str)[:120] if sample else ""
     tried = ", ".join(WORD_NAMES[:4])
-    hint = f"Name it with --text-column-name; {tried} ... are found by themselves. The first record is {shown}."
+    hint = f"Name it with --text-column-name (names such as {tried} are recognised). The first record is {shown}."
     return UserError(problem, path=path, hint=hint)

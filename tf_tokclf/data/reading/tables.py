@@ -1,4 +1,4 @@
-"""Arrow tables, from Parquet files or Hugging Face data sets: whole columns at once where they are lists."""
+"""Read Arrow tables (Parquet files or Hugging Face data sets). Columns of lists are converted without a Python loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Batches = Callable[[], Iterator[pa.RecordBatch]]
 
 @dataclass(frozen=True)
 class TableReader:
-    """A table whose batches `open_batches` yields anew at each call; `place` names it in messages."""
+    """A table. open_batches: starts a new iteration over its batches. place: name in messages."""
 
     place: str
     open_batches: Batches
@@ -69,7 +69,7 @@ class TableReader:
             row += batch.num_rows
 
     def _columnar(self, batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch | None:
-        """All rows at once; None where one of them has a fault or lacks a label."""
+        """All rows at once; None if any row is invalid or lacks a label."""
         n = batch.num_rows
         words = _string_lists(batch.column(self.layout.word))
         labels = pa.nulls(n, pa.list_(pa.string()))
@@ -99,8 +99,9 @@ def open_table(
     task: Task,
     label_names: dict[str, tuple[str, ...]] | None = None,
 ) -> TableReader:
-    """Find out which columns of a table hold words and labels; the features that Hugging Face's libraries
-    write into a schema name the labels, unless `label_names` does.
+    """Open a table and detect its columns of words and labels.
+
+    label_names: names of label ids by column; by default, those that `datasets` stored in the schema.
     """
     first = next(batches(), None)
     if first is None or not first.num_rows:
@@ -114,20 +115,20 @@ def open_table(
 
 
 def class_labels_in(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    """Label names by column that a schema's metadata carries, as `datasets` writes it."""
+    """Label names by column, from the metadata that `datasets` writes into a schema."""
     written = (schema.metadata or {}).get(b"huggingface")
     features = json.loads(written).get("info", {}).get("features", {}) if written else {}
     return class_labels_of(features)
 
 
 def class_labels_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The same of the features of a data set, as plain values."""
+    """Label names by column, from the features of a data set as plain values."""
     found = ((column, _names_in(feature)) for column, feature in features.items())
     return {column: names for column, names in found if names}
 
 
 def _names_in(feature: Any) -> tuple[str, ...] | None:
-    """The names of the labels somewhere in a feature, as `datasets` writes it: of a list, or of a list of spans."""
+    """The label names nested in a feature as `datasets` writes it: of a list of labels or of spans."""
     if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel":
         return tuple(feature.get("names") or ()) or None
     inner = feature.values() if isinstance(feature, Mapping) else feature if isinstance(feature, list) else ()
@@ -151,7 +152,7 @@ def _is_columnar(schema: pa.Schema, layout: Layout) -> bool:
 
 
 def _compact(column: pa.Array) -> pa.ListArray:
-    """A list array whose values begin at its first row and hold nothing but its rows'."""
+    """A list array that contains only the values of its rows, without offset."""
     type = pa.list_(column.type.value_type)
     column = column.cast(type) if column.type != type else column
     bounds = np.concatenate([[0], np.cumsum(_lengths(column))]).astype(np.int32)
@@ -170,7 +171,7 @@ def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
 
 
 def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[pa.ListArray, np.ndarray]:
-    """Labels by name, and for each row whether all of them are there and have a name."""
+    """Labels by name, and for each row whether no label is missing or unnamed."""
     values = lists.values
     is_ids = pa.types.is_integer(values.type)
     missing = pa.array(sorted(MISSING_IDS) if is_ids else sorted(MISSING_LABELS), values.type)
@@ -183,7 +184,7 @@ def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[p
 
 
 def _filled(lists: pa.ListArray) -> np.ndarray:
-    """For each row whether it is there and none of its values is missing or empty."""
+    """For each row, whether it is not null and none of its values is null or empty."""
     lengths = pc.binary_length(lists.values).fill_null(0).to_numpy(zero_copy_only=False)
     there = lists.is_valid().to_numpy(zero_copy_only=False)
     filled: np.ndarray = there & ~_any_in_row(lists, lengths == 0)

@@ -1,4 +1,4 @@
-"""Files with a sentence or a text a line."""
+"""Shared code of formats with one sentence or text per line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 
 @dataclass(frozen=True)
 class LineReader(FileReader, ABC):
-    """A file with a sentence on each line that is not blank. Formats differ in what a line contains."""
+    """Base of readers of files with one sentence per line. Blank lines are ignored."""
 
     reading: TextReading
 
     @abstractmethod
     def sentence(self, line: str, origin: Origin, problems: Problems) -> Sentence | None:
-        """The sentence of a line without its line break; None where the line is left out."""
+        """Parse a line without its line break. None if the line is left out."""
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
         for number, line in enumerate(read_lines(self.path, self.options.encoding), 1):

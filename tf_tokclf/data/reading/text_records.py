@@ -1,4 +1,4 @@
-"""Records of a text and its spans of characters, as most annotation tools write them."""
+"""Records of a text with character spans, as most annotation tools write them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tf_tokclf.data.reading.lists import as_list, parse_list
 from tf_tokclf.labels.char_spans import OFFSET_UNITS, CharSpan
 from tf_tokclf.labels.sentence import Origin
 
-REJECTED = "records left out: not accepted by their annotators"
-_NO_TYPE = "spans dropped: they have no type"
-_NO_SPAN = "spans dropped: they have no start and end"
+REJECTED = "records left out: not accepted by the annotator"
+_NO_TYPE = "spans dropped: no type"
+_NO_SPAN = "spans dropped: no start and end"
 
 _STARTS = ("start", "start_offset", "begin", "start_char")
 _ENDS = ("end", "end_offset", "end_char")
@@ -24,18 +24,18 @@ _SURFACES = ("text", "surface", "word", "value")
 
 
 def char_spans_in(value: Any, reader: SpanReader) -> list[CharSpan]:
-    """The spans in a field: lists [start, end, type] or mappings by any of the usual names, as a list or as columns."""
+    """The spans in a field: lists [start, end, type] or mappings with common field names, as a list or as columns."""
     if value is None:
         return []
     if isinstance(value, Mapping):
         value = _transposed(value)
     if not isinstance(value, (list, tuple)):
-        raise reader.origin.error(f"{str(value)[:60]!r} is no list of spans.", "Write them as [start, end, type].")
+        raise reader.origin.error(f"{str(value)[:60]!r} is not a list of spans.", "Write spans as [start, end, type].")
     return [span for item in value for span in _spans_in_item(item, reader)]
 
 
 def is_spans(value: Any) -> bool:
-    """Whether a value is a list of spans of characters, or columns of their starts, ends and types.
+    """Whether a value is a list of character spans, or columns of starts, ends and types.
 
     >>> is_spans([[0, 3, "PER"]]), is_spans({"start": [0], "end": [3], "label": ["PER"]}), is_spans(["PER"])
     (True, True, False)
@@ -52,7 +52,7 @@ def _is_span(item: Any) -> bool:
 
 
 def _transposed(columns: Mapping[str, Any]) -> list[dict[str, Any]] | Mapping[str, Any]:
-    """The rows of columns of equal length; as `datasets` writes a sequence of spans."""
+    """The rows of columns with equal lengths, as `datasets` writes a sequence of spans."""
     lists = {name: value for name, value in columns.items() if isinstance(value, (list, tuple))}
     if not lists or len({len(value) for value in lists.values()}) > 1:
         return columns
@@ -64,15 +64,15 @@ def _spans_in_item(item: Any, reader: SpanReader) -> Iterator[CharSpan]:
         yield from _span(item[0], item[1], item[2], None, item, reader)
         return
     if not isinstance(item, Mapping):
-        problem = f"{str(item)[:60]!r} is no span."
-        reader.drop(reader.origin.error(problem, "A list [start, end, type] or named fields were expected."), _NO_SPAN)
+        problem = f"{str(item)[:60]!r} is not a span."
+        reader.drop(reader.origin.error(problem, "Write it as [start, end, type] or with named fields."), _NO_SPAN)
         return
     types = next((item[name] for name in _TYPES if item.get(name) not in (None, "", [])), None)
     types = types if isinstance(types, (list, tuple)) else [types]
     for place in item["points"] if isinstance(item.get("points"), list) else [item]:
         if not isinstance(place, Mapping):
-            problem = f"{str(place)[:60]!r} is no place."
-            reader.drop(reader.origin.error(problem, "A start and an end were expected."), _NO_SPAN)
+            problem = f"{str(place)[:60]!r} is not a position."
+            reader.drop(reader.origin.error(problem, "It needs a start and an end."), _NO_SPAN)
             continue
         start, end = (next((place[name] for name in names if name in place), None) for names in (_STARTS, _ENDS))
         surface = next((place[name] for name in _SURFACES if isinstance(place.get(name), str)), None)
@@ -81,7 +81,7 @@ def _spans_in_item(item: Any, reader: SpanReader) -> Iterator[CharSpan]:
 
 
 def _span(start: Any, end: Any, type: Any, surface: str | None, item: Any, reader: SpanReader) -> Iterator[CharSpan]:
-    error = reader.origin.error(f"{str(item)[:80]!r} is no span.", "It needs a start, an end and a type.")
+    error = reader.origin.error(f"{str(item)[:80]!r} is not a span.", "A span needs a start, an end and a type.")
     if not (isinstance(start, int) and isinstance(end, int)):
         reader.drop(error, _NO_SPAN)
     elif not _is_name(type):
@@ -96,7 +96,7 @@ def _is_name(type: Any) -> bool:
 
 @dataclass(frozen=True)
 class TextFields:
-    """The fields in which a tool writes the text and the spans. The first one that is there counts."""
+    """Possible fields of the text and of the spans. The first one that exists is used."""
 
     text: tuple[str, ...]
     spans: tuple[str, ...]
@@ -114,7 +114,7 @@ class TextFields:
 
 
 def read_text_record(record: Record, fields: Fields, origin: Origin, changes: Changes) -> Iterator[Annotated]:
-    """A text with spans in two fields, as most tools write it."""
+    """Read a record with a field for the text and a field for its spans."""
     if record.get("answer", "accept") != "accept":
         changes[REJECTED] += 1
         return
@@ -123,7 +123,7 @@ def read_text_record(record: Record, fields: Fields, origin: Origin, changes: Ch
     if isinstance(spans, str):
         spans = parse_list(spans, str(fields.label), origin) if spans.strip() else None
     if spans is None and record.get("answer") == "accept":
-        spans = []  # Prodigy leaves the field out where there is no span
+        spans = []  # Prodigy omits the field if there are no spans
     yield Annotated(
         text,
         annotations=() if spans is None else tuple(_by_annotator(spans)),
@@ -134,7 +134,7 @@ def read_text_record(record: Record, fields: Fields, origin: Origin, changes: Ch
 
 
 def _by_annotator(spans: Any) -> Iterator[Annotation]:
-    """Spans of several annotators stand in one list where each of them has a `user`, as in doccano."""
+    """One annotation per annotator, if all spans of the list have a `user` (doccano)."""
     users = {_user(span) for span in spans} if isinstance(spans, (list, tuple)) else {None}
     if len(users) < 2 or None in users:
         yield Annotation(partial(char_spans_in, spans), annotator=next(iter(users), None))
@@ -151,16 +151,16 @@ def _user(span: Any) -> str | None:
 
 
 def text_in(record: Record, name: str, origin: Origin) -> str:
-    """The text in a field. Raises UserError where there is none."""
+    """The text in a field. Raises UserError if there is none."""
     text = record.get(name)
     if not isinstance(text, str):
-        raise origin.error(f"there is no text in {name!r}.", f"It has {', '.join(map(str, record))}.")
+        raise origin.error(f"there is no text in {name!r}.", f"The fields are {', '.join(map(str, record))}.")
     return text
 
 
 def offset_unit_in(record: Record) -> str | None:
-    """What the offsets of a record count, as it says itself: `predict` and `convert` write it where they are no code
-    points.
+    """The unit of a record's offsets, from its field `offset_unit`. `predict` and `convert` write this field unless the
+    unit is code points.
 
     >>> offset_unit_in({"text": "Ada", "offset_unit": "utf16"}), offset_unit_in({"meta": {"offset_unit": "byte"}})
     ('utf16', 'byte')
@@ -171,23 +171,23 @@ def offset_unit_in(record: Record) -> str | None:
 
 
 def document_in(record: Record) -> str | None:
-    """The document that a record says it is part of."""
+    """The id of the document to which a record belongs."""
     document = record.get("document")
     return document if isinstance(document, str) else None
 
 
 def _tokens(tokens: Any, origin: Origin) -> tuple[CharSpan, ...] | None:
-    """The words that a record has itself, as Prodigy's do."""
+    """The words that a record includes (Prodigy)."""
     if not isinstance(tokens, list) or not all(
         isinstance(token, Mapping) and {"start", "end"} <= token.keys() for token in tokens
     ):
         return None
     for token in tokens:
         if not (isinstance(token["start"], int) and isinstance(token["end"], int)):
-            problem = f"a token goes from {token['start']!r} to {token['end']!r}."
-            raise origin.error(problem, "Leave the tokens out, or correct them.")
+            problem = f"a token has the start {token['start']!r} and the end {token['end']!r}."
+            raise origin.error(problem, "Correct the field 'tokens', or remove it.")
     return tuple(CharSpan(token["start"], token["end"], "token", token.get("text")) for token in tokens)
 
 
-# A text and nothing that is known about how its spans are written, or that it has any.
+# Texts of no particular format, with or without spans.
 PLAIN = JsonFormat("text", lambda record: False, read_text_record, TextFields(("text",), ("spans",)).among)

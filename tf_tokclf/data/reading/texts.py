@@ -1,4 +1,4 @@
-"""Texts and words with annotations to sentences: words by the rule of the options, labels from spans or as they are."""
+"""Convert texts or words with annotations to sentences: split texts into words, and derive labels from spans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_tokclf.labels.word_splitting import split_words
 
 
 def given_scheme(data: DataConfig) -> Scheme | None:
-    """The scheme that the options name, or None where it is to be found out."""
+    """The label scheme set by the options, or None if it is to be detected."""
     if data.scheme == "auto":
         return None
     try:
@@ -27,15 +27,15 @@ def given_scheme(data: DataConfig) -> Scheme | None:
     except ValueError as error:
         known = ", ".join(scheme.value for scheme in Scheme)
         problem = f"there is no label scheme {data.scheme!r}."
-        raise UserError(problem, hint=f"Known are auto, {known}.") from error
+        raise UserError(problem, hint=f"Label schemes: auto, {known}.") from error
 
 
 @dataclass(frozen=True)
 class TextReading:
-    """How texts fall into words, and how annotations become labels.
+    """How texts are split into words, and how annotations become labels.
 
-    missing: what a record without annotation, or a word without a label, is read as. choice: which of several
-    annotations is used. label_names: names of label ids.
+    missing: how records without annotation and words without a label are read. choice: which of several annotations is
+    used. label_names: names by label id.
     """
 
     rules: SpanRules
@@ -47,13 +47,11 @@ class TextReading:
 
     @classmethod
     def of(cls, data: DataConfig, *, inclusive_end: bool = False, has_outside: bool = True) -> TextReading:
-        """As the options say. inclusive_end: how spans end where the options leave that to the format. has_outside:
-        whether the labels include O.
-        """
+        """From the options. inclusive_end: default of the format. has_outside: whether the labels include O."""
         if isinstance(data.layer, str):
-            raise UserError(f"there is no layer {data.layer!r}.", hint="Layers of spans have numbers, 0 the outermost.")
+            raise UserError(f"there is no layer {data.layer!r}.", hint="Layers are numbered from 0 (outermost).")
         if data.layer is not None and data.layer < 0:
-            raise UserError(f"there is no layer {data.layer}.", hint="Layers of spans have numbers, 0 the outermost.")
+            raise UserError(f"there is no layer {data.layer}.", hint="Layers are numbered from 0 (outermost).")
         inclusive = inclusive_end if data.offset_end is None else data.offset_end == "inclusive"
         rules = SpanRules(data.span_policy, data.layer, data.offset_unit, inclusive, data.on_error == "skip")
         asked = given_scheme(data)
@@ -67,25 +65,25 @@ class TextReading:
         )
 
     def in_unit(self, unit: str | None) -> TextReading:
-        """The same for a record that says what its offsets count; None where it does not."""
+        """The same with another unit of offsets; unchanged if `unit` is None."""
         return self if unit in (None, self.rules.unit) else replace(self, rules=replace(self.rules, unit=unit))
 
     def note(self) -> str:
-        """What was done, in a line."""
-        return f"texts split into words by the rule {self.splitting!r}, spans written as {self.scheme.value}"
+        """One line about word splitting and the label scheme."""
+        return f"texts split into words by rule {self.splitting!r}, spans converted to {self.scheme.value}"
 
     def reader(self, origin: Origin, problems: Problems) -> SpanReader:
-        """How single spans of a record are read."""
+        """The reader of a record's spans."""
         return SpanReader(origin, problems.counts, self.rules.skip, self.label_names)
 
     def sentences(self, found: Iterable[Annotated], origin: Origin, problems: Problems) -> Iterator[Sentence]:
-        """The sentences of texts or words with annotations, without those that are left out."""
+        """The sentences of annotated texts or words, without those that are left out."""
         for annotated in found:
             if (sentence := self.sentence(annotated, origin, problems)) is not None:
                 yield sentence
 
     def sentence(self, found: Annotated, origin: Origin, problems: Problems) -> Sentence | None:
-        """The sentence; None where the record is left out, and `problems` remembers why."""
+        """The sentence, or None if the record is left out. The reason is counted in `problems`."""
         bare = self._words(found, origin)
         if not found.is_labelled:
             return bare
@@ -109,30 +107,30 @@ class TextReading:
         return Sentence(words, None, origin, text=found.text, offsets=offsets, document=found.document)
 
     def _offsets(self, tokens: Sequence[CharSpan], text: str, origin: Origin) -> tuple[tuple[int, int], ...]:
-        """The places of the words that a source has itself, without those of white space."""
+        """Offsets of the source's own words, without words of white space."""
         unit, inclusive = self.rules.unit, self.rules.inclusive_end
         places = in_codepoints(tokens, text, unit=unit, inclusive_end=inclusive, origin=origin)
         for token in places:
             there = text[token.start : token.end]
             if token.surface not in (None, there):
-                problem = f"the token at {token.start} to {token.end} is {there!r}, not {token.surface!r}."
-                raise origin.error(problem, "Leave the tokens out, or correct them.")
+                problem = f"the token from {token.start} to {token.end} is {there!r}, not {token.surface!r}."
+                raise origin.error(problem, "Correct the field 'tokens', or remove it.")
         return tuple((token.start, token.end) for token in places if not text[token.start : token.end].isspace())
 
     def _chosen(
         self, found: Annotated, bare: Sentence, origin: Origin, problems: Problems
     ) -> tuple[Annotation, ...] | None:
-        """The annotation that counts, first; empty where the record is not annotated, None where it is left out."""
+        """The annotations with the one to use first; empty if the record is not annotated, None if it is left out."""
         annotations, changes = found.annotations, problems.counts
         if len(annotations) > 1:
             labelled = self._compared(annotations, bare, origin, problems)
             if self.choice == "agreed":
                 if any(labels is None or labels != labelled[0] for labels in labelled):
-                    changes.note("records left out: their annotators do not agree", origin)
+                    changes.note("records left out: annotators disagree", origin)
                     return None
                 return annotations
-            kind = self.choice if self.choice in ("first", "latest") else f"one by {self.choice}"
-            changes.note(f"records with several annotations, of which the {kind} is used (data.annotations)", origin)
+            kind = f"the {self.choice} one" if self.choice in ("first", "latest") else f"the one by {self.choice}"
+            changes.note(f"records with several annotations, {kind} used (data.annotations)", origin)
         if self.choice == "latest":
             latest_last = sorted(annotations, key=lambda annotation: annotation.time)
             return tuple(reversed(latest_last))
@@ -158,20 +156,21 @@ class TextReading:
         return labels_of(found, len(bare), self.scheme)
 
     def _word_spans(self, spans: Sequence[WordSpan], bare: Sentence, reader: SpanReader) -> Iterator[Span]:
-        """Spans of words, with the word after the last one as their end."""
+        """Spans of words with exclusive ends."""
         for start, end, type in spans:
             after = end + self.rules.inclusive_end
             if 0 <= start < after <= len(bare):
                 yield Span(start, after, reader.type_name(type))
             else:
-                problem = f"{type}, words {start} to {end}, is not a position in {counted(len(bare), 'word')}."
+                n_words = counted(len(bare), "word")
+                problem = f"the span {type} from word {start} to {end} does not fit a sentence of {n_words}."
                 hint = "Check the numbers, and whether ends are inclusive (data.offset_end)."
-                reader.drop(reader.origin.error(problem, hint), "spans dropped: their words are not there")
+                reader.drop(reader.origin.error(problem, hint), "spans dropped: words out of range")
 
     def _compared(
         self, annotations: Sequence[Annotation], bare: Sentence, origin: Origin, problems: Problems
     ) -> list[Sequence[str | None] | None]:
-        """The labels of each annotation, None where they cannot be read. `problems` remembers how far they agree."""
+        """The labels of each annotation; None if they cannot be read. Agreement is counted in `problems`."""
         labelled: list[Sequence[str | None] | None] = []
         for annotation in annotations:
             try:

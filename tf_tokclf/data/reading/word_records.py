@@ -1,4 +1,4 @@
-"""What formats of words with spans of words have in common."""
+"""Shared code of formats of words with spans of words."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from tf_tokclf.labels.sentence import Origin
 
 
 def words_in(value: Any, origin: Origin) -> tuple[str, ...]:
-    """The words in a value. Raises UserError where it is not a list of words."""
+    """The words in a value. Raises UserError if it is not a list of words."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(word, (str, int, float)) for word in value):
-        raise origin.error(f"{str(value)[:60]!r} is not a list of words.", "A list of texts was expected.")
+        raise origin.error(f"{str(value)[:60]!r} is not a list of words.", "A list of strings was expected.")
     return tuple(map(str, value))
 
 
 def is_words(value: Any) -> bool:
-    """Whether a value is a list of texts, with at least one in it."""
+    """Whether a value is a non-empty list of strings."""
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(word, str) for word in value)
 
 
 def words_with_spans(
     record: Record, fields: Fields, origin: Origin, spans_in: Callable[[Any, Origin], Iterator[WordSpan]]
 ) -> Annotated:
-    """The words of a record and the spans that `spans_in` finds in its field of labels. Null there: not annotated."""
+    """The words of a record and the spans that `spans_in` reads from its label field. null there: not annotated."""
     spans = record.get(fields.label) if fields.label is not None else None
     annotations = () if spans is None else (Annotation(word_spans=list(spans_in(spans, origin))),)
     return Annotated(
@@ -40,7 +40,7 @@ def triples(spans: Any, origin: Origin) -> Iterator[WordSpan]:
     """Spans written as [start, end, type]."""
     for span in _list(spans, origin):
         if not isinstance(span, (list, tuple)) or len(span) < 3 or not _are_numbers(span[:2]) or not _is_type(span[2]):
-            raise origin.error(f"{str(span)[:60]!r} is not a span.", "[start, end, type] was expected.")
+            raise origin.error(f"{str(span)[:60]!r} is not a span.", "Spans are written as [start, end, type].")
         yield span[0], span[1], span[2]
 
 
@@ -49,21 +49,21 @@ def named(spans: Any, origin: Origin) -> Iterator[WordSpan]:
     for span in _list(spans, origin):
         start, end, type = (span.get(name) if isinstance(span, dict) else None for name in ("start", "end", "type"))
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(type, (str, int)) or type == "":
-            raise origin.error(f"{str(span)[:60]!r} is not a span.", "A start, an end and a type were expected.")
+            raise origin.error(f"{str(span)[:60]!r} is not a span.", "A span needs a start, an end and a type.")
         yield start, end, type
 
 
 def mappings(value: Any, origin: Origin) -> list[Record]:
-    """The items of a list of named fields; none where there is not a list. Raises UserError for anything else."""
+    """The items of a list of mappings; none for None. Raises UserError for anything else."""
     if value is None:
         return []
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
-        raise origin.error(f"{str(value)[:60]!r} is not a list of named fields.", "Check the program that wrote it.")
+        raise origin.error(f"{str(value)[:60]!r} is not a list of objects.", "Check the program that wrote it.")
     return list(value)
 
 
 def text_field(record: Record, *names: str) -> str | None:
-    """The text in the first of these fields that has one."""
+    """The first text in these fields."""
     return next((value for name in names if isinstance(value := record.get(name), str)), None)
 
 

@@ -1,4 +1,4 @@
-"""What all writers are told."""
+"""Settings and helpers shared by all writers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tf_tokclf.labels.spans import spans_of
 
 @dataclass(frozen=True)
 class Writing:
-    """How sentences are written. scheme: of their labels; None where they have none. label_names: all there
-    are.
-    """
+    """How sentences are written. scheme: of their labels; None without labels. label_names: all labels."""
 
     task: Task = Task.NER
     scheme: Scheme | None = Scheme.IOB2
@@ -26,31 +24,32 @@ class Writing:
 
     @property
     def label_column(self) -> str:
-        """The name of the column of labels."""
+        """The name of the label column."""
         return f"{self.task.value}_tags"
 
     def labels(self, sentence: Sentence) -> Sequence[str | None]:
-        """The labels of a sentence, for formats with a label a word; None for a word that has none."""
+        """The labels of a sentence, for formats with one label per word; None for a word without a label."""
         missing = set(sentence.unlabelled)
         labels = sentence.labels or ()
         return [None if position in missing else label for position, label in enumerate(labels)] if missing else labels
 
     def written_labels(self, sentence: Sentence) -> Sequence[str]:
-        """The same for formats of text, where -100 says that a word has no label."""
+        """The labels of a sentence for text formats, with -100 for a word without a label."""
         return ["-100" if label is None else label for label in self.labels(sentence)]
 
     def spans(self, sentence: Sentence) -> list[Span]:
-        """The spans of a sentence, for formats that have spans only."""
+        """The spans of a sentence, for formats that contain only spans."""
         if sentence.labels is None:
             return []
         if self.scheme in (None, Scheme.NONE):
-            problem = "The labels spell no spans, and the format has nothing else."
-            raise UserError(problem, hint="Choose a format with a label a word: conll, conllu, jsonl, csv, parquet.")
+            problem = "the labels form no spans, but the format contains only spans."
+            hint = "Choose a format with one label per word: conll, conllu, jsonl, csv or parquet."
+            raise UserError(problem, hint=hint)
         return spans_of(sentence.labels, self.scheme)
 
 
 def error_at(sentence: Sentence, problem: str, hint: str | None) -> UserError:
-    """The error to raise about a sentence that cannot be converted or written."""
+    """The error for a sentence that cannot be converted or written, with its place if known."""
     return sentence.origin.error(problem, hint) if sentence.origin else UserError(problem, hint=hint)
 
 
@@ -63,9 +62,9 @@ def check_writable(
     label_without: Collection[str] = (),
     where: str,
 ) -> None:
-    """Raise UserError if a word or its label contains a sign that cannot be written in the format.
+    """Raise UserError if a word or its label contains a character that cannot be written in the format.
 
-    without: such signs. label_without: more of them, for the label alone. where: the place in the format, for people.
+    without: such characters. label_without: further ones for labels. where: the place in the format, for the message.
     """
     if any(sign in word for sign in without):
         what = f"the word {word!r}"
@@ -73,4 +72,4 @@ def check_writable(
         what = f"the label {label!r} of the word {word!r}"
     else:
         return
-    raise error_at(sentence, f"{what} cannot be written {where}.", "Choose jsonl, which holds any word and label.")
+    raise error_at(sentence, f"{what} cannot be written {where}.", "Write jsonl, which can contain any word and label.")

@@ -1,4 +1,4 @@
-"""Sentences as Arrow tables, for formats of such tables."""
+"""Write sentences as Arrow tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_tokclf.labels.sentence import Sentence
 
 
 def table_schema(writing: Writing) -> pa.Schema:
-    """The schema of a table of words and label ids, with the names of the labels as `datasets` writes them."""
+    """The schema of a table of words and label ids, with label names in its metadata as `datasets` writes them."""
     import datasets
 
     features: dict[str, Any] = {"tokens": datasets.Sequence(datasets.Value("string"))}
@@ -25,7 +25,7 @@ def table_schema(writing: Writing) -> pa.Schema:
 
 
 def table_batches(sentences: Iterable[Sentence], schema: pa.Schema, writing: Writing) -> Iterator[pa.RecordBatch]:
-    """The sentences as batches of that schema."""
+    """The sentences as batches of the schema."""
     names = pa.array(writing.label_names, pa.string())
     for batch in batches_of(sentences):
         arrays = [batch.column("words")]
@@ -38,7 +38,7 @@ def table_batches(sentences: Iterable[Sentence], schema: pa.Schema, writing: Wri
 
 
 def _is_labelled(batch: pa.RecordBatch) -> np.ndarray:
-    """(words,) whether each word of a batch has a label."""
+    """(words,) bool: whether each word of a batch has a label."""
     labelled = np.ones(len(batch.column("labels").values), bool)
     for start, positions in zip(batch.column("labels").offsets.to_pylist(), batch.column("unlabelled").to_pylist()):
         if positions:

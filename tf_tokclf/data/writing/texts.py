@@ -1,4 +1,4 @@
-"""Sentences as texts with spans of characters, for formats that have those."""
+"""Write sentences as texts with character spans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_tokclf.labels.sentence import Sentence, text_of
 
 
 def texts_with_spans(sentences: Iterable[Sentence], writing: Writing) -> Iterator[tuple[str, list[CharSpan], Sentence]]:
-    """Texts with their spans, counted in the unit that is written."""
+    """Each sentence as a text with its spans, in the unit of the output."""
     for sentence in sentences:
         text, offsets = text_of(sentence)
         unit = writing.offset_unit
@@ -22,5 +22,5 @@ def texts_with_spans(sentences: Iterable[Sentence], writing: Writing) -> Iterato
 
 
 def offset_unit_of(writing: Writing) -> dict[str, str]:
-    """The field that says what offsets count, in records that do not count code points: nothing else shows it."""
+    """The field `offset_unit`, for records whose unit is not code points."""
     return {} if writing.offset_unit == "codepoint" else {"offset_unit": writing.offset_unit}
