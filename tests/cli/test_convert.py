@@ -147,7 +147,7 @@ def test_a_split_of_a_data_set(tmp_path, source):
         (tmp_path / "set").mkdir(exist_ok=True)
         (tmp_path / f"set/{name}.conll").write_text(IOB2, encoding="utf-8")
     assert run("--split", "dev", tmp_path / "set", "-").stdout == IOB2
-    assert "It has dev, train." in run("--split", "test", tmp_path / "set", "-").stderr
+    assert "Available splits: dev, train." in run("--split", "test", tmp_path / "set", "-").stderr
 
 
 def test_converting_loads_nothing_heavy(source):

@@ -162,7 +162,7 @@ def test_a_file_written_to_the_cache_that_does_not_read_back_is_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(Cache, "_opened", lambda *arguments, **options: None)
-    with pytest.raises(UserError, match="does not read back as it was written"):
+    with pytest.raises(UserError, match="the file read back differs from what was written"):
         load(write_conll(tmp_path / "a.conll"))
 
 

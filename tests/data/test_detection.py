@@ -109,14 +109,14 @@ def test_the_files_of_a_folder_are_what_is_recognised(tmp_path: Path):
         (tmp_path / name).write_text("Ada B-PER\nleft O\n\n")
     found = inspected(tmp_path)
     assert (found["format"], found["confidence"]) == ("conll", "likely")
-    assert found["reason"] == "its lines have 2 columns between blanks"
+    assert found["reason"] == "its lines have 2 columns separated by spaces"
 
 
 def test_splits_in_different_formats_are_told_apart(tmp_path: Path):
     (tmp_path / "train.conll").write_text("Ada B-PER\nleft O\n\n")
     (tmp_path / "test.jsonl").write_text('{"tokens": ["Ada"], "tags": ["B-PER"]}\n')
     result = CliRunner().invoke(cli, ["inspect", "--dataset-name", str(tmp_path)])
-    assert "train: format conll (likely: its lines have 2 columns between blanks)" in result.stdout
+    assert "train: format conll (likely: its lines have 2 columns separated by spaces)" in result.stdout
     assert "test: format jsonl (certain: its name ends in .jsonl)" in result.stdout
 
 

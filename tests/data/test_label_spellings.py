@@ -20,8 +20,8 @@ from tf_tokclf.labels.schemes import Scheme
     ("name", "rewritten"),
     [
         ("suffix.conll", "PER-B to B-PER (2 words)"),
-        ("underscore.conll", "B_PER as B-PER (1 word)"),
-        ("lower.conll", "b-per as B-PER (1 word)"),
+        ("underscore.conll", "B_PER to B-PER (1 word)"),
+        ("lower.conll", "b-per to B-PER (1 word)"),
     ],
 )
 def test_a_spelling_is_read_as_iob2_and_reported(name, rewritten):
@@ -35,7 +35,7 @@ def test_a_spelling_is_read_as_iob2_and_reported(name, rewritten):
 def test_another_name_of_o_is_read_as_o_and_reported():
     result = case("other_major.conll")
     assert result.sentences == ["Marie/B-PER lives/O in/O the/O city/O Paris/B-LOC ./O"]
-    assert "OTHER as O (5 words)" in result.messages
+    assert "OTHER to O (5 words)" in result.messages
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_pieces_of_words_go_on_with_the_label_of_their_word(tmp_path: Path):
     text = "[CLS]\t[CLS]\nWash\tB-LOC\n##ing\tX\n##ton\tX\nis\tO\n##n\tX\n[SEP]\t[SEP]\n"
     result = converted(tmp_path, "a.conll", text)
     assert result.sentences == ["[CLS]/O Wash/B-LOC ##ing/I-LOC ##ton/I-LOC is/O ##n/O [SEP]/O"]
-    assert "X as O (3 words)" in result.messages
+    assert "X to O (3 words)" in result.messages
 
 
 def test_all_splits_are_read_in_one_spelling(tmp_path: Path):
@@ -137,7 +137,7 @@ def test_a_label_near_a_frequent_one_is_reported_with_all_its_lines(tmp_path: Pa
     path = tmp_path / "a.conll"
     lines = f"{path}, line 451, word 1; {path}, line 455, word 1"
     assert f"B-PRE (2 words) is probably a typing error for B-PER (150 words): {lines}" in messages
-    assert f"PERSON (1) is not a label of IOB2 and is read as O: {path}, line 453, word 1" in messages
+    assert f"PERSON (1 word) is not a label of IOB2 and is read as O: {path}, line 453, word 1" in messages
     result = CliRunner().invoke(cli, ["inspect", str(path), "--json"])
     problems = {problem["kind"]: problem for problem in json.loads(result.stdout)["problems"]}
     places = [example["place"] for example in problems["likely-slip"]["examples"]]

@@ -216,7 +216,7 @@ class TestDatasets:
         assert splits.labels.names == ("N", "V")
 
     def test_a_split_that_is_not_there_is_named_with_those_that_are(self, saved):
-        with pytest.raises(UserError, match=r"there is no split 'gold'\. It has train, valid"):
+        with pytest.raises(UserError, match=r"there is no split 'gold'\. Available splits: train, valid"):
             load(dataset_name=saved, test_split="gold")
 
     def test_a_column_that_is_not_there_is_named_with_those_that_are(self, saved):

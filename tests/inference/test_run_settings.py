@@ -85,7 +85,7 @@ def test_separator_and_encoding_are_those_of_the_run(make_run: Callable[..., Pat
     file.write_text("adé;B-PER\nsaw;O\n", encoding="latin-1")
     run = make_run(separator=";", encoding="latin-1")
     assert gold_in(run, file, tmp_path) == [(("adé", "saw"), ("B-PER", "O"))]
-    assert "not utf-8" in command("evaluate", run, "--file", file, "--encoding", "utf-8", code=2).output
+    assert "not valid utf-8" in command("evaluate", run, "--file", file, "--encoding", "utf-8", code=2).output
     output = tmp_path / "labelled.conll"
     command("predict", run, file, "-o", output)
     assert [line.split(";")[:2] for line in output.read_text().splitlines()] == [["adé", "B-PER"], ["saw", "O"]]
@@ -159,7 +159,7 @@ def test_a_setting_that_does_not_fit_is_left_out_and_said_once(make_run: Callabl
     file = write(tmp_path / "x.conll", GOLD)
     assert gold_in(run, file, tmp_path) == list(zip(WORDS, GOLD))
     output = command("evaluate", run, "--file", file).output
-    lines = [line for line in output.splitlines() if "left out of the run's settings" in line]
+    lines = [line for line in output.splitlines() if "settings of the run that do not apply here" in line]
     assert len(lines) == 1
     assert "separator=;" in lines[0]
     assert "label_column_name=Tag_" in lines[0]

@@ -132,9 +132,9 @@ def test_a_run_that_does_not_say_takes_todays_choice(run: RunDir):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda text: text + "\nada\tB-PER\n", "has changed since, from 32 sentences to 33"),
-        (lambda text: text.replace("oslo", "bergen"), "has changed since."),
-        (lambda text: text.replace("B-LOC", "B-GPE"), "has changed since."),
+        (lambda text: text + "\nada\tB-PER\n", "has changed from 32 sentences to 33"),
+        (lambda text: text.replace("oslo", "bergen"), "the training data has changed."),
+        (lambda text: text.replace("B-LOC", "B-GPE"), "the training data has changed."),
     ],
 )
 def test_other_training_data_stops_the_commands(run: RunDir, tmp_path: Path, change, problem: str):
@@ -163,7 +163,7 @@ def test_validation_data_can_be_named(run: RunDir, conll_files: dict[str, str]):
 def test_a_record_of_a_later_version_or_a_broken_one_is_told(run: RunDir):
     cut = json.loads(run.validation_cut.read_text())
     for values, message in (
-        ({**cut, "version": CUT_VERSION + 1}, "later version of tf-tokclf"),
+        ({**cut, "version": CUT_VERSION + 1}, "newer version of tf-tokclf"),
         ({**cut, "fraction": "all"}, "validation_cut.json: cannot be read"),
         ({"seed": 1}, "validation_cut.json: cannot be read"),
     ):

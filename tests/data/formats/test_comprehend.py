@@ -30,7 +30,7 @@ def test_annotations_by_line_or_by_document(tmp_path: Path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("other.txt,0,0,5,PER", "a.csv, line 2: there is no file 'other.txt' beside it"),
+        ("other.txt,0,0,5,PER", "a.csv, line 2: there is no document 'other.txt' in the same folder"),
         ("../docs.txt,0,0,5,PER", "a.csv, line 2: the document '../docs.txt' is not in the same folder"),
         ("docs.txt,0,x,5,PER", "a.csv, line 2: 'docs.txt,0,x,5,PER' is not an annotation"),
         ("docs.txt,0,0,5,", "a.csv, line 2: a row has no file or no type"),

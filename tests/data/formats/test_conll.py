@@ -211,10 +211,10 @@ def test_words_may_be_numbered_from_0(tmp_path: Path):
     ("text", "said"),
     [
         ("1\tAda\tB-PER\n1\tleft\tO\n2\tTom\tB-PER\n", "contains only integers where words were expected"),
-        ("Sentence #\tWord\tTag\n1\tAda\tB-PER\n2\tTom\tB-PER\n", "the column 'Sentence #' names the sentences"),
+        ("Sentence #\tWord\tTag\n1\tAda\tB-PER\n2\tTom\tB-PER\n", "the column 'Sentence #' identifies them"),
         ("Ada B-PER left O\nTom B-PER saw O\n", "words and labels alternate in each line"),
-        ("Ada;NNP;B-PER\nleft;VBD;O\n", "Name the separator"),
-        ("Ada,B-PER\nleft,O\n", "Name the separator"),
+        ("Ada;NNP;B-PER\nleft;VBD;O\n", "Set the separator"),
+        ("Ada,B-PER\nleft,O\n", "Set the separator"),
     ],
 )
 def test_columns_that_are_none_lose_no_words_and_no_labels(tmp_path: Path, text: str, said: str):

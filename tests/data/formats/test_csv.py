@@ -66,6 +66,6 @@ def test_a_comma_that_is_a_word_is_an_error_with_its_line(tmp_path: Path):
 def test_a_header_with_a_name_twice_is_an_error_that_names_the_column():
     result = case("dup_cols.csv")
     assert result.exit_code == 2
-    assert "the header has 2 columns named 'label': 1 and 2" in result.messages
+    assert "the header has 2 columns named 'label' (numbers 1 and 2" in result.messages
     result = case("dup_cols.csv", "--label-column-name", "1")
     assert result.sentences == ["Marie/B-PER lives/O"]

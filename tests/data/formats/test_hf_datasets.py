@@ -126,7 +126,9 @@ def test_script_is_read_from_the_hubs_parquet_copy_and_said(script, caplog):
 def test_configuration_of_a_parquet_copy(script):
     convert(script, en__train=ROWS, de__train=ROWS * 2)
     assert len(load_from_hub("tester/script", "de", None)["train"]) == 2
-    with pytest.raises(UserError, match=r"Known: de, en. Choose one with --set data.dataset_config_name=NAME"):
+    with pytest.raises(
+        UserError, match=r"The configurations are de, en. Choose one with --set data.dataset_config_name=NAME"
+    ):
         load_from_hub("tester/script", None, None)
 
 

@@ -149,7 +149,7 @@ def test_parts_of_speech_are_upos_in_conllu(tmp_path):
 
 def test_parts_of_speech_are_no_spans(tmp_path):
     tagged = [Sentence(("Ada", "sees"), ("PROPN", "VERB"))]
-    with pytest.raises(UserError, match="spell no spans"):
+    with pytest.raises(UserError, match="form no spans"):
         write_sentences(tagged, tmp_path / "a.jsonl", "spacy", Writing(Task.POS, Scheme.NONE))
     assert not list(tmp_path.iterdir())
 

@@ -37,7 +37,7 @@ def test_encodings_that_the_user_names(tmp_path, encoding, name):
 
 def test_utf_16_is_told_from_its_first_bytes(tmp_path):
     (tmp_path / "a.conll").write_bytes("Ada\tO\n".encode("utf-16"))
-    with pytest.raises(UserError, match=r"line 1: byte 0xff is not utf-8 .* seems to be UTF-16"):
+    with pytest.raises(UserError, match=r"line 1: byte 0xff is not valid utf-8 .* seems to be UTF-16"):
         list(read_sentences(tmp_path / "a.conll", DataConfig()))
 
 

@@ -27,7 +27,7 @@ def test_a_column_of_labels_with_any_name(tmp_path: Path):
     result = converted(tmp_path, "a.csv", "word,pos,gold\nAda,NN,B-PER\n[1],CD,O\nleft,VB,O\n")
     assert result.sentences == ["Ada/B-PER [1]/O left/O"]
     result = converted(tmp_path, "a.csv", "word,gold,other\nAda,B-PER,O\nleft,O,O\n")
-    assert (result.exit_code, "cannot be determined: gold, other" in result.messages) == (2, True)
+    assert (result.exit_code, "several fields may contain the labels: gold, other" in result.messages) == (2, True)
     assert converted(tmp_path, "a.csv", "word,pos\nAda,NN\n").sentences == ["Ada"]
 
 

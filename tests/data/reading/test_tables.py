@@ -27,7 +27,7 @@ def test_a_name_twice_in_columns_and_in_tables(tmp_path: Path):
 
     result = converted(tmp_path, "a.conll", "token\tner\tner\nAda\tB-PER\tO\n")
     assert result.exit_code == 2
-    assert "2 columns named 'ner': 1 and 2" in result.messages
+    assert "2 columns named 'ner' (numbers 1 and 2" in result.messages
     columns = [pa.array([["Ada"]]), pa.array([["O"]]), pa.array([["B-PER"]])]
     table = pa.Table.from_arrays(columns, ["tokens", "tags", "tags"])
     pq.write_table(table, tmp_path / "a.parquet")

@@ -16,7 +16,12 @@ def exports() -> list[Cell]:
     bad("missing", "{model} --format onnx --file a.conll", "Missing option '--output'")
     bad("missing", f"./nothing --format onnx {to}", "there is no model folder ./nothing", "Give a folder")
     bad("missing", "{model} --format savedmodel --output x", "not a run", "--file")
-    bad("missing", "{model} --format savedmodel --output x --file b.conll", "b.conll: there is no such file", "The folder contains")
+    bad(
+        "missing",
+        "{model} --format savedmodel --output x --file b.conll",
+        "b.conll: there is no such file",
+        "The folder contains",
+    )
     bad(
         "empty",
         "{model} --format savedmodel --output x --file e.conll",

@@ -48,13 +48,20 @@ def readers() -> list[Cell]:
     bad("wrong encoding", GOOD + b"Jos\xe9\tB-PER\n", "a.conll, line 4: byte 0xe9 is not valid utf-8", "latin-1")
     bad("wrong encoding", GOOD, "no encoding named 'klingon'", "Use a Python encoding", options="--encoding klingon")
     bad("wrong encoding", GOOD, "a.conll: ", "'hex'", "Use a Python encoding", options="--encoding hex")
-    bad("wrong length", GOOD + b"Bob\tB-PER\tx\n", "a.conll, line 4: the line has 3 columns instead of 2", "Correct the line")
+    bad(
+        "wrong length",
+        GOOD + b"Bob\tB-PER\tx\n",
+        "a.conll, line 4: the line has 3 columns instead of 2",
+        "Correct the line",
+    )
     bad("out of range", GOOD, "a.conll: there is no column 9.", "0 to 1", options="--label-column-name 9")
     bad("out of range", GOOD, "there is no column '\u00b2'", "0 to 1", options="--label-column-name \u00b2")
     bad("out of range", GOOD, "there is no column '--1'", "0 to 1", options="--label-column-name=--1")
     bad("out of range", GOOD, "a.conll: there is no layer -3.", "The layers are 0", options="--layer=-3")
     no("duplicated", twice)
-    bad("hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: the line has 1 column instead of 2", "Correct the line")
+    bad(
+        "hostile", GOOD + f"{ESC}\n".encode(), "a.conll, line 4: the line has 1 column instead of 2", "Correct the line"
+    )
     bad("huge", GOOD + WIDE, "a.conll, line 4: the line has 1 column instead of 2", "Correct the line")
     bad("unreadable", unreadable, "a.conll: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conll: is a folder of no known format.", "Name a file in it")
@@ -64,21 +71,41 @@ def readers() -> list[Cell]:
     subject, file = "conllu", "a.conllu"
     bad("missing", None, "a.conllu: there is no such file.", "Check the path.")
     bad("empty", b"\n", "a.conllu: contains no sentences", "ten columns")
-    bad("truncated", CONLLU + CONLLU[:9], "a.conllu, line 3: the line has 4 columns instead of 10", "choose the format conll")
-    bad("wrong type", CONLLU + b"\x00\x01\x02\n", "a.conllu, line 3: the line has 1 column instead of 10", "choose the format conll")
+    bad(
+        "truncated",
+        CONLLU + CONLLU[:9],
+        "a.conllu, line 3: the line has 4 columns instead of 10",
+        "choose the format conll",
+    )
+    bad(
+        "wrong type",
+        CONLLU + b"\x00\x01\x02\n",
+        "a.conllu, line 3: the line has 1 column instead of 10",
+        "choose the format conll",
+    )
     bad(
         "wrong type",
         CONLLU + CONLLU.replace(b"1\t", b"x\t", 1),
         "a.conllu, line 3: is not valid CoNLL-U",
-        "Correct the line",
+        "Correct this line",
     )
     bad("wrong encoding", CONLLU + CONLLU.replace(b"Ada", b"Jos\xe9"), "a.conllu, line 3: byte 0xe9", "encoding")
-    bad("wrong length", CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n", "a.conllu, line 3: the line has 9 columns instead of 10", "choose the format")
+    bad(
+        "wrong length",
+        CONLLU + b"1\ta\t_\tX\t_\t_\t0\t_\t_\n",
+        "a.conllu, line 3: the line has 9 columns instead of 10",
+        "choose the format",
+    )
     bad("out of range", CONLLU, "a.conllu: there is no field 11.", "The fields", options="--label-column-name 11")
     bad("duplicated", CONLLU, "no field 'form.x'", "misc.KEY", options="--label-column-name form.x")
-    bad("hostile", CONLLU + f"{ESC}\n".encode(), "a.conllu, line 3: the line has 1 column instead of 10", "choose the format conll")
+    bad(
+        "hostile",
+        CONLLU + f"{ESC}\n".encode(),
+        "a.conllu, line 3: the line has 1 column instead of 10",
+        "choose the format conll",
+    )
     bad("huge", CONLLU + WIDE, "a.conllu, line 3: the line has 1 column instead of 10", "choose the format conll")
-    bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is not valid CoNLL-U", "Correct the line")
+    bad("huge", CONLLU + b"9" * 5000 + CONLLU[1:], "a.conllu, line 3: is not valid CoNLL-U", "Correct this line")
     bad("unreadable", unreadable, "a.conllu: cannot be read: ", "Check")
     bad("unreadable", folder, "a.conllu: is a folder", "Name a file in it")
 
@@ -93,7 +120,7 @@ def readers() -> list[Cell]:
         "wrong type",
         good + json_lines({**TAGGED, "tokens": {"a": 1}}),
         "a.jsonl, line 2: 'tokens' is not a list",
-        "entry",
+        "one item per word",
     )
     bad(
         "wrong type",
@@ -121,7 +148,10 @@ def readers() -> list[Cell]:
     nested = json_lines({"tokens": "[" * 3000 + "]" * 3000, "ner_tags": ["O"]})
     bad("hostile", good + nested, "a.jsonl, line 2: 'tokens' is not a list", "Write it as a JSON list")
     bad(
-        "huge", good + b'{"tokens": ["' + WIDE + b"\n", "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line"
+        "huge",
+        good + b'{"tokens": ["' + WIDE + b"\n",
+        "a.jsonl, line 2: is not valid JSON",
+        "Write one JSON object per line",
     )
     number = b'{"tokens": [' + b"9" * 5000 + b'], "ner_tags": ["O"]}\n'
     bad("huge", good + number, "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
@@ -150,7 +180,10 @@ def readers() -> list[Cell]:
         return good + json_lines({**SPANS, "entities": list(changed)})
 
     bad(
-        "missing", good + json_lines({"entities": []}), "s.jsonl, line 2: there is no text in 'text'", "The fields are entities"
+        "missing",
+        good + json_lines({"entities": []}),
+        "s.jsonl, line 2: there is no text in 'text'",
+        "The fields are entities",
     )
     bad(
         "empty",
@@ -164,9 +197,21 @@ def readers() -> list[Cell]:
         "s.jsonl, line 2: the span PER 'Ad' (0 to 2) cuts",
         "set a policy for such spans",
     )
-    bad("wrong type", spans([0, "3", "PER"]), "s.jsonl, line 2: ", "is not a span", "A span needs a start, an end and a type")
-    bad("wrong type", spans(7), "s.jsonl, line 2: '7' is not a span", "A list [start, end, type]")
-    bad("wrong type", spans([0, 3, ["PER"]]), "s.jsonl, line 2: ", "is not a span", "A span needs a start, an end and a type")
+    bad(
+        "wrong type",
+        spans([0, "3", "PER"]),
+        "s.jsonl, line 2: ",
+        "is not a span",
+        "A span needs a start, an end and a type",
+    )
+    bad("wrong type", spans(7), "s.jsonl, line 2: '7' is not a span", "Write it as [start, end, type]")
+    bad(
+        "wrong type",
+        spans([0, 3, ["PER"]]),
+        "s.jsonl, line 2: ",
+        "is not a span",
+        "A span needs a start, an end and a type",
+    )
     wide = {"text": "\U0001f600 Ada", "entities": [[1, 3, "PER"]]}
     bad(
         "wrong encoding",
@@ -182,7 +227,7 @@ def readers() -> list[Cell]:
         "s.jsonl, line 2: is not valid JSON (it contains half of a surrogate pair",
         "write the whole character",
     )
-    bad("wrong length", spans([0, 3]), "s.jsonl, line 2: ", "is not a span", "A list [start, end, type]")
+    bad("wrong length", spans([0, 3]), "s.jsonl, line 2: ", "is not a span", "Write it as [start, end, type]")
     bad(
         "out of range",
         spans([0, 99, "PER"]),
@@ -226,7 +271,7 @@ def readers() -> list[Cell]:
         "wrong type",
         tasks(annotations=[{"result": [{"value": 7}]}]),
         "t.json, row 2: ",
-        "no annotation",
+        "not an annotation",
         "Label Studio",
     )
     no("wrong encoding", "it is JSON: see jsonl")
@@ -248,7 +293,13 @@ def readers() -> list[Cell]:
     )
     no("duplicated", "of several annotations of a task the first that was not cancelled is read")
     there = [{"text": "Ada", "spans": [], "tokens": [{"start": 0, "end": 3, "text": ESC}]}]
-    bad("hostile", json.dumps(there).encode(), "t.json, row 1: the token from 0", "Correct the field", options="--from prodigy")
+    bad(
+        "hostile",
+        json.dumps(there).encode(),
+        "t.json, row 1: the token from 0",
+        "Correct the field",
+        options="--from prodigy",
+    )
     no("huge", "it is JSON: see jsonl")
     no("unreadable", "it is JSON: see jsonl")
 
@@ -390,7 +441,12 @@ def readers() -> list[Cell]:
     many("missing", {"x.bin": b"1"}, "f: is a folder of no known format", "It contains x.bin")
     many("empty", {}, "f: is a folder of no known format", "It contains nothing")
     many("truncated", {"a.conll": GOOD, "b.conll": b"Bob\n"}, "b.conll: there is no column 1", "The columns are 0 to 0")
-    many("wrong type", {"a.conll": GOOD, "b.csv": b"a,b\n"}, "f: contains files with different suffixes", "Name one of the files")
+    many(
+        "wrong type",
+        {"a.conll": GOOD, "b.csv": b"a,b\n"},
+        "f: contains files with different suffixes",
+        "Name one of the files",
+    )
     many("wrong encoding", {"a.conll": GOOD, "b.conll": b"Jos\xe9\tO\n"}, "b.conll, line 1: byte 0xe9", "encoding")
     no("wrong length", "a file may have more columns than the first: the same ones are read")
     no("out of range", "see its files")

@@ -15,7 +15,7 @@ from tf_tokclf.data.formats.format import Format, Match, Seen, certain
 from tf_tokclf.data.reading.base import FileReader, Problems, check_decoded, read_lines
 from tf_tokclf.data.reading.guessing import looks_like_tags, types_in
 from tf_tokclf.data.writing.base import Writing, check_writable
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.labels.sentence import Origin, Sentence, text_of
 
@@ -101,7 +101,7 @@ def parsed_sentences(path: Path, encoding: str, problems: Problems) -> Iterator[
         # The library raises errors of its own and some of Python's.
         except Exception as error:
             origin = Origin(str(path), first + _first_bad_line(lines))
-            shown = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            shown = first_line(error)[:120]
             problems.report(
                 origin.error(f"is not valid CoNLL-U: {shown}.", "Correct this line, or the sentence that starts here.")
             )

@@ -109,7 +109,7 @@ def check_once(name: str, names: Sequence[str], path: str | Path) -> None:
     """Raise UserError if several columns have this name. names: from `with_numbers`."""
     if numbers := duplicates_of(name, names):
         places = " and ".join(map(str, numbers))
-        problem = f"the header has {counted(len(numbers), 'column')} named {name!r}: numbers {places}, from 0."
+        problem = f"the header has {counted(len(numbers), 'column')} named {name!r} (numbers {places}, from 0)."
         raise UserError(problem, path=path, hint="Give them different names, or give the number of the column.")
 
 
