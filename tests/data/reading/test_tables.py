@@ -33,5 +33,5 @@ def test_a_name_twice_in_columns_and_in_tables(tmp_path: Path):
     pq.write_table(table, tmp_path / "a.parquet")
     result = convert(tmp_path / "a.parquet")
     assert result.exit_code == 2
-    assert "2 columns named 'tags': 1 and 2" in result.messages
+    assert "2 columns named 'tags' (numbers 1 and 2" in result.messages
     assert convert(tmp_path / "a.parquet", "--label-column-name", "2").sentences == ["Ada/B-PER"]
