@@ -25,6 +25,12 @@ def test_generated_files_are_current():
     assert stale == [], "run scripts/make_reference"
 
 
+def test_charts_are_drawn_from_the_current_numbers():
+    charts = runpy.run_path(str(ROOT / "scripts" / "dev" / "charts"))["CHARTS"]
+    stale = [chart.name for chart in charts if chart.file.read_text(encoding="utf-8") != chart.drawn()]
+    assert stale == [], "run scripts/dev/charts"
+
+
 def test_each_command_has_one_page():
     assert {path.stem for path in PAGES.glob("*.md")} == {*COMMANDS, "index"}
 
