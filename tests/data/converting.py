@@ -1,4 +1,4 @@
-"""What `tf-tokclf convert` makes of a file: the public way to see how it is read."""
+"""Read files through `tf-tokclf convert`, and return its output and messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CASES = Path(__file__).parent / "cases"
 
 @dataclass(frozen=True)
 class Converted:
-    """The outcome: exit code, messages, and each sentence as `word/label` pairs, or as words where it has no labels."""
+    """Exit code, messages, and each sentence as `word/label` pairs, or as words if it has no labels."""
 
     exit_code: int
     messages: str
@@ -33,19 +33,19 @@ def convert(source: Path, *options: str) -> Converted:
 
 
 def converted(tmp_path: Path, name: str, content: str | bytes, *options: str) -> Converted:
-    """The same of a file with this content."""
+    """Convert a file with this content."""
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return convert(path, *options)
 
 
 def of_records(tmp_path: Path, records: list[Any], *options: str, name: str = "a.jsonl") -> Converted:
-    """The same of a file with these JSON records, one a line."""
+    """Convert a file with these JSON records, one per line."""
     return converted(tmp_path, name, "".join(json.dumps(record) + "\n" for record in records), *options)
 
 
 def case(name: str, *options: str) -> Converted:
-    """The same of one of the small files in tests/data/cases."""
+    """Convert one of the small files in tests/data/cases."""
     return convert(CASES / name, *options)
 
 

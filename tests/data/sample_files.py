@@ -1,4 +1,4 @@
-"""The files in tests/data/samples, each named for what is special in it."""
+"""The files in tests/data/samples. Their names say what is special about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache: what is damaged is made again, what is too much goes, what is in use stays."""
+"""The cache: damaged entries are rebuilt, entries over the limit are removed, and entries in use are kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*args: str | Path) -> Result:
 
 @pytest.fixture(params=["in memory", "mapped"])
 def way_of_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Small tables are read into memory, large ones are mapped: here, all in one of the two ways."""
+    """Run a test with all tables read into memory, and again with all tables mapped."""
     if request.param == "mapped":
         monkeypatch.setattr(cache_module, "MAPPED_FROM_BYTES", 1)
     return str(request.param)
@@ -146,7 +146,7 @@ def test_a_table_changed_while_a_command_reads_it_is_a_message(tmp_path: Path, m
 
 @pytest.mark.parametrize("suffix", [".arrow", ".json"])
 def test_a_pipe_in_the_place_of_a_file_is_replaced(suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """Opening it would wait for ever, and keep the cache locked."""
+    """Opening it would block forever and keep the cache locked."""
     path = write_conll(tmp_path / "a.conll")
     load(path)
     (table,) = tables()
@@ -223,7 +223,7 @@ def test_the_least_recently_used_goes_first(tmp_path: Path, monkeypatch: pytest.
     by_source = {entry.source: entry for entry in entries_in(cache_folder())}
     for days, name in enumerate("cab"):
         set_last_use(by_source[str(tmp_path / f"{name}.conll")].files[0], days_ago=10 - days)
-    assert load(paths[2]).n_words  # c is used again, so that a is the oldest
+    assert load(paths[2]).n_words  # c is used again, so a is the least recently used
     one = max(entry.n_bytes for entry in by_source.values())
     limited_to(monkeypatch, 3 * one + 10)
     load(paths[3])
@@ -272,7 +272,7 @@ def test_what_this_process_uses_stays(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @contextmanager
 def process_that_uses(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has loaded the split at `path` and holds it."""
+    """Another process that has loaded the split at `path` and keeps it in use."""
     code = (
         "import sys; from tf_tokclf.config.schema import DataConfig, Task;"
         "from tf_tokclf.data.splits import load_split;"
@@ -297,7 +297,7 @@ def test_what_another_process_uses_stays_until_it_dies(tmp_path: Path, monkeypat
         assert {Path(one["made_from"]).stem: one["in_use"] for one in shown["entries"]} == {"a": True, "c": False}
         assert "in use and not removed" in run("cache", "clear").stderr
         assert {Path(entry.source).stem for entry in entries_in(cache_folder())} == {"a"}
-        # Without time to tidy up: its mark stays, and nobody takes it for a process.
+        # SIGKILL leaves the mark behind, which must not count as a process.
         other.kill()
         other.wait()
     assert list(cache_folder().rglob("*.in-use"))

@@ -1,4 +1,4 @@
-"""How sure `inspect` says it is of a format, why, and what else it says a file could be."""
+"""The format, confidence, reason and other possible formats that `inspect` reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def others(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def written(folder: Path, files: dict[str, str]) -> Path:
-    """The first of the files, or their folder where its name is empty."""
+    """The first of the files, or their folder if the file's name is empty."""
     for name, content in files.items():
         if name:
             (folder / name).write_text(content, encoding="utf-8")

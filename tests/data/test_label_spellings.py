@@ -1,4 +1,4 @@
-"""Labels in other spellings are read as B-PER and O, only where they are labels of spans, and never silently."""
+"""Other spellings of span labels are rewritten to B-PER and O, and always reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_another_name_of_o_is_read_as_o_and_reported():
         ("E-MAIL-B E-MAIL-I URL-B O", "B-E-MAIL I-E-MAIL B-URL O"),
         ("B-PER Other _ [SEP] X", "B-PER O O O O"),
         ("B-PER I-PER b-per O", "B-PER I-PER B-PER O"),
-        # Only where the other labels form a scheme.
+        # Only if the other labels form a label scheme.
         ("NOUN X _ VERB", "NOUN X _ VERB"),
         ("PER LOC X O", "PER LOC X O"),
         ("BRAND IN EVENT SIGN O", "BRAND IN EVENT SIGN O"),

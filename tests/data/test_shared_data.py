@@ -1,4 +1,4 @@
-"""The real data sets load with the counts that their READMEs give."""
+"""The real data sets load with the counts stated in their READMEs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tf_tokclf.labels.spans import spans_of
 
 @dataclass(frozen=True)
 class Set:
-    """Where a set is, how it is read, and per split: sentences, words, spans, types, longest sentence."""
+    """A data set: its place, how it is read, and per split: sentences, words, spans, types, longest sentence."""
 
     scheme: Scheme
     counts: dict[str, tuple[int, int, int, int, int]]

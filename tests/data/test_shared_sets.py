@@ -1,4 +1,4 @@
-"""Schemes and spans of real data sets, where they are beside the checkout, and of small files like them."""
+"""Schemes and spans of real data sets (if they are beside the checkout), and of small similar files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of splits are recognised in the names of files and folders."""
+"""Recognise the names of splits in the names of files and folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_tokclf.data.split_names import NAMES_OF_SPLIT, data_settings, split_in_n
 
 
 def files_in(folder: Path, *names: str) -> dict[str, str]:
-    """The name of the file that `data_settings` finds for each split, among files of these names."""
+    """The file that `data_settings` chooses for each split from files with these names."""
     for name in names:
         (folder / name).touch()
     settings = data_settings(str(folder))

@@ -1,4 +1,4 @@
-"""Splits: cached by content, cut off by seed, checked against each other."""
+"""Splits: cached by content, divided by seed, and checked against each other."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def test_reading_needs_neither_tensorflow_nor_datasets(tmp_path):
 
 
 def test_splits_to_train_on_always_have_a_validation_split(tmp_path):
-    """It is cut off the training sentences where the data has none."""
+    """It is chosen from the training sentences if the data has none."""
     train = write_conll(tmp_path / "train.conll", 20)
     splits = load_training_splits(DataConfig(train_file=str(train)), task=Task.NER, seed=7)
     assert (len(splits.train), len(splits.validation)) == (18, 2)

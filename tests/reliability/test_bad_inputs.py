@@ -1,5 +1,5 @@
-"""Every cell of the table of bad inputs, through the real command, in one process: exit code 2, one message with place
-and remedy, no traceback, nothing written.
+"""Every cell of the table of bad inputs, through the real command in one process: exit code 2, one message with place
+and remedy, no traceback, and no files written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_MESSAGE = 2500
 
 @pytest.fixture(scope="session")
 def given(tiny_classifier: Path, tiny_bert: Path, conll_files: dict[str, str], tmp_path_factory) -> Given:
-    """What cases are made from, trained and saved once."""
+    """The model and the run from which cases are made; trained and saved once."""
     from tf_tokclf.config.loading import check_config
     from tf_tokclf.runs.fit import fit
 
@@ -41,7 +41,7 @@ def given(tiny_classifier: Path, tiny_bert: Path, conll_files: dict[str, str], t
 
 
 def state_of(root: Path) -> dict[str, str]:
-    """Every name below `root` with a hash of what it holds."""
+    """Every path below `root` with a hash of its content."""
     state = {}
     for path in sorted(root.rglob("*")):
         if path.is_symlink() or not path.is_file():
@@ -52,7 +52,7 @@ def state_of(root: Path) -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """A name for each case: subject, fault, and a number where there are several."""
+    """A name for each case: subject, fault and number."""
     seen: Counter[tuple[str, str]] = Counter()
     found = []
     for case in BAD:
@@ -97,7 +97,7 @@ def test_every_cell_of_the_table_is_filled():
     assert sorted((s, f) for s in subjects | WHOLE for f in FAULTS if (s, f) not in there) == []
 
 
-# The subjects that are files or sections, and meet every class of fault; of options each is named for what is special.
+# Subjects that are files or sections have a cell for every fault. Subjects that are options are named individually.
 WHOLE = {cell.subject for cell in CELLS} - {
     *("numbers", "shards", "seeds", "choices", "commands", "options", "output", "input", "journal")
 }

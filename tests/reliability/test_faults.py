@@ -1,8 +1,8 @@
-"""What goes wrong around a command: disks, permissions, files that change, memory, pipes. Each case names what the user
-sees, and nothing that was there before is lost.
+"""Faults of the environment: disks, permissions, changing files, memory and pipes. Each case checks the message, and
+that no existing data is lost.
 
-Killed processes, full disks while training and damaged checkpoints are in tests/training/test_resume.py, a Hub that
-misbehaves is in tests/publishing and tests/local_hub.
+Killed processes, full disks during training and damaged checkpoints are tested in tests/training/test_resume.py; errors
+of the Hub in tests/publishing and tests/local_hub.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*args: str | Path) -> Result:
-    """The command, in this process."""
+    """Run a command in this process."""
     return CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="tf-tokclf", input="")
 
 
 def refused(result: Result | subprocess.CompletedProcess[str], *says: str, code: int = 2) -> None:
-    """It ended in one message."""
+    """Assert that the command ended with one message that contains these parts."""
     if isinstance(result, Result):
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -56,14 +56,14 @@ def refused(result: Result | subprocess.CompletedProcess[str], *says: str, code:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """A file of a few thousand sentences."""
+    """A file with a few thousand sentences."""
     path = tmp_path / "a.conll"
     path.write_text("".join(f"word{i}\tO\nada\tB-PER\n\n" for i in range(3000)), encoding="utf-8")
     return path
 
 
 def without_privileges(kill_server: KillServer, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command without root's rights, for which permissions mean nothing."""
+    """Run a command without root privileges, because root ignores file permissions."""
     return kill_server.command(*args, before=WITHOUT_PRIVILEGES)
 
 
@@ -151,7 +151,7 @@ def test_a_full_disk_for_temporary_files_is_not_taken_for_a_bad_tokenizer(
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "tf_tokclf.json"])
 def test_a_model_without_permission_to_read(kill_server: KillServer, tmp_path: Path, tiny_classifier: Path, name: str):
-    """Else transformers says that there is no such file."""
+    """Without this check, transformers would report a missing file."""
     folder = shutil.copytree(tiny_classifier, tmp_path / "model")
     (folder / name).chmod(0o000)
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
@@ -186,7 +186,7 @@ def test_configurations_and_predictions_without_permission_to_read(
 
 
 def modes_in(folder: Path) -> dict[str, int]:
-    """The permissions of everything in a folder that are not those of the umask 0o002."""
+    """Files and folders whose permissions do not match the umask 0o002, with their modes."""
     expected = {path: 0o775 if path.is_dir() else 0o664 for path in folder.rglob("*")}
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in expected}
     return {path.relative_to(folder).as_posix(): mode for path, mode in modes.items() if mode != expected[path]}
@@ -379,9 +379,9 @@ def test_durations_are_measured_by_a_clock_that_does_not_jump():
         if "time.time()" in line or "datetime.now()" in line
     ]
     assert sorted(uses) == [
-        # How long ago an entry of the cache was used is for people, and for what they ask to have removed.
+        # The age of a cache entry is displayed, and is compared with --older-than.
         ("cache.py", "return max(0.0, time.time() - self.last_used)"),
-        # The Hub may name a date to wait for.
+        # The Hub may state the date until which to wait.
         ("hub.py", "return max(0.0, mktime_tz(date) - time.time()) if date else None"),
     ]
 
@@ -434,7 +434,7 @@ def test_memory_that_runs_out_in_a_batch_is_a_failed_job(tiny_classifier: Path):
 
 
 def shell(text: str, **names: str | Path) -> subprocess.CompletedProcess[str]:
-    """A line for the shell, in which `TF` stands for the command."""
+    """Run a shell command line, in which `TF` stands for `tf-tokclf`."""
     line = text.replace("TF ", f"{sys.executable} -m tf_tokclf ")
     environment = {**os.environ, **{name: str(value) for name, value in names.items()}}
     return subprocess.run(
@@ -491,7 +491,7 @@ def test_a_full_standard_output_is_told(corpus: Path):
 
 
 def test_threads_need_not_import_the_codec_of_what_they_read():
-    """Four that did so at once left a process in which Python knew no utf-8-sig any more."""
+    """Four threads that imported it at once left a process in which Python could not find utf-8-sig any more."""
     code = "import sys, tf_tokclf.data.splits; print('encodings.utf_8_sig' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

@@ -1,4 +1,4 @@
-"""What fuzzing found, each as the smallest input that showed it."""
+"""Bugs found by fuzzing, each with the smallest input that reproduces it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model folders from strangers: no code runs, nothing is written elsewhere, nothing is guessed, nothing hangs."""
+"""Untrusted model folders: no code runs, nothing is written elsewhere, nothing is guessed, nothing hangs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.model.saving import save_config
 
-# Most cases are one sentence for one model, whose graphs would be traced for it alone.
+# Most cases predict one sentence with one model, so tracing graphs would cost more than it saves.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ AUTO_MAP = dict.fromkeys(("AutoConfig", "AutoTokenizer", "TFAutoModelForTokenCla
 
 @pytest.fixture
 def model(tiny_classifier: Path, tmp_path: Path) -> Path:
-    """A copy of a classifier, with a module in it that leaves a file RUN beside itself when it is imported."""
+    """A copy of a classifier with a module that creates a file RUN beside it when it is imported."""
     folder = tmp_path / "stranger" / "model"
     shutil.copytree(tiny_classifier, folder)
     (folder / "canary.py").write_text(CODE, encoding="utf-8")
@@ -58,7 +58,7 @@ def model(tiny_classifier: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def before(tiny_classifier: Path) -> str:
-    """What the classifier predicts before anything of its copy is changed."""
+    """The classifier's predictions before its copy is changed."""
     return run("predict", tiny_classifier).stdout
 
 
@@ -73,7 +73,7 @@ def run(*args: str | Path, text: str = "ada visited london\n") -> Result:
 
 
 def assert_refused(result: Result, *parts: str) -> None:
-    """One message with these parts, exit code 2."""
+    """Assert exit code 2 and one message with these parts."""
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
     message = result.stderr.split("Error: ", 1)[1]
@@ -142,7 +142,7 @@ def test_code_beside_a_built_in_type_is_left_alone(before: str, model: Path):
 
 
 def test_trusted_code_runs(model: Path):
-    """The same folder, trusted: its module is imported, and what it lacks is a message."""
+    """If the same folder is trusted, its module is imported, and the class that it lacks is reported."""
     a_type_of_its_own(model)
     result = run("predict", model, "--trust-remote-code")
     assert result.exit_code == 2
@@ -199,7 +199,7 @@ class TFToyForTokenClassification(TFPreTrainedModel):
 
 
 def make_model_with_code(folder: Path, tokenizer_of: Path) -> Path:
-    """A token classifier of a type that only the code in its folder knows."""
+    """A token classifier whose model type is defined only by the code in its folder."""
     folder.mkdir()
     (folder / "configuration_toy.py").write_text(CONFIGURATION_CODE, encoding="utf-8")
     (folder / "modeling_toy.py").write_text(MODEL_CODE, encoding="utf-8")
@@ -231,7 +231,7 @@ def make_model_with_code(folder: Path, tokenizer_of: Path) -> Path:
 def test_a_trusted_model_with_code_of_its_own_is_trained_saved_and_used(
     tiny_classifier: Path, tmp_path: Path, conll_files: dict[str, str]
 ):
-    """It takes its code along, so that the saved model stands alone."""
+    """The code is copied, so that the saved model is complete."""
     theirs = make_model_with_code(tmp_path / "theirs", tiny_classifier)
     assert_refused(run("predict", theirs), "runs only with --trust-remote-code")
     assert run("predict", theirs, "--trust-remote-code").exit_code == 0
@@ -246,7 +246,7 @@ def test_a_trusted_model_with_code_of_its_own_is_trained_saved_and_used(
 
 
 def test_models_configurations_and_tokenizers_have_one_way_in():
-    """`from_pretrained` and its relatives stand in the functions that check, and nowhere else in the package."""
+    """`from_pretrained` and similar functions are called only in the functions that check models."""
     found = set()
     for path in sorted((ROOT / "tf_tokclf").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -255,7 +255,7 @@ def test_models_configurations_and_tokenizers_have_one_way_in():
                 if isinstance(node, ast.Attribute) and node.attr in ("from_pretrained", "pipeline", "cached_file"):
                     found.add((path.relative_to(ROOT / "tf_tokclf").as_posix(), function.name))
     assert found == {
-        ("encoding/tokenizer_process.py", "serve"),  # a child that loads what was checked, to see whether it ends
+        ("encoding/tokenizer_process.py", "serve"),  # a child process that tests whether loading terminates
         ("encoding/tokenizers.py", "_from_folder"),
         ("model/loading.py", "_loaded_by_its_code"),
     }
@@ -270,7 +270,7 @@ def test_the_model_types_are_those_of_transformers():
 
 
 def test_every_setting_of_a_tokenizer_is_known():
-    """Each argument of the tokenizers of these types is kept, or names a file."""
+    """Each argument of these tokenizer types is kept, or is the name of a file."""
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
     from tf_tokclf.encoding.model_config import MODEL_TYPES
@@ -284,7 +284,7 @@ def test_every_setting_of_a_tokenizer_is_known():
 
 
 def test_no_module_of_a_model_is_imported_from_its_folder(model: Path):
-    """The child that tokenizes with a model's expressions imports what its parent does, not what lies around."""
+    """The child process that tokenizes imports the same modules as its parent, and none from the current folder."""
     edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
     for name in ("tf_tokclf", "tokenizers", "json", "weakref"):
         (model / f"{name}.py").write_text(CODE, encoding="utf-8")
@@ -301,7 +301,7 @@ def test_no_module_of_a_model_is_imported_from_its_folder(model: Path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-# Files that are none, or too large
+# Paths that are not files, or files that are too large
 
 
 FILES_OF_A_MODEL = [
@@ -316,7 +316,7 @@ FILES_OF_A_MODEL = [
 
 @pytest.mark.parametrize("name", FILES_OF_A_MODEL)
 def test_what_is_in_the_place_of_a_file_is_named(name: str, model: Path):
-    """Reading on without the file would give another model."""
+    """Continuing without the file would give a different model."""
     (model / name).unlink()
     (model / name).mkdir()
     assert_refused(run("predict", model), f"{name}: is not a file")
@@ -361,7 +361,7 @@ def test_a_link_to_elsewhere_is_not_published(model: Path, tmp_path: Path):
 def test_a_link_to_ones_own_file_elsewhere_is_used_and_its_content_parsed(
     before: str, name: str, model: Path, tmp_path: Path, conll_files: dict[str, str]
 ):
-    """What is not understood of it is in no export. Another kind of file is a message that shows none of it."""
+    """Unknown content is in no export. A file of another kind gives a message that shows nothing of its content."""
     elsewhere = tmp_path / "elsewhere" / "file"
     elsewhere.parent.mkdir()
     (model / name).rename(elsewhere)
@@ -389,7 +389,7 @@ def test_what_describes_a_model_is_what_it_claims_to_be(values: dict[str, Any], 
 
 
 def test_folders_are_copied_in_one_place_only():
-    """There links that lead out of them are refused."""
+    """That place rejects links that point outside the folder."""
     found = {
         path.relative_to(ROOT / "tf_tokclf").as_posix()
         for path in (ROOT / "tf_tokclf").rglob("*.py")
@@ -432,7 +432,7 @@ def test_a_chat_template_writes_no_file(model: Path, tmp_path: Path):
 
 
 def test_a_chat_template_of_ones_own_tokenizer_writes_no_file_either(tiny_bert: Path, tmp_path: Path):
-    """A tokenizer that was loaded elsewhere, as a program with the Keras callback has it."""
+    """A tokenizer loaded by another program, as with the Keras callback."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_bert)
     tokenizer.chat_template = {"../../x": "owned", "default": "y"}
     target = tmp_path / "a" / "b" / "target"
@@ -463,7 +463,7 @@ def test_a_vocabulary_that_is_a_link_to_elsewhere_is_refused(model: Path, tmp_pa
 
 
 def test_the_links_of_the_hubs_cache_are_followed(tiny_classifier: Path, tmp_path: Path):
-    """There a snapshot's files are links to blobs, named by their hashes."""
+    """In that cache, the files of a snapshot are links to blobs named by their hashes."""
     blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "abc"
     blobs.mkdir(parents=True)
     snapshot.mkdir(parents=True)
@@ -474,7 +474,7 @@ def test_the_links_of_the_hubs_cache_are_followed(tiny_classifier: Path, tmp_pat
 
 
 def test_a_saved_tokenizer_is_the_one_that_was_loaded(tmp_path: Path, tiny_bert: Path, tiny_roberta: Path):
-    """By class, settings and pieces, for a WordPiece and a byte-level tokenizer."""
+    """Compare class, settings and subword tokens of a WordPiece and a byte-level tokenizer."""
     for folder in (tiny_bert, tiny_roberta):
         tokenizer = load_tokenizer(folder)
         target = tmp_path / folder.name
@@ -489,7 +489,7 @@ def test_a_saved_tokenizer_is_the_one_that_was_loaded(tmp_path: Path, tiny_bert:
 
 
 def test_settings_of_transformers_5_are_read(model: Path):
-    """It writes additional special tokens as a list under another name, and classes that transformers 4 lacks."""
+    """transformers 5 writes special tokens as a list under another key, and classes that transformers 4 lacks."""
     change(
         model / "tokenizer_config.json",
         tokenizer_class="TokenizersBackend",
@@ -501,7 +501,7 @@ def test_settings_of_transformers_5_are_read(model: Path):
 
 
 def test_names_of_extra_tokens_are_no_attributes_of_the_tokenizer(tmp_path: Path, model: Path):
-    """transformers would set them, `save_pretrained` among them; the tokens themselves are kept."""
+    """transformers would set such attributes, even `save_pretrained`. The tokens themselves are kept."""
     extra = {"save_pretrained": "y", "chat_template": "../../x", "place_token": "london"}
     change(model / "tokenizer_config.json", extra_special_tokens=extra, additional_special_tokens=["ada"])
     tokenizer = load_tokenizer(model)
@@ -549,7 +549,7 @@ def test_a_piece_without_an_embedding_is_refused(word: str, number: int, model: 
     assert_refused(run("predict", model), "the tokenizer returns the token id", "the model's vocabulary has")
 
 
-# Weights: all of them, or an error
+# Weights: complete, or an error
 
 
 def change_weights(folder: Path, edit: Callable[[dict[str, np.ndarray]], None], **metadata: str) -> None:
@@ -616,7 +616,7 @@ def encoder_with(tmp_path: Path, edit: Callable[[dict[str, np.ndarray]], None], 
 
 
 def test_an_encoder_may_bring_heads_and_lack_its_own(tmp_path: Path):
-    """As pretrained encoders and classifiers of whole sentences do."""
+    """As in pretrained encoders and in classifiers of whole sentences."""
 
     def edit(arrays: dict[str, np.ndarray]) -> None:
         for name in list(arrays):
@@ -625,7 +625,7 @@ def test_an_encoder_may_bring_heads_and_lack_its_own(tmp_path: Path):
         arrays["classifier.weight"] = np.full((3, 32), 7, np.float32)
 
     model = new_classifier(encoder_with(tmp_path, edit), ["O", "B-X", "I-X"], precision=FLOAT32)
-    # Not the head of that other task, though it has as many rows.
+    # The head of the other task is not used, although it has the same number of rows.
     assert np.abs(model.classifier.kernel.numpy()).max() < 1
 
 
@@ -649,7 +649,7 @@ def test_an_encoder_with_fewer_layers_than_its_file_is_refused(tmp_path: Path):
 
 
 def test_a_tensor_turned_the_other_way_is_refused(model: Path):
-    """It has as many numbers, and would be read as another matrix."""
+    """It has the same number of values, but would be read as a different matrix."""
     name = "bert.encoder.layer.0.intermediate.dense.weight"
     change_weights(model, lambda arrays: arrays.update({name: np.ascontiguousarray(arrays[name].T)}))
     assert_refused(run("predict", model), f"{name} is 32 x 64 in the file, and config.json describes 64 x 32")
@@ -687,7 +687,7 @@ def test_shards_and_keras_files_are_read_like_one_file(before: str, model: Path,
 
 
 def rewrite_as_transformers_does(model: Any, path: Path) -> None:
-    """`tf_model.h5`: a group for each layer, in it a data set for each weight under its whole name."""
+    """Write `tf_model.h5` with a group for each layer, and in it a data set for each weight under its full name."""
     with h5py.File(path, "w") as file:
         for layer in model.layers:
             for weight in layer.weights:
@@ -749,7 +749,7 @@ def test_an_h5_file_that_claims_more_than_it_holds_is_refused(model: Path):
 
 
 def test_groups_of_an_h5_file_that_lead_through_each_other_are_refused(model: Path):
-    """Four names for one group: 4 ** 100 paths."""
+    """Four names for each nested group give 4 ** 100 paths."""
     (model / "model.safetensors").unlink()
     with h5py.File(model / "tf_model.h5", "w") as file:
         group = file.create_group("g")
@@ -782,7 +782,7 @@ def test_switches_of_a_configuration_have_no_effect(before: str, switches: dict[
     assert (result.exit_code, result.stdout) == (0, before)
 
 
-# Every switch of transformers' PretrainedConfig, and further ones of BERT and XLM, with another value than the default.
+# Every switch of transformers' PretrainedConfig, and some of BERT and XLM, with a value other than the default.
 SWITCHES: list[dict[str, Any]] = [
     {"add_cross_attention": True},
     {"architectures": ["BertForTokenClassification", "EvilModel"]},
@@ -853,7 +853,7 @@ def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
     change(folder / "config.json", **switches)
     refused = REFUSED & set(switches)
     if "position_embedding_type" in switches and small_classifier.name == "distilbert":
-        refused = set()  # which has no such setting
+        refused = set()  # DistilBERT has no such setting
     if refused:
         with pytest.raises(UserError, match=rf"config\.json: ({'|'.join(refused)}) is "):
             load_classifier(folder, precision=FLOAT32)
@@ -862,11 +862,11 @@ def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
 
 
 def test_every_setting_that_a_model_reads_is_kept():
-    """Settings that transformers' TensorFlow classes read, but that no constructor of a configuration names."""
+    """Includes settings that transformers' TensorFlow classes read, but that no configuration's constructor has."""
     from tf_tokclf.encoding.model_config import DECIDED_HERE, MODEL_TYPES, READ_BY_MODEL
     from tf_tokclf.encoding.model_config import SWITCHES as REFUSED_SWITCHES
 
-    # Read for texts that are generated and for other tasks, or computed by the constructor.
+    # Settings for text generation or other tasks, or computed by the constructor.
     others = {"pooler_hidden_size", "asm_cutoffs", "asm_div_value", "id2lang", "lang2id", "num_blocks"}
     others |= {"use_return_dict"}
     others |= {"classifhidden_dropout_probier_dropout", "tie_word_embeddings", "true_hidden_size", "n_layers", "d_head"}
@@ -881,7 +881,7 @@ def test_every_setting_that_a_model_reads_is_kept():
 
 
 def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conll_files: dict[str, str]):
-    """What else a stranger's configuration holds would be published with the trained model."""
+    """Any other content of an untrusted configuration would be published with the trained model."""
     foreign = {
         "torch_dtype": "float16",
         "return_dict": False,
@@ -915,12 +915,12 @@ def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conl
 # Limits
 
 
-# A limit that is reached sooner.
+# A shorter limit.
 SOONER = "import tf_tokclf.encoding.tokenizer_process; tf_tokclf.encoding.tokenizer_process.LOAD_LIMIT_S = 3.0"
 
 
 def assert_stopped(kill_server: KillServer, model: Path, *parts: str, text: str = "ada visited london\n") -> None:
-    """A message with these parts, from a process of its own that can be killed."""
+    """Assert a message with these parts from a separate process that can be killed."""
     done = kill_server.command("predict", model, "--word-splitting", "whitespace", before=SOONER, text=text)
     assert done.returncode == 2, done.stderr[-2000:]
     for part in parts:
@@ -959,13 +959,13 @@ def test_a_number_that_no_model_has_is_refused(values: dict[str, Any], part: str
 
 
 def test_numbers_that_do_not_describe_the_model_are_free(before: str, model: Path):
-    """Tools write what they like into config.json."""
+    """Tools write arbitrary keys into config.json."""
     change(model / "config.json", tokens_seen=3 * 10**12, trained_at_ms=1_700_000_000_000)
     assert run("predict", model).stdout == before
 
 
 def edit_info(folder: Path, **values: Any) -> None:
-    """Change tf_tokclf.json, in which null is a value; "reading" is merged with what is there."""
+    """Change tf_tokclf.json, in which null is a value; "reading" is merged with the existing keys."""
     path = folder / "tf_tokclf.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     reading = {**content["reading"], **values.pop("reading", {})}
@@ -1061,20 +1061,20 @@ def splitting(pattern: str) -> dict[str, Any]:
 
 
 def test_a_regular_expression_that_never_ends_is_stopped(kill_server: KillServer, model: Path):
-    """Each further letter doubles the time of this one, up to a limit of the library: 0.3 s for each 21 letters."""
+    """Each further letter doubles the time, up to a limit of the library: 0.3 s for every 21 letters."""
     edit_tokenizer(model, pre_tokenizer=splitting(SLOW))
     assert run("predict", model, text="london\n").exit_code == 0
     assert_stopped(kill_server, model, "tokenizer.json", SLOW, "s of CPU time", text=f"{SLOW_WORD}\n")
 
 
 def test_other_regular_expressions_give_the_same_pieces_as_without_a_child(before: str, model: Path):
-    """One that is in no list of ours, but does no harm."""
+    """A harmless expression that is in no list of known ones."""
     edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
     assert run("predict", model).stdout == before
 
 
 def test_a_normalizer_whose_expression_never_ends_is_stopped_on_loading(kill_server: KillServer, model: Path):
-    """Added tokens are normalized when the tokenizer is loaded."""
+    """Added tokens are normalised when the tokenizer is loaded."""
     edit_tokenizer(model, normalizer={"type": "Replace", "pattern": {"Regex": SLOW}, "content": ""})
     token = {"content": SLOW_WORD, "normalized": True, "special": False}
     change(model / "tokenizer_config.json", added_tokens_decoder={"101": token})
@@ -1083,7 +1083,7 @@ def test_a_normalizer_whose_expression_never_ends_is_stopped_on_loading(kill_ser
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """The child processes that tokenize, as they are started."""
+    """The child processes for tokenizing, in the order of their start."""
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
 
@@ -1099,14 +1099,14 @@ def tokenizer_in_a_child(model: Path, children: list[subprocess.Popen[bytes]]) -
     edit_tokenizer(model, pre_tokenizer=splitting(r"[^\S\r\n]+"))
     tokenize = tokenize_function(load_tokenizer(model))
     tokenize(["ada"])
-    assert len(children) == 2  # one that only loaded the tokenizer, and this one
+    assert len(children) == 2  # one that only tested loading, and this one
     return tokenize
 
 
 def test_a_tokenizer_that_waits_for_the_processor_is_not_refused(
     model: Path, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ):
-    """On a busy machine the time on the clock says nothing about the tokenizer."""
+    """On a busy machine, elapsed time says nothing about the tokenizer, so CPU time counts."""
     tokenize = tokenizer_in_a_child(model, children)
     before = tokenize(["london"])
     monkeypatch.setattr("tf_tokclf.encoding.tokenizer_process.LOAD_LIMIT_S", 2.0)
@@ -1172,7 +1172,7 @@ def test_random_changes_do_no_harm(tiny_classifier: Path, tmp_path: Path):
 
 
 def test_byte_level_tokenizers_are_loaded_as_before(tmp_path: Path):
-    """With a blank before each word, and no token types in what the tokenizer gives."""
+    """With a space before each word, and without token types in the output."""
     tokenizer = load_tokenizer(make_roberta(tmp_path / "roberta", ["ada", "london"]))
     assert type(tokenizer).__name__ == "RobertaTokenizerFast"
     assert tokenizer.add_prefix_space

@@ -1,4 +1,4 @@
-"""A true limit of memory, set by the system: a batch that does not fit ends in a message that says what would."""
+"""A memory limit set by the system: a batch that does not fit ends in a message that suggests smaller settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA leaves out what is mapped")
 
-# The limit is set when TensorFlow is there and its threads have begun, so that it is the batch that does not fit.
+# The limit is set after TensorFlow is loaded and its threads have started, so that only the batch does not fit.
 LIMITED = """
 import resource, sys
 from tf_tokclf.model.backend import tf
@@ -29,7 +29,7 @@ resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 @pytest.fixture(scope="module")
 def long_sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """256 sentences of 480 words."""
+    """A file with 256 sentences of 480 words."""
     path = tmp_path_factory.mktemp("long") / "long.conll"
     path.write_text("\n".join(["ada\tB-PER\nvisited\tO\noslo\tB-LOC\n" * 160] * 256), encoding="utf-8")
     return path
@@ -37,12 +37,12 @@ def long_sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wide_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An encoder that reads 512 pieces at once."""
+    """An encoder with windows of 512 subword tokens."""
     return make_bert(tmp_path_factory.mktemp("wide") / "bert", WORDS, max_position_embeddings=512)
 
 
 def limited(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command with 700 MB more than it has at its start."""
+    """Run the command with a limit of 700 MB above its memory at the start."""
     return run_command(*args, before=LIMITED, folder=folder, limit_s=2 * LIMIT_S)
 
 
@@ -83,7 +83,7 @@ def test_predicting_with_batches_that_do_not_fit_says_which_would(
             }
         )
     )
-    # An attention matrix of theirs alone is larger than the limit.
+    # A single attention matrix of these sentences exceeds the limit.
     many = tmp_path / "many.txt"
     many.write_text(("ada visited oslo " * 160 + "\n") * 1024, encoding="utf-8")
     batches = ("--per-device-eval-batch-size", "512", "--look-ahead", "1000000")

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 
-# Commands that write one file, by what they do. Words in braces stand for files.
+# Commands that write one file. Words in braces stand for files.
 WRITERS = {
     "convert": "convert --to conll {data} {out}",
     "convert-parquet": "convert --to parquet {data} {out}",
@@ -33,7 +33,7 @@ WRITERS = {
     "config-schema": "config schema --output {out}",
     "init": "init --data {data} --output {out}",
 }
-# Which of the files above each of them reads.
+# The files that each command reads.
 READERS = {
     "convert": ["data"],
     "convert-parquet": ["data"],
@@ -50,7 +50,7 @@ READERS = {
 
 @pytest.fixture
 def files(tmp_path: Path, tiny_classifier: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """What the commands read."""
+    """The files that the commands read."""
     monkeypatch.chdir(tmp_path)
     said = {"words": ["ada"], "predicted": ["B-PER"], "gold": ["B-PER"]}
     model = shutil.copytree(tiny_classifier, tmp_path / "model")
@@ -101,7 +101,7 @@ def test_a_named_pipe_is_written_into(name: str, force: bool, files: dict[str, P
         (tmp_path / "got").write_bytes(got[0])
         assert pq.read_table(tmp_path / "got").equals(pq.read_table(tmp_path / "file"))
     elif name == "init":
-        assert got[0].count(b"\n") == expected.count(b"\n")  # its first lines name the output
+        assert got[0].count(b"\n") == expected.count(b"\n")  # the first lines contain the name of the output
     else:
         assert got == [expected]
     assert not list(tmp_path.glob("pipe?*"))
@@ -110,7 +110,7 @@ def test_a_named_pipe_is_written_into(name: str, force: bool, files: dict[str, P
 @pytest.mark.parametrize("force", [False, True], ids=["", "force"])
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_device_is_written_into(name: str, force: bool, files: dict[str, Path], tmp_path: Path):
-    """By a link to it: whoever gets this wrong should not remove the machine's own /dev/null."""
+    """Through a link, so that a bug cannot remove the machine's /dev/null."""
     link = tmp_path / "null"
     link.symlink_to("/dev/null")
     succeeded([*args_of(WRITERS[name], files, link), *(["--force"] if force else [])])
@@ -120,7 +120,7 @@ def test_a_device_is_written_into(name: str, force: bool, files: dict[str, Path]
 
 @pytest.mark.parametrize("name", ["convert", "predict", "config-schema"])
 def test_standard_output_by_name(name: str, files: dict[str, Path], tmp_path: Path):
-    """Also where it is a file: that file gets what standard output gets."""
+    """Also if standard output is redirected to a file."""
     command = [sys.executable, "-m", "tf_tokclf", *args_of(WRITERS[name], files, "/dev/stdout")]
     with (tmp_path / "out").open("w") as out:
         out.write("first\n")
@@ -205,7 +205,7 @@ def test_folders_that_hold_an_input_are_refused(args: str, out: str, files: dict
 def test_files_that_are_read_beside_an_input_are_inputs(
     name: str, how: str, files: dict[str, Path], tmp_path: Path, tiny_bert: Path
 ):
-    """Labels beside words, and the documents that a file of annotations names."""
+    """The file of labels beside a file of words, and the documents that a file of annotations names."""
     folder = tmp_path / "run" / "predictions"
     folder.mkdir(parents=True)
     options = ["--set", "data.format=comprehend"] if how.endswith("format") else []
@@ -222,7 +222,7 @@ def test_files_that_are_read_beside_an_input_are_inputs(
     before = contents(folder)
     files = files | {"data": source, "text": source}
     if name == "fit":
-        # The folder of predictions, which a new run removes.
+        # A new run removes the folder of predictions.
         (folder.parent / "config.yaml").write_text("output_dir: run\n", encoding="utf-8")
         other = tmp_path / source.name
         other.symlink_to(source)
@@ -262,7 +262,7 @@ def test_two_outputs_into_one_file_are_refused(files: dict[str, Path], tmp_path:
 def test_force_does_not_remove_what_the_new_run_reads(
     what: str, files: dict[str, Path], tmp_path: Path, tiny_bert: Path
 ):
-    """Training goes on from a run's model, or with its predictions, in another folder only."""
+    """A run that uses another run's model or predictions needs a different folder."""
     root = tmp_path / "run"
     (root / "predictions").mkdir(parents=True)
     data = root / "predictions" / "test.jsonl"

@@ -1,4 +1,4 @@
-"""What only POSIX has is never needed: modules that Windows lacks, and names in `os` and `signal` that it lacks."""
+"""The program does not need modules, or names in `os` and `signal`, that Windows lacks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 
 def guarded(tree: ast.Module) -> set[ast.AST]:
-    """What is in a `try` that goes on without the module, and in expressions and branches that ask for the system."""
+    """The nodes inside a `try` that handles a missing module, and inside conditions on the operating system."""
     found: set[ast.AST] = set()
     for node in ast.walk(tree):
         caught = isinstance(node, ast.Try) and any(
@@ -91,7 +91,7 @@ def test_no_name_of_posix_is_used_unguarded():
     assert found == []
 
 
-# Only our own code is deceived: libraries know this system to be Linux, and are right.
+# The platform is changed only for the code of this package; libraries still see Linux.
 WITHOUT_POSIX = """
 import builtins, importlib, json, sys, types
 names, modules, code = json.loads(sys.argv[1])
@@ -121,7 +121,7 @@ exec(code)
 
 
 def run_without_posix(code: str, folder: Path) -> str:
-    """Run Python in which our code finds nothing of POSIX, and finds itself on Windows; what it printed."""
+    """The output of Python code for which this package sees Windows without POSIX modules."""
     names = {module: sorted(found) for module, found in NAMES.items()}
     argument = json.dumps([names, sorted(MODULES), code])
     done = subprocess.run(
@@ -202,9 +202,9 @@ def test_training_and_prediction_run_without_posix(
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_the_names_are_those_of_this_system(name: str):
-    """A name that is misspelled would protect from nothing."""
+    """A misspelt name would have no effect."""
     module = __import__(name)
     known = {one for one in NAMES[name] if hasattr(module, one)}
-    # Of other systems, or of other versions of Python.
+    # Names of other systems or other Python versions.
     elsewhere = {"kqueue", "devpoll", "lockf", "sethostname"}
     assert NAMES[name] - known <= elsewhere

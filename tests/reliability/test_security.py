@@ -1,4 +1,4 @@
-"""Files, models and names of strangers: they are read and shown, never run, and stay in their place."""
+"""Untrusted files, models and names are read and shown, but never executed, and cannot write elsewhere."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_nothing_that_is_read_is_run(path: Path):
         )
         assert name not in ("yaml.unsafe_load", "yaml.full_load", "tempfile.mktemp", "tarfile.open")
         assert name not in ("shutil.unpack_archive", "shutil.make_archive")
-        # One module reads zip archives, each with one file in it, as streams.
+        # One module reads zip archives with a single file, as streams.
         assert name != "zipfile.ZipFile" or path.name == "compressed.py"
         assert not name.endswith((".extractall", ".extract"))
         options = {option.arg: option.value for option in call.keywords}
@@ -180,7 +180,7 @@ HOSTILE = f"{ESC.replace('/', '')}"
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """Data whose words, labels and name would command a terminal."""
+    """Data whose words, labels and file name contain terminal escape sequences."""
     path = tmp_path / f"a{HOSTILE}.jsonl"
     records = [
         {"tokens": ["ada", f"x{HOSTILE}"], "ner_tags": ["B-PER", f"B-{HOSTILE}"]},
@@ -191,12 +191,12 @@ def hostile(tmp_path: Path) -> Path:
 
 
 def on_terminal(args: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a terminal gets that the command's output and messages go to."""
+    """The bytes that a terminal receives as output and messages of a command."""
     from tf_tokclf.report import terminal
 
     master, slave = os.openpty()
     got: list[bytes] = []
-    # A terminal takes a few kilobytes, and then no more until they are read.
+    # A terminal buffers only a few kilobytes until they are read.
     reader = threading.Thread(target=lambda: got.extend(iter(lambda: _read(master), b"")))
     reader.start()
     with os.fdopen(slave, "w", encoding="utf-8", buffering=1) as out, monkeypatch.context() as patch:
@@ -215,7 +215,7 @@ def on_terminal(args: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _read(terminal: int) -> bytes:
-    """What comes next; nothing after the other side is closed."""
+    """The next bytes; none after the other side is closed."""
     try:
         return os.read(terminal, 1 << 16)
     except OSError:
@@ -223,7 +223,7 @@ def _read(terminal: int) -> bytes:
 
 
 def assert_harmless(text: str) -> None:
-    """Nothing in it commands a terminal, beyond colours and lines."""
+    """Assert that the text contains no control characters except colours and line ends."""
     assert text
     found = [sign for sign in text if sign in RAW]
     assert not found, repr(text[:2000])
@@ -361,14 +361,14 @@ SECRET = "hf_SecretOfThisTestAlone0123456789"
 
 
 def crashing(code: str, tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own in which something of ours is broken."""
+    """Run the command in a separate process in which `code` breaks a part of the package."""
     before = f"from tf_tokclf.cli import main, inspect\nsecret = {SECRET!r}\n{code}"
     return run_command(*args, before=before, folder=tmp_path, environment={"HF_TOKEN": "no-common-shape-of-one"})
 
 
 @pytest.mark.parametrize("told", [SECRET, "no-common-shape-of-one", f"https://ada:{SECRET}@hub.example/x"])
 def test_a_crash_s_traceback_shows_neither_tokens_nor_control_characters(told: str, tmp_path: Path):
-    """Of causes too, and of threads: it is what people paste into reports."""
+    """Also for causes and threads, because users paste tracebacks into bug reports."""
     code = f"""
 import threading
 def broken(*args, **options):
@@ -396,7 +396,7 @@ def test_messages_and_logs_show_no_tokens(tmp_path: Path, monkeypatch: pytest.Mo
     for named in (SECRET, "no-common-shape-of-one", f"https://ada:{SECRET}@hub.example"):
         for args in (["inspect", named], ["predict", named], ["evaluate", named], ["fit", f"--set={named}"]):
             result = CliRunner().invoke(cli, args, input="")
-            assert result.exit_code in (1, 2)  # 1 where the Hub is asked, which does not answer
+            assert result.exit_code in (1, 2)  # 1 if the Hub is contacted, which does not respond
             assert SECRET not in result.output, args
             assert "no-common-shape-of-one" not in result.output, args
 

@@ -27,12 +27,12 @@ ENTRIES = entries()
 FORMATS = {format.name: format for format in BUILT_IN}
 
 
-# A file with the example, the folder of the example's files, or what a command makes of the example of `conll`.
+# A block is an example file, one of several files, or a command that converts the example of `conll`.
 _BLOCK = re.compile(r"(?:^`([\w.]+)`:\n\n)?^```(\w+)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 
 
 def example(format: str, folder: Path) -> Path:
-    """The example of a format, written into a folder as its entry shows it."""
+    """Write the example of a format into a folder, as shown in its entry."""
     found = _BLOCK.findall(ENTRIES[format])
     for name, language, content in found:
         if language != "bash":

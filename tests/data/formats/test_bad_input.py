@@ -1,4 +1,4 @@
-"""A table of what users get wrong, and what they are told: place, problem, remedy."""
+"""Common mistakes in input, and the messages about them: place, problem and remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Separator, width and comments of CoNLL columns are decided once, from the whole file."""
+"""Separator, number of columns and comments of CoNLL columns are determined from the whole file."""
 
 from __future__ import annotations
 

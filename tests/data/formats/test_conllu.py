@@ -1,4 +1,4 @@
-"""CoNLL-U as people write it: labels anywhere in MISC, and faults with their lines."""
+"""CoNLL-U as found in practice: labels anywhere in MISC, and errors with their lines."""
 
 from __future__ import annotations
 

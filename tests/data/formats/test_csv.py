@@ -1,4 +1,4 @@
-"""CSV: a word a row, or a sentence a row with lists of words and labels."""
+"""CSV: one word per row, or one sentence per row with lists of words and labels."""
 
 from __future__ import annotations
 

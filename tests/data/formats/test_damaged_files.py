@@ -1,4 +1,4 @@
-"""Whatever happens to a file, what comes out is sentences or one message for the user."""
+"""However a file is damaged, the result is sentences or one error message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRAY = [b"\t", b"\n", b" ", b'"', b"{", b"]", b",", b"#", b"-", b"\xff", b"\r",
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """The content with a piece cut out, something put in, or its end missing."""
+    """The content with a part removed, something inserted, or its end cut off."""
     for _ in range(chance.randint(1, 6)):
         at = chance.randrange(len(content) + 1)
         what = chance.randrange(3)

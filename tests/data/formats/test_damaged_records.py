@@ -1,4 +1,4 @@
-"""JSON whose values are of another kind than they should be ends in sentences or in one message."""
+"""For JSON with values of wrong types, the result is sentences or one error message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ODD = [None, 0, -1, 1.5, True, "", [], {}, "x", [None], [[]], [0, 1], {"a": 1}, 
 
 
 def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to each value inside of a value."""
+    """The path to each nested value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
         yield (*before, key)
@@ -29,7 +29,7 @@ def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 
 def damaged(value: Any, chance: random.Random) -> Any:
-    """The value with one of its parts replaced by something odd, or removed."""
+    """The value with one of its parts replaced by something unexpected, or removed."""
     made = copy.deepcopy(value)
     *way, last = chance.choice(list(places(made)))
     inner = made

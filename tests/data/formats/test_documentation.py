@@ -1,4 +1,4 @@
-"""Each format has an entry in docs/data.md, and its example is read as the entry says."""
+"""Each format has an entry in docs/data.md, whose example is read as stated there."""
 
 from __future__ import annotations
 

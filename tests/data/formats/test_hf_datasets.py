@@ -1,4 +1,4 @@
-"""Data sets from the Hub: revisions, rights, scripts, offline; each failure one message that says what to do."""
+"""Data sets from the Hub: revisions, permissions, scripts, offline use. Each error is one message with a remedy."""
 
 from __future__ import annotations
 

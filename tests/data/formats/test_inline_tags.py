@@ -1,4 +1,4 @@
-"""A label behind each word."""
+"""Sentences with a label after each word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts with tags around their entities."""
+"""Texts with XML tags around their entities."""
 
 from __future__ import annotations
 

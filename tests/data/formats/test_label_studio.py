@@ -1,4 +1,4 @@
-"""Tasks of Label Studio: which of them are annotated, and which text was annotated."""
+"""Tasks of Label Studio: which tasks are annotated, and which text was annotated."""
 
 from __future__ import annotations
 

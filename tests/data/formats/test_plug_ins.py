@@ -1,4 +1,4 @@
-"""Formats of installed packages: registered by an entry point, used by every command, refused if they are wrong."""
+"""Formats of installed packages: registered by entry points, used by every command, rejected if invalid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def example_package() -> str:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs packages as pip does: a module, and a folder that names its entry points."""
+    """Install packages as pip does: a module, and a folder with its entry points."""
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))

@@ -1,4 +1,4 @@
-"""The tables of formats: every module of a format is in one, and they need no library of a format."""
+"""The lists of formats contain every module, and importing them needs no format's library."""
 
 from __future__ import annotations
 

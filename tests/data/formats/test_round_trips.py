@@ -1,4 +1,4 @@
-"""What is written in a format is read back as it was."""
+"""Data written in a format is read back unchanged."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_without_spacy_its_files_are_refused_with_the_remedy(tmp_path, monkeypat
         list(read_sentences(tmp_path / "a.spacy", DataConfig()))
     with pytest.raises(UserError, match="spaCy is not installed"):
         write_sentences(SENTENCES, tmp_path / "b.spacy", "docbin", Writing(label_names=NAMES))
-    # The source, which is not there, is not looked for.
+    # The check comes before the source, which does not exist, is opened.
     monkeypatch.setattr("tf_tokclf.data.convert.load_split", None)
     with pytest.raises(UserError, match=r"'tf-tokclf\[spacy\]'"):
         convert(str(tmp_path / "a.conll"), tmp_path / "c.spacy", DataConfig(), to_format="docbin")
@@ -182,7 +182,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1,
 
 @st.composite
 def sentences(draw: st.DrawFn) -> list[Sentence]:
-    """Sentences of any words, with spans in IOB2."""
+    """Sentences of arbitrary words, with spans in IOB2."""
     made = []
     for words in draw(st.lists(st.lists(WORDS, min_size=1, max_size=6), min_size=1, max_size=4)):
         bounds = sorted(draw(st.sets(st.integers(0, len(words)))))
@@ -192,7 +192,7 @@ def sentences(draw: st.DrawFn) -> list[Sentence]:
 
 
 def test_each_format_that_is_written_is_tried():
-    # Those with a file of their own are tried in tests/data/formats; plain text has no labels.
+    # Formats with their own test file are tested there; plain text has no labels.
     elsewhere = {"gliner", "spert", "dygie", "w2ner", "inline-tags", "cluener", "inline-xml", "text"}
     written = {format.name for format in BUILT_IN if format.is_written}
     assert written == {*WORD_FORMATS, *TEXT_FORMATS, "docbin", *elsewhere}
@@ -209,9 +209,9 @@ def test_any_words_come_back_from_spacy_s_own_files(tmp_path, written):
 @given(written=sentences())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_words_come_back(tmp_path, format, written):
-    # Formats are named, since a few odd words may look like another one.
+    # Formats are named, because a few unusual words may look like another format.
     read_as = {"csv-lists": "csv"}.get(format, format)
-    # And so is the header's absence, since a first word may be "token".
+    # The header is set too, because the first word may be "token".
     options = {"header": False} if format == "conll" else BY_SPACES
     found = there_and_back(written, tmp_path / f"a.{format}", format, read_as=read_as, **options)
     assert pairs(found) == pairs(written)

@@ -1,4 +1,4 @@
-"""Small files of many tools: recognised by their content and read as they mean."""
+"""Small files of many tools are recognised by their content and read correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that several people have annotated."""
+"""Records with annotations by several annotators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_several_annotations_of_a_task_are_reported():
 
 
 def of_annotators(*annotations: tuple[str, str, list[list[Any]]]) -> list[dict[str, Any]]:
-    """A Label Studio task that these annotators have annotated at these times."""
+    """A Label Studio task with annotations by these annotators at these times."""
     done = [
         {
             "completed_by": annotator,

@@ -1,4 +1,4 @@
-"""Encodings of text, and the setting that leaves out what cannot be read."""
+"""Text encodings, and the setting that skips unreadable sentences."""
 
 from __future__ import annotations
 

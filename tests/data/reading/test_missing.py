@@ -1,4 +1,4 @@
-"""Words and records that nobody has labelled."""
+"""Words and records without labels."""
 
 from __future__ import annotations
 

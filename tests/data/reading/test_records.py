@@ -1,4 +1,4 @@
-"""Which fields of records hold words and labels."""
+"""Detect the fields of words and labels in records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of a text and spans of characters: each tool's way, units of offsets, spans that do not fit."""
+"""Records of a text and character spans: forms of different tools, units of offsets, invalid spans."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_offsets_count_what_the_record_says(tmp_path: Path, unit: str, start: in
     same = {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
     records = [{"text": "😀 Ada", "spans": [span], **says}, same]
     assert of_records(tmp_path, records).sentences == ["😀/O Ada/B-PER", "Ada/B-PER"]
-    # What the record says is more than what the options say of all records.
+    # The unit in the record takes precedence over the option.
     assert of_records(tmp_path, records[:1], "--offset-unit", "utf16").sentences == ["😀/O Ada/B-PER"]
     task = {"data": {"text": "😀 Ada"}, "annotations": [{"result": [{"value": {**span, "labels": ["PER"]}}]}], **says}
     assert converted(tmp_path, "t.json", json.dumps([task])).sentences == ["😀/O Ada/B-PER"]

@@ -1,4 +1,4 @@
-"""Records of words and spans of words: how ends are counted, nested spans, spans that do not fit."""
+"""Records of words and spans of words: inclusive and exclusive ends, nested spans, invalid spans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.data.converting import converted
 @pytest.mark.parametrize(
     ("ner", "words", "options", "sentence"),
     [
-        # The last word's number shows how ends are counted, or a span that ends where it begins.
+        # A span that ends after the last word, or at its own start, shows how ends are counted.
         ([[0, 2, "PER"]], ["Ada", "Lovelace"], (), "Ada/B-PER Lovelace/I-PER"),
         ([[0, 1, "PER"], [2, 2, "X"]], ["Ada", "Lovelace", "left"], (), "Ada/B-PER Lovelace/I-PER left/B-X"),
         ([[0, 1, "PER"]], ["Ada", "Lovelace", "left"], (), "Ada/B-PER Lovelace/I-PER left/O"),

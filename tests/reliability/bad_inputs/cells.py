@@ -1,7 +1,7 @@
-"""The table of bad inputs: each thing that a user hands over against each class of fault.
+"""The table of bad inputs: every kind of input with every class of fault.
 
-A cell is what to put into an empty folder, a command line, and what its message has to say: place and remedy. Where a
-fault cannot be, or is no fault, the cell says why.
+A cell consists of the content of an otherwise empty folder, a command line, and expected parts of the message (place
+and remedy). If a fault is impossible or harmless, the cell gives the reason.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Given:
-    """Folders that cases are made from, ready-made: a classifier, a finished run, its data, an encoder."""
+    """Prepared folders from which cases are made: a classifier, a finished run, its data, an encoder."""
 
     classifier: Path
     run: Path
@@ -46,7 +46,7 @@ Content = bytes | Callable[[Path, Given], None]
 
 @dataclass(frozen=True)
 class Bad:
-    """A cell: files by name, the command line (`{x}` stands for a ready-made folder), and parts of the message."""
+    """A cell: files by name, the command line (`{x}` stands for a prepared folder), and parts of the message."""
 
     subject: str
     fault: str
@@ -57,7 +57,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Impossible:
-    """A cell that cannot be, and why."""
+    """A cell that is impossible, and the reason."""
 
     subject: str
     fault: str
@@ -68,9 +68,9 @@ Cell = Bad | Impossible
 
 
 class Cells(list[Cell]):
-    """Cells in the order of the table. command: stands before the arguments of each bad input; files: lie beside it.
+    """Cells in the order of the table. command: precedes the arguments of each bad input. files: in the same folder.
 
-    In keywords, `__` stands for the `.` of a file's name.
+    In keywords, `__` stands for the `.` in a file name.
     """
 
     def __init__(self, command: str = "", **files: Content) -> None:
@@ -78,22 +78,22 @@ class Cells(list[Cell]):
         self._command, self._files = command, files
 
     def bad(self, subject: str, fault: str, args: str, *says: str, **files: Content) -> None:
-        """Add a bad input and what its message says."""
+        """Add a bad input and parts of its message."""
         there = {name.replace("__", "."): content for name, content in {**self._files, **files}.items()}
         self.append(Bad(subject, fault, there, f"{self._command} {args}", says))
 
     def no(self, subject: str, fault: str, why: str) -> None:
-        """Add a fault that cannot be, and why."""
+        """Add an impossible fault and the reason."""
         self.append(Impossible(subject, fault, why))
 
 
 def folder(path: Path, given: Given) -> None:
-    """A folder where a file should be."""
+    """A folder in place of a file."""
     path.mkdir()
 
 
 def unreadable(path: Path, given: Given) -> None:
-    """A file that opens and whose reading fails, for root too."""
+    """A file that can be opened but not read, even by root."""
     path.symlink_to("/proc/self/mem")
 
 
@@ -103,10 +103,10 @@ def loop(path: Path, given: Given) -> None:
 
 
 def unix_socket(path: Path, given: Given) -> None:
-    """Something that no file system opens."""
+    """A socket, which cannot be opened as a file."""
     with socket.socket(socket.AF_UNIX) as one:
         before = Path.cwd()
-        os.chdir(path.parent)  # names of sockets are short
+        os.chdir(path.parent)  # paths of sockets are limited in length
         try:
             one.bind(path.name)
         finally:
@@ -136,7 +136,7 @@ def run(*changes: Callable[[Path], None]) -> Callable[[Path, Given], None]:
 
 
 def without(name: str) -> Callable[[Path], None]:
-    """Remove what matches."""
+    """Remove all files that match."""
 
     def change(path: Path) -> None:
         for found in list(path.glob(name)):
@@ -146,7 +146,7 @@ def without(name: str) -> Callable[[Path], None]:
 
 
 def with_content(name: str, content: bytes) -> Callable[[Path], None]:
-    """Put this in every file that matches."""
+    """Write this content to every file that matches."""
 
     def change(path: Path) -> None:
         for found in list(path.glob(name)) or [path / name]:
@@ -156,7 +156,7 @@ def with_content(name: str, content: bytes) -> Callable[[Path], None]:
 
 
 def cut(name: str, n_bytes: int) -> Callable[[Path], None]:
-    """Leave so many bytes of every file that matches."""
+    """Truncate every file that matches to this number of bytes."""
 
     def change(path: Path) -> None:
         for found in path.glob(name):
@@ -176,7 +176,7 @@ def with_values(name: str, **values: object) -> Callable[[Path], None]:
 
 
 def in_place_of(name: str, make: Callable[[Path, Given], None]) -> Callable[[Path], None]:
-    """Put something else where a file is."""
+    """Replace a file by something else."""
 
     def change(path: Path) -> None:
         for found in list(path.glob(name)):
@@ -197,12 +197,12 @@ def parquet(**columns: list[object]) -> bytes:
 
 
 def json_lines(*records: object) -> bytes:
-    """Records, a line each."""
+    """Records, one per line."""
     return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
 def safetensors(header: object, data: bytes = b"") -> bytes:
-    """A file of weights with this header."""
+    """A weights file with this header."""
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 

@@ -8,7 +8,7 @@ from tests.reliability.bad_inputs.cells import ESC, Cell, Cells, folder, unreada
 
 
 def exports() -> list[Cell]:
-    """What `export` is to write, and what it is to be compared on."""
+    """The output of `export`, and the data on which it is compared."""
     cells = Cells("export", a__conll=b"ada\tB-PER\n")
     bad, no = partial(cells.bad, "exports"), partial(cells.no, "exports")
     to = "--file a.conll --output x"
@@ -46,7 +46,7 @@ def exports() -> list[Cell]:
         "encoding",
         b__conll=b"Jos\xe9\tO\n",
     )
-    no("wrong length", "its options are single values")
+    no("wrong length", "each option has a single value")
     bad("out of range", f"{{model}} --format onnx --max-sentences 0 {to}", "0 is not in the range x>=1", "--max-sent")
     bad("out of range", f"{{model}} --format onnx --file-format klingon {to}", "no format 'klingon'", "Known formats")
     bad("duplicated", f"{{model}} --format onnx {to}", "x: already exists.", "--force", x=folder)

@@ -37,8 +37,8 @@ def readers() -> list[Cell]:
     def no(fault: str, why: str) -> None:
         cells.append(Impossible(subject, fault, why))
 
-    twice = "data may say the same twice; inspect counts it"
-    bytes_only = "its text is UTF-8 by definition, and what is not is damage: see wrong type"
+    twice = "data may contain duplicates; inspect counts them"
+    bytes_only = "its text is always UTF-8; anything else is damage: see wrong type"
 
     subject, file, ending = "conll", "a.conll", "jsonl"
     bad("missing", GOOD, "a.conll: there is no such file.", "The folder contains: b.conll.", name="b.conll")
@@ -139,7 +139,7 @@ def readers() -> list[Cell]:
     bad("wrong length", good + json_lines({**TAGGED, "ner_tags": []}), "a.jsonl, line 2: 1 word", "exactly one")
     numbered = json_lines({"tokens": ["Ada"], "ner_tags": [7]})
     bad("out of range", numbered, "column 4", "The columns are", options="--label-column-name 4")
-    no("duplicated", twice + "; of a field that a record has twice, JSON keeps the last")
+    no("duplicated", twice + "; of duplicate fields in a record, JSON keeps the last")
     bad("hostile", good + f"{ESC}\n".encode(), "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
     bad("hostile", good + DEEP + b"\n", "a.jsonl, line 2: is not valid JSON", "Write one JSON object per line")
     bad("hostile", DEEP + b"\n", "a.jsonl: is not valid JSON", "Correct the file")
@@ -250,7 +250,7 @@ def readers() -> list[Cell]:
     )
     bad("hostile", spans([0, 2, ESC]), "s.jsonl, line 2: the span", "set a policy for such spans")
     bad("huge", spans([0, 10**30, "PER"]), "s.jsonl, line 2: the span PER (0 to 1000", "Check the offsets")
-    no("unreadable", "spans stand in a file: see jsonl")
+    no("unreadable", "spans are in a file: see jsonl")
 
     subject, file = "annotation tools", "t.json"
     task = {
@@ -291,7 +291,7 @@ def readers() -> list[Cell]:
         "t.json, row 2: the span PER (0 to 9) is not valid in a text",
         "Check the offsets",
     )
-    no("duplicated", "of several annotations of a task the first that was not cancelled is read")
+    no("duplicated", "of several annotations of a task, the first that was not cancelled is read")
     there = [{"text": "Ada", "spans": [], "tokens": [{"start": 0, "end": 3, "text": ESC}]}]
     bad(
         "hostile",
@@ -340,7 +340,7 @@ def readers() -> list[Cell]:
     no("duplicated", twice)
     odd = parquet(tokens=[["Ada"], ["Bob"]], ner_tags=[["B-PER"], [ESC, ESC]])
     bad("hostile", odd, "a.parquet, row 2: 1 word", "exactly one")
-    no("huge", "rows are read in portions; a file larger than the memory is in tests of scale")
+    no("huge", "rows are read in batches; files larger than memory are in the tests of scale")
     bad("unreadable", unreadable, "a.parquet: ", "Check")
     bad("unreadable", folder, "a.parquet: is a folder", "Name a file in it")
 
@@ -383,11 +383,11 @@ def readers() -> list[Cell]:
     pair("missing", None, b"O\n", "seq.in: there is no such file", "The folder contains")
     pair("empty", b"", b"", "no sentences", "It was read as parallel")
     pair("truncated", b"Ada\nBob\n", b"B-PER\n", "seq.in, line 2: 1 word, but 0 labels", "exactly one")
-    no("wrong type", "any text is words")
+    no("wrong type", "any text can be read as words")
     pair("wrong encoding", b"Jos\xe9\n", b"O\n", "seq.in, line 1: byte 0xe9", "encoding")
     pair("wrong encoding", b"Jo\n", b"\xe9\n", "seq.out, line 1: byte 0xe9", "encoding")
     pair("wrong length", b"Ada smiled\n", b"O\n", "seq.in, line 1: 2 words, but 1 label", "exactly one")
-    no("out of range", "it has neither columns nor numbers")
+    no("out of range", "the format has neither column numbers nor offsets")
     no("duplicated", twice)
     pair("hostile", f"{ESC} a b\n".encode(), b"O\n", "seq.in, line 1: 3 words", "exactly one")
     pair("huge", b"a " * 500_000 + b"\n", b"O\n", "seq.in, line 1: 500,000 words", "exactly one")
@@ -400,10 +400,10 @@ def readers() -> list[Cell]:
     bad("truncated", b"x\x9c" + b"\x00" * 20, "a.spacy: is not a DocBin file", "Check the program that wrote it")
     bad("wrong type", PNG, "a.spacy: is not a DocBin file", "Check the program that wrote it")
     no("wrong encoding", bytes_only)
-    no("wrong length", "words and labels are one thing there")
-    no("out of range", "the file is compressed and checked as a whole: see wrong type")
+    no("wrong length", "words and labels cannot differ in number there")
+    no("out of range", "the file is compressed: see wrong type")
     no("duplicated", twice)
-    no("hostile", "see wrong type; its texts are those of jsonl from there on")
+    no("hostile", "see wrong type; texts are then treated as in jsonl")
     no("huge", "see wrong type")
     bad("unreadable", unreadable, "a.spacy: ", "Check")
     bad("unreadable", folder, "a.spacy: is a folder", "Name a file in it")
@@ -448,7 +448,7 @@ def readers() -> list[Cell]:
         "Name one of the files",
     )
     many("wrong encoding", {"a.conll": GOOD, "b.conll": b"Jos\xe9\tO\n"}, "b.conll, line 1: byte 0xe9", "encoding")
-    no("wrong length", "a file may have more columns than the first: the same ones are read")
+    no("wrong length", "a file may have more columns than the first one")
     no("out of range", "see its files")
     many("duplicated", {"train.conll": GOOD, "test.conll": GOOD}, "f: contains several splits", "--dataset-name")
     many("hostile", {f"{ESC.replace('/', '')}.xyz": GOOD}, "f: is a folder of no known format", "Name a file")

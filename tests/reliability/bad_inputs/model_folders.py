@@ -147,7 +147,7 @@ def models() -> list[Cell]:
     bad("empty", with_content(file, b""), "model.safetensors: is damaged", "Fetch or save", subject=subject)
     bad("truncated", cut(file, 5000), "model.safetensors: is damaged", "Fetch or save", subject=subject)
     bad("wrong type", with_content(file, PNG * 10), "model.safetensors: is damaged", "Fetch or save", subject=subject)
-    no(subject, "wrong encoding", "it holds numbers")
+    no(subject, "wrong encoding", "it contains numbers")
     header = {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}, "__metadata__": {"format": "pt"}}
     bad(
         "wrong length",
@@ -164,7 +164,7 @@ def models() -> list[Cell]:
         "have to belong together",
         subject=subject,
     )
-    no(subject, "duplicated", "names are keys of one mapping")
+    no(subject, "duplicated", "names are keys of a mapping")
     header = {
         "__metadata__": {"format": "pt"},
         "x": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]},
@@ -197,7 +197,7 @@ def models() -> list[Cell]:
     bad("wrong type", alone(with_content(file, b"[]")), *again, subject=subject)
     bad("wrong type", with_content("tokenizer_config.json", b"[]"), *again, subject=subject)
     bad("wrong encoding", alone(with_content(file, b"\xff\xfe{}")), *again, subject=subject)
-    no(subject, "wrong length", "pieces beyond the encoder's vocabulary: see out of range")
+    no(subject, "wrong length", "subword tokens beyond the encoder's vocabulary: see out of range")
 
     def beyond(path: Path) -> None:
         values = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
@@ -205,15 +205,15 @@ def models() -> list[Cell]:
         (path / "tokenizer.json").write_text(json.dumps(values), encoding="utf-8")
 
     bad("out of range", beyond, "m", "vocabulary", "belong to different models", subject=subject)
-    no(subject, "duplicated", "of a piece that is there twice the last id counts")
+    no(subject, "duplicated", "for a duplicate subword token, the last id is used")
     bad("hostile", alone(with_content(file, DEEP)), *again, subject=subject)
-    no(subject, "huge", "the window's length is in tf_tokclf.json: see there")
+    no(subject, "huge", "the window length is in tf_tokclf.json: see there")
     bad("unreadable", alone(in_place_of(file, unreadable)), "m/tokenizer.json: is a link", "Copy", subject=subject)
     bad("unreadable", alone(in_place_of(file, folder)), "tokenizer.json: is not a file", "Fetch", subject=subject)
 
     subject, file = "model: tf_tokclf.json", "tf_tokclf.json"
     again = ("tf_tokclf.json: ", "again")
-    no(subject, "missing", "models from elsewhere have none: defaults are taken")
+    no(subject, "missing", "models from other tools have none: defaults are used")
     bad("empty", with_content(file, b""), *again, subject=subject)
     bad("truncated", cut(file, 60), *again, subject=subject)
     bad("wrong type", with_content(file, b"[]"), *again, subject=subject)
@@ -242,7 +242,7 @@ def models() -> list[Cell]:
         "again",
         subject=subject,
     )
-    no(subject, "duplicated", "of a key that is there twice the last counts")
+    no(subject, "duplicated", "of duplicate keys, the last one is used")
     bad("hostile", with_content(file, DEEP), *again, subject=subject)
     bad(
         "hostile",

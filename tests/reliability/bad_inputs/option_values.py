@@ -1,4 +1,4 @@
-"""Options with values that are not allowed."""
+"""Options with invalid values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.reliability.bad_inputs.cells import ESC, GOOD, Cell, Cells, folder, u
 
 
 def options() -> list[Cell]:
-    """Options whose values click cannot judge, or only it can; outputs that cannot be."""
+    """Options whose values are checked by Click or by the command, and invalid outputs."""
     cells = Cells(a__conll=GOOD, t__txt=b"ada\n")
     bad = cells.bad
     bad("numbers", "wrong type", "fit --num-train-epochs many", "'many' is not a valid integer", "--num-train-epochs")

@@ -21,7 +21,7 @@ from tests.reliability.bad_inputs.cells import (
 
 
 def checkpoints() -> list[Cell]:
-    """Checkpoints, gone on from by `fit --resume`."""
+    """Checkpoints that `fit --resume` continues from."""
     cells = Cells("fit")
     newest = "checkpoints/*"
     no = partial(cells.no, "checkpoint")
@@ -41,10 +41,10 @@ def checkpoints() -> list[Cell]:
     bad("wrong type", with_content(f"{newest}/state.json", b"5"), *whole)
     bad("wrong encoding", with_content(f"{newest}/SHA256SUMS", b"\xff\xfe"), *whole)
     bad("wrong length", with_content(f"{newest}/SHA256SUMS", b"abc\n"), *whole)
-    no("duplicated", "two copies of a checkpoint have one name")
+    no("duplicated", "copies of a checkpoint would have the same name")
 
     def resummed(content: bytes) -> Callable[[Path], None]:
-        """A state that is whole by its sum, and nonsense."""
+        """A state with a correct checksum but invalid content."""
 
         def change(path: Path) -> None:
             from tf_tokclf.training.checkpoints import write_sums
@@ -63,14 +63,14 @@ def checkpoints() -> list[Cell]:
     bad("hostile", resummed(DEEP), "state.json: not valid JSON", "Start again with --force")
     climbing = b"00  ../../../../etc/passwd\n00  state.json\n00  variables.index\n"
     bad("hostile", with_content(f"{newest}/SHA256SUMS", climbing), *whole)
-    no("huge", "sums are taken in portions")
+    no("huge", "checksums are computed in blocks")
     bad("unreadable", in_place_of(f"{newest}/state.json", folder), *whole)
     bad("unreadable", in_place_of(f"{newest}/state.json", unreadable), *whole)
     return cells
 
 
 def finished_runs() -> list[Cell]:
-    """Finished runs without checkpoints, gone on with by `fit --resume`."""
+    """Finished runs without checkpoints, continued by `fit --resume`."""
     cells = Cells("fit")
     no = partial(cells.no, "finished run")
     weights, record = "model/model.safetensors", "finished.json"
@@ -95,7 +95,7 @@ def finished_runs() -> list[Cell]:
     bad("unreadable", in_place_of(record, unreadable), *unchecked)
 
     def climbing(path: Path) -> None:
-        """A record that is whole by its checksum, and names a file elsewhere."""
+        """A record with a correct checksum that names a file elsewhere."""
         from tf_tokclf.files import read_sealed_json, write_sealed_json
 
         content = read_sealed_json(path / record)
@@ -106,5 +106,5 @@ def finished_runs() -> list[Cell]:
     longer = ("its last checkpoint is not there, so it cannot go on to 9 epochs", "--keep-checkpoints 1")
     bad("out of range", lambda path: None, *longer, options="--num-train-epochs 9 --resume")
     no("duplicated", "a run is a folder")
-    no("huge", "checksums are taken in portions")
+    no("huge", "checksums are computed in blocks")
     return cells

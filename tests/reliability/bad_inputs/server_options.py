@@ -17,7 +17,7 @@ from tests.reliability.bad_inputs.cells import (
 
 
 def servers() -> list[Cell]:
-    """How `serve` is started."""
+    """Options of `serve`."""
     cells = Cells("serve")
     bad, no = partial(cells.bad, "servers"), partial(cells.no, "servers")
     bad("missing", "", "Missing argument 'MODEL'")
@@ -31,7 +31,7 @@ def servers() -> list[Cell]:
     bad("wrong type", "{model} --timeout-s soon", "'soon' is not a valid float", "--timeout-s")
     bad("wrong type", "m --port 0", "m: is a file", "Name the folder that it is in", m=b"no folder")
     bad("wrong encoding", "{model} --port \u00b2", "is not a valid integer", "--port")
-    no("wrong length", "its options are single values")
+    no("wrong length", "each option has a single value")
     bad("out of range", "{model} --port 65536", "65536 is not in the range 0<=x<=65535", "--port")
     numbers = ("--max-batch-texts", "--max-waiting-texts", "--max-body-bytes", "--max-texts", "--max-length")
     for option in (*numbers, "--max-connections"):
@@ -42,7 +42,7 @@ def servers() -> list[Cell]:
         bad("out of range", f"{{model}} --port 0 {option} nan", "nan", option)
     bad("out of range", "{model} --port 0 --max-wait-ms nan", "nan", "--max-wait-ms")
     bad("out of range", "{model} --port 0 --max-texts 2000", "1,024 texts may wait", "Raise --max-waiting-texts")
-    no("duplicated", "a port that is taken: see tests/serving")
+    no("duplicated", "a port that is already in use: see tests/serving")
     bad("hostile", f"{{model}} --host {ESC}", "there is no host", "--host")
     bad("hostile", f"{{model}} --host {'a' * 64}.org", "there is no host", "--host")
     for name in ("http://ner.example.org/", "ner.example.org:80", f"a{ESC}", "ner example"):

@@ -8,7 +8,7 @@ from tests.reliability.bad_inputs.cells import ESC, PNG, Cell, Cells, Content, f
 
 
 def sweeps() -> list[Cell]:
-    """What `fit --sweep` is to try, and the folder that a sweep goes on in."""
+    """Values for `fit --sweep`, and the folder in which a sweep continues."""
     cells = Cells("fit --train-file {train} --model-name-or-path {encoder} --output-dir o")
     bad = partial(cells.bad, "sweeps")
     rate = "optimizer.learning_rate"
