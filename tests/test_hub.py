@@ -169,5 +169,5 @@ def test_model_from_the_cache_offline(hub, monkeypatch):
 
 def test_model_with_torch_weights_only(hub):
     hub.repository("tester/m").commit({"pytorch_model.bin": b"pickle"})
-    with pytest.raises(UserError, match=r"tester/m only has pytorch_model.bin"):
+    with pytest.raises(UserError, match=r"tester/m contains only pytorch_model.bin"):
         local_model_folder("tester/m")

@@ -83,7 +83,7 @@ def test_torch_pickles_are_refused_with_a_remedy(tiny_bert: Path, conll_files: d
         str(tmp_path / "run"),
     )
     assert result.exit_code == 2
-    assert "only has pytorch_model.bin" in result.stderr
+    assert "contains only pytorch_model.bin" in result.stderr
     assert "save_pretrained" in result.stderr
 
 

@@ -142,10 +142,10 @@ def test_open_ends_of_the_reading_are_filled(tiny_bert: Path, asked: dict[str, A
 
 def test_an_overlap_that_was_asked_for_has_to_fit(tiny_bert: Path):
     for overlap in (6, 64):
-        with pytest.raises(UserError, match=f"alignment.overlap {overlap} does not fit windows of 6 pieces"):
+        with pytest.raises(UserError, match=f"alignment.overlap {overlap} is too large for windows of 6"):
             WindowSettings.of(AlignmentConfig(max_length=8, overlap=overlap), tiny_bert, load_tokenizer(tiny_bert))
     for max_length in (1, 2):
-        with pytest.raises(UserError, match=f"max_length {max_length} leaves no room beside 2 special pieces"):
+        with pytest.raises(UserError, match=f"max_length {max_length} leaves no room for words beside 2"):
             WindowSettings.of(AlignmentConfig(max_length=max_length), tiny_bert, load_tokenizer(tiny_bert))
 
 
@@ -408,7 +408,7 @@ def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
         }
         encode_split(**arguments)
         said = [record.getMessage() for record in caplog.records if record.name == "tf_tokclf.encoding.encoded_split"]
-        assert said in ([], [f"tokenised {arguments['split'].name} split: from the cache"])
+        assert said in ([], [f"{arguments['split'].name} split: windows reused from the cache"])
         return bool(said)
 
     labels = splits.labels

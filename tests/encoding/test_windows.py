@@ -192,11 +192,11 @@ def test_room_for_one_piece_is_room():
 def test_windows_that_cannot_be_say_what_to_change():
     with pytest.raises(UserError) as error:
         check_window(2, 0, n_special=2)
-    assert str(error.value) == "alignment.max_length 2 leaves no room beside 2 special pieces. Raise it."
+    assert str(error.value) == "alignment.max_length 2 leaves no room for words beside 2 special tokens. Increase it."
     with pytest.raises(UserError) as error:
         check_window(10, 8, n_special=2)
     assert str(error.value) == (
-        "alignment.overlap 8 does not fit windows of 8 pieces (10 less 2 special ones)."
+        "alignment.overlap 8 is too large for windows of 8 subword tokens (max_length 10 minus 2 special tokens)."
         " Give an overlap below 8, such as 2."
     )
 

@@ -105,7 +105,7 @@ def test_a_pickle_in_a_model_folder_is_not_opened(tiny_classifier: Path, tmp_pat
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
     result = CliRunner().invoke(cli, ["predict", str(folder)], input="ada\n")
     assert result.exit_code == 2
-    assert "a pickle that needs torch to read" in result.stderr
+    assert "a pickle file, which can be read only with torch" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A split as windows for the model, kept in the cache."""
+"""Encode a split as windows for the model, and cache them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-# Part of the cache's key: raise it when rows of the same input come out differently.
+# Part of the cache key. Increase it when the same input gives different rows.
 ENCODING_VERSION = 3
 
 
@@ -45,7 +45,7 @@ def encode_split(
 ) -> Dataset:
     """The windows of a split as a data set: input_ids, labels, sentence (its row in the split).
 
-    They are reused from the cache when split, labels, tokenizer and reading are the same by content.
+    They are reused from the cache if split, labels, tokenizer and window settings have the same content.
     """
     from datasets import Dataset
     from datasets.table import InMemoryTable
@@ -57,7 +57,7 @@ def encode_split(
     source = f"{split.place}: {split.name}"
     found = (cache or Cache.of(DataConfig())).load_or_build("windows", key, _SCHEMA, batches, dict, source=source)
     if not found.is_new:
-        log.info("tokenised %s split: from the cache", split.name)
+        log.info("%s split: windows reused from the cache", split.name)
     return Dataset(InMemoryTable(found.table), fingerprint=key)
 
 
@@ -81,10 +81,10 @@ _SCHEMA = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa
 
 
 def sentence_batches(split: Split, *, margin: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Runs of sentences as columns, with `margin` sentences more on each side for context.
+    """Batches of consecutive sentences as columns, with `margin` additional sentences on each side for context.
 
-    Yields the number of the first sentence in the columns, and the columns with `begin` and `end`, the half-open
-    run of those that the batch is about.
+    Yields the number of the first sentence, and the columns. `begin` and `end` in the columns are the half-open range
+    of the sentences that belong to the batch; the others are context.
     """
     n = len(split)
     for begin in range(0, n, SENTENCES_AT_ONCE):

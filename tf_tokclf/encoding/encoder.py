@@ -1,4 +1,4 @@
-"""Sentences to windows of pieces: the rows that training batches and forward passes are made of, cached by content."""
+"""Convert sentences to windows of subword tokens: the rows of training batches and forward passes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ UNSCORED = -100
 
 @dataclass(frozen=True)
 class Windows:
-    """Rows over a batch of sentences, ragged columns as one flat array and row starts.
+    """The windows (rows) of a batch of sentences. Ragged columns are stored as a flat array and the starts of the rows.
 
-    starts: (rows + 1,). input_ids: (pieces,) int32. word: (pieces,) int32, the word within its sentence that a piece
-    is from, -1 for pieces that this row does not answer for. sentence: (rows,) int64. n_pieces: (words,) how many
-    pieces each word of the batch has.
+    starts: (rows + 1,). input_ids: (tokens,) int32. word: (tokens,) int32, the word in its sentence to which a subword
+    token belongs; -1 for special tokens, and for tokens of words that this row does not label. sentence: (rows,) int64.
+    n_pieces: (words,) the number of subword tokens of each word in the batch.
     """
 
     starts: np.ndarray
@@ -43,13 +43,13 @@ class Windows:
 
     @property
     def lengths(self) -> np.ndarray:
-        """(rows,) pieces of each row, special ones included."""
+        """(rows,) number of tokens in each row, including special tokens."""
         return np.diff(self.starts)
 
     def positions(self, offsets: np.ndarray) -> np.ndarray:
-        """(words,) where in its row each word's first piece stands, -1 for words of no row.
+        """(words,) position of each word's first subword token in its row, -1 for words that no row labels.
 
-        offsets: (sentences + 1,) number of each sentence's first word, and of words.
+        offsets: (sentences + 1,) the first word of each sentence, and the number of words.
         """
         positions = np.full(int(offsets[-1]), -1, dtype=np.int32)
         first = first_piece_mask(self.word, self.starts)
@@ -59,7 +59,7 @@ class Windows:
         return positions
 
     def rows(self, keep: np.ndarray) -> Windows:
-        """The rows where `keep` (rows,) is True."""
+        """The rows for which `keep` (rows,) is True."""
         if keep.all():
             return self
         lengths = self.lengths[keep]
@@ -69,22 +69,22 @@ class Windows:
 
 
 class Encoder:
-    """Makes windows of sentences, and labels of pieces where the sentences have labels."""
+    """Builds the windows of sentences."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerFast, reading: WindowSettings, *, n_embeddings: int | None = None
     ) -> None:
-        """n_embeddings: for how many different pieces the model has embeddings, where that is known."""
+        """n_embeddings: the number of token embeddings of the model, if it is known."""
         self.reading = reading
         self._n_embeddings = n_embeddings
         self._store = PieceStore(tokenizer)
         self._before, self._after = special_pieces(tokenizer)
-        # The id that batches are padded with reaches the embeddings too.
+        # The padding id is looked up in the embeddings too.
         self._check_ids(np.array([tokenizer.pad_token_id or 0, *self._before, *self._after]))
         self._capacity = check_window(reading.max_length, reading.overlap, len(self._before) + len(self._after))
 
     def windows(self, sentences: Sequence[Sequence[str]], documents: Sequence[str | None] | None = None) -> Windows:
-        """The windows of a batch of sentences, given as words; documents: a name per sentence, for context."""
+        """The windows of a batch of sentences, given as words. documents: a name per sentence, for context."""
         words = [word for sentence in sentences for word in sentence]
         n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
         sentence_starts = np.concatenate([[0], np.cumsum(n_words)])
@@ -114,7 +114,7 @@ class Encoder:
         return Windows(starts, ids, word, plan.sentence, pieces.n_pieces)
 
     def _check_ids(self, ids: np.ndarray) -> None:
-        """Raise UserError for the id of a piece that the model has no embedding for."""
+        """Raise UserError for a token id without an embedding in the model."""
         if self._n_embeddings is not None and len(ids) and (largest := int(ids.max())) >= self._n_embeddings:
             raise UserError(
                 f"the tokenizer returns the token id {largest}, but the model's vocabulary has "
@@ -123,7 +123,7 @@ class Encoder:
             )
 
     def _fill(self, starts: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows with their special pieces in place."""
+        """Rows that contain only their special tokens, and the words of their tokens (-1 everywhere)."""
         ids = np.zeros(starts[-1], dtype=np.int32)
         for i, special in enumerate(self._before):
             ids[starts[:-1] + i] = special
@@ -133,7 +133,7 @@ class Encoder:
 
 
 def first_piece_mask(word: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """(pieces,) bool: True where a piece opens a word that its row answers for.
+    """(tokens,) bool: True for the first subword token of each word that its row labels.
 
     >>> first_piece_mask(np.array([-1, 0, 0, 1, -1]), np.array([0, 5])).tolist()
     [False, True, False, True, False]
@@ -152,11 +152,11 @@ def piece_labels(
     *,
     unlabelled: Sequence[Sequence[int] | None] = (),
 ) -> np.ndarray:
-    """(pieces,) int32 label ids, -100 where nothing is scored.
+    """(tokens,) int32 label ids, -100 for tokens without a label.
 
-    sentences: the labels of each sentence's words. unlabelled: positions of each sentence's words without a label.
-    first: a word's first piece. all: every piece, a word's later
-    ones with the label that goes on from its first (B- to I- by the scheme). all-same: every piece the same.
+    sentences: the labels of each sentence's words. unlabelled: the positions of words without a label in each sentence.
+    strategy: which subword tokens of a word get its label. "first": only the first. "all": all of them, the later ones
+    with the label inside the span (I- after B-). "all-same": all of them, with the same label.
     """
     id_by_label = labels.id_by_label
     n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))

@@ -1,4 +1,4 @@
-"""Files in a folder that somebody else made: there, absent, or something that is no file."""
+"""Check for files in a model folder from an unknown source."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ FETCH_AGAIN = "Fetch the model again, or remove it."
 
 
 def is_there(path: Path) -> bool:
-    """Whether a regular file is at `path`.
+    """Whether a regular file exists at `path`.
 
-    Raises UserError for a folder, a device, a named pipe, or a link that leads nowhere: a file that the model needs was
-    meant to be there, and reading on without it would give another model.
+    Raises UserError for a folder, a device, a named pipe or a broken link. The model needs a file there, and without it
+    would be a different model.
     """
     if path.is_file():
         return True

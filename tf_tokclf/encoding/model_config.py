@@ -1,8 +1,8 @@
-"""config.json of a model folder: read as plain values and checked before transformers sees any of it.
+"""Read config.json of a model folder as plain values, and check it before transformers reads it.
 
-transformers acts on much of what a configuration says: it imports code (`auto_map`), loads further models (nested
-configurations with `_name_or_path`) and changes what a call returns (`return_dict`). A configuration from a stranger
-must do none of that, so only what describes the model itself is handed on.
+A configuration can make transformers import code (`auto_map`), load other models (nested configurations with
+`_name_or_path`) and change what a call returns (`return_dict`). An untrusted configuration must do none of that, so
+only the settings that describe the model itself are passed on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 
-# The model types with a TensorFlow class for token classification in transformers 4.54; a test compares the two.
+# The model types with a TensorFlow class for token classification in transformers 4.54. A test checks this list.
 MODEL_TYPES = frozenset(
     [
         "albert",
@@ -46,7 +46,7 @@ MODEL_TYPES = frozenset(
     ]
 )
 MOST_LABELS = 20_000
-# Counts of layers, over which constructors loop. The largest published encoders have about 50.
+# Numbers of layers. Constructors loop over them. The largest published encoders have about 50.
 LAYER_COUNTS = frozenset(
     [
         "num_hidden_layers",
@@ -90,14 +90,16 @@ SIZES = frozenset(
 )
 MOST_OF_A_SIZE = 4_000_000
 LARGEST_NUMBER = 2**31
-# Positions times the width of the model: Python computes such a table number by number (RoFormer). 16,384 x 1,024 fit.
+# Limit for positions times the width of the model: RoFormer computes this table in Python, number by number.
+# 16,384 x 1,024 is within the limit.
 MOST_OF_A_POSITION_TABLE = 20_000_000
-# Settings that are the width of an embedding.
+# Names of the setting for the width of the embeddings.
 WIDTHS = ("embedding_size", "hidden_size", "dim", "emb_dim", "d_model")
-# Other whole numbers that windows and positions are computed from.
+# All settings that must be whole numbers, including those from which windows and positions are computed.
 WHOLE_NUMBERS = SIZES | LAYER_COUNTS | {"pad_token_id", "n_positions", "type_vocab_size"}
 LONGEST_TEXT, LONGEST_LIST = 1_000, 1_000
-# What the model's call returns, in which type it computes and where it came from is decided here, not by the file.
+# Settings that are ignored: this project decides what the model returns, in which data type it computes, and its
+# labels.
 DECIDED_HERE = frozenset(
     [
         "return_dict",
@@ -122,8 +124,8 @@ DECIDED_HERE = frozenset(
         "transformers_version",
     ]
 )
-# Settings that the TensorFlow classes read although the constructors of their configurations do not name them. A test
-# compares them with the source of transformers.
+# Settings that the TensorFlow classes read although they are not arguments of the configuration's constructor. A test
+# compares this table with the source of transformers.
 READ_BY_MODEL: Mapping[str, frozenset[str]] = {
     "deberta": frozenset(["cls_dropout", "embedding_size", "talking_head"]),
     "deberta-v2": frozenset(
@@ -143,19 +145,19 @@ READ_BY_MODEL: Mapping[str, frozenset[str]] = {
     "flaubert": frozenset(["initializer_range"]),
     "xlm": frozenset(["initializer_range"]),
 }
-# Settings that name a function.
+# Settings whose value is the name of a function.
 ACTIVATIONS = {"activation", "activation_function", "ff_activation", "hidden_act"}
 _CAUSAL = "a word would be labelled without the words after it"
-# Settings that change what a model computes, with the values that a token classifier may have, and why not others.
+# Settings that change what a model computes: the allowed values, and why other values are refused.
 SWITCHES: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "is_decoder": ((None, False), _CAUSAL),
     "is_encoder": ((None, True), _CAUSAL),
     "causal": ((None, False), _CAUSAL),
     "add_cross_attention": ((None, False), "there is no second text to attend to"),
-    "pruned_heads": ((None, {}, []), "the TensorFlow classes have all attention heads"),
-    "is_folding_model": ((None, False), "it predicts structures of proteins, not labels"),
+    "pruned_heads": ((None, {}, []), "the TensorFlow classes cannot prune attention heads"),
+    "is_folding_model": ((None, False), "it predicts protein structures, not labels"),
 }
-# Types whose TensorFlow classes pass over position_embedding_type.
+# Model types whose TensorFlow classes ignore position_embedding_type.
 ABSOLUTE_POSITIONS = frozenset(["albert", "bert", "camembert", "electra", "layoutlm", "roberta", "xlm-roberta"])
 _ONLY_ABSOLUTE = "the TensorFlow class of this model type only computes absolute positions"
 LOADS_CODE = ("auto_map", "trust_remote_code")
@@ -164,27 +166,27 @@ AGAIN = "Fetch or save the model again."
 
 
 def model_config(folder: Path) -> dict[str, Any]:
-    """The plain values of a model folder's config.json, as they are there."""
+    """The content of config.json in a model folder, as plain values."""
     path = folder / "config.json"
     config = read_json(path, hint=AGAIN)
     if not isinstance(config, dict):
-        raise UserError("a model's configuration is a mapping.", path=path, hint=AGAIN)
+        raise UserError("is not a JSON object.", path=path, hint=AGAIN)
     return config
 
 
 def architectures(folder: Path) -> list[str]:
-    """The names of the model's classes in config.json."""
+    """The class names in config.json (`architectures`)."""
     given = model_config(folder).get("architectures")
     return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
 
 
 def is_classifier(folder: Path) -> bool:
-    """Whether config.json says that the model is a token classifier."""
+    """Whether the model is a token classifier according to config.json."""
     return any(name.endswith("ForTokenClassification") for name in architectures(folder))
 
 
 def check_is_classifier(folder: Path) -> None:
-    """Raise UserError where config.json says that the model is something else than a token classifier."""
+    """Raise UserError if the model is not a token classifier according to config.json."""
     if is_classifier(folder):
         return
     named = ", ".join(name[:100] for name in architectures(folder)[:5])
@@ -195,30 +197,31 @@ def check_is_classifier(folder: Path) -> None:
 
 
 def saved_labels(folder: Path) -> list[str]:
-    """The label names of the classifier in `folder`, in the order of its head. Raises UserError when ids have gaps."""
+    """The label names of the classifier in `folder`, in the order of its head. Raises UserError for gaps in the ids."""
     id2label = model_config(folder).get("id2label") or {}
     path = folder / "config.json"
     if not isinstance(id2label, dict) or not all(isinstance(name, str) and name for name in id2label.values()):
-        raise UserError("id2label does not give names to ids.", path=path, hint="Correct it.")
+        raise UserError("id2label does not map ids to label names.", path=path, hint="Correct it.")
     names = [id2label[str(i)] for i in range(len(id2label)) if str(i) in id2label]
     if not names or len(names) != len(id2label):
-        raise UserError("id2label does not number its labels from 0 on.", path=path, hint="Correct it.")
+        raise UserError("the ids in id2label are not 0, 1, 2 and so on.", path=path, hint="Correct them.")
     if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise UserError(f"id2label has {', '.join(twice[:5])} twice.", path=path, hint="Each id needs its own.")
+        problem = f"id2label contains {', '.join(twice[:5])} more than once."
+        raise UserError(problem, path=path, hint="Give each id a different label.")
     return names
 
 
 def has_code(config: dict[str, Any]) -> bool:
-    """Whether a configuration names Python code of its own, or a model type that only such code can know."""
+    """Whether a configuration refers to its own Python code, or has a model type that needs such code."""
     return bool(config.get("auto_map")) or config.get("model_type") not in MODEL_TYPES
 
 
 def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict[str, Any]:
-    """config.json without what makes transformers load or run something else.
+    """Check config.json, and return it without settings that make transformers load or run something else.
 
-    Raises UserError for model types without a TensorFlow class, for configurations that name code or other models, for
-    switches with which the model computes something else, and for numbers that no model has. With `trust_remote_code`,
-    a configuration with code of its own is returned as it is.
+    Raises UserError for model types without a TensorFlow class, for references to code or other models, for settings
+    with which the model computes something else, and for numbers out of range. With `trust_remote_code`, a
+    configuration with its own code is returned unchanged.
     """
     config = model_config(folder)
     if trust_remote_code and has_code(config):
@@ -236,7 +239,7 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     for name, value in kept.items():
         _check_numbers(name, value, path)
         if name in ACTIVATIONS and value is not None and not isinstance(value, str):
-            # Keras would take a number for the function itself, and fail when it is called.
+            # Keras would accept a number as the function itself and fail when it calls it.
             raise _bad_number(name, value, "which is not the name of a function", path)
     _check_products(kept, path)
     return kept
@@ -245,12 +248,12 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
 def _check_type(config: dict[str, Any], path: Path) -> None:
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
-        raise UserError("names no model_type.", path=path, hint="Is this the folder of an encoder?")
+        raise UserError("has no model_type.", path=path, hint="Check that this is the folder of an encoder.")
     if model_type in MODEL_TYPES:
         return
     problem = f"transformers has no TensorFlow token classifier of type {model_type[:60]}."
     if config.get("auto_map"):
-        hint = "The model brings Python code of its own, which runs only with --trust-remote-code."
+        hint = "The model contains its own Python code, which runs only with --trust-remote-code."
     else:
         hint = "Choose a BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet or CamemBERT encoder."
     raise UserError(problem, path=path, hint=hint)
@@ -270,9 +273,9 @@ def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: 
 
 
 def _check_switches(config: dict[str, Any], path: Path) -> None:
-    """Refuse settings with which the model computes something else than a token classifier's logits.
+    """Refuse settings with which the model does not compute the logits of a token classifier.
 
-    Switches that only change what is returned, or how a model is trained, are left out of the configuration instead.
+    Settings that only change what is returned, or how a model is trained, are removed from the configuration instead.
     """
     switches = dict(SWITCHES)
     if config["model_type"] in ABSOLUTE_POSITIONS:
@@ -284,7 +287,7 @@ def _check_switches(config: dict[str, Any], path: Path) -> None:
 
 
 def _mappings(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Every mapping inside of `value`, itself left out, with the keys that lead there."""
+    """Every mapping inside `value` (without `value` itself), with the path of keys to it."""
     found = []
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
@@ -300,11 +303,11 @@ def _check_labels(config: dict[str, Any], path: Path) -> None:
     hint = "config.json and weights do not belong together: fetch the model again."
     for name in ("id2label", "label2id"):
         if isinstance(labels := config.get(name), dict | list) and len(labels) > MOST_LABELS:
-            problem = f"{name} has {counted(len(labels), 'label')}; the most that can be used are {MOST_LABELS:,}."
+            problem = f"{name} has {counted(len(labels), 'label')}, but the limit is {MOST_LABELS:,}."
             raise UserError(problem, path=path, hint=hint)
     n_labels = config.get("num_labels")
     if isinstance(n_labels, int) and n_labels > MOST_LABELS:
-        raise UserError(f"asks for {counted(n_labels, 'label')}.", path=path, hint=hint)
+        raise UserError(f"num_labels is {n_labels:,}, but the limit is {MOST_LABELS:,}.", path=path, hint=hint)
 
 
 def _is_plain(value: Any) -> bool:
@@ -320,7 +323,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _check_numbers(name: str, value: Any, path: Path) -> None:
-    """Refuse a number that is out of any model's range, by what its name says it is."""
+    """Refuse numbers that are out of range for the setting `name`."""
     if isinstance(value, list) and name in ("pad_token_id", "n_positions", "type_vocab_size"):
         raise _bad_number(name, value, "which is not a whole number", path)
     for number in value if isinstance(value, list) else [value]:
@@ -344,36 +347,37 @@ def _check_numbers(name: str, value: Any, path: Path) -> None:
 
 
 def check_range(name: str, value: Any, path: Path) -> None:
-    """Raise UserError for a setting with a number that no model computes with.
+    """Raise UserError for a number that is out of range.
 
-    Only for settings that the model has: what else a configuration tells, such as the tokens seen in training, is free.
+    This is only for settings that the model type has. Other entries, such as the number of tokens seen in training, may
+    have any value.
     """
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, int | float) and abs(number) > LARGEST_NUMBER:
-            raise _bad_number(name, value, "which is not in the range of any model", path)
+            raise _bad_number(name, value, "which is out of range", path)
 
 
 def _check_products(config: dict[str, Any], path: Path) -> None:
-    """Refuse layers that repeat without end, and positions or windows that take memory or time without end."""
+    """Refuse products of settings that need too much memory or time: repeated layers, positions and windows."""
     if (n_layers := _n_layers(config)) > MOST_LAYERS:
-        problem = f"describes {counted(n_layers, 'layer')}, repeated ones counted; the most are {MOST_LAYERS}."
+        problem = f"describes {counted(n_layers, 'layer')}, including repeated ones, but the limit is {MOST_LAYERS}."
         raise UserError(problem, path=path, hint=AGAIN)
     positions = config.get("max_position_embeddings", 512)
     width = max((config[name] for name in WIDTHS if isinstance(config.get(name), int)), default=1)
     if isinstance(positions, int) and positions * width > MOST_OF_A_POSITION_TABLE:
         asked = f"{counted(positions, 'position')} of {counted(width, 'number')}"
-        problem = f"asks for {asked}, {MOST_OF_A_POSITION_TABLE:,} being the most."
+        problem = f"describes {asked}, but the limit is {MOST_OF_A_POSITION_TABLE:,} numbers."
         raise UserError(problem, path=path, hint=AGAIN)
     window = config.get("attention_window", 0)
     for size in window if isinstance(window, list) else [window]:
-        # Each batch is padded to a multiple of it.
+        # Each batch is padded to a multiple of this size.
         if isinstance(positions, int) and (size or 0) > positions:
             problem = f"which is more than the {counted(positions, 'position')}"
             raise _bad_number("attention_window", window, problem, path)
 
 
 def _n_layers(config: dict[str, Any]) -> int:
-    """How many layers a token passes, those that are used several times counted each time."""
+    """The number of layers that a token passes through. A layer that is used several times counts each time."""
     counts = {name: config.get(name) or 0 for name in LAYER_COUNTS}
     numbers = {name: int(value) for name, value in counts.items() if not isinstance(value, list)}
     layers = max(numbers.get(name, 0) for name in ("num_hidden_layers", "n_layers", "n_layer", "num_layers"))

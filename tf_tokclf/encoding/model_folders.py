@@ -1,4 +1,4 @@
-"""From a model reference (Hub id, folder, `package:NAME/PATH`) to a local folder with configuration and weights."""
+"""Resolve a model reference (Hub id, folder, `package:NAME/PATH`) to a local folder with configuration and weights."""
 
 from __future__ import annotations
 
@@ -18,34 +18,32 @@ log = logging.getLogger(__name__)
 
 TORCH_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
-# Settings that count embeddings.
+# Settings that are the number of embeddings in a table.
 TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
 
 def local_model_folder(
     reference: str, *, revision: str | None = None, weights: bool = True, trust_remote_code: bool = False
 ) -> Path:
-    """The folder that `reference` stands for. A model on the Hub is downloaded first, its weights only when asked for.
+    """The local folder of a model. A model on the Hub is downloaded first; its weights only with `weights`.
 
-    Raises UserError when there is no such model, when its configuration must not be used (`check_model_config`), or
-    when its weights are in a format that cannot be read without torch.
+    Raises UserError if there is no such model, if its configuration is refused (`check_model_config`), or if its
+    weights can be read only with torch.
     """
     folder = Path(resolve_reference(reference))
     if not folder.is_dir():
         if folder.is_file():
-            raise UserError(
-                "is a file, and a model's folder was expected.", path=reference, hint="Name the folder that it is in."
-            )
+            raise UserError("is a file, not a model folder.", path=reference, hint="Name the folder that contains it.")
         if is_package_reference(reference) or not looks_like_hub_id(reference):
             raise UserError(
                 f"there is no model folder {reference}.", hint="Give a folder, a Hub id or package:NAME/PATH."
             )
         folder = _download(reference, revision, weights=weights)
-    # A run's folder stands for the model in it.
+    # The folder of a run contains its model.
     if not is_there(folder / "config.json") and (folder / "model" / "config.json").is_file():
         folder = folder / "model"
     if not is_there(folder / "config.json"):
-        raise UserError(f"{reference} has no config.json.", hint="A model folder needs one; was training finished?")
+        raise UserError(f"{reference} has no config.json.", hint="Check the path, and whether training has finished.")
     patterns = [*TOKENIZER_AND_CONFIG, "*.safetensors", "*.h5"] if weights else TOKENIZER_AND_CONFIG
     check_readable(path for path in sorted(folder.iterdir()) if path.is_file() and any(map(path.match, patterns)))
     config = check_model_config(folder, trust_remote_code=trust_remote_code)
@@ -56,7 +54,7 @@ def local_model_folder(
 
 
 def looks_like_hub_id(reference: str) -> bool:
-    """NAME or ORG/NAME, as the Hub spells them.
+    """Whether `reference` has the form NAME or ORG/NAME of ids on the Hub.
 
     >>> looks_like_hub_id("distilbert-base-cased"), looks_like_hub_id("./runs/mine/model")
     (True, False)
@@ -66,7 +64,7 @@ def looks_like_hub_id(reference: str) -> bool:
 
 
 def public_name(reference: str) -> str:
-    """A model reference as strangers may see it: of a local folder only its name.
+    """A model reference that can be published: for a local folder, only its name.
 
     >>> public_name("/home/ada/bert"), public_name("bert-base-cased"), public_name("package:encoders/bert")
     ('bert', 'bert-base-cased', 'package:encoders/bert')
@@ -81,17 +79,17 @@ def _check_weights(folder: Path, reference: str) -> None:
         return
     if any((folder / name).is_file() for name in TORCH_WEIGHTS):
         raise UserError(
-            f"{reference} only has pytorch_model.bin, a pickle that needs torch to read.",
-            hint="Convert it once where torch is installed: AutoModel.from_pretrained(X).save_pretrained(Y), "
-            "which writes model.safetensors; then give the folder Y. Many models have a revision with safetensors.",
+            f"{reference} contains only pytorch_model.bin, a pickle file, which can be read only with torch.",
+            hint="Look for a revision with safetensors, or convert the model once where torch is installed: "
+            "AutoModel.from_pretrained(X).save_pretrained(Y) writes model.safetensors to the folder Y.",
         )
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
 
 
 def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse tables of embeddings that are larger than the files that are said to hold them, before any is made.
+    """Refuse embedding tables that are larger than the weight files, before any table is allocated.
 
-    The weights themselves are compared with the files when they are loaded; this also covers tables that are computed.
+    The weights themselves are compared with the files when they are loaded. This check also covers computed tables.
     """
     path, hint = folder / "config.json", "config.json and weights do not belong together: fetch the model again."
     n_bytes = sum(file.stat().st_size for file in weight_files(folder))
@@ -99,8 +97,8 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
     for name in TABLES:
         rows = config.get(name)
         if isinstance(rows, int) and rows * width > max(n_bytes, 1 << 20):
-            asked = f"{rows} x {counted(width, 'embedding')} ({name})"
-            problem = f"asks for {asked}, more than the weights' {counted(n_bytes, 'byte')} hold."
+            table = f"{rows:,} embeddings of {counted(width, 'number')} ({name})"
+            problem = f"describes {table}, more than fit into the {counted(n_bytes, 'byte')} of weights."
             raise UserError(problem, path=path, hint=hint)
 
 
@@ -122,14 +120,14 @@ def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
 
 
 def _note_torch_weights(folder: Path, repo_id: str, revision: str | None) -> None:
-    """Raise the refusal for repositories that hold nothing but torch's pickles, without downloading those."""
+    """Raise UserError for repositories whose only weights are torch's pickle files, without downloading them."""
     from huggingface_hub import HfApi
 
     files = HfApi().list_repo_files(repo_id, revision=revision)
     found = [name for name in TORCH_WEIGHTS if name in files]
     if found:
         raise UserError(
-            f"{repo_id} only has {found[0]}, a pickle that needs torch to read.",
-            hint="Look for a revision with safetensors (the Hub's own conversion is often refs/pr/N: give it as "
-            "--model-revision), or convert it once where torch is installed with save_pretrained.",
+            f"{repo_id} contains only {found[0]}, a pickle file, which can be read only with torch.",
+            hint="Look for a revision with safetensors and pass it with --model-revision (the Hub's own conversion is "
+            "often refs/pr/N), or convert the model once where torch is installed, with save_pretrained.",
         )

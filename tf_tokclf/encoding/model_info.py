@@ -1,4 +1,4 @@
-"""`tf_tokclf.json`: what stands beside a model's weights so that prediction repeats training's reading of sentences."""
+"""`tf_tokclf.json` in a model folder: the settings that make prediction read sentences as training did."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig, Task
-from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import LONGEST_TEXT
 from tf_tokclf.encoding.tokenizers import window_limit
@@ -33,9 +32,9 @@ FORMAT_VERSION = 1
 class ModelInfo:
     """How a classifier reads sentences and what its labels mean.
 
-    word_splitting: how raw text becomes words (a name of `data.word_splitting`). base_model: the reference of the
-    encoder it was trained from. temperature: divides the logits before scores are made of them. decoding: how labels
-    are made of scores where nobody asks otherwise, which is how training scored them.
+    word_splitting: how raw text is split into words (a value of `data.word_splitting`). base_model: the reference of
+    the encoder from which it was trained. temperature: the divisor of the logits before the softmax. decoding: the
+    default decoding, which is the one that training used for scoring.
     """
 
     reading: WindowSettings
@@ -47,7 +46,7 @@ class ModelInfo:
     decoding: str = "argmax"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `tf_tokclf.json`; the label names stand in config.json."""
+        """Plain values for `tf_tokclf.json`. The label names are in config.json."""
         return {
             "format_version": FORMAT_VERSION,
             "reading": asdict(self.reading),
@@ -61,17 +60,17 @@ class ModelInfo:
         }
 
     def with_temperature(self, temperature: float) -> ModelInfo:
-        """The same with other scores."""
+        """A copy with another temperature."""
         return replace(self, temperature=temperature)
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
-    """Write `tf_tokclf.json` into a model folder, whole or not at all."""
+    """Write `tf_tokclf.json` to a model folder, completely or not at all."""
     write_json(folder / FILE_NAME, info.to_json())
 
 
 def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokenizerFast) -> ModelInfo:
-    """What `tf_tokclf.json` says; for a classifier trained elsewhere, defaults and the scheme of its label names."""
+    """Read `tf_tokclf.json`. For a classifier from elsewhere, use the defaults and the scheme of its label names."""
     path = folder / FILE_NAME
     if not is_there(path):
         return ModelInfo(
@@ -81,7 +80,8 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
     values = read_json(path, hint=again)
     try:
         if values["format_version"] > FORMAT_VERSION:
-            raise UserError("written by a later version of tf-tokclf.", path=path, hint="pip install -U tf-tokclf")
+            hint = "Upgrade with pip install -U tf-tokclf."
+            raise UserError("was written by a newer version of tf-tokclf.", path=path, hint=hint)
         return ModelInfo(
             reading=_checked_reading(WindowSettings(**values["reading"]), folder, tokenizer),
             labels=LabelSet(tuple(names), Scheme(values["scheme"]), _one_of(names, values["fallback_label"])),
@@ -97,30 +97,30 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
 
 def _one_of(known: Collection[str], value: Any) -> str:
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
+        raise ValueError(f"{value!r} is not one of {', '.join(known)}")
     return value
 
 
 def _reference(value: Any) -> str | None:
     if value is not None and not (isinstance(value, str) and len(value) <= LONGEST_TEXT):
-        raise ValueError(f"base_model is a text of up to {LONGEST_TEXT:,} characters or null")
+        raise ValueError(f"base_model must be a text of up to {LONGEST_TEXT:,} characters, or null")
     return value
 
 
 def _temperature(value: Any) -> float:
     number = float(value)
-    # Fitted ones are between 0.05 and 20. Scores overflow with much smaller ones.
+    # Fitted temperatures are between 0.05 and 20. Scores overflow with much smaller ones.
     if not 0.001 <= number <= 1000:
-        raise ValueError(f"a temperature is between 0.001 and 1000, not {number}")
+        raise ValueError(f"temperature must be between 0.001 and 1000, not {number}")
     return number
 
 
 def _checked_reading(reading: WindowSettings, folder: Path, tokenizer: PreTrainedTokenizerFast) -> WindowSettings:
-    """`reading`, if the model can read like that."""
+    """Check that the window settings are possible for the model."""
     numbers = (reading.max_length, reading.overlap, reading.context_sentences)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise ValueError(f"lengths are whole numbers from 0 on, not {numbers}")
+        raise ValueError(f"lengths must be whole numbers of at least 0, not {numbers}")
     _one_of(get_args(AlignmentConfig.model_fields["strategy"].annotation), reading.strategy)
     if reading.max_length > (limit := window_limit(folder, tokenizer)):
-        raise ValueError(f"windows of {counted(reading.max_length, 'piece')}, and the model reads {limit} at once")
+        raise ValueError(f"max_length is {reading.max_length:,}, but the model reads at most {limit:,} subword tokens")
     return reading

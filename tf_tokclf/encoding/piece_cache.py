@@ -1,9 +1,8 @@
-"""Words to pieces, fast: each distinct word is tokenised once.
+"""Split words into subword tokens quickly: each distinct word is tokenised once.
 
-A fast tokenizer treats every word of pre-split input on its own (normalising, splitting and merging never
-look across a word border), so a word's pieces do not depend on its neighbours;
-`tests/encoding/test_piece_cache.py` holds that for each family of tokenizers. Which word a piece belongs to,
-`word_ids()` in transformers, is then known by construction.
+A fast tokenizer processes each word of pre-split input separately, so the subword tokens of a word do not depend on its
+neighbours. `tests/encoding/test_piece_cache.py` checks this for each family of tokenizers. The word of each token
+(`word_ids()` in transformers) is then known without asking the tokenizer.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ from tf_tokclf.encoding.tokenizers import tokenize_function
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# Distinct words kept before the store starts anew, about 200 MB.
+# Number of distinct words in the store, about 200 MB. The store is emptied when there are more.
 MAX_WORDS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The pieces of a run of words. n_pieces: (words,) how many each has. ids: (pieces,) their ids, in order."""
+    """The subword tokens of a sequence of words. n_pieces: (words,) tokens per word. ids: (tokens,) in order."""
 
     n_pieces: np.ndarray
     ids: np.ndarray
 
 
 class PieceStore:
-    """Tokenises words and remembers what it has seen. Any number of threads may ask it."""
+    """Tokenises words and caches the results. It can be used by several threads."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenize = tokenize_function(tokenizer)
@@ -46,7 +45,7 @@ class PieceStore:
         self._ids = np.zeros(0, dtype=np.int32)
 
     def pieces(self, words: Sequence[str]) -> Pieces:
-        """The pieces of `words`, in order; a word may have none."""
+        """The subword tokens of `words`, in order. A word can have none."""
         with self._lock:
             return self._pieces(words)
 
@@ -68,12 +67,12 @@ class PieceStore:
         self._code_by_word.update(zip(words, range(len(self._code_by_word), len(self._code_by_word) + len(words))))
         self._starts = np.concatenate([self._starts, self._starts[-1] + np.cumsum(lengths)])
         flat = np.fromiter((i for ids in new_ids for i in ids), dtype=np.int64, count=int(lengths.sum()))
-        # Ids beyond that are refused where they meet the model's embeddings.
+        # Larger ids are refused when they are compared with the number of embeddings.
         self._ids = np.concatenate([self._ids, np.minimum(flat, np.iinfo(np.int32).max).astype(np.int32)])
 
 
 def _encodable(word: str) -> str:
-    """`word` without the lone surrogates that JSON may hold and no tokenizer takes.
+    """Replace lone surrogates, which JSON can contain but tokenizers do not accept.
 
     >>> _encodable("a\\ud800")
     'a?'
@@ -82,7 +81,7 @@ def _encodable(word: str) -> str:
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The numbers from each start on, `lengths` many, one run behind the other.
+    """Concatenate the ranges that begin at `starts` and have the given `lengths`.
 
     >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]

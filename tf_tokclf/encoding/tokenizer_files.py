@@ -1,8 +1,8 @@
-"""The files of a tokenizer, checked before transformers sees them, and shown to it in a folder of their own.
+"""Check the files of a tokenizer, and give transformers a separate folder that contains only the checked files.
 
-A tokenizer's settings may name files to read and copy (`vocab_file`), templates that are saved under names of their
-choice (`chat_template`) and code (`auto_map`). In `clean_tokenizer_folder` only the settings that describe how text is
-tokenized are left, beside the vocabulary files that transformers knows by name.
+The settings of a tokenizer can name files to read and copy (`vocab_file`), templates that are saved under any name
+(`chat_template`) and code (`auto_map`). `clean_tokenizer_folder` contains only the settings that describe how text is
+tokenised, and the vocabulary files with the names that transformers expects.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOKENIZER, SETTINGS, SPECIAL, ADDED = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-# Vocabularies that convert to a fast tokenizer where there is no tokenizer.json.
+# Vocabulary files that transformers can convert to a fast tokenizer if there is no tokenizer.json.
 VOCABULARIES = (
     "vocab.txt",
     "vocab.json",
@@ -56,7 +56,7 @@ SPECIAL_TOKENS = frozenset(
         "added_tokens_decoder",
     ]
 )
-# What describes how text is tokenized. All others are dropped: they name files, or are no part of tokenizing.
+# Settings that describe how text is tokenised. All other settings are dropped: they name files or are not needed.
 KEPT = SPECIAL_TOKENS | frozenset(
     [
         "model_max_length",
@@ -89,19 +89,20 @@ KEPT = SPECIAL_TOKENS | frozenset(
         "only_label_first_subword",
     ]
 )
-# tokenizers 0.21 needs time that grows with the square of their number: 2 s for these.
+# The time that tokenizers 0.21 needs grows with the square of this number: 2 s for 20,000.
 MOST_ADDED_TOKENS = 20_000
 LARGEST_FILE = 256 << 20
 LONGEST_TOKEN = 1_000
-# Special pieces around one text; BERT has two. tokenizers needs time that grows with the square of their number.
+# Special tokens around a text; BERT has two. The time that tokenizers needs grows with the square of their number.
 MOST_SPECIAL_PIECES = 1_000
 MOST_STEPS, DEEPEST_STEP = 64, 16
-# How many times longer normalizing may make a text. One character becomes 18 in the worst case of Unicode (NFKC).
+# Largest factor by which normalization may lengthen a text. In the worst case of Unicode (NFKC), one character becomes
+# 18.
 MOST_GROWTH = 256
-# WordPiece's time grows with the cube of a word's length: 0.1 s for this one. BERT has 100.
+# The time that WordPiece needs grows with the cube of a word's length: 0.1 s for 1,000 characters. BERT's limit is 100.
 LONGEST_WORD = 1_000
-# Regular expressions that transformers itself writes into tokenizer.json, and those of widely used tokenizers. Each one
-# takes time in proportion to the text.
+# Regular expressions that transformers writes into tokenizer.json, and those of widely used tokenizers. The time that
+# each needs is proportional to the length of the text.
 KNOWN_PATTERNS = frozenset(
     (
         " {2,}",
@@ -123,7 +124,7 @@ UNTRUSTED = "Do not use this model unless you trust its author."
 
 @dataclass(frozen=True)
 class CleanTokenizer:
-    """A folder that holds checked files only. patterns: the regular expressions in them that are in no list of ours."""
+    """A folder with checked files only. patterns: regular expressions in them that are not in KNOWN_PATTERNS."""
 
     folder: Path
     patterns: tuple[str, ...] = ()
@@ -131,9 +132,9 @@ class CleanTokenizer:
 
 @contextmanager
 def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
-    """A temporary folder with the tokenizer of `folder` and nothing else, for transformers to read.
+    """A temporary folder with only the tokenizer of `folder`, for transformers to read.
 
-    Raises UserError for a tokenizer that would take without end to load or to use, or whose files lie elsewhere.
+    Raises UserError for a tokenizer that would take too long to load or to use, or whose files are in other folders.
     """
     with tempfile.TemporaryDirectory(prefix="tf-tokclf-tokenizer-") as name:
         clean = Path(name)
@@ -160,8 +161,8 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
 
 
 def tokenizer_class_name(folder: Path) -> str:
-    """The name of the fast tokenizer's class: as the settings or config.json say, else by the model's type."""
-    # Tables of names; no class is imported by it.
+    """The class name of the fast tokenizer: from its settings or config.json, else from the model type."""
+    # This module contains only tables of names and imports no classes.
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
     slow_names, fast_names = (set(filter(None, names)) for names in zip(*TOKENIZER_MAPPING_NAMES.values()))
@@ -176,32 +177,34 @@ def tokenizer_class_name(folder: Path) -> str:
         return "PreTrainedTokenizerFast"
     kind = str(given or slow or "the tokenizer")[:60]
     raise UserError(
-        f"{kind} is a slow tokenizer, and only fast ones know which word a piece is from.",
+        f"{kind} is a slow tokenizer. Only fast ones report the word of each subword token.",
         path=folder,
         hint="Choose a model that has a tokenizer.json.",
     )
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json as it is; empty where there is none."""
+    """The content of tokenizer_config.json; empty if there is no such file."""
     return _mapping(folder / SETTINGS) if is_there(folder / SETTINGS) else {}
 
 
 def needs_own_code(folder: Path) -> bool:
-    """Whether the tokenizer's settings name Python code of its own."""
+    """Whether the tokenizer's settings refer to its own Python code."""
     return bool(_settings_of(folder).get("auto_map"))
 
 
 def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
-    """Raise UserError for a tokenizer.json that takes without end to load or to use."""
+    """Raise UserError for a tokenizer.json that would take too long to load or to use."""
     added = content.get("added_tokens")
     _check_count(len(added) if isinstance(added, list) else 0, path)
     if (n_special := _n_special(content.get("post_processor"))) > MOST_SPECIAL_PIECES:
-        raise _refused(f"adds {n_special:,} special pieces to each text, more than {MOST_SPECIAL_PIECES:,}", path)
+        raise _refused(f"adds {n_special:,} special tokens to each text, more than {MOST_SPECIAL_PIECES:,}", path)
     growth = 1.0
     steps = [*_steps(content.get("normalizer"), path), *_steps(content.get("pre_tokenizer"), path)]
     if len(steps) > MOST_STEPS:
-        raise _refused(f"has {counted(len(steps), 'step')} of normalizing and splitting, more than {MOST_STEPS}", path)
+        raise _refused(
+            f"has {counted(len(steps), 'step')} of normalization and splitting, more than {MOST_STEPS}", path
+        )
     for step in steps:
         growth *= _growth(step, path)
         if growth > MOST_GROWTH:
@@ -213,7 +216,7 @@ def _check_tokenizer(content: dict[str, Any], path: Path) -> None:
 
 
 def _n_special(post_processor: Any) -> int:
-    """How many special pieces the templates of a post-processor put around a text, or around two."""
+    """The number of special tokens in the templates of a post-processor, for one text and for a pair of texts."""
     total = 0
     stack = [post_processor]
     while stack:
@@ -234,7 +237,7 @@ def _n_special(post_processor: Any) -> int:
 
 
 def unknown_patterns(steps: Any) -> list[str]:
-    """The regular expressions in a normalizer or pre-tokenizer, given as plain values, that are in no list of ours."""
+    """The regular expressions in a normalizer or pre-tokenizer (as plain values) that are not in KNOWN_PATTERNS."""
     found = []
     stack = [steps]
     while stack:
@@ -262,7 +265,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _growth(step: dict[str, Any], path: Path) -> float:
-    """How many times longer a step can make a text."""
+    """The largest factor by which a step can lengthen a text."""
     kind = step.get("type")
     if kind == "Replace":
         pattern = step.get("pattern")
@@ -271,7 +274,7 @@ def _growth(step: dict[str, Any], path: Path) -> float:
         new = len(content) if isinstance(content, str) else 1
         if isinstance(text, str) and text:
             return max(1.0, new / len(text))
-        # The known expressions match at least one character. Others may match the empty text before each one.
+        # The known expressions match at least one character. Others may match the empty text before each character.
         return 1.0 + new if unknown_patterns(pattern) or text == "" else max(1.0, new)
     if kind == "Prepend":
         return 1.0 + len(str(step.get("prepend", "")))
@@ -281,9 +284,10 @@ def _growth(step: dict[str, Any], path: Path) -> float:
 
 
 def _longest_replacement(charsmap: Any, path: Path) -> int:
-    """The bytes of the longest text that SentencePiece's table of characters puts in a character's place.
+    """The length in bytes of the longest replacement in SentencePiece's table of characters.
 
-    The table is a length of four bytes, a trie of that length, and the texts, each ended by a zero byte.
+    The table consists of a length (four bytes), a trie of that length, and the replacements, each with a zero byte at
+    the end.
     """
     if not isinstance(charsmap, str) or not charsmap:
         return 0
@@ -296,7 +300,7 @@ def _longest_replacement(charsmap: Any, path: Path) -> int:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """What is kept of tokenizer_config.json."""
+    """The checked settings from tokenizer_config.json."""
     if not is_there(folder / SETTINGS):
         return {}
     settings = _mapping(_checked_file(folder, SETTINGS))
@@ -305,7 +309,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     limit = kept.get("model_max_length")
     if limit is not None and not (_is_number(limit) and limit >= 1):
         raise UserError(
-            f"model_max_length is {str(limit)[:60]}, and must be a number from 1 on.",
+            f"model_max_length is {str(limit)[:60]}, but must be a number of at least 1.",
             path=folder / SETTINGS,
             hint=AGAIN,
         )
@@ -318,10 +322,10 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _take_extra_tokens(settings: dict[str, Any]) -> None:
-    """Name extra special tokens as transformers 4 names a list of them.
+    """Move `extra_special_tokens` to `additional_special_tokens`, the name of a list of tokens in transformers 4.
 
-    transformers 5 writes a list too. In a mapping, transformers would make each key an attribute of the tokenizer, and
-    replace its methods where they have the same name; tokenizing needs the tokens alone.
+    transformers would make each key of a mapping an attribute of the tokenizer, and could replace its methods in this
+    way. Tokenising needs only the tokens.
     """
     extra = settings.pop("extra_special_tokens", None)
     if not extra:
@@ -344,7 +348,7 @@ def _check_count(n_tokens: int, path: Path) -> None:
 
 
 def _checked_file(folder: Path, name: str) -> Path:
-    """A file of the folder, where it really lies. Links out of the folder are refused, but for the Hub's cache."""
+    """The resolved path of a file in the folder. Links out of the folder are refused, except into the Hub's cache."""
     path = folder / name
     check_links(folder, [path], hint="Copy the file into the folder.")
     real = path.resolve()
@@ -356,7 +360,7 @@ def _checked_file(folder: Path, name: str) -> Path:
 def _show(source: Path, target: Path) -> None:
     try:
         target.symlink_to(source)
-    except OSError:  # links need rights of their own on Windows
+    except OSError:  # Windows requires a privilege for links
         shutil.copyfile(source, target)
 
 
@@ -367,7 +371,7 @@ def _write(path: Path, content: Any) -> None:
 def _mapping(path: Path) -> dict[str, Any]:
     content = read_json(path, hint=AGAIN, longest=LARGEST_FILE)
     if not isinstance(content, dict):
-        raise UserError("is not a mapping.", path=path, hint=AGAIN)
+        raise UserError("is not a JSON object.", path=path, hint=AGAIN)
     return content
 
 

@@ -1,12 +1,12 @@
-"""A tokenizer in a process of its own, which is killed when it takes too long.
+"""Run a tokenizer in a child process, which is killed if it takes too long.
 
-A regular expression from a stranger can need time that doubles with each character, and no call into the tokenizers
-library can be interrupted. Tokenizers with expressions that are not known to be harmless therefore work in a child
-process. Parent and child exchange lines of JSON.
+The time that an untrusted regular expression needs can double with each character, and calls into the tokenizers
+library cannot be interrupted. Tokenizers with unknown expressions therefore run in a child process. Parent and child
+exchange lines of JSON.
 
-The limits are of CPU time, which does not pass while other processes have the processor: the system ends the child that
-reaches its limit (RLIMIT_CPU). A far longer limit of the time on the clock ends a child that uses no CPU time, and all
-children on Windows, where there is no such limit.
+The limits are limits of CPU time, so they do not depend on the load of the machine: the operating system ends a child
+that reaches its limit (RLIMIT_CPU). A much longer limit of wall-clock time ends a child that uses no CPU time, and any
+child on Windows, which has no limit of CPU time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from typing import IO, Any
 
 from tf_tokclf.errors import UserError
 
-# The child imports from the same places as its parent. `python -m` alone would look into the working directory first,
-# which may be the folder of the model.
+# The child uses the import path of its parent. `python -m` would first look in the working directory, which may be the
+# folder of the model.
 _START = f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {__name__} import serve; serve()"
-# Of CPU time. Loading a tokenizer takes a second at most.
+# Limit of CPU time. Loading a tokenizer takes a second at most.
 LOAD_LIMIT_S = 10.0
-# What is slower than this many characters per second of CPU time is not merely a slow machine: 1 % of what tokenizers
-# usually do.
+# Lowest accepted throughput, in characters per second of CPU time. Tokenizers usually process 100 times as many, so a
+# slow machine does not reach this limit.
 CHARACTERS_PER_SECOND = 10_000
-# Of the time on the clock: to start the child, which imports libraries, and how many times longer than the CPU time.
+# Limits of wall-clock time: for the start of the child, which imports libraries, and as a multiple of the CPU time.
 START_LIMIT_S = 600.0
 CLOCK_FACTOR = 30
 # None on Windows.
@@ -44,10 +44,10 @@ HINT = "Do not use this model unless you trust its author."
 
 
 class TokenizerProcess:
-    """Tokenizes words in a child process. Any number of threads may ask it, one after the other."""
+    """Tokenises words in a child process. Several threads can use it; their requests are processed one by one."""
 
     def __init__(self, definition: str, pattern: str, *, place: str | Path) -> None:
-        """definition: the tokenizer as JSON. pattern: the expression to name where time runs out. place: its file."""
+        """definition: the tokenizer as JSON. pattern, place: the expression and the file, for error messages."""
         self._definition = definition
         self._pattern = pattern
         self._place = place
@@ -55,7 +55,7 @@ class TokenizerProcess:
         self._child: _Child | None = None
 
     def __call__(self, words: Sequence[str], *, add_special_tokens: bool = False) -> list[list[int]]:
-        """The ids of each word's pieces. Raises UserError when the child takes too long or fails."""
+        """The token ids of each word. Raises UserError if the child takes too long or fails."""
         with self._lock:
             if self._child is None:
                 self._child = _Child(["encode"], self._pattern, self._place)
@@ -69,13 +69,13 @@ class TokenizerProcess:
         try:
             return self._child.ask(request, limit_s)
         except UserError:
-            # The next request gets a new child.
+            # The next request starts a new child.
             self._child = None
             raise
 
     @staticmethod
     def try_loading(folder: Path, class_name: str, pattern: str, *, place: Path) -> None:
-        """Have a child load the tokenizer in `folder` as transformers does. Raises UserError when it takes too long."""
+        """Load the tokenizer in `folder` with transformers in a child. Raises UserError if this takes too long."""
         child = _Child(["load"], pattern, place)
         try:
             child.ask({"folder": str(folder), "class": class_name}, LOAD_LIMIT_S)
@@ -101,7 +101,7 @@ class _Child:
         self._answer(START_LIMIT_S)
 
     def ask(self, request: dict[str, Any], limit_s: float) -> Any:
-        """The answer to a request. Raises UserError, with the child gone, if it needs more CPU time than `limit_s`."""
+        """The answer to a request. If it needs more than `limit_s` of CPU time, kill the child and raise UserError."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({**request, "limit_s": limit_s}).encode() + b"\n")
@@ -138,11 +138,11 @@ def _pass_on(source: IO[bytes], answers: Queue[bytes]) -> None:
         for line in source:
             answers.put(line)
     finally:
-        answers.put(b"")  # whatever ends this thread: nobody waits in vain
+        answers.put(b"")  # ends the wait for an answer, whatever ended this thread
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
-    """The exit code of a child that has closed its output; None where it goes on all the same."""
+    """The exit code of a child that has closed its output; None if it is still running."""
     with suppress(subprocess.TimeoutExpired):
         return process.wait(timeout=10)
     return None
@@ -152,13 +152,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what was not written yet
+            with suppress(OSError):  # data that was not written yet
                 pipe.close()
     process.wait()
 
 
 def serve() -> None:
-    """The child: answer requests until the parent closes its end."""
+    """Run the child: answer requests until the parent closes the pipe."""
     from tokenizers import Tokenizer
 
     if sys.argv[1] == "load":
@@ -182,16 +182,16 @@ def serve() -> None:
                     add_special_tokens=request["special"],
                 )
                 answer({"result": [encoding.ids for encoding in encodings]})
-        except BaseException as error:  # panics of Rust are no Exception
+        except BaseException as error:  # panics in Rust do not derive from Exception
             answer({"problem": (str(error) or type(error).__name__).splitlines()[0][:200]})
 
 
 def _limit_cpu_time(limit_s: float) -> None:
-    """End this process once it has used this much more CPU time, in all of its threads. Windows has no such limit."""
+    """End this process after `limit_s` more of CPU time in all its threads. Windows has no such limit."""
     if sys.platform != "win32":
         import resource
 
-        signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # whoever started us may ignore it
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # a parent process may have set it to be ignored
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         most = resource.getrlimit(resource.RLIMIT_CPU)[1]
         soft = math.ceil(time.process_time() + limit_s)

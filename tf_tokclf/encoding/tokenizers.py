@@ -1,4 +1,4 @@
-"""Tokenizers as alignment needs them: fast, with truncation and padding set by nobody but us."""
+"""Load fast tokenizers for alignment, without truncation and padding."""
 
 from __future__ import annotations
 
@@ -22,22 +22,20 @@ from tf_tokclf.files import disk_problem
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-# Tokenizers without a limit say 1e30.
+# Tokenizers without a limit have a model_max_length of 1e30.
 NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
-# Their position embeddings begin after the padding position.
+# Model types whose position embeddings begin after the padding position.
 OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "roberta-prelayernorm", "esm"}
-# What `save_tokenizer` writes.
+# The files that `save_tokenizer` writes.
 SAVED = frozenset(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
 
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
-    """The fast tokenizer in a model folder, inherited truncation and padding switched off.
+    """The fast tokenizer in a model folder, with truncation and padding switched off.
 
-    Code that comes with a tokenizer runs only with `trust_remote_code`. Otherwise transformers sees the vocabulary and
-    checked settings, and nothing else of the folder.
-
-    Raises UserError when the folder holds none, or a slow one only.
+    Code in the folder runs only with `trust_remote_code`. Otherwise transformers reads only the vocabulary and the
+    checked settings. Raises UserError if the folder has no tokenizer, or only a slow one.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -55,10 +53,11 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
     except UserError:
         raise
     except BaseException as error:
-        # transformers and tokenizers raise anything here: bare Exception, and panics of Rust, which are no Exception.
+        # transformers and tokenizers raise bare Exceptions here, and panics in Rust, which do not derive from
+        # Exception.
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        if disk_problem(error):  # of the folder for temporary files
+        if disk_problem(error):  # in the folder for temporary files
             raise
         raise UserError(
             f"the tokenizer in {folder} cannot be loaded: {first_line(error)}.",
@@ -67,10 +66,10 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write the tokenizer to `folder` as tokenizer.json and its settings, and nothing else.
+    """Write only tokenizer.json and the settings of the tokenizer to `folder`.
 
-    Chat templates are left out: token classifiers have no use for them, and transformers saves them under names that
-    they bring along. Raises JobError where another file came into being.
+    Chat templates are left out: token classifiers do not use them, and transformers saves them under names that the
+    tokenizer chooses. Raises JobError if any other file was written.
     """
     before = set(folder.iterdir())
     templates, tokenizer.chat_template = tokenizer.chat_template, None
@@ -81,16 +80,16 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     written = {path.name for path in set(folder.iterdir()) - before}
     known = SAVED | {"added_tokens.json", *tokenizer.vocab_files_names.values()}
     if unexpected := sorted(written - known):
-        raise JobError(f"{folder}: saving the tokenizer wrote {', '.join(unexpected)}, which belongs to no tokenizer.")
+        raise JobError(f"{folder}: saving the tokenizer wrote unexpected files: {', '.join(unexpected)}.")
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether an exception is a panic of tokenizers' Rust code, whose class has no public name."""
+    """Whether an exception is a panic in the Rust code of tokenizers. Its class has no public name."""
     return type(error).__name__ == "PanicException"
 
 
 def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizerFast:
-    """The tokenizer of the class `name` of transformers, with a blank before each word where it needs one."""
+    """Load a tokenizer of the transformers class `name`, with a blank before each word if it needs one."""
     import transformers
 
     load: Any = getattr(transformers, name).from_pretrained
@@ -103,20 +102,20 @@ def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizer
 def _made_ready(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     if not tokenizer.is_fast:
         raise UserError(
-            f"{type(tokenizer).__name__} is a slow tokenizer, and only fast ones know which word a piece is from.",
+            f"{type(tokenizer).__name__} is a slow tokenizer. Only fast ones report the word of each subword token.",
             hint="Choose a model that has a tokenizer.json.",
         )
     tokenizer.chat_template = None
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    # BPE dropout draws other pieces at each call.
+    # With BPE dropout, each call returns different subword tokens.
     if getattr(tokenizer.backend_tokenizer.model, "dropout", None):
         tokenizer.backend_tokenizer.model.dropout = None
     return tokenizer
 
 
 def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
-    """The most pieces, special ones included, that the model reads at once (512 where nothing says so)."""
+    """The maximum number of tokens in a window, including special tokens (512 if the model does not state it)."""
     config = model_config(folder)
     positions = config.get("max_position_embeddings") or config.get("n_positions")
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < NO_LIMIT else []
@@ -130,10 +129,10 @@ Tokenize = Callable[..., list[list[int]]]
 
 
 def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
-    """A function from words to the ids of each word's pieces: `tokenize(words, add_special_tokens=False)`.
+    """A function from words to the token ids of each word: `tokenize(words, add_special_tokens=False)`.
 
-    It works in a child process where the tokenizer has regular expressions that are not known to be harmless. Raises
-    UserError for words that the tokenizer cannot be used on.
+    It runs in a child process if the tokenizer has regular expressions that are not known to be harmless. It raises
+    UserError for words on which the tokenizer fails.
     """
     backend = tokenizer.backend_tokenizer
     if patterns := unknown_patterns([_state(backend.normalizer), _state(backend.pre_tokenizer)]):
@@ -147,7 +146,7 @@ def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
         except MemoryError:
             raise
         except BaseException as error:
-            # A panic of Rust is no Exception. What tokenizers reports as one is the tokenizer's fault too.
+            # Panics in Rust do not derive from Exception. Both kinds are errors of the tokenizer.
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
             if len(words) > 1:
@@ -160,26 +159,27 @@ def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
 
 
 def special_pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    """The ids that the tokenizer puts before and after one sequence, such as ([101], [102])."""
+    """The ids of the special tokens before and after a sequence, such as ([101], [102])."""
     tokenize = tokenize_function(tokenizer)
     (bare,) = tokenize(["a"])
     (whole,) = tokenize(["a"], add_special_tokens=True)
     for start in range(len(whole) - len(bare) + 1):
         if whole[start : start + len(bare)] == bare:
             return whole[:start], whole[start + len(bare) :]
-    raise UserError("The tokenizer changes its pieces when it adds special ones.", hint="Choose another model.")
+    problem = "The tokenizer changes the subword tokens of a word when it adds special tokens."
+    raise UserError(problem, hint="Choose another model.")
 
 
 def _state(component: Any) -> Any:
-    """A normalizer or pre-tokenizer as plain values. None for those that are written in Python."""
+    """A normalizer or pre-tokenizer as plain values; None if it is written in Python."""
     try:
         return json.loads(component.__getstate__()) if component is not None else None
-    except Exception:  # tokenizers' own refusal is a bare Exception
+    except Exception:  # tokenizers raises a bare Exception
         return None
 
 
 def _wants_prefix_space(tokenizer: Any) -> bool:
-    """Byte-level tokenizers read a word as itself only behind a blank (RoBERTa, GPT-2, ModernBERT and others)."""
+    """Whether words need a blank before them: byte-level tokenizers (RoBERTa, GPT-2, ModernBERT) expect one."""
     if not tokenizer.is_fast:
         return False
     stack = [_state(tokenizer.backend_tokenizer.pre_tokenizer)]

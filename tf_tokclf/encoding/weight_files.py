@@ -1,7 +1,7 @@
-"""The files that hold a model's weights, read tensor by tensor: names, shapes and values, whatever the layout.
+"""Read the weight files of a model tensor by tensor: names, shapes and values, in either layout.
 
-`model.safetensors` (also in shards) and `tf_model.h5`. PyTorch's layout names tensors `bert.encoder.layer.0...weight`,
-Keras' names them `bert/encoder/layer_._0/...kernel:0`. Only files of the folder itself are opened.
+The files are `model.safetensors` (also in shards) and `tf_model.h5`. Tensor names are `bert.encoder.layer.0...weight`
+in the PyTorch layout and `bert/encoder/layer_._0/...kernel:0` in the Keras layout. Only files in the folder are opened.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.json_text import LFS_POINTER, read_json
 
 SAFETENSORS, INDEX, H5 = "model.safetensors", "model.safetensors.index.json", "tf_model.h5"
-# In the order of preference; what they share is that they are read without torch.
+# In order of preference. All of them can be read without torch.
 READABLE_WEIGHTS = (SAFETENSORS, INDEX, H5)
 MOST_SHARDS = 1_000
 AGAIN = "Fetch or save the weights again."
@@ -32,10 +32,10 @@ Layout = Literal["pytorch", "keras"]
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """Open files of weights.
+    """Open weight files.
 
-    path: the file, or the index of several. files: all that hold tensors. layout: how tensors are named and which way
-    round their matrices are. shapes: by the name of the tensor.
+    path: the file, or the index of several files. files: all files with tensors. layout: the naming of tensors and the
+    orientation of matrices. shapes: tensor name -> shape.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class WeightFiles:
 
     @property
     def config(self) -> Path:
-        """The configuration beside the weights."""
+        """The path of config.json in the same folder."""
         return self.path.with_name("config.json")
 
     @property
     def n_numbers(self) -> int:
-        """How many numbers all tensors hold."""
+        """The total number of values in all tensors."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def array(self, name: str) -> np.ndarray:
@@ -64,7 +64,7 @@ class WeightFiles:
 
 
 def shortened(name: str) -> str:
-    """A tensor's name for a message; whoever made the file may have chosen one of a megabyte.
+    """A tensor's name for a message. The names in an untrusted file can be very long.
 
     >>> shortened("bert.pooler.dense.bias"), len(shortened("x" * 10**6))
     ('bert.pooler.dense.bias', 100)
@@ -74,9 +74,9 @@ def shortened(name: str) -> str:
 
 @contextmanager
 def open_weights(folder: Path) -> Iterator[WeightFiles]:
-    """The weights in a model folder: `model.safetensors`, its shards, or `tf_model.h5`, the first that is there.
+    """The weights in a model folder: the first that exists of `model.safetensors`, its shards, and `tf_model.h5`.
 
-    Raises UserError for files that are damaged, and for those that lead to other files.
+    Raises UserError for files that are damaged, and for files that refer to other files.
     """
     with ExitStack() as stack:
         if (folder / SAFETENSORS).is_file():
@@ -88,7 +88,7 @@ def open_weights(folder: Path) -> Iterator[WeightFiles]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that `open_weights` opens, without opening them. Raises UserError for an index that is not in order."""
+    """The files that `open_weights` opens, without opening them. Raises UserError for an invalid index."""
     if (folder / SAFETENSORS).is_file():
         return [folder / SAFETENSORS]
     if (folder / INDEX).is_file():
@@ -97,7 +97,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index names, each once. They have to lie beside it."""
+    """The files that an index names, each once. They must be in the same folder."""
     content = read_json(index, hint=AGAIN)
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
@@ -128,7 +128,7 @@ def _safetensors(path: Path, files: list[Path], stack: ExitStack) -> WeightFiles
                 sources[name] = opened
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(file, error) from error
-    # The layout is what the names say: not every tool writes the mark ("format") that transformers asks for.
+    # The names show the layout. Not every tool writes the "format" entry that transformers requires.
     keras = bool(shapes) and all("/" in name for name in shapes)
     return WeightFiles(path, tuple(files), "keras" if keras else "pytorch", shapes, sources)
 
@@ -142,7 +142,7 @@ def _h5(path: Path, stack: ExitStack) -> WeightFiles:
         _collect(file, path, datasets, seen=set())
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(path, error) from error
-    # The first part of a name is the layer's group, the second the name of the model that was saved.
+    # The first part of a name is the group of the layer, the second is the name of the saved model.
     named = {"/".join(name.split("/")[2:]): dataset for name, dataset in datasets.items() if name.count("/") > 1}
     shapes = {name: tuple(dataset.shape) for name, dataset in named.items()}
     return WeightFiles(path, (path,), "keras", shapes, named)
@@ -151,15 +151,15 @@ def _h5(path: Path, stack: ExitStack) -> WeightFiles:
 def _damaged(path: Path, error: Exception) -> UserError:
     with suppress(OSError), path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
-            problem = "contains a pointer of Git LFS in the place of the weights."
+            problem = "is a Git LFS pointer instead of the weights."
             return UserError(problem, path=path, hint="Run `git lfs pull` in its folder.")
     return UserError(f"is damaged: {first_line(error)}.", path=path, hint=AGAIN)
 
 
 def _collect(group: Any, path: Path, found: dict[str, Any], prefix: str = "", *, seen: set[Any]) -> None:
-    """Every data set under `group` by its path. Raises UserError where one lies elsewhere.
+    """Collect all data sets under `group` by path. Raises UserError for a data set in another file.
 
-    seen: the objects that were met before. Groups with several names could lead through each other without end.
+    seen: the objects that were visited before. Groups with several names could otherwise form an endless loop.
     """
     import h5py
 
@@ -189,7 +189,7 @@ def _leads_elsewhere(name: str, path: Path) -> UserError:
 
 def _values(source: Any, name: str) -> np.ndarray:
     array = source.get_tensor(name) if hasattr(source, "get_tensor") else np.asarray(source)
-    # Whole numbers and 8-bit floats are of quantised models: without their scales they mean nothing.
+    # Integers and 8-bit floats come from quantised models, and have no meaning without their scales.
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise ValueError(f"its numbers are {array.dtype}, not 16, 32 or 64-bit floats")
     return array

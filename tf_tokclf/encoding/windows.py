@@ -1,7 +1,7 @@
-"""Windows: runs of words whose pieces fit the model, overlapping where a sentence is longer than that.
+"""Windows: sequences of words whose subword tokens fit the model. Long sentences are split into overlapping windows.
 
-Each word is *owned* by exactly one window, the one in which it has most context; other windows that show the word
-leave it unscored. Windows are planned from the numbers of pieces alone and never look at labels.
+Each word is *owned* by exactly one window, the one in which it has the most context. In other windows it is not
+labelled or scored. Only the numbers of subword tokens determine the windows, never the labels.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Arrays of equal length, a window each; words are numbered through the whole batch of sentences.
+    """Arrays of equal length with one entry per window. Words are numbered over the whole batch of sentences.
 
-    sentence: which sentence is scored. first, last: half-open run of words shown. own_first, own_last: half-open run
-    of words that this window answers for.
+    sentence: the sentence that the window labels. first, last: half-open range of the words in the window. own_first,
+    own_last: half-open range of the words that the window owns.
     """
 
     sentence: np.ndarray
@@ -37,16 +37,17 @@ class WindowPlan:
 
 
 def check_window(max_length: int, overlap: int, n_special: int) -> int:
-    """The pieces of words that fit a window. Raises UserError when length and overlap contradict each other."""
+    """The number of subword tokens of words that fit into a window. Raises UserError for impossible settings."""
     capacity = max_length - n_special
     if capacity < 1:
         raise UserError(
-            f"alignment.max_length {max_length} leaves no room beside {n_special} special pieces.", hint="Raise it."
+            f"alignment.max_length {max_length} leaves no room for words beside {n_special} special tokens.",
+            hint="Increase it.",
         )
     if overlap >= capacity:
         raise UserError(
-            f"alignment.overlap {overlap} does not fit windows of {counted(capacity, 'piece')} ({max_length} less "
-            f"{n_special} special ones).",
+            f"alignment.overlap {overlap} is too large for windows of {counted(capacity, 'subword token')} (max_length "
+            f"{max_length} minus {n_special} special tokens).",
             hint=f"Give an overlap below {capacity}, such as {capacity // 4}.",
         )
     return capacity
@@ -62,11 +63,11 @@ def plan_windows(
     context_sentences: int = 0,
     documents: np.ndarray | None = None,
 ) -> WindowPlan:
-    """Windows over a batch of sentences.
+    """Plan the windows of a batch of sentences.
 
-    n_pieces: (words,) pieces of each word. sentence_starts: (sentences + 1,) first word of each sentence, and the end.
-    documents: (sentences,) an id per sentence; context never crosses from one document into another.
-    A sentence without words gets no window.
+    n_pieces: (words,) subword tokens per word. sentence_starts: (sentences + 1,) the first word of each sentence, and
+    the number of words. documents: (sentences,) an id per sentence; context never includes sentences of other
+    documents. A sentence without words gets no window.
     """
     ends = np.concatenate([[0], np.cumsum(n_pieces)])
     starts, stops = sentence_starts[:-1], sentence_starts[1:]
@@ -81,18 +82,18 @@ def plan_windows(
         begin, end = int(starts[sentence]), int(stops[sentence])
         runs = split_long(n_pieces[begin:end], capacity=capacity, overlap=overlap)
         if truncate:
-            # The only window answers for all that it shows.
+            # The only window owns all its words.
             runs = [(0, runs[0][1], 0, runs[0][1])]
         rows.append(np.array([(sentence, *(np.array(run) + begin)) for run in runs]).T)
     table = np.concatenate(rows, axis=1)
-    # Stable: the windows of a sentence stay in order.
+    # lexsort is stable, so the windows of a sentence stay in order.
     return WindowPlan(*table[:, np.lexsort([table[0]])])
 
 
 def split_long(n_pieces: np.ndarray, *, capacity: int, overlap: int) -> list[tuple[int, int, int, int]]:
-    """(first, last, own_first, own_last) of the windows of one long sentence, over its own words.
+    """(first, last, own_first, own_last) of each window of a long sentence. Words are numbered in the sentence.
 
-    A word of more pieces than a window holds stands in a window of its own, cut to the pieces that fit.
+    A word with more subword tokens than fit into a window gets a window of its own, cut to the tokens that fit.
 
     >>> split_long(np.ones(10, int), capacity=6, overlap=2)
     [(0, 6, 0, 5), (4, 10, 5, 10)]
@@ -114,16 +115,17 @@ def _overlapping_runs(n_pieces: np.ndarray, capacity: int, overlap: int) -> list
         runs.append((first, last))
         if last >= n_words:
             return runs
-        # Far enough back for the overlap, yet so that the next word fits too: that alone moves on by a word at least.
+        # Go back far enough for the overlap, but keep room for the next word, so that each window advances.
         back = int(np.searchsorted(ends, ends[last] - overlap, "right")) - 1
         room = int(np.searchsorted(ends, ends[last + 1] - capacity))
         first = max(back, room)
 
 
 def _owners(n_pieces: np.ndarray, runs: list[tuple[int, int]]) -> np.ndarray:
-    """For each word the first window whose nearer edge is farthest away, which rises from word to word.
+    """For each word, the first window in which the distance to the nearer edge is largest. Never decreases.
 
-    A sentence's own ends cut nothing, and need no care: where one is the nearer edge, no other window shows more.
+    The ends of the sentence need no special treatment: if one of them is the nearer edge, no other window has more
+    context there.
     """
     ends = np.concatenate([[0], np.cumsum(n_pieces)])
     n_words = len(n_pieces)
@@ -148,7 +150,7 @@ def _add_context(
     context_sentences: int,
     documents: np.ndarray | None,
 ) -> None:
-    """Widen windows in place by whole neighbouring sentences, nearest first and left before right, while they fit."""
+    """Extend windows in place by whole neighbouring sentences while they fit: nearest first, left before right."""
     n_sentences = len(sentence_starts) - 1
     for i, sentence in enumerate(whole):
         open_sides = {-1, 1}
@@ -177,7 +179,7 @@ ALIGNMENTS = {
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How a model reads sentences: what prediction has to repeat of training. Stored in `tf_tokclf.json`."""
+    """How a model reads sentences. Prediction uses the same settings as training; stored in `tf_tokclf.json`."""
 
     strategy: str
     max_length: int
@@ -187,7 +189,7 @@ class WindowSettings:
 
     @classmethod
     def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: PreTrainedTokenizerFast) -> WindowSettings:
-        """The reading that `alignment` asks for, its open ends filled from the model folder's limits."""
+        """The settings of `alignment`, with values that are not set filled in from the limits of the model."""
         limit = window_limit(folder, tokenizer)
         max_length = alignment.max_length or min(limit, 512)
         if max_length > limit:
@@ -197,7 +199,7 @@ class WindowSettings:
             )
         overlap_set = "overlap" in alignment.model_fields_set
         n_special = sum(map(len, special_pieces(tokenizer)))
-        # The default overlap makes room for itself in short windows; one that the user gave has to fit.
+        # The default overlap is reduced for short windows. An overlap that the user set must fit.
         overlap = alignment.overlap if overlap_set else min(alignment.overlap, (max_length - n_special) // 4)
         check_window(max_length, overlap, n_special)
         return cls(alignment.strategy, max_length, overlap, alignment.truncate, alignment.context_sentences)

@@ -97,12 +97,12 @@ def configurations() -> list[Cell]:
     none("model", "duplicated", "see config file")
     setting("model", "unreadable", "model.name_or_path=/proc/self/mem", "/proc/self/mem: is a file", "Name the folder")
     setting("alignment", "wrong type", "alignment.max_length=long", "alignment.max_length: 'long' is not", "integer")
-    setting("alignment", "out of range", "alignment.max_length=2", "leaves no room beside 2 special", "Raise it")
+    setting("alignment", "out of range", "alignment.max_length=2", "leaves no room for words beside 2", "Increase it")
     setting(
         "alignment", "out of range", "alignment.overlap=-1", "alignment.overlap: -1 is not", "greater than or equal"
     )
     setting("alignment", "huge", "alignment.max_length=1000000000000", "is more than the model reads", "Give at most")
-    setting("alignment", "huge", "alignment.overlap=1000000000000", "does not fit windows", "Give an overlap below")
+    setting("alignment", "huge", "alignment.overlap=1000000000000", "is too large for windows", "Give an overlap below")
     setting("alignment", "missing", "alignment.strategy=null", "alignment.strategy: None is not", "first")
     setting("alignment", "empty", "alignment.strategy='\"\"'", "alignment.strategy: '' is not", "first")
     setting("alignment", "duplicated", "alignment.overlap=[1,1]", "alignment.overlap: [1, 1] is not", "integer")

@@ -38,7 +38,7 @@ def exports() -> list[Cell]:
     )
     bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
     bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "no quantisation int8", "There is none")
-    bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "A model folder needs one", m=folder)
+    bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "Check the path", m=folder)
     bad(
         "wrong encoding",
         "{model} --format savedmodel --output x --file b.conll",

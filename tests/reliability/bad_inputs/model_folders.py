@@ -34,20 +34,20 @@ def models() -> list[Cell]:
         cells.bad(subject, fault, f"m in.txt -o out.jsonl {options}", *says, m=model(change))
 
     subject, file = "model: config.json", "config.json"
-    bad("missing", without(file), "m has no config.json", "A model folder needs one", subject=subject)
+    bad("missing", without(file), "m has no config.json", "Check the path", subject=subject)
     bad("empty", with_content(file, b""), "config.json: not valid JSON", "Fetch or save", subject=subject)
     bad("truncated", cut(file, 100), "config.json: not valid JSON", "Fetch or save", subject=subject)
     bad(
         "wrong type",
         with_content(file, b"[]"),
-        "config.json: a model's configuration is a mapping",
+        "config.json: is not a JSON object",
         "Fetch",
         subject=subject,
     )
     bad(
         "wrong type",
         with_values(file, id2label=[1]),
-        "config.json: id2label does not give names to ids",
+        "config.json: id2label does not map ids to label names",
         "Correct it",
         subject=subject,
     )
@@ -97,7 +97,7 @@ def models() -> list[Cell]:
     bad(
         "out of range",
         with_values(file, id2label=gap),
-        "config.json: id2label does not number",
+        "config.json: the ids in id2label are not 0, 1, 2",
         "Correct",
         subject=subject,
     )
@@ -114,7 +114,7 @@ def models() -> list[Cell]:
         "hostile",
         with_values(file, id2label={**dict.fromkeys("0123", ESC), "4": "O"}),
         "config.json",
-        "Each id needs its own",
+        "Give each id a different label",
         subject=subject,
     )
     bad("hostile", with_content(file, DEEP), "config.json: not valid JSON", "Fetch or save", subject=subject)
@@ -128,7 +128,7 @@ def models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, vocab_size=10**12),
-        "config.json: vocab_size is 1000000000000, which is not in the range of any model",
+        "config.json: vocab_size is 1000000000000, which is out of range",
         "Fetch or save the model again",
         subject=subject,
     )
@@ -229,7 +229,7 @@ def models() -> list[Cell]:
     bad(
         "out of range",
         with_values(file, word_splitting="klingon"),
-        "'klingon' is none of words, whitespace",
+        "'klingon' is not one of words, whitespace",
         "again",
         subject=subject,
     )
