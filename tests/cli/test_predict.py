@@ -62,13 +62,13 @@ def test_the_command_labels_shards(tiny_classifier: Path, tmp_path: Path):
 def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), str(tmp_path / "pipe"), "--shard", "1/2"])
-    assert (result.exit_code, "pipe can be read once only" in " ".join(result.stderr.split())) == (2, True)
+    assert (result.exit_code, "pipe can be read only once" in " ".join(result.stderr.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--shard", "1/2"], "standard input can be read once only"),
+        (["--shard", "1/2"], "standard input can be read only once"),
         (["--shard", "0/4"], "'0/4' is not I/N with I from 1 to N"),
         (["--shard", "5/4"], "'5/4' is not I/N with I from 1 to N"),
         (["--shard", "x"], "'x' is not I/N with I from 1 to N"),
@@ -87,11 +87,11 @@ def test_mistakes_end_in_a_message(tiny_classifier: Path, args: list[str], messa
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("in.txt", ["--output-format", "csv"], "csv is written for csv input only"),
-        ("in.csv", ["--output-format", "parquet"], "parquet is written for parquet input only"),
-        ("in.txt", ["-o", "out.csv"], "csv is written for csv input only"),
+        ("in.txt", ["--output-format", "csv"], "csv output is possible only"),
+        ("in.csv", ["--output-format", "parquet"], "parquet output is possible only"),
+        ("in.txt", ["-o", "out.csv"], "csv output is possible only"),
         ("in.txt", ["-o", "out.conllu"], "which predict does not write"),
-        ("in.txt", ["--output-format", "csv", "--workers", "1", "-o", "out"], "csv is written for csv input only"),
+        ("in.txt", ["--output-format", "csv", "--workers", "1", "-o", "out"], "csv output is possible only"),
     ],
 )
 def test_output_formats_are_checked_before_the_model_is_loaded(
@@ -165,7 +165,7 @@ def closed_port() -> Iterator[int]:
         (["--parts", 2, "-o", "out"], "are for --workers"),
         (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write to"),
         (["--workers", 2, "-o", "in.txt"], "would destroy the input"),
-        (["--workers", 2, "-o", "other.txt"], "is a file; --workers writes a folder"),
+        (["--workers", 2, "-o", "other.txt"], "is a file, but --workers writes a folder"),
         (["-o", "."], "is a folder"),
     ],
 )
@@ -179,7 +179,7 @@ def test_what_workers_cannot_do(
 
 
 def test_standard_input_is_not_shared_out(tiny_classifier: Path, tmp_path: Path):
-    assert "standard input can be read once only" in refused([tiny_classifier, "--workers", 2, "-o", tmp_path / "out"])
+    assert "standard input can be read only once" in refused([tiny_classifier, "--workers", 2, "-o", tmp_path / "out"])
 
 
 def test_without_ray_it_is_said_what_to_install(tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch):
@@ -195,8 +195,8 @@ def test_an_address_where_nobody_answers_is_named(
     need_modules("ray", extra="ray")
     args = [tiny_classifier, source, "--workers", 2, "-o", source.parent / "out"]
     closed = f"localhost:{closed_port}"
-    assert f"nothing answers at {closed}" in refused([*args, "--ray-address", closed])
+    assert f"no connection to {closed}" in refused([*args, "--ray-address", closed])
     assert "'somewhere' is not of the form HOST:PORT" in refused([*args, "--ray-address", "somewhere"])
     monkeypatch.setenv("RAY_ADDRESS", closed)
-    assert f"nothing answers at {closed}" in refused(args)
+    assert f"no connection to {closed}" in refused(args)
     assert not (source.parent / "out").exists()

@@ -77,7 +77,7 @@ def test_words_may_be_given(tagger: Tagger):
 def test_the_strategy_may_be_given_when_loading(tiny_classifier: Path, tagger: Tagger):
     loaded = tf_tokclf.load(tiny_classifier, aggregation_strategy="max")
     assert loaded(TEXT) == tagger(TEXT, aggregation_strategy="max")
-    with pytest.raises(UserError, match="Known are none, simple, first, average, max"):
+    with pytest.raises(UserError, match="Choose one of none, simple, first, average, max"):
         tagger(TEXT, aggregation_strategy="mean")
 
 

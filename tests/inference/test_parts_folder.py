@@ -72,7 +72,9 @@ def test_another_job_does_not_go_on(spec: PredictionSpec, tagger: Tagger, source
     with pytest.raises(UserError, match="another top_k: 0, not 2"):
         begin(replace(spec, details={"top_k": 2}), tagger, source, resume=True)
     source.write_text("other\n")
-    with pytest.raises(UserError, match=r"another input\. Go on with what it had, or begin anew with --force"):
+    with pytest.raises(
+        UserError, match=r"another input\. Use the same settings and input, or start again with --force"
+    ):
         begin(spec, tagger, source, resume=True)
 
 
@@ -95,11 +97,11 @@ def test_a_folder_is_not_written_into_unasked(spec: PredictionSpec, tagger: Tagg
     folder = PartsFolder(source.parent / "out")
     folder.check(resume=False, force=False)
     begin(spec, tagger, source)
-    with pytest.raises(UserError, match="Go on with --resume, begin anew with --force"):
+    with pytest.raises(UserError, match="Continue with --resume, start again with --force"):
         folder.check(resume=False, force=False)
     folder.check(resume=True, force=False)
     folder.check(resume=False, force=True)
-    with pytest.raises(UserError, match="contains something that no such job wrote"):
+    with pytest.raises(UserError, match="contains files that are not from such a job"):
         PartsFolder(source.parent).check(resume=False, force=True)
 
 
@@ -110,7 +112,7 @@ def test_files_of_a_folder_are_its_parts(spec: PredictionSpec, tagger: Tagger, t
         (folder / name).write_text("text\nada visited\n")
     parts = begin(spec, tagger, folder)
     assert [(Path(part.source).name, part.output.name) for part in parts] == [("a.txt", "a.jsonl"), ("b.csv", "b.csv")]
-    with pytest.raises(UserError, match="--parts cuts a file"):
+    with pytest.raises(UserError, match="--parts divides a file"):
         begin(spec, tagger, folder, n=2)
     (folder / "a.text").write_text("ada\n")
     with pytest.raises(UserError, match=r"a\.text and a\.txt would both become a\.jsonl"):

@@ -135,7 +135,7 @@ def test_columns_that_are_there_stay_as_they_are(tagger: Tagger, tmp_path: Path)
 def test_a_field_that_only_later_records_have_is_not_overwritten(tagger: Tagger, tmp_path: Path):
     lines = ['{"tokens": ["ada"]}\n'] * 4001 + ['{"tokens": ["ada"], "predicted_labels": ["O"]}\n']
     (tmp_path / "in.jsonl").write_text("".join(lines))
-    with pytest.raises(UserError, match=r"in.jsonl, line 4002: the record has a field 'predicted_labels' already"):
+    with pytest.raises(UserError, match=r"in.jsonl, line 4002: the record already has a field 'predicted_labels'"):
         predicted(tagger, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
 
 
@@ -244,7 +244,7 @@ def test_only_the_same_job_goes_on(tagger: Tagger, tiny_classifier: Path, tmp_pa
     identity = identity_of(tiny_classifier, str(source), {"top_k": 0})
     with pytest.raises(Killed):
         predict_to_file(job_for(tagger, source, output, kill_after=2), output, identity=identity)
-    with pytest.raises(UserError, match="--resume, or begin anew with --force"):
+    with pytest.raises(UserError, match="--resume, or start again with --force"):
         predict_to_file(job_for(tagger, source, output), output)
     for changed in ({**identity, "top_k": 2}, {**identity, "input": "other"}):
         with pytest.raises(UserError, match="had another"):

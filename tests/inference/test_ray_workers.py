@@ -101,7 +101,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: P
     code, messages = job.ended()
     assert code == 0, messages
     # Nothing of Ray's, TensorFlow's or the tokenizer's stands between.
-    died = "(Warning: )?[Aa] worker died; its part goes on where it came to."
+    died = "(Warning: )?[Aa] worker died; its part continues where it stopped."
     said = rf"3 parts, 0 of them already complete; 2 workers{PROGRESS} {died}{PROGRESS} [^:]+: [^:]+ words a second"
     assert re.fullmatch(said, messages), messages
     parts = [tmp_path / "out" / f"part-0000{i}-of-00003.csv.gz" for i in (1, 2, 3)]
@@ -128,7 +128,7 @@ def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path:
         os.kill(worker, signal.SIGCONT)
     code, messages = job.ended()
     assert code == 130, messages
-    said = r"Stopped by Ctrl-C; what is labelled stays\. Go on with --resume\."
+    said = r"Stopped by Ctrl-C\. Finished work is kept: continue with --resume\."
     assert re.fullmatch(rf"3 parts, 0 of them already complete; 2 workers{PROGRESS} {said}", messages), messages
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
@@ -148,7 +148,7 @@ def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: P
     assert code == 2, messages
     assert messages.count("Error: ") == 1
     assert f"{source}/b.jsonl, line 2: is not valid JSON" in messages
-    assert messages.endswith("go on with --resume.")
+    assert messages.endswith("continue with --resume.")
 
 
 class Panic(BaseException):

@@ -652,7 +652,7 @@ def test_a_tensor_turned_the_other_way_is_refused(model: Path):
     """It has the same number of values, but would be read as a different matrix."""
     name = "bert.encoder.layer.0.intermediate.dense.weight"
     change_weights(model, lambda arrays: arrays.update({name: np.ascontiguousarray(arrays[name].T)}))
-    assert_refused(run("predict", model), f"{name} is 32 x 64 in the file, and config.json describes 64 x 32")
+    assert_refused(run("predict", model), f"{name} is 32 x 64 in the file, but config.json describes 64 x 32")
 
 
 def test_whole_numbers_are_no_weights(model: Path):
@@ -936,7 +936,7 @@ def test_a_million_labels_are_refused(model: Path):
 @pytest.mark.parametrize("values", [{"intermediate_size": 10**6}, {"hidden_size": 4096, "num_attention_heads": 2}])
 def test_more_weights_than_the_file_holds_are_not_made(values: dict[str, int], model: Path):
     change(model / "config.json", **values)
-    assert_refused(run("predict", model), "config.json: asks for more weights than the file holds")
+    assert_refused(run("predict", model), "config.json: describes more weights than the file contains")
 
 
 @pytest.mark.parametrize(
@@ -944,7 +944,7 @@ def test_more_weights_than_the_file_holds_are_not_made(values: dict[str, int], m
     [
         ({"inner_group_num": 200}, "describes 400 layers, including repeated ones, but the limit is 256"),
         ({"block_sizes": [4, 4], "block_repeats": [100, 1]}, "describes 404 layers"),
-        ({"max_position_embeddings": 1_000_000}, "asks for 1,000,000 positions of 32 numbers"),
+        ({"max_position_embeddings": 1_000_000}, "describes 1,000,000 positions of 32 numbers"),
         ({"attention_window": [8, 10**6]}, "attention_window is [8, 1000000], which is more than the 64 positions"),
         ({"pad_token_id": "x"}, "pad_token_id is x, which is not a whole number"),
         ({"pad_token_id": [1]}, "pad_token_id is [1], which is not a whole number"),

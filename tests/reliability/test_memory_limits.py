@@ -91,6 +91,6 @@ def test_predicting_with_batches_that_do_not_fit_says_which_would(
     assert done.returncode == 1, done.stderr[-3000:]
     said = " ".join(done.stderr.split())
     assert "Error: out of memory with 512 windows of " in said
-    assert "Try --per-device-eval-batch-size 256, which labels the same" in said
+    assert "Try --per-device-eval-batch-size 256, which does not change the labels" in said
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.jsonl").exists()

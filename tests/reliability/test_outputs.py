@@ -295,7 +295,7 @@ def test_parquet_into_a_pipe_is_refused_by_predict(files: dict[str, Path], tmp_p
     pq.write_table(pa.table({"text": ["ada saw rome"]}), files["text"])
     result = run(args_of(WRITERS["predict"], files, "/dev/null"))
     assert result.exit_code == 2
-    assert "Parquet is no stream" in result.stderr
+    assert "Parquet can be written only to a file" in result.stderr
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst", ".xz", ".bz2", ".zip"])
@@ -318,7 +318,7 @@ def test_a_link_under_the_name_of_the_partial_file_is_not_followed(files: dict[s
     (tmp_path / "out.jsonl.partial").symlink_to("precious")
     result = run(args_of(WRITERS["predict"], files, tmp_path / "out.jsonl"))
     assert result.exit_code == 2
-    assert "out.jsonl.partial: is a link, which is not followed. Remove it." in result.stderr
+    assert "out.jsonl.partial: is a link. Links are not followed here. Remove it." in result.stderr
     assert not (tmp_path / "precious").exists()
 
 

@@ -327,7 +327,7 @@ def test_a_configuration_that_asks_for_a_billion_labels_makes_no_room_for_them(t
         config.pop(name)
     (folder / "config.json").write_text(json.dumps({**config, "num_labels": 10**9}), encoding="utf-8")
     folders = {"good": str(tiny_classifier), "bad": str(folder)}
-    said = "asks for 1,000,000,000 labels"
+    said = "num_labels is 1,000,000,000"
     n_bytes = memory_needed(LOAD.format("bad"), before=LOAD.format("good"), says=said, **folders)
     assert n_bytes < 50_000_000
 

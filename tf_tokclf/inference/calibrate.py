@@ -1,4 +1,4 @@
-"""Fit a temperature on the validation split and store it with the model, so that its scores mean what they say."""
+"""Fit a temperature on the validation split and store it with the model, so that its scores are calibrated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Calibration:
-    """The temperature that the model has now, and how well span scores of the split came true without and with it."""
+    """The new temperature of the model, and the reliability of the span scores without and with it."""
 
     temperature: float
     before: Reliability
@@ -54,17 +54,18 @@ def calibrate(
 ) -> Calibration:
     """Fit the temperature of a model on `split` and store it in its folder (`tf_tokclf.json`).
 
-    reference: a run or a model folder. data: where the split is; by default that of the run, which is read as in
-    training but for the settings in `data` and the `task`. options: those of `Tagger.load`. Where the split gives no
-    meaningful temperature, the model keeps the one that it has, and a warning says why. Raises UserError if another
-    process writes in the run's folder.
+    reference: a run or a model folder. data: the source of the split; by default that of the run. The split is read
+    with the settings of the run, except those set in `data` and the `task`. options: those of `Tagger.load`.
+
+    If no meaningful temperature can be fitted, the model keeps its temperature, and a warning gives the reason. Raises
+    UserError if another process writes to the run's folder.
     """
     folder = local_model_folder(str(reference))
     if not Path(reference).is_dir():
         problem = f"{reference} is not a local folder, so the temperature cannot be saved."
         raise UserError(problem, hint="Name a run or a model folder.")
     run = run_of(reference)
-    # From loading the weights until their temperature is stored, no training may replace them.
+    # Training must not replace the weights between loading them and storing their temperature.
     with locked(run, hint="Wait for it, or leave out --calibrate.") if run else nullcontext():
         tagger = Tagger.load(reference, **options)
         labelled = labelled_splits(reference, split, data, tagger.info, task=task)[split]
@@ -79,7 +80,7 @@ def _calibrate(tagger: Tagger, folder: Path, labelled: Split) -> Calibration:
     temperature = fit_temperature(spans)
     if problem := why_not_calibrated(spans, temperature):
         log.warning(
-            "%s gives no temperature: %s. The model keeps its temperature of %.3f. Calibrate it on other data.",
+            "no temperature was fitted on %s: %s. The model keeps its temperature of %.3f. Calibrate it on other data.",
             labelled.place,
             problem,
             info.temperature,
@@ -101,7 +102,7 @@ def _calibrate(tagger: Tagger, folder: Path, labelled: Split) -> Calibration:
 
 
 def _predicted_spans(sentences: Iterable[TaggedSentence], tagger: Tagger) -> PredictedSpans:
-    """The predicted spans of labelled sentences; memory holds their words' scores, not those of all words."""
+    """The predicted spans of labelled sentences. Only the scores of their words are kept in memory."""
     labels = tagger.labels
     scores, ids, lengths, right = [], [], [], []
     for tagged in (sentence.of_labelled_words() for sentence in sentences):

@@ -1,9 +1,12 @@
-"""Predictions with the keys of `transformers.pipeline("token-classification")`, decided word by word.
+"""Predictions per word with the keys of `transformers.pipeline("token-classification")`.
 
-What differs from the pipeline, on purpose: words come from the model's own rule of splitting and from no
-heuristic about pieces; the label scheme is the model's, BIOES and BILOU too; long texts are read in
-windows to their end; `word` is the text itself, not pieces glued together (which are lower-cased in
-uncased models); strategy "none" gives a record per word, not per piece.
+Intended differences from the pipeline:
+
+- words are found by the model's rule for splitting text, not by a heuristic from subword tokens;
+- the label scheme is that of the model, including BIOES and BILOU;
+- long texts are read to their end, in windows;
+- `word` is the original text, not joined subword tokens, which are lower-cased in uncased models;
+- the strategy "none" gives a record per word, not per subword token.
 """
 
 from __future__ import annotations
@@ -44,23 +47,24 @@ class Entity(TypedDict, total=False):
 
 
 def check_strategy(strategy: str) -> None:
-    """Raise UserError unless `strategy` is one of the pipeline's."""
+    """Raise UserError unless `strategy` is an aggregation strategy of the pipeline."""
     if strategy not in get_args(Strategy):
         raise UserError(
             f"there is no aggregation strategy {strategy!r}.",
-            hint=f"Known are {', '.join(get_args(Strategy))}.",
+            hint=f"Choose one of {', '.join(get_args(Strategy))}.",
         )
 
 
 def aggregation_of(strategy: str) -> str:
-    """Which of a word's pieces speak for it under a strategy of the pipeline; "none" and "simple" know
-    nothing of words there and mean "first" here.
+    """How the scores of subword tokens are aggregated with a strategy of the pipeline.
+
+    "none" and "simple" do not aggregate words in the pipeline. Here they mean "first".
     """
     return strategy if strategy in ("average", "max") else "first"
 
 
 def entities_of(tagged: TaggedSentence, strategy: str, ignore_labels: Collection[str]) -> list[Entity]:
-    """The records that the pipeline would give for a sentence."""
+    """The records of a sentence, like in the pipeline."""
     if strategy == "none":
         return _word_entities(tagged, ignore_labels)
     text, offsets = text_of(tagged.sentence)
@@ -79,7 +83,7 @@ def entities_of(tagged: TaggedSentence, strategy: str, ignore_labels: Collection
 
 
 def mean_score(scores: tuple[float, ...]) -> float:
-    """The mean of the scores that exist, nan where there are none."""
+    """The mean of the scores that are not nan; nan if there are none."""
     seen = [score for score in scores if score == score]
     return float(np.mean(seen)) if seen else float("nan")
 

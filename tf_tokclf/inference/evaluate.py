@@ -1,4 +1,4 @@
-"""The same jobs as the commands', as functions."""
+"""Load and evaluate models from Python."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def evaluate(
     Raises:
         UserError: The model or the data cannot be used.
     """
-    check_data(reference, split, data)  # before the model is loaded
+    check_data(reference, split, data)  # before loading the model
     tagger = Tagger.load(reference, **options)
     splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors)
     analyst = None
@@ -99,9 +99,7 @@ def evaluate(
 
 
 def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:
-    """Raise UserError unless it is known what `split` is, by `data` or as `reference` is a run, and what reads it is
-    installed.
-    """
+    """Raise UserError if neither `data` nor a run `reference` names `split`, or if a package to read it is missing."""
     if data is None or not _names(data, split):
         data = own_config(reference).data
     if file := getattr(data, f"{split}_file", None):
@@ -117,12 +115,14 @@ def labelled_splits(
     task: Task | None = None,
     with_training: bool = False,
 ) -> Splits:
-    """The data with the split to score on: that of `data`, read as the run's own where `data` does not say otherwise,
-    or that of the run that `reference` is, with the settings in `data`.
+    """The data with the split to score.
 
-    info: the model's, by whose rule texts fall into words unless `data` names one. task: None for the run's or the
-    model's. with_training: the sentences that a run was trained on are needed too. Raises UserError where the model
-    knows none of the gold labels.
+    If `data` names the split, it is read with the settings of the run `reference`, except those set in `data`.
+    Otherwise it is the split of the run, with the settings in `data`.
+
+    info: that of the model; its rule for splitting texts into words is used unless `data` sets one. task: None for that
+    of the run or model. with_training: also load the training sentences of the run. Raises UserError if none of the
+    gold labels is a label of the model.
     """
     data = data or DataConfig()
     config = run_config(reference)
@@ -146,14 +146,12 @@ def labelled_splits(
 
 
 def _names(data: DataConfig | None, split: str) -> bool:
-    """Whether settings name the file of a split, or a data set."""
+    """Whether the settings name a file for the split, or a data set."""
     return data is not None and bool(getattr(data, f"{split}_file", None) or data.dataset_name)
 
 
 def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, split: str, task: Task) -> Splits:
-    """The splits of another file, in the scheme that it was given or that of the run or model, if it is written in that
-    one.
-    """
+    """The splits of another file, in the scheme that the user set, else in that of the run or model if it fits."""
 
     def load(scheme: str) -> Splits:
         data = chosen.model_copy(update={"scheme": scheme})
@@ -170,7 +168,7 @@ def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, spl
         odd = [x for x in splits.labels.names if rules and split_label(x)[0] not in (*rules.prefixes, OUTSIDE_LABEL)]
         if not odd:
             return splits
-        message = "%s: left out of the run's settings, as labels such as %s do not fit: scheme=%s"
+        message = "%s: the run's setting is not used, because labels such as %s do not fit it: scheme=%s"
         log.warning(message, splits[split].place, odd[0], chosen.scheme)
     splits = load("auto")
     own = info.labels.scheme
@@ -180,7 +178,7 @@ def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, spl
 
 
 def _check_known(splits: Splits, split: str, info: ModelInfo) -> None:
-    """Raise UserError where a model knows none of the gold labels, so that every word of a span counts as missed."""
+    """Raise UserError if none of the gold labels is a label of the model, so that all spans would count as missed."""
     gold = splits[split].label_counts()
     known = types_of(info.labels.names)
     wanted = types_of(gold)
@@ -188,25 +186,23 @@ def _check_known(splits: Splits, split: str, info: ModelInfo) -> None:
         return
     own = set(info.labels.names)
     raise UserError(
-        f"the model knows none of the gold labels: they are {shortened(gold.keys() - own)}, "
-        f"the model's {shortened(own - gold.keys())}.",
+        f"none of the gold labels is a label of the model: the gold labels are {shortened(gold.keys() - own)}, "
+        f"the model's labels are {shortened(own - gold.keys())}.",
         path=splits[split].place,
-        hint="Name the column of labels with --label-column-name, or check that it is the file that you mean.",
+        hint="Name the column of labels with --label-column-name, or check that it is the right file.",
     )
 
 
 def own_config(reference: str | Path) -> Config:
-    """The configuration of the run that `reference` is. Raises UserError where it is none."""
+    """The configuration of the run `reference`. Raises UserError if it is not a run."""
     config = run_config(reference)
     if config is None:
-        raise UserError(
-            f"{reference} is not a run, so it does not say what to score on.", hint="Name a file with --file."
-        )
+        raise UserError(f"{reference} is not a run, so it has no data to score on.", hint="Name a file with --file.")
     return config
 
 
 def with_word_rule(data: DataConfig, info: ModelInfo) -> DataConfig:
-    """`data` with the model's rule by which texts fall into words, unless it names one itself."""
+    """`data` with the model's rule for splitting texts into words, unless `data` sets one."""
     given = "word_splitting" in data.model_fields_set
     return data if given else data.model_copy(update={"word_splitting": info.word_splitting})
 
@@ -221,11 +217,11 @@ def evaluate_sentences(
     analyst: ErrorAnalyst | None = None,
     n_repaired: int = 0,
 ) -> Evaluation:
-    """Label `sentences` and score the result against their own labels, where words have one.
+    """Label `sentences`, and score the result against their gold labels. Words without a gold label do not count.
 
-    scheme: the gold labels' where it is not the model's; the model's labels are then translated into it.
-    predictions: a file to write words, gold and predicted labels and scores to, a JSON line per sentence. n_repaired:
-    how many of the sentences had their gold labels repaired, to be said beside the scores.
+    scheme: that of the gold labels, if it differs from the model's; the model's labels are then converted to it.
+    predictions: a file for words, gold and predicted labels and scores, one JSON line per sentence. n_repaired: number
+    of sentences with repaired gold labels, which is reported beside the scores.
     """
     own_scheme = tagger.labels.scheme
     scorer = Scorer(scheme or own_scheme, mode=mode)
@@ -274,9 +270,9 @@ def _most_probable(tagged: TaggedSentence) -> list[str]:
 
 
 def _prediction(tagged: TaggedSentence, predicted: Sequence[str], *, gold_scores: np.ndarray) -> Prediction:
-    """predicted: its labels in gold's scheme.
+    """predicted: the predicted labels in the scheme of the gold labels.
 
-    gold_scores: (words,) the probability of each gold label, 0 for those that the model does not know.
+    gold_scores: (words,) the probability of each gold label, 0 for labels that the model does not have.
     """
     return Prediction(
         words=tagged.sentence.words,

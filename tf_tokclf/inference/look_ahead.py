@@ -1,24 +1,18 @@
-"""Blocks of sentences that go through a model together, with the sentences around them."""
+"""Group a stream of sentences into blocks that are labelled together, with the neighbouring sentences as context."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from tf_tokclf.labels.sentence import Sentence
 
-if TYPE_CHECKING:
-    pass
-
-
-# Sentences are sorted by length inside a look-ahead of so many words, which bounds the memory.
+# Sentences are sorted by length within a block of this many words, which limits the memory.
 LOOK_AHEAD_WORDS = 32_768
 
 
 def block_starts(sentences: Iterable[Sentence], n_words: int) -> list[int]:
-    """The number of the first sentence of each block of about `n_words` words that goes through a model together, and
-    the number of sentences.
+    """The number of the first sentence of each block of about `n_words` words, and the number of sentences.
 
     >>> block_starts([Sentence(("a", "b")), Sentence(()), Sentence(("c",)), Sentence(("d",))], 3)
     [0, 2, 4]
@@ -34,17 +28,16 @@ def block_starts(sentences: Iterable[Sentence], n_words: int) -> list[int]:
 
 
 def _size(sentence: Sentence) -> int:
-    """What a sentence adds to a block's words: sentences without any must come to an end too."""
+    """The size of a sentence in a block: at least 1, so that blocks of empty sentences end too."""
     return max(len(sentence), 1)
 
 
 def look_ahead(
     sentences: Iterable[Sentence], margin: int, n_words: int, n_before: int = 0
 ) -> Iterator[tuple[list[Sentence], int, int]]:
-    """Blocks of sentences of about `n_words` words, with `margin` sentences more on each side where there are
-    any.
+    """Blocks of sentences with about `n_words` words, and up to `margin` additional sentences on each side.
 
-    Yields the sentences and the half-open range of them that is to be labelled.
+    Yields the sentences, and the half-open range of those to label.
     """
     source = iter(sentences)
     before = [sentence for _, sentence in zip(range(n_before), source)]

@@ -1,4 +1,4 @@
-"""An output that is not whole yet: what is written of it, how far that is, and of which job."""
+"""An unfinished output: its file, its progress and the identity of its job."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ _HASHED_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Progress:
-    """What is in the output: records and words of the input, bytes of the output, records that could not be
-    read.
-    """
+    """The content of an output: number of records and words of the input, of bytes, and of records with problems."""
 
     n_records: int = 0
     n_words: int = 0
@@ -30,44 +28,43 @@ class Progress:
 
 
 class UnfinishedOutput:
-    """An output that is being written: OUTPUT.partial, and OUTPUT.journal with how much of it counts."""
+    """An output that is being written: OUTPUT.partial, and OUTPUT.journal with the progress that is safely on disk."""
 
     def __init__(self, output: Path) -> None:
         self.partial = partial_of(output)
         self.journal = journal_of(output)
 
     def exists(self) -> bool:
-        """Whether something was broken off."""
+        """Whether there is an unfinished output."""
         return self.partial.exists() and self.journal.exists()
 
     def progress(self, identity: dict[str, Any]) -> Progress:
-        """How far an earlier job came; nothing where there was none. Raises UserError where it was another
-        job.
-        """
+        """The progress of an earlier job, if there was one. Raises UserError if it was a different job."""
         if not self.exists():
             return Progress()
         try:
             noted = json.loads(self.journal.read_text(encoding="utf-8"))
             progress, before = Progress(**noted["progress"]), noted["identity"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError("cannot be read.", path=self.journal, hint="Begin anew with --force.") from error
+            raise UserError("cannot be read.", path=self.journal, hint="Start again with --force.") from error
         changed = [name for name in {**before, **identity} if before.get(name) != identity.get(name)]
         if changed:
             then, now = before.get(changed[0]), identity.get(changed[0])
             raise UserError(
-                f"what was broken off had another {changed[0]}: {then}, not {now}.",
+                f"the interrupted job had another {changed[0]}: {then}, not {now}.",
                 path=self.partial,
-                hint="Begin anew with --force.",
+                hint="Use the same settings and input, or start again with --force.",
             )
         if self.partial.stat().st_size < progress.n_bytes:
-            raise UserError("is shorter than its journal says.", path=self.partial, hint="Begin anew with --force.")
+            problem = "is shorter than its journal states."
+            raise UserError(problem, path=self.partial, hint="Start again with --force.")
         return progress
 
     def open(self, n_bytes: int) -> IO[bytes]:
-        """The file to go on writing, cut to its first `n_bytes`."""
+        """The open file, truncated to its first `n_bytes`."""
         if self.partial.is_symlink():
-            raise UserError("is a link, which is not followed.", path=self.partial, hint="Remove it.")
-        # Appending creates the file, and leaves what another job has in it until it is known that there is none.
+            raise UserError("is a link. Links are not followed here.", path=self.partial, hint="Remove it.")
+        # Mode "ab" creates the file, but does not change it: another job may be writing it.
         self.partial.open("ab").close()
         file = self.partial.open("r+b")
         if not try_lock(file.fileno()):
@@ -79,12 +76,12 @@ class UnfinishedOutput:
         return file
 
     def note(self, file: IO[bytes], progress: Progress, identity: dict[str, Any]) -> None:
-        """Write down that everything in the file counts."""
+        """Record in the journal that everything in the file is valid."""
         flush(file)
         write_json(self.journal, {"progress": asdict(progress), "identity": identity})
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Remove both files."""
         self.partial.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
@@ -95,18 +92,18 @@ def flush(file: IO[bytes]) -> None:
 
 
 def is_whole(output: Path) -> bool:
-    """Whether an output has all that belongs in it."""
+    """Whether an output exists and is complete."""
     return output.exists() and not UnfinishedOutput(output).exists()
 
 
 def files_of(output: Path) -> tuple[Path, ...]:
-    """An output, and what lies beside it while it is being written."""
+    """An output, and the two files beside it while it is being written."""
     unfinished = UnfinishedOutput(output)
     return output, unfinished.partial, unfinished.journal
 
 
 def identity_of(model_folder: Path, source: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same for a job to go on: model and input by content, settings by value."""
+    """What must be equal for a job to be resumed: model and input by content, settings by value."""
     file = None if source == STDIN else resolve_reference(source)
     content = fingerprint(file) if file and file.is_file() else None
     return {"model": model_fingerprint(model_folder), "input": content, **settings}
@@ -122,7 +119,7 @@ def model_fingerprint(folder: Path) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of a file's size, beginning and end: enough to tell whether it is the file of before."""
+    """A hash of a file's size, start and end, to detect whether the file has changed."""
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""A job in parts: what is cut into which, the folder that the parts go to, and what it takes to go on.
+"""A job that is divided into parts: the parts, their folder, and resuming.
 
-A part is a file of a folder, or a shard of a file; its output is whole or goes on by itself (`predict_to_file`). Which
-job the folder is of stands in _job.json, and _SUCCESS says that all parts are whole. Readers of folders of Parquet, CSV
-or JSON pass names with an underscore over.
+A part is a file of a folder, or a shard of a file. Its output is complete or can be resumed (`predict_to_file`).
+_job.json identifies the job of the folder, and _SUCCESS means that all parts are complete. Programs that read folders
+of Parquet, CSV or JSON files ignore names that begin with an underscore.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tf_tokclf.records.output import SAME
 
 log = logging.getLogger(__name__)
 
-# Parts that take longer than others then leave few workers idle at the end.
+# With several parts per worker, few workers are idle at the end if parts differ in duration.
 PARTS_A_WORKER = 4
 _JOB, _SUCCESS = "_job.json", "_SUCCESS"
 _ENDINGS = {"jsonl": ".jsonl", "conll": ".conll", "label-studio": ".json"}
@@ -36,7 +36,7 @@ _ENDINGS = {"jsonl": ".jsonl", "conll": ".conll", "label-studio": ".json"}
 
 @dataclass(frozen=True)
 class Part:
-    """What one worker labels at a time: a file, or a shard of it, into a file of its own."""
+    """A unit of work: a file, or a shard of it, that is labelled into a separate file."""
 
     source: str
     output: Path
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class _Job:
-    """What _job.json holds. borders: the records that shards of one file lie between; None for a folder of files."""
+    """The content of _job.json. borders: the record numbers between the shards of a file; None for a folder."""
 
     identity: dict[str, Any]
     borders: tuple[int, ...] | None
@@ -54,35 +54,36 @@ class _Job:
 
 
 class PartsFolder:
-    """The folder that a job's parts are written to."""
+    """The output folder for the parts of a job."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
 
     def check(self, *, resume: bool, force: bool) -> None:
-        """Raise UserError where nothing can be written here, or something would be lost or mixed up unasked."""
+        """Raise UserError if the folder cannot be used, or if existing files would be lost or mixed with new ones."""
         if self.path.exists() and not self.path.is_dir():
             hint = "Choose another --output."
-            raise UserError("is a file; --workers writes a folder of parts.", path=self.path, hint=hint)
+            raise UserError("is a file, but --workers writes a folder of parts.", path=self.path, hint=hint)
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
         if not (self.path / _JOB).is_file():
-            hint = "Choose an empty one, or one that does not exist."
-            raise UserError("the folder contains something that no such job wrote.", path=self.path, hint=hint)
+            hint = "Choose an empty folder, or one that does not exist."
+            raise UserError("the folder contains files that are not from such a job.", path=self.path, hint=hint)
         if not (resume or force):
-            hint = "Go on with --resume, begin anew with --force, or choose another --output."
+            hint = "Continue with --resume, start again with --force, or choose another --output."
             raise UserError("the folder already contains parts.", path=self.path, hint=hint)
 
     def begin(
         self, spec: PredictionSpec, tagger: Tagger, source: str, n_parts: int | None, *, default: int, resume: bool
     ) -> list[Part]:
-        """All parts of `source`: those of the job that was broken off, or of one that begins anew.
+        """Start or resume a job, and return all its parts.
 
-        n_parts: into how many a file is cut; None: as before, or else `default`.
+        n_parts: number of parts of a file; None for the number of the interrupted job, or else `default`.
         """
         files = _files_in(source, spec.reading.get("format", "auto"), self.path)
         if files and n_parts:
-            raise UserError("--parts cuts a file, and this is a folder.", path=source, hint="Its files are the parts.")
+            hint = "Leave out --parts: each file of the folder is a part."
+            raise UserError("--parts divides a file, but this is a folder.", path=source, hint=hint)
         identity: dict[str, Any] = {
             "model": model_fingerprint(spec.model_folder),
             "input": {file.name: fingerprint(file) for file in files or [resolve_reference(source)] if file.is_file()},
@@ -108,12 +109,12 @@ class PartsFolder:
         return parts
 
     def finish(self) -> None:
-        """Say that all parts are whole."""
+        """Mark all parts as complete."""
         with open_whole(self.path / _SUCCESS):
             pass
 
     def _job_before(self) -> _Job | None:
-        """The job that was begun here; None where none was."""
+        """The job that was started in this folder; None if there was none."""
         path = self.path / _JOB
         if not path.is_file():
             return None
@@ -125,7 +126,7 @@ class PartsFolder:
             raise UserError("cannot be read.", path=path, hint="Choose another --output.") from error
 
     def _check_same(self, before: _Job, identity: dict[str, Any], n_parts: int | None) -> None:
-        """Raise UserError unless the job that is asked for is the one that was begun here."""
+        """Raise UserError unless the job is the same as the one that was started in this folder."""
         then, now = dict(before.identity), dict(identity)
         if before.borders and n_parts:
             then["number of parts"], now["number of parts"] = len(before.borders) - 1, n_parts
@@ -133,13 +134,13 @@ class PartsFolder:
         if changed:
             what = changed[0]
             values = "" if what in ("model", "input") else f": {then.get(what)}, not {now.get(what)}"
-            hint = "Go on with what it had, or begin anew with --force."
-            raise UserError(f"the job that was begun here had another {what}{values}.", path=self.path, hint=hint)
+            hint = "Use the same settings and input, or start again with --force."
+            raise UserError(f"the job in this folder had another {what}{values}.", path=self.path, hint=hint)
 
     def _remove(self, outputs: Iterable[str]) -> None:
-        """Take away what an earlier job left."""
+        """Remove the files of an earlier job."""
         for name in (_SUCCESS, *outputs):
-            # No name that was written here leads out of the folder.
+            # Use only the last part of each name, so that nothing outside the folder is removed.
             for path in files_of(self.path / Path(name).name):
                 path.unlink(missing_ok=True)
 
@@ -150,7 +151,7 @@ class PartsFolder:
             name = file.name if output_format == SAME else name_without_compression(file).stem + ending
             if name in parts:
                 first = Path(parts[name].source).name
-                hint = "Label them one after the other."
+                hint = "Label them in separate jobs."
                 raise UserError(f"{first} and {file.name} would both become {name}.", path=file.parent, hint=hint)
             parts[name] = Part(str(file), self.path / name, output_format)
         return list(parts.values())
@@ -170,18 +171,18 @@ class PartsFolder:
 
 
 def left_to_do(parts: Sequence[Part]) -> list[Part]:
-    """The parts whose outputs are not whole."""
+    """The parts whose outputs are not complete."""
     return [part for part in parts if not is_whole(part.output)]
 
 
 def _files_in(source: str, format: str, output: Path) -> list[Path]:
-    """The files of a folder of files, by name; none where `source` is a file, or a folder that holds one data set."""
+    """The files of a folder, sorted by name; none if `source` is a file, or a folder that is one data set."""
     folder = resolve_reference(source).absolute()
     if not is_folder_of_files(folder, format):
         return []
     entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
     for inner in (path for path in entries if path.is_dir() and path != output):
-        log.warning("%s: only the files beside this folder are labelled, not those in it", inner)
+        log.warning("%s: the files in this subfolder are not labelled", inner)
     files = [path for path in entries if path.is_file()]
     if not files:
         raise UserError("there is no file in this folder.", path=folder, hint="Check the path.")
@@ -189,7 +190,7 @@ def _files_in(source: str, format: str, output: Path) -> list[Path]:
 
 
 def _format_and_ending(spec: PredictionSpec, tagger: Tagger, source: Path) -> tuple[str, str]:
-    """The format of the predictions of `source`, and how a file of them is called at its end."""
+    """The output format for `source`, and the suffix of its output file."""
     with closing(spec.open(tagger, str(source))) as stream:
         output_format = spec.format_for(stream, None)
     bare = name_without_compression(source)

@@ -1,8 +1,7 @@
-"""Predict as a stream: records in, records out, in order, in memory that does not grow; broken off, it
-goes on.
+"""Predict a stream of records: one output record per input record, in order, in constant memory, resumable.
 
-Reading and tokenising, the forward pass, and decoding and writing each have a thread; TensorFlow and the
-tokenizer work outside of Python's lock.
+There are three threads: one reads and tokenises, one runs the forward pass, and one decodes and writes. TensorFlow and
+the tokenizer release Python's global lock.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ _LISTED_PROBLEMS = 5
 
 
 class Watcher(Protocol):
-    """Whom progress is shown to."""
+    """Receives the progress of a job."""
 
     def show(self, progress: Progress, bytes_read: int | None, bytes_in_all: int | None) -> None:
-        """Called at the start and after each block of records."""
+        """Show the progress. Called at the start and after each block of records."""
         ...
 
 
 @dataclass(frozen=True)
 class Block:
-    """Records that went through the model together, and how many bytes of the input were read for them."""
+    """Records that were labelled together, and the number of bytes of the input that were read for them."""
 
     records: list[PredictedRecord]
     bytes_read: int | None
@@ -52,9 +51,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `n_shards` parts of a source: neighbouring records by number (from 0), none or all of them perhaps.
+    """One of `n_shards` parts of a source: a range of consecutive records (numbered from 0), which can be empty.
 
-    number: which shard, from 1. What all of them write, in order, is what one job writes.
+    number: the number of the shard, from 1. The concatenated outputs of all shards equal the output of a single job.
     """
 
     number: int
@@ -63,20 +62,20 @@ class Shard:
 
     @property
     def is_first(self) -> bool:
-        """Whether it writes what stands before all records."""
+        """Whether the shard writes the head of the format."""
         return self.number == 1
 
     @property
     def is_last(self) -> bool:
-        """Whether it writes what stands behind all records."""
+        """Whether the shard writes the tail of the format."""
         return self.number == self.n_shards
 
     @classmethod
     def all(cls, sentences: Iterable[Sentence], n_shards: int, *, look_ahead_words: int) -> list[Shard]:
-        """The `n_shards` shards of all the `sentences` of a source.
+        """Divide the `sentences` of a source into `n_shards` shards.
 
-        Each begins where a block begins, so that its records go through the model in the same batches as in a job that
-        labels all, and get the same scores to the last bit.
+        Each shard starts at the start of a block. Its records are therefore in the same batches as in a job that labels
+        the whole source, and get exactly the same scores.
         """
         starts = block_starts(sentences, look_ahead_words)
         n_runs = len(starts) - 1
@@ -86,10 +85,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """A job: a classifier over a stream of records into a format.
+    """A job that labels a stream of records and writes them in a format.
 
-    threshold: spans whose score is below are left out. look_ahead_words: so many words are sorted by length
-    and kept in memory at once. shard: the records to label; None: all.
+    threshold: leave out spans with a lower score. look_ahead_words: number of words that are sorted by length and kept
+    in memory at once. shard: the records to label; None for all.
     """
 
     tagger: Tagger
@@ -101,11 +100,10 @@ class PredictionJob:
     watcher: Watcher | None = None
 
     def blocks(self, *, skip: int = 0) -> Iterator[Block]:
-        """The records from number `skip` on with their predictions, in lists as they went through the model.
+        """The records from number `skip` on with their predictions, in blocks that were labelled together.
 
-        Where lists end depends on the records from `skip` on alone: a job that goes on from the end of a list
-        makes the same lists, hence the same batches and the same scores to the last bit, as one that was
-        never broken off.
+        The borders of the blocks depend only on the records from `skip` on. A job that is resumed at the end of a block
+        therefore has the same blocks, the same batches and exactly the same scores as an uninterrupted job.
         """
         context = self.tagger.info.reading.context_sentences
         n_left = None if self.shard is None else len(self.shard.records) - skip
@@ -118,7 +116,7 @@ class PredictionJob:
         def sentences() -> Iterator[Sentence]:
             counter = self.stream.counter
             records = self.stream.records(skip=skip, before=n_before)
-            # Behind a shard's end come the neighbours that its last sentences see.
+            # The records after the end of a shard are the context of its last sentences.
             for i, record in enumerate(islice(records, None if n_left is None else n_before + n_left + context)):
                 if i >= n_before:
                     waiting.append((record, counter.n_read if counter else None))
@@ -138,21 +136,21 @@ class PredictionJob:
 
     @property
     def head(self) -> bytes:
-        """What stands before all records."""
+        """The bytes before all records."""
         return self.format.head if self.shard is None or self.shard.is_first else b""
 
     @property
     def tail(self) -> bytes:
-        """What stands behind all records."""
+        """The bytes after all records."""
         return self.format.tail if self.shard is None or self.shard.is_last else b""
 
     def encoded(self, block: Block, before: Progress) -> bytes:
-        """The bytes of a block of records, behind what is written already."""
+        """The bytes of a block of records, given the progress before it."""
         is_first = before.n_records == 0 and (self.shard is None or self.shard.records.start == 0)
         return self.format.block(block.records, is_first=is_first)
 
     def advance(self, progress: Progress, block: Block, n_bytes: int) -> Progress:
-        """The progress after a block of records was written, shown to the watcher and its problems to the log."""
+        """The progress after writing a block. It is passed to the watcher, and problems are logged."""
         problems = [record for record, _ in block.records if record.problem]
         for record in problems[: max(_LISTED_PROBLEMS - progress.n_problems, 0)]:
             log.warning("%s: %s", record.origin, record.problem)
@@ -166,13 +164,13 @@ class PredictionJob:
         return after
 
     def show(self, progress: Progress, bytes_read: int | None = None) -> None:
-        """Tell the watcher."""
+        """Pass the progress to the watcher."""
         if self.watcher:
             self.watcher.show(progress, bytes_read, self.stream.n_bytes)
 
 
 def predict_to_stdout(job: PredictionJob) -> Progress:
-    """Write the predictions to standard output as they come."""
+    """Write the predictions to standard output, block by block."""
     _check_streamable(job)
     if sys.stdout is None:
         raise UserError("standard output is closed.", hint="Name a file to write to with --output.")
@@ -181,16 +179,16 @@ def predict_to_stdout(job: PredictionJob) -> Progress:
 
 
 def predict_to_stream(job: PredictionJob, output: Path) -> Progress:
-    """Write the predictions into a device or a pipe as they come."""
+    """Write the predictions to a device or a pipe, block by block."""
     _check_streamable(job)
     with open_output(output, "wb") as file, compressing(file, output) as stream:
         return _write(job, stream)
 
 
 def _check_streamable(job: PredictionJob) -> None:
-    """Raise UserError where the format is complete in a file only."""
+    """Raise UserError if the format can be written only to a file."""
     if not job.format.is_final:
-        raise UserError("Parquet is no stream.", hint="Name a file to write to with --output.")
+        raise UserError("Parquet can be written only to a file.", hint="Name a file with --output.")
 
 
 def _write(job: PredictionJob, out: PlainOutput | IO[bytes]) -> Progress:
@@ -215,29 +213,29 @@ def predict_to_file(
     force: bool = False,
     identity: dict[str, Any] | None = None,
 ) -> Progress:
-    """Write the predictions to a file that appears when it is whole.
+    """Write the predictions to a file that appears when it is complete.
 
-    Until then they are in OUTPUT.partial, whole blocks of records, and OUTPUT.journal says how far that is.
-    resume: go on from there; the file is then the same, byte for byte, as if nothing had happened. identity:
-    what must be the same for that (model, input, options); it is compared.
+    Until then, OUTPUT.partial contains complete blocks of records, and OUTPUT.journal contains the progress.
+    resume: continue from there; the file is then identical, byte for byte, to that of an uninterrupted job.
+    identity: what must be equal to resume a job (model, input, options).
     """
     unfinished = UnfinishedOutput(output)
     compress = compressor(output if job.format.is_final else None)
     if resume and output.exists() and not unfinished.exists():
-        log.info("%s is whole already", output)
+        log.info("%s is already complete", output)
         return Progress()
     if resume:
         progress = unfinished.progress(identity or {})
     elif unfinished.exists() and not force:
         raise UserError(
-            "an output that was broken off lies beside it.",
+            "there is an unfinished output of an interrupted job.",
             path=output,
-            hint="Go on from there with --resume, or begin anew with --force.",
+            hint="Continue the job with --resume, or start again with --force.",
         )
     else:
         progress = Progress()
     if progress.n_records:
-        log.info("going on after %s", counted(progress.n_records, "record"))
+        log.info("continuing after %s", counted(progress.n_records, "record"))
     job.show(progress)
     with unfinished.open(progress.n_bytes) as file:
         try:
@@ -262,7 +260,7 @@ def predict_to_file(
 
 
 def _finish(job: PredictionJob, partial: Path, output: Path) -> None:
-    """Make the output of what was written, where that is not the output yet."""
+    """Rename or convert the file that was written to the final output."""
     if job.format.is_final and output.suffix.lower() == ".zip":
         compress_file(partial, output)
     elif not job.format.is_final and name_without_compression(output) != output:

@@ -1,4 +1,4 @@
-"""What predict was asked for, in plain values, so that any process can do its part of it."""
+"""The arguments of predict as plain values, so that they can be sent to other processes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class PredictionSpec:
-    """A model over any input into any output.
+    """A specification of a prediction, independent of its input and output.
 
-    model: as `Tagger.load` takes it, `loading` its other arguments. reading: the settings of `DataConfig` that were
-    given; others are as in the model's run. word_splitting: None for the rule that is stored with the model. details:
-    arguments of `Details`; without an offset unit that is the run's. keep_errors: records that cannot be read are
-    written with their problem.
+    model, loading: the arguments of `Tagger.load`. reading: the settings of `DataConfig` that were given; the others
+    are those of the model's run. details: arguments of `Details`; the default offset unit is that of the run.
+    word_splitting: None for the rule that is stored with the model. keep_errors: write records that cannot be read with
+    their problem.
     """
 
     model: str
@@ -53,7 +53,7 @@ class PredictionSpec:
 
     @property
     def model_folder(self) -> Path:
-        """Where the model is on this machine."""
+        """The local folder of the model."""
         return local_model_folder(
             self.model,
             revision=self.loading.get("revision"),
@@ -61,13 +61,14 @@ class PredictionSpec:
         )
 
     def from_anywhere(self) -> PredictionSpec:
-        """The same for processes that run in other folders."""
+        """A copy with absolute paths, for processes with another working directory."""
         folder = resolve_reference(self.model)
         return replace(self, model=str(folder.absolute())) if folder.is_dir() else self
 
     def check_output(self, source: str, output: Path | None) -> None:
-        """Raise UserError where the format of `source` cannot be read here, or not be written as the output's. It does
-        without the model.
+        """Raise UserError if the format of `source` cannot be read, or cannot be written as the output format.
+
+        The model is not needed for this.
         """
         given = DataConfig(**self.reading).format
         format = given if given != "auto" else format_by_name(source)
@@ -76,10 +77,11 @@ class PredictionSpec:
         check_output_format(self.output_format, output, format, is_table=not is_folder)
 
     def tagger(self) -> Tagger:
-        """The model, loaded. Raises UserError where it cannot do what was asked for."""
+        """Load the model. Raises UserError if it does not support the options."""
         tagger = Tagger.load(self.model, **self.loading)
         if self.threshold is not None and tagger.labels.outside is None:
-            raise UserError("--threshold leaves out spans, and the model's labels form no spans.", hint="Leave it out.")
+            problem = "--threshold leaves out spans, but the model's labels form no spans."
+            raise UserError(problem, hint="Leave out --threshold.")
         return tagger
 
     def open(self, tagger: Tagger, source: str) -> RecordStream:
@@ -99,7 +101,7 @@ class PredictionSpec:
         format = given.format if given.format != "auto" else format_by_name(source)
 
         def fits(data: DataConfig) -> None:
-            # What can be read once only is not looked into.
+            # Input that can be read only once is not checked.
             if is_rereadable(source):
                 open_records(source, data, task=config.task).close()
 
@@ -109,13 +111,13 @@ class PredictionSpec:
         return inherited.beside(given)
 
     def shards(self, tagger: Tagger, source: str, n_shards: int) -> list[Shard]:
-        """The borders of `n_shards` parts of `source`, which is read to its end."""
+        """Divide `source` into `n_shards` shards. It is read to its end."""
         with closing(self.open(tagger, source)) as every:
             sentences = (record.sentence for record in every.records())
             return Shard.all(sentences, n_shards, look_ahead_words=self.look_ahead)
 
     def format_for(self, stream: RecordStream, output: Path | None) -> str:
-        """The output's format: the one that was asked for, or as `output` is called, or the stream's own."""
+        """The output format: the one in the options, else by the name of `output`, else that of the stream."""
         return choose_output_format(self.output_format, output, stream.format)
 
     def job(
@@ -127,7 +129,7 @@ class PredictionSpec:
         shard: Shard | None = None,
         watcher: Watcher | None = None,
     ) -> PredictionJob:
-        """The prediction of a stream's records into a format as `format_for` gives it."""
+        """The job that labels the records of a stream. output_format: a result of `format_for`."""
         unit = self._run.data.offset_unit if self._run else "codepoint"
         details = Details(**{"offset_unit": unit, **self.details}, model_name=Path(self.model).name)
         return PredictionJob(
@@ -141,7 +143,7 @@ class PredictionSpec:
         )
 
     def settings(self, tagger: Tagger) -> dict[str, Any]:
-        """What was asked for, by name."""
+        """The options, by name."""
         return {
             **self.reading,
             "as in the run": own_settings(self._run) if self._run else {},
@@ -155,7 +157,7 @@ class PredictionSpec:
     def identity(
         self, tagger: Tagger, stream: RecordStream, output_format: str, shard: Shard | None = None
     ) -> dict[str, Any]:
-        """What must be the same for a job to go on: model and input by content, settings by value."""
+        """What must be equal for a job to be resumed: model and input by content, settings by value."""
         settings = {**self.settings(tagger), "format": output_format, "input format": stream.format.name}
         settings |= {"shard": shard and [shard.number, shard.n_shards]}
         return identity_of(self.model_folder, stream.place, settings)

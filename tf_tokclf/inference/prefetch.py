@@ -1,4 +1,4 @@
-"""Stages of a stream that run at the same time: each in a thread, a bounded number of items ahead of the next."""
+"""Run the stages of a stream in parallel: each in a thread, a limited number of items ahead of the next stage."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _POLL_S = 0.1
 
 
 class _End:
-    """The last thing in a queue: the source has ended, or failed."""
+    """The last item of a queue: the source has ended or failed."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 def in_thread(items: Iterable[T], *, ahead: int = 1) -> Iterator[T]:
-    """The same items, made in a thread of their own, at most `ahead` of them waiting.
+    """The same items, produced in a separate thread, at most `ahead` items in advance.
 
-    What the source raises is raised here, in its place; when the consumer stops early, so does the source.
+    Exceptions of the source are raised here. If the consumer stops early, the source stops too.
     """
     queue: Queue[T | _End] = Queue(maxsize=ahead)
     stopped = threading.Event()
@@ -38,7 +38,7 @@ def in_thread(items: Iterable[T], *, ahead: int = 1) -> Iterator[T]:
             yield item
     finally:
         stopped.set()
-        # A source that waits for input cannot be woken; its thread ends with the program.
+        # A source that waits for input cannot be interrupted. Its thread ends with the program.
         thread.join(timeout=5 * _POLL_S)
 
 
@@ -48,7 +48,7 @@ def _fill(items: Iterable[T], queue: Queue[T | _End], stopped: threading.Event) 
         for item in items:
             if not _put(queue, item, stopped):
                 return
-    except BaseException as error:  # whatever it is, it belongs to the thread that asks for the items
+    except BaseException as error:  # raised again in the consumer's thread
         end = _End(error)
     _put(queue, end, stopped)
 

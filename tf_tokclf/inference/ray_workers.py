@@ -1,8 +1,8 @@
-"""Parts of a job handed out to processes on one machine or on many by Ray Data.
+"""Distribute the parts of a job with Ray Data, to processes on one machine or on several.
 
-Ray Data, since it is a Python library whose workers keep a loaded model between parts, starts on one machine with no
-service beside it. That a part is whole or goes on is the business of
-`predict_to_file`: so every format works, and a part that is tried again is not begun again.
+Ray Data is a Python library whose workers keep a loaded model between parts, and it starts on one machine without a
+service. `predict_to_file` makes each part complete or resumable, so all formats work, and a part that is retried
+continues where it stopped.
 """
 
 from __future__ import annotations
@@ -34,29 +34,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Workers that die more often are not killed by chance.
+# If workers die more often, this is not by chance.
 _MAX_DEATHS = 3
 _CONNECT_TIMEOUT_S = 5.0
-# Only numbers of parts go through it; Ray takes no less.
+# Only part numbers are stored in it. Ray does not accept a smaller size.
 _OBJECT_STORE_BYTES = 80 * 2**20
 _COUNTS = ("n_records", "n_words", "n_bytes", "n_problems")
 
 
 def check_ray(address: str | None) -> None:
-    """Raise UserError where Ray is not installed, or nothing answers at `address`."""
+    """Raise UserError if Ray is not installed, or if there is no connection to `address`."""
     check_installed("--workers", "ray", extra="ray")
     if address is None:
         return
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdecimal()) or "/" in host:
         raise UserError(
-            f"{address!r} is not of the form HOST:PORT.", hint="Give --ray-address what `ray start --head` printed."
+            f"{address!r} is not of the form HOST:PORT.",
+            hint="Pass the address that `ray start --head` printed as --ray-address.",
         )
     try:
         socket.create_connection((host, int(port)), _CONNECT_TIMEOUT_S).close()
     except (OSError, OverflowError) as error:
-        hint = "Check --ray-address (or RAY_ADDRESS), and that Ray runs there."
-        raise UserError(f"nothing answers at {address}: {first_line(error)}.", hint=hint) from error
+        hint = "Check --ray-address (or RAY_ADDRESS), and that Ray is running there."
+        raise UserError(f"no connection to {address}: {first_line(error)}.", hint=hint) from error
 
 
 def predict_with_ray(
@@ -64,8 +65,8 @@ def predict_with_ray(
 ) -> Progress:
     """Label all `parts`, each into its file.
 
-    address: of a running cluster; None: workers of this machine alone, which end with the call.
-    Raises UserError for what a part's input has, JobError where a worker cannot go on, Stopped on Ctrl-C and SIGTERM.
+    address: that of a running cluster; None for workers on this machine, which end with the call. Raises UserError for
+    a problem in the input of a part, JobError if a worker cannot continue, and Stopped on Ctrl-C and SIGTERM.
     """
     progress, waiting, n_deaths = Progress(), dict(enumerate(parts)), 0
     with _stoppable(), _ray(n_workers, address):
@@ -75,7 +76,7 @@ def predict_with_ray(
                 for row in _rows(spec, waiting, n_workers):
                     if row["problem"]:
                         kind = UserError if row["is_users"] else JobError
-                        raise kind(f"{row['problem']} What is labelled stays: go on with --resume.")
+                        raise kind(f"{row['problem']} Finished work is kept: continue with --resume.")
                     progress = Progress(*(getattr(progress, name) + int(row[name]) for name in _COUNTS))
                     del waiting[int(row["part"])]
                     watcher.show(progress, len(parts) - len(waiting), len(parts))
@@ -83,10 +84,10 @@ def predict_with_ray(
                 n_deaths += 1
                 if n_deaths > _MAX_DEATHS:
                     raise JobError(
-                        f"workers died {counted(n_deaths, 'time')} ({first_line(error)}). What is labelled stays: go "
-                        "on with --resume, and fewer --workers if memory was short."
+                        f"workers died {counted(n_deaths, 'time')} ({first_line(error)}). Finished work is kept: "
+                        "continue with --resume, and with fewer --workers if memory ran out."
                     ) from error
-                log.warning("a worker died; its part goes on where it came to.")
+                log.warning("a worker died; its part continues where it stopped.")
     return progress
 
 
@@ -97,21 +98,21 @@ def _worker_deaths() -> tuple[type[Exception], ...]:
 
 
 def _rows(spec: PredictionSpec, parts: Mapping[int, Part], n_workers: int) -> Iterator[dict[str, Any]]:
-    """What the workers say of each part, as they come. Ends in one of `_worker_deaths` when one of them dies."""
+    """The results of the parts, in the order of completion. Raises one of `_worker_deaths` if a worker dies."""
     import ray
     from ray.data import ActorPoolStrategy
 
     numbers = ray.data.from_items([{"part": number} for number in parts], override_num_blocks=len(parts))
     with warnings.catch_warnings():
-        # Ray 2.60 says that 2.64 will take the two limits by other names, which it does not have yet.
+        # Ray 2.60 warns that 2.64 will rename the two limits, but does not have the new names yet.
         warnings.simplefilter("ignore", DeprecationWarning)
         answers = numbers.map_batches(
             Worker,
             fn_constructor_args=(spec, dict(parts)),
             batch_size=1,
-            # A worker gets its next part when it is done with one: who is slow keeps none from the others.
+            # A worker gets its next part when it has finished one, so that no parts wait for slow workers.
             compute=ActorPoolStrategy(size=min(n_workers, len(parts)), max_tasks_in_flight_per_actor=1),
-            # Ray would bring a worker back itself, and write two pages about it on the terminal.
+            # Ray would restart a worker itself, and print two pages about it.
             max_restarts=0,
             max_task_retries=0,
             **_share_of_each(ray.nodes(), n_workers),
@@ -120,7 +121,7 @@ def _rows(spec: PredictionSpec, parts: Mapping[int, Part], n_workers: int) -> It
 
 
 def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str, Any]:
-    """How many cores, and GPUs where there are any, each of `n_workers` gets on a cluster's machines.
+    """The number of cores, and of GPUs if there are any, for each of `n_workers` on the machines of a cluster.
 
     >>> two = [{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {"CPU": 8.0}}]
     >>> _share_of_each(two, 3), _share_of_each(two, 4)
@@ -130,19 +131,20 @@ def _share_of_each(nodes: Sequence[dict[str, Any]], n_workers: int) -> dict[str,
     share: dict[str, Any] = {}
     for name, kind in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
         numbers = [int(resources.get(kind, 0)) for resources in alive]
-        # A worker's share lies on one machine.
+        # The share of a worker must be on one machine.
         sizes = range(1, max(numbers, default=0) + 1)
         fitting = [size for size in sizes if sum(n // size for n in numbers) >= n_workers]
         if fitting:
             share[name] = fitting[-1] if kind == "CPU" else 1
         elif kind == "CPU" or any(numbers):
-            hint = f"Give --workers no more than {sum(numbers)}."
-            raise UserError(f"the cluster has {sum(numbers)} {kind}s for {counted(n_workers, 'worker')}.", hint=hint)
+            available = counted(sum(numbers), kind)
+            hint = f"Use at most --workers {sum(numbers)}."
+            raise UserError(f"the cluster has only {available} for {counted(n_workers, 'worker')}.", hint=hint)
     return share
 
 
 class Worker:
-    """Labels parts, one after the other, with a model that is loaded once."""
+    """Labels parts one after another, with a model that is loaded once."""
 
     def __init__(self, spec: PredictionSpec, parts: Mapping[int, Part]) -> None:
         self._spec = spec
@@ -150,7 +152,7 @@ class Worker:
         self._tagger: Tagger | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        """Label the parts of these numbers: what was written, or what somebody has to mend."""
+        """Label the parts with these numbers. Returns the counts of each part, or its problem."""
         rows = [{"part": int(number), **self._answer(self._parts[int(number)])} for number in batch["part"]]
         return {name: [row[name] for row in rows] for name in ("part", *_COUNTS, "problem", "is_users")}
 
@@ -163,14 +165,15 @@ class Worker:
         except JobError as error:
             problem, is_users = str(error), False
         except MemoryError:
-            problem, is_users = "out of memory: try fewer --workers, or less --look-ahead.", False
+            problem, is_users = "out of memory: try fewer --workers, or a smaller --look-ahead.", False
         except OSError as error:
             full = error.errno in DISK_FULL
-            problem, is_users = f"{part.output}: {'the disk is full: make room.' if full else first_line(error)}", False
+            what = "the disk is full: free some space." if full else first_line(error)
+            problem, is_users = f"{part.output}: {what}", False
         except (Exception, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            # Ray ends the process on these, as if it had been killed, and nobody would learn why.
+            # Ray would end the process as if it had been killed, and the reason would be lost.
             raise RuntimeError(f"{type(error).__name__}: {first_line(error)}") from error
         return {**{name: getattr(done, name) for name in _COUNTS}, "problem": problem, "is_users": is_users}
 
@@ -180,13 +183,13 @@ class Worker:
         with closing(spec.open(tagger, part.source)) as stream:
             job = spec.job(tagger, stream, part.output_format, shard=part.shard)
             identity = spec.identity(tagger, stream, part.output_format, part.shard)
-            # Who takes a dead worker's part over goes on where that one came to.
+            # A worker that takes over the part of a dead worker continues where that one stopped.
             return predict_to_file(job, part.output, resume=True, identity=identity)
 
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block with Stopped."""
+    """Inside the block, Ctrl-C and SIGTERM raise Stopped."""
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
     _take_signals()
     try:
@@ -203,19 +206,19 @@ def _take_signals() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     by = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}[signal.Signals(number)]
-    raise Stopped(f"stopped by {by}; what is labelled stays. Go on with --resume.", exit_code=128 + number)
+    raise Stopped(f"stopped by {by}. Finished work is kept: continue with --resume.", exit_code=128 + number)
 
 
 @contextmanager
 def _ray(n_workers: int, address: str | None) -> Iterator[None]:
-    """A connection to a cluster, or a Ray of this machine that ends with the block and tells nobody of its use."""
+    """A connection to a cluster, or a local Ray that ends with the block. Ray's usage statistics are switched off."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # The tokenizer, which has been at work here, warns of each process that is started after it unless this is set.
+    # Without this setting, the tokenizer warns about each process that is started after it has been used.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
 
-    # On Linux, sockets have short names: not in TMPDIR, whose name may be long.
+    # The length of socket names is limited on Linux, so TMPDIR is not used: its name may be long.
     place = "/tmp" if os.name == "posix" else None
     with tempfile.TemporaryDirectory(prefix="tf-tokclf-", dir=place, ignore_cleanup_errors=True) as folder:
         options: dict[str, Any] = {"address": address}
@@ -226,21 +229,21 @@ def _ray(n_workers: int, address: str | None) -> Iterator[None]:
             try:
                 ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                # Another version of Ray or Python on the other side, say.
-                hint = "Check --ray-address (or RAY_ADDRESS), and Ray's version there."
-                raise UserError(f"Ray does not start: {first_line(error)}.", hint=hint) from error
+                # For example another version of Ray or Python on the cluster.
+                hint = "Check --ray-address (or RAY_ADDRESS), and the version of Ray there."
+                raise UserError(f"Ray cannot be started: {first_line(error)}.", hint=hint) from error
             except Exception as error:
-                # Ray raises this very class where its own processes end or take too long, on a full disk for example.
+                # Ray raises exactly this class if its own processes end or take too long, for example on a full disk.
                 if type(error) is not Exception:
                     raise
-                raise JobError(f"Ray does not start: {first_line(error)}.") from error
-            # Ray has put its own in their place.
+                raise JobError(f"Ray cannot be started: {first_line(error)}.") from error
+            # Ray has replaced the signal handlers.
             _take_signals()
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
-            # Ray Data takes half an hour without an answer for a job that hangs; a part may take a day.
+            # Ray Data would stop a job without progress after half an hour, but a part may take a day.
             context.execution_no_progress_timeout_s = -1
-            # What it raises, it logs too.
+            # Errors are raised, so they need not be logged too.
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             yield
         finally:

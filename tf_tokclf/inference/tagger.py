@@ -1,4 +1,4 @@
-"""A loaded classifier that labels sentences: any number of them, in order, in memory that does not grow."""
+"""A loaded classifier that labels a stream of sentences, in order and in constant memory."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """Sentences that are labelled together, `begin` to `end` of them, the others being context.
+    """Sentences that are labelled together: those from `begin` to `end`; the others are context.
 
-    windows: of those to be labelled. positions: (words,) where in its window each word's first piece stands,
-    or -1.
+    windows: the windows of the sentences to label. positions: (words,) the position of each word's first subword token
+    in its window, or -1.
     """
 
     sentences: list[Sentence]
@@ -52,13 +52,13 @@ class Block:
 
 
 class Share(Protocol):
-    """What a tagger needs to know of others that label the same sentences: how many, and how to join parts."""
+    """The share of a tagger in labelling the same sentences as other taggers, and a way to merge the scores."""
 
     rank: int
     n_workers: int
 
     def merged(self, scores: np.ndarray, own: slice) -> np.ndarray:
-        """`scores` (words, labels) with the rows `own` from here and all others from the other taggers."""
+        """`scores` (words, labels) with the rows `own` from this tagger and all other rows from the other taggers."""
 
 
 class Tagger:
@@ -153,7 +153,7 @@ class Tagger:
         """The labels of the model and their scheme."""
         return self.info.labels
 
-    # A str is a sequence of str too: the first overload that fits is meant.
+    # A str is also a sequence of str; the first matching overload is the intended one.
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self,
@@ -251,7 +251,7 @@ class Tagger:
             return Sentence(tuple(item))
         if isinstance(item, str) and not is_split_into_words:
             return text_sentence(item, self.info.word_splitting)
-        raise UserError(f"{item!r} is no {'list of words' if is_split_into_words else 'text'}.")
+        raise UserError(f"{item!r} is not a {'list of words' if is_split_into_words else 'text'}.")
 
     def tag(self, sentences: Iterable[Sentence]) -> Iterator[TaggedSentence]:
         """Label any number of sentences in constant memory, in their order."""
@@ -268,12 +268,11 @@ class Tagger:
         aggregation: str | None = None,
         batch_size: int | None = None,
     ) -> Iterator[list[TaggedSentence]]:
-        """The same as lists, a list for the sentences that went through the model together.
+        """Like `tag`, in lists of sentences that were labelled together.
 
-        n_before: so many sentences come first that are context only. Where a list ends depends on the
-        sentences from its first on and on nothing before. overlap: read and tokenise the next sentences, and
-        run the model on them, while the caller works on a list. aggregation, batch_size: other than the
-        classifier's own.
+        n_before: number of sentences at the start that are only context. The end of a list depends only on the
+        sentences from its start on. overlap: read, tokenise and label the next sentences while the caller processes a
+        list. aggregation, batch_size: override those of the tagger.
         """
         ahead = look_ahead(
             sentences, self.info.reading.context_sentences, look_ahead_words or LOOK_AHEAD_WORDS, n_before
@@ -294,7 +293,7 @@ class Tagger:
         return Block(sentences, begin, end, wanted, wanted.positions(_word_offsets(sentences)))
 
     def _scores(self, block: Block, *, aggregation: str, batch_size: int | None) -> np.ndarray:
-        """(words, labels) float32 log-probabilities, nan for words that the model does not see."""
+        """(words, labels) float32 log-probabilities; nan for words that the model does not see."""
         offsets = _word_offsets(block.sentences)
         first, last = self._own_part(offsets, block.begin, block.end)
         windows = block.windows.rows((block.windows.sentence >= first) & (block.windows.sentence < last))
@@ -315,7 +314,7 @@ class Tagger:
         return scores if temperature == 1.0 else temper(scores, temperature)
 
     def _own_part(self, offsets: np.ndarray, begin: int, end: int) -> tuple[int, int]:
-        """Of the sentences [begin, end) those to run here: neighbours of about as many words as others have."""
+        """The range of sentences in [begin, end) for this tagger. All taggers get about the same number of words."""
         if self._share is None:
             return begin, end
         share, n_words = self._share, offsets[end] - offsets[begin]
@@ -362,11 +361,11 @@ class Tagger:
 
 
 def _is_words(value: object) -> bool:
-    """Whether `value` is one list of words and not a list of such lists."""
+    """Whether `value` is a list of words, not a list of lists."""
     return isinstance(value, Sequence) and bool(value) and all(isinstance(item, str) for item in value)
 
 
 def _word_offsets(sentences: Sequence[Sentence]) -> np.ndarray:
-    """(sentences + 1,) the number of the first word of each sentence, and how many there are."""
+    """(sentences + 1,) the first word of each sentence, and the number of words."""
     n_words = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     return np.concatenate([[0], np.cumsum(n_words)])

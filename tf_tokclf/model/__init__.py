@@ -1,2 +1,2 @@
-# Before any module here can import transformers or TensorFlow by itself: Keras 2, and a quiet start.
+# Import the backend before any module of this package imports transformers or TensorFlow: it selects Keras 2.
 import tf_tokclf.model.backend  # noqa: F401

@@ -1,7 +1,7 @@
-"""TensorFlow, Keras 2 and transformers, imported in one place: in the right order, once, and quietly.
+"""Import TensorFlow, Keras 2 and transformers in one place, in the right order and without start-up messages.
 
-transformers' TF classes need Keras 2 (tf_keras), which has to be asked for before TensorFlow is imported. The start-up
-text that TensorFlow's C++ side writes to file descriptor 2 stays out of sight unless our logging is at DEBUG.
+The TensorFlow classes of transformers need Keras 2 (tf_keras), which must be selected before TensorFlow is imported.
+The messages that TensorFlow's C++ code writes to file descriptor 2 are suppressed unless logging is at DEBUG.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERBOSE = logging.getLogger("tf_tokclf").isEnabledFor(logging.DEBUG)
 
 @contextmanager
 def quiet_stderr(*, quiet: bool = True) -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, by C++ too; show it after all when the block raises."""
+    """Suppress output to file descriptor 2, also from C++. It is shown if the block raises an exception."""
     if not quiet:
         yield
         return
@@ -43,11 +43,11 @@ def quiet_stderr(*, quiet: bool = True) -> Iterator[None]:
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 if platform.machine() in ("x86_64", "AMD64"):
-    # TensorFlow uses oneDNN unasked only on CPUs with AVX-512 or AMX. A training step of MiniLM-L6 (16 x 32 pieces,
-    # float32) takes 282 ms with it and 338 without on an AMD EPYC with AVX2, two cores.
+    # By default TensorFlow uses oneDNN only on CPUs with AVX-512 or AMX. A training step of MiniLM-L6 (16 x 32 tokens,
+    # float32) takes 282 ms with oneDNN and 338 ms without it on an AMD EPYC with AVX2, two cores.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # TensorFlow's own allocator beside oneDNN gives nothing back, and aborts the process where memory runs out while
-    # it writes down what it took; the system's leads to an error that can be told (and to 0.1 GB less, as fast).
+    # TensorFlow's own allocator for oneDNN does not release memory, and it can abort the process when memory runs out.
+    # With the system's allocator there is an error that can be reported. It needs 0.1 GB less and is as fast.
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 if not VERBOSE:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -59,12 +59,12 @@ with quiet_stderr(quiet=not VERBOSE), warnings.catch_warnings():
     import tf_keras as keras
     import transformers
 
-    # What transformers imports for the metrics of GLUE, which nobody asks for here: scipy.stats and sklearn, 1.1 of the
-    # 8 s that imports take on two cores.
+    # Prevents transformers from importing scipy.stats and sklearn for the metrics of GLUE, which are not used here.
+    # This saves 1.1 of 8 s of imports on two cores.
     transformers.utils.import_utils._sklearn_available = False
 
     for gpu in tf.config.list_physical_devices("GPU"):
-        # Memory grows as needed: without this TensorFlow takes all of it at once.
+        # Allocate GPU memory as needed. By default TensorFlow allocates all of it at once.
         tf.config.experimental.set_memory_growth(gpu, True)
 
     from tf_tokclf.model.parallel import set_cpu_options

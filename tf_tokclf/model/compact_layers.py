@@ -1,8 +1,8 @@
-"""Dense layers and layer norms in few operations: the same numbers from a graph of half the size.
+"""Dense layers and layer norms with few operations: the same results from a graph of half the size.
 
-Keras spells a dense layer over pieces as a tensordot and a layer norm as moments and a batch norm: with their gradients
-some 35 and 100 operations each, most of them about shapes. Traced and made ready to run, a training step of MiniLM-L6
-(37 dense layers, 13 layer norms) takes 4 s on two cores as it is written here and 5.5 s as Keras writes it.
+Keras implements a dense layer over tokens as a tensordot, and a layer norm as moments and a batch norm. With their
+gradients these are about 35 and 100 operations each, most of them for shapes. Tracing a training step of MiniLM-L6 (37
+dense layers, 13 layer norms) and preparing it takes 4 s on two cores with these layers, and 5.5 s with those of Keras.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tf_tokclf.model.backend import keras, tf
 
 
 def use_short_graphs(model: keras.Model) -> None:
-    """Let the plain dense layers of `model`, and its layer norms, compute this way."""
+    """Replace the computation of the plain dense layers and layer norms of `model`."""
     for layer in model.submodules:
         if type(layer) is keras.layers.Dense:
             layer.call = MethodType(_dense, layer)
@@ -33,7 +33,7 @@ def _dense(layer: keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
 
 
 def _layer_norm(layer: keras.layers.LayerNormalization, inputs: tf.Tensor) -> tf.Tensor:
-    """inputs: (..., width). Returns the same shape, in the layer's own precision."""
+    """inputs: (..., width). Returns the same shape in the layer's compute dtype."""
     if list(layer.axis) != [inputs.shape.rank - 1]:
         return type(layer).call(layer, inputs)
     normed = layer_norm(inputs, layer.gamma, layer.beta, layer.epsilon)
@@ -41,7 +41,7 @@ def _layer_norm(layer: keras.layers.LayerNormalization, inputs: tf.Tensor) -> tf
 
 
 def layer_norm(inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Normed over the last axis, in float32 (Ba et al. 2016, arXiv:1607.06450). scale, offset: (width,)."""
+    """Layer norm over the last axis, in float32 (Ba et al. 2016, arXiv:1607.06450). scale, offset: (width,)."""
 
     @tf.custom_gradient
     def norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> Any:

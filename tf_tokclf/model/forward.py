@@ -1,4 +1,4 @@
-"""One traced forward pass: padded pieces in, log-probabilities of chosen pieces out, whatever the batch's shape."""
+"""The forward pass: from padded batches of any shape to log-probabilities of selected tokens, traced once."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.parallel import MAX_LANES, n_lanes, side_by_side
 from tf_tokclf.model.unpadded_encoder import packed
 
-# Few distinct widths: the math library prepares each shape once.
+# Widths are rounded up to a multiple, because the math library prepares each distinct shape once.
 WIDTH_MULTIPLE = 8
 
 
-# Their code branches on Python values alone.
+# Model types whose code branches only on Python values.
 _PLAIN = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 
 
 def needs_autograph(model: keras.Model) -> bool:
-    """Whether tracing `model` has to look for branches on tensors, which doubles the time that tracing takes."""
+    """Whether tracing `model` needs AutoGraph, for branches on tensors. AutoGraph doubles the time of tracing."""
     return model.config.model_type not in _PLAIN
 
 
 def piece_logits(
     model: keras.Model, input_ids: tf.Tensor, attention_mask: tf.Tensor, *, training: bool, padded: bool = False
 ) -> tf.Tensor:
-    """(rows, width, labels), to be read at pieces only.
+    """(rows, width, labels) logits, valid only at tokens, not at padding.
 
-    padded: padding is computed like pieces, for compilers, which want shapes that the batch's shape tells.
+    padded: compute padding like tokens. Compilers need shapes that follow from the shape of the batch.
     """
     with nullcontext() if padded else packed():
         return model(input_ids=input_ids, attention_mask=attention_mask, training=training).logits
 
 
 def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor]:
-    """A function of input_ids (rows, width) int32, lengths (rows,) int32 and positions (pieces, 2) int32.
+    """A function of input_ids (rows, width) int32, lengths (rows,) int32 and positions (tokens, 2) int32.
 
-    It returns the log-probabilities (pieces, labels) float32 of the pieces at those (row, column) positions.
+    It returns the log-probabilities (tokens, labels) float32 of the tokens at these (row, column) positions.
     """
 
     @tf.function(
@@ -64,9 +64,9 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
 
 @dataclass(frozen=True)
 class WordScores:
-    """The words that some rows answer for.
+    """Scores of words.
 
-    sentence, word: (words,) which. log_probabilities: (words, labels) float32.
+    sentence, word: (words,) the sentence, and the word in it. log_probabilities: (words, labels) float32.
     """
 
     sentence: np.ndarray
@@ -84,11 +84,12 @@ def score_windows(
     lanes: int | None = None,
     compute_dtype: str = "float32",
 ) -> Iterator[WordScores]:
-    """Run `windows` in batches of similar length, longest first so that too little memory shows at once.
+    """Run `windows` in batches of similar length. The longest come first, so that a lack of memory shows immediately.
 
-    batch_size: windows a batch, at most; None: as many as are fast here. aggregation: which of a word's pieces speak
-    for it: "first", "average" of their probabilities, or "max", the piece that is surest. lanes: calls of `forward` at
-    a time, by default as many as the machine has lanes. compute_dtype: of the model, for the message about NaN.
+    batch_size: maximum number of windows per batch; None for a number that is fast on this machine. aggregation: how
+    the scores of a word's subword tokens become the word's score: "first" token, "average" probability, or "max" for
+    the token with the highest probability. lanes: number of parallel calls of `forward`, by default `n_lanes()`.
+    compute_dtype: that of the model, for the message about NaN.
     """
     lanes = lanes or n_lanes()
     order = np.argsort(-windows.lengths, kind="stable")
@@ -102,11 +103,14 @@ def score_windows(
 
 
 def _windows_a_pass(batch_size: int | None, n_windows: int) -> int:
-    """As many as were asked for, but no lane is left idle; where nothing was asked, few on a CPU, as they differ less
-    in length. As many on one core as on several: which windows share a pass changes the last bits of their scores.
+    """The number of windows per forward pass: at most `batch_size`, and few enough that all lanes have work.
 
-    MiniLM-L6 on two cores with AMX: 1,280 tweets at once went at 268 a second in passes of 8, 260 of 16, 233 of 32; 32
-    at once at 201 in passes of 4, 169 of 8, 112 of 16. With AVX2: 1,287 tweets at 151, 172 and 148.
+    By default the passes are small on CPUs, because their windows then differ less in length. The number does not
+    depend on the number of cores: the windows in a pass affect the last bits of each other's scores.
+
+    MiniLM-L6 on two cores with AMX: 1,280 tweets at once ran at 268 per second in passes of 8, 260 of 16, 233 of 32. 32
+    tweets at once ran at 201 per second in passes of 4, 169 of 8, 112 of 16. With AVX2, 1,287 tweets ran at 151, 172
+    and 148 per second in passes of 8, 16 and 32.
     """
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     if batch_size is None:
@@ -134,12 +138,12 @@ def _score_batch(
         scores = np.asarray(forward(input_ids, lengths.astype(np.int32), positions))
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise JobError(
-            f"out of memory with {counted(len(rows), 'window')} of {counted(width, 'piece')} at once. Try "
-            f"--per-device-eval-batch-size {max(len(rows) // 2, 1)}, which labels the same, or a model that was "
-            f"trained with windows (alignment.max_length) of {counted(max(width // 2, 32), 'piece')}."
+            f"out of memory with {counted(len(rows), 'window')} of {counted(width, 'subword token')} at once. Try "
+            f"--per-device-eval-batch-size {max(len(rows) // 2, 1)}, which does not change the labels, or a model that "
+            f"was trained with shorter windows (alignment.max_length {max(width // 2, 32)})."
         ) from error
     if np.isnan(scores).any():
-        # Words without a score would get the fallback label, as if nothing had happened.
+        # Words without a score would silently get the fallback label.
         hint = "Its weights are damaged: fetch them again."
         if compute_dtype != "float32":
             hint = f"Its weights are damaged, or too large for {compute_dtype}: fetch them again, or use float32."
@@ -150,7 +154,7 @@ def _score_batch(
 
 
 def _aggregate(log_probabilities: np.ndarray, starts: np.ndarray, aggregation: str) -> np.ndarray:
-    """Rows of pieces to rows of words; a word's pieces begin at each of `starts`."""
+    """Combine the rows of subword tokens to rows of words. starts: the first row of each word."""
     if aggregation == "average":
         counts = np.diff(np.concatenate([starts, [len(log_probabilities)]]))
         return np.log(np.add.reduceat(np.exp(log_probabilities), starts) / counts[:, None])

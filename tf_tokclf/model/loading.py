@@ -1,4 +1,4 @@
-"""Classifiers from model folders: a new head on an encoder, or a classifier as it was saved."""
+"""Load classifiers from model folders: an encoder with a new head, or a saved classifier."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tf_tokclf.model.weights import IRRELEVANT, TOGETHER, Unmatched, limited_wei
 
 log = logging.getLogger(__name__)
 
-OR_ALLOW = f"{TOGETHER} To train from these weights all the same, pass --allow-incomplete-weights."
+OR_ALLOW = f"{TOGETHER} To train from these weights anyway, pass --allow-incomplete-weights."
 
 
 def new_classifier(
@@ -46,13 +46,13 @@ def new_classifier(
     trust_remote_code: bool = False,
     allow_incomplete_weights: bool = False,
 ) -> keras.Model:
-    """The encoder in `folder` under a head for the labels `names`.
+    """The encoder in `folder` with a head for the labels `names`.
 
-    Where the folder already holds a token classifier, the rows of its head go over by label name, whatever their order.
-    The head's new rows come from Keras' random state: seed it first.
+    If the folder contains a token classifier, the rows of its head are reused by label name. New rows are drawn from
+    Keras' random state, so seed it first.
 
-    Raises UserError where encoder and file do not match: weights that the file lacks, or tensors of the encoder that
-    the model does not use. With `allow_incomplete_weights` that is a warning, and what is missing starts at random.
+    Raises UserError if weights of the encoder are missing in the file, or if the model does not use tensors of the
+    file. With `allow_incomplete_weights` this is a warning, and missing weights are initialised randomly.
     """
     with precision_policy(precision.policy):
         if is_classifier(folder):
@@ -67,7 +67,7 @@ def new_classifier(
 def load_classifier(folder: Path, *, precision: Precision, trust_remote_code: bool = False) -> keras.Model:
     """The token classifier in `folder` with its own labels.
 
-    Raises UserError when it holds no such model, or when a weight is missing in the file or not used by the model.
+    Raises UserError if the folder has no such model, if a weight is missing in the file, or if a tensor is not used.
     """
     check_is_classifier(folder)
     names = saved_labels(folder)
@@ -87,19 +87,19 @@ def _made_ready(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
 
 def check_head(model: keras.Model, names: Sequence[str]) -> None:
-    """Raise UserError unless the head gives one logit per label."""
+    """Raise UserError unless the head returns one logit per label."""
     width = int(model.classifier.kernel.shape[-1])
     if width != len(names):
         raise UserError(
-            f"the head gives {counted(width, 'logit')} for {counted(len(names), 'label')}.",
-            hint="The model's config.json is not its own.",
+            f"the head returns {counted(width, 'logit')} for {counted(len(names), 'label')}.",
+            hint=TOGETHER,
         )
 
 
 def _loaded(
     folder: Path, names: Sequence[str], trust_remote_code: bool, *, head: bool
 ) -> tuple[keras.Model, Unmatched]:
-    """The model that config.json describes with the weights of its file, and what of the two does not match."""
+    """The model that config.json describes, with the weights of its file, and the weights that do not match."""
     try:
         with quiet_stderr(quiet=not VERBOSE):
             if trust_remote_code and has_code(model_config(folder)):
@@ -112,7 +112,7 @@ def _loaded(
                 return model, put_weights(model, files, head=head)
     except UserError:
         raise
-    except Exception as error:  # of transformers, TensorFlow and Keras, which check little in advance
+    except Exception as error:  # transformers, TensorFlow and Keras check little in advance
         problem = f"the model cannot be loaded: {first_line(error)}."
         raise UserError(problem, path=folder, hint=TOGETHER) from error
 
@@ -123,9 +123,9 @@ def _token_classifier(config: Any) -> keras.Model:
 
 
 def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: bool) -> Any:
-    """The configuration of a built-in model type, made of checked values; nothing else is read for it.
+    """The configuration of a built-in model type, from checked values only.
 
-    Only settings that the type has are kept, as a trained model is saved, and perhaps published, with this
+    Only settings that the model type has are kept, because a trained model is saved, and may be published, with this
     configuration.
     """
     values = check_model_config(folder, trust_remote_code=trust_remote_code)
@@ -136,7 +136,7 @@ def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: boo
         check_range(name, value, folder / "config.json")
     try:
         config = kind(**kept, **_label_settings(names))
-    except Exception as error:  # transformers checks little: what is wrong fails anywhere
+    except Exception as error:  # transformers checks little, so wrong values can raise anything
         problem = f"the model's configuration cannot be used: {first_line(error)}."
         raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
     config.architectures = architectures(folder)
@@ -157,7 +157,7 @@ def _label_settings(names: Sequence[str]) -> dict[str, Any]:
 def _loaded_by_its_code(
     folder: Path, names: Sequence[str], *, trust_remote_code: bool
 ) -> tuple[keras.Model, Unmatched]:
-    """A model whose folder brings the code for it, which the user trusts."""
+    """A model whose folder contains its own code, which the user trusts."""
     config = transformers.AutoConfig.from_pretrained(
         folder, trust_remote_code=trust_remote_code, **_label_settings(names)
     )
@@ -169,12 +169,12 @@ def _loaded_by_its_code(
 
 
 def _check_complete(folder: Path, unmatched: Unmatched, *, allow: bool, hint: str) -> None:
-    """Raise UserError unless file and model match, or warn of it where that is allowed."""
+    """Raise UserError unless file and model match; with `allow`, log a warning instead."""
     if not unmatched:
         return
     if not allow:
         raise UserError(f"the weights do not match config.json: {unmatched}.", path=folder, hint=hint)
-    log.warning("%s: %s; what is missing starts at random", folder, unmatched)
+    log.warning("%s: %s. Missing weights are initialised randomly.", folder, unmatched)
 
 
 def _with_mapped_head(
@@ -203,14 +203,15 @@ def _with_mapped_head(
         for i, j in kept:
             values[..., i] = source[..., j]
         mine.assign(values)
-    log.info("head: %d of %s go on from the model's own, by name", len(kept), counted(len(names), "label"))
+    log.info("head: weights of %d of %s reused from the model, by name", len(kept), counted(len(names), "label"))
     return new
 
 
 def _draw_head(model: keras.Model) -> None:
-    """Draw the head's kernel as transformers does for PyTorch, from a normal distribution.
+    """Initialise the head's kernel from a normal distribution, like the PyTorch classes of transformers.
 
-    Its TensorFlow classes cut that off at two deviations, which leaves 0.88 of the spread and learns more slowly.
+    The TensorFlow classes truncate the distribution at two standard deviations. This reduces the standard deviation to
+    0.88 of the intended value, and the head learns more slowly.
     """
     kernel = model.classifier.kernel
     deviation = getattr(model.config, "initializer_range", 0.02)
@@ -218,10 +219,10 @@ def _draw_head(model: keras.Model) -> None:
 
 
 def _plain_name(weight: Any) -> str:
-    """A weight's name without its model's own, which Keras numbers."""
+    """A weight's name without the name of the model, which Keras numbers."""
     return re.sub(r"^[^/]+/", "", weight.name)
 
 
 def n_parameters(model: keras.Model) -> int:
-    """How many numbers training changes."""
+    """The number of trainable parameters."""
     return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))

@@ -1,8 +1,8 @@
-"""How TensorFlow shares out its work among a CPU's cores: few threads an operation, several operations at a time.
+"""Distribute TensorFlow's work among the cores of a CPU: few threads per operation, several operations in parallel.
 
-An encoder on short sentences is thousands of small operations, of which each gains little from a second core: on two
-cores a training step of MiniLM-L6 (16 x 32 pieces, bfloat16) takes 203 ms on one, 160 with two threads an operation,
-and 126 as two halves of the batch side by side with one thread each.
+With short sentences, an encoder consists of thousands of small operations, which gain little from a second core. On a
+machine with two cores, a training step of MiniLM-L6 (16 x 32 tokens, bfloat16) takes 203 ms on one core, 160 ms with
+two threads per operation, and 126 ms with two halves of the batch in parallel, each with one thread.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ Result = TypeVar("Result")
 
 
 def _n_cores() -> int:
-    """The cores of this process: those it is bound to, or fewer where OMP_NUM_THREADS says so, by which Ray and other
-    schedulers tell a process its share.
+    """The number of cores for this process: its CPU affinity, limited by OMP_NUM_THREADS.
+
+    Ray and other schedulers set OMP_NUM_THREADS to the share of a process.
     """
     n_bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get("OMP_NUM_THREADS", "")
@@ -33,14 +34,14 @@ MAX_LANES = 2
 
 
 def n_lanes() -> int:
-    """How many parts of a batch to run side by side: 1 on GPUs and on a single core."""
+    """The number of parts of a batch to run in parallel: 1 on GPUs and on a single core."""
     return 1 if tf.config.list_physical_devices("GPU") else min(N_CORES, MAX_LANES)
 
 
 def set_cpu_options() -> None:
-    """Give each operation its lane's share of the cores, unless the environment or the program has said otherwise.
+    """Limit the threads per operation to its lane's share of the cores, unless the environment or program has set it.
 
-    Graphs are run as they were traced: rewriting a training step's takes 3 s and makes it no faster.
+    Graph optimisation is switched off: for a training step it takes 3 s and makes it no faster.
     """
     if tf.config.list_physical_devices("GPU"):
         return
@@ -50,12 +51,12 @@ def set_cpu_options() -> None:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(max(N_CORES // n_lanes(), 1))
     except RuntimeError:
-        # TensorFlow is at work already, with threads of the program's choice.
+        # TensorFlow is already initialised, with the threads that the program chose.
         return
 
 
 def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> Iterator[Result]:
-    """`function` of each item, in order, with one call a lane at work."""
+    """Apply `function` to each item, with `lanes` calls in parallel. The results are in order."""
     source = iter(items)
     if lanes == 1:
         yield from map(function, source)

@@ -1,8 +1,8 @@
-"""A TF model's weights as `model.safetensors` in PyTorch's layout, written without torch.
+"""Save the weights of a TensorFlow model as `model.safetensors` in PyTorch's layout, without torch.
 
-That one file is read by the TF classes here and by the PyTorch classes of transformers 4 and 5; transformers' own
-default for TF models, `tf_model.h5`, is read by neither of the latter. Names and transpositions are transformers' own
-(`modeling_tf_pytorch_utils`), used in the direction it only offers with torch installed.
+This file can be read by the TensorFlow classes and by the PyTorch classes of transformers 4 and 5. transformers' own
+default for TensorFlow models, `tf_model.h5`, cannot be read by the PyTorch classes. Names and transpositions come from
+transformers (`modeling_tf_pytorch_utils`), which offers this direction only if torch is installed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tf_tokclf.model.backend import keras
 
 
 def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """The weights of a transformers TF model by PyTorch name, in PyTorch's layout."""
+    """The weights of a TensorFlow model by PyTorch name, in PyTorch's layout."""
     rename = getattr(model, "tf_to_pt_weight_rename", lambda name: (name,))
     arrays: dict[str, np.ndarray] = {}
     weights = model.trainable_weights + model.non_trainable_weights
@@ -28,12 +28,12 @@ def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
         array = apply_transpose(transpose, weight.numpy(), pt_to_tf=False)
         arrays[rename(name)[0]] = np.ascontiguousarray(array)
     if len(arrays) != len(weights):
-        raise JobError(f"{type(model).__name__}: two of its weights have one name in PyTorch; it cannot be saved.")
+        raise JobError(f"{type(model).__name__} cannot be saved: two of its weights have the same name in PyTorch.")
     return arrays
 
 
 def save_portable_weights(model: keras.Model, path: Path) -> None:
-    """Write `model.safetensors`, whole or not at all."""
+    """Write `model.safetensors`, completely or not at all."""
     with whole_path(path) as partial:
-        # Readers tell the layout by this mark.
+        # Readers recognise the layout by this entry.
         save_file(portable_weights(model), partial, metadata={"format": "pt"})

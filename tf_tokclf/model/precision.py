@@ -1,4 +1,4 @@
-"""Which arithmetic a run computes in, why, and switching Keras to it. The head and the loss are float32 always."""
+"""Choose the precision of a run, and set the Keras policy for it. The head and the loss are always float32."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 
 from tf_tokclf.model.backend import keras, tf
 
-# float16 matrix units came with compute capability 7.0 (Volta).
+# The first compute capability with float16 matrix units (Volta).
 FIRST_FAST_FLOAT16 = (7, 0)
-# Longformer's float16 attention gives nan; DeBERTa v1 raises on mixed types in training.
-NO_MIXED_PRECISION = {"deberta": "DeBERTa v1 cannot mix types", "longformer": "Longformer gives nan in float16"}
+# Longformer's attention returns NaN in float16. DeBERTa v1 raises an exception for mixed types in training.
+NO_MIXED_PRECISION = {
+    "deberta": "DeBERTa v1 does not support mixed precision",
+    "longformer": "Longformer returns NaN in float16",
+}
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,11 @@ class Precision:
 def choose_precision(requested: str, *, model_type: str = "") -> Precision:
     """The precision for `requested` ("auto" or a policy name) on this machine's devices and for this architecture."""
     if requested == "float32":
-        return Precision(requested, "asked for")
+        return Precision(requested, "as set")
     if model_type in NO_MIXED_PRECISION:
         return Precision("float32", NO_MIXED_PRECISION[model_type])
     if requested != "auto":
-        return Precision(requested, "asked for")
+        return Precision(requested, "as set")
     gpus = tf.config.list_physical_devices("GPU")
     return _for_gpus(gpus) if gpus else _for_cpu()
 
@@ -44,8 +47,8 @@ def _for_gpus(gpus: list) -> Precision:
     slowest = min(capabilities)
     shown = ".".join(map(str, slowest))
     if slowest >= FIRST_FAST_FLOAT16:
-        return Precision("mixed_float16", f"GPU of compute capability {shown}")
-    return Precision("float32", f"GPU of compute capability {shown}, below 7.0")
+        return Precision("mixed_float16", f"GPU with compute capability {shown}")
+    return Precision("float32", f"GPU with compute capability {shown}, below 7.0")
 
 
 def _for_cpu() -> Precision:
@@ -58,7 +61,7 @@ def _for_cpu() -> Precision:
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """What Linux says that the CPU can do, such as avx2; empty elsewhere."""
+    """The CPU's features on Linux, such as avx2; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -68,7 +71,7 @@ def cpu_flags() -> frozenset[str]:
 
 @contextmanager
 def precision_policy(policy: str) -> Iterator[None]:
-    """Build Keras layers under `policy` inside the block; the policy before it comes back afterwards."""
+    """Use the Keras policy `policy` inside the block, and restore the previous policy afterwards."""
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(policy)
     try:
@@ -78,5 +81,5 @@ def precision_policy(policy: str) -> Iterator[None]:
 
 
 def float32_head(model: keras.Model) -> None:
-    """Make the classification layer of a transformers model compute and answer in float32."""
+    """Make the classification layer of a transformers model compute and return float32."""
     model.classifier._set_dtype_policy(keras.mixed_precision.Policy("float32"))

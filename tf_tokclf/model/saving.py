@@ -1,4 +1,4 @@
-"""A model folder that stands alone: weights, configuration, tokenizer and `tf_tokclf.json`, replaced as a whole."""
+"""Save a self-contained model folder: weights, configuration, tokenizer and `tf_tokclf.json`."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def save_model_folder(
     *,
     weights: Path | None = None,
 ) -> None:
-    """Write the classifier to `folder`, which is replaced as a whole once everything is on disk.
+    """Write the classifier to `folder`. An existing folder is replaced when everything is on disk.
 
-    weights: a file of weights, as this function writes them, to take in place of the model's own.
+    weights: a file with weights that this function wrote, to use instead of the model's own.
     """
     with whole_folder(folder) as partial:
         save_config(model, partial)
@@ -48,18 +48,18 @@ def save_model_folder(
 
 
 def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:
-    """Load `folder` afresh and compare every weight with the file's. Raises JobError at the first that differs."""
+    """Load `folder` again and compare every weight with the file. Raises JobError for the first difference."""
     precision = Precision("float32", "as saved")
     loaded = portable_weights(load_classifier(folder, precision=precision, trust_remote_code=trust_remote_code))
     for name, array in load_file(folder / WEIGHTS).items():
         if name not in loaded or not np.array_equal(array, loaded[name]):
-            raise JobError(f"{folder}: the weight {name} does not read back as it was written; do not use this folder.")
+            raise JobError(f"{folder}: the weight {name} differs after loading the saved file. Do not use this folder.")
 
 
 def save_config(model: keras.Model, folder: Path) -> None:
-    """Write config.json, by which transformers finds the PyTorch class of the model too.
+    """Write config.json, with the name of the PyTorch class, so that transformers finds it too.
 
-    A model whose code came with it, and was trusted, takes its code along.
+    The code of a model with its own, trusted code is saved with it.
     """
     config = model.config
     config.architectures = [type(model).__name__.removeprefix("TF")]

@@ -1,8 +1,10 @@
-"""Encoders of BERT's kind over the pieces of a batch alone: padding costs nothing but a place in attention's products.
+"""Compute encoders like BERT without padding, except inside attention.
 
-A layer gets the pieces of all rows behind each other, (pieces, width); attention alone puts them into rows and takes
-them out again (as Zeng et al. 2022 do on GPUs, arXiv:2208.08124). One layer is traced for all, in as few operations as
-it needs: a first step of MiniLM-L6 takes 2.7 s in place of 5.6. Weights, their names and the numbers are transformers'.
+A layer gets the concatenated tokens of all rows, (tokens, width). Only attention arranges them in rows, and
+concatenates them again afterwards (as Zeng et al. 2022 do on GPUs, arXiv:2208.08124). All layers share one trace with
+few
+operations: the first step of MiniLM-L6 takes 2.7 s instead of 5.6 s. The weights, their names and the results are those
+of transformers.
 """
 
 from __future__ import annotations
@@ -17,20 +19,20 @@ from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import layer_norm
 from tf_tokclf.model.precision import cpu_flags
 
-# Their layers are made of the same parts under the same names.
+# Model types whose layers have the same parts with the same names.
 _KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}
 
 
 _is_on: ContextVar[bool] = ContextVar("packing", default=False)
-# Which of the layers that share a trace is computed, a uint64 scalar: what differs between them, such as what dropout
-# leaves out, has to depend on it.
+# The number of the layer that is computed, a uint64 scalar. Layers share a trace, so anything that must differ between
+# them, such as the random numbers of dropout, has to depend on this number.
 layer_number: ContextVar[tf.Tensor | None] = ContextVar("layer_number", default=None)
 
 
 def use_packing(model: keras.Model) -> None:
-    """Let `model` compute this way inside `packed`, if it is of a kind that can.
+    """Make `model` compute without padding inside `packed`, if its type is supported.
 
-    Not on GPUs, which would have to wait for the number of pieces.
+    This is not used on GPUs, which would have to wait for the number of tokens.
     """
     encoder: Any = getattr(getattr(model, model.base_model_prefix, None), "encoder", None)
     is_known = model.config.model_type in _KINDS and type(encoder).__module__.startswith("transformers.models.")
@@ -55,7 +57,7 @@ def _call(
 
 @contextmanager
 def packed() -> Iterator[None]:
-    """Inside the block, models that can compute this way; their outputs hold logits alone."""
+    """Inside the block, supported models compute without padding, and their outputs contain only logits."""
     token = _is_on.set(True)
     try:
         yield
@@ -64,26 +66,26 @@ def packed() -> Iterator[None]:
 
 
 class _Rows:
-    """Pieces in rows of one width, padding too: what is behind each other already."""
+    """Rows of tokens in which padding is kept: concatenation needs no change."""
 
     def __init__(self, shape: tf.Tensor) -> None:
         """shape: (2,), rows and width."""
         self.shape = shape
 
     def spread(self, pieces: tf.Tensor) -> tf.Tensor:
-        """(pieces, n) to (rows * width, n); what padding gets is some number."""
+        """(tokens, n) to (rows * width, n). The values at padding are arbitrary."""
         return pieces
 
     def spread_on_zeros(self, pieces: tf.Tensor) -> tf.Tensor:
-        """The same with 0 in padding that is no piece here."""
+        """The same with zeros at padding, if padding was removed."""
         return pieces
 
     def take(self, padded: tf.Tensor) -> tf.Tensor:
-        """(rows * width, n) to (pieces, n), without a gradient of its own."""
+        """(rows * width, n) to (tokens, n), without a custom gradient."""
         return padded
 
     def pack(self, padded: tf.Tensor) -> tf.Tensor:
-        """(rows * width, n) to (pieces, n)."""
+        """(rows * width, n) to (tokens, n)."""
 
         @tf.custom_gradient
         def pack(padded: tf.Tensor) -> Any:
@@ -92,7 +94,7 @@ class _Rows:
         return pack(padded)
 
     def unpack(self, pieces: tf.Tensor) -> tf.Tensor:
-        """(pieces, n) to (rows * width, n), to be used at pieces only."""
+        """(tokens, n) to (rows * width, n), valid only at tokens."""
 
         @tf.custom_gradient
         def unpack(pieces: tf.Tensor) -> Any:
@@ -102,10 +104,10 @@ class _Rows:
 
 
 class _RowsWithoutPadding(_Rows):
-    """Rows of which the pieces alone stand behind each other."""
+    """Rows of tokens from which padding is removed."""
 
     def __init__(self, real: tf.Tensor) -> None:
-        """real: (rows, width) bool, where pieces are."""
+        """real: (rows, width) bool, True at tokens."""
         super().__init__(tf.shape(real))
         flat = tf.reshape(real, [-1])
         self._place = tf.cast(tf.where(flat)[:, 0], tf.int32)
@@ -125,11 +127,11 @@ class _RowsWithoutPadding(_Rows):
 def _encode(
     layers: Sequence[keras.layers.Layer], hidden_states: tf.Tensor, attention_mask: tf.Tensor, training: bool
 ) -> Any:
-    """hidden_states: (rows, width, n). attention_mask: (rows, 1, 1, width), 0 at pieces and far below at padding."""
+    """hidden_states: (rows, width, n). attention_mask: (rows, 1, 1, width), 0 at tokens, very negative at padding."""
     real = attention_mask[:, 0, 0, :] == 0
     rows = _RowsWithoutPadding(real) if leaves_padding_out(hidden_states.dtype) else _Rows(tf.shape(real))
     n = hidden_states.shape[-1]
-    # Layers differ by their weights alone, so that one trace serves all.
+    # The layers differ only in their weights, so one trace is used for all of them.
     one = _Layer(layers[0], rows, attention_mask, training)
     traced = tf.function(one.call, autograph=False)
     pieces = rows.pack(tf.reshape(hidden_states, [-1, n]))
@@ -140,10 +142,11 @@ def _encode(
 
 
 def leaves_padding_out(dtype: tf.DType) -> bool:
-    """Whether another number of pieces in each batch costs nothing here, so that padding can be left out.
+    """Whether padding is removed, which makes the number of tokens different in each batch.
 
-    Measured in float32 with AVX2 and with AVX-512. In bfloat16 the math library makes and keeps code for each number:
-    an epoch of WNUT-17 with MiniLM-L6 then peaks at 2.7 GB in place of 1.7 (AVX-512, two cores) and is no faster.
+    This is fast in float32 (measured with AVX2 and AVX-512). In bfloat16 the math library generates and keeps code for
+    each number of tokens: the peak memory of an epoch of WNUT-17 with MiniLM-L6 is then 2.7 GB instead of 1.7 GB
+    (AVX-512, two cores), and it is no faster.
     """
     return dtype == tf.float32 and "avx2" in cpu_flags()
 
@@ -152,7 +155,7 @@ Weights: TypeAlias = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
 
 
 def _weights(layer: keras.layers.Layer) -> Weights:
-    """Of dense layers kernel and bias, of norms scale and offset."""
+    """The weights of a layer: kernel and bias of dense layers, scale and offset of norms."""
     attention, joined, outer = layer.attention.self_attention, layer.attention.dense_output, layer.bert_output
     variables = {
         "query": (attention.query.kernel, attention.query.bias),
@@ -168,7 +171,7 @@ def _weights(layer: keras.layers.Layer) -> Weights:
 
 
 class _Layer:
-    """What all layers of an encoder do, in a batch."""
+    """The computation of an encoder layer on a batch, which all layers share."""
 
     def __init__(self, like: keras.layers.Layer, rows: _Rows, attention_mask: tf.Tensor, training: bool) -> None:
         self._like = like
@@ -177,7 +180,7 @@ class _Layer:
         self._training = training
 
     def call(self, pieces: tf.Tensor, weights: Weights, number: tf.Tensor) -> tf.Tensor:
-        """(pieces, n) to the same. number: which layer."""
+        """pieces: (tokens, n). Returns the same shape. number: the number of the layer."""
         like = self._like
         token = layer_number.set(number)
         try:
@@ -189,7 +192,7 @@ class _Layer:
             layer_number.reset(token)
 
     def _attend(self, pieces: tf.Tensor, weights: Weights) -> tf.Tensor:
-        """(pieces, n) to (pieces, heads * head's width)."""
+        """(tokens, n) to (tokens, heads * width of a head)."""
         layer, rows = self._like.attention.self_attention, self._rows
         n_heads, width = layer.num_attention_heads, layer.attention_head_size
         in_rows = tf.concat([rows.shape, [n_heads, width]], axis=0)
@@ -200,7 +203,7 @@ class _Layer:
         def of_pieces(by_head: tf.Tensor) -> tf.Tensor:
             return rows.take(tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [-1, n_heads * width]))
 
-        # By hand, since TensorFlow's gradients of products and sums of unknown shapes sum over no axes, in copies.
+        # A custom gradient, because TensorFlow's gradients for unknown shapes add reductions over no axes, which copy.
         @tf.custom_gradient
         def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> Any:
             query, key, value = (by_head(rows.spread(part)) for part in (query, key, value))
@@ -226,7 +229,7 @@ class _Layer:
     def _join(
         self, name: str, part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, weights: Weights
     ) -> tf.Tensor:
-        """A dense layer of `inputs`, normed together with what stood `beside` them."""
+        """A dense layer of `inputs`, added to the residual `beside`, followed by a layer norm."""
         outputs = part.dropout(_dense(inputs, *weights[name]), training=self._training)
         normed = layer_norm(tf.add_n([outputs, beside]), *weights[f"{name}_norm"], part.LayerNorm.epsilon)
         return tf.cast(normed, beside.dtype)

@@ -1,4 +1,4 @@
-"""Weights from files into a model, every one of them accounted for: what is missing, left over or of another size."""
+"""Copy weights from files into a model, and report weights that are missing, unused or of a different shape."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tf_tokclf.encoding.weight_files import WeightFiles, shortened
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 
-TOGETHER = "config.json and weights have to belong together: fetch or save the model again."
-# No part of token classification, or computed and not learnt.
+TOGETHER = "config.json and weights must belong to the same model: fetch or save it again."
+# Tensors that token classification does not use, or that are computed, not learnt.
 IRRELEVANT = re.compile(r"(^|[./])(pooler|position_ids|token_type_ids|inv_freq)([./:]|$)")
 HEAD = re.compile(r"^classifier([./]|$)")
 NAMES_BEFORE_2019 = {"gamma": "weight", "beta": "bias"}
-# Parts of encoders, should one stand outside of the prefix that the others have.
+# Parts of encoders that can be outside the prefix of the other parts.
 ENCODER_PARTS = ("embeddings", "encoder", "layer", "layers", "transformer", "decoder")
-# Variables of a model that are not in its file: a new head, a pooler, the state of dropout in each layer.
+# Number of variables of a model that may be missing in its file: a new head, a pooler, the dropout state of each layer.
 SPARE_VARIABLES = 64
 
 
 @dataclass(frozen=True)
 class Unmatched:
-    """Where file and model differ. missing: weights that only the model has. unused: tensors that only the file has."""
+    """Differences of file and model. missing: weights that only the model has. unused: tensors only in the file."""
 
     missing: tuple[str, ...]
     unused: tuple[str, ...]
@@ -55,10 +55,10 @@ class Unmatched:
 
 
 def put_weights(model: keras.Model, files: WeightFiles, *, head: bool) -> Unmatched:
-    """Give `model` the weights in `files`, and return what does not match.
+    """Copy the weights in `files` to `model`, and return those that do not match.
 
-    head: take the classifier's head from the file too. Without it, the heads of other tasks do not count as unused.
-    Raises UserError for a tensor of another shape.
+    head: also use the classification head in the file. Without it, heads of other tasks do not count as unused.
+    Raises UserError for a tensor with a different shape.
     """
     by_name = {_current_name(name): name for name in files.shapes}
     prefix = model.base_model_prefix
@@ -86,13 +86,14 @@ def put_weights(model: keras.Model, files: WeightFiles, *, head: bool) -> Unmatc
 
 @contextmanager
 def limited_weights(files: WeightFiles, *, n_labels: int) -> Iterator[None]:
-    """Raise UserError as soon as a model that is built here asks for more weights than `files` can hold.
+    """Inside the block, raise UserError if a model that is built needs more weights than `files` can contain.
 
-    The check comes before memory for a weight is allocated. n_labels: the labels of a head that the file may lack.
+    The check happens before the memory of a weight is allocated. n_labels: number of labels of a head that may not be
+    in the file.
     """
     n_bytes = sum(file.stat().st_size for file in files.files)
     width = max((size for shape in files.shapes.values() for size in shape), default=1)
-    # A pooler, of the square of the model's width, may come on top; the head has a row for each label.
+    # A pooler (width x width) may be added. The head has a row for each label.
     numbers = min(files.n_numbers, n_bytes) + max(files.n_numbers, 1 << 20) + n_labels * (width + 1)
     variables = 2 * len(files.shapes) + SPARE_VARIABLES
 
@@ -103,7 +104,7 @@ def limited_weights(files: WeightFiles, *, n_labels: int) -> Iterator[None]:
             numbers -= math.prod(size or 1 for size in tf.TensorShape(shape).as_list())
             variables -= 1
         if numbers < 0 or variables < 0:
-            raise UserError("asks for more weights than the file holds.", path=files.config, hint=TOGETHER)
+            raise UserError("describes more weights than the file contains.", path=files.config, hint=TOGETHER)
         return next_creator(**options)
 
     with tf.variable_creator_scope(counted):
@@ -111,7 +112,7 @@ def limited_weights(files: WeightFiles, *, n_labels: int) -> Iterator[None]:
 
 
 def _current_name(name: str) -> str:
-    """A tensor's name as transformers has spelled it since 2019.
+    """A tensor's name in the spelling that transformers has used since 2019.
 
     >>> _current_name("bert.embeddings.LayerNorm.gamma")
     'bert.embeddings.LayerNorm.weight'
@@ -121,10 +122,10 @@ def _current_name(name: str) -> str:
 
 
 def _names_in_file(model: keras.Model, weight: Any, files: WeightFiles, *, strip: bool) -> tuple[tuple[str, ...], Any]:
-    """The names that a weight may have in the file, the preferred one first, and how its matrix is turned there."""
+    """The possible names of a weight in the file, the preferred one first, and the transposition of its matrix."""
     if files.layout == "keras":
         name = weight.name.split("/", 1)[1]
-        # Embeddings were once called after the method that made them.
+        # Older files name embeddings "weight".
         return (name, name.removesuffix("embeddings:0") + "weight:0"), None
     name, transpose = convert_tf_weight_name_to_pt_weight_name(
         weight.name,
@@ -136,16 +137,16 @@ def _names_in_file(model: keras.Model, weight: Any, files: WeightFiles, *, strip
 
 
 def _fitting(array: np.ndarray, transpose: Any, weight: Any, name: str, files: WeightFiles) -> np.ndarray:
-    """`array` in the layout of `weight`: its matrix turned where PyTorch has it the other way round."""
+    """`array` in the layout of `weight`, transposed if PyTorch stores the matrix transposed."""
     turned = array if transpose is None else apply_transpose(transpose, array)
     shape = tuple(weight.shape)
-    # The two differ in axes of length 1 only, as convolutions have them.
+    # The shapes may differ only in axes of length 1, which occur in convolutions.
     if [size for size in turned.shape if size != 1] != [size for size in shape if size != 1]:
         described = (
             shape if transpose is None else apply_transpose(transpose, np.broadcast_to(0, shape), pt_to_tf=False).shape
         )
         expected = f"config.json describes {_times(described)}"
-        problem = f"{shortened(name)} is {_times(array.shape)} in the file, and {expected}."
+        problem = f"{shortened(name)} is {_times(array.shape)} in the file, but {expected}."
         raise UserError(problem, path=files.path, hint=TOGETHER)
     return np.asarray(turned.reshape(shape), dtype=weight.dtype.as_numpy_dtype)
 
@@ -155,7 +156,7 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def _is_other_head(name: str, prefix: str, *, has_prefix: bool) -> bool:
-    """Whether a tensor belongs to a head, of pretraining or of another task, and not to the encoder."""
+    """Whether a tensor belongs to a head (of pretraining or another task), not to the encoder."""
     if has_prefix:
         first = re.split(r"[./]", name, maxsplit=1)[0]
         return first not in (prefix, *ENCODER_PARTS)

@@ -1,4 +1,4 @@
-"""Records of prediction's input and output: what each format's module implements, and what they share."""
+"""The interfaces that the format modules of prediction's input and output implement, and their shared code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 
 STDIN = "-"
-# Enough to see what the columns hold; what was looked at is read again from memory.
+# Number of lines from which the columns are detected. They are kept in memory and read again.
 SAMPLED_LINES = 4000
 
 
@@ -22,8 +22,8 @@ SAMPLED_LINES = 4000
 class Record:
     """A record of the input.
 
-    source: what stood there, in the way of its format. sentence: what is to be labelled, without words where
-    there are none. problem: why nothing could be read from it.
+    source: the record in the representation of its format. sentence: the sentence to label; it can have no words.
+    problem: why the record could not be read.
     """
 
     origin: Origin
@@ -32,34 +32,34 @@ class Record:
     problem: str | None = None
 
 
-# Where a record begins, counted from 1 in lines or rows, and what stands there.
+# The line or row where a record starts, counted from 1, and the content of the record.
 Frame = tuple[int, Any]
 
 
 class RecordFormat(Protocol):
-    """How records of one format are found and read. unit: what their numbers count."""
+    """Finds and reads the records of one format. unit: what their numbers count (lines or rows)."""
 
     name: str
     unit: str
     note: str
 
     def frames(self) -> Iterator[Frame]:
-        """Each record's place and content, unread."""
+        """The position and the unparsed content of each record."""
         ...
 
     def parse(self, source: Any, origin: Origin) -> Sentence:
-        """The sentence in a record. Raises UserError where there is none."""
+        """The sentence in a record. Raises UserError if there is none."""
         ...
 
 
 def opened_on_sample(
     sample: Sequence[str], place: str, data: DataConfig, opening: Callable[[Path, DataConfig], Any]
 ) -> Any:
-    """The reader that `opening` makes of a file's first lines, which are put into a file of their own for it."""
+    """The reader that `opening` returns for a temporary file with the first lines of the input."""
     options = data.model_copy(update={"encoding": "utf-8", "on_error": "skip"})
     with tempfile.TemporaryDirectory(prefix="tf-tokclf-") as folder:
         path = Path(folder) / "sample"
-        # Surrogates stand for wrong bytes, which the records are judged by later.
+        # Surrogates represent invalid bytes, which are checked later, for each record.
         path.write_text("".join(sample), encoding="utf-8", errors="surrogatepass", newline="")
         try:
             return opening(path, options)
@@ -68,7 +68,7 @@ def opened_on_sample(
 
 
 def words_of(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...]:
-    """Words as they are, empty ones too; numbers are taken for what they look like."""
+    """The words in a list, including empty ones. Numbers are converted to text."""
     words = tuple(str(value) for value in values if isinstance(value, (str, int, float)))
     if len(words) != len(values):
         odd = next(value for value in values if not isinstance(value, (str, int, float)))
@@ -77,7 +77,7 @@ def words_of(values: Sequence[Any], name: str, origin: Origin) -> tuple[str, ...
 
 
 def document_of(record: Mapping[str, Any]) -> str | None:
-    """The name of the document that a record belongs to, where the record has it."""
+    """The name of the document that a record belongs to, if it has one."""
     document = record.get("document")
     return document if isinstance(document, str) else None
 
@@ -87,9 +87,10 @@ PredictedRecord = tuple[Record, TaggedSentence]
 
 @dataclass(frozen=True)
 class Details:
-    """What a prediction says. top_k: so many labels with their probabilities for each word. scores: a column
-    of them in CoNLL. offset_unit: what places in a text count, "codepoint", "utf16" or "byte". model_name:
-    for tools.
+    """What the output contains.
+
+    top_k: number of most probable labels per word. scores: whether CoNLL output has a column of scores. offset_unit:
+    the unit of offsets in texts, "codepoint", "utf16" or "byte". model_name: for annotation tools.
     """
 
     top_k: int = 0
@@ -99,25 +100,23 @@ class Details:
 
 
 class OutputFormat(Protocol):
-    """Bytes of a file, part by part. `is_final`: whether those are the file; else `finish` makes the file of
-    them.
-    """
+    """Writes a file block by block. is_final: whether the blocks are the file; otherwise `finish` converts them."""
 
     is_final: bool
     head: bytes
     tail: bytes
 
     def block(self, records: Sequence[PredictedRecord], *, is_first: bool) -> bytes:
-        """The bytes of a run of records."""
+        """The bytes of a block of records."""
         ...
 
     def finish(self, source: Path, target: Path) -> None:
-        """Make the file that is wanted of the file that was written."""
+        """Convert the file that was written to the final file."""
         ...
 
 
 class Lines:
-    """Formats whose records stand one behind the other."""
+    """Formats in which the records are simply concatenated."""
 
     is_final = True
     head = tail = b""
@@ -126,16 +125,16 @@ class Lines:
         self._write = write
 
     def block(self, records: Sequence[PredictedRecord], *, is_first: bool) -> bytes:
-        """The records, each as it is written."""
+        """The bytes of the records."""
         return encoded("".join(self._write(record, tagged) for record, tagged in records))
 
     def finish(self, source: Path, target: Path) -> None:
-        """The file is what was written."""
+        """Rename the file that was written."""
         source.replace(target)
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; bytes that were no text in the input, and lone surrogates, come as the replacement sign."""
+    """Encode as UTF-8. Invalid bytes of the input, and lone surrogates, become the replacement character."""
     try:
         return text.encode()
     except UnicodeEncodeError:

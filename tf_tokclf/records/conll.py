@@ -1,4 +1,4 @@
-"""CoNLL columns to be labelled, and those with predictions."""
+"""CoNLL columns as input and output of prediction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_tokclf.records.prediction_fields import WORD_COLUMNS, added_names, colum
 
 
 class ColumnRecords:
-    """CoNLL columns: a block of lines up to the blank line behind it; all its lines are kept as they are."""
+    """CoNLL columns. A record is a block of lines up to and including the next blank line. All lines are kept."""
 
     name = "conll"
     unit = "line"
@@ -30,17 +30,17 @@ class ColumnRecords:
             self._reader = opened_on_sample(
                 sample, place, data, lambda path, options: open_columns(path, options, task)
             )
-            self.note = f"a word a line, words in column {self._reader.word}"
+            self.note = f"one word per line, words in column {self._reader.word}"
 
     @property
     def separator(self) -> str:
-        """What stands between the fields of a line. Where lines have one field only, more are added behind a tab."""
+        """The separator of the fields in a line; a tab for lines with only one field."""
         structure = self._reader.structure if self._reader else None
         return structure.separator if structure and structure.width > 1 else "\t"
 
     @property
     def header_line(self) -> int | None:
-        """The number of the line that names the columns, from 1, if there is one."""
+        """The number of the header line, from 1, if there is one."""
         return self._reader.header_line if self._reader else None
 
     def fields_of(self, line: str) -> list[str]:
@@ -48,7 +48,7 @@ class ColumnRecords:
         return self._reader.split(line.rstrip("\r\n")) if self._reader else [line]
 
     def frames(self) -> Iterator[Frame]:
-        """Blocks of lines; what stands before the first word or behind the last one goes with those."""
+        """Blocks of lines. Lines before the first word or after the last word belong to the nearest block."""
         kept: tuple[int, list[str]] | None = None
         block: list[str] = []
         has_words = ended = False
@@ -79,8 +79,9 @@ class ColumnRecords:
         return Sentence(tuple(words), None, origin)
 
     def words_in(self, lines: Sequence[str], first: int) -> Iterator[str | None]:
-        """The word in each line of a block that begins at line `first`; None in lines that are blank, comments,
-        headers or borders of documents.
+        """The word in each line of a block that starts at line `first`.
+
+        None for blank lines, comments, headers and document borders.
         """
         at_head = True
         for number, line in enumerate(lines, first):
@@ -102,9 +103,7 @@ class ColumnRecords:
 
 
 class EnrichedColumns(Lines):
-    """The input's lines with the predicted label in one more column, behind the word's score if that is asked
-    for.
-    """
+    """The lines of the input with an additional last column for the predicted label, optionally after the score."""
 
     def __init__(self, source: ColumnRecords, details: Details) -> None:
         self._source = source
@@ -125,14 +124,14 @@ class EnrichedColumns(Lines):
         return "".join(lines)
 
     def _with(self, line: str, label: str, score: str) -> str:
-        """A line with more columns, split as those that it has."""
+        """A line with added columns, after the same separator."""
         bare = line.rstrip("\r\n")
         added = [score, label] if self._details.scores else [label]
         return self._source.separator.join([bare, *added]) + (line[len(bare) :] or "\n")
 
 
 def conll_block(tagged: TaggedSentence, details: Details) -> str:
-    """A word and its predicted label a line, a blank line at the end."""
+    """One line per word with its predicted label, and a blank line at the end."""
     columns: list[Iterable[str]] = [map(_one_field, tagged.sentence.words), tagged.labels]
     if details.scores:
         columns.insert(1, map(column_score, tagged.scores))
@@ -140,7 +139,7 @@ def conll_block(tagged: TaggedSentence, details: Details) -> str:
 
 
 def _one_field(word: str) -> str:
-    """A word as a column can hold it: blanks in it become no-break spaces, nothing at all an underscore."""
+    """A word that can be a field of a column: white space becomes no-break spaces, an empty word an underscore."""
     if word and not word.isspace() and "\t" not in word and "\n" not in word and "\r" not in word:
         return word
     return "".join("\u00a0" if char in "\t\n\r" else char for char in word).strip(" ") or "_"

@@ -1,4 +1,4 @@
-"""CSV to be labelled, and CSV with predictions."""
+"""CSV as input and output of prediction."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tf_tokclf.records.prediction_fields import (
 
 
 class CsvRecords:
-    """CSV: a text or a list of words a row, or a word a row with sentences by number or empty rows."""
+    """CSV. A row is a text, a list of words, or a word; rows of words form sentences by a key or by empty rows."""
 
     name = "csv"
     unit = "line"
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
-        # A field may be as long as its text is; Python's own limit is 131,072 characters.
+        # A field may contain a long text; Python's default limit is 131,072 characters.
         csv.field_size_limit(2**31 - 1)
         sample = list(islice(lines, SAMPLED_LINES))
         self._lines = chain(sample, lines)
@@ -49,27 +49,27 @@ class CsvRecords:
 
     @property
     def separator(self) -> str:
-        """Between fields."""
+        """The separator of fields."""
         return self._reader.separator if self._reader else ","
 
     @property
     def header(self) -> tuple[str, ...] | None:
-        """The names of the columns, where the file has them."""
+        """The names of the columns, if the file has a header."""
         reader = self._reader
         return reader.names if reader and reader.options.header else None
 
     @property
     def is_word_a_row(self) -> bool:
-        """Whether a record is many rows, a word each."""
+        """Whether a row is a word, so that a record consists of several rows."""
         return self._reader is not None and self._reader.layout.shape is Shape.WORD
 
     @property
     def has_key(self) -> bool:
-        """Whether a column says which sentence a row's word belongs to."""
+        """Whether a column contains the sentence of each row's word."""
         return self._reader is not None and self._reader.layout.sentence is not None
 
     def frames(self) -> Iterator[Frame]:
-        """Rows as lists of fields, or lists of rows where a row is a word."""
+        """Rows as lists of fields, or lists of such rows if a row is a word."""
         if self._reader is None:
             return iter(())
         return self._sentences() if self.is_word_a_row else ((n, row) for n, row in self._rows() if row)
@@ -90,7 +90,7 @@ class CsvRecords:
             except StopIteration:
                 return
             except csv.Error:
-                # A carriage return between fields, say: the line as it stands, which `parse` then judges.
+                # For example a carriage return between fields. Keep the line unchanged; `parse` then reports it.
                 fields = [latest[0].rstrip("\n")]
             start, end = end + 1, rows.line_num
             if to_skip and fields:
@@ -116,7 +116,7 @@ class CsvRecords:
             yield first, block
 
     def parse(self, source: list[Any], origin: Origin) -> Sentence:
-        """The words of a row or of rows."""
+        """The words of a row, or of several rows."""
         assert self._reader is not None
         layout, names = self._reader.layout, self._reader.names
         column = names.index(layout.word)
@@ -133,13 +133,13 @@ class CsvRecords:
         assert self._reader is not None
         n_expected = len(self._reader.names)
         if len(row) != n_expected:
-            raise origin.error(f"{len(row)} fields where {n_expected} were expected.", "Quote its fields.")
+            raise origin.error(f"{len(row)} fields where {n_expected} were expected.", "Quote the fields.")
         for field in row:
             check_decoded(field, origin, self._data.encoding)
 
 
 class EnrichedCsv(Lines):
-    """The input's rows with columns of predictions behind them: lists as JSON where a row is a sentence."""
+    """The rows of the input with added columns for the predictions (lists as JSON if a row is a sentence)."""
 
     def __init__(self, source: CsvRecords, details: Details) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""JSON records to be labelled, and those with predictions."""
+"""JSON records as input and output of prediction."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PREDICTED_NAME = re.compile(r'"(predicted_\w+)"\s*:')
 
 
 class JsonRecords:
-    """JSON records, a line each (or one JSON list, which is read as a whole), with a text or a list of words."""
+    """JSON records with a text or a list of words: one per line, or one JSON list, which is read completely."""
 
     name = "jsonl"
     unit = "line"
@@ -43,7 +43,7 @@ class JsonRecords:
         sample = list(islice(lines, SAMPLED_LINES))
         self._data = data
         self._layout: Layout | None = None
-        # What an earlier prediction has put into the records.
+        # The fields that an earlier prediction added to the records.
         self.predicted_names = frozenset(name for line in sample for name in _PREDICTED_NAME.findall(line))
         self.note = "no records"
         lines = chain(sample, lines)
@@ -63,10 +63,10 @@ class JsonRecords:
             whole = [without_surrogates(line) for line in whole]
             reader = opened_on_sample(whole, place, data, lambda path, options: open_json(path, options, task))
             self._layout = reader.layout
-            self.note = f"a record a {self.unit}, words or text in {reader.layout.word!r}"
+            self.note = f"one record per {self.unit}, words or text in {reader.layout.word!r}"
 
     def frames(self) -> Iterator[Frame]:
-        """Lines that are not blank, or the records of a list."""
+        """The lines that are not blank, or the records of the list."""
         return iter(self._lines)
 
     def parse(self, source: Any, origin: Origin) -> Sentence:
@@ -74,7 +74,7 @@ class JsonRecords:
         return self._sentence(self.record(source, origin), origin)
 
     def record(self, source: Any, origin: Origin) -> dict[str, Any]:
-        """The record in a line. Raises UserError when it is none."""
+        """The record in a line. Raises UserError if the line is not a JSON object."""
         if isinstance(source, dict):
             return source
         if not isinstance(source, str) or self.unit == "row":
@@ -90,7 +90,7 @@ class JsonRecords:
 
     def _sentence(self, record: Mapping[str, Any], origin: Origin) -> Sentence:
         layout = self._layout
-        assert layout is not None  # there are records
+        assert layout is not None  # it is set if there is a record
         value = record.get(layout.word)
         if isinstance(value, str) and not isinstance(record.get("tokens"), list):
             return text_sentence(value, self._data.word_splitting, origin, document_of(record))
@@ -99,19 +99,21 @@ class JsonRecords:
         if layout.format:
             sentences = list(sentences_from(record, replace(layout, label=None), origin, Problems()))
             if not sentences:
-                raise origin.error("its annotators turned it down.", "Leave it out.")
+                raise origin.error("the record was rejected by its annotators.", "Remove it from the input.")
             if len(sentences) > 1:
-                hint = "Give each sentence a record: tf-tokclf convert IN OUT."
+                hint = "Convert the file to one sentence per record: tf-tokclf convert IN OUT."
                 raise origin.error(f"contains {counted(len(sentences), 'sentence')}.", hint)
             return sentences[0]
         if isinstance(value, str):
             return text_sentence(value, self._data.word_splitting, origin, document_of(record))
         found = ", ".join(map(str, record)) or "no fields"
-        raise origin.error(f"there is no text and no list of words in {layout.word!r}.", f"It has {found}.")
+        raise origin.error(
+            f"there is no text and no list of words in {layout.word!r}.", f"The fields of the record are {found}."
+        )
 
 
 def _opens_document(line: str) -> bool:
-    """Whether a first line opens one JSON document instead of being a record."""
+    """Whether the first line is the start of a single JSON document, not a record."""
     start = line.lstrip()
     if start[:1] == "[":
         return True
@@ -129,7 +131,7 @@ def _records_of_document(text: str, place: str) -> Iterator[Frame]:
 
 
 class EnrichedJson(Lines):
-    """The input's own records with fields of predictions; a line that is no record comes as `line` with its error."""
+    """The records of the input with added fields. A line that is not a record is written as `line` with its error."""
 
     def __init__(self, source: JsonRecords, details: Details) -> None:
         self._source = source
@@ -147,13 +149,13 @@ class EnrichedJson(Lines):
             return {**own, "error": record.problem}
         fields = {self._names[name]: value for name, value in prediction_fields(tagged, self._details).items()}
         if taken := [name for name in fields if name in own]:
-            problem = f"the record has a field {taken[0]!r} already, unlike those before it."
-            raise record.origin.error(problem, "Rename the field, in all records.")
+            problem = f"the record already has a field {taken[0]!r}, unlike the records before it."
+            raise record.origin.error(problem, "Rename the field in all records.")
         return {**own, **fields}
 
 
 def json_record(record: Record, tagged: TaggedSentence, details: Details) -> dict[str, Any]:
-    """A sentence with its text or words, labels, scores and spans."""
+    """A record with the text, words, labels, scores and spans of a sentence."""
     sentence = tagged.sentence
     line: dict[str, Any] = {}
     if sentence.text is not None:

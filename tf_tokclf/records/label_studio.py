@@ -1,4 +1,4 @@
-"""Predictions as Label Studio imports them."""
+"""Predictions in the import format of Label Studio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_tokclf.records.prediction_fields import span_records
 
 
 class LabelStudio(Lines):
-    """One JSON list of tasks with predictions, as Label Studio imports them for people to correct."""
+    """One JSON list of tasks with predictions, to import into Label Studio and correct there."""
 
     head = b"[\n"
     tail = b"\n]\n"
@@ -22,7 +22,7 @@ class LabelStudio(Lines):
         super().__init__(self._task)
 
     def block(self, records: Sequence[PredictedRecord], *, is_first: bool) -> bytes:
-        """Tasks with commas between them."""
+        """The tasks, separated by commas."""
         tasks = ",\n".join(self._task(record, tagged) for record, tagged in records)
         return encoded(tasks if is_first or not records else f",\n{tasks}")
 

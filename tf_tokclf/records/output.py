@@ -1,7 +1,6 @@
-"""How predictions are written: the input's own records with more in them, spans as JSON, CoNLL,
-annotation tools.
+"""Choose and open the output format of predictions: the records of the input with added fields, JSON, CoNLL, or tools.
 
-A format gives bytes for a run of records; runs behind each other, between a head and a tail, are the file.
+A format encodes blocks of records. The file consists of a head, the blocks, and a tail.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from tf_tokclf.records.parquet import EnrichedParquet, ParquetRecords
 from tf_tokclf.records.prediction_fields import labelled_sentence
 
 SAME = "same"
-# Written for input of the same format only.
+# These formats are written only for input of the same format.
 _TABLES = ("csv", "parquet")
-# Of the annotation tools whose records hold a text each, in the writers' own spelling.
+# Annotation tools with one text per record, with the names that the writers use.
 _TOOLS = ("spacy", "doccano", "prodigy")
 OUTPUT_FORMATS = (SAME, "jsonl", "conll", *_TOOLS, "label-studio", *_TABLES)
 
-# How the records of an input are written again, with predictions added. Other inputs have no such output.
+# The writers that add predictions to the records of an input format. Other input formats have none.
 _ENRICHED: dict[type[RecordFormat], Callable[[Any, Details], OutputFormat]] = {
     ColumnRecords: EnrichedColumns,
     JsonRecords: EnrichedJson,
@@ -42,7 +41,7 @@ _ENRICHED: dict[type[RecordFormat], Callable[[Any, Details], OutputFormat]] = {
 
 
 def choose_output_format(asked: str | None, output: Path | None, source: RecordFormat) -> str:
-    """The format that was asked for, else the one that the output's name tells, else the input's own."""
+    """The output format: the one in the options, else the one of the output's suffix, else that of the input."""
     own = source.name if type(source) in _ENRICHED else None
     chosen = check_output_format(asked, output, source.name, is_table=own in _TABLES)
     if chosen in (SAME, *_TABLES) or (asked is None and chosen == own):
@@ -51,29 +50,29 @@ def choose_output_format(asked: str | None, output: Path | None, source: RecordF
 
 
 def check_output_format(asked: str | None, output: Path | None, source_format: str, *, is_table: bool) -> str:
-    """The format that was asked for, else the one that the output's name tells, else "same". Raises UserError where it
-    is not written for such a source.
+    """The format in the options, else the one of the output's suffix, else "same".
 
-    is_table: the source is a single table of CSV or Parquet.
+    Raises UserError if it cannot be written for this source. is_table: whether the source is a single table, as CSV or
+    Parquet.
     """
     told = format_of_suffix(name_without_compression(output).suffix.lower()) if output else None
     if output and told and told not in OUTPUT_FORMATS and asked is None:
         raise UserError(
-            f"{output.name!r} is the name of a file in the format {told}, which predict does not write.",
-            hint="Choose another suffix, such as .jsonl or .conll, and convert the file afterwards.",
+            f"the suffix of {output.name!r} means the format {told}, which predict does not write.",
+            hint="Use another suffix, such as .jsonl or .conll, and convert the file afterwards.",
         )
     chosen = asked or told or SAME
     if chosen in _TABLES and not (is_table and chosen == source_format):
         others = ", ".join(name for name in OUTPUT_FORMATS if name not in _TABLES)
         raise UserError(
-            f"{chosen} is written for {chosen} input only: its columns, and those of the predictions.",
-            hint=f"The input is {source_format}: choose {others}.",
+            f"{chosen} output is possible only for a single {chosen} file as input, but the input is {source_format}.",
+            hint=f"Choose {others}.",
         )
     return chosen
 
 
 def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details: Details) -> OutputFormat:
-    """The format `name`, as `choose_output_format` gives it, for predictions of records of `source`."""
+    """The writer of the format `name`, a result of `choose_output_format`, for records of `source`."""
     if name == SAME and (enriched := _ENRICHED.get(type(source))):
         return enriched(source, details)
     if name in (SAME, "jsonl"):
@@ -82,11 +81,11 @@ def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details:
         return Lines(lambda record, tagged: conll_block(tagged, details))
     if scheme is Scheme.NONE:
         raise UserError(
-            f"the model's labels form no spans, and {name} has nothing else.", hint="Choose jsonl or conll."
+            f"{name} contains only spans, but the model's labels form no spans.", hint="Choose jsonl or conll."
         )
     if name == "label-studio":
         return LabelStudio(details)
     if name in _TOOLS and (write := formats_by_name()[name].write):
         writing = Writing(Task.NER, scheme, (), offset_unit=details.offset_unit)
         return Lines(lambda record, tagged: "".join(write([labelled_sentence(tagged)], writing)))
-    raise UserError(f"there is no output format {name!r}.", hint=f"Known are {', '.join(OUTPUT_FORMATS)}.")
+    raise UserError(f"there is no output format {name!r}.", hint=f"Choose one of {', '.join(OUTPUT_FORMATS)}.")

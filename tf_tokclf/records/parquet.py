@@ -1,4 +1,4 @@
-"""Parquet to be labelled, and Parquet with predictions."""
+"""Parquet as input and output of prediction."""
 
 from __future__ import annotations
 
@@ -19,12 +19,9 @@ from tf_tokclf.records.prediction_fields import SENTENCE_COLUMNS, TOP_COLUMN, ad
 if TYPE_CHECKING:
     import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 class ParquetRecords:
-    """Rows of a Parquet file, with a text or a list of words in one of the columns."""
+    """The rows of a Parquet file with a text or a list of words in one of the columns."""
 
     name = "parquet"
     unit = "row"
@@ -38,7 +35,7 @@ class ParquetRecords:
 
     @classmethod
     def open(cls, path: Path, data: DataConfig) -> ParquetRecords:
-        """Find out which column holds words."""
+        """Open a file and find the column of words or text."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -58,7 +55,7 @@ class ParquetRecords:
             raise UserError(
                 "no column of words or text was found.",
                 path=path,
-                hint=f"Name one with --text-column-name: {', '.join(names)}.",
+                hint=f"Name one of the columns with --text-column-name: {', '.join(names)}.",
             )
         return cls(path, column, schema, data)
 
@@ -80,7 +77,7 @@ class ParquetRecords:
             return text_sentence(value, self._data.word_splitting, origin, document_of(source))
         if isinstance(value, list):
             return Sentence(words_of(value, self._column, origin), None, origin, document=document_of(source))
-        raise origin.error(f"{self._column!r} contains neither text nor words: {value!r}.", "Fill it in.")
+        raise origin.error(f"{self._column!r} contains neither text nor words: {value!r}.", "Correct the row.")
 
 
 def _guess_column(names: Sequence[str]) -> str | None:
@@ -91,10 +88,10 @@ def _guess_column(names: Sequence[str]) -> str | None:
 
 
 class EnrichedParquet:
-    """The input's columns with those of predictions behind them.
+    """The columns of the input with added columns for the predictions.
 
-    A Parquet file is whole or nothing, so what is written as the work goes on is a row of Arrow streams, one
-    for each run of records; the file is made of them at the end.
+    A Parquet file cannot be written in blocks that are complete on their own. Each block is therefore written as an
+    Arrow stream, and the streams are converted to a Parquet file at the end.
     """
 
     is_final = False
@@ -126,7 +123,7 @@ class EnrichedParquet:
             one = pa.struct([("label", pa.string()), ("score", pa.float64())])
             added.append((TOP_COLUMN, pa.list_(pa.list_(one))))
         fields = [pa.field(self._names[name], type) for name, type in added]
-        # The metadata name the label ids of the input.
+        # The metadata contains the names of label ids in the input.
         self.schema: pa.Schema = pa.schema([*source.schema, *fields], metadata=source.schema.metadata)
 
     def block(self, records: Sequence[PredictedRecord], *, is_first: bool) -> bytes:
@@ -143,7 +140,7 @@ class EnrichedParquet:
         return buffer.getvalue()
 
     def finish(self, source: Path, target: Path) -> None:
-        """Write the Parquet file, whole or not at all."""
+        """Write the Parquet file, completely or not at all."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""What predictions say, as fields and columns of any format."""
+"""Predictions as fields and columns, for all output formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOP_COLUMN = "predicted_top"
 
 
 def added_names(wanted: Sequence[str], taken: Collection[str]) -> dict[str, str]:
-    """What new columns are called beside those that are there: all get a number where one of the names is taken.
+    """The names of new columns. If one of them is taken, all get the same number as a suffix.
 
     >>> added_names(["predicted_labels", "predicted_scores"], ["text", "predicted_labels"])
     {'predicted_labels': 'predicted_labels_2', 'predicted_scores': 'predicted_scores_2'}
@@ -32,10 +32,10 @@ def added_names(wanted: Sequence[str], taken: Collection[str]) -> dict[str, str]
 
 
 def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any]]:
-    """A record per predicted span: type, score, words [first_word, end_word), characters [start, end) of the
-    text, or of the words joined by blanks where there is none, and what stands there.
+    """A record per predicted span: type, score, words [first_word, end_word), characters [start, end), and text.
 
-    A score is the smallest probability among the labels of the span's words.
+    If the input has no text, the characters are those of the words joined by blanks. The score is the smallest
+    probability among the labels of the span's words.
     """
     text, offsets = text_of(tagged.sentence)
     unit = details.offset_unit
@@ -57,7 +57,7 @@ def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any
 
 
 def prediction_fields(tagged: TaggedSentence, details: Details) -> dict[str, Any]:
-    """What enriched records have more than those of the input."""
+    """The fields that are added to a record of the input."""
     fields: dict[str, Any] = {}
     if tagged.sentence.text is not None:
         fields["predicted_words"] = tagged.sentence.words
@@ -70,19 +70,20 @@ def prediction_fields(tagged: TaggedSentence, details: Details) -> dict[str, Any
 
 
 def top_labels(tagged: TaggedSentence, k: int) -> list[list[dict[str, Any]]]:
-    """For each word its likeliest labels."""
+    """The `k` most probable labels of each word."""
     return [[{"label": label, "score": rounded(score)} for label, score in one] for one in tagged.top(k)]
 
 
 def labelled_sentence(tagged: TaggedSentence) -> Any:
-    """The sentence as the writers of labelled data take it."""
+    """The sentence with its predicted labels, for the writers of labelled data."""
     return replace(tagged.sentence, labels=tagged.labels)
 
 
 def rounded(score: float) -> float | None:
-    """A probability as it is written; None where the model saw nothing to have one of."""
+    """A probability in the output; None for words that the model did not see."""
     return round(score, 6) if score == score else None
 
 
 def column_score(score: float) -> str:
+    """A probability in a column of text; `_` for words that the model did not see."""
     return f"{score:.6f}" if score == score else "_"

@@ -1,4 +1,4 @@
-"""Sentences to be labelled, of formats that only the readers of labelled data know."""
+"""Input of prediction in all other formats, read by the readers of labelled data."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tf_tokclf.records.base import Frame
 
 
 class SentenceRecords:
-    """Sentences from the readers of labelled data, for formats whose records cannot be written again."""
+    """Sentences from the readers of labelled data, for formats to whose records no predictions can be added."""
 
     unit = "line"
 
     def __init__(self, name: str, path: str, data: DataConfig, task: Task) -> None:
         self.name = name
-        self.note = "sentences as fit reads them"
+        self.note = "read as labelled data"
         self._path = path
-        self._data = data.model_copy(update={"label_column_name": ""})  # words alone: no record is left out
+        self._data = data.model_copy(update={"label_column_name": ""})  # read words only, so that no record is left out
         self._task = task
 
     def frames(self) -> Iterator[Frame]:
-        """The sentences themselves."""
+        """The sentences."""
         for number, sentence in enumerate(read_sentences(self._path, self._data, task=self._task), 1):
             yield sentence.origin.number if sentence.origin else number, sentence
 
     def parse(self, source: Sentence, origin: Origin) -> Sentence:
-        """The sentence, as it was read."""
+        """The sentence itself."""
         return source

@@ -1,10 +1,8 @@
-"""Input to be labelled, record by record: each one kept as it stood, so that it can be written out again
-with more.
+"""Read the input of prediction record by record. Each record is kept, so that it can be written again with predictions.
 
-Unlike the readers of training data, which may refuse a file, these turn every record into a sentence, if
-only an empty one: what goes in comes out, once and in order. Finding a record's borders (`frames`) is
-apart from reading what is in it (`parse`), so that records that were done before an interruption are
-passed over quickly.
+Readers of training data may refuse a file. These readers return one sentence per record, which may be empty, so that
+the output has one record per input record, in the same order. Finding the borders of records (`frames`) is separate
+from parsing them (`parse`), so that a resumed job can skip finished records quickly.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from tf_tokclf.records.text import TextRecords
 
 @dataclass
 class RecordStream:
-    """The records of a source. counter: how many bytes of it were read, of `n_bytes`; None where nobody knows."""
+    """The records of a source. counter: counts the bytes that were read, of `n_bytes`; None if that is not known."""
 
     place: str
     format: RecordFormat
@@ -45,20 +43,19 @@ class RecordStream:
     file: BinaryIO | None = None
 
     def close(self) -> None:
-        """Close the file that the records come from."""
+        """Close the file of the records."""
         if self.file is not None:
             self.file.close()
 
     def __str__(self) -> str:
-        """What is read, and how."""
+        """The source and its format, for the user."""
         place = "standard input" if self.place == STDIN else self.place
         return f"{place}: {self.format.name}, {self.format.note}"
 
     def records(self, *, skip: int = 0, before: int = 0) -> Iterator[Record]:
-        """The records in order, from number `skip` (from 0) on, and the `before` records that stand before
-        those.
+        """The records in order, starting with number `skip` (from 0), preceded by the `before` records before it.
 
-        One that cannot be read stops the stream, or under `keep_errors` comes with its problem.
+        A record that cannot be read raises UserError. With `keep_errors`, it is returned with its problem instead.
         """
         for number, source in islice(self.format.frames(), max(skip - before, 0), None):
             origin = Origin(self.place, number, self.format.unit)
@@ -66,7 +63,7 @@ class RecordStream:
                 yield Record(origin, source, self.format.parse(source, origin))
             except UserError as error:
                 if not self.keep_errors:
-                    hint = f"{error.hint or ''} Or pass --on-error keep, which writes it without labels.".strip()
+                    hint = f"{error.hint or ''} To write such records without labels, pass --on-error keep.".strip()
                     raise UserError(
                         error.problem, path=error.path, line=error.line, row=error.row, hint=hint
                     ) from error
@@ -74,10 +71,10 @@ class RecordStream:
 
 
 def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_errors: bool = False) -> RecordStream:
-    """The records of a file, or of standard input where `source` is "-", decompressed where they are compressed.
+    """The records of a file, or of standard input if `source` is "-". Compressed input is decompressed.
 
-    data: its format (auto: by the file's name, else text), columns, encoding, and the rule by which texts
-    fall into words. keep_errors: records that cannot be read come with their problem instead of an error.
+    data: the format ("auto": by the file's name, else text), columns, encoding, and the rule for splitting texts into
+    words. keep_errors: return records that cannot be read with their problem, instead of raising an error.
     """
     format = data.format if data.format != "auto" else format_by_name(source)
     path = Path(source) if source == STDIN else resolve_reference(source)
@@ -102,28 +99,28 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
 
 
 def check_source(source: str) -> None:
-    """Raise UserError unless there is such a file or folder."""
+    """Raise UserError unless the file or folder exists."""
     if source != STDIN and not resolve_reference(source).exists():
         raise UserError("there is no such file.", path=source, hint="Check the path; `-` is standard input.")
 
 
 def is_rereadable(source: str) -> bool:
-    """Whether `source` can be read more than once, unlike standard input and pipes."""
+    """Whether `source` can be read more than once. Standard input and pipes cannot."""
     path = Path(source) if source == STDIN else resolve_reference(source)
     return source != STDIN and (path.is_file() or path.is_dir())
 
 
 def check_rereadable(source: str, option: str) -> None:
-    """Raise UserError where `source` can be read once only: standard input, or a pipe."""
+    """Raise UserError if `source` can be read only once, like standard input or a pipe."""
     if not is_rereadable(source):
         name = "standard input" if source == STDIN else source
         raise UserError(
-            f"{option} reads its records twice, and {name} can be read once only.", hint="Write it to a file first."
+            f"{option} reads its input twice, but {name} can be read only once.", hint="Write it to a file first."
         )
 
 
 def format_by_name(source: str) -> str:
-    """The format that a file's name tells; text where it tells none.
+    """The format for the suffix of a file; text for unknown suffixes.
 
     >>> format_by_name("a/tweets.jsonl.gz"), format_by_name("-")
     ('jsonl', 'text')
@@ -133,7 +130,7 @@ def format_by_name(source: str) -> str:
 
 
 def check_packages(source: str, format: str) -> None:
-    """Raise UserError where the package that reads `source` is not installed. format: auto: by the source's name."""
+    """Raise UserError if the package for reading `source` is not installed. format: "auto" means by the file's name."""
     if (format if format != "auto" else format_by_name(source)) == "docbin":
         spacy_module()
 
@@ -147,9 +144,7 @@ _STREAMED: dict[str, Callable[[Iterator[str], str, DataConfig, Task], RecordForm
 
 
 def decoded_lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
-    """The lines of a stream with their ends; wrong bytes come as lone surrogates, a byte-order mark is
-    dropped.
-    """
+    """The lines of a stream with their ends. Invalid bytes become lone surrogates. A byte-order mark is dropped."""
     codec = codec_named(encoding, place)
     try:
         with io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n") as text:

@@ -1,4 +1,4 @@
-"""Text, a sentence a line, to be labelled."""
+"""Plain text, one sentence per line, as input of prediction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_tokclf.records.base import Frame
 
 
 class TextRecords:
-    """A sentence a line; an empty line is an empty sentence."""
+    """One sentence per line. An empty line is an empty sentence."""
 
     name = "text"
     unit = "line"
@@ -20,10 +20,10 @@ class TextRecords:
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
         self._lines = lines
         self._data = data
-        self.note = f"a sentence a line, split into words by the rule {data.word_splitting!r}"
+        self.note = f"one sentence per line, split into words with --word-splitting {data.word_splitting}"
 
     def frames(self) -> Iterator[Frame]:
-        """The lines without their ends."""
+        """The lines without their line ends."""
         for number, line in enumerate(self._lines, 1):
             yield number, line.removesuffix("\n").removesuffix("\r")
 

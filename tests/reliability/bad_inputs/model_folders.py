@@ -82,7 +82,7 @@ def models() -> list[Cell]:
     bad(
         "wrong length",
         with_values(file, id2label={"0": "O"}, label2id={"O": 0}),
-        "model.safetensors: classifier.weight is 5 x 32 in the file, and config.json describes 1 x 32",
+        "model.safetensors: classifier.weight is 5 x 32 in the file, but config.json describes 1 x 32",
         "fetch or save the model again",
         subject=subject,
     )
@@ -90,7 +90,7 @@ def models() -> list[Cell]:
         "wrong length",
         with_values(file, num_hidden_layers=7),
         "weights of the model are not in its file, such as bert.encoder.layer.2",
-        "have to belong together",
+        "must belong to the same model",
         subject=subject,
     )
     gap = {"0": "O", "2": "B-X"}
@@ -121,7 +121,7 @@ def models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, num_labels=10**9, id2label=None),
-        "config.json: asks for 1,000,000,000 labels",
+        "config.json: num_labels is 1,000,000,000",
         "fetch the model again",
         subject=subject,
     )
@@ -135,7 +135,7 @@ def models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, max_position_embeddings=10**6),
-        "config.json: asks for 1,000,000 positions of 32 numbers",
+        "config.json: describes 1,000,000 positions of 32 numbers",
         "Fetch or save the model again",
         subject=subject,
     )
@@ -161,7 +161,7 @@ def models() -> list[Cell]:
         "out of range",
         with_content(file, safetensors(none)),
         "weights of the model are not in its file",
-        "have to belong together",
+        "must belong to the same model",
         subject=subject,
     )
     no(subject, "duplicated", "names are keys of a mapping")

@@ -152,7 +152,7 @@ def options() -> list[Cell]:
         "journal",
         "duplicated",
         "predict {model} t.txt -o o.jsonl",
-        "broken off lies beside it",
+        "unfinished output of an interrupted job",
         "--resume",
         o__jsonl__journal=short,
         o__jsonl__partial=b"x",
