@@ -43,7 +43,7 @@ def test_the_command_reads_and_writes_streams(tiny_classifier: Path, tmp_path: P
     assert "--force" in again.stderr
     done = CliRunner().invoke(cli, [*args, "--resume"])
     assert done.exit_code == 0
-    assert "whole already" in done.stderr
+    assert "is already complete" in done.stderr
 
 
 def test_the_command_labels_shards(tiny_classifier: Path, tmp_path: Path):
@@ -75,7 +75,7 @@ def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
         (["--shard", "-1/4"], "'-1/4' is not I/N with I from 1 to N"),
         (["nothing.txt"], "there is no such file"),
         (["--resume"], "Name it with --output"),
-        (["--output-format", "parquet"], "for parquet input only"),
+        (["--output-format", "parquet"], "parquet output is possible only"),
     ],
 )
 def test_mistakes_end_in_a_message(tiny_classifier: Path, args: list[str], message: str):

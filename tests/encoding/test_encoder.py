@@ -1,4 +1,4 @@
-"""Labels of words to labels of pieces."""
+"""Windows of sentences, and the labels of subword tokens."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 
-# Ordered so that B- labels have even ids here and odd ones there: parity tells nothing.
+# The B- labels have even ids here and odd ids there, so that the code cannot rely on parity.
 LABELS = LabelSet(("B-LOC", "O", "I-LOC", "I-PER", "B-PER"), Scheme.IOB2)
-# "ada" and "london" are one piece each; the others fall into letters; a zero-width space has none.
+# "ada" and "london" are one token each, other words are split into letters, and a zero-width space has no token.
 WORDS = [("ada", "xyz", "\u200b", "london")]
 WORD_LABELS = [("B-PER", "B-LOC", "O", "I-LOC")]
 
@@ -39,7 +39,7 @@ def reading(strategy: str = "first", **options: int) -> WindowSettings:
 
 
 def anew() -> Cache:
-    """A cache from which nothing is taken."""
+    """A cache that never returns an entry."""
     return Cache.of(DataConfig(use_cache=False))
 
 

@@ -1,4 +1,4 @@
-"""Tokenising word by word against the tokenizers' own reading of whole sentences."""
+"""Tokenising single words gives the same result as tokenising whole sentences."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_inherited_truncation_and_padding_are_switched_off(tiny_bert: Path, tmp_
 
 
 def test_a_word_is_tokenised_once_until_too_many_are_known(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch):
-    """The backend is asked for each new word once; when the store is full it starts anew, and the answers stay."""
+    """Each new word is tokenised once. A full store is emptied, and the results stay the same."""
 
     class Counting:
         def __init__(self, backend: Any) -> None:
@@ -83,7 +83,7 @@ def test_a_word_is_tokenised_once_until_too_many_are_known(tiny_bert: Path, monk
     monkeypatch.setattr("tf_tokclf.encoding.piece_cache.MAX_WORDS", 3)
     for words in ("abab", "ba", "", "cab", "d", "ad", "e"):
         assert store.pieces(list(words)).ids.tolist() == [i for word in words for i in expected[word]]
-    # Four words are more than three: with them known, the next question finds an empty store.
+    # Four words are more than the limit of three, so the next request finds an empty store.
     assert backend.asked == [["a", "b"], ["c"], ["d"], ["a", "d"], ["e"]]
 
 

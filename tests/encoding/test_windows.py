@@ -1,4 +1,4 @@
-"""Properties of windows: every word owned once, nothing wider than the model, overlap as asked."""
+"""Properties of windows: every word is owned once, no window is too long, and the overlap is as set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_word_is_owned_by_one_window(sentences: list[list[int]], capacity: 
         assert first <= own_first <= own_last <= last
         assert starts[sentence] <= own_first
         assert own_last <= starts[sentence + 1]
-        # A word of more pieces than fit counts as those that do.
+        # A word with more subword tokens than fit counts only those that fit.
         assert np.minimum(n_pieces[first:last], capacity).sum() <= capacity
         owned[own_first:own_last] += 1
     assert (owned == 1).all()
@@ -67,7 +67,7 @@ def test_context_stays_in_its_document_and_unscored():
 
 
 def slow_runs(n_pieces: list[int], capacity: int, overlap: int) -> list[tuple[int, int]]:
-    """Windows of a long sentence, a word at a time."""
+    """A reference implementation of the windows of a long sentence, word by word."""
     runs, first = [], 0
     while True:
         last = first
@@ -85,7 +85,7 @@ def slow_runs(n_pieces: list[int], capacity: int, overlap: int) -> list[tuple[in
 
 
 def slow_owner(word: int, n_pieces: list[int], runs: list[tuple[int, int]]) -> int:
-    """The first window in which the word is farthest from the nearer cut edge."""
+    """The first window in which the word has the largest distance to the nearer edge."""
 
     def context(first: int, last: int) -> int:
         left = sum(n_pieces[first:word]) if first else sum(n_pieces)
@@ -107,7 +107,7 @@ def test_long_sentences_are_cut_as_word_by_word(n_pieces: list[int], capacity: i
 
 
 def slow_context(sentence: int, sizes: list[int], documents: list[str], capacity: int, n: int) -> tuple[int, int]:
-    """The first and last sentence that are shown with one that fits."""
+    """The first and last sentence in the window of a sentence that fits."""
     low = high = sentence
     closed = set()
     for _ in range(n):

@@ -19,7 +19,7 @@ def sample_texts(n: int = 40) -> list[str]:
 
 
 def write_source(name: str, folder: Path, n: int = 40) -> Path:
-    """The sample texts in the format that `name` tells."""
+    """The sample texts in the format of the suffix of `name`."""
     texts, path = sample_texts(n), folder / name
     if name.endswith("parquet"):
         pq.write_table(pa.table({"id": range(n), "text": texts}), path)

@@ -1,4 +1,4 @@
-"""Confidence of a trained model, what its predictions file says, and decoding by the scheme."""
+"""Calibration of a trained model, its file of predictions, and decoding by the scheme."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tf_tokclf.scoring.predictions import Prediction, read_predictions
 
 @pytest.fixture(scope="module")
 def run(conll_files: dict[str, str], tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run of one epoch, so that the model still errs and doubts."""
+    """A run of one epoch, so that the model still makes errors and is uncertain."""
     folder = tmp_path_factory.mktemp("runs") / "calibrated"
     return fit(config_for(conll_files, tiny_bert, folder, **{"training.num_train_epochs": 1})).run
 
@@ -86,7 +86,7 @@ def own_run(run: RunDir, tmp_path: Path) -> RunDir:
     ],
 )
 def test_a_temperature_that_means_nothing_is_not_stored(own_run: RunDir, tmp_path: Path, labels: str, n: int, why: str):
-    """The model keeps the one that it has, and a warning says why."""
+    """The model keeps its temperature, and a warning gives the reason."""
     stored = own_run.model / "tf_tokclf.json"
     about = json.loads(stored.read_text(encoding="utf-8"))
     stored.write_text(json.dumps({**about, "temperature": 1.5}), encoding="utf-8")

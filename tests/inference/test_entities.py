@@ -1,4 +1,4 @@
-"""The Python API: what transformers.pipeline gives, with the same keys."""
+"""The Python API: results with the keys of transformers.pipeline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tagger(tiny_classifier: Path) -> Tagger:
 @pytest.fixture(scope="module")
 def pipeline_of(tagger: Tagger):
     def make(strategy: str) -> object:
-        # transformers names torch in a default that this version cannot do without.
+        # This version of transformers needs torch for a default value.
         return transformers.pipeline(
             "token-classification",
             model=tagger.model,
@@ -70,7 +70,7 @@ def test_one_text_many_texts_and_streams_of_texts(tagger: Tagger):
 def test_words_may_be_given(tagger: Tagger):
     assert tagger(TEXT.split(), is_split_into_words=True) == tagger(TEXT)
     assert tagger([TEXT.split(), ["x"]], is_split_into_words=True)[0] == tagger(TEXT)
-    with pytest.raises(UserError, match="no text"):
+    with pytest.raises(UserError, match="is not a text"):
         tagger([["a"]])
 
 

@@ -1,4 +1,4 @@
-"""Scores of a classifier on gold labels of its own scheme and of others."""
+"""Scores of a classifier on gold labels in its own scheme and in other schemes."""
 
 from __future__ import annotations
 

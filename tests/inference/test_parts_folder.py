@@ -1,4 +1,4 @@
-"""The folder of a job in parts: whose it is, what goes on, and what is refused."""
+"""The folder of a job in parts: its identity, resuming, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PredictionJob as a stream: a record out for each record in, and a broken off job goes on as if nothing was."""
+"""PredictionJob as a stream: one output record per input record, and resuming without a difference."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def tagger(tiny_classifier: Path) -> Tagger:
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """Represents the end of the process."""
 
 
 class KillAfter:
-    """Ends a job behind a number of runs of records."""
+    """Ends a job after a number of blocks."""
 
     def __init__(self, n_runs: int) -> None:
         self.left = n_runs
@@ -216,7 +216,7 @@ def test_a_broken_off_job_goes_on_to_the_same_bytes(tagger: Tagger, tmp_path: Pa
     for _ in range(3):
         with pytest.raises(Killed):
             predict_to_file(job_for(tagger, source, output, format=format, kill_after=3), output, resume=True)
-        # What was written behind the last journal entry does not count.
+        # Data that was written after the last journal entry is discarded.
         with (tmp_path / f"{name}.partial").open("ab") as file:
             file.write(b"half a rec")
         assert not output.exists()
@@ -264,7 +264,7 @@ def test_threshold_leaves_out_spans_and_their_labels(tagger: Tagger, tmp_path: P
     (tmp_path / "in.txt").write_text("\n".join(sample_texts()))
     every = [json.loads(x) for x in predicted(tagger, tmp_path / "in.txt", tmp_path / "a.jsonl").splitlines()]
     scores = sorted(span["score"] for record in every for span in record["spans"])
-    # Scores are written with six digits: half of the last one below, no rounding moves a span over the limit.
+    # Scores are written with six digits. The threshold is half a digit lower, so rounding moves no span across it.
     limit = scores[len(scores) // 2] - 0.5e-6
     some = predicted(tagger, tmp_path / "in.txt", tmp_path / "b.jsonl", threshold=limit, top_k=5).splitlines()
     for before, after in zip(every, map(json.loads, some)):
@@ -290,7 +290,7 @@ def test_aggregation_equals_a_plain_computation(tagger: Tagger, aggregation: str
 
 
 def shard_outputs(tagger: Tagger, source: Path, n_shards: int, suffix: str, **options: object) -> list[Path]:
-    """What each of `n_shards` jobs writes."""
+    """The output of each of `n_shards` jobs."""
     paths = []
     for number in range(1, n_shards + 1):
         output = source.with_name(f"{number}-of-{n_shards}{suffix}")

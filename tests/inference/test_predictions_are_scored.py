@@ -1,4 +1,4 @@
-"""Whatever predict writes, evaluate and compare score as it was predicted, and never the gold labels instead."""
+"""evaluate and compare score the output of predict correctly in every format, and never score the gold labels."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from tf_tokclf.scoring.predictions import Prediction, score_predictions
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 SCORES = ("overall", "by_type", "macro", "weighted", "modes", "token_accuracy")
-load_tagger = Tagger.load  # which a fixture replaces
+load_tagger = Tagger.load  # replaced by a fixture
 
-# The classifier was never trained, and gets most of these wrong.
+# The classifier was never trained, so most of its labels are wrong.
 SENTENCES = [
     (("ada", "lovelace", "visited", "london", "."), ("B-PER", "I-PER", "O", "B-LOC", "O")),
     (("paris", "saw", "grace"), ("B-LOC", "O", "B-PER")),
@@ -177,7 +177,7 @@ def run(*args: object, code: int = 0) -> Any:
 
 @dataclass
 class Reference:
-    """The scores that files of predictions have to give, from the model's labels in memory."""
+    """The expected scores of files of predictions, from the model's labels in memory."""
 
     tagger: Tagger
 
@@ -196,7 +196,7 @@ def reference(tiny_classifier: Path) -> Reference:
 
 @pytest.fixture(scope="module", autouse=True)
 def _loaded_once(reference: Reference) -> Iterator[None]:
-    """All commands here have the same model, which is loaded once."""
+    """All commands here share a model, which is loaded once."""
     assert 0 < reference.f1(0.6) < reference.f1() < 0.7, "the model has to err"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tagger, "load", lambda *args, **options: reference.tagger)
@@ -204,7 +204,7 @@ def _loaded_once(reference: Reference) -> Iterator[None]:
 
 
 def predicted(folder: Path, model: Path, source: Path, *options: str, output_format: str = "same") -> Path:
-    """The output of predict, called as the input is where it is in the same format."""
+    """The output of predict. It has the suffix of the input if it has the same format."""
     name = source.name if output_format == "same" else f"{output_format}{ENDINGS[output_format]}"
     output = folder / f"out-{name}"
     run("predict", model, source, "-o", output, "--output-format", output_format, "-q", *options)
@@ -326,7 +326,7 @@ def test_columns_are_told_apart_by_their_head_line(tmp_path: Path, head: str):
 
 
 def in_scheme(classifier: Path, scheme: Scheme, folder: Path) -> Tagger:
-    """A model whose labels are of a scheme, in sequences that the scheme allows."""
+    """A model with labels of a scheme, which predicts only sequences that the scheme allows."""
     names = ("O", *(f"{letter}-{type_}" for type_ in ("LOC", "PER") for letter in RULES[scheme].letters.values()))
     keras.utils.set_random_seed(11)
     model = new_classifier(classifier, names, precision=Precision("float32", "test"))
@@ -337,7 +337,7 @@ def in_scheme(classifier: Path, scheme: Scheme, folder: Path) -> Tagger:
 
 
 def gold_columns(path: Path, labels: Sequence[Sequence[str]]) -> Path:
-    """A file of columns with these gold labels."""
+    """A CoNLL file with these gold labels."""
     blocks = ["".join(f"{w}\t{x}\n" for w, x in zip(words, own)) for (words, _), own in zip(SENTENCES, labels)]
     path.write_text("\n".join(blocks), encoding="utf-8")
     return path
@@ -351,7 +351,7 @@ def test_every_output_format_has_the_same_scores_in_every_scheme(
     monkeypatch.setattr(Tagger, "load", lambda *args, **options: tagger)
     own = [list(one.labels) for one in tagger.tag(Sentence(words) for words, _ in SENTENCES)]
     assert sum(label != "O" for labels in own for label in labels) > 3, "the model has to find spans"
-    # In every second sentence the model is right.
+    # In every second sentence, the predicted labels are correct.
     gold_labels = [
         labels if number % 2 else convert_labels(labels_in_iob2, Scheme.IOB2, scheme)
         for number, (labels, (_, labels_in_iob2)) in enumerate(zip(own, SENTENCES))
@@ -377,7 +377,7 @@ def test_every_output_format_has_the_same_scores_in_every_scheme(
 
 
 def test_touching_predicted_spans_are_one_in_scheme_io(tmp_path: Path):
-    """IO cannot tell them apart, whether the scheme is named or found."""
+    """IO cannot separate them, whether the scheme is set or detected."""
     (tmp_path / "gold.conll").write_text("ada\tI-PER\ntom\tI-PER\nleft\tO\n")
     spans = [{"start": 0, "end": 3, "label": "PER"}, {"start": 4, "end": 7, "label": "PER"}]
     (tmp_path / "p.jsonl").write_text(json.dumps({"text": "ada tom left", "spans": spans}) + "\n")

@@ -1,4 +1,4 @@
-"""Stages in threads behave as the loops that they stand for."""
+"""Stages in threads behave like the loops that they replace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_items_come_in_order():
 
 
 class Panic(BaseException):
-    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+    """Like the panics of Rust libraries, which `except Exception` does not catch."""
 
 
 @pytest.mark.parametrize("kind", [KeyError, Panic])

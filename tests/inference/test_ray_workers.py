@@ -1,4 +1,4 @@
-"""Prediction by several processes: together they write what one writes, whoever dies, and leave nothing behind."""
+"""Prediction with several processes: the same output as with one process, even if workers die, and no leftovers."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from tf_tokclf.inference.ray_workers import Worker
 pytestmark = pytest.mark.long
 
 WORDS = ("ada", "london", "visited", "grace", "x", "and", ".")
-# What a slow machine shows in between.
+# Messages that can appear in between on a slow machine.
 PROGRESS = r"( [\d,]+ sentences, [^:]+ words a second)*"
-# Short look-aheads: many places to go on from.
+# Short look-aheads, so that there are many places from which a job can be resumed.
 LOOK_AHEAD = ("--look-ahead", "40")
 
 
 @pytest.fixture(scope="module")
 def ray() -> None:
-    """Ray, and Linux's way to see which processes it starts."""
+    """Require Ray, and /proc, which lists the processes that Ray starts."""
     need_modules("ray", extra="ray")
     need_proc()
 
@@ -68,7 +68,7 @@ class Job:
         )
 
     def stopped_worker(self) -> int:
-        """A process that has written a part of a file, stopped: the job does not end before it goes on or is killed."""
+        """Stop a worker that has written a part of a file, so that the job cannot end before it continues or dies."""
         return wait_until(self._stopped_worker)
 
     def _stopped_worker(self) -> int | None:
@@ -86,7 +86,7 @@ class Job:
         return None
 
     def ended(self) -> tuple[int, str]:
-        """The exit code and the messages, with blanks between words; nothing that it started is left."""
+        """The exit code and the messages with normalised white space. Checks that no process is left."""
         _, messages = self.process.communicate(timeout=LIMIT_S)
         wait_until(lambda: not self._processes.pids())
         return self.process.returncode, " ".join(messages.split())
@@ -100,7 +100,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(ray: None, tiny_classifier: P
     os.kill(job.stopped_worker(), signal.SIGKILL)
     code, messages = job.ended()
     assert code == 0, messages
-    # Nothing of Ray's, TensorFlow's or the tokenizer's stands between.
+    # There are no messages of Ray, TensorFlow or the tokenizer in between.
     died = "(Warning: )?[Aa] worker died; its part continues where it stopped."
     said = rf"3 parts, 0 of them already complete; 2 workers{PROGRESS} {died}{PROGRESS} [^:]+: [^:]+ words a second"
     assert re.fullmatch(said, messages), messages
@@ -152,7 +152,7 @@ def test_a_bad_record_is_told_once(ray: None, tiny_classifier: Path, tmp_path: P
 
 
 class Panic(BaseException):
-    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+    """Like the panics of Rust libraries, which `except Exception` does not catch."""
 
 
 def test_a_worker_reports_what_ray_would_take_for_its_death(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Other files are read as the run read its own, where the command does not say otherwise and the settings fit."""
+"""Other files are read with the settings of the run, if they fit and the command does not override them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tagger(tiny_classifier: Path) -> Tagger:
 
 @pytest.fixture
 def make_run(tiny_classifier: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A run of the classifier that was never trained, with these settings of its data."""
+    """A run of an untrained classifier, with these data settings."""
 
     def make(task: str = "ner", **data: Any) -> Path:
         run = tmp_path / "run"
@@ -50,7 +50,7 @@ def command(*args: object, code: int = 0) -> Result:
 
 
 def gold_in(run: Path, file: Path, folder: Path, *options: object) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Words and gold labels that evaluate scores on."""
+    """The words and gold labels that evaluate scores."""
     output = folder / "out.jsonl"
     command("evaluate", run, "--file", file, "--output-predictions", output, "--force", *options)
     records = map(json.loads, output.read_text(encoding="utf-8").splitlines())
@@ -123,7 +123,7 @@ def test_the_scheme_of_the_run_counts_unless_the_file_is_in_another(make_run: Ca
 
 
 def test_the_scheme_of_the_model_is_that_of_a_file_that_does_not_break_it(tiny_classifier: Path, tmp_path: Path):
-    # Nothing in these labels tells IOB1 and IO from each other; IOB2 does not allow them.
+    # These labels are valid in both IOB1 and IO, but not in IOB2.
     outside = [tuple("O" for _ in labels) for labels in GOLD]
     file = write(tmp_path / "x.conll", [GOLD[0], outside[1]])
     result = json.loads(command("evaluate", tiny_classifier, "--file", file, "--format", "json").stdout)
@@ -171,7 +171,7 @@ def test_numbers_of_columns_are_for_files_of_the_same_format(make_run: Callable[
     lines = [json.dumps({"tokens": words, "ner_tags": labels}) + "\n" for words, labels in zip(WORDS, GOLD)]
     (tmp_path / "x.jsonl").write_text("".join(lines))
     assert gold_in(run, tmp_path / "x.jsonl", tmp_path) == list(zip(WORDS, GOLD))
-    # Of the same format, but with fewer columns.
+    # The same format with fewer columns.
     assert gold_in(run, write(tmp_path / "x.conll", GOLD), tmp_path) == list(zip(WORDS, GOLD))
 
 

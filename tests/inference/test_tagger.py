@@ -1,4 +1,4 @@
-"""PredictionSpec: every word once, in order, whatever the windows."""
+"""Tagging: every word is labelled once, in order, whatever the windows are."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_context_changes_what_the_model_sees(model: keras.Model, tiny_bert: Path
 def test_real_documents_are_predicted_word_by_word(
     model: keras.Model, tiny_bert: Path, shared_data: Path, name: str, overlap: int
 ):
-    """HIPE's units are documents of up to 791 words; LitBank's files are books' first pages."""
+    """HIPE has documents of up to 791 words, and LitBank the first pages of books."""
     source = shared_data / name
     data = DataConfig(label_column_name="NE-COARSE-LIT") if "hipe" in name else DataConfig()
     sentences = list(read_sentences(source, data))[:20]

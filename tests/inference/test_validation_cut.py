@@ -1,4 +1,4 @@
-"""Validation sentences that were cut off the training sentences are the same ones in every later command."""
+"""Validation sentences that were taken from the training sentences are the same in every later command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(*args: object, code: int = 0) -> Result:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str], tiny_bert: Path) -> RunDir:
-    """A run on training data alone, of one epoch, so that it still errs."""
+    """A run with training data only, of one epoch, so that the model still makes errors."""
     folder = tmp_path_factory.mktemp("cut")
     train = shutil.copy(conll_files["train_file"], folder / "train.conll")
     command(
@@ -37,7 +37,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str
 
 @pytest.fixture
 def run(trained: RunDir, tmp_path: Path) -> RunDir:
-    """The run with training data of its own, which may be changed."""
+    """The run with its own copy of the training data, which a test can change."""
     shutil.copytree(trained.root.parent, tmp_path / "copy")
     copy = RunDir(tmp_path / "copy" / "run")
     text = copy.config.read_text().replace(str(trained.root.parent), str(tmp_path / "copy"))
@@ -86,7 +86,7 @@ def with_data(run: RunDir, **changes: object) -> None:
 
 
 def test_scoring_the_test_split_takes_the_training_sentences_of_the_run(run: RunDir):
-    """Names of the validation sentences are not names of the training."""
+    """Entities in the validation sentences are not entities in the training sentences."""
     validation = words_and_gold(run.predictions_for("validation"))
     with_data(run, test_file=str(run.root.parent / "train.conll"), max_train_samples=3)
     result = command("evaluate", run.root, "--errors", "--format", "json")

@@ -1,4 +1,4 @@
-"""Checks: problems planted one by one in clean data are found, and nothing else is."""
+"""Checks: each problem that is planted in clean data is found, and no other problem is reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_tokclf.inspection.problem import Level, Problem, ProblemKind
 
 Rows = list[tuple[str, str]]
 
-# Words and labels; every type five times and more, no sentence and no four words around a name twice.
+# Words and labels. Every type occurs at least five times; no sentence and no context of a name occurs twice.
 TRAIN: Rows = [
     ("Ada Lovelace wrote long letters home from London in spring .", "B-PER I-PER O O O O O B-LOC O O O"),
     ("In Paris the old painter Berthe Morisot met Claude again .", "O B-LOC O O O B-PER I-PER O B-PER O O"),
@@ -31,7 +31,7 @@ TEST: Rows = [
 
 
 def write(path: Path, rows: Sequence[tuple[str, str]]) -> str:
-    """A JSONL file; words are parted by single blanks, and `_` in a word stands for one."""
+    """Write a JSONL file. Words are separated by single blanks, and `_` in a word stands for a blank."""
     lines = []
     for words, labels in rows:
         tokens = [word.replace("_", " ") for word in words.split(" ")] if words else []

@@ -1,4 +1,4 @@
-"""Statistics of a split, in words and in pieces; hashes of runs of words."""
+"""Statistics of a split in words and in subword tokens; hashes of sequences of words."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def splits(tmp_path) -> Splits:
 
 @pytest.fixture
 def tokenizer_folder(tmp_path):
-    """A word-piece tokenizer that knows few letters, with room for six pieces."""
+    """A WordPiece tokenizer with a small vocabulary and windows of six tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""Random labels and spans."""
+"""Hypothesis strategies for labels and spans."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SPAN_SCHEMES = tuple(RULES)
 
 
 def label_lists(scheme: Scheme, types: Sequence[str] = TYPES[:3]) -> st.SearchStrategy[list[str]]:
-    """Any labels of the scheme in any order, valid or not."""
+    """Labels of the scheme in any order, valid or not."""
     labels = ["O", *(label_for(prefix, type_) for prefix in RULES[scheme].prefixes for type_ in types)]
     return st.lists(st.sampled_from(sorted(labels)), max_size=12)
 
 
 @st.composite
 def span_lists(draw: st.DrawFn, *, touching_twins: bool = True) -> tuple[list[Span], int]:
-    """Spans that do not overlap and a sentence length; `touching_twins`: neighbours may share their type."""
+    """Spans without overlaps, and a sentence length. touching_twins: adjacent spans may have the same type."""
     spans: list[Span] = []
     at = 0
     for gap, length, type_ in draw(

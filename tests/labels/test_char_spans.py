@@ -1,4 +1,4 @@
-"""Spans of characters to words and back: exact where they fit, by the policy where they do not."""
+"""Character spans to word spans and back: exact if they fit, otherwise according to the policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = "in  New York, today"  # words: in New York , today
 ORIGIN = Origin("a.jsonl", 3)
 
 POLICIES = {
-    # a span's place: what each policy makes of it (None: left out), and what is counted
+    # name: (position of the span, {policy: expected words; None: left out; no entry: error})
     "exact": ((4, 12), dict.fromkeys(("fail", "expand", "contract", "drop"), (1, 3))),
     "cuts the last word": ((4, 10), {"expand": (1, 3), "contract": (1, 2), "drop": None}),
     "cuts both words": ((5, 11), {"expand": (1, 3), "contract": None, "drop": None}),
@@ -293,7 +293,7 @@ TEXTS = st.text(st.sampled_from("ab Zé,.😀\n東ก\u0e31\u0301-'"), max_size=
 
 @st.composite
 def texts_with_spans(draw: st.DrawFn) -> tuple[str, tuple[tuple[int, int], ...], list[Span]]:
-    """A text, its words, and spans of words that lie apart."""
+    """A text, the offsets of its words, and word spans that are not adjacent."""
     text = draw(TEXTS)
     offsets = split_words(text, draw(st.sampled_from(["words", "whitespace", "characters"])))
     bounds = sorted(draw(st.sets(st.integers(0, len(offsets)))))

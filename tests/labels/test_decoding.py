@@ -1,4 +1,4 @@
-"""Viterbi against every sequence there is."""
+"""Viterbi decoding, compared with a search over all sequences."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_decoding_is_by_argmax_unless_another_is_named():
 def test_among_equals_the_smaller_ids_are_taken_and_what_hardly_can_be_counts_alike():
     free = transition_mask(["a", "b"], Scheme.NONE)
     assert viterbi(np.log(np.full((3, 2), 0.5)), free).tolist() == [0, 0, 0]
-    # Beyond e^-1000 nothing is less likely than anything else.
+    # Probabilities below e^-1000 are treated as equal.
     assert viterbi(np.array([[-np.inf, -1000.5], [-1000.5, -999.5]]), free).tolist() == [0, 1]
 
 

@@ -1,4 +1,4 @@
-"""Decoding whatever the scores: against every sequence there is, under every scheme, with equals and in batches."""
+"""Decoding of arbitrary scores, compared with a search over all sequences: every scheme, ties and batches."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tf_tokclf.labels.schemes import RULES, Scheme, label_for
 from tf_tokclf.labels.validation import transition_mask, violations
 
 schemes = st.sampled_from(list(Scheme))
-# Whole numbers, so that sums are exact and equals do come up.
+# Whole numbers, so that sums are exact and ties occur.
 whole_scores = st.integers(-3, 0)
 
 
 @st.composite
 def label_names(draw: st.DrawFn, scheme: Scheme, n_types: int = 3) -> list[str]:
-    """Some labels of a scheme in any order, as data with gaps has them."""
+    """Some labels of a scheme in any order, as in data in which not all labels occur."""
     if scheme is Scheme.NONE:
         possible = ["NOUN", "VERB", "O", "ADJ"]
     else:
@@ -30,7 +30,7 @@ def label_names(draw: st.DrawFn, scheme: Scheme, n_types: int = 3) -> list[str]:
 
 @st.composite
 def masks(draw: st.DrawFn) -> Mask:
-    """Rules that any scheme could have, and some that none has: with labels that nothing may follow, for example."""
+    """Arbitrary rules, including rules of no scheme, for example labels that nothing may follow."""
     n = draw(st.integers(1, 4))
     flags = [draw(st.lists(st.booleans(), min_size=size, max_size=size)) for size in (n, n * n, n)]
     start, between, end = (np.array(one, bool) for one in flags)
@@ -38,20 +38,20 @@ def masks(draw: st.DrawFn) -> Mask:
 
 
 def scores_of(draw: st.DrawFn, n_words: int, n_labels: int) -> np.ndarray:
-    """Scores with many equals."""
+    """Scores with many ties."""
     size = n_words * n_labels
     return np.array(draw(st.lists(whole_scores, min_size=size, max_size=size)), float).reshape(n_words, n_labels)
 
 
 def forbidden_steps(ids: tuple[int, ...], mask: Mask) -> int:
-    """How often a sequence breaks the rules."""
+    """The number of transitions in a sequence that the rules forbid."""
     start, between, end = mask
     return (not start[ids[0]]) + (not end[ids[-1]]) + sum(not between[a, b] for a, b in pairwise(ids))
 
 
 @given(masks(), st.integers(1, 4), st.data())
 def test_of_all_sequences_the_best_of_those_that_break_the_rules_least(mask: Mask, n_words: int, data: st.DataObject):
-    """Among equals the one with the smaller ids, from the last word on."""
+    """Of sequences with equal scores, the one with the smaller ids, compared from the last word backwards."""
     scores = scores_of(data.draw, n_words, len(mask[0]))
 
     def rank(ids: tuple[int, ...]) -> tuple[float, ...]:
@@ -118,7 +118,7 @@ def test_words_that_no_model_saw_get_the_fallback_and_leave_the_others_valid(
 
 @given(schemes, st.data())
 def test_scores_without_bounds_and_of_either_precision_decode_alike(scheme: Scheme, data: st.DataObject):
-    """Probabilities of nought (minus infinity) and enormous numbers are scores like others."""
+    """Minus infinity and very large numbers are valid scores."""
     labels = data.draw(label_names(scheme))
     n_words = data.draw(st.integers(1, 3))
     size = n_words * len(labels)

@@ -1,4 +1,4 @@
-"""Label sets: the order of ids, and what stands for words the model never sees."""
+"""Label sets: the order of ids, and the fallback label."""
 
 from __future__ import annotations
 

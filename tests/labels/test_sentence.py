@@ -1,4 +1,4 @@
-"""Sentences, spans and where they come from."""
+"""Sentences, spans and their origin."""
 
 from __future__ import annotations
 

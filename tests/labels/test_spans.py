@@ -1,4 +1,4 @@
-"""Spans: readings against seqeval, conversions as round trips, repair."""
+"""Spans: compared with seqeval, converted there and back, repaired."""
 
 from __future__ import annotations
 

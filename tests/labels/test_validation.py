@@ -1,4 +1,4 @@
-"""Validation: violations of a scheme, transitions that it allows, and its detection from labels."""
+"""Validation: errors in label sequences, allowed transitions, and the detection of schemes."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_kinds_of_violations_have_names():
 
 
 def test_bare_prefixes_touch_nothing_outside():
-    """Outside has the empty type, and so have bare prefixes."""
+    """Both O and bare prefixes have an empty type."""
     assert [v.kind for v in violations(["O", "B"], Scheme.IOB1)] == [ViolationKind.NEEDLESS_BEGIN]
     assert violations(["I", "B"], Scheme.IOB1) == []
     assert spans_of(["O", "B"], Scheme.IOB1, strict=True) == []
@@ -218,10 +218,10 @@ def test_what_is_found_counts_prefixes_and_broken_places():
 @pytest.mark.parametrize(
     ("sentences", "scheme"),
     [
-        # Half of the labels have to have a prefix.
+        # At least half of the labels must have a prefix.
         (["B-X NOUN"], Scheme.IOB2),
         (["B-X NOUN VERB"], Scheme.NONE),
-        # Bare letters are prefixes where a tenth of their places is broken at most.
+        # Single letters are prefixes if at most 10 % of them are errors.
         (["B I I I I I I I I B", "O I"], Scheme.IOB2),
         (["B I I I I I I B", "O I"], Scheme.NONE),
         (["B-X I-X", "O I-X", "O I-X"], Scheme.IOB1),

@@ -1,4 +1,4 @@
-"""Dense layers and layer norms give Keras' own numbers and gradients."""
+"""Dense layers and layer norms give the same results and gradients as those of Keras."""
 
 from __future__ import annotations
 

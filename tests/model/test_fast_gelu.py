@@ -1,4 +1,4 @@
-"""The cheaper gelu against TensorFlow's own."""
+"""The faster GELU, compared with TensorFlow's."""
 
 from __future__ import annotations
 

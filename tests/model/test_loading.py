@@ -12,12 +12,12 @@ from tf_tokclf.model.precision import Precision
 
 
 def test_a_new_head_is_spread_as_that_of_the_pytorch_classes(tiny_bert: Path):
-    """A normal distribution; TensorFlow's classes cut it off at two deviations, which leaves 0.88 of the spread."""
+    """Not truncated: TensorFlow's classes truncate at two standard deviations, which leaves 0.88 of the deviation."""
     keras.utils.set_random_seed(1)
     model = new_classifier(tiny_bert, [f"L{i}" for i in range(300)], precision=Precision("float32", "test"))
     kernel = model.classifier.kernel.numpy() / model.config.initializer_range
     assert abs(kernel.mean()) < 0.04
     assert abs(kernel.std() - 1) < 0.03
-    # of a normal distribution 4.6 % lie there
+    # 4.6 % of a normal distribution are beyond two standard deviations
     assert 0.035 < np.mean(np.abs(kernel) > 2) < 0.057
     assert not model.classifier.bias.numpy().any()

@@ -1,4 +1,4 @@
-"""Memory that was freed leaves the process."""
+"""Freed memory is returned to the operating system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# In a process of its own: what else happens in this one would count too.
+# A separate process, because other tests also change the memory of this one.
 CODE = """
 import ctypes
 from tf_tokclf.model.memory import give_back_memory

@@ -1,4 +1,4 @@
-"""Encoders over pieces alone give the logits and gradients of transformers' own layers."""
+"""Encoders without padding give the same logits and gradients as the layers of transformers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = {
     "intermediate_size": 24,
     "max_position_embeddings": 32,
     "num_labels": 5,
-    # Far from what leaves everything at nearly 0.
+    # Large weights, so that the outputs are not all close to 0.
     "initializer_range": 0.5,
 }
 KINDS = {
@@ -32,7 +32,7 @@ KINDS = {
     "camembert": (transformers.CamembertConfig, "TFCamembertForTokenClassification"),
     "electra": (transformers.ElectraConfig, "TFElectraForTokenClassification"),
 }
-# One row has no piece at all.
+# One row has no tokens.
 LENGTHS = np.array([7, 3, 9, 0, 1])
 
 
@@ -56,7 +56,7 @@ def batch(width: int = 9) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def logits_and_gradients(model: keras.Model, width: int = 9, **options: bool) -> list[np.ndarray]:
-    """Of a loss that reads pieces only."""
+    """The logits at tokens, and the gradients of a loss that uses only these."""
     input_ids, mask = batch(width)
     with tf.GradientTape() as tape:
         logits = tf.cast(piece_logits(model, input_ids, mask, training=True, **options), tf.float32)
@@ -69,7 +69,7 @@ def logits_and_gradients(model: keras.Model, width: int = 9, **options: bool) ->
 
 @pytest.fixture(params=[True, False], ids=["pieces", "padding too"], autouse=True)
 def kind_of_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine: CPUs on which padding is left out, and others."""
+    """Test both ways of computation on any machine: with padding and without."""
     monkeypatch.setattr("tf_tokclf.model.unpadded_encoder.leaves_padding_out", lambda dtype: request.param)
 
 
@@ -78,7 +78,7 @@ def test_the_logits_and_gradients_are_those_of_the_padded_layers(kind: str):
     model = make(kind)
     expected = logits_and_gradients(model, padded=True)
     mine = logits_and_gradients(model)
-    # 16 weights a layer, embeddings and head
+    # 16 weights per layer, the embeddings and the head
     assert len(mine) == len(expected) > 32
     for one, other in zip(mine, expected):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))
@@ -149,7 +149,7 @@ def test_each_layer_drops_places_of_its_own():
 
     assert dropped(0) == dropped(0)
     assert dropped(0) != dropped(1)
-    # One layer's dropout stands for those of all, told apart by their numbers.
+    # All layers share one dropout, and are distinguished by their numbers.
     draw, numbers = layer._random_generator.dropout, []
 
     def noted(*inputs: object, **others: object) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Records in, whatever is in them: none lost, none made up, each as it stood."""
+"""Reading records of any content: none is lost, none is added, and each keeps its content."""
 
 from __future__ import annotations
 

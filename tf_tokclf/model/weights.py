@@ -16,7 +16,7 @@ from tf_tokclf.encoding.weight_files import WeightFiles, shortened
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 
-TOGETHER = "config.json and weights must belong to the same model: fetch or save it again."
+TOGETHER = "config.json and weights must belong together: fetch or save the model again."
 # Tensors that token classification does not use, or that are computed, not learnt.
 IRRELEVANT = re.compile(r"(^|[./])(pooler|position_ids|token_type_ids|inv_freq)([./:]|$)")
 HEAD = re.compile(r"^classifier([./]|$)")

@@ -90,7 +90,7 @@ def models() -> list[Cell]:
         "wrong length",
         with_values(file, num_hidden_layers=7),
         "weights of the model are not in its file, such as bert.encoder.layer.2",
-        "must belong to the same model",
+        "must belong together",
         subject=subject,
     )
     gap = {"0": "O", "2": "B-X"}
@@ -109,7 +109,7 @@ def models() -> list[Cell]:
         subject=subject,
     )
     same = dict.fromkeys(map(str, range(5)), "O")
-    bad("duplicated", with_values(file, id2label=same), "config.json", "twice", subject=subject)
+    bad("duplicated", with_values(file, id2label=same), "config.json", "more than once", subject=subject)
     bad(
         "hostile",
         with_values(file, id2label={**dict.fromkeys("0123", ESC), "4": "O"}),
@@ -161,7 +161,7 @@ def models() -> list[Cell]:
         "out of range",
         with_content(file, safetensors(none)),
         "weights of the model are not in its file",
-        "must belong to the same model",
+        "must belong together",
         subject=subject,
     )
     no(subject, "duplicated", "names are keys of a mapping")
@@ -222,7 +222,7 @@ def models() -> list[Cell]:
     bad("wrong encoding", with_content(file, b"\xff\xfe{}"), *again, subject=subject)
     bad("wrong length", with_values(file, reading={"strategy": "first"}), *again, subject=subject)
     reading = {"strategy": "first", "max_length": 64, "overlap": 8, "truncate": False, "context_sentences": 0}
-    bad("out of range", with_values(file, format_version=99), "later version", "pip install -U", subject=subject)
+    bad("out of range", with_values(file, format_version=99), "newer version", "pip install -U", subject=subject)
     bad("out of range", with_values(file, temperature=0), *again, subject=subject)
     bad("out of range", with_values(file, temperature=float("nan")), *again, subject=subject)
     bad("out of range", with_values(file, scheme="klingon"), *again, subject=subject)
@@ -254,7 +254,7 @@ def models() -> list[Cell]:
     bad(
         "huge",
         with_values(file, reading={**reading, "max_length": 10**12}),
-        "the model reads 64 at once",
+        "the model reads at most 64",
         "again",
         subject=subject,
     )
