@@ -104,7 +104,7 @@ def test_a_broken_sequence_passes_where_nothing_has_to_understand_it_and_is_coun
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", tmp_path / "in.conll", "-")
     assert (result.exit_code, result.stdout) == (0, BROKEN)
-    assert "1 sentence with labels that are invalid in IOB2" in result.stderr
+    assert "1 sentence with labels invalid in IOB2" in result.stderr
 
 
 def test_skipped_sentences_are_counted_and_listed(source):

@@ -121,7 +121,7 @@ def _new_labels(
     if labels is None or source is None or target is None or source is Scheme.NONE:
         return labels
     if broken := violations(labels, source):
-        done.counts[f"sentences with labels that are invalid in {source.value}"] += 1
+        done.counts[f"sentences with labels invalid in {source.value}"] += 1
         if data.repair != "none":
             done.counts[f"sentences with repaired labels ({data.repair})"] += 1
             done.before_repair.update(labels)

@@ -339,8 +339,8 @@ def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...], cut_
     for entry in entries:
         if name := split_in_name(entry.stem):
             if name in names:
-                problem = f"has two files for {name}: {names[name].name} and {entry.name}."
-                hint = "Name the files one by one, or put each split's files in a folder of its name."
+                problem = f"contains two files for the split {name}: {names[name].name} and {entry.name}."
+                hint = "Name the files one by one, or put the files of each split into a folder with its name."
                 raise UserError(problem, path=folder, hint=hint)
             names[name] = entry
     chosen = _split_names(str(folder), list(names), data, required, cut_validation)
