@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -101,6 +102,10 @@ class Browser:
         self._send("Input.dispatchKeyEvent", type="keyUp", **about)
         if opens_page:
             self._wait_for_page()
+
+    def picture(self) -> bytes:
+        """A screenshot of the window, as PNG."""
+        return base64.b64decode(self._send("Page.captureScreenshot")["data"])
 
     def look(self, script: str) -> Any:
         """The value of an expression in the page, once it is there."""

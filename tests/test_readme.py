@@ -4,7 +4,6 @@ are parsed."""
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -87,16 +86,15 @@ def test_the_readme_works_from_top_to_bottom(
 
 
 def test_the_tutorial_works_from_top_to_bottom(
-    folder: Path, conll_files: dict[str, str], tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: Path, sample: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    for name, file in (("train", "train_file"), ("dev", "validation_file"), ("test", "test_file")):
-        shutil.copy(conll_files[file], folder / f"{name}.conll")
-    (folder / "new.txt").write_text("ada lovelace visited london .\ngrace left oslo\n", encoding="utf-8")
+    (folder / "new.txt").write_text("play some jazz\nbook a table for two\n", encoding="utf-8")
+    replacements = {ENCODER: str(tiny_bert), "me/": f"{USER}/", SAMPLE: f"{sample}/"}
     with LocalHub(tmp_path / "hub") as hub:
         hub.use_here(monkeypatch, tmp_path / "home")
         for block in blocks(README.parent / "docs" / "tutorial.md", "bash"):
             for pipeline in pipelines(block):
-                run_ours(pipeline, replacements={ENCODER: str(tiny_bert), "me/": f"{USER}/"}, into=folder)
+                run_ours(pipeline, replacements=replacements, into=folder)
     assert (folder / "runs/seeds/seeds.json").is_file()
     assert len((folder / "new.jsonl").read_text().splitlines()) == 2
 
