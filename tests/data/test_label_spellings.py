@@ -74,7 +74,7 @@ def test_labels_stay_as_they_are_for_parts_of_speech_and_where_the_user_says_so(
     assert case("suffix.conll", "--task", "pos").sentences[1] == "Tom/PER-B"
     result = case("suffix.conll", "--label-spelling", "keep")
     assert result.sentences[1] == "Tom/PER-B"
-    assert "usual spelling" not in result.messages
+    assert "standard spelling" not in result.messages
 
 
 def test_pieces_of_words_go_on_with_the_label_of_their_word(tmp_path: Path):

@@ -72,7 +72,7 @@ def test_a_full_disk_while_converting_leaves_the_old_file(kill_server: KillServe
     out.write_text("precious\n", encoding="utf-8")
     assert run("inspect", corpus).exit_code == 0  # its sentences are in the cache now
     result = kill_server.command("convert", "--force", corpus, out, file_limit=20_000)
-    refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and room")
+    refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and the free space")
     assert out.read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out.jsonl"]
 

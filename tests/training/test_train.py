@@ -271,4 +271,4 @@ def test_dev_is_cut_off_where_there_is_none(conll_files: dict[str, str], tiny_be
     files = {"train_file": conll_files["train_file"]}
     result = fit(config_for(files, tiny_bert, tmp_path / "run", **{"training.num_train_epochs": 1}))
     assert set(result.evaluations) == {"validation"}
-    assert any("chosen by seed" in note for note in json.loads(result.run.results.read_text())["notes"])
+    assert any("chosen at random (seed" in note for note in json.loads(result.run.results.read_text())["notes"])
