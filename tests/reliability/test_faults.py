@@ -72,7 +72,7 @@ def test_a_full_disk_while_converting_leaves_the_old_file(kill_server: KillServe
     out.write_text("precious\n", encoding="utf-8")
     assert run("inspect", corpus).exit_code == 0  # its sentences are in the cache now
     result = kill_server.command("convert", "--force", corpus, out, file_limit=20_000)
-    refused(result, "out.jsonl: cannot be written: File too large.", "Check the folder's permissions and the free space")
+    refused(result, "out.jsonl: cannot be written: File too large.", "permissions and the free space")
     assert out.read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out.jsonl"]
 
@@ -429,7 +429,7 @@ def test_memory_that_runs_out_in_a_batch_is_a_failed_job(tiny_classifier: Path):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
     tagger = Tagger.load(tiny_classifier, batch_size=8).with_forward(forward)
-    with pytest.raises(JobError, match=r"8 windows of \d+ pieces at once. Try --per-device-eval-batch-size 4"):
+    with pytest.raises(JobError, match=r"8 windows of \d+ subword tokens at once. Try --per-device-eval-batch-size 4"):
         tagger(["ada saw rome"] * 16)
 
 
