@@ -1,8 +1,8 @@
-"""How sure a score is: intervals and tests, from counts per sentence alone.
+"""Confidence intervals of F1 and tests of differences, computed from counts per sentence.
 
-Most are made by resampling sentences, for each type by itself. Sentences with the same counts are interchangeable, so
-the number of times that each *kind* of sentence is drawn is one multinomial number. There are few kinds: ten thousand
-samples of a hundred thousand sentences take less than a second.
+Intervals come from resampling sentences, separately for each type. Sentences with the same counts are interchangeable,
+so it is enough to draw how often each *kind* of sentence occurs in a sample, which is multinomially distributed. There
+are few kinds: ten thousand samples of a hundred thousand sentences take less than a second.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tf_tokclf.scoring.counts import Counts, CountTable
 
 N_SAMPLES = 10_000
 LEVEL = 0.95
-# With fewer different entities (gold or predicted), or fewer sentences with them, the intervals from resampling are far
-# too narrow (docs/log.md).
+# With fewer distinct entities (gold or predicted), or fewer sentences that contain one, resampling gives intervals that
+# are far too narrow (docs/log.md).
 FEWEST_TO_RESAMPLE = 50
 FEWEST_SENTENCES = 10
-OVERALL = ""  # the key of all types together, beside the names of types
+OVERALL = ""  # the key of all types together in dictionaries by type
 
 Interval = tuple[float, float]
 
@@ -32,10 +32,10 @@ _DRAWS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class Difference:
-    """F1 of A and B on the same sentences, the interval of B minus A, and how often chance gives as much.
+    """F1 of the systems A and B on the same sentences, with the interval and the p-value of B minus A.
 
-    p_value: two-sided, from a paired permutation test: which of the two gave which output is shuffled
-    sentence by sentence. For a system and itself it is exactly 1.
+    p_value: two-sided, from a paired permutation test, which swaps the outputs of A and B in randomly chosen sentences.
+    It is exactly 1 for a system compared with itself.
     """
 
     a: float
@@ -52,11 +52,11 @@ class Difference:
 def f1_intervals(
     table: CountTable, *, n_samples: int = N_SAMPLES, seed: int = 0, level: float = LEVEL
 ) -> dict[str, Interval]:
-    """Interval of F1 by type, and by "" for all types together.
+    """Intervals of F1 by type, and of all types together under the key "".
 
-    The percentile interval over the samples in which the type occurs. Wilson's interval where there are fewer entities
-    than FEWEST_TO_RESAMPLE or fewer sentences with them than FEWEST_SENTENCES, and where F1 is 0 or 1, which it then is
-    in each sample.
+    Each is the percentile interval over the samples in which the type occurs. Wilson's interval is used instead if
+    there are fewer than FEWEST_TO_RESAMPLE entities or fewer than FEWEST_SENTENCES sentences that contain one, and if
+    F1 is 0 or 1, because it is then the same in every sample.
     """
     totals = {**table.by_type, OVERALL: table.overall}
     return {
@@ -80,8 +80,8 @@ def _f1_interval(counts: np.ndarray, total: Counts, n_samples: int, seed: int, l
 def wilson_interval(counts: Counts, level: float = LEVEL) -> Interval:
     """Wilson's interval for F1, for small numbers of entities (Lam, Gopal and Qian 2024, arXiv:2309.14621).
 
-    F1 = 2 s / (1 + s) grows with s = TP / (TP + FP + FN), a share of the different entities, so the ends of Wilson's
-    interval for s give those for F1. Unlike a sample of few sentences, it has a width where all or none are right.
+    F1 = 2 s / (1 + s) grows with the proportion s = TP / (TP + FP + FN), so the ends of Wilson's interval for s give
+    those for F1. Unlike an interval from resampling, it is not empty if all entities are right or all are wrong.
 
     >>> [round(end, 3) for end in wilson_interval(Counts(correct=2, predicted=2, gold=2))]
     [0.51, 1.0]
@@ -93,12 +93,12 @@ def wilson_interval(counts: Counts, level: float = LEVEL) -> Interval:
     middle = share + z**2 / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = ((middle + side) / (1 + z**2 / n) for side in (-half, half))
-    # Rounding must not put the score outside.
+    # Rounding must not move an end past the score itself.
     return min(max(0.0, 2 * low / (1 + low)), counts.f1), max(min(1.0, 2 * high / (1 + high)), counts.f1)
 
 
 def intervals_json(intervals: Mapping[str, Interval], *, n_samples: int = N_SAMPLES, level: float = LEVEL) -> Any:
-    """Intervals of F1 as results.json holds them."""
+    """Intervals of F1 for results.json."""
     by_type = {name: list(one) for name, one in intervals.items() if name != OVERALL}
     return {"level": level, "n_samples": n_samples, "overall": list(intervals[OVERALL]), "by_type": by_type}
 
@@ -111,10 +111,11 @@ def compare(
     seed: int = 0,
     level: float = LEVEL,
 ) -> dict[str, Difference]:
-    """Differences by type, and by "" overall, between two systems of one or more runs (seeds) each.
+    """Differences between two systems with one or more runs (seeds) each: by type, and overall under the key "".
 
-    The counts of a system's runs are averaged sentence by sentence first. So intervals and p-values are about the
-    choice of sentences, not about that of seeds. In a sample without a type its difference is 0.
+    The counts of a system's runs are first averaged sentence by sentence. Intervals and p-values therefore express the
+    uncertainty from the choice of sentences, not from the choice of seeds. In a sample without a type, the difference
+    for that type is 0.
     """
     types = sorted({name for table in (*a, *b) for name in table.by_type})
     return {name: _difference(a, b, name or None, n_samples, seed, level) for name in [*types, OVERALL]}
@@ -178,15 +179,15 @@ def _permutation_p_value(counts: np.ndarray, observed: np.ndarray, n_samples: in
     shift = np.concatenate(parts)
     a, b = counts.sum(axis=0)
     shuffled = np.abs(_f1(b - shift) - _f1(a + shift))
-    # Sums of the same numbers in another order may differ in the last bit.
+    # Sums of the same numbers in a different order may differ in the last bit.
     as_large = shuffled >= np.abs(observed[1] - observed[0]) - 1e-12
     return float((1 + as_large.sum()) / (1 + n_samples))
 
 
 def _kinds(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different rows as (kinds, numbers in a row) float64, and how many sentences are of each kind."""
+    """The distinct rows, (kinds, numbers in a row) float64, and the number of sentences of each kind."""
     rows = counts.reshape(len(counts), math.prod(counts.shape[1:]))
-    # Most sentences have no entity of the type, and sorting is what takes time.
+    # Most sentences have no entity of the type. Leaving them out saves most of the time, which sorting takes.
     occurs = rows.any(axis=1)
     kinds, n_of_kind = np.unique(rows[occurs], axis=0, return_counts=True)
     n_empty = len(rows) - int(occurs.sum())

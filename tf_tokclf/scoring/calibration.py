@@ -1,7 +1,7 @@
-"""Whether a model is right as often as it says it is, and the temperature that makes it so.
+"""How well the scores of predicted spans match their accuracy, and the temperature that improves the match.
 
-*A span's score* is the smallest probability among the labels of its words: the span is wrong as soon as one
-of them is. Words the model never saw have no probability and are left out; a span of such words has no
+The *score of a span* is the smallest probability among the labels of its words, because one wrong label makes the whole
+span wrong. Words that the model did not see have no probability and are ignored. A span of only such words has no
 score.
 """
 
@@ -18,10 +18,10 @@ from tf_tokclf.counted import counted
 from tf_tokclf.labels.sentence import Span
 
 N_BINS = 10
-# A temperature fitted on fewer spans is a matter of chance.
+# A temperature fitted on fewer spans is arbitrary.
 MIN_SPANS = 10
 _LOWEST, _HIGHEST = math.log(0.05), math.log(20.0)
-# So near to a limit of the search, in logarithms, the best temperature lies beyond it.
+# If the logarithm of the result is this close to a limit of the search, the best temperature lies beyond the limit.
 _NEAR_LIMIT = 0.01
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -37,7 +37,7 @@ def span_score(scores: Sequence[float | None], span: Span) -> float | None:
 
 @dataclass(frozen=True)
 class Bin:
-    """Predictions with a score in [low, high): how many, their mean score, the share that is right."""
+    """Predictions with a score in [low, high). accuracy: the share of them that are right."""
 
     low: float
     high: float
@@ -48,10 +48,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Scores against what came true. Bins without predictions are left out.
+    """How well scores match accuracy, bin by bin. Bins without predictions are left out.
 
-    expected_calibration_error: mean over predictions of |mean score - accuracy| of their bins. log_loss: how
-    well the scores foretell; 0 is best.
+    log_loss: mean negative log-likelihood of the outcomes (right or wrong) under the scores; 0 is best.
     """
 
     bins: tuple[Bin, ...]
@@ -60,7 +59,7 @@ class Reliability:
 
     @property
     def expected_calibration_error(self) -> float:
-        """0 where each bin is right as often as it says."""
+        """Mean over predictions of |mean score - accuracy| of their bin; 0 is best."""
         return sum(b.n * abs(b.mean_score - b.accuracy) for b in self.bins) / self.n if self.n else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class Reliability:
 def reliability(
     scores: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray, *, n_bins: int = N_BINS
 ) -> Reliability:
-    """Sort predictions into bins of equal width by their scores.
+    """Group predictions into bins of equal width by score.
 
     >>> round(reliability([0.9, 0.9, 0.9, 0.9], [True, True, True, False]).expected_calibration_error, 3)
     0.15
@@ -89,18 +88,17 @@ def reliability(
 
 
 def log_loss(scores: np.ndarray, right: np.ndarray) -> float:
-    """Mean negative log-probability of what came true, under the scores."""
+    """Mean negative log-likelihood of the outcomes (right or wrong) under the scores."""
     likelihood = np.where(right, scores, 1 - scores)
     return -float(np.log(np.maximum(likelihood, 1e-9)).mean()) if len(scores) else 0.0
 
 
 @dataclass(frozen=True)
 class PredictedSpans:
-    """Predicted spans of a split as arrays, to be scored at any temperature.
+    """The predicted spans of a split as arrays, from which scores at any temperature can be computed.
 
-    log_probabilities: (words, labels) of their words, one span after the other, without words the model
-    never saw. labels: (words,) predicted label ids. starts: (spans,) each one's first word. right: (spans,)
-    bool.
+    log_probabilities: (words, labels), the words of all spans concatenated, without words that the model did not see.
+    labels: (words,) predicted label ids. starts: (spans,) index of each span's first word. right: (spans,) bool.
     """
 
     log_probabilities: np.ndarray
@@ -109,7 +107,7 @@ class PredictedSpans:
     right: np.ndarray
 
     def scores(self, temperature: float) -> np.ndarray:
-        """(spans,) the smallest probability among each one's words."""
+        """(spans,) the smallest probability among the words of each span."""
         if not len(self.starts):
             return np.zeros(0)
         tempered = temper(self.log_probabilities, temperature)
@@ -117,11 +115,10 @@ class PredictedSpans:
 
 
 def fit_temperature(spans: PredictedSpans) -> float:
-    """The temperature under which span scores foretell best which spans are right: the least log loss.
+    """The temperature that minimises the log loss of the span scores. 1 if there are no predicted spans.
 
-    Above 1 for a model that is too sure of its spans. Fitting the probability of each word's gold label
-    instead, as is usual for classifiers, is ruled by the many easy words outside of spans: on WNUT-17 it
-    made span scores worse. 1 where nothing was predicted.
+    It is above 1 for an overconfident model. Classifiers are usually calibrated on the probability of the gold label.
+    Here the many easy words outside spans would dominate that loss: on WNUT-17 it made the span scores worse.
     """
     if not len(spans.starts):
         return 1.0
@@ -143,7 +140,7 @@ def fit_temperature(spans: PredictedSpans) -> float:
 
 
 def why_not_calibrated(spans: PredictedSpans, temperature: float) -> str | None:
-    """Why a temperature that was fitted on `spans` means nothing; None if it can be used."""
+    """The reason why a temperature fitted on `spans` is unreliable; None if it can be used."""
     n, n_right = len(spans.right), int(spans.right.sum())
     if n < MIN_SPANS:
         return f"the model predicts {counted(n, 'span')} there, and at least {MIN_SPANS} are needed"
@@ -156,9 +153,9 @@ def why_not_calibrated(spans: PredictedSpans, temperature: float) -> str | None:
 
 
 def temper(log_probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Log-probabilities of the logits divided by `temperature` (Guo et al. 2017, arXiv:1706.04599).
+    """Log-probabilities after dividing the logits by `temperature` (Guo et al. 2017, arXiv:1706.04599).
 
-    (words, labels), any float type; rows of nan stay what they are.
+    log_probabilities: (words, labels), any float type. Rows of nan are unchanged.
     """
     scaled = log_probabilities / temperature
     top = scaled.max(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Two or more systems on the same sentences: who is better, by how much, how surely, and where."""
+"""Compare systems on the same sentences: their scores, the differences with intervals and p-values, and examples."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A system's runs (seeds) with their scores."""
+    """A system and the scores of its runs (one per seed)."""
 
     name: str
     sources: tuple[PredictionFile, ...]
     scores: tuple[Scores, ...]
 
     def f1(self, type_: str | None = None) -> list[float]:
-        """F1 of each run, of one type or of all."""
+        """F1 of each run, for one type or for all types together."""
         return [(s.by_type[type_].f1 if type_ in s.by_type else 0.0) if type_ else s.overall.f1 for s in self.scores]
 
     @property
     def right(self) -> np.ndarray:
-        """(runs, sentences) bool: nothing missed and nothing spurious."""
+        """(runs, sentences) bool: True where the run finds exactly the gold spans of the sentence."""
         counts = np.stack([s.table.of_sentences() for s in self.scores])
         right: np.ndarray = (counts == counts[..., :1]).all(axis=-1)
         return right
@@ -55,9 +55,9 @@ class System:
 
 @dataclass(frozen=True)
 class PairsOfRuns:
-    """The number of pairs of a run of one system and a run of another, and of those in which either has the higher F1.
+    """How often a run of one system has a higher F1 than a run of another, over all pairs of their runs.
 
-    The difference between the systems is larger than that between their seeds if nearly all pairs agree.
+    If nearly all pairs agree, the systems differ by more than their seeds do.
     """
 
     n: int
@@ -67,20 +67,22 @@ class PairsOfRuns:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Systems, and each later one's differences from the first: by type, and by "" overall."""
+    """Systems, and the differences of each later one from the first: by type, and overall under the key ""."""
 
     systems: tuple[System, ...]
     differences: tuple[dict[str, Difference], ...]
 
     def split_sentences(self, other: int) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers from 0 of the sentences that each run of one side gets right and each of the other wrong:
-        the first system's wins, then those of system `other`."""
+        """Indices of the sentences that all runs of one system get right and all runs of the other get wrong.
+
+        Returns those that only the first system gets right, then those that only system `other` gets right.
+        """
         a, b = self.systems[0].right, self.systems[other].right
         a_alone, b_alone = a.all(axis=0) & ~b.any(axis=0), b.all(axis=0) & ~a.any(axis=0)
         return np.flatnonzero(a_alone), np.flatnonzero(b_alone)
 
     def pairs_of_runs(self, other: int) -> PairsOfRuns:
-        """Each run of system `other` against each run of the first, by the F1 of all types."""
+        """Compare the overall F1 of each run of system `other` with that of each run of the first system."""
         gaps = np.subtract.outer(self.systems[other].f1(), self.systems[0].f1())
         return PairsOfRuns(gaps.size, int((gaps < 0).sum()), int((gaps > 0).sum()))
 
@@ -92,7 +94,7 @@ class Comparison:
         return [pair for number, pair in enumerate(zip(*sides)) if number in wanted]
 
     def to_json(self) -> dict[str, Any]:
-        """Scores, differences and the numbers (from 1) of sentences that only one side gets right."""
+        """Scores, differences and the numbers (from 1) of the sentences that only one system gets right."""
         return {
             "systems": [
                 {
@@ -145,13 +147,16 @@ def compare_systems(
     n_samples: int = N_SAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two or more systems, the first being what the others are held against.
+    """Compare two or more systems. Every later system is compared with the first.
 
-    names: each a run, a folder of runs, a file of predictions, or NAME=PATH,PATH,... of any of them. Several
-    runs are one system's seeds, and so are the runs of `fit --seeds`. split: whose predictions to take from runs. gold:
-    for files without any.
-    data: how gold and predictions are read; what it does not say is as in the first run, if one of the systems is a
-    run. predicted_columns: of predicted labels, one for all systems or one for each; none where names and order tell.
+    names: runs, folders of runs, files of predictions, or NAME=PATH,PATH,... of any of them. Several runs under one
+    name are the seeds of one system, and so are the runs of `fit --seeds`.
+    split: the split whose predictions are read from runs.
+    gold: a file with the gold labels, for files of predictions without them.
+    data: how gold labels and predictions are read. If one of the systems is a run, the settings that are missing here
+    are those of the first run.
+    predicted_columns: the column of predicted labels, one for all systems or one for each. If empty, the columns are
+    recognised by their names and order.
     """
     if len(names) < 2:
         raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
@@ -177,12 +182,12 @@ Named = tuple[str, tuple[PredictionFile, ...]]
 
 
 def files_of_systems(systems: Iterable[str], split: str) -> list[Path]:
-    """The files of predictions that `compare_systems` reads of `systems`."""
+    """The files of predictions that `compare_systems` reads for `systems`."""
     return [file for text in systems for place in _places(text)[1] for file in _prediction_files(Path(place), split)]
 
 
 def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Task | None) -> PredictionFile:
-    """How all sources are read: as was asked for, and the gold file as the first run's data. It has no place yet."""
+    """How all sources are read, without a path. A gold file is read like the data of the first run."""
     configs = (run_config(place) for name in names for place in _places(name)[1])
     config = next((config for config in configs if config), None)
     task = task or (config.task if config else Task.NER)
@@ -229,9 +234,9 @@ def _prediction_files(place: Path, split: str) -> list[Path]:
 
 
 def _runs_of_seeds(run: RunDir) -> list[RunDir]:
-    """The runs of all seeds, where `run` is the folder of several; its own model and predictions are the median run's.
+    """The runs of all seeds if `run` is a folder that `fit --seeds` wrote.
 
-    Empty for other folders, and where only the median run was kept.
+    Empty for other folders, and if only the median run was kept, whose model and predictions are in the folder itself.
     """
     runs = [run.of_seed(seed) for seed in f1_by_seed(run)]
     if not runs:
@@ -270,7 +275,7 @@ def _check_same_gold(sources: Sequence[PredictionFile]) -> None:
             raise UserError(
                 f"has {counted(len(hashes), 'sentence')}, {first.path} has {len(reference)}.",
                 path=other.path,
-                hint="Compare systems on the very same sentences.",
+                hint="Compare systems on the same sentences.",
             )
         differing = np.flatnonzero(hashes != reference)
         if len(differing):
@@ -279,7 +284,7 @@ def _check_same_gold(sources: Sequence[PredictionFile]) -> None:
                 f"{counted(len(differing), 'sentence')} {has} other gold labels than {first.path}, the first is number"
                 f" {differing[0] + 1}.",
                 path=other.path,
-                hint="Compare systems on the very same sentences.",
+                hint="Compare systems on the same sentences.",
             )
 
 

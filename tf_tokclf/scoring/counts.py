@@ -1,4 +1,4 @@
-"""What every score is made of: how many were right, predicted and there; counted, added, and divided last."""
+"""Counts of correct, predicted and gold items. All scores are computed from sums of them; ratios are taken last."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Correct, predicted and gold items. A ratio with nothing below the line is 0, as in seqeval.
+    """Numbers of correct, predicted and gold items. A ratio whose denominator is 0 is 0, as in seqeval.
 
     >>> Counts(correct=1, predicted=2, gold=1) + Counts(gold=1)
     Counts(correct=1, predicted=2, gold=2)
     """
 
-    correct: float = 0  # a whole number but for partial credit, which comes in halves
+    correct: float = 0  # an integer, except with partial credit, which is given in halves
     predicted: int = 0
     gold: int = 0
 
@@ -26,17 +26,17 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Share of the predicted that is correct."""
+        """Share of predicted items that are correct."""
         return self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the gold that was found."""
+        """Share of gold items that were found."""
         return self.correct / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of the two."""
+        """Harmonic mean of precision and recall."""
         total = self.predicted + self.gold
         return 2 * self.correct / total if total else 0.0
 
@@ -48,7 +48,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """Precision, recall and F1 averaged over types; support is the sum."""
+    """Precision, recall and F1 averaged over types. `support` is the sum over types."""
 
     precision: float
     recall: float
@@ -57,7 +57,7 @@ class Average:
 
 
 def average(counts: Iterable[Counts], *, weighted: bool) -> Average:
-    """Mean over types, each the same (macro) or as often as it occurs in gold (weighted)."""
+    """Mean over types, unweighted (macro) or weighted by the number of gold items."""
     counts = list(counts)
     weights = [one.gold if weighted else 1 for one in counts]
 
@@ -74,9 +74,9 @@ def average(counts: Iterable[Counts], *, weighted: bool) -> Average:
 
 @dataclass(frozen=True, eq=False)
 class CountTable:
-    """Counts per sentence and type, sparse: scores, intervals and comparisons are sums over its rows.
+    """Sparse counts per sentence and type. Scores, intervals and comparisons are computed from sums of its rows.
 
-    types: names. sentence, type: (rows,) int. counts: (rows, 3) int: correct, predicted, gold.
+    types: names of the types. sentence, type: (rows,) int. counts: (rows, 3) int: correct, predicted, gold.
     """
 
     types: tuple[str, ...]
@@ -95,11 +95,11 @@ class CountTable:
 
     @cached_property
     def overall(self) -> Counts:
-        """All types together: micro."""
+        """Counts of all types together (micro average)."""
         return sum(self.by_type.values(), Counts())
 
     def per_sentence(self, types: Sequence[str] | None = None) -> np.ndarray:
-        """(sentences, types, 3) int32: correct, predicted, gold; `types` in their order (default: all)."""
+        """(sentences, types, 3) int32: correct, predicted, gold. `types` selects and orders the types (default: all)."""
         columns = {name: i for i, name in enumerate(self.types if types is None else types)}
         column = np.array([columns.get(name, -1) for name in self.types], np.int64)[self.type]
         kept = column >= 0
@@ -108,7 +108,7 @@ class CountTable:
         return dense
 
     def of_sentences(self, type_: str | None = None) -> np.ndarray:
-        """(sentences, 3) int64: correct, predicted, gold of one type, or of all together."""
+        """(sentences, 3) int64: correct, predicted and gold items of one type, or of all types together."""
         chosen = slice(None) if type_ is None else np.array([name == type_ for name in self.types], bool)[self.type]
         sums = np.zeros((self.n_sentences, 3), np.int64)
         np.add.at(sums, self.sentence[chosen], self.counts[chosen])
@@ -116,7 +116,7 @@ class CountTable:
 
 
 def tally(kinds: Sequence[np.ndarray], n_types: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count correct, predicted and gold items, each given as `sentence * n_types + type`.
+    """Count correct, predicted and gold items. Each item is given as the number `sentence * n_types + type`.
 
     Returns sentences, types and (rows, 3) counts.
     """

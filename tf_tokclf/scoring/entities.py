@@ -1,10 +1,10 @@
-"""The entities that label sequences spell, as seqeval reads them. Every score is made of these.
+"""Read the entities from label sequences as seqeval does. All scores are computed from these entities.
 
 The mode `conlleval` is seqeval's default mode, which follows `conlleval.pl`; `strict` is seqeval's strict mode.
 docs/scoring.md describes how both read the invalid sequences of each scheme.
 
 seqeval needs 3 s (conlleval) or 11 s (strict) for 100,000 sentences of 25 words. To be faster, sentences are divided
-into stretches that seqeval reads alike by themselves and in the sentence, and each different stretch is read only once.
+into stretches for which seqeval gives the same result alone as in the sentence, and each distinct stretch is read once.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Entity = tuple[int, int, str]
 _KEPT_STRETCHES = 1 << 15
 _LONGEST_KEPT = 32
 
-# seqeval does not know BMES and BMEOW. Their labels are those of BIOES in other letters.
+# seqeval does not support BMES and BMEOW. Their labels are those of BIOES with other letters.
 _STRICT_AS = {Scheme.BMES: Scheme.BIOES, Scheme.BMEOW: Scheme.BIOES}
 _SEQEVAL_NAMES = {Scheme.BIOES: "IOBES", Scheme.IO: "IOB2"}
 
 
 def entities_of(labels: Sequence[str], scheme: Scheme, mode: Mode = "conlleval") -> list[Span]:
-    """The entities of one sentence, in order. Without a scheme each word is one, whose type is its label.
+    """The entities of one sentence, in order. Without a label scheme each word is an entity, and its label the type.
 
     >>> entities_of(["B-LOC", "I-LOC", "I-PER"], Scheme.IOB2)
     [Span(start=0, end=2, type='LOC'), Span(start=2, end=3, type='PER')]
@@ -46,7 +46,7 @@ def entities_of(labels: Sequence[str], scheme: Scheme, mode: Mode = "conlleval")
 
 @cache
 def entity_reader(scheme: Scheme) -> EntityReader:
-    """The reader of a scheme. There is one of each, so that what it remembers serves all callers."""
+    """The reader of a label scheme. All callers share it, and so its cache."""
     return EntityReader(scheme)
 
 
@@ -70,20 +70,20 @@ class EntityReader:
         return found
 
     def stretches(self, labels: Sequence[str]) -> Iterator[tuple[int, tuple[list[Entity], ...]]]:
-        """Where each stretch with entities begins in a sentence, and its entities, counted from there, in each mode."""
+        """The first word of each stretch with entities, and its entities in each of the MODES, counted from there."""
         for stretch in self._stretch.finditer("".join(map(self._characters.__getitem__, labels))):
             first, end = stretch.start() // 2, stretch.end() // 2
             read = self._remembered if end - first <= _LONGEST_KEPT else self._read_stretch
             yield first, read(tuple(labels[first:end]))
 
     def _read_stretch(self, labels: tuple[str, ...]) -> tuple[list[Entity], ...]:
-        """Its entities in each of the MODES."""
+        """The entities of a stretch in each of the MODES."""
         conlleval = _conlleval_entities([self._conlleval_labels[label] for label in labels])
         return conlleval, self._read_strictly([self._strict_labels[label] for label in labels])
 
 
 class _SeqevalLabels(dict[str, str]):
-    """Labels as seqeval knows them: with its letters, and O for those that it must not see (`_letters`)."""
+    """Maps labels to seqeval's: prefixes become its letters, and labels with unknown prefixes O (`_letters`)."""
 
     def __init__(self, letters: Mapping[str, str]) -> None:
         super().__init__()
@@ -96,16 +96,17 @@ class _SeqevalLabels(dict[str, str]):
         return self[label]
 
 
-# Patterns of a sentence's stretches, where each label is written in two characters (`_Characters`). A stretch starts
-# after O, at B- and S-, and at any other label whose type differs from that of the label before. In strict IOB1 the
-# meaning of B- depends on the label before it, so there B- starts a stretch only after O and after I- of another type.
+# Patterns of the stretches of a sentence in which each label is written as two characters (`_Characters`). A stretch
+# starts after O, at B- and S-, and at any other label whose type differs from that of the previous label. In strict
+# IOB1 the meaning of B- depends on the previous label, so there B- starts a stretch only after O and after I- of
+# another type.
 _STRETCH = re.compile(r"(?=[^.])(?:.b)?(?:([^.])i(?:\1i)*)?")
 _STRETCH_IN_IOB1 = re.compile(r"([^.]).(?:\1.)*(?:(?<=b)(?=[^.]b)(.).(?:\2.)*)*")
 _FIRST_TYPE = 0x100
 
 
 class _Characters(dict[str, str]):
-    """Labels in two characters: one for the type, then `b` for B- and S-, else `i`. Outside: `..`."""
+    """Labels as two characters: one for the type, then `b` for B- and S- or `i` for the others. O is `..`."""
 
     def __init__(self, seqeval_labels: Mapping[str, str]) -> None:
         super().__init__()
@@ -121,10 +122,10 @@ class _Characters(dict[str, str]):
 
 
 def _letters(scheme: Scheme, mode: Mode) -> dict[str, str]:
-    """The prefixes to read, and how seqeval spells them; a label with another prefix, or none, is outside.
+    """The prefixes that are read, mapped to seqeval's. A label without one of them is O.
 
-    conlleval: the prefixes of all schemes, since a letter has the same meaning in each. strict: those of the scheme;
-    seqeval refuses the others.
+    conlleval: the prefixes of all schemes, since a letter has the same meaning in each. strict: those of the scheme,
+    since seqeval rejects the others.
 
     >>> _letters(Scheme.BMES, "strict")
     {'B': 'B', 'M': 'I', 'E': 'E', 'S': 'S'}
@@ -171,5 +172,5 @@ def _io_as_iob2(labels: Sequence[str]) -> list[str]:
 
 
 def _strict_type(label: str) -> str:
-    """The type that seqeval's strict mode reads. Where its default mode reads one type, this one does too."""
+    """The type that seqeval's strict mode reads. Labels of one type in its default mode have one type here too."""
     return label[1:].strip("-") or "_"

@@ -1,4 +1,4 @@
-"""Where a system errs: kinds of errors, confusions, and scores of parts of the data."""
+"""Error analysis: kinds of errors, confusions between types, and scores of parts of the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tf_tokclf.scoring.matching import Pair, align_spans
 from tf_tokclf.scoring.predictions import Prediction, gold_of
 from tf_tokclf.scoring.scores import numbers
 
-NOTHING = ""  # stands for the missing side in a confusion: nothing predicted, or nothing there
+NOTHING = ""  # the type in a confusion if there is no predicted span, or no gold span
 
 _SPAN_LENGTHS = (1, 2, 3, 4, 6)
 _SENTENCE_LENGTHS = (1, 6, 11, 21, 41, 81)
@@ -31,7 +31,7 @@ _KEPT = 20
 
 
 class Outcome(StrEnum):
-    """What became of a gold span, or what a predicted one is."""
+    """How a gold span was predicted, or how a predicted span relates to the gold ones."""
 
     RIGHT = "right"
     WRONG_TYPE = "wrong type"
@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 
 def outcome_of(pair: Pair) -> Outcome:
-    """The outcome of a gold span and the predicted one beside it."""
+    """The outcome of a gold span and the predicted span that is aligned with it."""
     gold, predicted = pair
     if predicted is None:
         return Outcome.MISSED
@@ -56,14 +56,14 @@ def outcome_of(pair: Pair) -> Outcome:
 
 @dataclass(frozen=True)
 class Training:
-    """What the training data held: surface forms by type, and how many spans each type has."""
+    """The surface forms and the number of spans of each type in the training data."""
 
     forms: Mapping[str, frozenset[tuple[str, ...]]]
     n_spans: Mapping[str, int]
 
 
 def training_of(sentences: Iterable[Sentence], scheme: Scheme) -> Training:
-    """Gather surface forms of the spans of labelled training sentences."""
+    """Collect the surface forms of the spans in labelled training sentences."""
     forms: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     n_spans: Counter[str] = Counter()
     for sentence in sentences:
@@ -75,7 +75,7 @@ def training_of(sentences: Iterable[Sentence], scheme: Scheme) -> Training:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A sentence worth a look, and by how much; `position` is the word in question, where there is one."""
+    """A sentence to look at, with its rank score. position: the index of the word to look at, if it is about one."""
 
     score: float
     number: int
@@ -85,15 +85,18 @@ class Ranked:
 
 @dataclass(frozen=True)
 class ErrorAnalysis:
-    """What went wrong, where.
+    """The result of an error analysis.
 
-    outcomes: for each type how often each outcome was its spans'; SPURIOUS counts by predicted type, the
-    others by gold type. confusion: (gold, predicted) types of spans held against each other, NOTHING for a
-    missing side. parts: counts by parts of the data, such as {"span length": {"1 word": ...}}. worst:
-    sentences with the highest loss (mean -log probability of gold labels; where that is unknown: errors a
-    word). disputed: words whose gold label the model strongly denies, the likeliest annotation errors first.
-    examples: sentences by outcome. calibration: scores of predicted spans against whether they are right;
-    None without scores.
+    outcomes: number of spans by type and outcome. SPURIOUS is counted under the predicted type, the others under the
+    gold type.
+    confusion: number of aligned spans by (gold, predicted) type, with NOTHING for a missing span.
+    parts: counts by parts of the data, such as {"span length in words": {"1": ...}}.
+    worst: the sentences with the highest loss (mean -log probability of the gold labels; if it is unknown, errors per
+    word).
+    disputed: words with a gold label that the model rejects with high confidence, the most confident first. Many of
+    them are annotation errors.
+    examples: sentences by outcome.
+    calibration: how well the scores of predicted spans match their accuracy; None without scores.
     """
 
     n_sentences: int
@@ -111,7 +114,7 @@ class ErrorAnalysis:
         return sum(self.outcomes.values(), Counter[Outcome]())
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but whole sentences, which are named by number (from 1) and place."""
+        """The analysis for results.json. Sentences are given by number (from 1) and place, without their words."""
         return {
             "outcomes": {type_: {k.value: n for k, n in counts.items()} for type_, counts in self.outcomes.items()},
             "confusion": [
@@ -150,7 +153,7 @@ def analyse_errors(
     training: Training | None = None,
     n_kept: int = _KEPT,
 ) -> ErrorAnalysis:
-    """Look at each sentence once; memory holds counts and the sentences worth a look."""
+    """Analyse the errors in one pass. Memory holds only counts and the sentences of the result."""
     analyst = ErrorAnalyst(scheme, mode, training, n_kept)
     for prediction in predictions:
         analyst.add(prediction)
@@ -159,7 +162,7 @@ def analyse_errors(
 
 @dataclass
 class ErrorAnalyst:
-    """Looks at one sentence after the other; `result()` may be asked at any time."""
+    """Analyses sentence by sentence. `result()` may be called at any time."""
 
     scheme: Scheme
     mode: Mode = "conlleval"
@@ -178,7 +181,7 @@ class ErrorAnalyst:
     right: list[bool] = field(default_factory=list)
 
     def add(self, prediction: Prediction) -> None:
-        """Take in a sentence that knows its gold labels."""
+        """Add a sentence with gold labels."""
         self.n_sentences += 1
         gold, predicted = (
             entities_of(labels, self.scheme, self.mode) for labels in (gold_of(prediction), prediction.predicted)
@@ -201,7 +204,7 @@ class ErrorAnalyst:
                     self.right.append(span in there_too)
 
     def result(self) -> ErrorAnalysis:
-        """What was seen so far."""
+        """The analysis of the sentences added so far."""
         return ErrorAnalysis(
             n_sentences=self.n_sentences,
             outcomes=dict(sorted(self.outcomes.items())),
@@ -214,7 +217,7 @@ class ErrorAnalyst:
         )
 
     def _count_parts(self, prediction: Prediction, gold: Sequence[Span], predicted: Sequence[Span]) -> None:
-        """Each span counts in the part that it belongs to by itself, whichever side it is on."""
+        """Count each gold and each predicted span in the part of the data that it belongs to itself."""
         both = set(gold) & set(predicted)
         for name, part_of in self._divisions(prediction).items():
             counts = self.parts[name]
@@ -261,7 +264,7 @@ class ErrorAnalyst:
                 self._push(self.disputed, Ranked(score, self.n_sentences, prediction, position))
 
     def _push(self, heap: list[tuple[float, int, Ranked]], ranked: Ranked) -> None:
-        # Sentences of equal score: the earlier one stays.
+        # Of sentences with equal scores, the earlier one is kept.
         item = (ranked.score, -ranked.number * 1_000_000 - (ranked.position or 0), ranked)
         if len(heap) < self.n_kept:
             heapq.heappush(heap, item)
@@ -285,7 +288,7 @@ def _position_part(position: int | None) -> str:
 
 
 def bucket(value: int, starts: Sequence[int]) -> str:
-    """The range that `value` falls into, in words.
+    """The name of the range that contains `value`. starts: the first value of each range.
 
     >>> [bucket(n, (1, 2, 4)) for n in (1, 3, 9)]
     ['1', '2 - 3', '4 and more']

@@ -1,4 +1,4 @@
-"""Scores with their intervals, the loss, and where the errors are: what evaluating gives."""
+"""The result of an evaluation: scores with confidence intervals, loss and error analysis."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from tf_tokclf.scoring.scores import Scores, numbers
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a set. loss: mean negative log-probability of the gold label over the words that have both.
+    """Scores of one set of sentences.
 
-    loss: nan where it cannot be told. errors: None where nobody asked. by_argmax: scores of the most probable label of
-    each word by itself, where another decoding made the labels.
+    loss: mean negative log-probability of the gold labels, over all words for which it is known; nan if there are none.
+    errors: None unless the error analysis was requested.
+    by_argmax: scores of each word's most probable label, if the labels come from another decoding.
     """
 
     scores: Scores
@@ -33,11 +34,11 @@ class Evaluation:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """95 % intervals of F1, as `f1_intervals` gives them."""
+        """95 % confidence intervals of F1, see `f1_intervals`."""
         return f1_intervals(self.scores.table)
 
     def to_json(self) -> dict[str, Any]:
-        """What results.json holds for one split."""
+        """The entry of one split in results.json."""
         result = {
             **self.scores.to_json(),
             "f1_interval": intervals_json(self.intervals),
@@ -58,9 +59,9 @@ def evaluate_file(
     mode: Mode = "conlleval",
     errors: bool = False,
 ) -> Evaluation:
-    """Score a file of predictions. The scheme is found out from all gold labels, unless `data` names it.
+    """Score a file of predictions. The label scheme is detected from all gold labels, unless `data` names it.
 
-    path, gold, data, task, predicted_column: as for `PredictionFile`. errors: analyse them as well.
+    path, gold, data, task, predicted_column: as for `PredictionFile`. errors: also analyse the errors.
     """
     file = PredictionFile(
         Path(path),
@@ -82,7 +83,7 @@ def evaluate_predictions(
     errors: bool = False,
     training: Training | None = None,
 ) -> Evaluation:
-    """Score predictions that know their gold labels; `predictions` is asked once more for the errors."""
+    """Score predictions that have gold labels. `predictions` is called a second time for the error analysis."""
     scores = score_predictions(predictions, scheme, mode=mode)
     analysis = analyse_errors(predictions(), scheme, mode=mode, training=training) if errors else None
     return Evaluation(scores, errors=analysis)

@@ -1,8 +1,8 @@
-"""Which gold span a predicted one is held against when their boundaries or types differ.
+"""Align predicted spans with gold spans if their boundaries or types differ.
 
-Spans of one side never overlap each other, so the pairs that overlap can be put in an order in which both
-sides only move forward. The best one-to-one matching is then a walk over that order: exact, and independent
-of how the spans are listed.
+Gold spans never overlap each other, nor do predicted ones. So the overlapping pairs can be sorted such that both the
+gold and the predicted spans are in text order, and one pass over this order finds the best one-to-one matching. The
+result is exact and does not depend on the order in which the spans are given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tf_tokclf.scoring.counts import Counts
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpanArrays:
-    """Spans in text order as columns. start, end: positions in one long line of words. type: numbers."""
+    """Spans in text order as arrays. start, end: positions in the concatenated sentences. type: ids of types."""
 
     start: np.ndarray
     end: np.ndarray
@@ -28,12 +28,12 @@ class SpanArrays:
         return len(self.start)
 
     def keep(self, mask: np.ndarray) -> SpanArrays:
-        """Those where `mask` is true."""
+        """The spans where `mask` is true."""
         return SpanArrays(self.start[mask], self.end[mask], self.type[mask])
 
 
 def overlapping_pairs(gold: SpanArrays, predicted: SpanArrays) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of gold and predicted spans that share a word, both rising."""
+    """Indices of the gold and predicted spans that share a word. Both sequences are non-decreasing."""
     first = np.searchsorted(predicted.end, gold.start, side="right")
     last = np.searchsorted(predicted.start, gold.end)
     n_pairs = np.maximum(last - first, 0)
@@ -45,7 +45,7 @@ def overlapping_pairs(gold: SpanArrays, predicted: SpanArrays) -> tuple[np.ndarr
 def best_matching(pairs: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[int]:
     """Indices into `pairs` of a one-to-one matching with the greatest total weight.
 
-    pairs: as `overlapping_pairs` orders them. Among equals the earlier pairs are taken.
+    pairs: in the order of `overlapping_pairs`. Of several best matchings, the one with the earlier pairs is returned.
 
     >>> best_matching([(0, 0), (0, 1), (1, 1)], [1, 3, 1])
     [1]
@@ -53,7 +53,7 @@ def best_matching(pairs: Sequence[tuple[int, int]], weights: Sequence[int]) -> l
     [0, 2]
     """
     best = [0]
-    before: list[int] = []  # how many earlier pairs share neither side with this one
+    before: list[int] = []  # number of earlier pairs that share no span with this one
     first_of_gold: dict[int, int] = {}
     first_of_predicted: dict[int, int] = {}
     for i, ((gold, predicted), weight) in enumerate(zip(pairs, weights)):
@@ -71,10 +71,11 @@ def best_matching(pairs: Sequence[tuple[int, int]], weights: Sequence[int]) -> l
 
 
 def lenient_counts(gold: SpanArrays, predicted: SpanArrays) -> dict[str, Counts]:
-    """Three readings that forgive something; each gold and predicted span is used once.
+    """Counts under three lenient criteria. Each gold and each predicted span is matched at most once.
 
-    boundary: both ends right, whatever the type. type: the right type and at least one word shared.
-    partial: both ends right counts 1, a shared word 1/2, whatever the type (SemEval-2013's partial match).
+    boundary: both ends are right; the type is ignored.
+    type: the type is right and at least one word is shared.
+    partial: 1 if both ends are right, 1/2 if a word is shared; the type is ignored (partial match of SemEval-2013).
     """
     totals = {"predicted": len(predicted), "gold": len(gold)}
     of_gold, of_predicted = overlapping_pairs(gold, predicted)
@@ -83,7 +84,7 @@ def lenient_counts(gold: SpanArrays, predicted: SpanArrays) -> dict[str, Counts]
     )
     same_type = gold.type[of_gold] == predicted.type[of_predicted]
     n_bounds = int(same_bounds.sum())
-    # A pair with the same bounds can overlap nothing else, so it stands for itself in each matching.
+    # Spans with the same boundaries overlap no other spans, so every matching contains their pair.
     n_type = int((same_bounds & same_type).sum()) + _n_matched(of_gold, of_predicted, ~same_bounds & same_type)
     n_shared = _n_matched(of_gold, of_predicted, ~same_bounds)
     return {
@@ -102,10 +103,10 @@ Pair = tuple[Span | None, Span | None]
 
 
 def align_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
-    """Each gold and each predicted span of a sentence once, beside the one it is held against, or None.
+    """Pair each gold span of a sentence with a predicted span, or with None, and vice versa. In text order.
 
-    Of all one-to-one matchings of spans that share a word it is the one with most equal bounds, then most
-    equal types, then most pairs, then most shared words. In text order.
+    Of all one-to-one matchings of spans that share a word, this is the one with the most equal boundaries, then the
+    most equal types, then the most pairs, then the most shared words.
 
     >>> align_spans([Span(0, 2, "X"), Span(4, 5, "Y")], [Span(1, 2, "X")])
     [(Span(start=0, end=2, type='X'), Span(start=1, end=2, type='X')), (Span(start=4, end=5, type='Y'), None)]
@@ -116,7 +117,7 @@ def align_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
     n_words = sum(span.length for span in gold) + 1
 
     def weight(a: Span, b: Span) -> int:
-        # Spans of equal bounds overlap nothing else: they are a pair whatever their weight.
+        # Spans with equal boundaries overlap no others, so they are paired whatever their weight.
         shared = min(a.end, b.end) - max(a.start, b.start)
         return ((a.type == b.type) * n + 1) * n_words + shared
 

@@ -1,9 +1,9 @@
-"""Which column of a file holds the predicted labels and which one the gold labels, or that only the user can know.
+"""Find the columns of predicted and gold labels in a file, or ask the user if several are possible.
 
-Names decide first ("predicted_labels", "y_pred", "gold"). Columns of text files have no names: there the last column is
-the prediction, as in the files that conlleval reads. Gold is the other column with the same kind of labels. Where more
-than one column could be either, nothing is guessed. Where gold labels have several layers, the one is taken that all
-commands read from such a file.
+Column names decide first ("predicted_labels", "y_pred", "gold"). Columns of text files have no names: there the last
+column is the prediction, as in the files that conlleval reads. The gold labels are the other column with the same kind
+of labels. If several columns are possible, an error asks the user to name one. If there are several layers of gold
+labels, the layer is used that all commands read from such a file.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, split_label
 
 Labels = Callable[[], Iterator[Sequence[str]]]
-# The column that is read as labels in a file without the column of predictions that is given; None for no column.
+# Given the column of predictions, returns the column that would be read as labels without that column, or None.
 ReadAsGold = Callable[[str | int], str | int | None]
 
-# Sentences that are enough to see what kind of values a column holds.
+# Number of sentences that are read to find out which kind of values a column contains.
 _SAMPLED_SENTENCES = 2000
 _PREDICTED = re.compile(
     r"(?<![a-z])(?:y_?hat|pred|preds|predicted|predictions?|hyps?|hypothesis|system|outputs?)(?![a-z])"
 )
 _GOLD = re.compile(r"(?<![a-z])(?:gold|golden|true|truth|references?|refs?|targets?|expected)(?![a-z])")
-# What stands beside labels under names of the same kind.
+# Names of columns that are often next to labels and have similar names, but contain something else.
 _NOT_LABELS = re.compile(
     r"(?<![a-z])(?:words?|tokens?|texts?|sentences?|scores?|prob|probs|probability|probabilities|confidences?|logits?|top|"
     r"ids?|index|document|origin|error|positions?)(?![a-z])"
@@ -43,10 +43,11 @@ _WITH_PROBABILITY = re.compile(r"(.+)/(?:[01]?\.\d+|[01](?:\.\d*)?)(?:[eE]-?\d+)
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """A column that may hold labels. name: as the options take it. labels: those of each sentence, read anew.
+    """A column that may contain labels.
 
-    is_named: the name says something, and is not just the column's number. has_probabilities: each label has its
-    probability behind it, as in B-PER/0.99, which `labels` leaves out.
+    name: the value that options such as --label-column-name accept. labels: reads the labels of all sentences.
+    is_named: False if the name is only the number of the column.
+    has_probabilities: each label is followed by its probability, as in B-PER/0.99. `labels` leaves it out.
     """
 
     name: str | int
@@ -64,27 +65,27 @@ class LabelColumn:
 
     @cached_property
     def values(self) -> frozenset[str]:
-        """The labels in its first sentences."""
+        """The distinct labels in the first sentences."""
         return frozenset(label for labels in islice(self.labels(), _SAMPLED_SENTENCES) for label in labels)
 
     @cached_property
     def types(self) -> frozenset[str]:
-        """What its labels say besides being outside: types of spans in any spelling, or the labels themselves."""
+        """The types of its labels, in any spelling; of labels without types, the labels themselves."""
         standard = standard_labels(Counter(self.values))
         return types_of(standard.get(value, value) for value in self.values)
 
     @property
     def is_predicted(self) -> bool:
-        """Whether it is named after predictions."""
+        """Whether the name is one for predictions."""
         return self.is_named and _PREDICTED.search(_spelled(self.name)) is not None
 
     @property
     def is_gold(self) -> bool:
-        """Whether it is named after gold labels."""
+        """Whether the name is one for gold labels."""
         return self.is_named and not self.is_predicted and _GOLD.search(_spelled(self.name)) is not None
 
     def is_like(self, other: LabelColumn) -> bool:
-        """Whether both hold labels of the same kind."""
+        """Whether both contain labels of the same kind."""
         if self.types and other.types:
             return bool(self.types & other.types)
         return looks_like_tags(self.values) and looks_like_tags(other.values)
@@ -92,21 +93,23 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of predicted and gold labels; gold is None where the file has predictions only."""
+    """The columns of predicted and gold labels. gold: None if the file contains predictions only."""
 
     predicted: LabelColumn
     gold: LabelColumn | None
 
     def __str__(self) -> str:
-        """What was found out, for the log."""
+        """The columns, for the log."""
         gold = f", gold labels in {self.gold}" if self.gold else ""
         return f"predicted labels in {self.predicted}{gold}"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known about the columns beforehand. predicted, gold: the names that the user gave. gold_labels: those of
-    another file; then no gold column is looked for.
+    """What the user specified about the columns.
+
+    predicted, gold: names of columns. gold_labels: reads the gold labels from another file; if it is given, no gold
+    column is needed.
     """
 
     predicted: str | int | None = None
@@ -115,7 +118,7 @@ class Asked:
 
 
 def types_of(labels: Iterable[str]) -> frozenset[str]:
-    """The types of spans in labels, or the labels themselves where they spell no spans.
+    """The types of the spans in labels; of labels without types, the labels themselves.
 
     >>> sorted(types_of(["O", "B-PER", "NOUN"]))
     ['NOUN', 'PER']
@@ -124,7 +127,7 @@ def types_of(labels: Iterable[str]) -> frozenset[str]:
 
 
 def may_hold_labels(name: str) -> bool:
-    """Whether a column of this name may hold labels.
+    """Whether a column with this name may contain labels.
 
     >>> may_hold_labels("predicted_labels"), may_hold_labels("predicted_scores"), may_hold_labels("token_labels")
     (True, False, True)
@@ -133,8 +136,10 @@ def may_hold_labels(name: str) -> bool:
 
 
 def without_probabilities(columns: Sequence[LabelColumn]) -> list[LabelColumn]:
-    """The columns without those of confidences. Of labels with a probability behind them, as CRF++ writes them, the
-    first column is the predicted labels, and what follows are its alternatives.
+    """The columns except those of confidences.
+
+    If there are columns of labels with probabilities, as CRF++ writes them, the first one is the predicted labels and
+    the others are alternatives, which are left out.
     """
     found: list[LabelColumn] = []
     is_first = True
@@ -153,10 +158,10 @@ def without_probabilities(columns: Sequence[LabelColumn]) -> list[LabelColumn]:
 def choose_roles(
     columns: Sequence[LabelColumn], asked: Asked, *, path: Path, read_as_gold: ReadAsGold | None = None
 ) -> Roles:
-    """The columns of predicted and of gold labels among `columns`, which are in the file's order.
+    """Choose the columns of predicted and gold labels among `columns`, which are in the order of the file.
 
-    read_as_gold: which column other commands read as the labels of such a file. It decides between several layers of
-    gold labels where the predictions are known by name. Raises UserError where several columns may be meant.
+    read_as_gold: the column that other commands read as the labels of such a file. It decides between several layers of
+    gold labels if the column of predictions has a name. Raises UserError if several columns are possible.
     """
     candidates = without_probabilities(columns)
     named_gold = None
@@ -174,7 +179,7 @@ def choose_roles(
 
 def _predicted(columns: Sequence[LabelColumn], path: Path, gold_labels: Labels | None) -> LabelColumn:
     if not columns:
-        problem = "holds no column of predicted labels; decimal fractions are confidences."
+        problem = "contains no column of predicted labels. Columns of decimal fractions are taken for confidences."
         raise UserError(problem, path=path, hint="Check the program that wrote it.")
     if by_name := [column for column in columns if column.is_predicted]:
         if len(by_name) > 1:
@@ -191,13 +196,13 @@ def _predicted(columns: Sequence[LabelColumn], path: Path, gold_labels: Labels |
 
 
 def _besides(gold: LabelColumn, columns: Sequence[LabelColumn]) -> list[LabelColumn]:
-    """The columns that may be predictions where gold is known: of its kind, but no copy and no layer of it."""
+    """The columns that may be predictions if gold is known: the same kind of labels, but no copy or layer of gold."""
     alike = [column for column in columns if column.is_like(gold)] or list(columns)
     left = [column for column in alike if not _is_same(column, gold)] or alike[-1:]
     if len(left) < 2:
         return left
     if not left[-1].is_named:
-        # A system that finds little looks like an inner layer as well, but its labels come last.
+        # The labels of a system that finds few spans also look like an inner layer, but they are in the last column.
         return left[-1:] if all(_is_layer_of(column, gold) for column in left[:-1]) else left
     no_layers = [column for column in left if not _is_layer_of(column, gold)]
     return no_layers if len(no_layers) == 1 else left
@@ -206,7 +211,7 @@ def _besides(gold: LabelColumn, columns: Sequence[LabelColumn]) -> list[LabelCol
 def _gold(
     columns: Sequence[LabelColumn], predicted: LabelColumn, path: Path, read_as_gold: ReadAsGold | None
 ) -> LabelColumn | None:
-    """The column of gold labels beside that of predicted ones; None where there is no other column."""
+    """The column of gold labels, given that of predicted ones; None if there is no other column."""
     by_name = [column for column in columns if column.is_gold]
     if len(by_name) == 1:
         return by_name[0]
@@ -215,12 +220,13 @@ def _gold(
     if len(columns) < 2:
         return columns[0] if columns else None
     alike = [column for column in columns if column.is_like(predicted)]
-    # In a few sentences a system may be right nowhere.
+    # In a few sentences, a system may predict no gold type at all.
     alike = alike or [c for c in columns if looks_like_tags(c.values) and looks_like_tags(predicted.values)]
     if not alike:
         shown = ", ".join(f"{column} ({shortened(column.values)})" for column in columns)
+        labels = shortened(predicted.values)
         raise UserError(
-            f"{predicted}, of predicted labels ({shortened(predicted.values)}), has no label in common with {shown}.",
+            f"the predicted labels in {predicted} ({labels}) have no label in common with {shown}.",
             path=path,
             hint="Name the gold labels with --label-column-name, or their file with --gold.",
         )
@@ -245,13 +251,13 @@ def _named(
     else:
         problem = f"there is no column of labels {name!r}."
     known = ", ".join(str(column.name) for column in candidates) or "none"
-    raise UserError(problem, path=path, hint=f"Its columns of labels are {known}.")
+    raise UserError(problem, path=path, hint=f"The columns of labels are: {known}.")
 
 
 def _several(what: str, columns: Sequence[LabelColumn], option: str, path: Path) -> UserError:
     names = [str(column) for column in columns]
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return UserError(f"{listed} may all contain {what}.", path=path, hint=f"Name the right one with {option} NAME.")
+    return UserError(f"{listed} may all contain {what}.", path=path, hint=f"Choose one with {option} NAME.")
 
 
 def _is_same(column: LabelColumn, gold: LabelColumn) -> bool:
@@ -259,7 +265,7 @@ def _is_same(column: LabelColumn, gold: LabelColumn) -> bool:
 
 
 def _is_layer_of(column: LabelColumn, outer: LabelColumn) -> bool:
-    """Whether a column is an inner layer of nested labels: few words, all of them labelled in the outer layer too."""
+    """Whether a column is an inner layer of nested labels: it labels few words, and only words of outer spans."""
     n_inner = n_outer = 0
     for inner, labels in _pairs(column, outer):
         if inner is None or labels is None or len(inner) != len(labels):
@@ -281,7 +287,7 @@ def _stripped(labels: Labels) -> Labels:
 
 
 def shortened(values: Iterable[str]) -> str:
-    """Some labels, those of spans first.
+    """The first labels as text, O last.
 
     >>> shortened(["O", "B-PER", "I-PER"])
     'B-PER, I-PER, O'
@@ -291,5 +297,5 @@ def shortened(values: Iterable[str]) -> str:
 
 
 def _spelled(name: str | int) -> str:
-    """A name in lower case, its words apart: predLabels as pred_labels."""
+    """A name in snake case: predLabels becomes pred_labels."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()

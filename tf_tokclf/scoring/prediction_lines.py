@@ -1,4 +1,4 @@
-"""Our own JSON lines of predictions: words, gold and predicted labels, probabilities, a sentence a line."""
+"""The predictions files of runs: JSON lines with the words, labels and probabilities of one sentence per line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from tf_tokclf.labels.sentence import Origin, Sentence, of_labelled_words
 
 Probabilities = tuple[float | None, ...]
 
-
 _NUMBERS = (int, float, type(None))
-# The lists of a record, words first, and what they hold.
+# The lists of a record, words first, and the types of their items.
 _COLUMNS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("words", "predicted", "gold"), str),
     **dict.fromkeys(("scores", "gold_scores", "positions"), _NUMBERS),
@@ -30,10 +29,11 @@ _UNITS = ("line", "row")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A sentence as a system labelled it, with gold labels where those are known.
+    """A sentence with the labels that a system predicted, and the gold labels if they are known.
 
-    scores, gold_scores: the probability of each word's predicted and gold label, None for words the model
-    never saw. positions: each word's place in its window, in pieces from 0. Each is None where it is not known.
+    scores, gold_scores: the probability of each word's predicted and gold label; None for words that the model did not
+    see. positions: the position of each word's first subword token in its window, from 0. Fields that are not known are
+    None.
     """
 
     words: tuple[str, ...]
@@ -45,7 +45,7 @@ class Prediction:
     origin: Origin | None = None
 
     def where_labelled(self, gold: Sentence) -> Prediction:
-        """The same without the words that have no gold label although others have one."""
+        """The prediction without the words that have no gold label in a sentence where other words have one."""
         if not gold.unlabelled:
             return self
         columns: dict[str, Any] = {name: values for name in _COLUMNS if (values := getattr(self, name)) is not None}
@@ -53,7 +53,7 @@ class Prediction:
         return replace(self, **kept)
 
     def to_json(self) -> dict[str, Any]:
-        """One line of a predictions file."""
+        """The record of the sentence in a predictions file."""
         record: dict[str, Any] = {"words": self.words, "gold": self.gold, "predicted": self.predicted}
         for name in ("scores", "gold_scores"):
             values = getattr(self, name)
@@ -73,7 +73,7 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def is_own_lines(path: Path, data: DataConfig) -> bool:
-    """Whether a file holds lines as `Prediction.to_json` writes them."""
+    """Whether a file contains lines as `Prediction.to_json` writes them."""
     if detect_format(path, data.encoding) != "jsonl":
         return False
     first = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
@@ -87,7 +87,7 @@ def is_own_lines(path: Path, data: DataConfig) -> bool:
 
 
 def read_own_lines(path: Path, data: DataConfig) -> Iterator[Prediction]:
-    """The predictions in such a file, lazily. Raises UserError for a line that is none."""
+    """Read the predictions of such a file, lazily. Raises UserError for an invalid line."""
     for number, line in enumerate(read_lines(path, data.encoding), 1):
         if not line.isspace():
             check_decoded(line, Origin(str(path), number), data.encoding)
@@ -95,7 +95,7 @@ def read_own_lines(path: Path, data: DataConfig) -> Iterator[Prediction]:
 
 
 def _from_line(line: str, path: Path, number: int) -> Prediction:
-    hint = "Each line is a JSON object with words, predicted and, to be scored, gold."
+    hint = "Each line must be a JSON object with the lists words, predicted and gold."
     try:
         record = parse_json(line)
     except ValueError as error:
@@ -115,9 +115,9 @@ def _from_line(line: str, path: Path, number: int) -> Prediction:
             problem = f"{counted(len(columns['words']), 'word')} but {len(column)} {name}."
             raise UserError(problem, path=path, line=number, hint=hint)
     for name in ("scores", "gold_scores"):
-        # Written so that NaN, which is in no range, is found too.
+        # This form of the condition also rejects NaN.
         if not all(value is None or 0 <= value <= 1 for value in columns[name] or ()):
-            problem = f"{name} are probabilities, from 0 to 1 or null."
+            problem = f"{name} must be probabilities from 0 to 1, or null."
             raise UserError(problem, path=path, line=number, hint=hint)
     return Prediction(origin=_origin(record.get("origin")) or Origin(str(path), number), **columns)
 
@@ -127,7 +127,7 @@ def _kind(types: type | tuple[type, ...]) -> str:
 
 
 def _origin(value: Any) -> Origin | None:
-    """The place that a record names as its origin; None unless it is written as we write it."""
+    """The origin in a record; None if it is not in the form that `Prediction.to_json` writes."""
     if not isinstance(value, dict) or not isinstance(value.get("number"), int) or value.get("unit") not in _UNITS:
         return None
     if "path" not in value:

@@ -1,7 +1,7 @@
-"""Predictions in records: JSON, CSV, Parquet and saved data sets, with gold labels beside them or without.
+"""Read predictions, with or without gold labels, from records: JSON, CSV, Parquet and saved data sets.
 
-A record holds a sentence, with its words and labels as lists, or a word, or a text with spans. Gold and predictions may
-be written in different ways: `predict` adds lists of words and labels to records whose gold labels are spans of a text.
+A record contains a sentence (with its words and labels as lists), a word, or a text with spans. Gold labels and
+predictions may have different forms: `predict` adds lists of words and labels to records with gold spans of a text.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ TABLE_FORMATS = ("jsonl", *RECORD_FORMATS, "csv", "parquet", "hf")
 
 _SAMPLED_RECORDS = 2000
 _TEXT_NAMES = ("text", "content", "sentence", "utterance", "input", "data")
-# What Label Studio calls the lists of annotations and of predictions in a task.
+# The names of the lists of annotations and predictions in a Label Studio task.
 _LABEL_STUDIO = ("annotations", "completions", "predictions")
-# Labels are few, and come again and again; numbers of words or rows do not.
+# A column of labels has few distinct values, unlike one of word or row numbers.
 _FEW_LABELS = 50
 
 Rows = Callable[[Problems], Iterator[tuple[Origin, Record]]]
@@ -50,10 +50,10 @@ Rows = Callable[[Problems], Iterator[tuple[Origin, Record]]]
 
 @dataclass(frozen=True)
 class PredictedText:
-    """A text, or words, with predicted spans, which become labels once it is known what the words are.
+    """Predicted spans of a text, or of words, which become labels once the words are known.
 
-    found: without text or words where the file holds spans alone, which are then of gold's text. reading: how spans
-    are counted and what happens to those that do not fit the words.
+    found: without text and words if the file contains spans only, which then refer to the text of the gold file.
+    reading: how offsets are counted, and what is done with spans that do not match word boundaries.
     """
 
     found: Annotated
@@ -62,15 +62,15 @@ class PredictedText:
 
     @property
     def is_empty(self) -> bool | None:
-        """Whether there are no words; None where only gold's text can tell."""
+        """Whether there are no words; None if the text is known only from the gold file."""
         if self.found.words is not None:
             return not self.found.words
         return None if self.found.text is None else not self.found.text.strip()
 
     def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...] | None:
-        """The labels of a sentence's words; None where the annotators left the record out.
+        """The labels of the words of `sentence`; None if the annotators left the record out.
 
-        Raises UserError where the sentence is of another text.
+        Raises UserError if the sentence belongs to a different text.
         """
         found = self.found
         if found.words is None:
@@ -81,18 +81,18 @@ class PredictedText:
         labelled = self.reading.sentence(found, self.origin, problems)
         if labelled is not None and len(labelled) != len(sentence):
             problem = f"{counted(len(labelled), 'word')}, but {len(sentence)} in {sentence.origin or 'the gold file'}."
-            raise self.origin.error(problem, "Score predictions of the very same words.")
+            raise self.origin.error(problem, "Predictions and gold labels must be of the same words.")
         return labelled.labels if labelled else None
 
     def sentence(self, problems: Problems) -> Sentence | None:
-        """The text with words of its own, or by the rule of the options."""
+        """The text, divided into words by the record itself or by the configured rule."""
         return self.reading.sentence(self.found, self.origin, problems)
 
 
 def places_in(text: str | None, sentence: Sentence, origin: Origin) -> tuple[str, Sequence[tuple[int, int]]]:
-    """A text, or where that is None the text of a sentence, and the places of the sentence's words in it.
+    """A text (by default that of the sentence) and the start and end of each word of the sentence in it.
 
-    Raises UserError, which names `origin`, where the text does not consist of these words.
+    Raises UserError with `origin` if the text does not consist of these words.
     """
     if sentence.text is not None and sentence.offsets is not None and text in (None, sentence.text):
         return sentence.text, sentence.offsets
@@ -100,13 +100,13 @@ def places_in(text: str | None, sentence: Sentence, origin: Origin) -> tuple[str
     offsets = word_offsets(sentence.words, text)
     if offsets is None:
         problem = f"the text {text[:60]!r} does not consist of the words of {sentence.origin or 'the gold file'}."
-        raise origin.error(problem, "Score predictions of the very same texts.")
+        raise origin.error(problem, "Predictions and gold labels must be of the same texts.")
     return text, offsets
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file of records. names: of their fields. label_names: names of label ids by field, where the file has them."""
+    """A file of records. names: the fields. label_names: by field, the names of label ids if the file contains them."""
 
     path: Path
     data: DataConfig
@@ -118,18 +118,18 @@ class Table:
 
     @cached_property
     def sample(self) -> list[Record]:
-        """The first records, without those that hold nothing or an error."""
+        """The first records, without empty and invalid ones."""
         found = islice(self.rows(Problems(skip=True)), _SAMPLED_RECORDS)
         return [record for _, record in found if any(value not in (None, "") for value in record.values())]
 
     def field_name(self, column: str | int | None) -> str | int | None:
-        """A field that the user gave by name or number, by its name; a number that no field has stays one."""
+        """The name of a field that is given by name or number. A number out of range is returned unchanged."""
         if isinstance(column, int) and -len(self.names) <= column < len(self.names):
             return self.names[column]
         return column
 
     def usual_labels(self, predicted: str | int) -> str | None:
-        """The field that is read as labels in records without predictions, if none is named."""
+        """The field that would be read as labels by default if the records had no predictions."""
         names = [name for name in self.names if name != predicted and not name.startswith("predicted_")]
         asked = {"text_column_name": self.field_name(self.data.text_column_name), "label_column_name": None}
         try:
@@ -139,7 +139,7 @@ class Table:
             return None
 
     def as_list(self, value: Any) -> Sequence[Any] | None:
-        """A list of words or labels, as JSON or text; None where a value is none."""
+        """The list of words or labels in a value, which may be written as text; None if it is not a list."""
         if isinstance(value, str):
             try:
                 value = parse_list(value, "list", Origin(str(self.path), 1))
@@ -149,7 +149,7 @@ class Table:
 
 
 class Field(ABC):
-    """A field of a table's records that holds labels."""
+    """A field that contains labels."""
 
     def __init__(self, table: Table, name: str) -> None:
         self.table = table
@@ -157,18 +157,19 @@ class Field(ABC):
 
     @abstractmethod
     def labels(self) -> Iterator[Sequence[str]]:
-        """The labels of each sentence, for looking at them: what cannot be read is left out."""
+        """The labels of each sentence, for recognising the field. Sentences that cannot be read are skipped."""
 
     def column(self) -> LabelColumn:
-        """The field as one of the columns to choose from. Columns of CSV without a header have numbers only."""
+        """The field as a candidate for `choose_roles`. Columns of CSV files without a header have only numbers."""
         is_named = not self.name.isdigit()
         return LabelColumn(self.name, self.labels, is_named)
 
 
 class LabelField(Field):
-    """A label, or a list of labels, in each record. words: the field of the words; None where the file has no words.
+    """A field with a label, or a list of labels, in each record.
 
-    layout: what a record holds. Files without words are read as if the labels were the words.
+    words: the field of the words; None if the file has no words. Labels are then used as words.
+    layout: what a record contains.
     """
 
     def __init__(self, table: Table, name: str, words: str | None, layout: Layout) -> None:
@@ -179,7 +180,7 @@ class LabelField(Field):
 
     @property
     def is_word_a_record(self) -> bool:
-        """Whether a sentence is many records."""
+        """Whether each record is a word, so that a sentence consists of several records."""
         return self.layout.shape is Shape.WORD
 
     def labels(self) -> Iterator[Sequence[str]]:
@@ -187,12 +188,12 @@ class LabelField(Field):
             yield sentence.labels or ()
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        """The sentences with these labels."""
+        """The sentences with the labels of this field."""
         return read_records(self.table.rows(problems), self.layout, problems)
 
 
 class SpanField(Field):
-    """Spans in each record, of a text or of words. fields: those of the text and the spans in records of `format`."""
+    """A field with spans of a text, or of words. fields: the fields of the text and the spans in `format`."""
 
     def __init__(self, table: Table, name: str, format: JsonFormat, fields: Fields) -> None:
         super().__init__(table, name)
@@ -201,7 +202,7 @@ class SpanField(Field):
         self.reading = TextReading.of(table.data, inclusive_end=format.inclusive_end)
 
     def read(self, record: Record, origin: Origin, problems: Problems) -> PredictedText | None:
-        """The text and spans of a record; None where annotators turned it down."""
+        """The text and spans of a record; None if the annotators rejected it."""
         unit = offset_unit_in(record)
         if self.name in _LABEL_STUDIO and isinstance(record.get("data"), Mapping):
             record = {"data": record["data"], "annotations": record.get(self.name) or []}
@@ -215,7 +216,7 @@ class SpanField(Field):
                 found = self.read(record, origin, problems)
                 if found is None:
                     continue
-                # Which words a span cuts is looked at when it is known what the words are.
+                # Whether spans match word boundaries can be checked only when the words of the gold file are known.
                 reading = replace(found.reading, rules=replace(found.reading.rules, policy="expand"))
                 sentence = replace(found, reading=reading).sentence(problems)
             except UserError:
@@ -225,8 +226,7 @@ class SpanField(Field):
 
 
 def open_predicted_table(path: Path, data: DataConfig, task: Task, format: str) -> Table:
-    """A file of records, with nothing said yet about what their fields hold."""
-    # Columns are chosen later, for gold and predictions apart.
+    """Open a file of records. Its columns of labels are chosen later, separately for gold labels and predictions."""
     plain = data.model_copy(update={"text_column_name": 0, "label_column_name": "", "sentence_column_name": None})
     if format == "csv":
         reader = open_csv(path, plain.model_copy(update={"layer": None}), task)
@@ -252,7 +252,7 @@ def open_predicted_table(path: Path, data: DataConfig, task: Task, format: str) 
 
 
 class PredictedTable:
-    """A file of records whose fields are known."""
+    """A file of records with its fields of predicted and gold labels."""
 
     def __init__(self, table: Table, asked: Asked) -> None:
         self.table = table
@@ -266,7 +266,7 @@ class PredictedTable:
         self._share_label_names()
 
     def __str__(self) -> str:
-        """What was found out, for the log."""
+        """The fields, for the log."""
         if not isinstance(self.predicted, LabelField):
             return str(self.roles)
         words = f"words in {self.predicted.words!r}" if self.predicted.words else "no words"
@@ -274,28 +274,28 @@ class PredictedTable:
 
     @property
     def has_gold(self) -> bool:
-        """Whether the file has gold labels too."""
+        """Whether the file also contains gold labels."""
         return self.gold is not None
 
     @property
     def span_scheme(self) -> Scheme | None:
-        """The scheme in which predicted spans are given as labels; None where the file contains labels."""
+        """The label scheme into which predicted spans are converted; None if the file contains labels."""
         return self.predicted.reading.scheme if isinstance(self.predicted, SpanField) else None
 
     def predictions(self, problems: Problems) -> Iterator[Prediction | PredictedText]:
-        """What the file holds, sentence by sentence."""
+        """The predictions, sentence by sentence."""
         by_word = isinstance(self.predicted, LabelField) and self.predicted.is_word_a_record
         has_no_words = isinstance(self.predicted, LabelField) and self.predicted.words is None
         found = self._by_word(problems) if by_word else self._by_record(problems)
         for number, prediction in enumerate(found, 1):
             if has_no_words and isinstance(prediction, Prediction):
-                # Each word is another one, so that none counts as found in two places.
+                # The invented words are all different, so that surface forms are not merged.
                 words = tuple(f"{number}.{i}" for i in range(1, len(prediction.words) + 1))
                 prediction = replace(prediction, words=words)
             yield prediction
 
     def _share_label_names(self) -> None:
-        """Ids without names have those of the other field."""
+        """If only one of the fields has names for its label ids, use them for both."""
         fields = [field for field in (self.predicted, self.gold) if isinstance(field, LabelField)]
         names = next((field.layout.label_names for field in fields if field.layout.label_names), None)
         for field in fields:
@@ -347,14 +347,14 @@ class PredictedTable:
 
 
 def prediction_of(sentence: Sentence, gold: Sentence | None = None) -> Prediction:
-    """A sentence with predicted labels as a prediction. gold: the same sentence with gold labels."""
+    """The prediction for a sentence with predicted labels. gold: the same sentence with gold labels."""
     gold_labels = gold.labels if gold else None
     prediction = Prediction(sentence.words, sentence.labels or (), gold_labels, origin=sentence.origin)
     return prediction.where_labelled(gold) if gold else prediction
 
 
 def same_sentences(one: Iterator[Sentence], other: Iterator[Sentence]) -> Iterator[tuple[Sentence, Sentence]]:
-    """The sentences that both have, of two readings of one file that each may leave some out."""
+    """The sentences that are in both of two readings of one file, each of which may skip some."""
     second = next(other, None)
     for first in one:
         while second is not None and _number(second) < _number(first):
@@ -375,7 +375,7 @@ def _value_of(field: Field, record: Record, origin: Origin, problems: Problems) 
 
 
 def _label_fields(table: Table) -> list[Field]:
-    """The fields that may hold gold or predicted labels, in the file's order."""
+    """The fields that may contain gold or predicted labels, in the order of the file."""
     word = _word_field(table)
     others = [name for name in table.names if name != word and may_hold_labels(name)]
     layout = _layout(table, word) if word else None
@@ -398,7 +398,7 @@ def _label_fields(table: Table) -> list[Field]:
 
 
 def _span_fields(table: Table) -> dict[str, tuple[JsonFormat, Fields]]:
-    """The fields of spans, each with its format and the field of what it has spans of."""
+    """The fields of spans, each with its format and the fields of text and spans."""
     found: dict[str, tuple[JsonFormat, Fields]] = {}
     for format in RECORD_FORMATS.values():
         fields = format.fields(table.names)
@@ -423,24 +423,24 @@ def _text_field(table: Table) -> str | None:
 
 
 def _without_spans_of_labels(fields: list[Field]) -> list[Field]:
-    """The fields without the spans that `predict` writes beside the labels of the same words."""
+    """The fields without spans that repeat a field of labels, as `predict` writes them."""
     labels = {field.name for field in fields if isinstance(field, LabelField)}
     twice = {"spans"} if "labels" in labels else {name.replace("labels", "spans") for name in labels}
     return [field for field in fields if isinstance(field, LabelField) or field.name not in twice]
 
 
 def _layout(table: Table, word: str) -> Layout:
-    """What a record holds, by the field of words."""
+    """What a record contains, given the field of words."""
     data = table.data.model_copy(update={"text_column_name": word, "label_column_name": "", "layer": None})
     return choose_layout(table.names, table.sample, data, table.task, path=str(table.path))
 
 
 def _word_field(table: Table) -> str | None:
-    """The field of words, or of the text that they were cut from; None where the file has labels alone."""
+    """The field of words, or of the text that contains them; None if the file contains labels only."""
     asked = table.field_name(table.data.text_column_name)
     if asked is not None:
         if asked not in table.names:
-            known = f"Its columns are {', '.join(table.names)}."
+            known = f"The columns are: {', '.join(table.names)}."
             raise UserError(f"there is no column {asked!r}.", path=table.path, hint=known)
         return str(asked)
     left = list(table.names)
@@ -448,7 +448,7 @@ def _word_field(table: Table) -> str | None:
         if _holds_words(table, left[found]):
             return left[found]
         left[found] = ""
-    # Under another name: of the lists with a word for each label, the one with the most different words.
+    # No field has a usual name: of the lists as long as the labels, the one with the most distinct values is the words.
     lists = [name for name in table.names if _holds_labels(table, name, None)]
     predicted = next((name for name in lists if name.startswith("predicted_labels")), None)
     if predicted is None:
@@ -464,7 +464,7 @@ def _holds_words(table: Table, name: str) -> bool:
 
 
 def _holds_labels(table: Table, name: str, words: str | None) -> bool:
-    """Whether a field has a list of labels, with one for each of the `words` unless that is None."""
+    """Whether a field contains lists of labels. words: a field whose lists must be as long."""
     is_filled = False
     for record in table.sample:
         value = record.get(name)
@@ -480,7 +480,7 @@ def _holds_labels(table: Table, name: str, words: str | None) -> bool:
 
 
 def _holds_one_label(table: Table, name: str) -> bool:
-    """Whether a field has a single label, and not a number of its own or a printed list in each record."""
+    """Whether a field contains one label per record, and neither a unique number nor a list written as text."""
     values = [value for record in table.sample if (value := record.get(name)) not in (None, "")]
     n_different = len(set(map(str, values)))
     is_label = all(isinstance(value, (str, int)) and len(str(value).split()) == 1 for value in values)
@@ -507,7 +507,10 @@ def _table_rows(table: TableReader) -> Iterator[tuple[Origin, Record]]:
 
 
 def _single_records(records: Iterator[tuple[Origin, Record]]) -> Iterator[tuple[Origin, Record]]:
-    """The records, where one record holds lists of everything: {"y_true": [[...], ...], "y_pred": [[...], ...]}."""
+    """Divide a file with a single record of nested lists into one record per sentence; leave other files unchanged.
+
+    Such a record is {"y_true": [[...], ...], "y_pred": [[...], ...]}.
+    """
     first = next(records, None)
     if first is None:
         return

@@ -1,4 +1,4 @@
-"""Predictions in text files: columns, lines of labels alone, spans without their texts, and other labelled files."""
+"""Read predictions from text files: columns, lines of labels only, spans without texts, and other labelled files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, Labels, cho
 from tf_tokclf.scoring.prediction_lines import Prediction
 from tf_tokclf.scoring.prediction_tables import PredictedText, places_in, prediction_of, same_sentences
 
-# What transformers.pipeline calls the label of a span, and that of a piece of a word.
+# The keys of transformers.pipeline for the label of a span and of a subword token.
 _SPAN, _PIECE = "entity_group", "entity"
 
 
 class PredictedColumns:
-    """Columns of text, of which one holds predicted labels, and another one gold labels unless those are elsewhere."""
+    """A text file with a column of predicted labels, and one of gold labels unless those are in another file."""
 
     span_scheme = None
 
@@ -52,17 +52,17 @@ class PredictedColumns:
         )
 
     def __str__(self) -> str:
-        """What was found out, for the log."""
+        """The columns, for the log."""
         name = self._opened.options.text_column_name
         return f"words in {f'column {name}' if isinstance(name, int) else repr(name)}, {self.roles}"
 
     @property
     def has_gold(self) -> bool:
-        """Whether the file has gold labels too."""
+        """Whether the file also contains gold labels."""
         return self.roles.gold is not None
 
     def predictions(self, problems: Problems) -> Iterator[Prediction]:
-        """What the file holds, sentence by sentence."""
+        """The predictions, sentence by sentence."""
         predicted, gold = self.roles.predicted, self.roles.gold
         readers = [(self._reader(predicted.name), problems)]
         if gold is not None:
@@ -74,7 +74,7 @@ class PredictedColumns:
             yield prediction_of(*(_in_column(one, column) for one, column in both if one and column))
 
     def _column(self, number: int) -> LabelColumn:
-        """A column, by its name where the file has a header."""
+        """A column, with its name if the file has a header."""
         named = self._reader(number).options.label_column_name if self._opened.has_header else None
 
         def labels() -> Iterator[Sequence[str]]:
@@ -83,7 +83,7 @@ class PredictedColumns:
         return LabelColumn(number if named is None else named, labels, is_named=isinstance(named, str))
 
     def _usual_labels(self, layer: str | int | None) -> str | int | None:
-        """The column that is read as labels if none is named."""
+        """The column that would be read as labels by default."""
         data = self._data.model_copy(update={"label_column_name": None, "layer": layer})
         return columns_reader(self.path, data, self.task, structure=self._opened.structure).options.label_column_name
 
@@ -93,15 +93,17 @@ class PredictedColumns:
 
 
 def _in_column(sentence: Sentence, column: LabelColumn) -> Sentence:
-    """A sentence with its labels as the column means them."""
+    """A sentence with the labels of the column, without probabilities."""
     if not column.has_probabilities:
         return sentence
     return replace(sentence, labels=tuple(map(column.label_in, sentence.labels or ())))
 
 
 class PredictedTags:
-    """Labels without words, as run_ner.py writes predictions.txt: those of a sentence in a line, with blanks between;
-    or one in a line, with a blank line between sentences.
+    """A file of labels without words.
+
+    Each line contains the labels of a sentence, separated by spaces, as in the predictions.txt of run_ner.py. Or each
+    line contains one label, with a blank line between sentences.
     """
 
     has_gold = False
@@ -113,8 +115,8 @@ class PredictedTags:
         self.is_one_a_line = is_one_a_line
 
     def __str__(self) -> str:
-        """What was found out, for the log."""
-        return "labels without words, " + ("one a line" if self.is_one_a_line else "those of a sentence a line")
+        """The kind of file, for the log."""
+        return "labels without words, one " + ("label" if self.is_one_a_line else "sentence") + " per line"
 
     def predictions(self, problems: Problems) -> Iterator[PredictedLabels]:
         """The labels of each sentence."""
@@ -134,7 +136,7 @@ class PredictedTags:
 
 
 def find_tags(path: Path, data: DataConfig, gold_labels: Labels | None) -> PredictedTags | None:
-    """A file of labels without words; None where a file is something else."""
+    """Open a file of labels without words; None if it is another kind of file."""
     known = {label for labels in gold_labels() for label in labels} if gold_labels else set()
     n_lines = n_blank = n_fields = 0
     for line in read_lines(path, data.encoding):
@@ -150,38 +152,39 @@ def find_tags(path: Path, data: DataConfig, gold_labels: Labels | None) -> Predi
 
 @dataclass(frozen=True)
 class PredictedLabels:
-    """Predicted labels of a sentence whose words are those of the gold file."""
+    """Predicted labels of a sentence. Its words are in the gold file."""
 
     labels: tuple[str, ...]
     origin: Origin
 
     def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...]:
-        """The labels. Raises UserError where the sentence has more or fewer words."""
+        """The labels. Raises UserError if the sentence has a different number of words."""
         if len(self.labels) != len(sentence):
             n_words = counted(len(sentence), "word")
             problem = f"{counted(len(self.labels), 'label')}, but {sentence.origin} has {n_words}."
-            raise self.origin.error(problem, "Predict whole sentences: some scripts cut long ones off.")
+            raise self.origin.error(problem, "Predict whole sentences. Some scripts truncate long ones.")
         return self.labels
 
 
 @dataclass(frozen=True)
 class PredictedPieces:
-    """Predicted labels of pieces, with their places in gold's text. A word has the label of its first piece."""
+    """Predicted labels of subword tokens, with their offsets in the text of the gold file.
+
+    A word gets the label of its first subword token.
+    """
 
     pieces: tuple[CharSpan, ...]
     origin: Origin
 
     def labels_of(self, sentence: Sentence, problems: Problems) -> tuple[str, ...]:
-        """The labels of a sentence's words."""
+        """The labels of the words of `sentence`."""
         _, offsets = places_in(None, sentence, self.origin)
         found = (next((p.type for p in self.pieces if p.start < end and start < p.end), None) for start, end in offsets)
         return tuple(label or OUTSIDE_LABEL for label in found)
 
 
 class PipelineOutput:
-    """What transformers.pipeline gives for texts: a list of entities for each, with their places in texts that are not
-    there.
-    """
+    """Output of transformers.pipeline: a list of entities for each text, with their offsets, but without the texts."""
 
     has_gold = False
 
@@ -193,7 +196,7 @@ class PipelineOutput:
         self.span_scheme = None if has_pieces else TextReading.of(data).scheme
 
     def __str__(self) -> str:
-        """What was found out, for the log."""
+        """The kind of file, for the log."""
         return "output of transformers.pipeline"
 
     def predictions(self, problems: Problems) -> Iterator[PredictedText | PredictedPieces]:
@@ -214,7 +217,7 @@ def _given(spans: Sequence[CharSpan], reader: SpanReader) -> list[CharSpan]:
 
 
 def find_pipeline_output(path: Path, data: DataConfig) -> PipelineOutput | None:
-    """Output of transformers.pipeline, as one JSON document or a line for each text; None where a file is none."""
+    """Open output of transformers.pipeline, one JSON document or a line per text; None if it is another file."""
     opening = next((line for line in read_lines(path, data.encoding) if not line.isspace()), "")
     if not opening.lstrip().startswith("["):
         return None
@@ -237,24 +240,24 @@ def _is_entity(value: Any) -> bool:
 
 
 class PredictedSentences:
-    """Any other labelled file, and in formats with several layers of labels gold ones too, where both were named."""
+    """Any other labelled file. In formats with several layers of labels, another layer may be the gold labels."""
 
     def __init__(self, path: Path, data: DataConfig, task: Task, asked: Asked) -> None:
         self._gold = None
         if asked.predicted is not None and asked.gold_labels is None:
             self._gold = open_reader(path, data.model_copy(update={"label_column_name": asked.gold}), task)
-        # A name of gold labels in another file is none of this one's.
+        # The name of the gold column in another file does not apply to this file.
         predicted = data.model_copy(update={"label_column_name": asked.predicted, "layer": None})
         self._predicted = open_reader(path, predicted if asked.predicted is not None else data, task)
         self.has_gold = self._gold is not None
         self.span_scheme = _span_scheme(path, self._predicted, task)
 
     def __str__(self) -> str:
-        """What was found out, for the log."""
+        """The format, for the log."""
         return f"{self._predicted.options.format}: {self._predicted.notes[0]}"
 
     def predictions(self, problems: Problems) -> Iterator[Prediction]:
-        """What the file holds, sentence by sentence."""
+        """The predictions, sentence by sentence."""
         predicted = self._predicted.sentences(problems)
         if self._gold is None:
             yield from map(prediction_of, predicted)
@@ -264,10 +267,10 @@ class PredictedSentences:
 
 
 def _span_scheme(path: Path, reader: Reader, task: Task) -> Scheme | None:
-    """The scheme in which a file's spans are given as labels; None where the file contains labels.
+    """The label scheme into which the spans of a file are converted; None if the file contains labels.
 
-    Labels that are written from spans are others in another scheme. In BILOU each span differs from the same one in
-    schemes of B and I.
+    The file is read a second time with another label scheme, in which every span has different labels. If the labels
+    differ, they were converted from spans.
     """
     own = TextReading.of(reader.options).scheme
     other = Scheme.IOB2 if own is not Scheme.IOB2 else Scheme.BILOU

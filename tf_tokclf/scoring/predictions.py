@@ -1,4 +1,4 @@
-"""Files of predictions, whoever wrote them, and their scores."""
+"""Read and score files of predictions that this or another program wrote."""
 
 from __future__ import annotations
 
@@ -65,24 +65,26 @@ __all__ = [
     "score_predictions",
 ]
 
-# In a file with so many sentences with spans, a system that never errs is most likely the gold labels themselves.
+# If a file has this many sentences with spans and no error, the predicted labels are most likely the gold labels.
 MANY_SENTENCES = 50
-# From so many labels on both sides on, it is no coincidence that none are of the same kind, though both have O.
+# With this many gold and predicted labels other than O, it is no coincidence that they have no type in common.
 MANY_LABELS = 20
 
 _PART = re.compile(r"part-\d+-of-\d+")
-_NAME_LABELS = "Name its column of labels with --label-column-name."
+_NAME_LABELS = "Name the column of labels with --label-column-name."
 
-# What a file may hold of a sentence: labels of words, or something that becomes labels on the words of the gold file.
+# What a file may contain for a sentence: labels of words, or something from which labels for the words of the gold file
+# are derived.
 Found = Prediction | PredictedText | PredictedLabels | PredictedPieces
-
 
 Opened = TypeVar("Opened")
 
 
 class PredictionReader(Protocol):
-    """A file whose content is known. has_gold: whether it has gold labels too. span_scheme: the scheme in which its
-    predicted spans are given as labels; None where the file contains labels.
+    """A file of predictions in a known format.
+
+    has_gold: whether it also contains gold labels. span_scheme: the label scheme into which its predicted spans are
+    converted; None if it contains labels.
     """
 
     @property
@@ -92,17 +94,18 @@ class PredictionReader(Protocol):
     def span_scheme(self) -> Scheme | None: ...
 
     def predictions(self, problems: Problems) -> Iterator[Found]:
-        """What the file holds, sentence by sentence, read anew each time."""
+        """The predictions, sentence by sentence. Each call reads the file again."""
         ...
 
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """A file, or a folder of parts, of predictions, and what its sentences' gold labels are.
+    """A file of predictions, or a folder of their parts, with the gold labels.
 
-    gold: a file of the same sentences; None where the predictions have their gold labels beside them. data: how both
-    are read; its label column is that of the gold labels. predicted_column: of the predicted labels, where names and
-    order do not tell. gold_data: how the gold file is read, if not like the predictions.
+    gold: a file with the same sentences; None if the file of predictions also contains the gold labels.
+    data: how both files are read. Its label column is that of the gold labels.
+    predicted_column: the column of predicted labels, if it cannot be recognised by names and order.
+    gold_data: how the gold file is read; None for `data`.
     """
 
     path: Path
@@ -113,24 +116,24 @@ class PredictionFile:
     gold_data: DataConfig | None = None
 
     def predictions(self) -> Iterator[Prediction]:
-        """The predictions with their gold labels, read anew each time, all labels in the standard spelling."""
+        """The predictions with gold labels, in the standard spelling. Each call reads the files again."""
         if standard := self._standard:
             return (_in_spelling(one, standard) for one in self._read())
         return self._read()
 
     @cached_property
     def survey(self) -> LabelSurvey:
-        """What labels there are, read once."""
+        """The labels in the file. It is read once for this."""
         return LabelSurvey.of(self.path, self.predictions()) if self._standard else self._first_survey
 
     @cached_property
     def _first_survey(self) -> LabelSurvey:
-        """What labels there are, as they are spelt."""
+        """The labels in the file, in their original spelling."""
         return LabelSurvey.of(self.path, self._read())
 
     @cached_property
     def _standard(self) -> dict[str, str]:
-        """The standard spelling of labels that are spelt in another way."""
+        """The standard spelling of each label that has a different one."""
         if keeps_spelling(self.data, self.task) or self._readers == [None]:
             return {}
         counts = self._first_survey.gold + self._first_survey.predicted
@@ -152,7 +155,7 @@ class PredictionFile:
 
     @cached_property
     def scheme(self) -> Scheme:
-        """The scheme that the options name, or that of all gold labels."""
+        """The label scheme in the options; otherwise the scheme of all gold labels."""
         given = given_scheme(self.data)
         if given is not None:
             check_scheme(self.survey.gold, given, place=str(self.gold or self.path))
@@ -161,11 +164,11 @@ class PredictionFile:
         return self.survey.gold_scheme.scheme
 
     def in_scheme(self, scheme: Scheme) -> Callable[[], Iterator[Prediction]]:
-        """The predictions with labels in the scheme of the gold labels.
+        """The predictions with labels in `scheme`, which is that of the gold labels.
 
-        Spans are always written in this scheme. Labels are rewritten only if they have prefixes that this scheme lacks.
-        Otherwise they may be its own labels in invalid sequences, which rewriting would repair before they are scored.
-        Labels with the letters B and I are left as they are, since conlleval reads all schemes of them alike.
+        Spans are always converted to this scheme. Labels are converted only if they have prefixes that are not in it.
+        Other labels may be invalid sequences in this scheme, and converting would repair them before they are scored.
+        Labels with B and I only are not converted, because conlleval reads them alike in all schemes.
         """
         detection = self.survey.predicted_scheme
         source = self._span_scheme or detection.scheme
@@ -173,7 +176,8 @@ class PredictionFile:
             return self.predictions
         if self._span_scheme is None and detection.prefixes.keys() - {""} <= _letters(scheme):
             return self.predictions
-        logger.info("%s: predicted labels are rewritten from scheme %s to gold's, %s", self.path, source, scheme)
+        message = "%s: predicted labels are converted from %s to %s, the label scheme of the gold labels"
+        logger.info(message, self.path, source, scheme)
         return lambda: (
             replace(one, predicted=tuple(translated_labels(one.predicted, source, scheme)))
             for one in self.predictions()
@@ -181,7 +185,7 @@ class PredictionFile:
 
     @property
     def _span_scheme(self) -> Scheme | None:
-        """The scheme of the labels that were predicted spans; None where the files contain labels."""
+        """The label scheme into which predicted spans are converted; None if the files contain labels."""
         schemes = {reader.span_scheme if reader else None for reader in self._readers}
         return schemes.pop() if len(schemes) == 1 else None
 
@@ -191,12 +195,12 @@ class PredictionFile:
 
     @cached_property
     def _said(self) -> list[Path | None]:
-        """The files about which everything was said, which happens once."""
+        """The files whose problems were already logged, so that they are logged only once."""
         return []
 
     @cached_property
     def _readers(self) -> list[PredictionReader | None]:
-        """What is known about each of the files; None for our own lines, which need no finding out."""
+        """A reader for each file; None for predictions files of runs, whose format is known."""
         if self.gold is None:
             asked = Asked(self.predicted_column, self.data.label_column_name)
         else:
@@ -213,8 +217,8 @@ class PredictionFile:
             reader = _with_or_without_words(lambda data: _open_as(path, data, self.task, asked), data)
         logger.info("%s: %s", path, reader)
         if not reader.has_gold and self.gold is None:
-            hint = "Name a file of gold labels with --gold."
-            raise UserError("contains predicted labels only.", path=path, hint=hint)
+            hint = "Give a file with the gold labels with --gold."
+            raise UserError("contains only predicted labels.", path=path, hint=hint)
         return reader
 
     def _found(self, problems: Problems) -> Iterator[Found]:
@@ -230,14 +234,15 @@ class PredictionFile:
         return reader
 
     def _gold_sentences(self) -> Iterator[Sentence | None]:
-        """The sentences of the gold file; None for each record that is left out, so that its prediction is too."""
+        """The sentences of the gold file, with None for each skipped record, so that its prediction is skipped too."""
         reader = self._gold_reader
         problems = Problems(skip=(self.gold_data or self.data).on_error == "skip")
         n_left_out = 0
         for n_sentences, sentence in enumerate(reader.sentences(problems)):
             n_before = _n_left_out(problems)
             if isinstance(reader, TableReader) and reader.layout.shape is not Shape.WORD and sentence.origin:
-                # Rows are left out before the first one of their batch comes: their numbers tell where.
+                # The rows of a batch are skipped before its first sentence arrives. The row number of a sentence tells
+                # how many were skipped before it.
                 n_before = sentence.origin.number - 1 - n_sentences
             yield from (None for _ in range(n_before - n_left_out))
             n_left_out = max(n_left_out, n_before)
@@ -251,7 +256,7 @@ class PredictionFile:
         return (sentence.labels or () for sentence in self._gold_sentences() if sentence)
 
     def _beside_gold(self, found: Iterator[Found], problems: Problems) -> Iterator[Prediction]:
-        """Each prediction with the gold labels of its sentence; words may differ, which is said, lengths not."""
+        """Each prediction with the gold labels of its sentence. Words may differ, which is logged; lengths may not."""
         assert self.gold is not None
         reading = TextReading.of(self.gold_data or self.data)
         n_other_words, first = 0, ""
@@ -270,14 +275,17 @@ class PredictionFile:
                 first = first or str(sentence.origin)
             yield joined
         if n_other_words and self.path not in self._said:
-            message = "%s: %s not as in the gold file, first at %s"
-            logger.warning(message, self.path, counted(n_other_words, "word"), first)
+            differ = "differs from" if n_other_words == 1 else "differ from"
+            message = "%s: %s %s the gold file, first at %s"
+            logger.warning(message, self.path, counted(n_other_words, "word"), differ, first)
 
 
 @dataclass(frozen=True)
 class LabelSurvey:
-    """The labels of a file of predictions. n_with_labels: sentences with a gold label besides O. n_different: sentences
-    where gold and predicted labels are not the same.
+    """The labels in a file of predictions.
+
+    gold, predicted: number of words by label. n_with_labels: sentences with a gold label other than O. n_different:
+    sentences whose gold and predicted labels differ.
     """
 
     path: Path
@@ -290,7 +298,7 @@ class LabelSurvey:
 
     @classmethod
     def of(cls, path: Path, predictions: Iterable[Prediction]) -> LabelSurvey:
-        """Look at all predictions of a file. Raises UserError where there are none, or they have no gold labels."""
+        """Survey all predictions of a file. Raises UserError if there are none, or if they have no gold labels."""
         gold, predicted = SchemeDetector(), SchemeDetector()
         n_sentences = n_with_labels = n_different = 0
         for prediction in predictions:
@@ -308,11 +316,11 @@ class LabelSurvey:
         return cls(path, gold.result(), predicted.result(), gold.labels, predicted.labels, n_with_labels, n_different)
 
     def check(self) -> None:
-        """Raise UserError where the labels cannot be of the same kind; warn where they are suspiciously alike."""
+        """Raise UserError if gold and predicted labels are of different kinds; warn if all of them are equal."""
         if not self.n_different and self.n_with_labels >= MANY_SENTENCES:
             logger.warning(
-                "%s: predicted and gold labels are the same in all of %s with labels. Check that the column read "
-                " as predicted labels (--predicted-column-name) does not hold the gold labels.",
+                "%s: predicted and gold labels are equal in all of %s with labels. Check that the column of predicted "
+                "labels (--predicted-column-name) does not contain the gold labels.",
                 self.path,
                 counted(self.n_with_labels, "sentence"),
             )
@@ -337,7 +345,7 @@ def read_predictions(
     data: DataConfig | None = None,
     predicted_column: str | int | None = None,
 ) -> Iterator[Prediction]:
-    """Predictions with their gold labels, lazily. The arguments are those of `PredictionFile`."""
+    """Read predictions with their gold labels, lazily. The arguments are those of `PredictionFile`."""
     own = PredictionFile(
         Path(path), None if gold is None else Path(gold), data or DataConfig(), predicted_column=predicted_column
     )
@@ -347,7 +355,7 @@ def read_predictions(
 def score_predictions(
     predictions: Callable[[], Iterable[Prediction]], scheme: Scheme, *, mode: Mode = "conlleval"
 ) -> Scores:
-    """Scores of predictions that know their gold labels."""
+    """Scores of predictions that have gold labels."""
     scorer = Scorer(scheme, mode=mode)
     n_unseen: int | None = None
     for prediction in predictions():
@@ -359,7 +367,7 @@ def score_predictions(
 
 
 def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig) -> Scheme:
-    """The scheme that `data` names, or that of all gold labels."""
+    """The label scheme in `data`; otherwise the scheme of all gold labels."""
     given = given_scheme(data)
     if given is not None:
         return given
@@ -369,15 +377,15 @@ def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig)
 
 
 def gold_of(prediction: Prediction) -> Sequence[str]:
-    """Its gold labels; that there are none is the user's mistake."""
+    """The gold labels of a prediction. Raises UserError if there are none."""
     if prediction.gold is None:
-        problem, hint = "The predictions have no gold labels.", "Name a file of gold labels with --gold."
+        problem, hint = "The predictions have no gold labels.", "Give a file with the gold labels with --gold."
         raise prediction.origin.error(problem, hint) if prediction.origin else UserError(problem, hint=hint)
     return prediction.gold
 
 
 def _with_or_without_words(open_: Callable[[DataConfig], Opened], data: DataConfig) -> Opened:
-    """A file, opened with the column of words that was named if it has that column: the other file may have it."""
+    """Open a file, without the named column of words if it has no such column (the other file may have it)."""
     try:
         return open_(data)
     except UserError:
@@ -387,7 +395,7 @@ def _with_or_without_words(open_: Callable[[DataConfig], Opened], data: DataConf
 
 
 def _open_as(path: Path, data: DataConfig, task: Task, asked: Asked) -> PredictionReader:
-    """A file of predictions, in its format."""
+    """Open a file of predictions in its format."""
     format = data.format if data.format != "auto" else detect_format(path, data.encoding)
     if format == "jsonl" and (output := find_pipeline_output(path, data)):
         return output
@@ -401,17 +409,17 @@ def _open_as(path: Path, data: DataConfig, task: Task, asked: Asked) -> Predicti
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that predictions are in: a file, a folder that is one data set, or those in a folder, in their order.
+    """The files of predictions at `path`: the file itself, a folder that is one data set, or the files of a folder.
 
-    Parts of one file (`predict --workers`) become that file, in a folder that goes with the process. Raises UserError
-    where parts are missing.
+    Parts of one file (`predict --workers`) are joined in a temporary folder, which is deleted when the process ends.
+    Raises UserError if parts are missing.
     """
     if not path.is_dir() or detect_format(path) != "folder":
         return [path]
     files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name[0] not in "._"]
     if (path / "_job.json").exists() and not (path / "_SUCCESS").exists():
-        hint = "Finish them: the same tf-tokclf predict with --resume."
-        raise UserError("the predictions in this folder are not complete.", path=path, hint=hint)
+        hint = "Repeat the tf-tokclf predict command with --resume."
+        raise UserError("the predictions in this folder are incomplete.", path=path, hint=hint)
     if not files:
         raise UserError("contains no predictions.", path=path, hint="Check the program that wrote it.")
     if not all(_PART.search(file.name) for file in files) or files[0].suffix == ".parquet":
@@ -427,7 +435,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def is_folder_of_predictions(path: Path) -> bool:
-    """Whether a folder holds predictions as `predict --workers` writes them, or is a saved data set."""
+    """Whether a folder contains predictions as `predict --workers` writes them, or is a saved data set."""
     files = [file for file in path.iterdir() if file.is_file()]
     return detect_format(path) == "hf" or any(file.name == "_job.json" or _PART.search(file.name) for file in files)
 
@@ -435,8 +443,10 @@ def is_folder_of_predictions(path: Path) -> bool:
 def _pairs(
     predictions: Iterator[Found], sentences: Iterator[Sentence | None], path: Path, gold: Path
 ) -> Iterator[tuple[Found, Sentence]]:
-    """Predictions and sentences in order; on both sides those without words may be missing. The prediction of a record
-    that is left out of the gold file (None) is left out.
+    """Pair predictions with gold sentences in order.
+
+    Empty sentences may be missing on either side. The prediction for a skipped record of the gold file (None) is
+    skipped.
     """
     number = 0
     end = Sentence(("end",))
@@ -451,9 +461,9 @@ def _pairs(
         elif prediction is None or sentence is end:
             fewer, more = (path, gold) if prediction is None else (gold, path)
             raise UserError(
-                f"ends after {counted(number, 'sentence')}, but {more} goes on.",
+                f"ends after {counted(number, 'sentence')}, but {more} has more.",
                 path=fewer,
-                hint="Score predictions of the very same sentences.",
+                hint="Predictions and gold labels must be of the same sentences.",
             )
         else:
             number += 1
@@ -476,7 +486,7 @@ def _may_be_empty(prediction: Found) -> bool:
 
 
 def _joined(prediction: Found, sentence: Sentence, reading: TextReading, problems: Problems) -> Prediction | None:
-    """A prediction with the gold labels of its sentence. Raises UserError where the words are others."""
+    """A prediction with the gold labels of its sentence. Raises UserError if the words do not match."""
     if not isinstance(prediction, Prediction):
         labels = prediction.labels_of(sentence, problems)
         return None if labels is None else prediction_of(replace(sentence, labels=labels), sentence)
@@ -487,15 +497,16 @@ def _joined(prediction: Found, sentence: Sentence, reading: TextReading, problem
     if projected is None:
         problem = f"{counted(len(prediction.words), 'word')}, but {len(sentence)} in {sentence.origin}."
         origin = prediction.origin or sentence.origin or Origin("predictions", 1)
-        raise origin.error(problem, "Score predictions of the very same words.")
+        raise origin.error(problem, "Predictions and gold labels must be of the same words.")
     return replace(prediction, gold=projected, origin=sentence.origin)
 
 
 def _labels_on(
     words: Sequence[str], sentence: Sentence, reading: TextReading, problems: Problems
 ) -> tuple[str, ...] | None:
-    """Gold labels that were spans of a text, on words into which that text was split by another rule; None where there
-    is no such text.
+    """Transfer gold spans of a text to `words`, into which that text was divided by a different rule.
+
+    None if the sentence has no text, or the text does not consist of these words.
     """
     if sentence.text is None or sentence.offsets is None or sentence.labels is None:
         return None
@@ -503,7 +514,7 @@ def _labels_on(
     if offsets is None:
         return None
     spans = char_spans(spans_of(sentence.labels, reading.scheme), sentence.text, sentence.offsets)
-    # Places of words count code points, whatever the offsets in the file count.
+    # These offsets count code points, whatever unit the file uses.
     rules = replace(reading.rules, unit="codepoint", inclusive_end=False, layer=None)
     origin = sentence.origin or Origin("gold", 1)
     found = Annotated(
@@ -521,7 +532,7 @@ def _in_spelling(prediction: Prediction, standard: Mapping[str, str]) -> Predict
 
 
 def _n_left_out(problems: Problems) -> int:
-    """How many records of a file, or sentences, did not come."""
+    """The number of records or sentences of a file that were skipped."""
     kinds = ("records left out", "sentences left out")
     return problems.n_skipped + sum(n for what, n in problems.counts.items() if what.startswith(kinds))
 

@@ -1,4 +1,4 @@
-"""Gold and predicted labels in, scores out; one pass, and only counts per sentence are kept."""
+"""Compute scores from gold and predicted labels in one pass. Only counts per sentence are kept in memory."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tf_tokclf.scoring.entities import MODES, entity_reader
 from tf_tokclf.scoring.entities import Mode as Mode
 from tf_tokclf.scoring.matching import SpanArrays, lenient_counts
 
-# Words scored at once: large enough for numpy, small enough to keep memory flat.
+# Words scored at once: enough for numpy to be fast, few enough for constant memory.
 _WORDS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of one set, and how they were made.
+    """Scores of one set of sentences, and how they were computed.
 
-    mode: the reading of invalid label sequences that the scores are by; the other one's stand beside it.
-    tables: counts per sentence in each mode. Without a scheme the one table, "words", counts labels of words.
-    lenient: partial, boundary and type counts (`matching.lenient_counts`), over all types.
-    surface: per type, unique surface forms (WNUT-17's second measure); None where no words were given.
-    facts: whatever else belongs beside a score, such as words the model never saw.
+    mode: how invalid label sequences are read; `tables` has the counts in both modes.
+    tables: counts per sentence by mode. Without a label scheme there is one table, "words", which counts words.
+    lenient: partial, boundary and type counts (`matching.lenient_counts`) over all types.
+    surface: counts of unique surface forms by type (WNUT-17's second measure); None if no words were given.
+    facts: other counts that qualify the scores, such as the number of words that the model did not see.
     """
 
     scheme: Scheme
@@ -46,37 +46,36 @@ class Scores:
 
     @property
     def has_spans(self) -> bool:
-        """Whether spans were scored, or, without a scheme, labels of words."""
+        """True if spans were scored; False if, without a label scheme, the labels of words were."""
         return self.scheme is not Scheme.NONE
 
     @property
     def table(self) -> CountTable:
-        """Counts per sentence that the scores are sums of."""
+        """The counts per sentence of `mode`, whose sums are the scores."""
         return self.tables[self.mode if self.has_spans else "words"]
 
     @property
     def n_sentences(self) -> int:
-        """Number of sentences."""
         return self.table.n_sentences
 
     @property
     def by_type(self) -> dict[str, Counts]:
-        """Counts of each type (without a scheme: each label), sorted by name."""
+        """Counts of each type (or of each label, without a label scheme), sorted by name."""
         return self.table.by_type
 
     @property
     def overall(self) -> Counts:
-        """Micro: all types together."""
+        """Micro average: the counts of all types together."""
         return self.table.overall
 
     @property
     def macro(self) -> Average:
-        """Mean over types, each the same."""
+        """Unweighted mean over types."""
         return average(self.by_type.values(), weighted=False)
 
     @property
     def weighted(self) -> Average:
-        """Mean over types, each as often as it is in gold."""
+        """Mean over types, weighted by their number of gold spans."""
         return average(self.by_type.values(), weighted=True)
 
     @property
@@ -86,21 +85,21 @@ class Scores:
 
     @property
     def token_accuracy_without_o(self) -> float | None:
-        """The same among words whose gold label is not O; None without a scheme."""
+        """Share of correctly labelled words among those whose gold label is not O; None without a label scheme."""
         if not self.has_spans:
             return None
         return self.n_right_inside_words / self.n_inside_words if self.n_inside_words else 0.0
 
     def in_mode(self, mode: Mode) -> Scores:
-        """The same counts, read in `mode`."""
+        """The scores in another mode."""
         return replace(self, mode=mode)
 
     def with_facts(self, **facts: int) -> Scores:
-        """With more counts beside the scores, such as `n_truncated_words` and `n_repaired_sentences`."""
+        """The scores with more `facts`, such as `n_truncated_words` and `n_repaired_sentences`."""
         return replace(self, facts={**self.facts, **facts})
 
     def to_json(self) -> dict[str, Any]:
-        """What results.json holds; keys stay the same from version to version."""
+        """The scores for results.json. The keys stay the same in all versions."""
         result: dict[str, Any] = {
             "scheme": self.scheme.value,
             "mode": self.mode if self.has_spans else None,
@@ -127,7 +126,7 @@ class Scores:
 
 
 def numbers(scored: Counts | Average) -> dict[str, float]:
-    """Precision, recall, F1 and support; with the counts behind them where there are any."""
+    """Precision, recall, F1 and support, and the number of correct and predicted spans if `scored` has it."""
     result: dict[str, float] = {name: getattr(scored, name) for name in ("precision", "recall", "f1", "support")}
     if isinstance(scored, Counts):
         result |= {"correct": scored.correct, "predicted": scored.predicted}
@@ -137,7 +136,7 @@ def numbers(scored: Counts | Average) -> dict[str, float]:
 def score_sentences(
     pairs: Iterable[tuple[Sequence[str], Sequence[str]]], scheme: Scheme, *, mode: Mode = "conlleval"
 ) -> Scores:
-    """Score pairs of gold and predicted labels, sentence by sentence; a span never crosses a sentence's end.
+    """Score pairs of gold and predicted labels, one pair per sentence. A span never crosses the end of a sentence.
 
     >>> score_sentences([(["B-PER", "O"], ["B-PER", "B-LOC"])], Scheme.IOB2).overall
     Counts(correct=1, predicted=2, gold=1)
@@ -149,7 +148,7 @@ def score_sentences(
 
 
 class Scorer:
-    """Adds up counts while sentences go by; `scores()` may be asked at any time."""
+    """Counts sentence by sentence. `scores()` may be called at any time."""
 
     def __init__(self, scheme: Scheme, *, mode: Mode = "conlleval") -> None:
         self.scheme = scheme
@@ -164,12 +163,12 @@ class Scorer:
         self._forget_buffer()
 
     def add(self, gold: Sequence[str], predicted: Sequence[str], words: Sequence[str] | None = None) -> None:
-        """Count one sentence. words: for surface forms, of every sentence or of none."""
+        """Count one sentence. words: needed for surface forms; give them for every sentence or for none."""
         if len(gold) != len(predicted):
             raise UserError(
                 f"Sentence {self._n_sentences + len(self._gold) + 1} has {counted(len(gold), 'gold label')}"
                 f" but {len(predicted)} predicted ones.",
-                hint="Score predictions of the very same words.",
+                hint="Predictions and gold labels must be of the same words.",
             )
         self._gold.append(gold)
         self._predicted.append(predicted)
@@ -180,7 +179,7 @@ class Scorer:
             self._count_buffer()
 
     def scores(self) -> Scores:
-        """Scores of everything added so far."""
+        """Scores of all sentences added so far."""
         if self._gold:
             self._count_buffer()
         kinds = MODES if self.scheme is not Scheme.NONE else ("words",)
@@ -235,7 +234,7 @@ class Scorer:
             keys: np.ndarray = sentence * n_types + spans.type
             return keys
 
-        # Spans of one side never overlap: a start and an end name at most one, a third number makes it typed.
+        # Gold spans never overlap each other, nor do predicted ones, so start, end and type identify a span.
         size = self._n_buffered + 1
         gold_keys, predicted_keys = (
             (spans.start * size + spans.end) * n_types + spans.type for spans in (gold, predicted)
@@ -254,7 +253,7 @@ class Scorer:
 
     def _spans(self, sentences: Sequence[Sequence[str]], starts: np.ndarray) -> dict[Mode, SpanArrays]:
         stretches = entity_reader(self.scheme).stretches
-        flat: tuple[list[int], ...] = tuple([] for _ in MODES)  # start, end, type of one after the other
+        flat: tuple[list[int], ...] = tuple([] for _ in MODES)  # start, end, type, start, end, type, ...
         for labels, at in zip(sentences, starts.tolist()):
             for first, by_mode in stretches(labels):
                 first += at
