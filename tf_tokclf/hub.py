@@ -1,6 +1,4 @@
-"""Access to the Hub: every request ends, reads are repeated a few times, tokens stay out of sight, and what goes wrong
-becomes one message that says what to do.
-"""
+"""Access to the Hub: requests with timeouts, retries of reads, hidden tokens, and clear error messages."""
 
 from __future__ import annotations
 
@@ -23,21 +21,21 @@ if TYPE_CHECKING:
     import requests
 
 CONNECT_TIMEOUT_S = 10.0
-# A read is not repeated if the Hub asks to wait longer.
+# A read is not retried if the Hub requests a longer wait.
 LONGEST_RETRY_AFTER_S = 60.0
 N_READ_RETRIES = 3
 _LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
 _CHECK_NETWORK = "Check the network, proxies and HF_ENDPOINT"
-_READ_FROM_CACHE = "; what is in the cache works with HF_HUB_OFFLINE=1"
+_READ_FROM_CACHE = ", or use cached files only (HF_HUB_OFFLINE=1)"
 
 
 @contextmanager
 def hub_errors(subject: str, *, reading: bool = True) -> Iterator[None]:
-    """Around calls of huggingface_hub, datasets, transformers about `subject` (such as "model ORG/NAME").
+    """A context for calls of huggingface_hub, datasets and transformers about `subject` (such as "model ORG/NAME").
 
-    Their requests get a time limit, and what they raise over the Hub becomes a UserError, where the user
-    has to change something (name, revision, token, rights, offline mode), else a JobError. reading: the cache may have
-    what is asked for.
+    Their requests get a timeout, and their errors about the Hub become a UserError if the user must change something
+    (name, revision, token, access, offline mode), or otherwise a JobError. reading: whether files are read, which may
+    be in the cache.
     """
     bound_requests()
     try:
@@ -59,7 +57,7 @@ def explain(error: Exception, subject: str, *, reading: bool = True) -> UserErro
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error raised over the Hub, and the messages that it may deserve."""
+    """An error about the Hub, and the messages for it."""
 
     error: Exception
     subject: str
@@ -67,46 +65,47 @@ class _Failure:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status of the Hub's answer, where it gave one."""
+        """The HTTP status of the Hub's response, if there is one."""
         return status_of(self.error)
 
     def found(self, *kinds: type[BaseException]) -> Any:
-        """The first of the error and its causes that is of one of these kinds."""
+        """The first exception of these kinds among the error and its causes."""
         return next((one for one in causes(self.error) if isinstance(one, kinds)), None)
 
     def user_error(self, problem: str, hint: str) -> UserError:
-        """A message without the token."""
+        """A UserError without the token in its text."""
         return UserError(redact(problem, _token()), hint=hint)
 
     def job_error(self, problem: str, hint: str = "") -> JobError:
-        """The same where the user has nothing to change."""
+        """A JobError without the token in its text."""
         return JobError(redact(f"{problem} {hint}".rstrip(), _token()))
 
     def of_access(self) -> UserError | None:
-        """What is not there, or not for this user."""
+        """The message for something that does not exist or that the user may not access."""
         from huggingface_hub import constants
         from huggingface_hub import errors as hub
 
         error, subject, status = self.error, self.subject, self.status
         if gated := self.found(hub.GatedRepoError):
             anonymous = status_of(gated) == 401
-            hint = _LOGIN if anonymous else "Ask for access on its page, with the account that your token belongs to."
+            hint = _LOGIN if anonymous else "Request access on its page, with the account of your token."
             return self.user_error(f"{subject} is gated: its owner decides who may read it.", hint)
         if self.found(hub.RevisionNotFoundError):
-            hint = "Its page on the Hub lists branches, tags and commits."
-            return self.user_error(f"{subject} has no such revision.", hint)
+            hint = "Its page on the Hub lists the branches, tags and commits."
+            return self.user_error(f"{subject} does not have this revision.", hint)
         if status == 401 and not self.found(hub.RepositoryNotFoundError):
             if _token() is None and not _sent_token(error):
-                return self.user_error(f"{subject}: the Hub wants to know who you are.", _LOGIN)
-            remedy = f"Make a new one at {constants.ENDPOINT}/settings/tokens, then `hf auth login`, or set HF_TOKEN."
-            return self.user_error(f"{subject}: the Hub does not accept your token.", remedy)
+                return self.user_error(f"{subject}: the Hub requires a login.", _LOGIN)
+            page = f"{constants.ENDPOINT}/settings/tokens"
+            remedy = f"Create a new one at {page}, then run `hf auth login` or set HF_TOKEN."
+            return self.user_error(f"{subject}: the Hub rejected your token.", remedy)
         if self.found(hub.RepositoryNotFoundError):
             login = _LOGIN[0].lower() + _LOGIN[1:]
-            remedy = "your token's account has to be allowed to read it." if _sent_token(error) else login
-            hint = f"Check the name; if it is private, {remedy}"
-            return self.user_error(f"{subject} is not on the Hub, or not for you to see.", hint)
+            remedy = "check that your token's account has access." if _sent_token(error) else login
+            hint = f"Check the name. If it is private, {remedy}"
+            return self.user_error(f"{subject} does not exist on the Hub, or you do not have access to it.", hint)
         if status == 400 and isinstance(error, ValueError):
-            # Only a card is checked for what it says.
+            # Only the metadata of a card is rejected in this way.
             text = " ".join(str(error).split())
             return self.user_error(
                 f"{subject}: {text}.", "Correct the metadata at the top of README.md or its template."
@@ -114,23 +113,23 @@ class _Failure:
         if status == 403:
             said = _server_message(error)
             return self.user_error(
-                f"{subject}: your token lacks the right{f' ({said})' if said else ''}.",
-                "Use a token with write access, of an account that belongs to the repository's owner.",
+                f"{subject}: your token does not have the required permission{f' ({said})' if said else ''}.",
+                "Use a token with write access from an account that may write to the repository.",
             )
         return None
 
     def of_load(self) -> JobError | None:
-        """A Hub that limits requests, or has problems of its own."""
+        """The message for a rate limit or a server error of the Hub."""
         if self.status == 429:
-            hint = _try_again(self.error) or "Try again later; with a token the limits are higher."
-            return self.job_error(f"{self.subject}: the Hub limits how often you may ask (429).", hint)
+            hint = _try_again(self.error) or "Try again later, or log in: limits are higher with a token."
+            return self.job_error(f"{self.subject}: the Hub's rate limit was exceeded (429).", hint)
         if self.status and self.status >= 500:
             hint = _try_again(self.error) or "Try again later."
-            return self.job_error(f"{self.subject}: the Hub has a problem of its own ({self.status}).", hint)
+            return self.job_error(f"{self.subject}: the Hub had a server error ({self.status}).", hint)
         return None
 
     def of_connection(self) -> UserError | JobError | None:
-        """A Hub that cannot be reached, and what a cache lacks without it."""
+        """The message for a Hub that cannot be reached, or a file that is not in the cache."""
         import requests
         from huggingface_hub import constants
         from huggingface_hub import errors as hub
@@ -140,14 +139,14 @@ class _Failure:
         not_cached = self.found(hub.LocalEntryNotFoundError)
         if self.found(hub.OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and not_cached):
             return self.user_error(
-                f"{subject} is not complete in the local cache, and offline mode is on.",
-                "Fetch it once with a network, or unset HF_HUB_OFFLINE.",
+                f"{subject} is not completely in the local cache, and offline mode is on.",
+                "Unset HF_HUB_OFFLINE, or download it on a machine with a network.",
             )
         if self.found(hub.EntryNotFoundError) and not not_cached:
-            problem = f"{subject} lacks a file that is needed: {_first_line(self.error)}"
-            return self.user_error(problem, "Is it the right repository?")
+            problem = f"{subject} does not contain a required file: {_first_line(self.error)}"
+            return self.user_error(problem, "Check that it is the right repository.")
         if self.found(requests.Timeout):
-            return self.job_error(f"{subject}: the Hub at {endpoint} does not answer in time.", check_network)
+            return self.job_error(f"{subject}: the Hub at {endpoint} did not respond in time.", check_network)
         if not_cached or self.found(requests.ConnectionError, ConnectionError):
             return self.job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
         if invalid := self.found(hub.HFValidationError):
@@ -155,11 +154,11 @@ class _Failure:
         return None
 
     def of_other_status(self) -> JobError | None:
-        """An answer that has no message of its own."""
+        """The message for any other status."""
         if not self.status:
             return None
         said = _server_message(self.error) or _first_line(self.error)
-        return self.job_error(f"{self.subject}: the Hub refused ({self.status}): {said}.")
+        return self.job_error(f"{self.subject}: the Hub rejected the request ({self.status}): {said}.")
 
 
 def _token() -> str | None:
@@ -169,7 +168,7 @@ def _token() -> str | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it was raised from, and so on."""
+    """`error`, its cause, the cause of that, and so on."""
     seen: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in seen:
@@ -179,13 +178,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status behind `error`."""
+    """The HTTP status of the response that caused `error`, if there is one."""
     response = _response(error)
     return None if response is None else int(response.status_code)
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """Seconds that the Hub asks to wait."""
+    """The wait in seconds that the Hub requested (Retry-After)."""
     response = _response(error)
     return None if response is None else seconds_to_wait(response.headers.get("Retry-After"))
 
@@ -196,7 +195,7 @@ def _try_again(error: BaseException) -> str:
 
 
 def waiting_time(seconds: float) -> str:
-    """A time to wait, in words.
+    """A waiting time as text.
 
     >>> waiting_time(7), waiting_time(3600)
     ('7 s', '60 minutes')
@@ -226,11 +225,11 @@ def _first_line(error: BaseException) -> str:
 
 @cache
 def bound_requests() -> None:
-    """Give huggingface_hub's requests a time limit, which most have not, and repeat failed reads."""
+    """Give huggingface_hub's requests a timeout, which most do not have, and retry failed reads."""
     from huggingface_hub import configure_http_backend
 
     configure_http_backend(backend_factory=_session)
-    # Its notes on repeated requests show signed addresses.
+    # Its log messages about retries contain signed URLs.
     if not logging.getLogger("tf_tokclf").isEnabledFor(logging.DEBUG):
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
@@ -238,23 +237,24 @@ def bound_requests() -> None:
 
 
 def hide_progress_bars() -> None:
-    """No moving bars of huggingface_hub from now on."""
+    """Turn off the progress bars of huggingface_hub."""
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
 
 
 def answer_timeout_s() -> float:
-    """Seconds that the Hub may take to begin an answer: TF_TOKCLF_HUB_TIMEOUT_S, 60 unless set."""
+    """Timeout for the start of a response, in seconds: TF_TOKCLF_HUB_TIMEOUT_S, by default 60."""
     value = os.environ.get("TF_TOKCLF_HUB_TIMEOUT_S", "60")
     try:
         return float(value)
     except ValueError:
-        raise UserError(f"TF_TOKCLF_HUB_TIMEOUT_S is {value!r}.", hint="Give a number of seconds.") from None
+        problem = f"TF_TOKCLF_HUB_TIMEOUT_S is {value!r}, which is not a number."
+        raise UserError(problem, hint="Set it to a number of seconds.") from None
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header asks to wait, as a number or as a date. None without a readable header.
+    """The wait in seconds in a Retry-After header, which is a number or a date. None if it is missing or invalid.
 
     >>> seconds_to_wait("120"), seconds_to_wait("Thu, 01 Jan 1970 00:00:00 GMT"), seconds_to_wait("soon")
     (120.0, 0.0, None)
@@ -268,7 +268,7 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
 
 
 def redact(text: str, *tokens: str | None) -> str:
-    """`text` without tokens: those given, that of HF_TOKEN, and whatever looks like one.
+    """`text` without the given tokens, that of HF_TOKEN, and anything that looks like a token.
 
     >>> redact("https://user:hf_abcdefghijklmnop@huggingface.co/a/b", None)
     'https://***@huggingface.co/a/b'
@@ -276,7 +276,7 @@ def redact(text: str, *tokens: str | None) -> str:
     'token ***'
     """
     for token in (*tokens, os.environ.get("HF_TOKEN")):
-        # A word that short is no token, and would be found everywhere.
+        # A shorter text is not a token, and might be part of ordinary words.
         if token and len(token) >= 8:
             text = text.replace(token, "***")
     text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
@@ -284,7 +284,7 @@ def redact(text: str, *tokens: str | None) -> str:
 
 
 def _session() -> requests.Session:
-    """What huggingface_hub 0.x makes per thread; from 1.0 on this is a client factory for httpx."""
+    """The session that huggingface_hub 0.x creates per thread. From 1.0 on this must be a client factory for httpx."""
     import requests
     from huggingface_hub import constants
     from huggingface_hub.utils._http import OfflineAdapter, UniqueRequestIdAdapter
@@ -298,7 +298,7 @@ def _session() -> requests.Session:
         def increment(self, method: Any = None, url: Any = None, response: Any = None, *rest: Any, **more: Any) -> Any:
             asked_s = None if response is None else self.get_retry_after(response)
             if asked_s is not None and asked_s > LONGEST_RETRY_AFTER_S:
-                # urllib3 then returns the response as it is.
+                # urllib3 then returns the response without a retry.
                 raise MaxRetryError(more.get("_pool"), url)  # type: ignore[arg-type]
             return super().increment(method, url, response, *rest, **more)
 

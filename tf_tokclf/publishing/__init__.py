@@ -1,4 +1,4 @@
-"""The Hub: publish folders and trainings, and know that they arrived."""
+"""Publish model folders and runs to the Hub, and verify each upload."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PushToHubCallback", "push_folder"]
 
 
 def __getattr__(name: str) -> Any:
-    """The callback loads TensorFlow, pushing a folder does not: import what is asked for."""
+    """Import on first use, because the callback loads TensorFlow, which pushing a folder does not need."""
     if name == "PushToHubCallback":
         from tf_tokclf.publishing.keras_callback import PushToHubCallback
 

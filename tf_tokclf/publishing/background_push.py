@@ -1,4 +1,4 @@
-"""Pushes while training goes on: one thread, the newest snapshot wins, failures are told, nobody waits."""
+"""Push snapshots in a background thread during training. Failures are logged, and training never waits."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tf_tokclf.publishing.hub_repository import PATIENCE, HubRepository, Patienc
 
 log = logging.getLogger(__name__)
 
-# A later epoch brings the next chance anyhow.
+# A failed push is not critical, because a later epoch will push again.
 PATIENCE_IN_TRAINING = Patience(tries=3)
 LONGEST_WAIT_AT_THE_END_S = 900.0
 
 
 class Publisher:
-    """Publishes the states of one training: snapshots on the way, and at the end what has to arrive.
+    """Publishes snapshots during a training run, and the finished model at its end.
 
-    keep_all: every snapshot is pushed, in order; otherwise the newest one that waits replaces older ones.
-    patience: of the last push.
+    keep_all: push every snapshot, in order. By default, a new snapshot replaces those that still wait.
+    patience: for the final push.
     """
 
     def __init__(self, repository: HubRepository, *, keep_all: bool = False, patience: Patience = PATIENCE) -> None:
-        # They would run into those of the training.
+        # They would interfere with the progress bars of training.
         hide_progress_bars()
         self.repository = repository
         self._patience = patience
         self._pusher = BackgroundPusher(repository, keep_all=keep_all)
-        # Removed with all that is left in it when the process ends, however training did.
+        # Removed with its contents when the process ends, whether training succeeded or not.
         self._work = tempfile.TemporaryDirectory(prefix="tf-tokclf-push-", ignore_cleanup_errors=True)
         self._n_snapshots = 0
 
@@ -47,45 +47,45 @@ class Publisher:
             fill(folder)
         except (KeyboardInterrupt, SystemExit):
             raise
-        # A full disk, for example, or a panic in Rust code, which does not derive from Exception: training goes on.
+        # For example a full disk, or a panic in Rust code, which does not derive from Exception. Training continues.
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            log.warning("Hub: no snapshot, training goes on. %s: %s", message, error)
+            log.warning("Hub: the snapshot could not be written; training continues. %s: %s", message, error)
             return
         self._pusher.offer(Snapshot(folder, message))
 
     def finish(self, folder: Path, message: str, *, command: str) -> Pushed:
-        """Push the finished model and read it back. JobError names the command that finishes the job."""
+        """Push the finished model and verify the upload. On failure, the JobError tells the user to run `command`."""
         if not self._pusher.close(LONGEST_WAIT_AT_THE_END_S):
-            log.warning("Hub: an earlier push still runs; the last one is started.")
+            log.warning("Hub: an earlier push is still running; starting the final push.")
         try:
             pushed = self.repository.push(folder, message=message, patience=self._patience)
         except (JobError, UserError) as error:
-            state = f"The model is complete in {folder} but not on the Hub."
-            raise JobError(f"{error} {state} This finishes the job: {command}") from error
+            state = f"The model is complete in {folder}, but not on the Hub."
+            raise JobError(f"{error} {state} Push it with: {command}") from error
         finally:
             self._work.cleanup()
-        log.info("Hub: %s, read back file by file", pushed.url)
+        log.info("Hub: pushed to %s and verified every file", pushed.url)
         return pushed
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A folder that nobody writes to any more; it is removed once pushed or overtaken."""
+    """A folder with a complete snapshot. It is deleted when it has been pushed or replaced by a newer one."""
 
     folder: Path
     message: str
 
     def remove(self) -> None:
-        """Forget it."""
+        """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class BackgroundPusher:
-    """Pushes snapshots in a thread of its own.
+    """Pushes snapshots in a separate thread.
 
-    keep_all: push each in its turn; otherwise a newer one replaces the one that still waits, so that at most
-    two are on disk. The thread is a daemon: a process that ends early does not wait for the Hub.
+    keep_all: push all of them, in order. By default, a newer snapshot replaces the one that waits, so that at most two
+    are on disk. The thread is a daemon, so a process that ends early does not wait for the Hub.
     """
 
     def __init__(self, repository: HubRepository, *, keep_all: bool = False) -> None:
@@ -98,7 +98,7 @@ class BackgroundPusher:
         self._thread: threading.Thread | None = None
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Push `snapshot` when it is its turn; returns at once."""
+        """Queue `snapshot` and return immediately."""
         with self._changed:
             if not self._keep_all:
                 self._drop_waiting()
@@ -109,9 +109,9 @@ class BackgroundPusher:
                 self._thread.start()
 
     def close(self, timeout_s: float) -> bool:
-        """Take no more and wait for the push under way; what waits is dropped unless all are kept.
+        """Accept no more snapshots and wait for the running push. Waiting snapshots are dropped, unless all are kept.
 
-        False when the time was over before.
+        Returns False on timeout.
         """
         with self._changed:
             self._closed = True
@@ -144,8 +144,8 @@ class BackgroundPusher:
     def _push(self, snapshot: Snapshot) -> None:
         try:
             pushed = self._repository.push(snapshot.folder, message=snapshot.message, patience=PATIENCE_IN_TRAINING)
-            log.info("Hub: %s is at %s", snapshot.message, pushed.url)
-        # Whatever it is, training goes on: the last push, which nobody may miss, raises. If an error ended this thread,
-        # `close` would wait in vain.
+            log.info("Hub: %s, pushed to %s", snapshot.message, pushed.url)
+        # Training continues after any error here; only the final push raises. If an error ended this thread, `close`
+        # would wait forever.
         except BaseException as error:
-            log.warning("Hub: not pushed, training goes on. %s: %s", snapshot.message, error)
+            log.warning("Hub: the push failed; training continues. %s: %s", snapshot.message, error)

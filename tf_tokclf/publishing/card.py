@@ -1,4 +1,4 @@
-"""The model card: what it shows, and how it becomes Markdown under its metadata."""
+"""The model card: its contents, and how they are rendered as Markdown with metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEMPLATE = "model_card.md.jinja"
 
 @dataclass(frozen=True)
 class Score:
-    """A row of a table of scores."""
+    """A row of the table of scores. interval: in percent, as text."""
 
     name: str
     precision: float
@@ -38,7 +38,7 @@ class Score:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """A split's table: all types first, then each."""
+    """The scores of a split. rows: all types together first, then each type."""
 
     name: str
     n_sentences: int
@@ -52,13 +52,12 @@ class SplitScores:
 
     @property
     def has_intervals(self) -> bool:
-        """Whether there are intervals to show."""
         return any(row.interval for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the template shows. Empty values leave their part of the card out."""
+    """The contents of a model card. Parts with empty values are left out."""
 
     reference: str
     finished: bool = True
@@ -87,21 +86,22 @@ class Card:
 
     @property
     def aggregation(self) -> str:
-        """How transformers' pipeline should join pieces: into spans where there are any."""
+        """The aggregation_strategy for transformers' pipeline: "first", or "none" for labels without spans."""
         return "none" if self.scheme == Scheme.NONE.value else "first"
 
     @property
     def base_model_link(self) -> str:
-        """The encoder, with a link where it is on the Hub."""
+        """The encoder, with a link if it is on the Hub."""
         if _is_hub_model(self.base_model):
             return f"[{self.base_model}](https://huggingface.co/{self.base_model})"
         return code_span(public_name(self.base_model))
 
 
 def render(card: Card, *, template: str | None = None) -> str:
-    """The card as Markdown under its metadata.
+    """The card as Markdown with metadata.
 
-    template: a Jinja file to use instead; with `{% extends "model_card.md.jinja" %}` it can replace blocks.
+    template: a Jinja file to use instead of the default one. With `{% extends "model_card.md.jinja" %}` it can replace
+    single blocks.
     """
     title = card.reference.split("/")[-1]
     with _template_errors(template):
@@ -110,7 +110,7 @@ def render(card: Card, *, template: str | None = None) -> str:
 
 
 def check_template(template: str) -> None:
-    """Raise UserError when there is no such template or it is no valid Jinja: before training, not after."""
+    """Raise UserError if the template does not exist or is not valid Jinja. Call it before training."""
     with _template_errors(template):
         _find_template(template)
 
@@ -124,11 +124,11 @@ def _find_template(template: str | None) -> jinja2.Template:
     if template:
         path = Path(template)
         if not path.exists() or path.is_dir():
-            raise UserError("there is no such template.", path=path, hint="Correct hub.card.template.")
+            raise UserError("this template does not exist.", path=path, hint="Correct hub.card.template.")
         name, text = path.name, path.read_text(encoding="utf-8")
-        # This file alone, and no others of its folder.
+        # Only this file can be loaded, not other files in its folder.
         loaders.insert(0, jinja2.FunctionLoader(lambda wanted: (text, str(path), None) if wanted == name else None))
-    # A template may come with somebody else's configuration: it gets at the card, and at nothing else of Python.
+    # A template may come with a configuration from somebody else. It can access the card, but nothing else in Python.
     environment = SandboxedEnvironment(
         loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
@@ -144,7 +144,7 @@ def _find_template(template: str | None) -> jinja2.Template:
 
 
 def plain_markdown(text: str) -> str:
-    """Text on one line, without HTML and without control characters, as names and labels may contain them.
+    """Text on one line, with HTML escaped and without control characters, which names and labels may contain.
 
     >>> plain_markdown("labels: <b>B-LOC</b>")
     'labels: &lt;b&gt;B-LOC&lt;/b&gt;'
@@ -153,7 +153,7 @@ def plain_markdown(text: str) -> str:
 
 
 def table_cell(text: str) -> str:
-    """A name that is text in a table, whatever signs of Markdown are in it.
+    """A name as plain text in a table, with Markdown escaped.
 
     >>> print(table_cell("a|b[c](d)"))
     a\\|b\\[c\\](d)
@@ -162,7 +162,7 @@ def table_cell(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """A name in code, between more backticks than it has itself.
+    """A name as inline code, with enough backticks around it for those that it contains.
 
     >>> print(code_span("B-LOC"), code_span("a`b"))
     `B-LOC` `` a`b ``
@@ -174,7 +174,7 @@ def code_span(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text as a string literal of Python, without control characters.
+    """Text as a Python string literal, without control characters.
 
     >>> print(quoted('say "hi"'))
     "say \\"hi\\""
@@ -201,7 +201,7 @@ def _template_errors(template: str | None) -> Iterator[None]:
 
 
 def metadata(card: Card) -> str:
-    """The YAML at the card's head, made and checked by huggingface_hub's own classes."""
+    """The YAML metadata of the card, created and checked by huggingface_hub."""
     from huggingface_hub import ModelCardData
 
     data = ModelCardData(
@@ -221,7 +221,7 @@ def metadata(card: Card) -> str:
 
 
 def eval_results(card: Card) -> list[EvalResult]:
-    """The scores as the Hub's model-index has them: overall, per split."""
+    """The overall scores of each split for the Hub's model-index."""
     from huggingface_hub import EvalResult
 
     results = []

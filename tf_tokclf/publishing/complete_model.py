@@ -1,4 +1,4 @@
-"""Whether a model folder is complete and undamaged, which is checked before it is published. It loads no TensorFlow."""
+"""Check that a model folder is complete and undamaged before it is published. TensorFlow is not needed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import damage, read_record
 
-# Formats of weights that are not opened here: pickles of torch, and exports.
+# Formats of weights that are not opened here: pickles of PyTorch, and exports.
 _OTHER_WEIGHTS = {".bin", ".onnx", ".tflite", ".pb", ".msgpack"}
-_SAVE_AGAIN = "Save or fetch the model again."
+_SAVE_AGAIN = "Save or download the model again."
 
 
 def check_run_is_whole(run: RunDir) -> None:
-    """Raise UserError where the model of a run, or what its card is made of, is incomplete or damaged.
+    """Raise UserError if the model of a run, or a file that the card is created from, is incomplete or damaged.
 
-    A finished run is checked by the checksums in its record, any other by what a token classifier needs.
+    A finished run is compared with the checksums in its record. Other runs must have the files of a token classifier.
     """
     restore = shlex.join(["tf-tokclf", "fit", str(run.root), "--resume"])
     hint = f"Restore it with `{restore}`, then push again."
@@ -43,11 +43,12 @@ def check_run_is_whole(run: RunDir) -> None:
 
 
 def check_model_is_whole(folder: Path) -> None:
-    """Raise UserError unless `folder` has the configuration, the weights and the tokenizer of a token classifier, and
-    all of them can be read. Weights are compared with the size that their file says they have, not loaded.
+    """Raise UserError unless `folder` has a readable configuration, weights and tokenizer of a token classifier.
+
+    Weights are not loaded. The size of the file is compared with the size in its header.
     """
     if not is_there(folder / "config.json"):
-        raise UserError("is missing.", path=folder / "config.json", hint="Give a run or the folder of a model.")
+        raise UserError("is missing.", path=folder / "config.json", hint="Give a run or a model folder.")
     check_is_classifier(folder)
     labels = saved_labels(folder)
     _check_weights(folder, n_labels=len(labels))
@@ -63,7 +64,7 @@ def _check_weights(folder: Path, *, n_labels: int) -> None:
             raise UserError("has no weights.", path=folder, hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
         return
     with open_weights(folder) as files:
-        # Code of its own may keep its head in any shape.
+        # A model with custom code may have a head of any shape.
         if not has_code(model_config(folder)) and not any(n_labels in shape for shape in files.shapes.values()):
             raise UserError(
                 f"has no classification head for {counted(n_labels, 'label')}, as in config.json.",
@@ -73,5 +74,5 @@ def _check_weights(folder: Path, *, n_labels: int) -> None:
 
 
 def _is_published(path: Path, run: RunDir) -> bool:
-    """Whether a file of a run is published, or read for the model card."""
+    """Whether a file of a run is published or used in the model card."""
     return path.parent == run.model or path in (run.results, run.history)

@@ -1,4 +1,4 @@
-"""A folder to the Hub, over HTTP: known to have arrived, or an error that says so."""
+"""Push a folder to the Hub over HTTP and verify the upload."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on with a Hub that fails: tries in all, and the waits between them, which double.
+    """How often to try, and how long to wait between tries. Each wait is twice as long as the previous one.
 
-    longest_asked_s: the longest wait that the Hub may ask for (`Retry-After`). If it asks for more, there is no other
-    try.
+    longest_asked_s: the longest wait that the Hub may request (`Retry-After`). If it requests a longer one, there is no
+    further try.
     """
 
     tries: int = 5
@@ -36,7 +36,7 @@ class Patience:
     longest_asked_s: float = 300.0
 
     def wait_s(self, n_failed: int, asked: float | None = None) -> float:
-        """Seconds to wait after so many failed tries; what the Hub asks for goes first.
+        """Seconds to wait after `n_failed` tries, or the wait that the Hub requested.
 
         >>> [Patience().wait_s(n) for n in (1, 2, 9)], Patience().wait_s(1, asked=70)
         ([1.0, 2.0, 30.0], 70)
@@ -47,13 +47,13 @@ class Patience:
 
 
 PATIENCE = Patience()
-# Before training somebody sits there and waits.
+# Shorter, because the user is waiting for training to start.
 PATIENCE_AT_START = Patience(tries=3, longest_asked_s=60.0)
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What is on the Hub now. changed: False when all of it was there before and no commit was made."""
+    """The result of a push. changed: False if the repository was up to date, so that no commit was made."""
 
     repo_id: str
     commit: str
@@ -63,11 +63,11 @@ class Pushed:
 
 @dataclass
 class HubRepository:
-    """A repository that exists and that we may write to.
+    """An existing repository with write access.
 
-    token: kept in memory only; None means HF_TOKEN or the stored login.
-    head: the commit that our last push left.
-    closed_until: no requests before this time (of `time.monotonic`), as the Hub asked.
+    token: kept in memory only; None for HF_TOKEN or the stored login.
+    head: the commit of the last push.
+    closed_until: no requests before this time (of `time.monotonic`), because the Hub requested a wait.
     """
 
     repo_id: str
@@ -86,17 +86,17 @@ class HubRepository:
         revision: str | None = None,
         patience: Patience = PATIENCE_AT_START,
     ) -> HubRepository:
-        """Create the repository (and branch) where it does not exist; make sure that we may write to it.
+        """Create the repository (and branch) if it does not exist, and check for write access. Uploads nothing.
 
-        Raises UserError for a bad name or token, a missing right, or a public repository where a private one
-        was asked for; JobError when the Hub cannot be reached. Nothing is uploaded yet.
+        Raises UserError for an invalid name or token, missing write access, or a public repository if `private` is set.
+        Raises JobError if the Hub cannot be reached.
         """
         from huggingface_hub import HfApi, constants
 
         if constants.HF_HUB_OFFLINE:
             raise UserError(
                 "offline mode is on (HF_HUB_OFFLINE), so nothing can be pushed.",
-                hint="Unset it, or push when there is a network: tf-tokclf push RUN",
+                hint="Unset HF_HUB_OFFLINE, or push later with: tf-tokclf push RUN",
             )
         api = HfApi(token=token)
 
@@ -104,7 +104,7 @@ class HubRepository:
             name = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
             if private and not api.repo_info(name).private:
                 raise UserError(
-                    f"model {name} is public, but a private one was asked for.",
+                    f"model {name} is public, but --hub-private-repo requires a private one.",
                     hint="Make it private in its settings on the Hub, or push without --hub-private-repo.",
                 )
             if revision and revision != "main":
@@ -121,16 +121,16 @@ class HubRepository:
         message: str = "Upload token classifier",
         patience: Patience = PATIENCE,
     ) -> Pushed:
-        """Make the repository hold the files of `folder` as they are, and read their hashes back.
+        """Upload the files of `folder`, except hidden and partial ones, and verify their hashes on the Hub.
 
-        Nothing is committed when it holds them already. Hidden and partial files stay at home. A failure of
-        the network or the Hub is met with new tries; what was uploaded before is not sent again. Raises
-        JobError when they are used up or the Hub asks to wait for long, UserError when trying again is of no use.
+        If the repository contains them already, no commit is made. Failures of the network or the Hub are retried;
+        files that were uploaded before are not sent again. Raises JobError after the last try, or if the Hub requests a
+        long wait, and UserError for errors that a retry cannot solve.
         """
         closed_s = self.closed_until - time.monotonic()
         if closed_s > patience.longest_asked_s:
             wait = waiting_time(closed_s)
-            raise JobError(f"model {self.repo_id}: the Hub asked to wait. Try again in {wait}.")
+            raise JobError(f"model {self.repo_id}: the Hub requested a pause. Try again in {wait}.")
         if closed_s > 0:
             time.sleep(closed_s)
         try:
@@ -151,19 +151,19 @@ class HubRepository:
         changed = bool(leftover or _differing(ours, published))
         if changed:
             if self.head not in (None, head):
-                log.warning("Hub: commit %.8s, somebody else's or late, lies below this push.", head)
+                log.warning("Hub: the repository has a new commit that is not from this run (%.8s).", head)
             head = api.create_commit(
                 self.repo_id,
                 [*ours, *map(CommitOperationDelete, leftover)],
                 commit_message=message,
                 revision=self.revision,
-                # A commit of ours that arrives late must not land on a newer one.
+                # A delayed commit of this process must not overwrite a newer one.
                 parent_commit=head,
             ).oid
             differing = _differing(ours, self._published(api, head))
             if differing:
                 names = ", ".join(differing)
-                raise JobError(f"model {self.repo_id}, commit {head}: read back, {names} differ from {folder}.")
+                raise JobError(f"model {self.repo_id}, commit {head}: on the Hub, {names} differ from {folder}.")
         self.head = head
         return Pushed(self.repo_id, head, f"{constants.ENDPOINT}/{self.repo_id}/tree/{head}", changed)
 
@@ -184,24 +184,24 @@ def push_folder(
     message: str = "Upload token classifier",
     patience: Patience = PATIENCE,
 ) -> Pushed:
-    """Publish the files of `folder` in the model repository `repo_id` and make sure that they arrived.
+    """Publish the files of `folder` in the model repository `repo_id` and verify the upload.
 
-    The repository is created where it does not exist. The Hub is the one that HF_ENDPOINT names; without a
-    token, HF_TOKEN or the stored login is used. Doing it again with nothing new makes no commit.
+    The repository is created if it does not exist. The address of the Hub can be changed with HF_ENDPOINT. Without a
+    token, HF_TOKEN or the stored login is used. If nothing changed since the last push, no commit is made.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError("there is no such folder.", path=folder, hint="Give a run or a model folder.")
+        raise UserError("this folder does not exist.", path=folder, hint="Give a run or a model folder.")
     if not files_to_push(folder):
-        raise UserError("there is nothing to push in it.", path=folder, hint="Give a run or a model folder.")
+        raise UserError("contains no files to push.", path=folder, hint="Give a run or a model folder.")
     repository = HubRepository.prepare(repo_id, token=token, private=private, revision=revision, patience=patience)
     return repository.push(folder, message=message, patience=patience)
 
 
 def files_to_push(folder: Path) -> list[Path]:
-    """The files of a folder in order, without hidden ones and those still being written.
+    """The files of a folder in order, without hidden and partial ones.
 
-    Raises UserError for a link to a file outside of the folder, which nobody means to publish.
+    Raises UserError for a link to a file outside the folder, which would be published by accident.
     """
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".partial")
     found = sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
@@ -210,19 +210,22 @@ def files_to_push(folder: Path) -> list[Path]:
 
 
 def _differing(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
-    """Names of the files that the Hub lacks or has with another content."""
+    """Names of the files that are missing or different on the Hub."""
     return [one.path_in_repo for one in ours if not _is_same(one, published.get(one.path_in_repo))]
 
 
 def _leftover(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
-    """Published files beside ours in a sub-folder: an older checkpoint's. The top is only added to."""
+    """Published files to delete: those in sub-folders of `ours` that are not ours, which are from older checkpoints.
+
+    Files at the top level of the repository are never deleted.
+    """
     names = {one.path_in_repo for one in ours}
     folders = {PurePosixPath(name).parent for name in names} - {PurePosixPath()}
     return [name for name in published if name not in names and PurePosixPath(name).parent in folders]
 
 
 def _is_same(ours: CommitOperationAdd, published: RepoFile | None) -> bool:
-    """Equal hashes: SHA-256, which `ours` has at hand, for large files, git's own for the others."""
+    """Whether the hashes are equal: SHA-256 for large files (LFS), git's hash for the others."""
     size = ours.upload_info.size
     if published is None or published.size != size:
         return False
@@ -233,7 +236,7 @@ def _is_same(ours: CommitOperationAdd, published: RepoFile | None) -> bool:
 
 
 def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
-    """Do `action`, again and again as long as what went wrong may pass."""
+    """Run `action`, and repeat it after temporary failures."""
     subject = f"model {repo_id}"
     with hub_errors(subject, reading=False):
         for n_failed in range(1, patience.tries):
@@ -245,13 +248,13 @@ def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
                     raise
                 wait_s = patience.wait_s(n_failed, asked_s)
                 reason = explain(error, subject, reading=False) or redact(str(error))
-                log.info("Hub: try %d of %d failed, next in %.0f s: %s", n_failed, patience.tries, wait_s, reason)
+                log.info("Hub: try %d of %d failed, retrying in %.0f s: %s", n_failed, patience.tries, wait_s, reason)
                 time.sleep(wait_s)
         return action()
 
 
 def _check_right_to_write(api: HfApi, repo_id: str, revision: str) -> None:
-    """Ask for an upload: creating what exists succeeds with a token that may only read."""
+    """Request an upload, because creating an existing repository succeeds even with a read-only token."""
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     answer = get_session().post(
@@ -263,7 +266,7 @@ def _check_right_to_write(api: HfApi, repo_id: str, revision: str) -> None:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try can succeed: connection, time limit, 408, 409 and 412 (other commits), 429, 5xx."""
+    """Whether a retry can succeed: connection error, timeout, 408, 409 and 412 (concurrent commits), 429, 5xx."""
     import requests
 
     if any("Error while uploading" in str(one) for one in causes(error) if isinstance(one, RuntimeError)):

@@ -1,4 +1,4 @@
-"""`PushToHubCallback` for Keras: transformers' callback of that name, over HTTP, which loses nothing."""
+"""`PushToHubCallback` for Keras, a replacement for the one in transformers that uses HTTP and verifies uploads."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints", "best")
 
 
 class PushToHubCallback(keras.callbacks.Callback):
-    """Saves the model in `output_dir` and keeps a repository on the Hub in step with it.
+    """Saves the model in `output_dir` and pushes it to a repository on the Hub.
 
-    The arguments are those of `transformers.PushToHubCallback`, which this one replaces:
+    The arguments are those of `transformers.PushToHubCallback`, which this callback replaces:
 
         callback = PushToHubCallback("my-model", tokenizer=tokenizer, hub_model_id="me/my-model")
         model.fit(train_set, callbacks=[callback])
 
-    The repository is created, and the right to write to it checked, before training. Each epoch's state is
-    saved, and pushed in the background; training never waits for the Hub nor breaks because of it. At the end
-    the model is saved first, then pushed and read back; if that fails, JobError names the command to finish.
+    Before training, the repository is created and write access is checked. The model is saved after each epoch and
+    pushed in the background. Training never waits for the Hub and never fails because of it. At the end the model is
+    saved, pushed and verified; if that fails, the JobError contains the command that pushes it.
 
-    save_strategy, save_steps: "epoch", "steps" (every so many), or "no" (at the end only).
-    checkpoint: also push what `model.load_repo_checkpoint` goes on from.
-    private, revision: of the repository; hub_token is kept in memory only.
-    strategy: "end" pushes at the end only; "every_save" each save, where the newest replaces one that waits;
-    "checkpoint" the same with the latest checkpoint; "all_checkpoints" every one of them; "best" a save that
-    is better than all before it by `monitor`, and leaves the best in `output_dir`.
-    save: writes a model into a folder instead of `save_portable_model`.
-    card: language, license, tags, finetuned_from, dataset ... for the card.
+    save_strategy: when to save: "epoch", "steps" (every `save_steps` steps), or "no" (only at the end).
+    checkpoint: also push the checkpoint that `model.load_repo_checkpoint` needs.
+    hub_token: kept in memory only.
+    private, revision: settings of the repository.
+    strategy: which saves to push. "end": only the last. "every_save": each one, except those that are replaced by a
+    newer one while they wait. "checkpoint": the same, with the latest checkpoint. "all_checkpoints": each one with its
+    checkpoint. "best": each one that is better by `monitor` than all before it; `output_dir` then contains the best.
+    save: writes a model into a folder; `save_portable_model` by default.
+    card: language, license, tags, finetuned_from, dataset etc. for the model card.
     """
 
     def __init__(
@@ -86,11 +87,11 @@ class PushToHubCallback(keras.callbacks.Callback):
         self._best: float | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Begin the card's history."""
+        """Start the history for the card."""
         self._history = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save and push after every so many steps."""
+        """Save and push every `save_steps` steps."""
         if self.save_strategy == "steps" and self.save_steps and (batch + 1) % self.save_steps == 0:
             self._save_and_push(f"Training in progress, step {batch + 1}", len(self._history), logs or {})
 
@@ -102,7 +103,7 @@ class PushToHubCallback(keras.callbacks.Callback):
             self._save_and_push(f"Training in progress, epoch {epoch + 1}", epoch, values)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Save the model, then push it and make sure that it arrived."""
+        """Save the model, push it and verify the upload."""
         if self.strategy != "best" or self._best is None:
             self._save_here(self.output_dir)
         else:
@@ -138,8 +139,9 @@ class PushToHubCallback(keras.callbacks.Callback):
     def _is_best(self, logs: dict[str, float]) -> bool:
         value = logs.get(self.monitor)
         if value is None:
-            known = ", ".join(logs) or "nothing"
-            raise UserError(f"there is no {self.monitor!r} to choose the best by.", hint=f"Known is: {known}.")
+            known = ", ".join(logs) or "none"
+            problem = f"Keras reported no {self.monitor!r}, which the best model is chosen by."
+            raise UserError(problem, hint=f"Set monitor to one of the reported values: {known}.")
         value = -value if self.monitor.endswith("loss") else value
         if self._best is not None and value <= self._best:
             return False
@@ -148,20 +150,20 @@ class PushToHubCallback(keras.callbacks.Callback):
 
     def _check_arguments(self, save_steps: int | None, checkpoint: bool, card: dict[str, Any]) -> None:
         if self.save_strategy not in ("no", "epoch", "steps"):
-            raise UserError(f"save_strategy is {self.save_strategy!r}.", hint="Choose no, epoch or steps.")
+            raise UserError(f"save_strategy is {self.save_strategy!r}.", hint="Choose 'no', 'epoch' or 'steps'.")
         if self.save_strategy == "steps" and (not isinstance(save_steps, int) or save_steps <= 0):
-            raise UserError("save_strategy is 'steps' without save_steps.", hint="Give a positive number.")
+            raise UserError("save_strategy is 'steps' without save_steps.", hint="Set save_steps to a positive number.")
         if self.strategy not in STRATEGIES:
             raise UserError(f"strategy is {self.strategy!r}.", hint=f"Choose one of {', '.join(STRATEGIES)}.")
         if self.save_strategy != "epoch" and (checkpoint or "checkpoint" in self.strategy):
-            raise UserError("checkpoints are only saved after epochs.", hint="Leave save_strategy at 'epoch'.")
+            raise UserError("checkpoints are saved only after epochs.", hint="Set save_strategy to 'epoch'.")
         unknown = sorted(set(card) - set(inspect.signature(CardArguments).parameters))
         if unknown:
             raise TypeError(f"PushToHubCallback got an unexpected keyword argument {unknown[0]!r}")
 
 
 def save_portable_model(model: keras.Model, folder: Path, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-    """Write a transformers TF model so that TensorFlow and PyTorch classes load it, with its tokenizer."""
+    """Write a transformers TF model and its tokenizer so that both TensorFlow and PyTorch classes can load it."""
     folder.mkdir(parents=True, exist_ok=True)
     save_config(model, folder)
     save_portable_weights(model, folder / "model.safetensors")
@@ -171,7 +173,7 @@ def save_portable_model(model: keras.Model, folder: Path, tokenizer: PreTrainedT
 
 @dataclass(frozen=True)
 class CardArguments:
-    """What the user of the Keras callback tells for the card, named as in transformers' callback."""
+    """The arguments of the Keras callback for the model card, with the names of transformers' callback."""
 
     model_name: str | None = None
     language: str | Sequence[str] | None = None
@@ -185,7 +187,7 @@ class CardArguments:
 
 
 def keras_card(model: Any, reference: str, history: Sequence[Mapping[str, float]], arguments: CardArguments) -> str:
-    """The card of a model that Keras trained, without a run: what is known of it."""
+    """The card of a model that was trained with Keras, without a run folder."""
     base_model = arguments.finetuned_from or getattr(model.config, "_name_or_path", "") or ""
     labels = model.config.id2label or {}
     optimizer = getattr(model, "optimizer", None)
@@ -201,7 +203,7 @@ def keras_card(model: Any, reference: str, history: Sequence[Mapping[str, float]
         labels=tuple(str(name) for name in labels.values()),
         training=tuple(training),
         history=tuple(dict(row) for row in history),
-        limits=("It was scored on no test set by tf-tokclf; the table above is what Keras reported in training.",),
+        limits=("tf-tokclf did not evaluate it on a test set. The table above contains the values reported by Keras.",),
         license=arguments.license,
         language=_several(arguments.language),
         tags=(*tags, *_several(arguments.tasks)),

@@ -1,4 +1,4 @@
-"""A run on the Hub: its repository, pushes during training, the model card, and publishing a finished run."""
+"""Publish runs on the Hub: prepare the repository, push during training, write the model card, push a finished run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run or a model folder goes on the Hub."""
+    """The repository on the Hub that a run or a model folder is pushed to."""
 
     repo_id: str
     private: bool = False
@@ -41,15 +41,15 @@ class Target:
 
     @classmethod
     def of(cls, config: Config) -> Target:
-        """What the configuration says; a repository without a name gets that of the run's folder."""
+        """The repository in the configuration. Its default name is that of the run's folder."""
         name = config.hub.model_id or Path(config.output_dir or ".").resolve().name
         return cls(name, config.hub.private, config.hub.revision)
 
 
 def prepare_repository(config: Config) -> HubRepository | None:
-    """The repository that this run will be pushed to, made before training; None without hub.push.
+    """Create the repository that this run will be pushed to; None without hub.push.
 
-    The card's template is looked at too: no training should end in an error that was there before it.
+    Also checks the template of the card, so that such errors are reported before training.
     """
     if config.hub.card.template:
         check_template(config.hub.card.template)
@@ -63,9 +63,9 @@ def prepare_repository(config: Config) -> HubRepository | None:
 
 @contextmanager
 def publication(plan: RunPlan, repository: HubRepository | None) -> Iterator[Sequence[keras.callbacks.Callback]]:
-    """Around a training: gives the callbacks that push on the way; afterwards writes the card and publishes.
+    """A context for training: yields the callbacks that push during training, then writes the card and publishes.
 
-    Without a repository there is only the card to write. After an error nothing more is pushed.
+    Without a repository, only the card is written. After an error, nothing is pushed.
     """
     if not is_chief(plan.config.training.strategy):
         yield ()
@@ -74,7 +74,7 @@ def publication(plan: RunPlan, repository: HubRepository | None) -> Iterator[Seq
         yield ()
         write_card(plan.run)
         return
-    # It loads TensorFlow.
+    # Imported here because it loads TensorFlow.
     from tf_tokclf.publishing.run_callbacks import RunPushes, git_pushes
 
     if plan.config.hub.backend == "git":
@@ -91,7 +91,7 @@ def publication(plan: RunPlan, repository: HubRepository | None) -> Iterator[Seq
 def write_card(run: RunDir, *, reference: str | None = None, other_seeds: Sequence[RunDir] = ()) -> None:
     """Write the card of a run into its model folder.
 
-    reference: where the model goes on the Hub, which is then asked for the data set's revision and licence.
+    reference: the model's id on the Hub. If given, the revision and licence of the data set are read from the Hub.
     """
     config = load_config(run.config)
     dataset = _look_up(dataset_id(config), config.data.dataset_revision) if reference else None
@@ -111,10 +111,10 @@ def push(
     other_seeds: Sequence[str | Path] = (),
     patience: Patience = PATIENCE,
 ) -> Pushed:
-    """Publish a run (its model, with a fresh card) or a model folder (as it is); make sure that it arrived.
+    """Publish a run (its model with a new card) or a model folder (unchanged), and verify the upload.
 
-    What is not given is as the run's configuration says. Raises UserError, before the Hub is asked for anything, where
-    the model is incomplete or damaged.
+    The defaults are the settings in the run's configuration. Raises UserError before any request to the Hub if the
+    model is incomplete or damaged.
     """
     root = Path(path)
     run = RunDir(root)
@@ -129,7 +129,7 @@ def push(
     if not folder.is_dir() or not files_to_push(folder):
         raise UserError("there is no model to push.", path=folder, hint="Give a finished run or a model folder.")
     if target is None and repo_id is None:
-        raise UserError("the repository has no name.", path=root, hint="Give --hub-model-id ORG/NAME.")
+        raise UserError("a model folder needs a repository name.", path=root, hint="Give --hub-model-id ORG/NAME.")
     if target is None:
         check_model_is_whole(folder)
     else:
@@ -143,13 +143,13 @@ def push(
     )
     if folder != root and not keep_card:
         if not run.results.is_file():
-            log.warning("%s was not finished; its best model so far is pushed.", root)
+            log.warning("%s is not finished; its best model so far is pushed.", root)
         write_card(run, reference=repository.repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
     return repository.push(folder, message=message, patience=patience)
 
 
 def _look_up(name: str, revision: str | None) -> DatasetInfo | None:
-    """What the Hub says of a data set; a card without it is no reason to fail."""
+    """The Hub's information about a data set. None, with a warning, if it cannot be read."""
     if not name:
         return None
     from huggingface_hub import HfApi
@@ -158,5 +158,5 @@ def _look_up(name: str, revision: str | None) -> DatasetInfo | None:
         with hub_errors(f"data set {name}"):
             return HfApi().dataset_info(name, revision=revision)
     except (UserError, JobError) as error:
-        log.warning("the card will not tell revision and licence of the data. %s", error)
+        log.warning("The model card will not contain the revision and licence of the data. %s", error)
         return None

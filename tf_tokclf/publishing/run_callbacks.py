@@ -1,4 +1,4 @@
-"""Pushes of a run during training and of its best model at the end, over HTTP or git (`--hub-backend git`)."""
+"""Push a run during training and its best model at the end, over HTTP or with git (`--hub-backend git`)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tf_tokclf.training.plan import RunPlan
 
 log = logging.getLogger(__name__)
 
-# The clone that the git backend works in, in the run's folder.
+# Name of the git backend's clone in the run's folder.
 CLONE = "hub-clone"
 
 
 class RunPushes(keras.callbacks.Callback):
-    """Offers the state after each epoch to the Hub, as hub.strategy says; `finish` publishes the best model.
+    """Pushes the model after each epoch according to hub.strategy. `finish` publishes the best model.
 
-    Of an epoch goes its model ("best": only a new best one), with "checkpoint" and "all_checkpoints" also
-    what `--resume` needs. Training neither waits for any of it nor fails by it.
+    With "best", only a new best model is pushed. With "checkpoint" and "all_checkpoints", the checkpoint for `--resume`
+    is pushed too. Training neither waits for these pushes nor fails because of them.
     """
 
     def __init__(self, plan: RunPlan, repository: HubRepository) -> None:
@@ -47,7 +47,7 @@ class RunPushes(keras.callbacks.Callback):
         self._best = float("-inf")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Offer a snapshot."""
+        """Push a snapshot in the background."""
         score = float((logs or {})["val_f1"])
         is_best, self._best = score > self._best, max(score, self._best)
         if self._strategy == "end" or (self._strategy == "best" and not is_best):
@@ -56,7 +56,7 @@ class RunPushes(keras.callbacks.Callback):
         self._publisher.offer(lambda folder: self._fill(folder, epoch), message)
 
     def finish(self) -> Pushed:
-        """Publish the run's model folder and read it back. JobError names the command to finish with."""
+        """Publish the run's model folder and verify it. On failure, the JobError contains the command to repeat it."""
         plan, repository = self._plan, self._publisher.repository
         command = command_to_finish(plan.run, repository, plan.config)
         return self._publisher.finish(plan.run.model, "End of training", command=command)
@@ -77,7 +77,7 @@ class RunPushes(keras.callbacks.Callback):
 
 
 def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:
-    """What to type when the last push failed."""
+    """The command that publishes the run if the final push failed."""
     command = ["tf-tokclf", "push", str(run.root), "--hub-model-id", repository.repo_id]
     command += ["--hub-private-repo"] if config.hub.private else []
     command += ["--revision", config.hub.revision] if config.hub.revision else []
@@ -85,46 +85,50 @@ def command_to_finish(run: RunDir, repository: HubRepository, config: Config) ->
 
 
 def newest_checkpoint(run: RunDir) -> Path | None:
-    """The newest of the checkpoints that `--resume` goes on from; their names sort by age."""
+    """The newest checkpoint for `--resume`. The names sort by age."""
     folders = [path for path in run.checkpoints.glob("*") if path.is_dir() and path.suffix != ".partial"]
     return max(folders, default=None)
 
 
 @contextmanager
 def git_pushes(plan: RunPlan, repository: HubRepository) -> Iterator[keras.callbacks.Callback]:
-    """transformers' own PushToHubCallback around a training, its token taken out of the clone's files afterwards.
+    """Use PushToHubCallback of transformers during training, and remove the token from the clone's files afterwards.
 
-    It works in a clone inside the run's folder. It may lose the last epochs when the Hub is slow or away, and
-    publishes the last epoch's weights, not the best: the warning says how to publish and verify these.
+    The callback uses a clone in the run's folder. It may lose the last epochs if the Hub is slow or not reachable, and
+    it publishes the weights of the last epoch, not the best ones. The warning says how to publish the best model.
     """
     from transformers.keras_callbacks import PushToHubCallback
 
     if plan.config.hub.private or plan.config.hub.revision:
-        raise UserError("the git backend knows no private repositories and no branches.", hint="Use http.")
+        raise UserError(
+            "the git backend supports neither private repositories nor branches.", hint="Use --hub-backend http."
+        )
     clone = plan.run.root / CLONE
     path = clone / ".git" / "config"
     log.warning(
-        "Hub: the git backend keeps your token in %s while it works, leaves it in git's credential store, "
-        "and may lose the last epochs; `tf-tokclf push %s` publishes the best model and checks it.",
+        "Hub: the git backend writes your token to %s during training and leaves it in git's credential store. "
+        "It may lose the last epochs; `tf-tokclf push %s` publishes the best model and verifies it.",
         path,
         plan.run.root,
     )
     try:
         with warnings.catch_warnings():
-            # huggingface_hub announces the end of its git side.
+            # huggingface_hub warns that its git support is deprecated.
             warnings.simplefilter("ignore", FutureWarning)
             callback = PushToHubCallback(str(clone), tokenizer=plan.tokenizer, hub_model_id=repository.repo_id)
             yield callback
     except OSError as error:
         if "git-lfs" not in str(error) and "git lfs" not in str(error):
             raise
-        raise UserError("the git backend needs git and git-lfs.", hint="Install git-lfs or use http.") from error
+        raise UserError(
+            "the git backend needs git and git-lfs.", hint="Install git-lfs, or use --hub-backend http."
+        ) from error
     finally:
         _forget_token(clone)
 
 
 def _forget_token(clone: Path) -> None:
-    """Take user and token out of the addresses in the clone's configuration."""
+    """Remove user names and tokens from the URLs in the clone's configuration."""
     path = clone / ".git" / "config"
     if path.is_file():
         text = re.sub(r"//[^/@\s]+@", "//", path.read_text(encoding="utf-8"))

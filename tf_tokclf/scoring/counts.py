@@ -99,7 +99,7 @@ class CountTable:
         return sum(self.by_type.values(), Counts())
 
     def per_sentence(self, types: Sequence[str] | None = None) -> np.ndarray:
-        """(sentences, types, 3) int32: correct, predicted, gold. `types` selects and orders the types (default: all)."""
+        """(sentences, types, 3) int32: correct, predicted, gold. types: which ones, in which order (default: all)."""
         columns = {name: i for i, name in enumerate(self.types if types is None else types)}
         column = np.array([columns.get(name, -1) for name in self.types], np.int64)[self.type]
         kept = column >= 0

@@ -1,1 +1,1 @@
-"""A classifier over HTTP, and a page to try it."""
+"""Serve a classifier over HTTP, with a page to try it in a browser."""

@@ -1,4 +1,4 @@
-"""The page that describes the API: openapi.json as HTML. No script runs and nothing is fetched."""
+"""The page /docs, which describes the API: openapi.json as HTML, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_tokclf.serving.page import HtmlPage, html_page, templates
 
 _JSON = "application/json"
 _REFERENCE = "#/components/schemas/"
-# How bounds of JSON Schema read, by what they bound.
+# Text for the bounds of JSON Schema.
 _BOUNDS = {
     "minimum": "at least {:g}",
     "maximum": "at most {:g}",
@@ -23,7 +23,7 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class Type:
-    """What a value may be, in words. schemas: the names of those it is made of, which have a section of their own."""
+    """The type of a value as text. schemas: names of the schemas in it, each of which has a section on the page."""
 
     text: str
     schemas: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Type:
 
 @dataclass(frozen=True)
 class Field:
-    """A key of a JSON object. default: as JSON, "" where there is none."""
+    """A key of a JSON object. default: as JSON; "" if there is none."""
 
     name: str
     type: Type
@@ -42,7 +42,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """A JSON object by its name."""
+    """A named JSON object."""
 
     name: str
     description: str
@@ -51,7 +51,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an operation may answer. headers: names with descriptions."""
+    """A possible response of an operation. headers: names and descriptions."""
 
     status: str
     description: str
@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """A method of a path. command: one for a terminal that calls it."""
+    """A method of a path. command: a shell command that calls it."""
 
     method: str
     path: str
@@ -73,12 +73,12 @@ class Operation:
 
     @property
     def anchor(self) -> str:
-        """Its place on the page."""
+        """The id of its section on the page."""
         return f"{self.method}{self.path.replace('/', '-')}".lower()
 
 
 class ApiDocs:
-    """The page, as often as wanted. document: an OpenAPI document."""
+    """Renders the page. document: an OpenAPI document."""
 
     def __init__(self, document: Mapping[str, Any], model_name: str) -> None:
         self._document = document
@@ -86,8 +86,10 @@ class ApiDocs:
         self._templates = templates()
 
     def render(self, *, origin: str, root: str) -> HtmlPage:
-        """The page. origin: where clients reach the server, such as http://127.0.0.1:8000. root: where the page's links
-        to the server's other paths begin.
+        """Render the page.
+
+        origin: the address of the server for clients, such as http://127.0.0.1:8000. root: prefix of links to other
+        pages of the server.
         """
         return html_page(
             self._templates,
@@ -117,10 +119,10 @@ def operations_of(document: Mapping[str, Any], origin: str) -> Iterator[Operatio
 
 
 def schemas_of(document: Mapping[str, Any]) -> Iterator[Schema]:
-    """All named objects that operations take or give, in the order in which a reader meets them."""
+    """All named objects in requests and responses, in the order of their first use."""
     schemas = document["components"]["schemas"]
     names = list(dict.fromkeys(_references(document["paths"])))
-    for name in names:  # which grows meanwhile
+    for name in names:  # the list grows during the loop
         names += [other for other in dict.fromkeys(_references(schemas[name])) if other not in names]
     for name in names:
         schema = schemas[name]
@@ -150,7 +152,7 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def type_of(schema: Mapping[str, Any]) -> Type:
-    """A JSON Schema in words.
+    """The type that a JSON Schema describes, as text.
 
     >>> type_of({"anyOf": [{"type": "array", "items": {"type": "string", "maxLength": 9}}, {"type": "null"}]}).text
     'array of string (at most 9 characters), or null'
@@ -189,7 +191,7 @@ def _command(document: Mapping[str, Any], url: str, body: Mapping[str, Any] | No
 
 
 def _example(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
-    """A value that `schema` describes: what its examples say of each required key."""
+    """An example for `schema`: the first example of each required key."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].removeprefix(_REFERENCE)]
     keys = schema.get("required", ())

@@ -1,6 +1,6 @@
 """The HTTP application: /predict, /health, /metrics, and the pages / and /docs."""
 
-# No `from __future__ import annotations`: FastAPI reads them, and one names a class that is made at run time.
+# No `from __future__ import annotations`: FastAPI evaluates annotations, and one is a class created at run time.
 
 import asyncio
 import time
@@ -29,32 +29,32 @@ from tf_tokclf.version import __version__
 
 _PATHS = ("/", "/docs", "/predict", "/health", "/metrics", "/openapi.json")
 _ABOUT = (
-    "Every path may also answer 400 to a Host that is not allowed (--allowed-host), 408 to a request that does not "
-    "arrive in time, and 503 when too many connections are open. HEAD works wherever GET does."
+    "Every path may also respond with 400 if the Host is not allowed (--allowed-host), 408 if the request does not "
+    "arrive in time, and 503 if too many connections are open. HEAD is supported wherever GET is."
 )
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The body is not UTF-8, or nested too deeply; or the Host is not allowed."},
+    400: {"description": "The body is not UTF-8 or is nested too deeply, or the Host is not allowed."},
     408: {"description": "The request did not arrive in time."},
     413: {"description": "The body is too large."},
-    422: {"description": "The body is not JSON, or not of the described form."},
+    422: {"description": "The body is not JSON or does not match the schema."},
     500: {"description": "The model or the server failed on this request."},
     503: {
         "description": "Too many texts are waiting, or the server is stopping.",
-        "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "seconds until another try."}},
+        "headers": {"Retry-After": {"schema": {"type": "string"}, "description": "seconds to wait before a retry."}},
     },
-    504: {"description": "The answer was not ready in time."},
+    504: {"description": "The prediction was not ready in time."},
 }
 
 
 def create_app(service: Service, hosts: AllowedHosts = THIS_MACHINE) -> Gate:
-    """The ASGI application that serves `service` to requests for `hosts`, and closes it at the end."""
+    """The ASGI application that answers requests to `hosts` with `service`. It closes the service when it stops."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(service.close)
 
-    # FastAPI's pages at /docs and /redoc fetch scripts from other servers: we have one of our own.
+    # FastAPI's own pages /docs and /redoc load scripts from other servers.
     app = FastAPI(
         title="tf-tokclf",
         summary="A token classifier over HTTP.",
@@ -63,7 +63,7 @@ def create_app(service: Service, hosts: AllowedHosts = THIS_MACHINE) -> Gate:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        # A redirect would go to whatever host the request names; the gate reads `/health/` as `/health`.
+        # A redirect would go to the host in the request. The gate treats `/health/` as `/health`.
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
@@ -90,8 +90,8 @@ def add_predict(app: FastAPI, service: Service) -> None:
         responses={status: {"model": Problem, **about} for status, about in _PROBLEMS.items()},
     )
     async def predict(request: Annotated[model, Body()]) -> Response:  # type: ignore[valid-type]
-        """Label texts, or lists of words. The answer has one prediction for each input, in order."""
-        # Built here and not by FastAPI, which would check every answer against the model.
+        """Label texts or lists of words. The response contains one prediction for each input, in order."""
+        # The response is created here, because FastAPI would validate each one against the model.
         options: PredictOptions = request  # type: ignore[assignment]
         try:
             return JSONResponse({"predictions": await service.predict(request.inputs, options)})  # type: ignore[attr-defined]
@@ -101,7 +101,7 @@ def add_predict(app: FastAPI, service: Service) -> None:
 
 
 def add_page(app: FastAPI, service: Service) -> None:
-    """GET / with a form, POST / with what the form sends."""
+    """GET / shows a form, POST / the result."""
     page = Page(service.model_name, service.tagger.labels, service.limits)
 
     @app.get("/", include_in_schema=False)
@@ -111,10 +111,10 @@ def add_page(app: FastAPI, service: Service) -> None:
     @app.post("/", include_in_schema=False)
     async def labelled(request: Request) -> Response:
         fields = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
-        # Forms send line ends as CR LF, whatever was typed.
+        # Forms always send line ends as CR LF.
         text = fields.get("text", [""])[0].replace("\r\n", "\n")
         if len(text) > service.limits.max_length:
-            problem = f"The text has {counted(len(text), 'character')}, more than {service.limits.max_length:,}."
+            problem = f"The text has {counted(len(text), 'character')}; the limit is {service.limits.max_length:,}."
             return _html(page.render(text=text, problem=problem), 422)
         begun = time.perf_counter()
         try:
@@ -136,7 +136,7 @@ def add_docs(app: FastAPI, service: Service) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def api(request: Request) -> Response:
-        # The gate has taken the slash from the end of the path, but it is still in the address that links start from.
+        # The gate has removed a slash at the end of the path, but relative links on the page still depend on it.
         root = "../" if request.scope["raw_path"].endswith(b"/") else ""
         return _html(docs.render(origin=str(request.base_url).rstrip("/"), root=root))
 
@@ -149,10 +149,10 @@ def add_health(app: FastAPI, service: Service) -> None:
         summary="Health of the server",
         response_model=Health,
         response_description="The model is ready.",
-        responses={503: {"model": Health, "description": "The model works on one batch for too long, or has failed."}},
+        responses={503: {"model": Health, "description": "The model is stuck in a batch, or has failed."}},
     )
     async def health(response: Response) -> Health:
-        """For whatever keeps the server running. The server accepts connections once the model is ready."""
+        """For health checks. The server accepts connections when the model is ready."""
         status: Literal["ready", "stuck", "failed"]
         status = "failed" if service.failure else "stuck" if service.is_stuck else "ready"
         response.status_code = 200 if status == "ready" else 503
@@ -172,41 +172,42 @@ def add_health(app: FastAPI, service: Service) -> None:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics() -> Response:
-        """Numbers of requests, texts, batches and connections, and times, in the text format of Prometheus."""
+        """Counts of requests, texts, batches and connections, and times, in Prometheus' text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
 def _refusal(error: Exception) -> tuple[int, str, dict[str, str]]:
-    """Status, message and headers for a request that got no prediction."""
+    """Status, message and headers of the response to a request without a prediction."""
     if isinstance(error, Busy):
         return 503, str(error), {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, Closed):
         return 503, "the server is stopping", {"Retry-After": "5"}
     if isinstance(error, Abandoned):
-        return 504, "no answer in time", {"Retry-After": "1"}
+        return 504, "the prediction was not ready in time", {"Retry-After": "1"}
     if isinstance(error, UserError):
         return 422, str(error), {}
-    return 500, "the model failed on this request; the server's log says where", {}
+    return 500, "the model failed on this request; see the server's log", {}
 
 
 async def _unprocessable(request: Request, error: Exception) -> Response:
-    """The problems with a body in a line; FastAPI's own answer repeats the body."""
+    """The problems with a body in one line. FastAPI's own response would repeat the body."""
     assert isinstance(error, RequestValidationError)
     return JSONResponse({"detail": problem_of(error.errors())}, 422)
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
-    """What no JSON reader gets through."""
-    return JSONResponse({"detail": "the body: not UTF-8, nested too deeply, or a number has too many digits"}, 400)
+    """The response to a body that cannot be parsed."""
+    problem = "the body is not UTF-8, is nested too deeply, or contains a number with too many digits"
+    return JSONResponse({"detail": problem}, 400)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """Whatever else is raised, which the gate then logs."""
-    return JSONResponse({"detail": "the server failed; its log says where"}, 500)
+    """The response to any other error, which the gate logs."""
+    return JSONResponse({"detail": "the server failed; see its log"}, 500)
 
 
 async def _not_allowed(app: FastAPI, request: Request, error: Exception) -> Response:
-    """Which methods the path has, in all of its routes; HEAD goes wherever GET goes."""
+    """The response with the methods that the path supports. HEAD is supported wherever GET is."""
     routes = [route for route in app.routes if isinstance(route, Route) and route.path == request.scope["path"]]
     methods = {method for route in routes for method in route.methods or ()}
     allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))

@@ -1,4 +1,4 @@
-"""Requests that arrive at about the same time, worked on together by one thread."""
+"""Batch requests that arrive at about the same time, and process them in one thread."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tf_tokclf.serving.failures import log_failure
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Of a batch's time an item, this share comes from the newest batch.
+# Weight of the newest batch in the moving average of the time per item.
 _NEWEST_SHARE = 0.2
 _LONGEST_RETRY_S = 60
 
 
 class Busy(Exception):
-    """Too much waits already; worth another try after `retry_after_s`."""
+    """Too many items are waiting. A retry may succeed after `retry_after_s`."""
 
     def __init__(self, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"too much waits already; try again in {retry_after_s} s")
+        super().__init__(f"too many texts are waiting; try again in {retry_after_s} s")
 
 
 class Closed(Exception):
-    """No more is taken on."""
+    """No more jobs are accepted."""
 
 
 class WorkFailed(Exception):
-    """The work on a request failed. The cause is in the log, without what it was about."""
+    """The work on a request failed. The cause is in the log, without the text of the request."""
 
 
 class Abandoned(Exception):
-    """The work on a batch was given up: it took so long that nobody waits for it any more."""
+    """The work on a batch was stopped, because it took so long that no client is waiting any more."""
 
 
 @dataclass
@@ -49,17 +49,19 @@ class _Job(Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Gathers jobs, each some items, into batches, and gives each job its own results.
+    """Collects jobs, each with several items, into batches, and returns to each job its own results.
 
-    work: the results of several jobs' items, in one list a job. max_items: a batch ends before the job that would
-    make it larger; a larger job is a batch of its own. max_wait_s: so long the first job waits for others. max_waiting:
-    items of waiting jobs, beyond which `submit` raises Busy. watch: called after each batch with its numbers of jobs
-    and items and its seconds. on_failure: called when the thread ends before `close`.
+    work: computes the results for the items of several jobs; returns one list per job.
+    max_items: largest number of items in a batch. A larger job is a batch of its own.
+    max_wait_s: how long the first job waits for others.
+    max_waiting: largest number of waiting items; `submit` raises Busy if there would be more.
+    watch: called after each batch with its number of jobs, number of items and time in seconds.
+    on_failure: called if the thread ends before `close`.
 
-    Jobs whose futures are cancelled while they wait are dropped. When a batch fails, each of its jobs is tried by
-    itself, so that one job cannot fail the others; the exception is Abandoned, which fails the whole batch. What `work`
-    raises never ends the thread, even if it does not derive from Exception (a panic in tokenizers' Rust code does not).
-    SystemExit and KeyboardInterrupt do end it: every job then fails with Closed, and `failure` has the cause.
+    Jobs whose futures are cancelled while they wait are dropped. If a batch fails, each of its jobs is tried alone, so
+    that one job cannot fail the others. Only Abandoned fails the whole batch. Errors in `work` never end the thread,
+    even if they do not derive from Exception (such as a panic in the Rust code of tokenizers). SystemExit and
+    KeyboardInterrupt do end it: all jobs then fail with Closed, and `failure` is the cause.
     """
 
     def __init__(
@@ -90,21 +92,21 @@ class Batcher(Generic[T, R]):
 
     @property
     def n_waiting(self) -> int:
-        """Items of jobs that no batch has taken yet."""
+        """Number of items that are not in a batch yet."""
         return self._n_waiting
 
     @property
     def busy_s(self) -> float:
-        """How long the batch at work has been so."""
+        """Seconds since the current batch was started; 0 if there is none."""
         since = self._running_since
         return 0.0 if since is None else time.monotonic() - since
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Take on no more, finish what waits, and return when that is done."""
+        """Accept no more jobs, finish those that wait, and return when that is done."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -112,7 +114,7 @@ class Batcher(Generic[T, R]):
             self._thread.join()
 
     def submit(self, items: Sequence[T]) -> Future[list[R]]:
-        """A result for each item, in order, as soon as it is there."""
+        """Queue a job. The future's result has one entry for each item, in order."""
         job: _Job[T, R] = _Job(items)
         with self._changed:
             if self._closed:
@@ -131,7 +133,7 @@ class Batcher(Generic[T, R]):
         self._n_waiting = sum(len(job.items) for job in self._jobs)
 
     def _retry_after_s(self) -> int:
-        """How long what waits will take, in whole seconds."""
+        """Estimated time for the waiting items, in whole seconds."""
         return min(max(math.ceil(self._n_waiting * self._seconds_an_item), 1), _LONGEST_RETRY_S)
 
     def _run(self) -> None:
@@ -146,7 +148,7 @@ class Batcher(Generic[T, R]):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        """Note that the thread ends, and let nobody wait for it."""
+        """Record that the thread ends, and fail all jobs."""
         with self._changed:
             self.failure = error
             self._closed = True
@@ -161,13 +163,13 @@ class Batcher(Generic[T, R]):
             self._on_failure()
 
     def _next_batch(self) -> list[_Job[T, R]] | None:
-        """The jobs to work on next, in order of arrival; None at the end."""
+        """The next jobs, in order of arrival; None at the end."""
         with self._changed:
             while not self._jobs and not self._closed:
                 self._changed.wait()
             if not self._jobs:
                 return None
-            # Who has waited while another batch ran waits no longer for company.
+            # The time that the job waited while another batch ran counts.
             until = self._jobs[0].since + self._max_wait_s
             while self._n_waiting < self._max_items and not self._closed:
                 left = until - time.monotonic()

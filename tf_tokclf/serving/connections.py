@@ -1,4 +1,4 @@
-"""Connections on a schedule: a deadline for whatever the client has to do next, and a limit on how many are open."""
+"""Limit open connections: deadlines for each step of the client, and a largest number of connections."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tf_tokclf.serving.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-# Connections that are refused stay open for a moment, so that the client can read the answer: closing a connection on
-# which unread data arrives resets it, and the answer is lost.
+# Refused connections stay open for a moment so that the client can read the response. If unread data arrives on a
+# closed connection, it is reset and the response is lost.
 MAX_REFUSED = 256
 _REFUSED_S = 1.0
-# A client that takes nothing of its answer for so long has gone.
+# If a client reads nothing of its response for this time, the connection is closed.
 _UNREAD_ANSWER_S = 30.0
 _RETRY_AFTER_S = 1
 
@@ -30,16 +30,16 @@ _RETRY_AFTER_S = 1
 class Connections:
     """The open connections of a server.
 
-    When there are `limits.max_connections`, a new one takes the place of the one that has waited longest without a
-    request: first of those that never sent one, then of those between two requests. If all have requests that are not
-    answered yet, there is no place for the new one. The one that is too many is answered 503 and closed.
+    If `limits.max_connections` are open, a new connection replaces the one that has been idle longest: first among
+    those that never sent a request, then among those between two requests. If all have unanswered requests, the new one
+    is refused. The replaced or refused connection gets a 503 response and is closed.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
         self.metrics = metrics
         self._open: set[Connection] = set()
-        # Mappings keep the order of insertion: the first has waited longest.
+        # Dictionaries keep the order of insertion: the first connection has waited longest.
         self._without_request: dict[Connection, None] = {}
         self._between_requests: dict[Connection, None] = {}
         self._refused: set[Connection] = set()
@@ -48,17 +48,17 @@ class Connections:
 
     @property
     def protocol(self) -> Callable[..., asyncio.Protocol]:
-        """What uvicorn makes a protocol of each connection with (its setting `http`)."""
+        """The protocol factory for uvicorn (its setting `http`)."""
         return partial(Connection, self)
 
     def admit(self, connection: Connection) -> bool:
-        """Make room for a new connection; False when there is none."""
+        """Accept a new connection, if necessary in place of an idle one. Returns False if there is no room."""
         if len(self._open) >= self.limits.max_connections and not self._replace_one():
             if not self._has_warned:
                 self._has_warned = True
                 log.warning(
-                    "all connections that are allowed (--max-connections %d) have unanswered requests: new ones are "
-                    "answered 503. This is logged once.",
+                    "all %d connections (--max-connections) have unanswered requests, so new ones are refused with "
+                    "status 503. This is logged only once.",
                     len(self._open),
                 )
             return False
@@ -73,17 +73,17 @@ class Connections:
         return oldest is not None
 
     def waits(self, connection: Connection, *, has_asked: bool) -> None:
-        """Note that a connection has no request that is not answered yet. has_asked: it had one before."""
+        """Record that a connection has no unanswered request. has_asked: whether it had requests before."""
         waiting = self._between_requests if has_asked else self._without_request
         waiting.setdefault(connection)
 
     def works(self, connection: Connection) -> None:
-        """Note that a connection has a request."""
+        """Record that a connection has an unanswered request."""
         self._without_request.pop(connection, None)
         self._between_requests.pop(connection, None)
 
     def linger(self, connection: Connection) -> bool:
-        """Whether a connection may stay open after it was refused."""
+        """Whether a refused connection may stay open for a moment."""
         self.forget(connection)
         if len(self._refused) >= MAX_REFUSED:
             return False
@@ -91,18 +91,20 @@ class Connections:
         return True
 
     def forget(self, connection: Connection) -> None:
-        """Note that a connection is closed, or about to be."""
+        """Record that a connection is closed, or is about to be."""
         self.works(connection)
         self._open.discard(connection)
         self._refused.discard(connection)
 
 
 class Connection(H11Protocol):
-    """uvicorn's protocol with a deadline in each of its states.
+    """uvicorn's protocol with a deadline for each state of the connection.
 
-    no complete head yet: limits.headers_timeout_s after the connection was opened, or after the first byte of a later
-    request. It is answered 408, or closed without an answer if nothing has come. request without an answer: the gate's.
-    between two requests: limits.keep_alive_s. unread answer: _UNREAD_ANSWER_S in which none of it is taken.
+    Waiting for headers: limits.headers_timeout_s after the connection was opened, or after the first byte of a later
+    request. The connection gets a 408 response, or is closed without one if nothing was received.
+    Unanswered request: the deadline of the gate applies.
+    Between two requests: limits.keep_alive_s.
+    Unread response: _UNREAD_ANSWER_S during which the client reads nothing.
     """
 
     def __init__(self, connections: Connections, **options: Any) -> None:
@@ -118,22 +120,22 @@ class Connection(H11Protocol):
 
     @property
     def has_unsent_bytes(self) -> bool:
-        """Whether a part of an answer has not left this process yet."""
+        """Whether a part of a response has not been sent yet."""
         return self.transport.get_write_buffer_size() > 0
 
     @property
     def _has_request(self) -> bool:
-        """Whether a request's head is complete, and its answer is not."""
+        """Whether the headers of a request are complete, but its response is not."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def _has_partial_head(self) -> bool:
         return bool(self.conn.trailing_data[0])
 
-    # What asyncio and uvicorn call
+    # Called by asyncio and uvicorn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let it in, or refuse it."""
+        """Accept or refuse the connection."""
         super().connection_made(transport)
         if self._all.admit(self):
             self._watch()
@@ -141,7 +143,7 @@ class Connection(H11Protocol):
             self._refuse(503, "too many connections", "refused")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Remove the connection and its timers."""
         self._all.forget(self)
         self._stop_timer()
         self._stop_unread_timer()
@@ -149,25 +151,25 @@ class Connection(H11Protocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless it is refused."""
+        """Process received data, unless the connection was refused."""
         if not self._is_refused:
             super().data_received(data)
             self._watch()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a client that has closed its side after a whole request; close the connection on any other."""
+        """Keep the connection open only if the client has sent a complete request that must be answered."""
         self._has_ended = True
         return self._has_request and not self.cycle.more_body
 
     def on_response_complete(self) -> None:
-        """Begin with the next request, if there is one."""
+        """Continue with the next request, or close the connection if the client has closed its side."""
         super().on_response_complete()
         if self._has_ended and not self._has_request:
             self.transport.close()
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP: a head, or the body of a request that is in the application's hands."""
+        """Refuse invalid HTTP, in headers or in the body of a request that the application is already processing."""
         if self._has_request:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -177,31 +179,31 @@ class Connection(H11Protocol):
         self._refuse(400, "this is not HTTP/1.1", "invalid")
 
     def pause_writing(self) -> None:
-        """Wait for a client that reads more slowly than it is answered, as long as it reads at all."""
+        """Start the deadline for a client that reads its response slowly."""
         super().pause_writing()
         self._watch_unread()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a connection on which no other request has come."""
+        """Close an idle connection."""
         self._all.metrics.count_connection("idle")
         super().timeout_keep_alive_handler()
         self._watch()
 
     def shutdown(self) -> None:
-        """Close, or finish with the request in hand. A refused connection has had its answer."""
+        """Close the connection after the current request. A refused one already has its response."""
         if self._is_refused:
             self.transport.close()
         else:
             super().shutdown()
 
-    # What the server does
+    # Called by the server
 
     def give_way(self) -> None:
-        """Close for the benefit of another connection. A request may be on its way: it gets an answer."""
+        """Close to make room for another connection, with a response in case a request is already on its way."""
         self._refuse(503, "too many connections", "replaced")
 
     def _watch(self) -> None:
-        """Set the deadline of the state that it is in now."""
+        """Set the deadline for the current state."""
         if self._is_refused:
             return
         if self.transport.is_closing():
@@ -213,7 +215,7 @@ class Connection(H11Protocol):
             self._stop_timer()
         else:
             self._all.waits(self, has_asked=self.cycle is not None)
-            # While the timer of uvicorn runs, nothing of the next request has come.
+            # While uvicorn's keep-alive timer runs, nothing of the next request has arrived.
             if self._timer is None and self.timeout_keep_alive_task is None:
                 self._timer = self.loop.call_later(self._limits.headers_timeout_s, self._head_is_late)
 
@@ -226,7 +228,7 @@ class Connection(H11Protocol):
             self._watch()
 
     def _watch_unread(self) -> None:
-        """Close the connection when nothing of what was sent leaves within _UNREAD_ANSWER_S."""
+        """Close the connection if the client reads nothing for _UNREAD_ANSWER_S."""
         self._stop_unread_timer()
         self._n_unread = self.transport.get_write_buffer_size()
         if self.has_unsent_bytes:
@@ -240,7 +242,7 @@ class Connection(H11Protocol):
             self._watch_unread()
 
     def _refuse(self, status: int, detail: str, reason: str) -> None:
-        """Answer in place of the application and close, once the client can have read the answer."""
+        """Respond in place of the application and close the connection after a moment."""
         self._is_refused = True
         self._stop_timer()
         self._unset_keepalive_if_required()
@@ -249,7 +251,7 @@ class Connection(H11Protocol):
         if self._all.linger(self):
             try:
                 self.transport.write_eof()
-            except OSError:  # the client has closed it, and nobody has read that yet
+            except OSError:  # the client has already closed the connection
                 self.transport.abort()
                 return
             self._timer = self.loop.call_later(_REFUSED_S, self.transport.abort)
@@ -268,7 +270,7 @@ class Connection(H11Protocol):
 
 
 def _answer(status: int, detail: str) -> bytes:
-    """A whole answer, after which the connection is closed."""
+    """A complete response that closes the connection."""
     body = json.dumps({"detail": detail}).encode()
     head = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",

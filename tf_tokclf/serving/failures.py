@@ -1,4 +1,4 @@
-"""What the log says of a failure: enough to find it, and nothing of the text that it was about."""
+"""Log failures without the texts of requests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ log = logging.getLogger(__name__)
 
 
 def log_failure(error: BaseException, where: str) -> None:
-    """Log the kind of an error, its causes and where it was raised.
-
-    Its message is left out: it may quote a text.
-    """
+    """Log the class of an error, the classes of its causes, and the traceback. The message may quote a text."""
     names, cause = [type(error).__name__], error.__cause__
     while cause:
         names.append(type(cause).__name__)

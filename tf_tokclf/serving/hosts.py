@@ -1,7 +1,8 @@
-"""The names by which a server may be asked.
+"""The host names that a server accepts in requests.
 
-A web page can make its own name point to 127.0.0.1 (DNS rebinding) and then read what a server on this machine answers
-to it. The browser still sends the page's name in the header Host, so a server that accepts known names only is safe.
+A web page can make its own host name resolve to 127.0.0.1 (DNS rebinding) and then read the responses of a server on
+this machine. The browser still sends the host name of the page in the Host header, so a server that accepts only known
+names is safe.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{0,5})?", re.AS
 
 @dataclass(frozen=True)
 class AllowedHosts:
-    """Names that a request's Host may have, in lower case; those of this machine always may."""
+    """Host names that are accepted, in lower case. Those of this machine are always accepted."""
 
     names: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, names: Iterable[str]) -> AllowedHosts:
-        """From what --allowed-host was given. Raises UserError for what is not a name.
+        """Parse the values of --allowed-host. Raises UserError for an invalid name.
 
         >>> sorted(AllowedHosts.parse(["NER.example.org", "::2"]).names)
         ['[::2]', 'ner.example.org']
@@ -38,7 +39,7 @@ class AllowedHosts:
         return ANY in self.names
 
     def allow(self, header: str) -> bool:
-        """Whether a request with this Host may be answered.
+        """Whether a request with this Host header is accepted.
 
         >>> hosts = AllowedHosts.parse(["ner.example.org"])
         >>> [hosts.allow(name) for name in ("localhost:8000", "[::1]:8000", "ner.example.org", "example.org", "")]
@@ -51,15 +52,15 @@ class AllowedHosts:
         return self.is_open or name in self.names or _is_of_this_machine(name)
 
     def check(self, address: str) -> None:
-        """Raise UserError where a server at `address` needs names and there are none."""
+        """Raise UserError if a server at `address` is reachable from other machines and has no allowed names."""
         if not ip_address(address).is_loopback and not self.names:
             raise UserError(
-                f"a server at {address} needs to know by which names clients reach it.",
+                f"a server at {address} needs the host names that clients use to reach it.",
                 hint=f"Add --allowed-host NAME for each of them, or --allowed-host '{ANY}' to accept any name.",
             )
 
     def url(self, address: str, port: int) -> str:
-        """The address to open in a browser, for a server that listens at `address`.
+        """The URL to open in a browser, for a server that listens at `address`.
 
         >>> AllowedHosts().url("::1", 8000), AllowedHosts.parse(["ner.example.org"]).url("192.0.2.1", 80)
         ('http://[::1]:8000/', 'http://ner.example.org:80/')
@@ -77,7 +78,7 @@ THIS_MACHINE = AllowedHosts()
 
 
 def _parsed(name: str) -> str:
-    """The name as a header has it."""
+    """The name in the form of a Host header."""
     try:
         return f"[{IPv6Address(name)}]"
     except ValueError:
@@ -85,8 +86,8 @@ def _parsed(name: str) -> str:
     found = _HOST.fullmatch(lower)
     if name != ANY and (found is None or found["name"] != lower):
         raise UserError(
-            f"--allowed-host {name[:99]!r} is not the name of a host.",
-            hint="Give the name alone, without scheme, port and path, for example ner.example.org.",
+            f"--allowed-host {name[:99]!r} is not a host name.",
+            hint="Give only the name, without scheme, port and path, for example ner.example.org.",
         )
     return lower
 

@@ -1,21 +1,26 @@
-"""How much a server takes on, at once and from one request."""
+"""Limits of a server, in total and per request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 
 @dataclass(frozen=True)
 class Limits:
-    """max_texts: in a request. max_length: characters of a text, or of a word; words of a list of words.
-    max_body_bytes: of a request's body. timeout_s: from a request's first byte to its answer's.
-    max_connections: open at once. headers_timeout_s: from a connection's beginning, or a later request's first byte, to
-    the end of the request's headers. keep_alive_s: between an answer and the next request on the same connection.
-    max_waiting_texts: of requests that wait for the model; more are turned away. max_batch_texts, max_wait_s: so
-    many texts run together, and the first of them waits so long for others.
+    """Limits of a server.
+
+    max_texts: texts in a request.
+    max_length: characters in a text or a word, and words in a list of words.
+    max_body_bytes: size of the body of a request.
+    timeout_s: from the first byte of a request to the first byte of its response.
+    max_connections: open connections.
+    headers_timeout_s: from the start of a connection, or the first byte of a later request, to the end of the headers.
+    keep_alive_s: between a response and the next request on the same connection.
+    max_waiting_texts: texts that wait for the model. Requests beyond it are refused.
+    max_batch_texts: texts in a batch.
+    max_wait_s: how long the first text of a batch waits for others.
     """
 
     max_texts: int = 256
@@ -24,7 +29,7 @@ class Limits:
     timeout_s: float = 30.0
     max_connections: int = 1000
     headers_timeout_s: float = 10.0
-    # Longer than proxies and clients keep a connection, so that they never send a request on one that is being closed.
+    # Longer than proxies and clients keep idle connections, so that they never send a request on a closing one.
     keep_alive_s: float = 75.0
     max_waiting_texts: int = 1024
     max_batch_texts: int = 32
@@ -33,6 +38,7 @@ class Limits:
     def __post_init__(self) -> None:
         if self.max_waiting_texts < self.max_texts:
             raise UserError(
-                f"{counted(self.max_waiting_texts, 'text')} may wait, but one request may have {self.max_texts:,}.",
+                f"--max-waiting-texts is {self.max_waiting_texts:,}, less than the {self.max_texts:,} texts that one "
+                "request may contain (--max-texts).",
                 hint="Raise --max-waiting-texts or lower --max-texts.",
             )

@@ -1,4 +1,4 @@
-"""What stands before the application: requests that are too large or take too long, and errors, end here."""
+"""The layer in front of the application: refuses requests that are invalid, too large or too slow, and logs errors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics
 
-# The first line of a request may have the whole address, as for a proxy.
+# The first line of a request may contain an absolute URL, as for a proxy.
 _ABSOLUTE = re.compile(rb"https?://(?P<host>[^/?#]*)(?P<path>.*)", re.IGNORECASE | re.DOTALL)
-# Bodies that are in memory at once, in multiples of the largest one.
+# Largest size of all bodies in memory, in multiples of the largest body.
 _BODIES_AT_ONCE = 64
-# Of a body that is too large so much is read, in multiples of the largest one, before it is refused: a client that is
-# still sending when the connection closes never sees the answer.
+# How much of a body that is too large is read before it is refused, in multiples of the largest body. A client that is
+# still sending when the connection is closed would not get the response.
 _DISCARDED = 8
 
 
 class Refusal(Exception):
-    """An answer in place of the application's. closes: no other request may follow on the connection."""
+    """A response in place of the application's. closes: the connection is closed after it."""
 
     def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None, closes: bool = False) -> None:
         self.status = status
@@ -38,12 +38,13 @@ class Refusal(Exception):
 
 
 class Gate:
-    """An ASGI application around another one.
+    """An ASGI application that wraps another one.
 
-    Requests for a host that is not in `hosts`, and those whose length is ambiguous, are refused. If the first line has
-    a whole address, its host must be allowed too. Bodies are read whole before the application sees the request. HEAD
-    is answered as GET, whose body the server leaves out; a path may end in a slash. What the application raises is
-    answered with 500 and logged without its message, which might quote a text. paths: those that are counted by name.
+    It refuses requests for a host that is not in `hosts`, also if the host is in an absolute URL in the first line, and
+    requests with an ambiguous length. It reads the complete body before it calls the application. HEAD is handled as
+    GET, and the server drops the body. A path may end in a slash. Errors in the application result in a 500 response
+    and are logged without their message, which might quote a text.
+    paths: the paths that have metrics of their own.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Gate:
         self._n_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the application's life as a whole."""
+        """Handle a request, or the start and end of the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -78,17 +79,17 @@ class Gate:
             await answer.refuse(refusal)
         except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
             raise
-        # Not everything that a library raises derives from Exception, and uvicorn would log its message.
+        # Some libraries raise errors that do not derive from Exception, and uvicorn would log their messages.
         except BaseException as error:
             log_failure(error, "in a request")
-            await answer.refuse(Refusal(500, "the server failed; its log says where"))
+            await answer.refuse(Refusal(500, "the server failed; see its log"))
 
     async def _pass_on(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         body = _Body(receive)
         timeout_s = self._limits.timeout_s
         try:
             async with asyncio.timeout(timeout_s) as deadline:
-                # An answer that has begun is sent to its end.
+                # A response that has started is sent completely.
                 answer.on_start = lambda: deadline.reschedule(None)
                 _check_length(scope)
                 await self._read(scope, body)
@@ -97,7 +98,7 @@ class Gate:
         except TimeoutError:
             if not body.is_whole:
                 raise Refusal(408, f"the request did not arrive within {timeout_s:g} s", closes=True) from None
-            raise Refusal(504, f"no answer within {timeout_s:g} s", retry_after_s=1) from None
+            raise Refusal(504, f"the response was not ready within {timeout_s:g} s", retry_after_s=1) from None
         finally:
             answer.on_start = _nothing
             self._n_bytes -= body.n_bytes
@@ -109,7 +110,7 @@ class Gate:
         else:
             named = hosts
         if len(hosts) != 1 or not all(map(self._hosts.allow, named)):
-            raise Refusal(400, "the server does not answer to this Host; see --allowed-host")
+            raise Refusal(400, "the server does not accept this Host; see --allowed-host")
 
     async def _read(self, scope: Scope, body: _Body) -> None:
         limit = self._limits.max_body_bytes
@@ -122,14 +123,14 @@ class Gate:
                 raise Refusal(503, "too many large requests at once", retry_after_s=1, closes=True)
         if body.n_bytes > limit or announced > limit:
             await body.discard(_DISCARDED * limit)
-            raise Refusal(413, f"the request has more than {counted(limit, 'byte')}", closes=not body.is_whole)
+            raise Refusal(413, f"the body is larger than {counted(limit, 'byte')}", closes=not body.is_whole)
 
 
 def _check_length(scope: Scope) -> None:
-    """Raise Refusal where a proxy may see another end of the body than we do, and take its rest for a request."""
+    """Raise Refusal if the length is ambiguous, because a proxy might take a part of the body for another request."""
     names = {name for name, _ in scope["headers"]}
     if b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] == "1.0"):
-        raise Refusal(400, "Transfer-Encoding goes with HTTP/1.1 and without Content-Length", closes=True)
+        raise Refusal(400, "Transfer-Encoding requires HTTP/1.1 and excludes Content-Length", closes=True)
 
 
 def _plain(path: str) -> str:
@@ -142,7 +143,7 @@ def _plain(path: str) -> str:
 
 
 def _as_get(scope: Scope) -> Scope:
-    """The request as the application is to see it."""
+    """The request in the form that the application gets."""
     if absolute := _ABSOLUTE.fullmatch(scope["raw_path"]):
         raw_path = absolute["path"] or b"/"
         scope = {**scope, "raw_path": raw_path, "path": unquote(raw_path.decode("latin-1"))}
@@ -152,11 +153,11 @@ def _as_get(scope: Scope) -> Scope:
 
 
 def _nothing() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 class _Body:
-    """A request's body as it arrives."""
+    """The body of a request while it arrives."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -166,16 +167,16 @@ class _Body:
         self.n_bytes = 0
 
     async def read_on(self) -> None:
-        """Take in the next part."""
+        """Read the next part."""
         message = await self._receive()
         part = message.get("body", b"")
         self._parts.append(part)
         self.n_bytes += len(part)
-        # A client that has gone sends no more.
+        # If the client has disconnected, no more will arrive.
         self.is_whole = not message.get("more_body", False)
 
     async def discard(self, n_bytes: int) -> None:
-        """Read what is left, at most about so much, and forget it."""
+        """Read the rest, at most about `n_bytes`, and discard it."""
         n_read = 0
         while not self.is_whole and n_read < n_bytes:
             message = await self._receive()
@@ -183,7 +184,7 @@ class _Body:
             self.is_whole = not message.get("more_body", False)
 
     async def replay(self) -> Message:
-        """What the application receives: the body at once, then whatever the client does."""
+        """The `receive` of the application: first the complete body, then the messages of the server."""
         if self._is_given:
             return await self._receive()
         self._is_given = True
@@ -192,16 +193,16 @@ class _Body:
 
 
 class _Answer:
-    """The way back to the client."""
+    """The response to a request, from the application or a refusal."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._has_begun = False
         self.on_start: Callable[[], None] = _nothing
-        self.status = 499  # what a request is counted as when the client goes before it is answered
+        self.status = 499  # the status in the metrics if the client disconnects before the response
 
     async def send(self, message: Message) -> None:
-        """Pass on a part of the application's answer."""
+        """Send a part of the response."""
         if message["type"] == "http.response.start":
             self._has_begun = True
             self.status = message["status"]
@@ -209,7 +210,7 @@ class _Answer:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with a problem, unless another answer has begun."""
+        """Respond with an error, unless a response has already started."""
         if self._has_begun:
             return
         body = json.dumps({"detail": refusal.detail}).encode()

@@ -1,4 +1,4 @@
-"""The page to try a text on: a form, and the text with its spans in colour. No script runs and nothing is fetched."""
+"""The page to try a text: a form, and the text with its spans in colour, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tf_tokclf.serving.limits import Limits
 
 @dataclass(frozen=True)
 class Part:
-    """A run of the text: outside of spans, or one with its type."""
+    """A part of the text: a span with its type, or text between spans."""
 
     text: str
     type: str = ""
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Row:
-    """A span in the table."""
+    """A row of the table of spans."""
 
     type: str
     text: str
@@ -42,14 +42,14 @@ class Row:
 
 @dataclass(frozen=True)
 class HtmlPage:
-    """A page and the headers that it is sent with."""
+    """A page and its HTTP headers."""
 
     html: str
     headers: Mapping[str, str]
 
 
 class Page:
-    """The page to try a text on, as often as wanted."""
+    """Renders the page to try a text."""
 
     def __init__(self, model_name: str, labels: LabelSet, limits: Limits) -> None:
         self._templates = templates()
@@ -57,14 +57,14 @@ class Page:
         self._fixed = {"model_name": model_name, "labels": labels.names, "limits": limits}
 
     def render(self, *, text: str = "", shown: Shown | None = None, problem: str | None = None) -> HtmlPage:
-        """The form with `text` in it, and what became of it."""
+        """Render the form with `text` in it, and the result or problem above it."""
         rules = self._colours.rules(row.type for row in shown.rows) if shown else ""
         values = {**self._fixed, "text": text, "shown": shown, "problem": problem, "class_of": self._colours.css_class}
         return html_page(self._templates, "page.html.jinja", rules=rules, **values)
 
 
 def templates() -> Environment:
-    """Jinja's environment for the server's pages."""
+    """The Jinja environment for the pages of the server."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("tf_tokclf.serving"), PackageLoader("tf_tokclf.report")]),
         autoescape=True,
@@ -77,9 +77,9 @@ def templates() -> Environment:
 
 
 def html_page(environment: Environment, template: str, *, rules: str = "", **values: Any) -> HtmlPage:
-    """A page with its style. rules: CSS beyond page.css.
+    """Render a page with its style. rules: CSS in addition to page.css.
 
-    The page may load nothing and run nothing, and its only style is the one that it comes with.
+    The Content-Security-Policy forbids scripts, external resources, and any style except that of the page.
     """
     style = f"\n{environment.get_template('page.css').render()}\n{rules}\n"
     digest = b64encode(sha256(style.encode()).digest()).decode()
@@ -95,14 +95,14 @@ def html_page(environment: Environment, template: str, *, rules: str = "", **val
 
 @dataclass(frozen=True)
 class Shown:
-    """A labelled text as the page has it. seconds: what labelling it took."""
+    """A labelled text on the page. seconds: time for labelling it."""
 
     tagged: TaggedSentence
     seconds: float
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The spans; where labels spell none, the words with their labels."""
+        """The spans; for labels without spans, the words with their labels."""
         if self.tagged.label_set.scheme is Scheme.NONE:
             return list(self._words())
         return [
@@ -112,17 +112,16 @@ class Shown:
 
     @property
     def n_words(self) -> int:
-        """How many words the text has."""
         return len(self.tagged.sentence)
 
     @property
     def unit(self) -> str:
-        """What a row is."""
+        """What a row stands for."""
         return "word" if self.tagged.label_set.scheme is Scheme.NONE else "span"
 
     @property
     def parts(self) -> Iterator[Part]:
-        """The text from its beginning to its end."""
+        """The whole text, in parts."""
         text, _ = text_of(self.tagged.sentence)
         at = 0
         for row in self.rows:

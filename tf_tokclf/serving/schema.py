@@ -1,4 +1,4 @@
-"""What `/predict` takes and gives, and what is said of a request that it cannot take."""
+"""The requests and responses of `/predict`, and the messages for invalid requests."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from tf_tokclf.serving.limits import Limits
 
 _LISTED_PROBLEMS = 5
 
-# 2.0 is an integer to JSON, though not to a strict pydantic.
+# 2.0 is an integer in JSON, but not in pydantic's strict mode.
 Integer = Annotated[int, BeforeValidator(lambda x: int(x) if isinstance(x, float) and x.is_integer() else x)]
 Inputs = str | list[str] | list[list[str]]
 
 
 class PredictOptions(BaseModel):
-    """What a prediction contains."""
+    """Options that determine what a prediction contains."""
 
-    # Strict: "1" is no number, and true is no 1.
+    # Strict: "1" is not a number, and true is not 1.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     threshold: float | None = Field(None, ge=0, le=1, description="Leave out spans with a lower score.")
-    top_k: Integer = Field(0, ge=0, description="Number of likeliest labels to list for each word.")
+    top_k: Integer = Field(0, ge=0, description="Number of most probable labels to list for each word.")
     words: bool = Field(True, description="Include words, labels and scores.")
     spans: bool = Field(True, description="Include spans.")
     offset_unit: Literal["codepoint", "utf16", "byte"] = Field(
-        "codepoint", description="Unit of start and end. JavaScript and Java count utf16."
+        "codepoint", description="Unit of start and end. Use utf16 for JavaScript and Java."
     )
 
 
 class PredictRequest(PredictOptions):
-    """Texts to label, with options."""
+    """Texts to label, and options."""
 
     inputs: Inputs
 
@@ -40,24 +40,24 @@ class PredictRequest(PredictOptions):
 class SpanAnswer(BaseModel):
     """A typed sequence of words."""
 
-    type: str = Field(description="Its type, such as PER.")
-    score: float | None = Field(description="The smallest probability among its words' labels.")
-    first_word: int = Field(description="Index of its first word.")
-    end_word: int = Field(description="Index after its last word.")
-    start: int = Field(description="Where it starts in the text, or in the words joined by spaces.")
-    end: int = Field(description="Where it ends, exclusive.")
+    type: str = Field(description="The type, such as PER.")
+    score: float | None = Field(description="The smallest probability among the labels of its words.")
+    first_word: int = Field(description="Index of the first word.")
+    end_word: int = Field(description="Index after the last word.")
+    start: int = Field(description="Start in the text, or in the words joined by spaces.")
+    end: int = Field(description="End, exclusive.")
     text: str = Field(description="The text from start to end.")
 
 
 class LabelAnswer(BaseModel):
-    """A label that a word may have."""
+    """A label and its probability."""
 
     label: str = Field(description="The label.")
-    score: float | None = Field(description="Its probability.")
+    score: float | None = Field(description="The probability of the label.")
 
 
 class Prediction(BaseModel):
-    """A text with its labels: the record that `tf-tokclf predict` writes as a line of JSON."""
+    """A labelled text: the same record as a line of JSON from `tf-tokclf predict`."""
 
     text: str | None = Field(None, description="The input. Absent for lists of words.")
     words: list[str] | None = Field(None, description="The words of the input.")
@@ -65,8 +65,10 @@ class Prediction(BaseModel):
     scores: list[float | None] | None = Field(
         None, description="The probability of each word's label; null for words that the model did not see."
     )
-    spans: list[SpanAnswer] | None = Field(None, description="The spans that the labels spell, in order.")
-    top: list[list[LabelAnswer]] | None = Field(None, description="The likeliest labels of each word, with top_k.")
+    spans: list[SpanAnswer] | None = Field(None, description="The spans, in order.")
+    top: list[list[LabelAnswer]] | None = Field(
+        None, description="The most probable labels of each word, if top_k is set."
+    )
 
 
 class Predictions(BaseModel):
@@ -76,16 +78,16 @@ class Predictions(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why there is no prediction."""
+    """The reason why there is no prediction."""
 
     detail: str = Field(description="What is wrong, and where.")
 
 
 class Health(BaseModel):
-    """Whether the server answers, and with which model."""
+    """The state of the server and its model."""
 
     status: Literal["ready", "stuck", "failed"] = Field(
-        description="stuck: one batch has taken twice the time limit. failed: the model's thread has ended."
+        description="stuck: one batch has taken more than twice the timeout. failed: the model's thread has ended."
     )
     model: str = Field(description="The name of the model.")
     version: str = Field(description="The version of tf-tokclf.")
@@ -94,14 +96,14 @@ class Health(BaseModel):
 
 
 def request_model(limits: Limits) -> type[PredictRequest]:
-    """The requests that `limits` let through."""
+    """The model of a request within `limits`."""
     length = limits.max_length
     text = Annotated[str, Field(max_length=length)]
     words = Annotated[list[text], Field(max_length=length)]  # type: ignore[valid-type]
     text_schema = {"type": "string", "maxLength": length}
     words_schema = {"type": "array", "items": text_schema, "maxItems": length}
     schema = {
-        # Not oneOf, as pydantic would have it: an empty list is both an empty list of texts and one of lists of words.
+        # Not oneOf, which pydantic would write: an empty list matches both lists.
         "anyOf": [
             text_schema,
             {"type": "array", "items": text_schema, "maxItems": limits.max_texts},
@@ -117,7 +119,7 @@ def request_model(limits: Limits) -> type[PredictRequest]:
         Discriminator(
             _kind_of_inputs,
             custom_error_type="inputs",
-            custom_error_message="neither a text, nor a list of texts, nor a list of lists of words",
+            custom_error_message="must be a text, a list of texts, or a list of lists of words",
         ),
         WithJsonSchema(schema),
     ]
@@ -125,7 +127,7 @@ def request_model(limits: Limits) -> type[PredictRequest]:
 
 
 def _kind_of_inputs(value: Any) -> str | None:
-    """What `inputs` looks meant as, so that a mistake in it is told once and not for each thing it might be."""
+    """The most likely kind of `inputs`, so that a mistake is reported only for this kind."""
     if isinstance(value, str):
         return "text"
     if isinstance(value, list):
@@ -134,7 +136,7 @@ def _kind_of_inputs(value: Any) -> str | None:
 
 
 def problem_of(errors: Iterable[Mapping[str, Any]]) -> str:
-    """What pydantic found, in one line and without what stood there.
+    """The errors that pydantic found, in one line and without the input.
 
     >>> problem_of([{"loc": ("body", "inputs", "texts", 3), "msg": "Input should be a valid string"}])
     'inputs[3]: Input should be a valid string'
@@ -146,12 +148,12 @@ def problem_of(errors: Iterable[Mapping[str, Any]]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     if error.get("type") == "model_attributes_type":
-        return "should be a JSON object, sent as application/json"
+        return "must be a JSON object, sent as application/json"
     return error["msg"].replace(" after validation,", ",")
 
 
 def _place(location: tuple[str | int, ...]) -> str:
-    # In front stands where it came from, behind `inputs` the kind of it.
+    # The first step is always "body", and the one after `inputs` is its kind.
     steps = [step for i, step in enumerate(location[1:]) if not (i == 1 and location[1] == "inputs")]
     if not steps or isinstance(steps[0], int):
         return "the body"

@@ -1,4 +1,4 @@
-"""A server process from its socket to its end."""
+"""Run the server: open the socket, configure uvicorn, serve until a signal."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Connections that wait to be accepted; asyncio accepts as many at once.
+# Connections that wait to be accepted. asyncio accepts as many at once.
 _BACKLOG = 1024
-# Open files beside connections: libraries, the model, and up to 256 connections that were refused and about to close.
+# Open files other than connections: libraries, the model, and up to 256 refused connections that are being closed.
 _OTHER_FILES = 512
 _SEND_BUFFER_BYTES = 256 << 10
-# Beyond the time limit of requests, for answers on their way to slow clients.
+# Time in addition to the timeout of requests, for responses to slow clients.
 _LAST_ANSWERS_S = 5
 
 
 def check_installed() -> None:
-    """Raise UserError unless the extra is there."""
+    """Raise UserError unless the packages for serving are installed."""
     for name in ("fastapi", "prometheus_client", "uvicorn"):
         try:
             import_module(name)
@@ -51,33 +51,33 @@ def check_installed() -> None:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that nobody else listens on. Raises UserError where there is none."""
+    """Open a listening socket. Raises UserError if the host or port cannot be used."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-        # Connections inherit it. asyncio sets it only for sockets that were made with TCP by name; without it each
-        # answer on an open connection waits 40 ms for the client's acknowledgement.
+        # Connections inherit this option. asyncio sets it only for sockets whose protocol is explicitly TCP. Without
+        # it, each response on an open connection waits 40 ms for the client's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Inherited too. The system's buffers grow to megabytes: a client that reads them slowly would look like one
-        # that reads nothing.
+        # Also inherited. The system's buffers grow to megabytes, so a client that reads slowly would look like one that
+        # reads nothing.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         return listening
     except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else "no part of a name is empty or that long"
-        raise UserError(f"there is no host {host[:99]!r}: {reason}.", hint="Choose another with --host.") from error
+        reason = error.strerror if isinstance(error, socket.gaierror) else "a part of the name is empty or too long"
+        raise UserError(f"unknown host {host[:99]!r}: {reason}.", hint="Choose another with --host.") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            hint = "Choose another with --port; 0 takes one that is free."
-            raise UserError(f"port {port} of {host} is taken.", hint=hint) from error
+            hint = "Choose another with --port; 0 selects a free one."
+            raise UserError(f"port {port} of {host} is already in use.", hint=hint) from error
         raise UserError(
             f"cannot listen on port {port} of {host}: {error.strerror}.", hint="Choose others with --host and --port."
         ) from error
 
 
 def run_server(service: Service, listening: socket.socket, hosts: AllowedHosts) -> None:
-    """Serve until SIGTERM or Ctrl-C, then finish what is in flight; a second Ctrl-C ends at once.
+    """Serve until SIGTERM or Ctrl-C, then finish running requests. A second Ctrl-C stops immediately.
 
-    Raises JobError when the thread that runs the model ends before.
+    Raises JobError if the thread that runs the model ends before.
     """
     import uvicorn
 
@@ -87,10 +87,10 @@ def run_server(service: Service, listening: socket.socket, hosts: AllowedHosts) 
     service.on_failure = partial(setattr, server, "should_exit", True)
     address, port = listening.getsockname()[:2]
     if not ip_address(address).is_loopback:
-        log.warning("there is no authentication: whoever reaches %s can use the server.", address)
+        log.warning("there is no authentication: anyone who can reach %s can use the server.", address)
     if hosts.is_open:
-        log.warning("any Host is accepted: web pages that visitors of this network open can read answers.")
-    log.info("serving on %s until Ctrl-C; /docs describes the API", hosts.url(address, port))
+        log.warning("any Host is accepted, so any web page opened in this network can read responses of the server.")
+    log.info("serving on %s (stop with Ctrl-C); /docs describes the API", hosts.url(address, port))
     with _signals_only_stop():
         server.run(sockets=[listening])
     if service.failure:
@@ -100,7 +100,7 @@ def run_server(service: Service, listening: socket.socket, hosts: AllowedHosts) 
 
 
 def server_config(app: Any, limits: Limits, metrics: Metrics) -> uvicorn.Config:
-    """How uvicorn serves `app`."""
+    """The configuration of uvicorn for `app`."""
     import uvicorn
 
     from tf_tokclf.serving.connections import Connections
@@ -110,9 +110,9 @@ def server_config(app: Any, limits: Limits, metrics: Metrics) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=connections.protocol,  # type: ignore[arg-type]  # not a class, but called like one
-        # Would take connections away from our protocol, with its deadlines and the gate.
+        # WebSockets would bypass the deadlines of our protocol and the gate.
         ws="none",
-        # Addresses may hold texts; what fails on a request, the gate logs without quoting it.
+        # URLs may contain texts. The gate logs failures without quoting the request.
         access_log=False,
         log_config=None,
         log_level=logging.ERROR,
@@ -123,7 +123,7 @@ def server_config(app: Any, limits: Limits, metrics: Metrics) -> uvicorn.Config:
 
 
 def _room(n_connections: int) -> tuple[int, int]:
-    """How many connections may be open, and how many may wait to be accepted, with the files that may be open."""
+    """The numbers of connections that may be open and that may wait, under the limit on open files."""
     n_files = _raise_file_limit(n_connections + _BACKLOG + _OTHER_FILES)
     n_free = max(n_files - _OTHER_FILES, 2)
     if n_free >= n_connections + _BACKLOG:
@@ -131,7 +131,7 @@ def _room(n_connections: int) -> tuple[int, int]:
     n_fitting = min(n_connections, max(2 * n_free // 3, 1))
     if n_fitting < n_connections:
         log.warning(
-            "at most %s instead of %d: this process may open %s. Raise the limit (ulimit -n).",
+            "at most %s instead of %d, because this process may open only %s. Raise the limit (ulimit -n).",
             counted(n_fitting, "connection"),
             n_connections,
             counted(n_files, "file"),
@@ -140,8 +140,8 @@ def _room(n_connections: int) -> tuple[int, int]:
 
 
 def _raise_file_limit(n_wanted: int) -> int:
-    """Let this process open so many files if the system lets it; how many it may open then."""
-    if sys.platform != "win32":  # which has no such limit
+    """Raise the limit on open files to `n_wanted`, if the system allows it. Returns the new limit."""
+    if sys.platform != "win32":  # Windows has no such limit
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -150,7 +150,7 @@ def _raise_file_limit(n_wanted: int) -> int:
         higher = n_wanted if hard == resource.RLIM_INFINITY else min(n_wanted, hard)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (higher, hard))
-        except (ValueError, OSError):  # macOS has another limit behind the one it tells
+        except (ValueError, OSError):  # macOS has a lower limit than the one it reports
             return soft
         return higher
     return n_wanted
@@ -158,7 +158,7 @@ def _raise_file_limit(n_wanted: int) -> int:
 
 @contextmanager
 def _signals_only_stop() -> Iterator[None]:
-    """uvicorn raises the signals that it was stopped by anew at its end. To be asked to stop is no failure here."""
+    """Ignore the signals that uvicorn raises again after it has stopped, since a stop by signal is not a failure."""
     before = {name: signal.signal(name, lambda *_: None) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

@@ -1,4 +1,4 @@
-"""A classifier that many requests share: their texts are labelled together, each request gets its own."""
+"""A classifier for concurrent requests, whose texts are labelled in common batches."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics
 from tf_tokclf.serving.schema import Inputs, PredictOptions
 
-# Numbers of words, and of texts, of the passes that come before the first request.
+# Numbers of words and of texts in the batches for warm-up.
 _WARM_UP_WORDS = (4, 12, 30)
 _WARM_UP_TEXTS = (1, 8)
-# After so many words a batch can be given up. Most batches have fewer.
+# A batch can be abandoned after each block of this many words. Most batches have fewer.
 _WORDS_AT_ONCE = 2048
 
 
 class Service:
-    """Labels what requests bring.
+    """Labels the inputs of requests.
 
-    on_failure: called when the thread that runs the model has ended, after which every request is refused.
+    on_failure: called if the thread that runs the model has ended. All later requests are refused.
     """
 
     def __init__(self, tagger: Tagger, model_name: str, limits: Limits) -> None:
@@ -52,12 +52,12 @@ class Service:
 
     @property
     def n_waiting(self) -> int:
-        """Texts that wait for the model."""
+        """Number of texts that wait for the model."""
         return self._batcher.n_waiting
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the thread that runs the model; None as long as it runs."""
+        """The error that ended the thread that runs the model; None while it runs."""
         return self._batcher.failure
 
     def _fail(self) -> None:
@@ -66,28 +66,28 @@ class Service:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the model has worked on a batch for so long that all who waited for it have gone."""
+        """Whether the model has worked on a batch for more than twice the timeout."""
         return self._batcher.busy_s > 2 * self.limits.timeout_s
 
     def start(self) -> None:
-        """Run the model a few times, as the first passes take longest, and begin to take requests."""
+        """Warm up the model, since its first passes take longest, and start to accept requests."""
         for n_texts in _WARM_UP_TEXTS:
             for n_words in _WARM_UP_WORDS:
                 self._tag([[Sentence(("a",) * n_words)] * n_texts])
         self._batcher.start()
 
     def close(self) -> None:
-        """Finish what waits, and take no more."""
+        """Accept no more requests and finish those that wait."""
         self._batcher.close()
 
     def sentences_of(self, inputs: Inputs) -> list[Sentence]:
-        """The inputs of a request, texts split into words as the training data's were."""
+        """The inputs of a request as sentences. Texts are split into words with the rule of the model."""
         items: Sequence[str | list[str]] = [inputs] if isinstance(inputs, str) else inputs
         rule = self.tagger.info.word_splitting
         return [text_sentence(item, rule) if isinstance(item, str) else Sentence(tuple(item)) for item in items]
 
     async def tag(self, inputs: Inputs) -> list[TaggedSentence]:
-        """The inputs with their labels. Raises Busy, Closed, Abandoned or WorkFailed."""
+        """Label the inputs. Raises Busy, Closed, Abandoned or WorkFailed."""
         sentences = await asyncio.to_thread(self.sentences_of, inputs)
         if not sentences:
             return []
@@ -97,20 +97,20 @@ class Service:
         return tagged
 
     async def predict(self, inputs: Inputs, options: PredictOptions) -> list[dict[str, Any]]:
-        """The records that `tf-tokclf predict` would write of the inputs."""
+        """The records that `tf-tokclf predict` would write for the inputs."""
         if options.threshold is not None and self.tagger.labels.outside is None:
-            raise UserError("threshold leaves out spans, and the model's labels form no spans.")
+            raise UserError("threshold applies to spans, but the labels of this model form no spans.")
         tagged = await self.tag(inputs)
         return await asyncio.to_thread(lambda: [_record(one, options) for one in tagged])
 
     def _tag(self, requests: list[Sequence[Sentence]]) -> list[list[TaggedSentence]]:
-        # A request's texts are neighbours where the model reads neighbours, and never those of another.
+        # If the model reads neighbouring sentences as context, these are never from another request.
         sentences = [replace(one, document=str(number)) for number, own in enumerate(requests) for one in own]
         tagged = chain.from_iterable(self._blocks(sentences))
         return [list(islice(tagged, len(own))) for own in requests]
 
     def _blocks(self, sentences: list[Sentence]) -> Iterator[list[TaggedSentence]]:
-        """The sentences with their labels, as long as somebody can still be waiting for them."""
+        """Label the sentences block by block. Raises Abandoned if this takes longer than the timeout."""
         until = time.monotonic() + self.limits.timeout_s
         for block in self.tagger.tag_blocks(sentences, look_ahead_words=_WORDS_AT_ONCE):
             yield block

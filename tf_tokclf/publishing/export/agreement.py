@@ -1,6 +1,4 @@
-"""Hold an exported model against the one it came from: on real sentences, by its own runtime, in a fresh
-process.
-"""
+"""Compare an exported model with the original on real sentences. The export runs in its own runtime and process."""
 
 from __future__ import annotations
 
@@ -27,15 +25,15 @@ from tf_tokclf.scoring.scores import Scorer
 
 @dataclass(frozen=True)
 class Limits:
-    """What an export may differ by. A largest logit difference of None is not judged."""
+    """How much an export may differ from the model. logit_difference: None if it is not checked."""
 
     label_agreement: float
     logit_difference: float | None
     f1_difference: float
 
 
-# float32 computes the same in another order. Half the digits of the weights move a logit by thousandths, which turns a
-# label only where two are as likely; int8 weights and activations move it by tenths.
+# In float32, an export computes the same in a different order. float16 weights change logits by thousandths, which
+# changes a label only if two are almost equally likely. int8 weights and activations change logits by tenths.
 LIMITS = {
     None: Limits(label_agreement=1.0, logit_difference=1e-3, f1_difference=0.0),
     "float16": Limits(label_agreement=0.999, logit_difference=0.1, f1_difference=0.005),
@@ -45,7 +43,11 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an export compares. Words per second are of forward passes alone, the first batch left out."""
+    """The result of comparing an export with its model.
+
+    sentences_from: the file or split of the sentences. The words per second are those of forward passes only, without
+    the first batch.
+    """
 
     format: str
     quantize: str | None
@@ -65,57 +67,54 @@ class Agreement:
 
     @property
     def label_agreement(self) -> float:
-        """The share of words with the same label."""
+        """Share of words with the same label."""
         return 1 - self.n_different_labels / self.n_words if self.n_words else 1.0
 
     @property
     def problems(self) -> list[str]:
-        """What is beyond the limits, whole sentences."""
+        """Differences beyond the limits, as sentences."""
         limits, found = self.limits, []
         if self.label_agreement < limits.label_agreement:
             found.append(
-                f"{self.n_different_labels} of {counted(self.n_words, 'word')} have another label; "
-                f"{limits.label_agreement:.1%} have to agree."
+                f"{self.n_different_labels:,} of {counted(self.n_words, 'word')} have a different label; "
+                f"{100 * limits.label_agreement:g} % must agree."
             )
         most = limits.logit_difference
         if not np.isfinite(self.largest_logit_difference):
             found.append("Some logits are NaN.")
         elif most is not None and self.largest_logit_difference > most:
-            found.append(f"Logits differ by up to {self.largest_logit_difference:.3g}, more than {most:g}.")
+            found.append(f"Logits differ by up to {self.largest_logit_difference:.3g}; the limit is {most:g}.")
         if self.model_f1 is not None and self.export_f1 is not None:
             lost = self.model_f1 - self.export_f1
             if lost > limits.f1_difference:
-                found.append(f"F1 falls by {lost:.4f}, more than {limits.f1_difference:g}.")
+                found.append(f"F1 is lower by {100 * lost:.2f} points; the limit is {100 * limits.f1_difference:g}.")
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """What agreement.json holds."""
+        """The contents of agreement.json."""
         return {**asdict(self), "label_agreement": self.label_agreement, "passed": not self.problems}
 
     def rows(self) -> list[tuple[str, str]]:
-        """The table that is printed."""
-
-        def f1(value: float | None) -> str:
-            return "-" if value is None else f"{value:.4f}"
-
+        """The names and values of the printed table."""
         same, n_words = self.n_words - self.n_different_labels, counted(self.n_words, "word")
-        return [
-            ("export", f"{self.format} {self.quantize or 'float32'}, run by {self.runtime}"),
-            ("compared on", f"{counted(self.n_sentences, 'sentence')}, {n_words}: {self.sentences_from}"),
-            ("same labels", f"{same:,} of {n_words} ({self.label_agreement:.4%})"),
-            ("largest logit difference", f"{self.largest_logit_difference:.2e}"),
-            ("F1", f"{f1(self.export_f1)}, model {f1(self.model_f1)}"),
-            ("size", f"{self.export_bytes / 1e6:.1f} MB, model {self.model_bytes / 1e6:.1f} MB"),
+        rows = [
+            ("export", f"{self.format} {self.quantize or 'float32'}, run with {self.runtime}"),
+            ("compared on", f"{counted(self.n_sentences, 'sentence')}, {n_words} of {self.sentences_from}"),
+            ("size", f"{self.export_bytes / 1e6:.1f} MB (model {self.model_bytes / 1e6:.1f} MB)"),
             (
-                "words a second",
-                f"{self.export_words_per_second:,.0f}, model {self.model_words_per_second:,.0f}",
+                "words per second",
+                f"{self.export_words_per_second:,.0f} (model {self.model_words_per_second:,.0f})",
             ),
-            ("result", "agrees" if not self.problems else " ".join(self.problems)),
+            ("largest logit difference", f"{self.largest_logit_difference:.2e}"),
+            ("same labels", f"{same:,} of {n_words} ({100 * self.label_agreement:.2f} %)"),
         ]
+        if self.export_f1 is not None and self.model_f1 is not None:
+            rows.append(("F1", f"{100 * self.export_f1:.2f} (model {100 * self.model_f1:.2f})"))
+        return [*rows, ("result", "the export agrees with the model" if not self.problems else " ".join(self.problems))]
 
 
 class RuntimeProcess:
-    """An exported model in a fresh process, called like a forward pass."""
+    """An exported model that runs in a new process. It is called like a forward pass."""
 
     def __init__(self, format: str, path: Path) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
@@ -132,7 +131,7 @@ class RuntimeProcess:
             raise
 
     def __call__(self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, float]:
-        """The logits (pieces, labels) at the positions, and the seconds they took."""
+        """The logits (subword tokens, labels) at the positions, and the time in seconds."""
         assert self._process.stdin is not None
         mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int32)
         try:
@@ -146,7 +145,7 @@ class RuntimeProcess:
         """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # A process that died leaves something unwritten.
+        # If the process died, some input was not written.
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.stdout.close()
@@ -164,14 +163,14 @@ class RuntimeProcess:
         self._process.wait(timeout=60)
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return JobError(f"the export does not run: {lines[-1] if lines else 'its process ended'}")
+        return JobError(f"the export cannot be run: {lines[-1] if lines else 'its process ended'}")
 
 
 Forward = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, float]]
 
 
 class _Recorded:
-    """A forward pass that gives log-probabilities and keeps logits and times."""
+    """A forward pass that returns log-probabilities and records logits and times."""
 
     def __init__(self, forward: Forward) -> None:
         self._forward = forward
@@ -186,7 +185,7 @@ class _Recorded:
         return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
 
     def words_per_second(self) -> float:
-        """Of forward passes, but for the first, which warms up."""
+        """The speed of the forward passes, without the first one, which is slower."""
         first = 1 if len(self.seconds) > 1 else 0
         n_words = sum(map(len, self.logits[first:]))
         return n_words / max(sum(self.seconds[first:]), 1e-9)
@@ -203,7 +202,7 @@ def compare(
     model_bytes: int,
     sentences_from: str,
 ) -> Agreement:
-    """Label `sentences` with the model in `tagger` and with its export at `path`, the same batches for both."""
+    """Label `sentences` with the model in `tagger` and with its export at `path`, in the same batches."""
     model = _Recorded(_in_this_process(tagger.model))
     labels = _labels(tagger, model, sentences)
     process = RuntimeProcess(format, path)
@@ -233,7 +232,7 @@ def compare(
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all in a folder."""
+    """Size of a file, or of all files in a folder, in bytes."""
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 

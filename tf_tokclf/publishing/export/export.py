@@ -1,4 +1,4 @@
-"""Export a classifier, compare the export with it, and keep it only where the two agree."""
+"""Export a classifier, compare the export with the model, and keep it only if they agree."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def export_model(
 ) -> Agreement:
     """Write the classifier `reference` to the folder `output` as SavedModel, TFLite or ONNX.
 
-    The folder also gets the tokenizer, config.json, labels.json, tf_tokclf.json and agreement.json. It is written only
-    if the export agrees with the model on the first `max_sentences` sentences of `split` of the run that `reference`
-    is, or of `data.test_file`, which is read as in the run but for the settings in `data` and the `task`. The caller
-    looks at `problems` of what is returned.
+    The folder also contains the tokenizer, config.json, labels.json, tf_tokclf.json and agreement.json. It is kept only
+    if the export agrees with the model on up to `max_sentences` sentences. These are from `data.test_file` if it is
+    given, which is read with the settings of the run unless `data` and `task` override them, and otherwise from `split`
+    of the run `reference`. The caller must check `problems` of the result.
     """
     check_format(format, quantize)
     check_free(output, reference, data or DataConfig(), force=force)
@@ -82,13 +82,13 @@ def export_model(
 
 
 class _Disagreement(Exception):
-    """The export is not kept."""
+    """Raised to discard an export."""
 
 
 def _sentences(
     reference: str | Path, split: str, data: DataConfig | None, info: ModelInfo, limit: int, task: Task | None
 ) -> tuple[Sequence[Sentence], Scheme, str]:
-    """What to compare on, the scheme of its labels, and where it is from."""
+    """The sentences to compare on, the scheme of their labels, and the file or split that they are from."""
     if data is not None and data.format == "text":
         found = list(islice(read_sentences(str(data.test_file), with_word_rule(data, info)), limit))
         return found, Scheme.NONE, str(data.test_file)

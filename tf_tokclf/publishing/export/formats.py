@@ -1,5 +1,7 @@
-"""A classifier as SavedModel, TFLite or ONNX: two inputs, `input_ids` and `attention_mask` (rows, width)
-int32, one output, `logits` (rows, width, labels) float32; rows and width are free.
+"""Write a classifier as SavedModel, TFLite or ONNX.
+
+Inputs: `input_ids` and `attention_mask`, (rows, width) int32. Output: `logits`, (rows, width, labels) float32. The
+numbers of rows and columns are not fixed.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
 
 SIGNATURE = "serving_default"
-# Of ONNX: the newest that onnxruntime's dynamic quantisation and all runtimes of the last three years read.
+# The newest ONNX opset that onnxruntime's dynamic quantisation and all runtimes of the last three years support.
 OPSET = 17
 
 
 class Serving(tf.Module):
-    """The classifier as a function of two tensors with a signature."""
+    """The classifier as a tf.function with a fixed signature."""
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        # A SavedModel stores what the attributes hold. For a Keras model it would also store the functions of each
-        # layer, which nobody calls: tracing them takes two thirds of the time.
+        # A SavedModel stores everything that the attributes refer to. For a Keras model these are also the functions of
+        # each layer, which are not needed, and tracing them takes two thirds of the time.
         self.weights = list(model.weights)
         self._call = lambda **inputs: model(**inputs, training=False)
 
@@ -37,19 +39,19 @@ class Serving(tf.Module):
         ]
     )
     def serve(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Logits (rows, width, labels) float32."""
+        """Logits, (rows, width, labels) float32."""
         outputs = self._call(input_ids=input_ids, attention_mask=attention_mask)
         return {"logits": tf.cast(outputs.logits, tf.float32)}
 
 
 def write_export(model: keras.Model, folder: Path, format: str, quantize: str | None) -> Path:
-    """Write `model` into `folder`. Returns what its runtime loads: a file, or the folder of a SavedModel."""
+    """Write `model` into `folder`. Returns the path that the runtime loads: a file, or the folder of a SavedModel."""
     with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model):
         return _WRITERS[format](Serving(model), folder, quantize)
 
 
 def _write_savedmodel(serving: Serving, folder: Path, quantize: str | None) -> Path:
-    """In a folder named after its version, as TensorFlow Serving wants it; it passes over the files beside."""
+    """Write it into the sub-folder "1", since TensorFlow Serving expects a folder for each version."""
     path = folder / "1"
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(serving, str(path), signatures={SIGNATURE: serving.serve}, options=options)
@@ -57,21 +59,21 @@ def _write_savedmodel(serving: Serving, folder: Path, quantize: str | None) -> P
 
 
 def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
-    # On the disk that has to have room for the export: models are large, and disks for temporary files often small.
+    # Use the disk of the export for temporary files: models are large, and the disk of /tmp is often small.
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         saved = _write_savedmodel(serving, Path(scratch), None)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[SIGNATURE])
         if quantize is not None:
-            # With nothing more said, weights become int8 and activations stay float32: "dynamic" quantisation.
+            # By default this is "dynamic" quantisation: weights become int8 and activations stay float32.
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
         path = folder / "model.tflite"
         try:
             path.write_bytes(converter.convert())
-        except Exception as error:  # the converter's own class is in no public name
+        except Exception as error:  # the converter's exception class is not public
             problem = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise JobError(f"TFLite cannot hold this model: {problem}") from None
+            raise JobError(f"this model cannot be converted to TFLite: {problem}") from None
     return path
 
 
@@ -99,7 +101,7 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
 
 
 def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
-    """tf2onnx does not know erfc: it is 1 - erf."""
+    """Convert erfc, which tf2onnx does not support, to 1 - erf."""
     import numpy as np
 
     erf = ctx.make_node("Erf", node.input, name=f"{name}_erf")
@@ -110,7 +112,7 @@ def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
 
 @contextmanager
 def _calm() -> Iterator[None]:
-    """Keep the converters' log to themselves."""
+    """Suppress the log messages of the converters."""
     loggers = [logging.getLogger(name) for name in ("tensorflow", "tf2onnx", "root")]
     before = [logger.level for logger in loggers]
     if not VERBOSE:

@@ -1,12 +1,12 @@
-"""Run an exported model by its own runtime in a process of its own: no code of this project, no transformers.
+"""Run an exported model in its own runtime and process, without code of this project and without transformers.
 
     python runtimes.py savedmodel|tflite|onnx MODEL
 
-Standard input holds, batch by batch, three arrays as `write` writes them (their length in eight bytes,
-then as `numpy.save` has them): input_ids (rows, width) int32, attention_mask (rows, width) int32 and
-positions (pieces, 2) int32; standard output gets the logits (pieces, labels) float32 of the pieces at
-those (row, column) positions, and how long the model took as a float64. The first array on standard
-output is the version of the runtime as text.
+Each batch on standard input consists of three arrays: input_ids (rows, width) int32, attention_mask (rows, width) int32
+and positions (subword tokens, 2) int32. For each batch, standard output gets the logits (subword tokens, labels)
+float32 at these (row, column) positions, and the time of the model in seconds, float64. The first array on standard
+output is the version of the runtime as text. An array is written as its length in eight bytes, then in the format of
+`numpy.save` (see `write`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def open_savedmodel(path: str) -> tuple[Run, str]:
-    """The serving signature of a SavedModel."""
+    """Load the serving signature of a SavedModel."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
@@ -40,7 +40,7 @@ def open_savedmodel(path: str) -> tuple[Run, str]:
 
 
 def open_tflite(path: str) -> tuple[Run, str]:
-    """The signature of a TFLite model."""
+    """Load the signature of a TFLite model."""
     from importlib.metadata import version
 
     from ai_edge_litert.interpreter import Interpreter
@@ -55,7 +55,7 @@ def open_tflite(path: str) -> tuple[Run, str]:
 
 
 def open_onnx(path: str) -> tuple[Run, str]:
-    """An ONNX model."""
+    """Load an ONNX model."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -74,7 +74,7 @@ OPENERS: dict[str, Callable[[str], tuple[Run, str]]] = {
 
 
 def serve(run: Run, source: BinaryIO, target: BinaryIO) -> None:
-    """Answer batches until there are no more."""
+    """Process batches until the end of `source`."""
     while (input_ids := read(source)) is not None:
         attention_mask, positions = read(source), read(source)
         assert attention_mask is not None
@@ -87,7 +87,7 @@ def serve(run: Run, source: BinaryIO, target: BinaryIO) -> None:
 
 
 def write(target: IO[bytes], array: np.ndarray) -> None:
-    """Write an array for `read`."""
+    """Write an array in the format that `read` expects."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     target.write(len(buffer.getvalue()).to_bytes(8, "little") + buffer.getvalue())
@@ -95,14 +95,14 @@ def write(target: IO[bytes], array: np.ndarray) -> None:
 
 
 def read(source: IO[bytes]) -> np.ndarray | None:
-    """The next array; None where there are no more."""
+    """Read the next array; None at the end."""
     size = int.from_bytes(source.read(8), "little")
     return np.load(io.BytesIO(source.read(size)), allow_pickle=False) if size else None
 
 
 def main() -> None:
-    """Serve the model that the arguments name."""
-    # What libraries print must not come between the arrays.
+    """Run the model that is given on the command line."""
+    # Output of libraries must not get between the arrays.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     run, version = OPENERS[sys.argv[1]](sys.argv[2])
