@@ -1,4 +1,4 @@
-"""Scores as tables for a terminal of 80 columns."""
+"""Scores as tables for a terminal of 80 columns. Scores are in percent with two decimals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted, counted_kind
-from tf_tokclf.scoring.bootstrap import Difference
+from tf_tokclf.scoring.bootstrap import OVERALL, Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
-from tf_tokclf.scoring.entities import entities_of
+from tf_tokclf.scoring.entities import MODES, Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.predictions import Prediction
@@ -22,31 +22,39 @@ from tf_tokclf.scoring.scores import Scores
 
 _OUTCOMES = {
     Outcome.RIGHT: "right",
-    Outcome.WRONG_TYPE: "wrong type",
-    Outcome.WRONG_BOUNDARY: "boundary",
-    Outcome.WRONG_BOTH: "both",
+    Outcome.WRONG_TYPE: "wrong\ntype",
+    Outcome.WRONG_BOUNDARY: "wrong\nboundary",
+    Outcome.WRONG_BOTH: "wrong\nboth",
     Outcome.MISSED: "missed",
     Outcome.SPURIOUS: "spurious",
 }
 
-# What a fact beside the scores is called; others are shown by their own name.
-FACTS = {
+# Descriptions of the counts in `Scores.facts`. A count of 0 is not shown.
+_FACTS = {
     "n_unseen_words": "words that the model did not see",
     "n_truncated_words": "words beyond the model's length limit, which it did not see",
     "n_empty_words": "words without subword tokens, which the model did not see",
     "n_repaired_sentences": "sentences whose gold labels were repaired before scoring",
-    "n_unseen_labels": "words whose gold label the model does not know",
+    "n_unseen_labels": "words with a gold label that the model cannot predict",
 }
+# How each mode reads labels that are invalid in the label scheme, such as I-LOC after O in IOB2.
+MODE_RULES: dict[Mode, str] = {
+    "conlleval": "invalid labels are read as conlleval.pl does",
+    "strict": "spans with invalid labels do not count",
+}
+# Names for the criteria of `Scores.lenient`.
+LENIENT = {"partial": "partial overlap", "boundary": "boundaries only", "type": "type only"}
+_NAMES_OF_PARTS = {"position in the window in pieces": "position in the window in subword tokens"}
 
 Interval = tuple[float, float]
 
 
-def scores_table(scores: Scores, intervals: Mapping[str, Interval] | None = None) -> RenderableType:
-    """Per type and overall: precision, recall, F1, support; below, how the numbers were made.
+def scores_table(scores: Scores, intervals: Mapping[str, Interval] | None = None) -> Table:
+    """Precision, recall, F1 and support by type, averages, and all types together in the last row.
 
-    intervals: 95 % intervals of F1 by type, and by "" for all types together; where given they get a column.
+    intervals: 95 % intervals of F1 by type, and by "" for all types together. They get a column if given.
     """
-    names = ["precision", "recall", "F1", *(["95 % of F1"] if intervals else []), "support"]
+    names = ["precision", "recall", "F1", *(["95 % interval"] if intervals else []), "support"]
     table = _table("type" if scores.has_spans else "label", *names)
 
     def row(name: str, scored: Counts | Average, key: str | None = None, style: str = "") -> None:
@@ -58,31 +66,53 @@ def scores_table(scores: Scores, intervals: Mapping[str, Interval] | None = None
     for type_, counts in scores.by_type.items():
         row(type_, counts, type_)
     table.add_section()
-    row("micro", scores.overall, "", style="bold")
-    row("macro", scores.macro)
-    row("weighted", scores.weighted)
-    return Group(table, Text(), *(Text(line) for line in score_notes(scores)))
+    row("macro average", scores.macro)
+    row("weighted average", scores.weighted)
+    row("all (micro average)", scores.overall, OVERALL, style="bold")
+    return table
 
 
-def score_notes(scores: Scores) -> list[str]:
-    """Lines that say how the scores were made, each at most 80 characters wide."""
-    accuracy = f"token accuracy {percent(scores.token_accuracy)}"
-    inside = scores.token_accuracy_without_o
-    if inside is not None:
-        accuracy += f", without O {percent(inside)}"
-    lines = [accuracy]
+def score_notes(scores: Scores, *, by_argmax: Scores | None = None) -> list[str]:
+    """Lines below the table, each at most 80 characters wide. The last one is the main score.
+
+    by_argmax: scores of each word's most probable label, if another decoding was used.
+    """
+    lines = [f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}"]
     if scores.has_spans:
-        others = [f"F1 {percent(scores.tables[mode].overall.f1)} {mode}" for mode in scores.tables]
-        lines.append(f"scheme {scores.scheme.value}, spans scored per sentence; {', '.join(others)}")
-        lenient = [f"{name} {percent(counts.f1)}" for name, counts in scores.lenient.items()]
-        lines.append(f"forgiving F1: {', '.join(lenient)}")
-    else:
-        lines.append("no scheme: labels of words are scored, not spans")
+        lines[0] += f", label scheme {scores.scheme.value}"
+    lines += fact_lines(scores.facts)
+    if not scores.has_spans:
+        return [*lines, f"accuracy {percent(scores.token_accuracy)} (these labels form no spans)"]
+    accuracy = f"token accuracy {percent(scores.token_accuracy)}"
+    if scores.token_accuracy_without_o is not None:
+        accuracy += f", without O {percent(scores.token_accuracy_without_o)}"
+    lines.append(accuracy)
     if scores.surface is not None:
-        lines.append(f"F1 of unique surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
-    lines.append(f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}")
-    lines += [counted_kind(number, FACTS.get(name, name.replace("_", " "))) for name, number in scores.facts.items()]
-    return lines
+        lines.append(f"F1 of distinct surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
+    lenient = [f"{LENIENT[name]} {percent(counts.f1)}" for name, counts in scores.lenient.items()]
+    lines.append(f"lenient F1: {', '.join(lenient)}")
+    if by_argmax:
+        lines.append(f"F1 without decoding (each word's most probable label) {percent(by_argmax.overall.f1)}")
+    return lines + _mode_lines(scores)
+
+
+def _mode_lines(scores: Scores) -> list[str]:
+    """F1 in each mode, that of the scores last."""
+    f1 = {mode: percent(scores.tables[mode].overall.f1) for mode in MODES}
+    if len(set(f1.values())) == 1:
+        return [f"F1 {f1[scores.mode]} in conlleval and in strict mode, which differ only on invalid labels"]
+    modes = sorted(MODES, key=lambda mode: mode == scores.mode)
+    return [f"F1 {f1[mode]} in {mode} mode: {MODE_RULES[mode]}" for mode in modes]
+
+
+def fact_lines(facts: Mapping[str, int]) -> list[str]:
+    """The counts that qualify the scores, as text. Those that are 0 are left out.
+
+    >>> fact_lines({"n_truncated_words": 0, "n_unseen_words": 1})
+    ['1 word that the model did not see']
+    """
+    shown = {name: number for name, number in facts.items() if name in _FACTS and number}
+    return [counted_kind(number, _FACTS[name]) for name, number in shown.items()]
 
 
 def percent(share: float) -> str:
@@ -95,22 +125,21 @@ def percent(share: float) -> str:
 
 
 def interval_text(interval: Interval | None) -> str:
-    """An interval of shares.
+    """An interval of shares in percent.
 
     >>> interval_text((0.371, 0.442))
-    '37.1 - 44.2'
+    '37.10 - 44.20'
     """
-    return f"{100 * interval[0]:.1f} - {100 * interval[1]:.1f}" if interval else ""
+    return f"{percent(interval[0])} - {percent(interval[1])}" if interval else ""
 
 
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:
-    """Scores with intervals, F1 without the decoding where one was asked for, the errors where they were analysed."""
-    parts: list[RenderableType] = [scores_table(evaluation.scores, evaluation.intervals)]
-    if evaluation.by_argmax:
-        parts.append(Text(f"F1 of each word's most probable label {percent(evaluation.by_argmax.overall.f1)}"))
+    """The error analysis if there is one, then scores with intervals and notes."""
+    parts: list[RenderableType] = []
     if evaluation.errors:
-        parts += ["", errors_table(evaluation.errors)]
-    return Group(*parts)
+        parts += [errors_table(evaluation.errors), ""]
+    notes = score_notes(evaluation.scores, by_argmax=evaluation.by_argmax)
+    return Group(*parts, scores_table(evaluation.scores, evaluation.intervals), "", *map(Text, notes))
 
 
 def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> RenderableType:
@@ -121,15 +150,16 @@ def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> Render
         name = f"{seed} (median)" if seed == median else str(seed)
         table.add_row(name, *(percent(values[split]) for split in splits))
     columns = [[values[split] for values in f1.values()] for split in splits]
-    table.add_row("mean", *(percent(statistics.mean(column)) for column in columns))
-    table.add_row("deviation", *(percent(statistics.stdev(column)) for column in columns))
+    table.add_row("standard deviation", *(percent(statistics.stdev(column)) for column in columns))
+    table.add_row("mean", *(percent(statistics.mean(column)) for column in columns), style="bold")
     return table
 
 
 def sweep_table(names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]]) -> RenderableType:
-    """Trials, the best first: name, the values of the settings `names`, and dev F1, None where it failed."""
+    """Trials, best first: name, values of the settings `names`, and validation F1, which is None for a failed trial."""
     leaves = [name.rpartition(".")[2] for name in names]
-    table = _table("trial", *(leaf if leaves.count(leaf) == 1 else name for leaf, name in zip(leaves, names)), "dev F1")
+    settings = (leaf if leaves.count(leaf) == 1 else name for leaf, name in zip(leaves, names))
+    table = _table("trial", *settings, "validation F1")
     for i, (name, values, f1) in enumerate(trials):
         shown = "failed" if f1 is None else percent(f1)
         table.add_row(_text(f"{name} (best)" if i == 0 else name), *map(_text, values), shown)
@@ -137,29 +167,31 @@ def sweep_table(names: Sequence[str], trials: Sequence[tuple[str, Sequence[str],
 
 
 def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> RenderableType:
-    """All systems, then each later one against the first by type, and sentences that one gets right alone."""
-    overview = _table("system", "runs", "F1", "sd", "precision", "recall")
+    """All systems, then for each later system: examples, and its differences from the first one by type."""
+    overview = _table("system", "runs", "precision", "recall", "F1", "sd of F1")
     for system in comparison.systems:
         overview.add_row(_text(system.name), *_overview(system))
     parts: list[RenderableType] = [overview]
     for number, differences in enumerate(comparison.differences, 1):
         a, b = comparison.systems[0], comparison.systems[number]
+        parts += _alone(comparison, number, n_examples)
         parts += ["", _difference_table(a, b, differences)]
         pairs = comparison.pairs_of_runs(number)
         if pairs.n > 1:
             parts += [_text(f"{b.name} has the higher F1 in {pairs.other_better:,} of {pairs.n:,} pairs of runs")]
-        parts += _alone(comparison, number, n_examples)
     scores = comparison.systems[0].scores[0]
-    notes = [
-        f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}",
-        f"scheme {scores.scheme.value}, mode {scores.mode}",
-        "intervals: paired bootstrap over sentences; p: two-sided paired permutation",
-        "test, not corrected for looking at several types or systems",
+    notes = [f"{counted(scores.n_sentences, 'sentence')}, {counted(scores.n_words, 'word')}"]
+    if scores.has_spans:
+        notes[0] += f", label scheme {scores.scheme.value}"
+        notes += [f"{scores.mode} mode: {MODE_RULES[scores.mode]}"]
+    notes += [
+        "95 % interval of the difference: paired bootstrap over sentences",
+        "p: two-sided paired permutation test, not corrected for multiple comparisons",
     ]
     if any(len(system.scores) > 1 for system in comparison.systems):
         notes += [
-            "several runs of a system: their counts are averaged sentence by sentence;",
-            "intervals and p are about the choice of sentences, sd and pairs about seeds",
+            "Counts are averaged over the runs of a system, sentence by sentence. Interval",
+            "and p show the effect of the choice of sentences, sd and pairs that of seeds.",
         ]
     return Group(*parts, "", *(Text(note) for note in notes))
 
@@ -169,35 +201,35 @@ def _overview(system: System) -> list[str]:
     spread = percent(statistics.stdev(f1)) if len(f1) > 1 else ""
     overall = [scores.overall for scores in system.scores]
     precision, recall = (statistics.fmean(getattr(o, name) for o in overall) for name in ("precision", "recall"))
-    return [str(len(f1)), percent(statistics.fmean(f1)), spread, percent(precision), percent(recall)]
+    return [str(len(f1)), percent(precision), percent(recall), percent(statistics.fmean(f1)), spread]
 
 
 def _difference_table(a: System, b: System, differences: Mapping[str, Difference]) -> Table:
     short = [name if len(name) <= 10 else "…" + name[-9:] for name in (a.name, b.name)]
-    table = _table("type", *short, "B - A", "95 %", "p", "support")
+    table = _table("F1 by type", *short, "difference", "95 % interval", "p", "support")
     by_type = a.scores[0].by_type
     for name, one in differences.items():
         support = by_type.get(name, Counts()) if name else a.scores[0].overall
-        interval = f"{100 * one.interval[0]:+.1f} to {100 * one.interval[1]:+.1f}"
         numbers = [
             percent(one.a),
             percent(one.b),
             f"{100 * one.difference:+.2f}",
-            interval,
+            f"{100 * one.interval[0]:+.2f} to {100 * one.interval[1]:+.2f}",
             f"{one.p_value:.4f}",
+            f"{support.gold:,}",
         ]
-        table.add_row(_text(name or "all"), *numbers, f"{support.gold:,}", style="" if name else "bold")
+        table.add_row(_text(name or "all"), *numbers, style="" if name else "bold")
     return table
 
 
 def _alone(comparison: Comparison, number: int, n_examples: int) -> list[RenderableType]:
+    """Sentences that only one of the two systems gets right."""
     a, b = comparison.systems[0], comparison.systems[number]
     parts: list[RenderableType] = []
     for winner, loser, numbers in zip((a, b), (b, a), comparison.split_sentences(number)):
-        parts += [
-            "",
-            _text(f"Right in {winner.name} only: {counted(len(numbers), 'sentence')}"),
-        ]
+        if not len(numbers):
+            continue
+        parts += ["", _text(f"Only {winner.name} is right in {counted(len(numbers), 'sentence')}")]
         for ours, theirs in comparison.examples(number, numbers[:n_examples]):
             wrong = theirs if winner is a else ours
             parts += [_text(f"  {ours.origin}: {' '.join(ours.words)}")]
@@ -210,11 +242,11 @@ def _spans_text(comparison: Comparison, prediction: Prediction, labels: Sequence
     scores = comparison.systems[0].scores[0]
     spans = entities_of(labels, scores.scheme, scores.mode)
     named = [f"[{' '.join(prediction.words[span.start : span.end])}] {span.type}" for span in spans]
-    return ", ".join(named) or "nothing"
+    return ", ".join(named) or "no spans"
 
 
 def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: int = 5) -> RenderableType:
-    """What became of the spans of each type, the commonest confusions, F1 of parts, and words to review."""
+    """Outcomes by type, the most frequent confusions of types, scores of parts of the data, and words to review."""
     outcomes = _table("type", *_OUTCOMES.values())
     rows = [*analysis.outcomes.items(), ("all", analysis.totals)]
     for type_, counts in rows:
@@ -222,12 +254,12 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
     parts: list[RenderableType] = [outcomes]
     confused = [(pair, n) for pair, n in analysis.confusion.most_common() if pair[0] != pair[1] and NOTHING not in pair]
     if confused:
-        table = _table("taken for another type: gold", "predicted", "times")
+        table = _table("confused types: gold", "predicted", "spans")
         for (gold, predicted), n in confused[:n_confusions]:
             table.add_row(_text(gold), _text(predicted), f"{n:,}")
         parts += ["", table]
     for name, buckets in analysis.parts.items():
-        table = _table(name, "precision", "recall", "F1", "support")
+        table = _table(_NAMES_OF_PARTS.get(name, name), "precision", "recall", "F1", "support")
         for part, scored in buckets.items():
             shares = (scored.precision, scored.recall, scored.f1)
             table.add_row(_text(part), *map(percent, shares), f"{scored.support:,}")
@@ -236,30 +268,30 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
         error = percent(analysis.calibration.expected_calibration_error)
         parts += ["", f"expected calibration error of span scores: {error} %"]
     if analysis.disputed:
-        parts += ["", "gold labels that the model strongly disputes:"]
+        parts += ["", "gold labels to check, because the model is confident in another label:"]
         parts += [_text("  " + disputed_text(one)) for one in analysis.disputed[:n_listed]]
     return Group(*parts)
 
 
 def disputed_text(one: Ranked) -> str:
-    """One word to review: its sentence, the word, both labels and the probability of the model's own."""
+    """A word to review: its place, the gold label, the predicted label and its probability."""
     prediction, position = one.prediction, one.position or 0
     gold = (prediction.gold or ())[position]
     predicted = prediction.predicted[position]
     origin = prediction.origin
     place = f"{origin.path}, sentence at {origin.unit} {origin.number}" if origin else f"sentence {one.number}"
-    return f"{place}, {prediction.words[position]}: gold {gold}, model {predicted} ({one.score:.3f})"
+    return f"{place}, {prediction.words[position]}: gold {gold}, predicted {predicted} ({one.score:.3f})"
 
 
 def _table(first: str, *others: str) -> Table:
-    """A plain table: one column of names, the others of numbers."""
+    """A plain table: a column of names, then columns of numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
-    table.add_column(Text(first), overflow="fold", max_width=28)
+    table.add_column(Text(first), overflow="fold", max_width=26)
     for name in others:
         table.add_column(Text(name), justify="right", no_wrap=True)
     return table
 
 
 def _text(text: str) -> Text:
-    """Text of data: no markup, no control characters."""
+    """Text from data, without markup and control characters."""
     return Text(plain_text(text))

@@ -160,7 +160,7 @@ class PredictionFile:
         if given is not None:
             check_scheme(self.survey.gold, given, place=str(self.gold or self.path))
             return given
-        logger.info("Scheme %s", self.survey.gold_scheme)
+        logger.info("%s: gold labels: %s", self.gold or self.path, self.survey.gold_scheme)
         return self.survey.gold_scheme.scheme
 
     def in_scheme(self, scheme: Scheme) -> Callable[[], Iterator[Prediction]]:
@@ -372,7 +372,7 @@ def scheme_of(predictions: Callable[[], Iterable[Prediction]], data: DataConfig)
     if given is not None:
         return given
     detection = detect_scheme(gold_of(prediction) for prediction in predictions())
-    logger.info("Gold labels: %s", detection)
+    logger.info("gold labels: %s", detection)
     return detection.scheme
 
 
