@@ -45,8 +45,8 @@ def test_evaluate_prints_what_the_official_script_prints(name):
 def test_evaluate_of_predictions_fits_80_columns_and_shows_errors():
     text = run("evaluate", "--predictions", ARCADA, "--errors", "--quiet")
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert "95 % of F1" in text
-    assert "wrong type" in text
+    assert "95 % interval" in text
+    assert "wrong" in text
 
 
 def test_evaluate_of_predictions_as_json(tmp_path):

@@ -32,7 +32,7 @@ def test_an_export_that_disagrees_is_not_kept(
     args = ["export", str(tiny_classifier), "--format", "tflite", "--file", conll_files["validation_file"]]
     result = CliRunner().invoke(cli, [*args, "--output", str(tmp_path / "export")])
     assert result.exit_code == 1
-    assert "words have another label" in result.stdout
+    assert "words have a different label" in result.stdout
     assert "disagrees with the model and was not kept" in result.stderr
     assert list(tmp_path.iterdir()) == []
 

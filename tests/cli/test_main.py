@@ -86,7 +86,7 @@ def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str,
     options = ["--learning-rate", "3e-3", "--num-train-epochs", "3", "--per-device-train-batch-size", "4"]
     fitted = run("fit", *files, "--model-name-or-path", str(tiny_bert), "--output-dir", str(output), *options)
     assert fitted.exit_code == 0, fitted.stderr
-    assert "micro" in fitted.stdout
+    assert "all (micro average)" in fitted.stdout
     assert "epoch 3: train loss" in fitted.stderr
 
     scored = run("evaluate", str(output), "--output", str(tmp_path / "scores.json"))

@@ -22,7 +22,7 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(tmp_path: Path)
         result = CliRunner().invoke(cli, ["serve", str(tmp_path / "no-model"), "--port", str(port)])
     assert result.exit_code == 2
     assert result.stderr == (
-        f"Error: port {port} of 127.0.0.1 is taken. Choose another with --port; 0 takes one that is free.\n"
+        f"Error: port {port} of 127.0.0.1 is already in use. Choose another with --port; 0 selects a free one.\n"
     )
 
 
@@ -30,14 +30,14 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(tmp_path: Path)
     ("args", "message"),
     [
         (["./nothing"], "there is no model folder ./nothing"),
-        (["x", "--host", "no.such.host.invalid"], "there is no host 'no.such.host.invalid'"),
+        (["x", "--host", "no.such.host.invalid"], "unknown host 'no.such.host.invalid'"),
         (["x", "--host", "192.0.2.1"], "cannot listen on port 0 of 192.0.2.1"),
         (["x", "--max-texts", "2000"], "Raise --max-waiting-texts or lower --max-texts."),
         (["x", "--host", "0.0.0.0"], "Add --allowed-host NAME for each of them, or --allowed-host '*' to accept any"),
-        (["x", "--host", "::"], "a server at :: needs to know by which names clients reach it."),
-        (["x", "--allowed-host", "http://ner.example.org"], "Give the name alone, without scheme, port and path"),
-        (["x", "--allowed-host", "ner.example.org:80"], "Give the name alone, without scheme, port and path"),
-        (["x", "--allowed-host", ""], "--allowed-host '' is not the name of a host."),
+        (["x", "--host", "::"], "a server at :: needs the host names that clients use to reach it."),
+        (["x", "--allowed-host", "http://ner.example.org"], "Give only the name, without scheme, port and path"),
+        (["x", "--allowed-host", "ner.example.org:80"], "Give only the name, without scheme, port and path"),
+        (["x", "--allowed-host", ""], "--allowed-host '' is not a host name."),
         (["x", "--max-connections", "0"], "--max-connections"),
         (["x", "--headers-timeout-s", "nan"], "--headers-timeout-s"),
         (["x", "--keep-alive-s", "0"], "--keep-alive-s"),

@@ -61,7 +61,7 @@ def test_private(hub, folder):
 
 def test_public_repository_gets_nothing_that_is_to_be_private(hub, folder):
     hub.create("tester/m")
-    with pytest.raises(UserError, match="is public, but a private one was asked for"):
+    with pytest.raises(UserError, match="is public, but --hub-private-repo requires a private one"):
         push_folder(folder, "tester/m", private=True)
     assert hub.files("tester/m") == {}
 
@@ -111,7 +111,7 @@ def test_a_refusal_without_advice_ends_with_its_full_stop(hub, folder):
     hub.fault("POST", "/commit/", status=409, times=None)
     with pytest.raises(JobError) as caught:
         repository.push(folder)
-    assert "the Hub refused (409): " in str(caught.value)
+    assert "the Hub rejected the request (409): " in str(caught.value)
     assert str(caught.value).endswith(".")
 
 
@@ -122,7 +122,7 @@ def test_the_hub_is_left_alone_for_as_long_as_it_asks(hub, folder, monkeypatch):
     with pytest.raises(JobError, match="Try again in 60 minutes"):
         repository.push(folder)
     n_requests = len(hub.log)
-    with pytest.raises(JobError, match="the Hub asked to wait"):
+    with pytest.raises(JobError, match="the Hub requested a pause"):
         repository.push(folder)
     assert len(hub.log) == n_requests
     slept = []
@@ -198,7 +198,7 @@ def test_content_that_changed_on_its_way_is_noticed(hub, folder):
         return commit({**files, "config.json": b"{}"}, **options)
 
     real.commit = mangled
-    with pytest.raises(JobError, match=r"read back, config.json differ"):
+    with pytest.raises(JobError, match=r"on the Hub, config.json differ"):
         repository.push(folder, patience=QUICK)
 
 
@@ -213,7 +213,7 @@ def test_refusals_are_not_repeated(hub, folder, status):
 def test_token_that_may_only_read_is_refused_for_a_repository_that_exists(hub, folder):
     hub.create("tester/m")
     hub.roles[TOKEN] = "read"
-    with pytest.raises(UserError, match="lacks the right"):
+    with pytest.raises(UserError, match="does not have the required permission"):
         push_folder(folder, "tester/m")
 
 
@@ -243,7 +243,7 @@ def test_offline_mode(hub, folder, monkeypatch):
 
 
 def test_empty_folder(hub, tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
+    with pytest.raises(UserError, match="this folder does not exist"):
         push_folder(tmp_path / "absent", "tester/m")
 
 

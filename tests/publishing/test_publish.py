@@ -83,7 +83,7 @@ def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert, monk
     with LocalHub(tmp_path / "hub") as hub, CommandLines(processes) as watch:
         done = run_cli(hub, home, "fit", *fit_options(conll_files, tiny_bert, run.root), "--hub-private-repo")
         assert done.returncode == 0, done.stderr
-        assert "read back file by file" in done.stderr
+        assert "verified every file" in done.stderr
         assert hub.repository("tester/mine").private
         assert hub.files("tester/mine") == contents(run.model)
 
@@ -146,7 +146,7 @@ def test_bad_token_stops_fit_before_tensorflow_is_even_loaded(tmp_path, conll_fi
         options = fit_options(conll_files, tiny_bert, tmp_path / "run")
         done = run_cli(hub, tmp_path / "home", "fit", *options, python=["-X", "importtime"])
         assert done.returncode == 2
-        assert "does not accept your token" in done.stderr
+        assert "rejected your token" in done.stderr
         assert "| tensorflow" not in done.stderr
         assert not (tmp_path / "run").exists()
 

@@ -236,7 +236,7 @@ def test_broken_template_is_told_with_its_line(run, tmp_path):
 
 def test_broken_template_is_told_before_training(tmp_path):
     config = check_config({"hub": {"card": {"template": str(tmp_path / "absent.jinja")}}})
-    with pytest.raises(UserError, match="no such template"):
+    with pytest.raises(UserError, match="this template does not exist"):
         prepare_repository(config)
 
 

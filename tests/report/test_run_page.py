@@ -90,10 +90,10 @@ def test_every_part_of_a_finished_run_is_there(page):
         "Training",
         "Scores on test",
         "Scores on validation",
-        "What goes wrong on test",
+        "Errors on test",
         "Confusion of types",
     )
-    more = ("Confidence", "Examples", "To review", "How it was made", "0123456789abcdef", "version of python")
+    more = ("Confidence", "Examples", "To review", "About this run", "0123456789abcdef", "python version")
     divisions = ("By sentence length", "By span length", "By surface form in training", "test: 3 words beyond")
     for expected in (*headings, *more, *divisions):
         assert expected in page.text, expected
@@ -151,7 +151,7 @@ def test_labels_without_a_scheme(tmp_path):
     run = RunDir(tmp_path)
     write_predictions(run.predictions_for("test"), [Prediction(("a", "b"), ("DET", "NOUN"), ("DET", "VERB"))] * 3)
     page = Outline(report_html(run))
-    assert "words are scored, not spans" in page.text
+    assert "the labels of words are scored" in page.text
     assert "test accuracy" in page.text
 
 

@@ -81,7 +81,7 @@ def test_other_gold_labels_are_refused(tmp_path):
     with pytest.raises(UserError, match="sentences"):
         compare_systems([ours, ARCADA])
     write_predictions(tmp_path / "b.jsonl", [Prediction(("a", "b"), ("O", "O"), ("O", "O"))] * 60)
-    with pytest.raises(UserError, match="40 sentences have other gold labels"):
+    with pytest.raises(UserError, match="40 sentences have different gold labels"):
         compare_systems([ours, str(tmp_path / "b.jsonl")])
 
 
@@ -279,7 +279,7 @@ def test_the_median_run_alone_is_compared_where_the_others_are_gone(tmp_path, ca
         shutil.rmtree(tmp_path / f"ours/seed-{seed}")
     comparison = compare_systems([ours, run(tmp_path / "b", 6)], n_samples=10)
     assert [source.path for source in comparison.systems[0].sources] == [RunDir(Path(ours)).predictions_for("test")]
-    assert "the runs of the single seeds are gone, so the median run is compared alone" in caplog.text
+    assert "the runs of the seeds are missing, so only the median run is compared" in caplog.text
 
 
 def test_a_seed_without_predictions_is_named(tmp_path):
@@ -304,7 +304,7 @@ def test_what_cannot_be_compared_says_why(tmp_path):
     rows = [Prediction(("a", "b"), gold, gold) for gold in GOLD]
     write_predictions(short, rows[:59])
     write_predictions(other, [*rows[:7], *(Prediction(("a", "b"), gold, ("B-X", "B-X")) for gold in GOLD[7:])])
-    same = "Compare systems on the very same sentences."
+    same = "Compare systems on the same sentences."
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "none.jsonl").write_text("", encoding="utf-8")
@@ -315,7 +315,7 @@ def test_what_cannot_be_compared_says_why(tmp_path):
         ([ours, str(short)], f"{short}: has 59 sentences, {path} has 60. {same}"),
         (
             [ours, ours, str(other)],
-            f"{other}: 53 sentences have other gold labels than {path}, the first is number 8. {same}",
+            f"{other}: 53 sentences have different gold labels than {path}; the first one is number 8. {same}",
         ),
         ([ours, "nowhere"], "nowhere: is neither a run nor a file of predictions. Check the path."),
         (

@@ -169,7 +169,7 @@ def test_several_predictions_are_refused_until_one_is_named(tmp_path: Path, gold
     file = records(tmp_path / "a.jsonl", tokens=WORDS, ner_tags=GOLD, pred=better, predicted_labels=PREDICTED)
     for more in ([], ["--gold", gold]):
         text = run("evaluate", "--predictions", file, *more, code=2)
-        assert "'pred' and 'predicted_labels' may all contain predictions. Name the right one with" in text
+        assert "'pred' and 'predicted_labels' may all contain predictions. Choose one with" in text
         assert f1(file, *more, "--predicted-column-name", "pred") == 80
         assert f1(file, *more, "--predicted-column-name", "predicted_labels") == 50
     assert "may all contain predictions" in run("compare", file, file, code=2)
@@ -274,7 +274,7 @@ def test_predicted_labels_alone_want_a_gold_file(tmp_path: Path, gold: Path):
         write(tmp_path / "predictions.txt", "".join(" ".join(labels) + "\n" for labels in PREDICTED)),
         columns(tmp_path / "labels.txt", PREDICTED, words=False),
     ):
-        assert "contains predicted labels only. Name a file of gold labels with --gold." in run(
+        assert "contains only predicted labels. Give a file with the gold labels with --gold." in run(
             "evaluate", "--predictions", file, code=2
         )
         assert f1(file, "--gold", gold) == 50
@@ -359,7 +359,7 @@ def test_predictions_like_gold_in_every_word_of_a_larger_file_are_warned_of(
             caplog.clear()
             with caplog.at_level(logging.WARNING):
                 text = CliRunner().invoke(cli, [str(arg) for arg in command]).output
-            assert text.count("predicted and gold labels are the same in all of 50 sentences") >= n_warnings
+            assert text.count("predicted and gold labels are equal in all of 50 sentences") >= n_warnings
             assert ("are the same in all" in text) == bool(n_warnings)
 
 

@@ -349,7 +349,7 @@ def test_the_sentence_of_another_length_is_numbered_from_the_first(monkeypatch):
     with pytest.raises(UserError) as error:
         score_sentences([(["O"], ["O"])] * 3 + [(["O", "O"], ["O"])], Scheme.IOB2)
     assert str(error.value) == (
-        "Sentence 4 has 2 gold labels but 1 predicted ones. Score predictions of the very same words."
+        "Sentence 4 has 2 gold labels but 1 predicted label. Predictions and gold labels must be of the same words."
     )
 
 

@@ -116,8 +116,8 @@ def test_words_and_spans_can_be_left_out(port: int):
         ({"inputs": [["a"] * 501]}, "inputs[0]: List should have at most 500 items, not 501"),
         ({"inputs": [["a"], "b"]}, "inputs[1]: Input should be a valid list"),
         ({"inputs": ["a", 3]}, "inputs[1]: Input should be a valid string"),
-        ({"inputs": 3}, "inputs: neither a text, nor a list of texts, nor a list of lists of words"),
-        ({"inputs": None}, "inputs: neither a text"),
+        ({"inputs": 3}, "inputs: must be a text, a list of texts, or a list of lists of words"),
+        ({"inputs": None}, "inputs: must be a text"),
         ({"inputs": "\ud800"}, "inputs: Input should be a valid string, unable to parse raw data as a unicode"),
         ({}, "inputs: Field required"),
         ({"inputs": "a", "threshold": 1.5}, "threshold: Input should be less than or equal to 1"),
@@ -125,7 +125,7 @@ def test_words_and_spans_can_be_left_out(port: int):
         ({"inputs": "a", "top_k": True}, "top_k: Input should be a valid integer"),
         ({"inputs": "a", "treshold": 0.5}, "treshold: Extra inputs are not permitted"),
         ({"inputs": list(range(8))}, "and 3 more"),
-        (["a"], "the body: should be a JSON object"),
+        (["a"], "the body: must be a JSON object"),
         (b'{"inputs": "a"', "the body: JSON decode error"),
     ],
 )
@@ -144,7 +144,7 @@ def test_what_no_reader_gets_through_is_said(port: int, body: bytes):
 
 def test_a_body_of_another_type_is_told_the_right_one(port: int):
     answer = ask(port, "/predict", {"inputs": "a"}, content_type="text/plain")
-    assert (answer.status, answer.detail) == (422, "the body: should be a JSON object, sent as application/json")
+    assert (answer.status, answer.detail) == (422, "the body: must be a JSON object, sent as application/json")
 
 
 def test_a_threshold_needs_spans(tagger: Tagger):
@@ -487,7 +487,7 @@ def test_names_of_this_machine_are_answered(port: int, host: str):
 def test_other_names_are_refused(port: int, host: str, path: str):
     body = {"inputs": "ada"} if path == "/predict" else None
     answer = ask(port, path, body, host=host)
-    assert (answer.status, answer.detail) == (400, "the server does not answer to this Host; see --allowed-host")
+    assert (answer.status, answer.detail) == (400, "the server does not accept this Host; see --allowed-host")
 
 
 def test_a_request_without_host_is_refused(port: int):

@@ -1,4 +1,4 @@
-"""The cache in tables: what is in it, and what was removed."""
+"""Tables of the contents of the cache, and messages about removed entries."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PERIODS = (("day", 24 * 3600), ("h", 3600), ("min", 60))
 
 
 def cache_tables(contents: CacheContents, *, each: bool = False) -> RenderableType:
-    """Folder, limit and size, then a row for each kind of entry, or for each entry."""
+    """Folder, limit and size, then a row for each kind of entry, or for each entry if `each` is true."""
     total = counted(len(contents.entries), "entry", "entries")
     if contents.in_use:
-        total += f", {len(contents.in_use)} of them in use"
+        total += f", {len(contents.in_use)} in use"
     limit = "none" if contents.max_bytes is None else size_text(contents.max_bytes)
     size = sum(entry.n_bytes for entry in contents.entries)
     rows = [("folder", str(contents.folder)), ("limit", limit), ("size", f"{size_text(size)} in {total}")]
@@ -31,18 +31,19 @@ def cache_tables(contents: CacheContents, *, each: bool = False) -> RenderableTy
 
 
 def cleared_text(cleared: Cleared, *, dry_run: bool) -> str:
-    """What was removed, and what was not."""
+    """A message about the removed entries, and those in use, which were kept."""
     n_bytes = sum(entry.n_bytes for entry in cleared.removed)
     done = "Would remove" if dry_run else "Removed"
     text = f"{done} {counted(len(cleared.removed), 'entry', 'entries')} ({size_text(n_bytes)})."
     if cleared.in_use:
         verb = "is" if len(cleared.in_use) == 1 else "are"
-        text += f" {counted(len(cleared.in_use), 'entry', 'entries')} {verb} in use and not removed."
+        were = "was" if len(cleared.in_use) == 1 else "were"
+        text += f" {counted(len(cleared.in_use), 'entry', 'entries')} {verb} in use and {were} kept."
     return text
 
 
 def size_text(n_bytes: int) -> str:
-    """A size for people.
+    """A size in a readable unit.
 
     >>> size_text(0), size_text(1234), size_text(5_000_000_000)
     ('0 bytes', '1.2 kB', '5.0 GB')
@@ -54,7 +55,7 @@ def size_text(n_bytes: int) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """How long ago, for people.
+    """An age in a readable unit.
 
     >>> age_text(5), age_text(3600), age_text(100_000), age_text(1e6)
     ('now', '1 h ago', '1 day ago', '11 days ago')
@@ -71,7 +72,7 @@ def _by_kind(contents: CacheContents) -> Table:
         n_in_use = sum(entry in contents.in_use for entry in entries)
         size = size_text(sum(entry.n_bytes for entry in entries))
         newest, oldest = (age_text(pick(entry.age_s for entry in entries)) for pick in (min, max))
-        ages = newest if newest == oldest else f"{newest}; the oldest {oldest}"
+        ages = newest if newest == oldest else f"{newest} (oldest {oldest})"
         table.add_row(name, f"{len(entries):,}", f"{n_in_use:,}", size, ages)
     return table
 
@@ -97,7 +98,7 @@ def _kind(entry: CacheEntry) -> str:
 
 
 def _table(*names: str) -> Table:
-    """A plain table; columns whose name begins with ">" hold numbers."""
+    """A plain table. Columns whose name starts with ">" are aligned to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
     for number, name in enumerate(names):
         heading = Text(name.removeprefix(">"))

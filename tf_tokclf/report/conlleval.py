@@ -1,4 +1,4 @@
-"""Scores laid out as the official conlleval.pl prints them, for scripts and tables made for it."""
+"""Scores in the layout of the official conlleval.pl, for scripts that read its output."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from tf_tokclf.scoring.scores import Scores
 
 
 def conlleval_text(scores: Scores) -> str:
-    """The scores of the conlleval mode in the script's layout.
+    """The scores of the conlleval mode in the layout of the script.
 
-    For IO, IOB1 and IOB2 this is the script's own output, to the character. The script does not know the other schemes.
-    For them the output is what the script prints for the same spans in IOB2, except for the accuracy, which is that of
-    the labels as they are.
+    For IO, IOB1 and IOB2 this equals the output of the script, to the character. The script does not support the other
+    label schemes. For these, the output is what the script prints for the same spans in IOB2, except for the accuracy,
+    which is that of the original labels.
     """
     if not scores.has_spans:
         raise UserError(
-            "conlleval scores spans, but these labels have no scheme.",
+            "the conlleval format is for spans, but these labels have no label scheme.",
             hint="Use --format table or --format json.",
         )
     scores = scores.in_mode("conlleval")
@@ -32,13 +32,13 @@ def conlleval_text(scores: Scores) -> str:
 
 
 def _padded(name: str) -> str:
-    # The script counts bytes, of which a letter may have several.
+    # The script counts bytes, not characters.
     return " " * (17 - len(name.encode("utf-8", "surrogatepass"))) + name
 
 
 def _ratios(counts: Counts) -> str:
     precision, recall = counts.precision, counts.recall
-    # The script's own order of operations, so that ties round as they do there.
+    # The same order of operations as in the script, so that ties are rounded in the same way.
     f1 = 2 * (100 * precision) * (100 * recall) / (100 * precision + 100 * recall) if counts.correct else 0.0
     return f"precision: {_percent(precision)}%; recall: {_percent(recall)}%; FB1: {f1:6.2f}"
 

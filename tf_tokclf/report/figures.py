@@ -1,4 +1,4 @@
-"""Small drawings as inline SVG, coloured by the page's style sheet, so that they follow light and dark."""
+"""Small charts as inline SVG. The style sheet of the page sets their colours, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from tf_tokclf.counted import counted
 from tf_tokclf.scoring.calibration import Reliability
 
 _WIDTH, _HEIGHT = 400, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 74, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 86, 14, 40
+_NAME_HEIGHT = 14
 
 
 @dataclass(frozen=True)
 class Line:
-    """A named row of points; `style` is a class of the style sheet."""
+    """A line with a name. style: a class of the style sheet."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -26,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class _Plane:
-    """Where values stand in the drawing."""
+    """Converts values to coordinates of the chart."""
 
     x_low: float
     x_high: float
@@ -43,7 +44,7 @@ class _Plane:
 
 
 def ticks(low: float, high: float, n: int = 5) -> list[float]:
-    """Round numbers from at most `low` to at least `high`.
+    """Round numbers for an axis that contains `low` and `high`.
 
     >>> ticks(0.2, 0.83)
     [0.2, 0.4, 0.6, 0.8, 1.0]
@@ -56,7 +57,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
 
 
 def line_chart(lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mark: float | None = None) -> Markup:
-    """Lines with their names at their ends. mark: an x to point out."""
+    """A chart of lines with their names at the right end. mark: an x value to mark with a vertical line."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     y_ticks = ticks(min(ys), max(ys))
@@ -66,24 +67,26 @@ def line_chart(lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mar
     if mark is not None:
         x = plane.x(mark)
         parts.append(f'<line class="mark" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
-    ends: list[float] = []
     for line in lines:
         places = [(plane.x(x), plane.y(y)) for x, y in line.points]
         path = " ".join(f"{x},{y}" for x, y in places)
         parts.append(f'<polyline class="line {line.style}" points="{path}"/>')
         parts += [f'<circle class="dot {line.style}" cx="{x}" cy="{y}" r="3"/>' for x, y in places]
-        x, y = places[-1]
-        y = next((y + shift for shift in (0, 14, -14, 28) if all(abs(y + shift - e) >= 13 for e in ends)), y)
-        ends.append(y)
-        parts.append(f'<text class="name {line.style}" x="{x + 8}" y="{y + 4}">{escape(line.name)}</text>')
+    lowest = -math.inf
+    for line in sorted(lines, key=lambda line: plane.y(line.points[-1][1])):
+        x, y = line.points[-1]
+        # Names keep the order of the ends of their lines, without overlapping.
+        lowest = max(plane.y(y), lowest + _NAME_HEIGHT)
+        text = f'x="{plane.x(x) + 8}" y="{round(lowest + 4, 1)}">{escape(line.name)}'
+        parts.append(f'<text class="name {line.style}" {text}</text>')
     return _svg(parts, alt)
 
 
 def reliability_chart(calibration: Reliability, *, alt: str) -> Markup:
-    """The share that is right against the mean score of each bin; honest scores lie on the diagonal."""
+    """The share of right spans over the mean score of each bin. Well calibrated scores are on the diagonal."""
     plane = _Plane(0, 1, 0, 1)
     marks = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    parts = _axes(plane, marks, marks, "mean score of the spans in a bin", "share that is right")
+    parts = _axes(plane, marks, marks, "mean score of the spans in a bin", "share of right spans")
     parts.append(f'<line class="mark" x1="{plane.x(0)}" y1="{plane.y(0)}" x2="{plane.x(1)}" y2="{plane.y(1)}"/>')
     most = max(one.n for one in calibration.bins)
     for one in calibration.bins:
@@ -92,13 +95,14 @@ def reliability_chart(calibration: Reliability, *, alt: str) -> Markup:
         radius = round(3 + 6 * math.sqrt(one.n / most), 1)
         parts.append(
             f'<circle class="dot s1" cx="{x}" cy="{y}" r="{radius}">'
-            f"<title>{counted(one.n, 'span')}, score {one.mean_score:.2f}, {one.accuracy:.2f} right</title></circle>"
+            f"<title>{counted(one.n, 'span')}: mean score {one.mean_score:.2f}, share right {one.accuracy:.2f}"
+            "</title></circle>"
         )
     return _svg(parts, alt)
 
 
 def bar(value: float, interval: tuple[float, float] | None = None) -> Markup:
-    """A share as a bar, with its interval as a whisker. The number stands beside it, so it is decoration."""
+    """A share as a bar, with its interval as a whisker. It is decoration, because the number is next to it."""
     parts = ['<rect class="ground" width="100" height="12" rx="2"/>']
     parts.append(f'<rect class="bar" width="{100 * value:.1f}" height="12" rx="2"/>')
     if interval:
@@ -108,7 +112,7 @@ def bar(value: float, interval: tuple[float, float] | None = None) -> Markup:
 
 
 def stacked_bar(shares: Sequence[tuple[float, str]]) -> Markup:
-    """Shares of a whole side by side, each in the colour of its class."""
+    """A bar that is divided into shares, each in the colour of its class."""
     parts, x = [], 0.0
     for share, style in shares:
         if share:

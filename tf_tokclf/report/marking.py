@@ -1,4 +1,4 @@
-"""Spans of text in colour, alike in every page: the colours of their types, and text that cannot disturb a page."""
+"""Colours of types for marked spans, the same on all pages, and escaping of text that would disturb a page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from tf_tokclf.control_characters import plain_text
 
-# What reorders or hides text around it.
+# Characters that reorder or hide the text around them.
 _BIDI = dict.fromkeys((*range(8234, 8239), *range(8294, 8298)), "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclass(frozen=True)
 class Colour:
-    """The fill of a marked span and the ink of its type, on a light page and on a dark one, as CSS has them."""
+    """The CSS colours of a marked span (fill) and the name of its type (ink), on a light and on a dark page."""
 
     light_fill: str
     dark_fill: str
@@ -25,9 +25,9 @@ class Colour:
 
 
 def colours(n: int) -> list[Colour]:
-    """So many colours of which no two have the same fill.
+    """`n` colours with different fills.
 
-    Text on a fill, and ink on its fill, have a contrast of at least 4.5 (WCAG AA); tests check it up to 5,000.
+    The contrast of text and ink on a fill is at least 4.5 (WCAG AA), which tests check for up to 5,000 colours.
 
     >>> colours(2)[1].light_fill
     '#e4f2b0'
@@ -37,8 +37,8 @@ def colours(n: int) -> list[Colour]:
     for i in count():
         if len(found) == n:
             return found
-        # Multiples of irrational numbers spread evenly, however many there are: of the golden ratio for the hue, which
-        # differs most between neighbours, and of two others for saturation and lightness.
+        # The fractional parts of multiples of an irrational number are spread evenly for any n: the golden ratio for
+        # the hue, since its neighbours differ most, and two other numbers for saturation and lightness.
         hue, saturation, lightness = 0.5833 + 0.618034 * i, 0.5698 * i % 1, 0.7549 * i % 1
         light_fill = _hex(hue, 0.55 + 0.3 * saturation, 0.88 - 0.08 * lightness)
         dark_fill = _hex(hue, 0.45 + 0.3 * saturation, 0.18 + 0.07 * lightness)
@@ -54,7 +54,7 @@ def _hex(hue: float, saturation: float, lightness: float) -> str:
 
 
 class TypeColours:
-    """A colour of its own for each type; the name is always written beside it.
+    """A colour for each type. The name of the type is always shown next to the colour.
 
     >>> colours = TypeColours(["PER", "LOC"])
     >>> colours.css_class("PER")
@@ -68,11 +68,11 @@ class TypeColours:
         self._colours = colours(len(self._number_by_type))
 
     def css_class(self, type_: str) -> str:
-        """The class of a type's marks; none for a type that is not among them."""
+        """The CSS class of a type; empty for an unknown type."""
         return f"c{self._number_by_type[type_]}" if type_ in self._number_by_type else ""
 
     def rules(self, types: Iterable[str]) -> str:
-        """The style of the marks of `types`; marks.css has the rest."""
+        """The CSS rules for `types`, in addition to marks.css."""
         numbers = sorted({self._number_by_type[type_] for type_ in types})
         return "\n".join(_rule(f"c{number}", self._colours[number]) for number in numbers)
 
@@ -85,5 +85,5 @@ def _rule(name: str, colour: Colour) -> str:
 
 
 def visible(text: Any) -> str:
-    """`text` without characters that would command a terminal, or reorder the text around it."""
+    """`text` with control characters, and characters that reorder text, replaced."""
     return plain_text(str(text)).translate(_BIDI)

@@ -1,4 +1,4 @@
-"""`report.html`: a run to look at, in one file that needs no network and runs no script."""
+"""`report.html`: the report of a run, in one file without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.counted import counted_kind
+from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
 from tf_tokclf.report.marking import TypeColours, visible
-from tf_tokclf.report.score_tables import FACTS
+from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, fact_lines, percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.counts import Counts
@@ -29,7 +29,7 @@ from tf_tokclf.scoring.evaluation import Evaluation, evaluate_predictions
 from tf_tokclf.scoring.matching import align_spans
 from tf_tokclf.scoring.predictions import read_predictions, scheme_of
 
-_SPLITS = ("test", "validation", "train")  # the first that is there is looked at closely
+_SPLITS = ("test", "validation", "train")  # errors are analysed on the first one that exists
 _SHOWN_EXAMPLES = 6
 _SHOWN_WORDS = 90
 _SHOWN_CHARACTERS = 40
@@ -44,9 +44,9 @@ _OUTCOME_STYLES = {
 
 
 def write_report(run: RunDir, *, training: Training | None = None) -> Path:
-    """Write a run's report.html from whatever its folder holds, and return the file's path.
+    """Write the report.html of a run from the files in its folder, and return its path.
 
-    training: what the training data held, for scores of seen and unseen spans.
+    training: the spans in the training data, for scores of seen and unseen spans.
     """
     with open_whole(run.report) as file:
         file.write(report_html(run, training=training))
@@ -54,7 +54,7 @@ def write_report(run: RunDir, *, training: Training | None = None) -> Path:
 
 
 def report_html(run: RunDir, *, training: Training | None = None) -> str:
-    """The report as text. Everything in it is escaped."""
+    """The report as text. All values in it are escaped."""
     environment = Environment(
         loader=PackageLoader("tf_tokclf.report"),
         autoescape=True,
@@ -62,18 +62,18 @@ def report_html(run: RunDir, *, training: Training | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, count=lambda n: f"{n:,}", plain=visible)
-    environment.globals.update(bar=bar, stacked_bar=stacked_bar)
+    environment.filters.update(percent=_percent, count=lambda n: f"{n:,}", counted=counted, plain=visible)
+    environment.globals.update(bar=bar, stacked_bar=stacked_bar, mode_rules=MODE_RULES, lenient_names=LENIENT)
     return environment.get_template("report.html.jinja").render(page=Page(run, training))
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
+    return "" if share is None else percent(share)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Words of an example: outside spans, or one span with its type, its colour's class and whether it is right."""
+    """Words of an example: either a span, or words between spans. css_class: the class of the type's colour."""
 
     words: str
     type: str = ""
@@ -93,7 +93,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Dispute:
-    """A word among its neighbours, with the labels that contradict each other."""
+    """A word with its neighbours, its gold label, and the different label that the model predicted."""
 
     place: str
     before: str
@@ -106,15 +106,15 @@ class Dispute:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A table of how often gold types (rows) were labelled as predicted ones (columns)."""
+    """The confusion matrix: how often gold types (rows) were predicted as other types (columns)."""
 
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[tuple[int, int]]]]  # (gold type, (times, per cent of the row) of each column)
+    rows: Sequence[tuple[str, Sequence[tuple[int, int]]]]  # (gold type, (count, percent of the row) for each column)
     n_left_out: int
 
 
 class Page:
-    """What the template shows, each part read when it is asked for and empty where the run has none."""
+    """The contents of the report. Each part is read on first use, and is empty if the run does not have it."""
 
     def __init__(self, run: RunDir, training: Training | None) -> None:
         self.run = run
@@ -123,24 +123,24 @@ class Page:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """results.json."""
+        """The contents of results.json."""
         return json.loads(self.run.results.read_text(encoding="utf-8")) if self.run.results.is_file() else {}
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """history.jsonl."""
+        """The rows of history.jsonl."""
         if not self.run.history.is_file():
             return []
         return [json.loads(line) for line in self.run.history.read_text(encoding="utf-8").splitlines() if line]
 
     @cached_property
     def config(self) -> str:
-        """The settings as the user wrote them."""
+        """The text of config.yaml."""
         return self.run.config.read_text(encoding="utf-8") if self.run.config.is_file() else ""
 
     @cached_property
     def splits(self) -> dict[str, dict[str, Any]]:
-        """Scores of each split by name, as results.json has them or as the predictions give them."""
+        """Scores by split, from results.json or computed from the predictions."""
         known = dict(self.results.get("splits", {}))
         if self.closely and self.evaluation:
             known[self.closely] = self.evaluation.to_json() | known.get(self.closely, {})
@@ -149,27 +149,27 @@ class Page:
 
     @cached_property
     def closely(self) -> str | None:
-        """The split whose predictions are looked at closely."""
+        """The split whose errors are analysed."""
         there = [path.stem for path in sorted(self.run.predictions.glob("*.jsonl")) if _has_gold(path)]
         return next((name for name in (*_SPLITS, *there) if name in there), None)
 
     @cached_property
     def scheme(self) -> Scheme:
-        """The scheme of the labels."""
+        """The label scheme."""
         assert self.closely
         stored = self.results.get("splits", {}).get(self.closely, {}).get("scheme")
         return Scheme(stored) if stored else scheme_of(self._predictions, DataConfig())
 
     @cached_property
     def evaluation(self) -> Evaluation | None:
-        """Scores and errors of the predictions of the split looked at closely."""
+        """Scores and error analysis of the split `closely`."""
         if self.closely is None:
             return None
         return evaluate_predictions(self._predictions, self.scheme, mode=self.mode, errors=True, training=self.training)
 
     @property
     def mode(self) -> Mode:
-        """The reading of invalid label sequences that the run's scores are by."""
+        """The mode of the run's scores (how invalid label sequences are read)."""
         stored = self.results.get("splits", {}).get(self.closely, {}).get("mode")
         return "strict" if stored == "strict" else "conlleval"
 
@@ -179,18 +179,18 @@ class Page:
 
     @property
     def errors(self) -> ErrorAnalysis | None:
-        """Where the errors are."""
+        """The error analysis."""
         return self.evaluation.errors if self.evaluation else None
 
     @property
     def parts(self) -> list[tuple[str, str, Mapping[str, Counts]]]:
-        """Counts by parts of the data, where there are several: what divides, its unit, the parts."""
+        """Counts by parts of the data, for divisions with more than one part: name, unit, counts by part."""
         found = self.errors.parts.items() if self.errors else ()
         return [(*_name_and_unit(name), parts) for name, parts in found if len(parts) > 1]
 
     @cached_property
     def types(self) -> list[str]:
-        """The types of all gold and predicted spans, in order."""
+        """The types of all gold and predicted spans, sorted."""
         return sorted({type_ for pair in self.errors.confusion for type_ in pair if type_}) if self.errors else []
 
     @cached_property
@@ -200,58 +200,52 @@ class Page:
 
     @property
     def facts(self) -> list[str]:
-        """How the scores of each split were made, beyond the scores."""
-        return [
-            f"{name}: {counted_kind(value, FACTS[key])}"
-            for name, scores in self.splits.items()
-            for key, value in scores.items()
-            if key in FACTS
-        ]
+        """Counts that qualify the scores of each split."""
+        return [f"{name}: {line}" for name, scores in self.splits.items() for line in fact_lines(scores)]
 
     @property
     def notes(self) -> list[str]:
-        """What was found out or changed while reading the data."""
+        """Notes about the data, such as the label scheme and repairs."""
         return [*self.results.get("notes", [])]
 
     @property
     def details(self) -> list[tuple[str, str]]:
-        """Seed, precision, machine, time, versions, fingerprints."""
+        """Seed, epochs, precision, time, versions and machine."""
         results = self.results
-        rows: list[tuple[str, Any]] = [
-            (name, results[name]) for name in ("seed", "best_epoch", "n_epochs") if name in results
-        ]
-        rows += [(f"precision of {name}", value) for name, value in results.get("precision", {}).items()]
+        names = {"seed": "seed", "n_epochs": "epochs", "best_epoch": "best epoch"}
+        rows: list[tuple[str, Any]] = [(shown, results[name]) for name, shown in names.items() if name in results]
+        rows += [(f"precision in {name}", value) for name, value in results.get("precision", {}).items()]
         if "seconds" in results:
             rows.append(("time", duration(results["seconds"])))
-        rows += [(f"version of {name}", value) for name, value in results.get("versions", {}).items()]
+        rows += [(f"{name} version", value) for name, value in results.get("versions", {}).items()]
         rows += [(name, value) for name, value in results.get("machine", {}).items()]
         return [(name.replace("_", " "), str(value)) for name, value in rows]
 
     @property
     def data(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Sentences, words and fingerprint of each split."""
+        """Numbers of sentences and words, and fingerprint, by split."""
         return list(self.results.get("data", {}).items())
 
     @property
     def charts(self) -> list[tuple[str, Any]]:
-        """Curves over epochs, with captions."""
-        losses = self._lines({"train": ("train_loss", "s1"), "dev": ("dev_loss", "s2")})
+        """Captions and line charts over epochs."""
+        losses = self._lines({"training": ("train_loss", "s1"), "validation": ("dev_loss", "s2")})
         scores = self._lines(
-            {"F1": ("dev_f1", "s1"), "precision": ("dev_precision", "s2"), "recall": ("dev_recall", "s3")}
+            {"F1": ("dev_f1", "s1"), "precision": ("dev_precision", "s2"), "recall": ("dev_recall", "s3")}, scale=100
         )
         best = self.results.get("best_epoch")
         charts = []
-        for caption, y_name, lines in (("Loss", "loss", losses), ("Scores on dev", "share", scores)):
+        for caption, y_name, lines in (("Loss", "loss", losses), ("Scores on the validation set", "percent", scores)):
             if lines:
                 alt = f"{caption} by epoch. " + " ".join(map(_line_in_words, lines))
                 charts.append((caption, line_chart(lines, alt=alt, x_name="epoch", y_name=y_name, mark=best)))
         return charts
 
-    def _lines(self, wanted: Mapping[str, tuple[str, str]]) -> list[Line]:
+    def _lines(self, wanted: Mapping[str, tuple[str, str]], *, scale: float = 1) -> list[Line]:
         lines = []
         for name, (key, style) in wanted.items():
             points = [
-                (row.get("epoch", i), row[key])
+                (row.get("epoch", i), scale * row[key])
                 for i, row in enumerate(self.history, 1)
                 if isinstance(row.get(key), int | float)
             ]
@@ -261,7 +255,7 @@ class Page:
 
     @property
     def outcomes(self) -> list[tuple[str, list[tuple[str, int]], list[tuple[float, str]], int]]:
-        """For each type: counts by outcome, shares of its gold spans to draw, number of spurious ones."""
+        """For each type: counts by outcome, the shares of its gold spans for the bar, number of spurious spans."""
         if not self.errors:
             return []
         rows = []
@@ -274,12 +268,12 @@ class Page:
 
     @property
     def outcome_names(self) -> list[tuple[str, str]]:
-        """Names and styles of what becomes of a gold span."""
+        """Names and styles of the outcomes of gold spans."""
         return [(outcome.value, "o-" + style) for outcome, style in _OUTCOME_STYLES.items()]
 
     @property
     def confusion(self) -> Confusion | None:
-        """The confusion of the types that occur most."""
+        """The confusion matrix of the most frequent types."""
         if not self.errors:
             return None
         counts = self.errors.confusion
@@ -299,20 +293,20 @@ class Page:
         calibration = self.errors.calibration if self.errors else None
         if calibration is None:
             return None
-        error = f"{100 * calibration.expected_calibration_error:.1f} %"
+        error = f"{percent(calibration.expected_calibration_error)} %"
         bins = ", ".join(f"{one.mean_score:.2f}: {one.accuracy:.2f}" for one in calibration.bins)
-        alt = f"Reliability of span scores, calibration error {error}. Mean score: share right. {bins}."
+        alt = f"Reliability of span scores, calibration error {error}. Mean score and share of right spans: {bins}."
         return reliability_chart(calibration, alt=alt)
 
     @property
     def temperature(self) -> float | None:
-        """What the model's logits are divided by."""
+        """The temperature of the model, by which its logits are divided."""
         path = self.run.model / MODEL_INFO
         return json.loads(path.read_text(encoding="utf-8")).get("temperature") if path.is_file() else None
 
     @property
     def examples(self) -> list[tuple[str, int, list[Example]]]:
-        """Sentences by outcome: its name, how often it occurs, and some of them."""
+        """For each outcome: its name, the number of spans, and example sentences."""
         if not self.errors:
             return []
         totals = self.errors.totals
@@ -335,7 +329,7 @@ class Page:
 
     @property
     def disputed(self) -> list[Dispute]:
-        """Words whose gold label the model denies."""
+        """Words whose gold label the model rejects with high confidence."""
         if not self.errors:
             return []
         rows = []
@@ -366,7 +360,7 @@ class Page:
 
     @staticmethod
     def _first_shown(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
-        """The word to begin with, so that the first error is in sight in long sentences."""
+        """The index of the first word to show, so that the first error of a long sentence is visible."""
         wrong = [min(s.start for s in pair if s) for pair in align_spans(gold, predicted) if pair[0] != pair[1]]
         first = min(wrong, default=0)
         return max(0, first - 10) if first > _SHOWN_WORDS // 2 else 0
@@ -403,14 +397,15 @@ def _place(one: Ranked) -> str:
 
 
 def _name_and_unit(name: str) -> tuple[str, str]:
-    """What a division of the data is called, and what its parts are counted in.
+    """The name of a division of the data, and the unit of its parts.
 
     >>> _name_and_unit("span length in words"), _name_and_unit("surface form in training")
     (('span length', 'words'), ('surface form in training', ''))
     """
+    units = {"words": "words", "pieces": "subword tokens"}
     head, found, unit = name.rpartition(" in ")
-    return (head, unit) if found and unit in ("words", "pieces") else (name, "")
+    return (head, units[unit]) if found and unit in units else (name, "")
 
 
 def _line_in_words(line: Line) -> str:
-    return f"{line.name}: " + ", ".join(f"{y:.3f}" for _, y in line.points[-20:]) + "."
+    return f"{line.name}: " + ", ".join(f"{y:.2f}" for _, y in line.points[-20:]) + "."

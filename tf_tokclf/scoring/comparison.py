@@ -242,7 +242,7 @@ def _runs_of_seeds(run: RunDir) -> list[RunDir]:
     if not runs:
         return []
     if not any(one.root.is_dir() for one in runs):
-        log.warning("%s: the runs of the single seeds are gone, so the median run is compared alone", run.root)
+        log.warning("%s: the runs of the seeds are missing, so only the median run is compared", run.root)
         return []
     return runs
 
@@ -281,8 +281,8 @@ def _check_same_gold(sources: Sequence[PredictionFile]) -> None:
         if len(differing):
             has = "has" if len(differing) == 1 else "have"
             raise UserError(
-                f"{counted(len(differing), 'sentence')} {has} other gold labels than {first.path}, the first is number"
-                f" {differing[0] + 1}.",
+                f"{counted(len(differing), 'sentence')} {has} different gold labels than {first.path}; the first one is"
+                f" number {differing[0] + 1}.",
                 path=other.path,
                 hint="Compare systems on the same sentences.",
             )

@@ -251,7 +251,7 @@ def _named(
     else:
         problem = f"there is no column of labels {name!r}."
     known = ", ".join(str(column.name) for column in candidates) or "none"
-    raise UserError(problem, path=path, hint=f"The columns of labels are: {known}.")
+    raise UserError(problem, path=path, hint=f"Its columns of labels are {known}.")
 
 
 def _several(what: str, columns: Sequence[LabelColumn], option: str, path: Path) -> UserError:

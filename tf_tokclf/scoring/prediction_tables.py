@@ -440,7 +440,7 @@ def _word_field(table: Table) -> str | None:
     asked = table.field_name(table.data.text_column_name)
     if asked is not None:
         if asked not in table.names:
-            known = f"The columns are: {', '.join(table.names)}."
+            known = f"Its columns are {', '.join(table.names)}."
             raise UserError(f"there is no column {asked!r}.", path=table.path, hint=known)
         return str(asked)
     left = list(table.names)

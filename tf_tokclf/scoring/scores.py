@@ -167,7 +167,7 @@ class Scorer:
         if len(gold) != len(predicted):
             raise UserError(
                 f"Sentence {self._n_sentences + len(self._gold) + 1} has {counted(len(gold), 'gold label')}"
-                f" but {len(predicted)} predicted ones.",
+                f" but {counted(len(predicted), 'predicted label')}.",
                 hint="Predictions and gold labels must be of the same words.",
             )
         self._gold.append(gold)

@@ -44,7 +44,7 @@ def test_older_revision(words):
 
 
 def test_unknown_revision(words):
-    with pytest.raises(UserError, match="data set tester/words has no such revision"):
+    with pytest.raises(UserError, match="data set tester/words does not have this revision"):
         load_from_hub("tester/words", None, "nowhere")
 
 
@@ -70,7 +70,7 @@ def test_gated(hub):
 
 def test_wrong_token(words, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong")
-    with pytest.raises(UserError, match="does not accept your token"):
+    with pytest.raises(UserError, match="rejected your token"):
         load_from_hub("tester/words", None, None)
 
 

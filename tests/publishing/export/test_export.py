@@ -87,7 +87,7 @@ def test_quantised_exports_have_limits_of_their_own(tiny_classifier: Path, tmp_p
 def test_an_export_that_does_not_run_is_said(tmp_path: Path):
     need_modules(*NEEDED["tflite"], extra="export")
     (tmp_path / "broken.tflite").write_bytes(b"nothing")
-    with pytest.raises(JobError, match="does not run"):
+    with pytest.raises(JobError, match="the export cannot be run"):
         RuntimeProcess("tflite", tmp_path / "broken.tflite")
 
 
@@ -95,7 +95,7 @@ def test_an_export_that_does_not_run_is_said(tmp_path: Path):
 def test_a_quantisation_that_is_not_offered(
     tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, format: str, quantize: str
 ):
-    with pytest.raises(UserError, match=f"{format} has no quantisation {quantize}"):
+    with pytest.raises(UserError, match=f"{format} does not support quantisation to {quantize}"):
         export_model(tiny_classifier, tmp_path / "x", format=format, quantize=quantize, data=data_of(conll_files))
     assert list(tmp_path.iterdir()) == []
 
@@ -124,10 +124,10 @@ def agreement_with(**changes: object) -> Agreement:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"n_different_labels": 1}, "1 of 1,000 words have another label"),
+        ({"n_different_labels": 1}, "1 of 1,000 words have a different label"),
         ({"largest_logit_difference": 0.01}, "Logits differ"),
         ({"largest_logit_difference": float("nan")}, "NaN"),
-        ({"export_f1": 0.8, "quantize": "int8"}, "F1 falls by 0.1"),
+        ({"export_f1": 0.8, "quantize": "int8"}, "F1 is lower by 10.00 points; the limit is 3."),
         ({"n_different_labels": 20, "quantize": "float16"}, "another label"),
     ],
 )
@@ -138,6 +138,6 @@ def test_what_counts_as_disagreement(changes: dict[str, object], problem: str):
 
 def test_force_replaces_exports_only(tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="is not an export, so it is not replaced"):
+    with pytest.raises(UserError, match="exists and is not an export"):
         export_model(tiny_classifier, tmp_path, format="savedmodel", data=data_of(conll_files), force=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -179,7 +179,7 @@ def configurations() -> list[Cell]:
         "hub",
         "missing",
         "hub.card.template=nothing.jinja",
-        "nothing.jinja: there is no such template.",
+        "nothing.jinja: this template does not exist.",
         "Correct hub.card.template",
         dry=False,
     )

@@ -37,7 +37,7 @@ def exports() -> list[Cell]:
         b__conll=b"ada\tO\nbob",
     )
     bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
-    bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "no quantisation int8", "There is none")
+    bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "does not support quantisation to int8", "Leave out --quantize")
     bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "Check the path", m=folder)
     bad(
         "wrong encoding",
@@ -53,7 +53,7 @@ def exports() -> list[Cell]:
     bad(
         "duplicated",
         f"{{model}} --format onnx {to} --force",
-        "x: is not an export, so it is not replaced",
+        "x: exists and is not an export",
         "Choose another",
         x=b"mine",
     )

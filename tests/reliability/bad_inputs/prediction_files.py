@@ -42,7 +42,7 @@ def predictions() -> list[Cell]:
         "truncated",
         good + good,
         "gold.conll: ends after 1 sentence",
-        "very same sentences",
+        "the same sentences",
         options="--gold gold.conll",
     )
     bad("wrong type", good + b"5\n", "p.jsonl, line 2: has no words", "Each line is a JSON object")
@@ -51,10 +51,16 @@ def predictions() -> list[Cell]:
     bad("wrong encoding", good.replace(b"Ada", b"Jos\xe9"), "p.jsonl, line 1: byte 0xe9 is not valid utf-8", "encoding")
     bad("wrong length", changed(predicted=["O"]), "p.jsonl, line 2: 2 words but 1 predicted", "Each line")
     short = json_lines({"words": ["Ada"], "predicted": ["O"]})
-    bad("wrong length", short, "p.jsonl, line 1: 1 word, but 2 in gold.conll", "very same", options="--gold gold.conll")
+    bad(
+        "wrong length",
+        short,
+        "p.jsonl, line 1: 1 word, but 2 in gold.conll",
+        "the same words",
+        options="--gold gold.conll",
+    )
     bad("out of range", changed(scores=[7, float("nan")]), "p.jsonl, line 2: ", "from 0 to 1", "Each line")
     bad("out of range", good, "no label scheme 'klingon'", "Label schemes", options="--scheme klingon")
-    bad("duplicated", good + good, "gold.conll: ends after 1", "very same sentences", options="--gold gold.conll")
+    bad("duplicated", good + good, "gold.conll: ends after 1", "the same sentences", options="--gold gold.conll")
     bad("hostile", good + f"{ESC}\n".encode(), "p.jsonl, line 2: is not valid JSON", "Each line")
     bad("hostile", good + DEEP + b"\n", "p.jsonl, line 2: is not valid JSON", "Each line")
     bad("huge", good + b'{"words": ["' + WIDE, "p.jsonl, line 2: is not valid JSON", "Each line")
@@ -79,8 +85,12 @@ def predictions() -> list[Cell]:
             {"a.jsonl": good, "b.jsonl": good.replace(b"Ada", b"\xe9")},
             ("b.jsonl, line 1: byte", "enc"),
         ),
-        ("wrong length", {"a.jsonl": good, "b.jsonl": good * 2}, ("b.jsonl: has 2 sentences", "very same")),
-        ("duplicated", {"a.jsonl": good, "b.jsonl": other}, ("b.jsonl: 1 sentence has other gold", "very same")),
+        ("wrong length", {"a.jsonl": good, "b.jsonl": good * 2}, ("b.jsonl: has 2 sentences", "the same sentences")),
+        (
+            "duplicated",
+            {"a.jsonl": good, "b.jsonl": other},
+            ("b.jsonl: 1 sentence has different gold", "the same sentences"),
+        ),
         ("hostile", {"a.jsonl": good, "b.jsonl": good + DEEP}, ("b.jsonl, line 2: is not valid JSON", "Each line")),
         ("unreadable", {"a.jsonl": good, "b.jsonl": unreadable}, ("b.jsonl", "Check")),
     ):
