@@ -98,27 +98,27 @@ def metadata_of(card: str) -> dict:
         "[distilbert-base-cased](https://huggingface.co/distilbert-base-cased)",
         "named entity recognition",
         "train: 9 sentences, 99 words, fingerprint `abc`",
-        "3 labels, scheme IOB2: `O`, `B-LOC`, `I-LOC`.",
+        "3 labels, label scheme IOB2: `O`, `B-LOC`, `I-LOC`.",
         "alignment `first`",
-        "up to 128 pieces at once",
-        "seqeval, conlleval mode, IOB2",
-        "F1 in strict mode: 0.3333",
-        "| **all** | 0.5000 | 0.2500 | 0.3333 | 0.1000 to 0.5000 | 4 |",
-        "| LOC | 0.5000 | 0.2500 | 0.3333 |",
-        "**F1 on test: 0.3333 (95 %: 0.1000 to 0.5000)**",
-        "| LOC | 0.5000 | 0.2500 | 0.3333 | 0.2000 to 0.6000 | 4 |",
-        "words past the length limit, counted as not found: 3",
+        "window: at most 128 subword tokens",
+        "seqeval, conlleval mode, label scheme IOB2",
+        "F1 in strict mode: 33.33",
+        "| **all** | 50.00 | 25.00 | 33.33 | 10.00 to 50.00 | 4 |",
+        "| LOC | 50.00 | 25.00 | 33.33 |",
+        "**F1 on test: 33.33 (95 % interval 10.00 to 50.00)**",
+        "| LOC | 50.00 | 25.00 | 33.33 | 20.00 to 60.00 | 4 |",
+        "3 words beyond the model's length limit, which it did not see",
         "labels only in test: I-LOC",
         "seed: 42",
         "learning rate 5e-05",
-        "precision: mixed_bfloat16; scored in float32",
+        "precision: mixed_bfloat16 in training, float32 in evaluation",
         "hardware: x86_64, Linux",
-        "time: 61 s",
+        "training time: 1 min 1 s",
         "tensorflow 2.21.0",
         "licence of the data: not stated",
         "TFAutoModelForTokenClassification.from_pretrained",
         "tf-tokclf predict me/mine",
-        "Types with fewer than 50 examples in test, so uncertain: LOC.",
+        "The scores of types with fewer than 50 spans in test are uncertain: LOC.",
     ],
 )
 def test_card_says(run, fact):
@@ -188,11 +188,11 @@ def test_spread_over_seeds(run, tmp_path):
     other = RunDir(tmp_path / "other")
     write_results(other, seed=43, f1=0.5)
     card = run_card(run, other_seeds=[other])
-    assert "Over 2 seeds: mean F1 0.4167, standard deviation 0.1179: 0.3333 (seed 42), 0.5000 (seed 43)." in card
+    assert "F1 over 2 seeds: mean 41.67, standard deviation 11.79. Runs: 33.33 (seed 42), 50.00 (seed 43)." in card
 
 
 def test_spread_needs_other_seeds(run):
-    with pytest.raises(UserError, match="one seed"):
+    with pytest.raises(UserError, match="the same seed"):
         run_card(run, other_seeds=[run])
 
 
@@ -254,8 +254,8 @@ def test_word_labels_have_no_spans(run):
     run.results.write_text(json.dumps({**results, "splits": {"test": plain}}))
     run.predictions_for("test").unlink()
     card = run_card(run)
-    assert "**Accuracy on test: 0.7500.**" in card
-    assert "they follow no span scheme" in card
+    assert "**Accuracy on test: 75.00**" in card
+    assert "the labels of words, which form no spans" in card
 
 
 def test_revision_and_licence_of_the_data_come_from_the_hub(run, hub):
@@ -264,5 +264,5 @@ def test_revision_and_licence_of_the_data_come_from_the_hub(run, hub):
     write_config(run, data={"dataset_name": "leondz/wnut_17"})
     write_card(run, reference="me/mine")
     card = (run.model / "README.md").read_text()
-    assert f"not pinned; its newest when this was published: `{sha}`" in card
+    assert f"not pinned (newest at publication: `{sha}`)" in card
     assert "licence of the data: cc-by-4.0" in card

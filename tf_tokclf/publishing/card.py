@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.control_characters import plain_text
+from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.report.score_tables import percent
 
 if TYPE_CHECKING:
     import jinja2
@@ -139,6 +141,7 @@ def _find_template(template: str | None) -> jinja2.Template:
     )
     environment.filters |= {"plain": plain_markdown, "cell": table_cell, "code": code_span}
     environment.filters |= {"quoted": quoted, "shell": lambda text: shlex.quote(plain_text(text))}
+    environment.filters |= {"percent": percent, "counted": counted}
     environment.filters["shown"] = lambda value: f"{value:.4g}" if isinstance(value, float) else str(value)
     return environment.get_template(name)
 
