@@ -87,9 +87,10 @@ def test_messages_name_the_file_and_say_which_label_is_gold(
     assert f"{path}: conll: 2 columns" in result.stderr
     assert f"{path}: the first 2 of 3 sentences" in result.stderr
     assert "test: " not in result.stderr
-    shown = result.stdout.partition("gold labels that the model strongly disputes:\n")[2].splitlines()
+    heading = "gold labels to check, because the model is confident in another label:\n"
+    shown = result.stdout.partition(heading)[2].partition("\n\n")[0].splitlines()
     assert shown, "the model has to be sure of something"
-    label = r"gold B-LOC, model (O|[BI]-\w+) \([01]\.\d{3}\)"
+    label = r"gold B-LOC, predicted (O|[BI]-\w+) \([01]\.\d{3}\)"
     pattern = re.compile(rf"  {re.escape(str(path))}, sentence at line \d+, \S+: {label}")
     assert all(pattern.fullmatch(line.rstrip()) for line in shown), shown
 
@@ -111,4 +112,4 @@ def test_sentences_without_words_are_not_scored(
 def test_a_single_word_beside_the_scores_is_counted_in_the_singular(tiny_classifier: Path, tmp_path: Path):
     (tmp_path / "a.conll").write_text("ada\tB-PER\nsaw\tO\noslo\tB-NEW\n")
     result = CliRunner().invoke(cli, ["evaluate", str(tiny_classifier), "--file", str(tmp_path / "a.conll")])
-    assert "1 word whose gold label the model does not know" in " ".join(result.stdout.split()), result.output
+    assert "1 word with a gold label that the model cannot predict" in " ".join(result.stdout.split()), result.output

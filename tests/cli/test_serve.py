@@ -81,7 +81,7 @@ def test_the_address_to_open_is_printed(tiny_classifier: Path, tmp_path: Path):
         for address in (process.url, f"{process.url}docs"):
             with urllib.request.urlopen(address, timeout=LIMIT_S) as answer:
                 assert answer.status == 200
-        assert "whoever reaches" not in process.log
+        assert "anyone who can reach" not in process.log
         assert ask(process.port, "/health", host="ner.example.org", address=host).status == 400
 
 
@@ -89,6 +89,6 @@ def test_the_address_to_open_is_printed_for_a_server_on_all_addresses(tiny_class
     options = ("--host", "0.0.0.0", "--allowed-host", "ner.example.org", "--allowed-host", "ner")
     with ServeProcess(tiny_classifier, tmp_path, *options) as process:
         assert process.url == f"http://127.0.0.1:{process.port}/"
-        assert "whoever reaches 0.0.0.0 can use the server" in process.log
+        assert "anyone who can reach 0.0.0.0 can use the server" in process.log
         assert ask(process.port, "/health", host="ner.example.org").status == 200
         assert ask(process.port, "/health", host="example.org").status == 400

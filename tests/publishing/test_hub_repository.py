@@ -175,7 +175,7 @@ def test_foreign_commit_while_pushing_stays_below_ours(hub, folder, caplog):
         repository.push(folder, patience=QUICK)
     assert hub.files("tester/m") == {**contents(folder), "notes.txt": b"theirs"}
     assert published.commits() == ["Upload token classifier", "somebody's commit", "initial commit"]
-    assert "lies below this push" in caplog.text
+    assert "a new commit that is not from this run" in caplog.text
 
 
 def test_hub_that_stays_down_is_an_error_and_a_later_push_finishes(hub, folder, caplog):

@@ -132,7 +132,7 @@ def test_hub_that_dies_stops_no_training_and_push_finishes(hub, tmp_path, conll_
     assert len(run.history.read_text().splitlines()) == 3
     assert run.results.is_file()
     assert "token accuracy" in done.stdout
-    command = shlex.split(message.partition("finishes the job: ")[2])
+    command = shlex.split(message.partition("Push it with: ")[2])
     assert command[:2] == ["tf-tokclf", "push"]
     hub.start()
     finished = CliRunner().invoke(cli, command[1:])

@@ -109,7 +109,7 @@ def test_other_sentences_are_refused(tmp_path, gold, predicted, message):
 
 
 def test_predictions_without_gold_need_a_gold_file(tmp_path):
-    with pytest.raises(UserError, match="predicted labels only"):
+    with pytest.raises(UserError, match="only predicted labels"):
         _score(write(tmp_path / "p.conll", "a\tB-X\n\n"))
     line = json.dumps({"words": ["a"], "predicted": ["O"]})
     with pytest.raises(UserError, match="no gold labels"):

@@ -139,7 +139,7 @@ def test_what_is_wrong_with_a_request_is_said(port: int, request_: Any, message:
 def test_what_no_reader_gets_through_is_said(port: int, body: bytes):
     answer = ask(port, "/predict", body)
     assert answer.status == 400
-    assert answer.detail == "the body: not UTF-8, nested too deeply, or a number has too many digits"
+    assert answer.detail == "the body is not UTF-8, is nested too deeply, or contains a number with too many digits"
 
 
 def test_a_body_of_another_type_is_told_the_right_one(port: int):
@@ -205,7 +205,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
     with server_of(gated.tagger, timeout_s=0.2) as port:
         gated.gate.clear()
         answer = predict(port, inputs="ada")
-        assert (answer.status, answer.detail) == (504, "no answer within 0.2 s")
+        assert (answer.status, answer.detail) == (504, "the response was not ready within 0.2 s")
         # Any answer may take too long on a busy machine.
         stuck = wait_until(lambda: (now := ask(port, "/health")).json.get("status") == "stuck" and now)
         assert stuck.status == 503
@@ -258,8 +258,8 @@ def test_what_is_too_much_at_once_is_turned_away(tagger: Tagger):
         page = ask(port, "/", b"text=grace", content_type="application/x-www-form-urlencoded")
         assert (refused.status, page.status) == (503, 503)
         assert int(refused.headers["retry-after"]) >= 1
-        assert "too much waits already" in refused.detail
-        assert "too much waits already" in page.text
+        assert "too many texts are waiting" in refused.detail
+        assert "too many texts are waiting" in page.text
         gated.gate.set()
         assert [one.result().status for one in (first, *waiting)] == [200, 200, 200]
         assert predict(port, inputs="grace").status == 200
@@ -354,7 +354,7 @@ def test_what_else_fails_is_answered_and_logged_without_its_message(
     monkeypatch.setattr(Service, "sentences_of", failing)
     with server_of(tagger) as port:
         answer = predict(port, inputs="secret")
-        assert (answer.status, answer.detail) == (500, "the server failed; its log says where")
+        assert (answer.status, answer.detail) == (500, "the server failed; see its log")
         assert metric(port, 'tf_tokclf_requests_total{path="/predict",status="500"}') == 1
     assert f"{kind.__name__} in a request" in caplog.text
     assert "secret" not in caplog.text

@@ -173,7 +173,8 @@ def type_of(schema: Mapping[str, Any]) -> Type:
     if "items" not in schema:
         return Type(text)
     items = type_of(schema["items"])
-    return Type(f"{text} of {items.text}", items.schemas)
+    shown = f"({items.text})" if "anyOf" in schema["items"] else items.text
+    return Type(f"{text} of {shown}", items.schemas)
 
 
 def _answer(status: str, about: Mapping[str, Any]) -> Answer:

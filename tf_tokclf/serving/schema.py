@@ -57,7 +57,7 @@ class LabelAnswer(BaseModel):
 
 
 class Prediction(BaseModel):
-    """A labelled text: the same record as a line of JSON from `tf-tokclf predict`."""
+    """A labelled text: the same record as a line of JSON from tf-tokclf predict."""
 
     text: str | None = Field(None, description="The input. Absent for lists of words.")
     words: list[str] | None = Field(None, description="The words of the input.")

@@ -49,7 +49,7 @@ def test_unknown_revision(words):
 
 
 def test_unknown_name(hub):
-    with pytest.raises(UserError, match="data set tester/absent is not on the Hub"):
+    with pytest.raises(UserError, match="data set tester/absent does not exist on the Hub"):
         load_from_hub("tester/absent", None, None)
 
 

@@ -128,7 +128,7 @@ def agreement_with(**changes: object) -> Agreement:
         ({"largest_logit_difference": 0.01}, "Logits differ"),
         ({"largest_logit_difference": float("nan")}, "NaN"),
         ({"export_f1": 0.8, "quantize": "int8"}, "F1 is lower by 10.00 points; the limit is 3."),
-        ({"n_different_labels": 20, "quantize": "float16"}, "another label"),
+        ({"n_different_labels": 20, "quantize": "float16"}, "a different label"),
     ],
 )
 def test_what_counts_as_disagreement(changes: dict[str, object], problem: str):
