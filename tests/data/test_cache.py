@@ -295,7 +295,7 @@ def test_what_another_process_uses_stays_until_it_dies(tmp_path: Path, monkeypat
         assert names == {"a", "c"}
         shown = json.loads(run("cache", "show", "--json").stdout)
         assert {Path(one["made_from"]).stem: one["in_use"] for one in shown["entries"]} == {"a": True, "c": False}
-        assert "in use and were kept" in run("cache", "clear").stderr
+        assert "in use and was kept" in run("cache", "clear").stderr
         assert {Path(entry.source).stem for entry in entries_in(cache_folder())} == {"a"}
         # SIGKILL leaves the mark behind, which must not count as a process.
         other.kill()

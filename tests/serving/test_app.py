@@ -157,7 +157,7 @@ def test_a_threshold_needs_spans(tagger: Tagger):
         answer = predict(port, inputs="ada", threshold=0.5)
         assert (answer.status, answer.detail) == (
             422,
-            "threshold leaves out spans, and the model's labels form no spans.",
+            "threshold applies to spans, but the labels of this model form no spans.",
         )
         page = ask(port, "/", b"text=ada+lovelace", content_type="application/x-www-form-urlencoded").text
     assert "2 words in 2 words" in page
@@ -172,7 +172,7 @@ def test_large_bodies_are_refused(port: int, n_bytes: int, chunked: bool):
         connection.request("POST", "/predict", iter([body[:9], body[9:]]) if chunked else body, encode_chunked=chunked)
         response = connection.getresponse()
         assert response.status == 413
-        assert b"more than 20,000 bytes" in response.read()
+        assert b"larger than 20,000 bytes" in response.read()
 
 
 def test_a_huge_body_is_not_read_to_its_end(port: int):
@@ -411,7 +411,7 @@ def test_the_page_fetches_nothing_and_is_kept_nowhere(port: int):
 def test_the_page_says_when_a_text_is_too_long(port: int):
     answer = ask(port, "/", b"text=" + b"a" * 501, content_type="application/x-www-form-urlencoded")
     assert answer.status == 422
-    assert "The text has 501 characters, more than 500." in answer.text
+    assert "The text has 501 characters; the limit is 500." in answer.text
 
 
 def test_a_connection_serves_request_after_request(port: int):

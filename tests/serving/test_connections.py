@@ -230,7 +230,7 @@ def test_beyond_the_limit_of_busy_connections_new_ones_are_answered_503(
         gated.gate.set()
         assert [b" 200 " in answer(client) for client in busy] == [True] * 3
         assert predict(server.port, inputs="ada").status == 200
-    assert caplog.text.count("new ones are answered 503") == 1
+    assert caplog.text.count("new ones are refused with status 503") == 1
 
 
 def test_a_client_that_closes_its_side_gets_its_answer(patient: Server):
@@ -270,7 +270,7 @@ def test_a_body_of_two_lengths_is_refused_and_nothing_behind_it_is_read(patient:
         answers = received(client)
     assert answers.startswith(b"HTTP/1.1 400 ")
     assert answers.count(b"\r\n\r\n") == 1
-    assert b"Transfer-Encoding goes with HTTP/1.1 and without Content-Length" in answers
+    assert b"Transfer-Encoding requires HTTP/1.1 and excludes Content-Length" in answers
 
 
 @pytest.mark.parametrize(

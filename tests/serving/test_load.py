@@ -49,7 +49,7 @@ def test_every_well_formed_request_is_answered(tiny_classifier: Path, tmp_path: 
 
 def test_connections_fit_into_the_files_that_may_be_open(tiny_classifier: Path, tmp_path: Path):
     with ServeProcess(tiny_classifier, tmp_path, *PATIENT, before=with_open_files(700, 700)) as server:
-        assert "at most 125 connections instead of 1000: this process may open 700 files" in server.log
+        assert "at most 125 connections instead of 1000, because this process may open only 700 files" in server.log
         found = load(server, n_idle=900, n_half_sent=40, texts=[f"ada visited london {i}" for i in range(20)])
         assert found["statuses"] == [200]
         assert found["n_connections"] <= 125
