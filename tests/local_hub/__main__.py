@@ -13,7 +13,7 @@ from tests.local_hub import LocalHub
 
 
 def main() -> None:
-    """Serve from the folder; uploads at most so fast."""
+    """Serve the folder, with a limit on the speed of uploads."""
     folder = Path(sys.argv[1])
     with LocalHub(folder / "hub") as hub:
         if sys.argv[2:]:

@@ -1,4 +1,4 @@
-"""What the local Hub does wrong on demand."""
+"""Faults of the local Hub on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fault:
-    """What happens to the requests that match: all that is given, in this order.
+    """The effects on matching requests. All given ones apply, in this order.
 
     method, pattern: of the requests meant; the pattern is searched in the path with its query.
     times: so many matching requests suffer (None: all from now on), after the first `skip` got through.
@@ -31,24 +31,24 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait for their requests; safe for threads."""
+    """The faults that have not happened yet. It is thread-safe."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
-        """Let `fault` happen from now on."""
+        """Activate `fault`."""
         with self._lock:
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def next_for(self, method: str, path: str) -> Fault | None:
-        """The fault that this request suffers, counted as used."""
+        """The fault for this request, which is then counted as used."""
         with self._lock:
             for fault in self._faults:
                 if fault.times == 0 or not re.fullmatch(fault.method, method) or not re.search(fault.pattern, path):

@@ -16,7 +16,7 @@ def _git(*arguments: str, data: str | None = None) -> str:
 
 
 def refusals(store: Path, limit: int, commits: list[str]) -> list[str]:
-    """What the Hub would not take among the new objects of `commits`."""
+    """Problems for which the Hub would reject the new objects of `commits`."""
     found = []
     objects = _git("rev-list", "--objects", *commits, "--not", "--all")
     names = "".join(row.split()[0] + "\n" for row in objects.splitlines())

@@ -1,4 +1,4 @@
-"""The local Hub's repositories: bare git repositories beside one LFS store."""
+"""The repositories of the local Hub: bare git repositories and one LFS store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REGULAR_LIMIT = 10 * 2**20
 
 
 def pointer(oid: str, size: int) -> bytes:
-    """The text that stands in git for an object of the LFS store."""
+    """The pointer in git to an object of the LFS store."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n".encode()
 
 
@@ -42,7 +42,7 @@ def read_pointer(blob: bytes) -> tuple[str, int] | None:
 
 
 def git_blob_id(content: bytes) -> str:
-    """The id git gives to a blob."""
+    """The id of a blob in git."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
@@ -57,7 +57,7 @@ class Entry:
     lfs: tuple[str, int] | None = None
 
     def to_json(self) -> dict:
-        """As the Hub's tree endpoint shows it."""
+        """The entry in a response of the Hub's tree endpoint."""
         shown = {"type": self.type, "path": self.path, "oid": self.oid, "size": self.size}
         if self.lfs:
             sha256, size = self.lfs
@@ -77,7 +77,7 @@ class Repository:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def create(self, author: str) -> None:
-        """Begin the repository as the Hub does, with a commit of `.gitattributes`."""
+        """Create the repository as the Hub does, with a commit of `.gitattributes`."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(self.path)], check=True)
         self.git("config", "http.receivepack", "true")
@@ -103,7 +103,7 @@ class Repository:
             return None
 
     def entries(self, revision: str, *, recursive: bool = True) -> list[Entry]:
-        """Files of a commit, LFS pointers read."""
+        """The files of a commit, with LFS pointers resolved."""
         options = ["-r", "-t"] if recursive else []
         listing = self.git("ls-tree", "-z", "-l", *options, revision).decode().split("\0")[:-1]
         entries = []
@@ -121,14 +121,14 @@ class Repository:
         return next((entry for entry in self.entries(revision) if entry.path == path), None)
 
     def read(self, path: str, revision: str = "main") -> bytes:
-        """A file's content, from the LFS store where it is there."""
+        """The content of a file, from the LFS store if it is there."""
         entry = self.entry(revision, path)
         if entry is None:
             raise FileNotFoundError(f"{path} at {revision} of {self.path.name}")
         return self.object(entry.lfs[0]).read_bytes() if entry.lfs else self.git("cat-file", "blob", entry.oid)
 
     def object(self, sha256: str) -> Path:
-        """Where the LFS store keeps an object."""
+        """The path of an object in the LFS store."""
         return self.store / sha256[:2] / sha256
 
     def uses_lfs(self, path: str, revision: str = "main") -> bool:
@@ -150,7 +150,7 @@ class Repository:
         branch: str = "main",
         deleted: Iterable[str] = (),
     ) -> str:
-        """Put `files` on top of `branch` in one `git fast-import`: all of it or nothing."""
+        """Commit `files` to `branch` in one `git fast-import`, completely or not at all."""
         ref = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
         who = f"{author} <{author}@example.com> {int(time.time())} +0000"
         with self.lock:

@@ -1,4 +1,4 @@
-"""The local Hub's web side."""
+"""The HTTP server of the local Hub."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REPOSITORY_CALLS = {"revision", "tree", "preupload", "commit", "paths-info", "b
 
 
 class Answer(Exception):
-    """Ends a request: what the client gets."""
+    """Raised to end a request with a response."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class Answer(Exception):
 
 
 def refusal(status: int, message: str, code: str | None = None) -> Answer:
-    """An error as the Hub words it: in the body and in the headers that huggingface_hub reads."""
+    """An error in the form of the Hub: in the body and in the headers that huggingface_hub reads."""
     headers = {"X-Error-Message": message}
     if code:
         headers["X-Error-Code"] = code
     if status == 401:
-        # Without it git and git-lfs never send the credentials they have.
+        # Without it, git and git-lfs do not send their credentials.
         headers["WWW-Authenticate"] = 'Basic realm="local hub"'
     return Answer(status, {"error": message}, headers=headers)
 
@@ -85,12 +85,12 @@ class LocalHub:
         self.store = self.root / "lfs"
         self.store.mkdir(parents=True, exist_ok=True)
         self._server: _Server | None = None
-        # Its port stays its own while it is stopped.
+        # The port stays reserved while the Hub is stopped.
         self._reserved = reserved_socket()
         self.port = self._reserved.getsockname()[1]
 
     def start(self) -> LocalHub:
-        """Listen; after a `stop`, on the same port again."""
+        """Listen, after a `stop` on the same port."""
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.hub = self
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -117,7 +117,7 @@ class LocalHub:
         return f"http://127.0.0.1:{self.port}"
 
     def env(self, home: Path) -> dict[str, str]:
-        """Environment variables that point a process to this Hub and keep it off the user's files."""
+        """Environment variables that make a process use this Hub and none of the user's files."""
         home.mkdir(parents=True, exist_ok=True)
         return {
             "HF_TOKEN": TOKEN,
@@ -133,7 +133,7 @@ class LocalHub:
         }
 
     def use_here(self, monkeypatch: Any, home: Path) -> None:
-        """Point this process to the Hub; huggingface_hub has read its environment long ago."""
+        """Make this process use the Hub. huggingface_hub has already read its environment variables."""
         for name, value in self.env(home).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", self.url)
@@ -153,7 +153,7 @@ class LocalHub:
         return fault
 
     def create(self, name: str, *, kind: str = "models", private: bool = False, gated: bool = False) -> Repository:
-        """A new repository, made on the server's side."""
+        """Create a repository on the server."""
         repository = Repository(
             self.root / kind / f"{name}.git", self.store, private, gated, readers={name.split("/")[0]}
         )
@@ -170,20 +170,20 @@ class LocalHub:
         return self.repository(name, kind).read(path, revision)
 
     def files(self, name: str, revision: str = "main") -> dict[str, bytes]:
-        """All published files but `.gitattributes`."""
+        """All published files except `.gitattributes`."""
         repository = self.repository(name)
         paths = [entry.path for entry in repository.entries(revision) if entry.type == "file"]
         return {path: repository.read(path, revision) for path in paths if path != ".gitattributes"}
 
     def sign(self, oid: str) -> str:
-        """The signature that stands for a token in an LFS object's address."""
+        """The signature in the URL of an LFS object, which is used instead of a token."""
         return hmac.new(self.secret, oid.encode(), "sha256").hexdigest()
 
 
 class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     daemon_threads = True
-    # The log of connections that clients drop is noise in the tests.
+    # Do not log connections that clients drop.
     hub: LocalHub
 
     def __init__(self, *arguments: Any) -> None:
@@ -199,7 +199,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of the server."""
+        """Ignore errors of clients that disconnected."""
 
     def break_connections(self) -> None:
         for connection in list(self._connections):
@@ -208,7 +208,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Body:
-    """A request's body: by length or in chunks, at most at the Hub's speed."""
+    """The body of a request, with a length or in chunks, read at most at the Hub's speed."""
 
     def __init__(self, stream: BinaryIO, headers: Any, bytes_per_s: float | None) -> None:
         chunked = headers.get("Transfer-Encoding", "").lower() == "chunked"
@@ -223,7 +223,7 @@ class _Body:
             yield piece
 
     def read(self) -> bytes:
-        """All that is left."""
+        """Read the rest."""
         return b"".join(self)
 
     @staticmethod
@@ -248,7 +248,7 @@ class _Body:
 
 
 class _Cut(Exception):
-    """The connection breaks here."""
+    """Raised to break the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """The Hub's own log is `LocalHub.log`."""
+        """Log nothing here; `LocalHub.log` records requests."""
 
     def _serve(self) -> None:
         self.hub = self.server.hub
@@ -333,7 +333,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(answer.body)
 
-    # Who asks, and for what
+    # Users and permissions
 
     def _user(self) -> str | None:
         """The user of the token sent; None without one."""
@@ -376,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self) -> Any:
         return json.loads(self.body.read() or b"{}")
 
-    # Where it goes
+    # Routes
 
     def _route(self) -> None:
         url = urlsplit(self.path)
@@ -600,7 +600,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert git_blob_id(content) == entry.oid
         raise Answer(200, content, headers={**headers, "ETag": f'"{entry.oid}"', "Content-Type": "text/plain"})
 
-    # Git and its large files
+    # Git and LFS
 
     def _git_side(self, kind: str, name: str, call: str) -> None:
         if call == "info/lfs/objects/batch":
@@ -663,7 +663,7 @@ class _Handler(BaseHTTPRequestHandler):
             "GIT_PROJECT_ROOT": str(repository.path),
             "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": f"/{call}",
-            # git-http-backend refuses pushes of nobody.
+            # git-http-backend rejects pushes without a user.
             "REMOTE_USER": user,
             "REMOTE_ADDR": "127.0.0.1",
             "REQUEST_METHOD": self.command,

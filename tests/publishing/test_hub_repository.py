@@ -1,4 +1,4 @@
-"""A pushed folder is known to have arrived, or an error says so."""
+"""A push is verified, or it ends in an error."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_passes_is_tried_again(hub, folder, method, pattern, what):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_long_wait_that_the_hub_asks_for_ends_the_push_with_a_message(hub, folder, status):
-    """It was cut to a minute, so the Hub was asked again four times too early."""
+    """The wait was limited to a minute, so four requests were sent too early."""
     repository = HubRepository.prepare("tester/m")
     hub.fault("POST", "/commit/", status=status, headers={"Retry-After": "3600"}, times=None)
     with pytest.raises(JobError, match=rf"\({status}\)\. Try again in 60 minutes\."):
@@ -116,7 +116,7 @@ def test_a_refusal_without_advice_ends_with_its_full_stop(hub, folder):
 
 
 def test_the_hub_is_left_alone_for_as_long_as_it_asks(hub, folder, monkeypatch):
-    """Later pushes of a training, too, ask for nothing until then."""
+    """Later pushes of the same run also make no request until then."""
     repository = HubRepository.prepare("tester/m")
     hub.fault("POST", "/commit/", status=429, headers={"Retry-After": "3600"})
     with pytest.raises(JobError, match="Try again in 60 minutes"):
@@ -150,7 +150,7 @@ def test_commit_whose_answer_was_lost_is_not_made_twice(hub, folder):
 
 
 def test_stalled_commit_times_out_and_is_tried_again(hub, folder, monkeypatch):
-    # Enough for every other request on a busy machine.
+    # Long enough for every other request on a busy machine.
     monkeypatch.setenv("TF_TOKCLF_HUB_TIMEOUT_S", "3")
     tried_again = threading.Event()
     hub.fault("POST", "/commit/", call=lambda: tried_again.wait(LIMIT_S), cut="before")
@@ -183,7 +183,7 @@ def test_hub_that_stays_down_is_an_error_and_a_later_push_finishes(hub, folder, 
     hub.stop()
     with caplog.at_level(logging.INFO), pytest.raises(JobError, match="cannot be reached") as raised:
         repository.push(folder, patience=QUICK)
-    # The cache is no help to a push.
+    # Files in the cache do not help a push.
     assert "HF_HUB_OFFLINE" not in f"{raised.value} {caplog.text}"
     hub.start()
     assert repository.push(folder, patience=QUICK).changed

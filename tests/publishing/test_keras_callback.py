@@ -1,4 +1,4 @@
-"""PushToHubCallback under model.fit: whatever the Hub does, the trained model is published or kept."""
+"""PushToHubCallback in model.fit: whatever the Hub does, the trained model is published or kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    """One for all tests, which train it further: Keras traces the training step once."""
+    """One model for all tests, so that Keras traces the training step only once."""
     keras.utils.set_random_seed(1)
     config = transformers.BertConfig(
         vocab_size=20,
@@ -53,7 +53,7 @@ def tokenizer(tmp_path):
 
 
 class AtEpoch(keras.callbacks.Callback):
-    """Does something before each epoch that it is given for."""
+    """Calls a function before certain epochs."""
 
     def __init__(self, **actions):
         super().__init__()
@@ -116,7 +116,7 @@ def test_newest_waiting_snapshot_wins(hub, tmp_path):
 
 
 class Panic(BaseException):
-    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+    """Like the panics of Rust libraries, which `except Exception` does not catch."""
 
 
 def test_a_push_that_panics_stops_neither_training_nor_later_pushes(hub, tmp_path, monkeypatch):
@@ -247,7 +247,7 @@ def test_nothing_is_left_in_the_temporary_folder(hub, model, tmp_path, monkeypat
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     train(model, [PushToHubCallback(tmp_path / "model")], epochs=2)
-    # TensorFlow's own files are there when this test is the first to trace something; they go when Python ends.
+    # TensorFlow creates files of its own if this test is the first to trace a function. Python removes them at exit.
     left = [path.name for path in (tmp_path / "temporary").iterdir()]
     assert [name for name in left if not name.startswith("__autograph_generated_file")] == []
 

@@ -1,4 +1,4 @@
-"""Runs through the command line against the local Hub: what was trained is what is published."""
+"""Runs are published on the local Hub through the command line: the published model is the trained one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _quick(monkeypatch):
 
 
 class CommandLines(threading.Thread):
-    """Collects the command lines of the processes of one test while it runs."""
+    """Collects the command lines of all processes of a test."""
 
     def __init__(self, processes: Marked) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""The card says what a stranger needs, and its metadata is what the Hub's own classes take."""
+"""The contents of the model card, and its metadata in the form that the Hub's classes accept."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPLIT = {
 
 @pytest.fixture
 def run(tmp_path):
-    """The files that a card is made of, as fit writes them."""
+    """The files that a card is created from, as fit writes them."""
     run = RunDir(tmp_path / "run")
     run.model.mkdir(parents=True)
     write_config(run)
@@ -126,7 +126,7 @@ def test_card_says(run, fact):
 
 
 def test_control_characters_are_replaced_wherever_a_name_appears(run):
-    """A label with U+202E, which reverses the text after it, was written as it is."""
+    """A label with U+202E, which reverses the text after it, was written unchanged."""
     hostile = "PER\u202eGRO\x1b[2J"
     (run.model / "config.json").write_text(json.dumps({"id2label": {"0": "O", "1": f"B-{hostile}"}}))
     results = json.loads(run.results.read_text())

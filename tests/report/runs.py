@@ -1,4 +1,4 @@
-"""Run folders for the report to show, made of a few invented sentences."""
+"""Run folders with a few invented sentences, for tests of the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SENTENCES = (
 
 
 def predictions(n: int) -> list[Prediction]:
-    """So many sentences, the five above over and over."""
+    """`n` sentences: the five above, repeated."""
     made = []
     for text, gold, predicted, score in islice(cycle(_SENTENCES), n):
         words, gold_labels, predicted_labels = (tuple(column.split()) for column in (text, gold, predicted))

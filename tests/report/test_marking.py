@@ -1,4 +1,4 @@
-"""Colours of types: none is used twice, and text on them can be read."""
+"""Colours of types: each is used once, and text on them is readable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CSS = Path(__file__).parent.parent.parent / "tf_tokclf" / "report" / "templates"
 
 
 def luminance(colour: str) -> float:
-    """As WCAG 2 has it, of a colour such as #1b1c1e."""
+    """The relative luminance of a colour such as #1b1c1e, as defined in WCAG 2."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

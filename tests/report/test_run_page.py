@@ -1,4 +1,4 @@
-"""report.html: whole, safe, readable, and made from whatever a run has."""
+"""report.html: complete, safe and readable, from whatever files a run has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
 class Outline(HTMLParser):
-    """Elements and texts of a page; fails on tags that do not match."""
+    """The elements and texts of a page. Fails if tags do not match."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

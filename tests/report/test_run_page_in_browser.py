@@ -1,4 +1,4 @@
-"""The report in a real browser: it draws, fits, and axe-core finds nothing serious."""
+"""The report in a real browser: it is drawn, fits the screen, and axe-core finds no serious problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `conlleval.pl` (version 2004-01-26) prints: an independent reference, written from its rules.
+"""An independent implementation of the output of `conlleval.pl` (version 2004-01-26), written from its rules.
 
 Only for labels with the prefixes B and I. `tests/data/scoring` holds outputs of the script itself.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-# Pairs of neighbouring prefixes between which a chunk of one type ends, or begins.
+# Pairs of adjacent prefixes between which a chunk of one type ends or begins.
 _ENDS = ("BB", "BO", "IB", "IO")
 _BEGINS = ("BB", "IB", "OB", "OI")
 

@@ -1,4 +1,4 @@
-"""Intervals and comparisons."""
+"""Confidence intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_lower_level_is_a_narrower_interval():
     ):
         wide, narrow = intervals(0.95), intervals(0.5)
         assert wide[0] < narrow[0] < narrow[1] < wide[1]
-        # Of a normal distribution: 1.96 to 0.674.
+        # The quantiles of a normal distribution: 1.96 and 0.674.
         assert (wide[1] - wide[0]) / (narrow[1] - narrow[0]) == pytest.approx(2.9, rel=0.12)
 
 
@@ -95,7 +95,7 @@ def test_the_interval_of_a_difference_is_that_of_resampling_sentences():
 
 
 def small_table(rows) -> CountTable:
-    """A sentence for each (correct, predicted, gold), all of type X."""
+    """One sentence for each (correct, predicted, gold), all of type X."""
     return CountTable(("X",), len(rows), np.arange(len(rows)), np.zeros(len(rows), int), np.array(rows, np.int32))
 
 
@@ -229,7 +229,7 @@ def only_type(rows) -> tuple[float, float]:
 
 
 def test_a_rare_type_that_was_always_right_has_an_interval_that_means_something():
-    """Samples without its only sentence counted as F1 0, so it was 0 to 100; without them it would be 100 to 100."""
+    """If samples without its only sentence count as F1 0, the interval is 0 to 100; without them it is 100 to 100."""
     for n_right, least in ((1, 0.34), (2, 0.5), (10, 0.83), (49, 0.96)):
         low, high = only_type([(1, 1, 1)] * n_right + [(0, 0, 0)] * 500)
         assert (low, high) == (pytest.approx(least, abs=0.02), 1)
@@ -243,13 +243,13 @@ def test_a_frequent_type_that_was_always_right_or_wrong_has_one_too():
 
 
 def test_samples_without_a_type_are_left_out(monkeypatch):
-    """Its 60 entities are in two sentences of 300; every seventh sample has neither."""
+    """Its 60 entities are in 2 of 300 sentences; every seventh sample contains neither."""
     monkeypatch.setattr("tf_tokclf.scoring.bootstrap.FEWEST_SENTENCES", 2)
     assert only_type([(15, 20, 25), (20, 20, 20)] + [(0, 0, 0)] * 300) == (pytest.approx(30 / 45), 1)
 
 
 def test_many_entities_in_few_sentences_are_few():
-    """One sentence, resampled, is always the same."""
+    """Resampling a single sentence always gives the same sample."""
     rows = [(15, 20, 25)] * 9 + [(0, 0, 0)] * 300
     assert only_type(rows) == wilson_interval(Counts(9 * 15, 9 * 20, 9 * 25))
     low, high = only_type([(14, 20, 25), *rows])

@@ -35,7 +35,7 @@ def test_bins_by_hand():
         Bin(0.9, 1.0, 2, pytest.approx(0.975), 0.5),
     )
     assert result.n == 5
-    # Mean over predictions: 2 * 0.45 + 1 * 0.9 + 2 * 0.475, by 5.
+    # Mean over predictions: (2 * 0.45 + 1 * 0.9 + 2 * 0.475) / 5.
     assert result.expected_calibration_error == pytest.approx(2.75 / 5)
     likelihoods = (0.96, 0.06, 0.1, 0.95, 1e-9)
     assert result.log_loss == pytest.approx(-sum(map(math.log, likelihoods)) / 5)
@@ -124,7 +124,7 @@ def test_a_span_is_as_sure_as_its_least_sure_word():
 
 
 def test_a_span_of_unseen_words_has_no_score():
-    """Nobody is told 1.0 where there is no score."""
+    """A span without a score does not get the score 1.0."""
     assert span_score([None], Span(0, 1, "X")) is None
 
 
@@ -165,7 +165,7 @@ def test_without_predicted_spans_the_temperature_stays():
 
 
 def test_a_temperature_at_a_limit_of_the_search_is_not_used():
-    """Sure of the few wrong spans and unsure of the right ones, so that any higher temperature is better still."""
+    """Confident in the few wrong spans and not in the right ones, so that a higher temperature is always better."""
     sure, unsure = np.log([1 - 1e-6, 1e-6]), np.log([0.6, 0.4])
     right = np.array([True] * 6 + [False] * 6)
     scores = np.array([unsure if one else sure for one in right])

@@ -1,4 +1,4 @@
-"""Systems side by side."""
+"""Comparisons of systems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GOLD = [("B-X", "O"), ("O", "B-Y"), ("O", "O")] * 20
 
 
 def run(folder: Path, every: int) -> str:
-    """A run whose predictions are wrong in each so-manieth sentence."""
+    """A run whose predictions are wrong in every n-th sentence."""
     predictions = (
         Prediction(("a", "b"), ("B-Y", "B-X") if i % every == 0 else gold, gold) for i, gold in enumerate(GOLD)
     )
@@ -103,7 +103,7 @@ def test_json_by_hand(tmp_path):
     names = [run(tmp_path / "a", 4), run(tmp_path / "b", 6)]
     comparison = compare_systems(names, n_samples=200, seed=3)
     result = comparison.to_json()
-    # Of 60 sentences 20 hold an X and 20 a Y. A wrong one misses them and predicts an X and a Y more.
+    # 20 of 60 sentences contain an X and 20 a Y. A wrong prediction misses them and has a spurious X and Y.
     tables = [[scores.table for scores in system.scores] for system in comparison.systems]
     differences = compare(tables[0], tables[1], n_samples=200, seed=3)
 
@@ -243,7 +243,7 @@ def test_a_run_with_runs_below_it_is_itself(tmp_path):
 
 
 def seeds_run(folder: Path, every: dict[str, int], median: str) -> str:
-    """The folder of `fit --seeds`: a run for each seed, the median run's predictions, the list of the seeds."""
+    """A folder of `fit --seeds`: a run for each seed, the predictions of the median run, and the list of seeds."""
     for seed, n in every.items():
         run(folder / f"seed-{seed}", n)
     run(folder, every[median])
@@ -252,7 +252,7 @@ def seeds_run(folder: Path, every: dict[str, int], median: str) -> str:
 
 
 def test_the_folder_of_several_seeds_is_all_their_runs(tmp_path):
-    """Its own predictions, those of the median run, were taken for the only run."""
+    """The predictions in the folder itself, which are those of the median run, were read as a single run."""
     ours = seeds_run(tmp_path / "ours", {"10": 2, "9": 3, "1": 4}, "9")
     (tmp_path / "ours" / "other").mkdir()
     run(tmp_path / "ours" / "other", 60)
@@ -267,7 +267,7 @@ def test_pairs_of_runs_say_whether_the_seeds_could_make_the_difference(tmp_path)
     ours = seeds_run(tmp_path / "ours", {"1": 2, "2": 4, "3": 6}, "2")
     theirs = seeds_run(tmp_path / "theirs", {"1": 3, "2": 6}, "1")
     comparison = compare_systems([ours, theirs], n_samples=10)
-    # The sentences that a run gets wrong: 30, 15 and 10 against 20 and 10.
+    # The numbers of wrong sentences in each run: 30, 15 and 10 against 20 and 10.
     assert comparison.pairs_of_runs(1) == PairsOfRuns(n=6, first_better=2, other_better=3)
     said = comparison.to_json()["differences"][0]["pairs_of_runs"]
     assert said == {"n": 6, "first_better": 2, "other_better": 3}

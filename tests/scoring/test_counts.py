@@ -1,4 +1,4 @@
-"""Counts, their ratios, and sums of them over sentences and types."""
+"""Counts, their ratios, and their sums over sentences and types."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ items = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=9)
 
 
 def made(correct, predicted, gold) -> CountTable:
-    """The table of items given as pairs of sentence and type."""
+    """A table of items that are given as pairs of sentence and type."""
     kinds = [np.array([s * len(NAMES) + t for s, t in side], np.int64) for side in (correct, predicted, gold)]
     return CountTable(NAMES, 4, *tally(kinds, len(NAMES)))
 
@@ -71,7 +71,7 @@ def test_a_table_counts_items_by_sentence_and_type(correct, predicted, gold):
 
 
 def test_counts_are_whole_numbers():
-    """They are written as JSON: 1, not 1.0."""
+    """Counts are written to JSON as integers: 1, not 1.0."""
     table = made([(0, 1)], [(0, 1)], [(0, 1), (3, 1)])
     assert repr(table.overall) == "Counts(correct=1, predicted=1, gold=2)"
     assert (table.counts.dtype, table.per_sentence().dtype) == (np.int32, np.int32)

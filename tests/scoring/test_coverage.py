@@ -1,4 +1,4 @@
-"""How often a 95 % interval holds the truth, where the truth is known."""
+"""How often a 95 % interval contains the true F1, which is known here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_95_percent_interval_holds_the_truth_about_95_times_in_100(n_sentences
 
 @pytest.mark.parametrize("n_sentences", [10, 30, 100])
 def test_so_it_does_for_rare_types(n_sentences):
-    """Resampled sentences hold it 25 to 70 times: where all entities of a type are missed, each sample has F1 0."""
+    """With resampling alone it is 25 to 70 times: F1 is 0 in each sample if all entities of a type are missed."""
     rare = ["corporation", "creative-work", "group", "location"]
     for share in coverage(rare, n_sentences, n_sets=300).values():
         assert 0.9 <= share <= 0.99

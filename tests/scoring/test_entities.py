@@ -1,4 +1,4 @@
-"""Entities: whatever the labels are, and however they are handed over, they are those that seqeval reads."""
+"""Entities are the same as those that seqeval reads, for any labels and any way of passing them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tf_tokclf.scoring.entities import MODES, EntityReader, entities_of, entity_
 
 SPAN_SCHEMES = tuple(RULES)
 TYPES = ("PER", "per", "art-other", "O", "B", "-x", "x", "x-", "é", "_", "0", "")
-# The letters that seqeval's default mode does not know, in those that it knows.
+# Letters that seqeval's default mode does not support, mapped to those that it does.
 CONLLEVAL_LETTERS = {"M": "I", "L": "E", "U": "S", "W": "S"}
 STRICT_SCHEMES = {
     Scheme.IO: seqeval_scheme.IOB2,
@@ -38,7 +38,7 @@ STRICT_SCHEMES = {
 
 
 def label_lists(scheme: Scheme, types: Sequence[str] = TYPES) -> st.SearchStrategy[list[str]]:
-    """Any labels of the scheme in any order, valid or not, with runs of O."""
+    """Labels of the scheme in any order, valid or invalid, with runs of O."""
     labels = [label_for(letter, type_) for letter in RULES[scheme].letters.values() for type_ in types]
     runs = st.one_of(st.lists(st.sampled_from(labels), max_size=6), st.integers(0, 3).map(lambda n: ["O"] * n))
     few = st.lists(st.sampled_from(labels), min_size=1, max_size=3).flatmap(
@@ -99,7 +99,7 @@ def test_both_modes_agree_on_valid_labels_of_every_scheme(scheme, data):
 @pytest.mark.parametrize("scheme", SPAN_SCHEMES)
 @given(data=st.data())
 def test_what_seqeval_does_not_know_is_outside_and_nothing_is_said(scheme, data):
-    """seqeval makes an entity OUN of NOUN, with a warning, and in strict mode it refuses prefixes of other schemes."""
+    """seqeval reads NOUN as an entity OUN, with a warning, and in strict mode it rejects prefixes of other schemes."""
     odd = ["NOUN", "ORG", "OTHER", "O-X", "b-X", "B_X", "-X", "", "X", "é", "BX", "EVENT"]
     own = [label_for(letter, "X") for letter in RULES[scheme].letters.values()]
     foreign = [f"{letter}-X" for letter in "BIESLUMW" if f"{letter}-X" not in own]

@@ -1,4 +1,4 @@
-"""Kinds of errors and parts of the data."""
+"""The error analysis: kinds of errors and parts of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What evaluating gives, as results.json holds it."""
+"""The result of an evaluation in results.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forgiving scores against every one-to-one matching there is."""
+"""Lenient scores, compared with an exhaustive search over all one-to-one matchings."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_among_equal_matchings_the_earlier_pairs_are_taken():
 
 
 def best_shared(gold, predicted) -> tuple[int, int, int, int]:
-    """Equal bounds, then equal types, then pairs, then shared words, of the best matching there is."""
+    """The numbers of equal boundaries, equal types, pairs and shared words of the best matching."""
     short, long = sorted((gold, predicted), key=len)
     qualities = []
     for some in permutations(long, len(short)):
@@ -145,27 +145,27 @@ def test_spans_are_aligned_by_bounds_types_pairs_and_shared_words(gold, predicte
 @pytest.mark.parametrize(
     ("gold", "predicted", "partners"),
     [
-        # Equal bounds before two equal types.
+        # Equal boundaries take precedence over two equal types.
         ([(0, 2, "X")], [(0, 2, "Y")], [((0, 2, "X"), (0, 2, "Y"))]),
-        # An equal type before more shared words.
+        # An equal type takes precedence over more shared words.
         (
             [(0, 4, "X")],
             [(0, 3, "Y"), (3, 4, "X")],
             [((0, 3, "Y"), None), ((0, 4, "X"), (3, 4, "X"))],
         ),
-        # More shared words where all else is equal.
+        # More shared words decide if everything else is equal.
         (
             [(0, 5, "X")],
             [(0, 2, "Y"), (2, 5, "Y")],
             [((0, 2, "Y"), None), ((0, 5, "X"), (2, 5, "Y"))],
         ),
-        # Two pairs before one that shares more.
+        # Two pairs take precedence over one that shares more words.
         (
             [(0, 2, "X"), (2, 6, "X")],
             [(1, 5, "Y"), (5, 6, "Y")],
             [((0, 2, "X"), (1, 5, "Y")), ((2, 6, "X"), (5, 6, "Y"))],
         ),
-        # One pair of an equal type before two pairs of others.
+        # One pair of equal type takes precedence over two pairs of different types.
         (
             [(0, 3, "X"), (3, 6, "Y")],
             [(0, 1, "Z"), (2, 5, "X")],

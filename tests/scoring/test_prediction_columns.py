@@ -1,4 +1,4 @@
-"""Which columns of a file are gold and which are predicted: found out, or asked for, and never taken for each other."""
+"""The columns of gold and predicted labels: detected or named by the user, and never confused."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_parts_of_speech_beside_named_predictions_are_not_gold(tmp_path: Path):
 
 
 def test_words_without_a_gold_label_are_not_scored(tmp_path: Path):
-    # The model is wrong at the words that nobody has labelled, and right elsewhere.
+    # The model is wrong only on words without a gold label.
     gold = [["B-PER", None, "O", "B-LOC"], ["B-PER", "O"]]
     right = [["B-PER", "B-LOC", "O", "B-LOC"], ["B-PER", "O"]]
     written = [[label or "-100" for label in labels] for labels in gold]
@@ -386,7 +386,7 @@ def test_parts_in_a_folder_are_one_file(tmp_path: Path, gold: Path):
 
 
 def layered(path: Path, *, predictions: tuple[str, ...] = ("predicted_label",)) -> Path:
-    """Columns as HIPE-2022 has them, where labels of the layers differ, with predictions behind them."""
+    """Columns as in HIPE-2022, with different labels in each layer, followed by predictions."""
     rows = [
         ("TOKEN", "NE-COARSE-LIT", "NE-COARSE-METO", "NE-FINE-LIT", "NE-NESTED", *predictions),
         ("Ajax", "B-pers", "O", "B-pers.myth", "O", *["B-pers"] * len(predictions)),

@@ -1,4 +1,4 @@
-"""Files of predictions, anybody's and our own."""
+"""Files of predictions, from this and other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores against seqeval, on all schemes and both modes."""
+"""Scores compared with seqeval, in all label schemes and both modes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tf_tokclf.scoring.entities import MODES, entities_of
 from tf_tokclf.scoring.scores import Scorer, Scores, numbers, score_sentences
 
 SPAN_SCHEMES = [scheme for scheme in Scheme if scheme is not Scheme.NONE]
-# Letters that seqeval does not know, by those that it does: in its default mode, and in strict mode.
+# Letters that seqeval does not support, mapped to those that it does: in its default mode and in strict mode.
 DEFAULT_LETTERS = {"L": "E", "U": "S", "M": "I", "W": "S"}
 STRICT_LETTERS = {"M": "I", "W": "S"}
 STRICT_SCHEMES = {
@@ -126,7 +126,7 @@ def test_labels_without_a_scheme_are_scored_as_words():
 
 
 def test_raw_labels_that_begin_with_o_are_labels_like_others():
-    """A raw ORG or OTHER read as outside gave an F1 of 0 elsewhere."""
+    """Labels such as ORG or OTHER without a prefix are not O in a file without a label scheme."""
     scores = score_sentences([(["ORG", "OTHER"], ["ORG", "OTHER"])], Scheme.NONE)
     assert scores.overall.f1 == 1
 
@@ -274,7 +274,7 @@ def test_scores_may_be_asked_for_at_any_time(monkeypatch):
 
 
 def test_the_words_are_counted_when_there_are_enough(monkeypatch):
-    """Only counts are kept: the labels of a sentence are let go."""
+    """Only counts are kept in memory, not the labels of sentences."""
     monkeypatch.setattr("tf_tokclf.scoring.scores._WORDS_AT_ONCE", 3)
     asked = []
 

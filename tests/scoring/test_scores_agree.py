@@ -1,4 +1,4 @@
-"""What `evaluate` prints, against seqeval's own reports and conlleval's rules, on random files of each scheme."""
+"""Output of `evaluate`, compared with seqeval's reports and conlleval's rules on random files of each label scheme."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tf_tokclf.scoring.entities import entities_of
 
 N_FILES = 12
 TYPES = ("PER", "per", "art-other", "O", "x-", "é", "100%", "B", "_", "日本")
-# What seqeval's default mode does not know, in the letters that it knows; IO it reads as it is.
+# Letters that seqeval's default mode does not support, mapped to those that it does. IO needs no mapping.
 DEFAULT_LETTERS = {"M": "I", "L": "E", "U": "S", "W": "S"}
 STRICT = {
     Scheme.IO: (seqeval_schemes.IOB2, {}),
@@ -36,7 +36,7 @@ Pairs = list[tuple[list[str], list[str]]]
 
 
 def random_file(scheme: Scheme, seed: int) -> Pairs:
-    """Gold and predicted labels of a few sentences: valid or not, all O, of one word, with other types on each side."""
+    """Gold and predicted labels of a few sentences: valid or invalid, all O, of one word, with different types."""
     rng = random.Random(seed)
     valid = rng.random() < 0.3
     sides = (
@@ -50,7 +50,7 @@ def random_file(scheme: Scheme, seed: int) -> Pairs:
         other = random_labels(rng, scheme, sides[1], n_words, valid=valid)
         predicted = [g if similar and not valid and rng.random() < 0.7 else p for g, p in zip(gold, other)]
         pairs.append((gold, gold if similar and valid else predicted))
-    # Sides without a common label are refused.
+    # Gold and predicted labels without a common label are refused.
     common = labels_of([Span(0, 1, "PER")], 1, scheme)
     return [*pairs, (common, common)]
 
@@ -77,14 +77,14 @@ def evaluate(path: Path, scheme: Scheme, *options: str) -> str:
 
 
 def json_lines(path: Path, pairs: Pairs) -> Path:
-    """The file as `predict` writes it, which may hold sentences without words."""
+    """A file as `predict` writes it, which may contain empty sentences."""
     rows = ({"words": ["w"] * len(gold), "gold": gold, "predicted": predicted} for gold, predicted in pairs)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
 def reported(pairs: Pairs, scheme: Scheme, mode: str) -> dict:
-    """seqeval's classification report of the labels as they are, but for letters that it does not know."""
+    """seqeval's classification report for the labels, with letters mapped to those that it supports."""
     known, letters = STRICT[scheme] if mode == "strict" else (None, DEFAULT_LETTERS)
     gold, predicted = ([[letters.get(x[0], x[0]) + x[1:] for x in side] for side in sides] for sides in zip(*pairs))
     if mode == "strict" and scheme is Scheme.IO:
@@ -136,7 +136,7 @@ def check(said: dict, expected: dict) -> None:
 
 
 def columns(path: Path, pairs: Pairs) -> Path:
-    """The file as conlleval wants it."""
+    """A file in the format that conlleval reads."""
     blocks = ("\n".join(f"w\t{g}\t{p}" for g, p in zip(*pair)) for pair in pairs)
     path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return path
@@ -169,7 +169,7 @@ def test_of_other_schemes_it_is_the_scripts_output_for_the_same_spans_in_iob2(sc
 
 @pytest.mark.parametrize("scheme", RULES)
 def test_comparing_and_analysing_count_the_same_entities(scheme, tmp_path):
-    """A comparison, the analysis of errors and the interval are about the entities that the scores are about."""
+    """The comparison, the error analysis and the intervals use the same entities as the scores."""
     for seed in range(4):
         pairs = random_file(scheme, seed)
         path = str(json_lines(tmp_path / "predictions.jsonl", pairs))
@@ -201,11 +201,11 @@ def test_comparing_and_analysing_count_the_same_entities(scheme, tmp_path):
 
 @pytest.mark.parametrize("scheme", [Scheme.BIOES, Scheme.BILOU, Scheme.BMES, Scheme.BMEOW])
 def test_predictions_without_the_last_label_of_an_entity_are_not_repaired_before_they_are_scored(scheme, tmp_path):
-    """They look like IOB2, and rewritten from it they would be right in strict mode and in each word."""
+    """They look like IOB2. Converted from IOB2, they would be right in strict mode and for each word."""
     first, inside, last, single = (RULES[scheme].letters[role] for role in (1, 2, 3, 4))
     gold = [f"{first}-X", f"{last}-X", "O", f"{single}-X"]
     path = json_lines(tmp_path / "x.jsonl", [(gold, [f"{first}-X", f"{inside}-X", "O", f"{first}-X"])] * 5)
-    # Without an M-, labels of BMES are those of BIOES too.
+    # Without M-, labels in BMES are also valid in BIOES.
     args = ["evaluate", "--predictions", str(path), "--format", "json", "--quiet", "--scheme", scheme.value]
     result = CliRunner().invoke(cli, args)
     said = json.loads(result.stdout)
@@ -215,7 +215,7 @@ def test_predictions_without_the_last_label_of_an_entity_are_not_repaired_before
 
 
 def test_labels_without_a_scheme_are_scored_as_labels_of_words(tmp_path):
-    """seqeval makes an entity named RG of ORG, and reads labels that begin with O as outside."""
+    """seqeval reads ORG as an entity RG, and labels that begin with O as outside."""
     pairs = [(["ORG", "OTHER", "NOUN", "O"], ["ORG", "NOUN", "NOUN", "O"])]
     said = json.loads(evaluate(json_lines(tmp_path / "x.jsonl", pairs), Scheme.NONE, "--format", "json"))
     assert (said["unit"], said["overall"]["f1"], said["token_accuracy"]) == ("word", 0.75, 0.75)

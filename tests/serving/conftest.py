@@ -1,4 +1,4 @@
-"""A tiny classifier, and what `tf-tokclf predict` says of texts."""
+"""A tiny classifier, and the output of `tf-tokclf predict` for texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tagger(tiny_classifier: Path) -> Tagger:
 
 @pytest.fixture(scope="session")
 def predicted(tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict[str, Any]]]:
-    """The records that `tf-tokclf predict` writes of texts, or of lists of words."""
+    """The records that `tf-tokclf predict` writes for texts or lists of words."""
 
     def records(items: list[Any], *options: str) -> list[dict[str, Any]]:
         source = tmp_path_factory.mktemp("predict") / "in.jsonl"
@@ -39,10 +39,10 @@ def predicted(tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def server(tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`tf-tokclf serve` in a process of its own, with limits that tests reach."""
+    """`tf-tokclf serve` in a process of its own, with low limits."""
     options = ["--max-length", "2000", "--max-texts", "20", "--verbose"]
     with ServeProcess(tiny_classifier, tmp_path_factory.mktemp("serve"), *options) as process:
         yield process
-        # Ctrl-C; how SIGTERM ends it has a test.
+        # Ctrl-C. Another test uses SIGTERM.
         assert process.stop(signal.SIGINT) == 0
         assert process.log.splitlines()[-1] == "stopped"

@@ -1,4 +1,4 @@
-"""Clients of a server, most of which mean no good, in a process of their own: it opens more files than tests may.
+"""Clients of a server, most of them hostile, in a separate process, which opens more files than the tests may.
 
     python -c 'from tests.serving.load import main; main()' PORT N_IDLE N_HALF_SENT < TEXTS
 
@@ -25,12 +25,12 @@ HALVES = (b"G", HEALTH[:-2], HEAD, HEAD + b'{"inputs": "ada')
 
 
 def main() -> None:
-    """Send the load and print what came of it."""
+    """Send the load and print the result."""
     json.dump(load(*map(int, sys.argv[1:]), texts=json.load(sys.stdin)), sys.stdout)
 
 
 def load(port: int, n_idle: int, n_half_sent: int, *, texts: list[str]) -> dict[str, Any]:
-    """The predictions of the texts, statuses of all answers, and numbers of connections at two points."""
+    """The predictions for the texts, the statuses of all responses, and the number of connections at two points."""
     with ExitStack() as stack:
 
         def connect() -> socket.socket:
@@ -54,7 +54,7 @@ def load(port: int, n_idle: int, n_half_sent: int, *, texts: list[str]) -> dict[
             others = [ask(port, path).status for path in ("/", "/health", "/docs")]
             answers = [one.result() for one in clients]
         n_connections = metric(port, "tf_tokclf_connections")
-        # Those without a whole head are closed, though their clients hold on; half a body may take longer.
+        # Connections without complete headers are closed by now. Those with half a body may take longer.
         wait_until(lambda: metric(port, "tf_tokclf_connections") <= n_half_sent // 2 + 5)
     return {
         "statuses": sorted({status for status, _, _ in answers}),

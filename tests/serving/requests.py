@@ -1,4 +1,4 @@
-"""Requests as bytes, for clients that send them in parts or in other ways that http.client does not."""
+"""Requests as bytes, for clients that send them in parts or in other ways that http.client does not support."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def large_request() -> bytes:
-    """Its answer, of some megabytes, does not fit into the buffers between server and client."""
+    """A request whose response of several megabytes does not fit into the buffers between server and client."""
     body = json.dumps({"inputs": ["ada visited london and left . " * 300] * 8, "top_k": 5}).encode()
     return HEAD.replace(b"%d" % len(BODY), b"%d\r\nConnection: close" % len(body)) + body
 

@@ -1,4 +1,4 @@
-"""Servers to ask: in a thread of this process, or as `tf-tokclf serve` in one of their own, both on loopback."""
+"""Servers on loopback: in a thread of this process, or `tf-tokclf serve` in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tf_tokclf.serving.service import Service
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,7 +54,7 @@ def ask(
     host: str | None = None,
     address: str = "127.0.0.1",
 ) -> Answer:
-    """GET `path`, or POST `body` (bytes, or what is sent as JSON) to it."""
+    """GET `path`, or POST `body` to it (bytes, or a value that is sent as JSON)."""
     named = {} if host is None else {"Host": host}
     connection = http.client.HTTPConnection(address, port, timeout=LIMIT_S)
     try:
@@ -76,7 +76,7 @@ def predict(port: int, **request: Any) -> Answer:
 
 
 def metric(port: int, name: str) -> float:
-    """The value of a line of /metrics, asked for again while the server does not come to answer in time."""
+    """The value of a line of /metrics. The request is repeated if the server does not respond in time."""
     text = wait_until(lambda: (answer := ask(port, "/metrics")).status == 200 and answer.text)
     found = re.search(rf"^{re.escape(name)} (.*)$", text, re.MULTILINE)
     assert found, f"no {name} in:\n{text}"
@@ -85,7 +85,7 @@ def metric(port: int, name: str) -> float:
 
 @contextmanager
 def served(service: Service, hosts: AllowedHosts = THIS_MACHINE) -> Iterator[int]:
-    """The port of a server of this process that serves `service`."""
+    """The port of a server in this process that serves `service`."""
     app = create_app(service, hosts)
     listening = listening_socket("127.0.0.1", 0)
     server = uvicorn.Server(server_config(app, service.limits, service.metrics))
@@ -118,7 +118,7 @@ class Gated:
 
 
 class ServeProcess:
-    """`tf-tokclf serve MODEL OPTIONS`, on a port of its own. before: Python to begin with."""
+    """`tf-tokclf serve MODEL OPTIONS`, on a port of its own. before: Python code that runs first."""
 
     def __init__(self, model: Path, folder: Path, *options: str, before: str = "") -> None:
         self._log = folder / "serve.log"
@@ -131,7 +131,7 @@ class ServeProcess:
 
     @property
     def log(self) -> str:
-        """Everything it has printed."""
+        """Everything that it has printed."""
         return self._log.read_text(encoding="utf-8")
 
     def __enter__(self) -> ServeProcess:
@@ -144,7 +144,7 @@ class ServeProcess:
         return self
 
     def _own_url(self) -> str:
-        """What it says that it listens on; empty as long as it does not."""
+        """The URL in its log; empty until it listens."""
         assert self.process.poll() is None, self.log
         found = re.search(r"serving on (http://\S+:\d+/)", self.log)
         return found[1] if found else ""
@@ -157,6 +157,6 @@ class ServeProcess:
         self.process.wait()
 
     def stop(self, number: int) -> int:
-        """Send a signal and wait; the exit code."""
+        """Send a signal, wait for the end, and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=LIMIT_S)

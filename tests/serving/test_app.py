@@ -1,4 +1,4 @@
-"""The application in this process: what it answers, what it refuses, what it counts and what it keeps to itself."""
+"""The application in this process: responses, refusals, metrics, and what it does not reveal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def port(tagger: Tagger) -> Iterator[int]:
 
 
 def same(answers: list[dict[str, Any]], records: list[dict[str, Any]]) -> None:
-    """The same records, but for rounding in scores."""
+    """Compare records, with a tolerance for scores."""
     assert len(answers) == len(records)
     for answer, record in zip(answers, records):
         assert list(answer) == list(record)
@@ -206,7 +206,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
         gated.gate.clear()
         answer = predict(port, inputs="ada")
         assert (answer.status, answer.detail) == (504, "the response was not ready within 0.2 s")
-        # Any answer may take too long on a busy machine.
+        # Any response may take too long on a busy machine.
         stuck = wait_until(lambda: (now := ask(port, "/health")).json.get("status") == "stuck" and now)
         assert stuck.status == 503
         gated.gate.set()
@@ -218,7 +218,7 @@ def test_work_that_nobody_waits_for_is_given_up(tagger: Tagger):
     forward, n_windows, asked = tagger._forward, [], threading.Event()
 
     def slow(*batch: Any) -> Any:
-        # The first pass of the request takes all the time that the request has.
+        # The first forward pass takes all the time of the request.
         if asked.is_set() and not n_windows:
             time.sleep(0.5)
         if asked.is_set():
@@ -341,7 +341,7 @@ def test_a_text_that_the_tokenizer_panics_on_fails_alone(
 
 
 class Panic(BaseException):
-    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+    """Like the panics of Rust libraries, which `except Exception` does not catch."""
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, Panic])
@@ -437,7 +437,7 @@ def test_clients_that_go_away_leave_nothing_behind(tagger: Tagger):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
             clients.enter_context(closing(connection))
             connection.request("POST", "/predict", '{"inputs": "ada"}', {"Content-Type": "application/json"})
-        # The question how many there are is one too.
+        # The request for this number counts too.
         wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") == 21)
         clients.close()
         gated.gate.set()
@@ -509,7 +509,7 @@ def test_a_request_without_host_is_refused(port: int):
     ],
 )
 def test_a_first_line_with_a_whole_address(target: str, status: int, port: int):
-    """Every server has to accept what clients send to a proxy (RFC 9112, 3.2.2)."""
+    """Every server must accept absolute URLs, which clients send to proxies (RFC 9112, 3.2.2)."""
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert client.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())

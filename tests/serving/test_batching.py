@@ -1,4 +1,4 @@
-"""Jobs that run together: each gets its own results, whatever happens to the others."""
+"""Batches of jobs: each job gets its own results, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_tokclf.serving.batching import Abandoned, Batcher, Busy, Closed, WorkFai
 
 
 class Work:
-    """Ten times each number; remembers the batches, waits at a gate, and raises `error` on 13."""
+    """Multiplies numbers by ten, records the batches, waits at a gate, and raises `error` for 13."""
 
     def __init__(self, *, open: bool = True, error: type[BaseException] = ValueError) -> None:
         self.error = error
@@ -35,7 +35,7 @@ class Work:
 
 
 class Panic(BaseException):
-    """Like the exceptions of libraries in Rust, which `except Exception` does not catch."""
+    """Like the panics of Rust libraries, which `except Exception` does not catch."""
 
 
 def batcher_of(work: Work, **options: Any) -> Batcher[int, int]:
@@ -47,7 +47,7 @@ def batcher_of(work: Work, **options: Any) -> Batcher[int, int]:
 def behind_a_closed_gate(
     *jobs: list[int], error: type[BaseException] = ValueError, **options: Any
 ) -> tuple[Work, Batcher[int, int], list[Future]]:
-    """A batch of its own that waits at the gate, and jobs that wait for it to end."""
+    """Start a batch that waits at the gate, and jobs that wait for it."""
     work = Work(open=False, error=error)
     batcher = batcher_of(work, **options)
     first = batcher.submit([0])
@@ -73,7 +73,7 @@ def test_a_batch_ends_before_the_job_that_is_too_much():
 
 def test_a_lone_job_waits_no_longer_than_it_has_to():
     batcher = batcher_of(Work(), max_wait_s=0.05)
-    # A batch has room for four: it does not wait until it is full.
+    # A batch may contain four jobs, but it does not wait until it is full.
     assert batcher.submit([1]).result(LIMIT_S) == [10]
     batcher.close()
 

@@ -1,4 +1,4 @@
-"""Connections: how long one may stay open for nothing, how many there may be, and how clients end them."""
+"""Connections: deadlines, the largest number of them, and how clients close them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tf_tokclf.serving import connections as module
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.service import Service
 
-# No deadline but the one that a test is about.
+# No deadline except the one under test.
 PATIENT = {"headers_timeout_s": 10 * LIMIT_S, "keep_alive_s": 10 * LIMIT_S, "timeout_s": 10 * LIMIT_S}
 
 
 class Server:
-    """A server of this process, and what it counts without being asked over a connection."""
+    """A server in this process, with its metrics, which are read without a connection."""
 
     def __init__(self, service: Service, port: int) -> None:
         self.port = port
@@ -65,7 +65,7 @@ def patient(tagger: Tagger) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def hasty(tagger: Tagger) -> Iterator[Server]:
-    """Headers have to arrive soon."""
+    """Limits with a short deadline for headers."""
     with server_of(tagger, headers_timeout_s=0.5) as server:
         yield server
 
@@ -73,7 +73,7 @@ def hasty(tagger: Tagger) -> Iterator[Server]:
 def test_a_client_that_is_gone_when_its_connection_is_replaced(
     tagger: Tagger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """The system then refuses to shut the connection down. The new one still has its place and its deadline."""
+    """The system then cannot shut the connection down. The new one still gets its place and its deadline."""
 
     def write_eof(transport: asyncio.Transport) -> None:
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
@@ -99,7 +99,7 @@ def test_a_connection_without_a_request_is_closed(hasty: Server):
 @pytest.mark.parametrize("part", [b"G", HEALTH[:-2], b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
 def test_half_a_head_is_answered_408_and_closed(hasty: Server, part: bytes):
     def is_answered() -> bytes:
-        # On a busy machine nothing may have come in time.
+        # On a busy machine, nothing may have arrived in time.
         with connect(hasty.port) as client:
             client.sendall(part)
             return received(client)
@@ -201,13 +201,13 @@ def test_a_new_connection_replaces_the_one_that_has_waited_longest(tagger: Tagge
         newest = [stack.enter_context(connect(server.port)) for _ in range(2)]
         assert received(silent).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         newest.append(stack.enter_context(connect(server.port)))
-        # Those that never sent a whole request go before those that did.
+        # Connections that never sent a complete request are closed first.
         assert received(half).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         for client in (kept, *newest):
             client.sendall(REQUEST)
             assert b" 200 " in answer(client)
         assert server.n_closed("replaced") == 2
-        # All have sent a request by now: the one that has waited longest since.
+        # All have sent a request by now, so the one that has been idle longest is closed.
         stack.enter_context(connect(server.port))
         assert received(kept).startswith(b"HTTP/1.1 503 ")
 

@@ -1,4 +1,4 @@
-"""A server among clients that mean no good: every well-formed request is answered."""
+"""A server among hostile clients responds to every well-formed request."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.serving.test_app import same
 from tests.waiting import LIMIT_S
 
 CLIENTS = f"{with_open_files(4096)}\nfrom tests.serving.load import main\nmain()"
-# A time limit that a busy machine keeps too.
+# A time limit that is long enough for a busy machine.
 PATIENT = ("--timeout-s", str(LIMIT_S))
 
 
 def load(server: ServeProcess, *, n_idle: int, n_half_sent: int, texts: list[str]) -> dict[str, Any]:
-    """What came of the load."""
+    """The result of the load."""
     done = subprocess.run(
         [sys.executable, "-c", CLIENTS, str(server.port), str(n_idle), str(n_half_sent)],
         input=json.dumps(texts),
@@ -35,7 +35,7 @@ def load(server: ServeProcess, *, n_idle: int, n_half_sent: int, texts: list[str
 def test_every_well_formed_request_is_answered(tiny_classifier: Path, tmp_path: Path, predicted):
     texts = [f"ada visited london {i}" for i in range(200)]
     model = make_panicking(tiny_classifier, tmp_path / "panics")
-    # As many open files as most systems allow at first.
+    # The default limit on open files of most systems.
     with ServeProcess(model, tmp_path, *PATIENT, before=with_open_files(1024)) as server:
         found = load(server, n_idle=1100, n_half_sent=300, texts=texts)
         assert found["statuses"] == [200]

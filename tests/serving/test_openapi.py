@@ -1,4 +1,4 @@
-"""What the server says of itself holds: schemathesis makes requests of its OpenAPI document and judges the answers."""
+"""The OpenAPI document is correct: schemathesis generates requests from it and checks the responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_answers_are_as_described(server: ServeProcess, path: str, mode: Generat
     described = schemathesis.openapi.from_url(f"http://127.0.0.1:{server.port}/openapi.json")
     (operation,) = described[path].values()
 
-    # Not by its plugin for pytest, which pytest 9.2 breaks.
+    # Its pytest plugin is not used, because it does not work with pytest 9.2.
     @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case) -> None:

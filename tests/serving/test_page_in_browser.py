@@ -1,4 +1,4 @@
-"""The page in a real browser, with the keyboard alone: type, press the button, see the spans."""
+"""The page in a real browser, using only the keyboard: type, press the button, see the spans."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_description_of_the_api_is_accessible(
     with Browser(chromium, tmp_path, width=width, scheme=scheme) as browser:
         browser.open(f"{server.url}docs")
         assert browser.look("document.querySelector('h1').textContent") == "API"
-        # The policy of the page lets its own style through.
+        # The Content-Security-Policy allows the style of the page.
         assert browser.look("getComputedStyle(document.body).maxWidth") == "960px"
         browser.look(f"{script};0")
         assert browser.look(VIOLATIONS) == []

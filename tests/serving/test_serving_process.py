@@ -1,4 +1,4 @@
-"""`tf-tokclf serve` as a process: many clients at once, the end of it, and what it prints."""
+"""`tf-tokclf serve` as a process: many clients at once, stopping, and its output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def texts_of(seed: int, n: int, longest: int) -> list[str]:
 def test_nothing_is_lost_or_mixed_up_under_concurrency(server: ServeProcess, predicted):
     texts = texts_of(3, 600, 40)
     requests = [texts[i : i + 1 + i % 5] for i in range(0, 600, 5)] + [[text] for text in texts[::3]]
-    # Other tests ask the same server.
+    # Other tests use the same server.
     before = batched(server)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda request: predict(server.port, inputs=request), requests))
@@ -41,7 +41,7 @@ def test_nothing_is_lost_or_mixed_up_under_concurrency(server: ServeProcess, pre
 
 
 def batched(server: ServeProcess) -> np.ndarray:
-    """How many requests have run in batches, and in how many."""
+    """The number of requests in batches, and the number of batches."""
     return np.array([metric(server.port, f"tf_tokclf_batch_requests_{name}") for name in ("sum", "count")])
 
 
@@ -67,7 +67,7 @@ def test_nothing_of_a_request_is_printed(server: ServeProcess):
 
 
 def refuses(port: int) -> bool:
-    """Whether no connection is taken there any more."""
+    """Whether connections to the port are refused."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
@@ -83,7 +83,7 @@ def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Pa
     limits = ("--max-waiting-texts", "5000", "--max-batch-texts", "8", "--timeout-s", str(LIMIT_S))
     with ServeProcess(tiny_classifier, tmp_path, *limits) as process:
         port = process.port
-        # One that has begun and is kept from ending, so that something is in flight however fast the server is.
+        # A request that has started and cannot finish, so that one is running however fast the server is.
         late = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
         body = json.dumps({"inputs": texts[0]}).encode()
         late.putrequest("POST", "/predict")
@@ -93,7 +93,7 @@ def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Pa
         threads = [threading.Thread(target=client, args=[i]) for i in range(len(requests))]
         for thread in threads:
             thread.start()
-        # All have come: these, the late one and the question how many there are.
+        # All have arrived: these, the late one, and the request for this number.
         wait_until(lambda: metric(port, "tf_tokclf_requests_in_hand") + len(answers) >= len(requests) + 2)
         process.process.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(port))
@@ -115,7 +115,7 @@ def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Pa
 
 
 def test_the_log_of_a_server_is_short(server: ServeProcess):
-    # Libraries speak too, since it runs with --verbose; the server itself says one thing.
+    # With --verbose, libraries log too. The server itself logs one line.
     assert server.log.count("serving on http://127.0.0.1:") == 1
     assert "Traceback" not in server.log
     assert "Error" not in server.log

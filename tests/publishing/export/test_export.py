@@ -1,4 +1,4 @@
-"""Exports run by their own runtimes, and what becomes of one that disagrees."""
+"""Exports run in their own runtimes. An export that disagrees with the model is not kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_float_export_gives_the_same_labels(
 
 
 def test_a_savedmodel_holds_weights_and_no_functions_of_keras_layers(tiny_classifier: Path, tmp_path: Path):
-    """They made it three times as large as the function that is called, and took most of the time."""
+    """Functions of layers made the export three times as large, and took most of the time."""
     model = load_classifier(tiny_classifier, precision=Precision("float32", "test"))
     loaded = tf.saved_model.load(str(write_export(model, tmp_path, "savedmodel", None)))
     assert list(loaded.signatures) == ["serving_default"]

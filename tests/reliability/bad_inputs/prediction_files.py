@@ -37,7 +37,12 @@ def predictions() -> list[Cell]:
     bad("missing", None, "'p.jsonl' does not exist", "--predictions")
     bad("missing", json_lines({**SAID, "gold": None}), "p.jsonl, line 1: The predictions have no gold", "--gold")
     bad("empty", b"", "p.jsonl: contains no sentences", "Check the program that wrote it")
-    bad("truncated", good + good[:30], "p.jsonl, line 2: is not valid JSON", "Each line is a JSON object with words")
+    bad(
+        "truncated",
+        good + good[:30],
+        "p.jsonl, line 2: is not valid JSON",
+        "Each line must be a JSON object with words",
+    )
     bad(
         "truncated",
         good + good,
@@ -45,7 +50,7 @@ def predictions() -> list[Cell]:
         "the same sentences",
         options="--gold gold.conll",
     )
-    bad("wrong type", good + b"5\n", "p.jsonl, line 2: has no words", "Each line is a JSON object")
+    bad("wrong type", good + b"5\n", "p.jsonl, line 2: has no words", "Each line must be a JSON object")
     bad("wrong type", changed(scores=["a", "b"]), "p.jsonl, line 2: scores is not a list of numbers", "Each line")
     bad("wrong type", changed(words="Ada smiled"), "p.jsonl, line 2: words is not a list of texts", "Each line")
     bad("wrong encoding", good.replace(b"Ada", b"Jos\xe9"), "p.jsonl, line 1: byte 0xe9 is not valid utf-8", "encoding")
