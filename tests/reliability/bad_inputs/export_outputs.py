@@ -37,7 +37,12 @@ def exports() -> list[Cell]:
         b__conll=b"ada\tO\nbob",
     )
     bad("wrong type", f"{{model}} --format klingon {to}", "'klingon' is not one of", "onnx")
-    bad("wrong type", f"{{model}} --format savedmodel --quantize int8 {to}", "does not support quantisation to int8", "Leave out --quantize")
+    bad(
+        "wrong type",
+        f"{{model}} --format savedmodel --quantize int8 {to}",
+        "does not support quantisation to int8",
+        "Leave out --quantize",
+    )
     bad("wrong type", f"m --format savedmodel {to}", "m has no config.json", "Check the path", m=folder)
     bad(
         "wrong encoding",

@@ -41,7 +41,9 @@ def servers() -> list[Cell]:
         bad("out of range", f"{{model}} --port 0 {option} 0", "0.0 is not in the range 0<x<=86400", option)
         bad("out of range", f"{{model}} --port 0 {option} nan", "nan", option)
     bad("out of range", "{model} --port 0 --max-wait-ms nan", "nan", "--max-wait-ms")
-    bad("out of range", "{model} --port 0 --max-texts 2000", "--max-waiting-texts is 1,024", "Raise --max-waiting-texts")
+    bad(
+        "out of range", "{model} --port 0 --max-texts 2000", "--max-waiting-texts is 1,024", "Raise --max-waiting-texts"
+    )
     no("duplicated", "a port that is already in use: see tests/serving")
     bad("hostile", f"{{model}} --host {ESC}", "unknown host", "--host")
     bad("hostile", f"{{model}} --host {'a' * 64}.org", "unknown host", "--host")
