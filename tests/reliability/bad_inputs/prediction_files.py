@@ -41,7 +41,7 @@ def predictions() -> list[Cell]:
         "truncated",
         good + good[:30],
         "p.jsonl, line 2: is not valid JSON",
-        "Each line must be a JSON object with words",
+        "Each line must be a JSON object with the lists words",
     )
     bad(
         "truncated",
