@@ -142,4 +142,4 @@ def test_a_broken_row_of_csv_is_kept_as_it_stood(tmp_path: Path):
     records = read(tmp_path / "in.csv", "id,text\n1,Ada left\n2\r,x\n3,Oslo\n", keep=True)
     assert words(records) == [("Ada", "left"), (), ("Oslo",)]
     assert records[1].source == ["2\r,x"]
-    assert "1 fields where 2 were expected" in (records[1].problem or "")
+    assert "the row has 1 field instead of 2" in (records[1].problem or "")

@@ -56,7 +56,7 @@ def _for_cpu() -> Precision:
     fast = next((flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags), None)
     if fast:
         return Precision("mixed_bfloat16", f"the CPU has {fast}")
-    return Precision("float32", "no GPU, and the CPU has no bfloat16")
+    return Precision("float32", "no GPU, and the CPU does not support bfloat16")
 
 
 @cache

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.csv import CsvReader, open_csv
 from tf_tokclf.data.reading.base import check_decoded
 from tf_tokclf.data.reading.lists import parse_list
@@ -133,7 +134,9 @@ class CsvRecords:
         assert self._reader is not None
         n_expected = len(self._reader.names)
         if len(row) != n_expected:
-            raise origin.error(f"{len(row)} fields where {n_expected} were expected.", "Quote the fields.")
+            raise origin.error(
+                f"the row has {counted(len(row), 'field')} instead of {n_expected}.", "Quote the fields."
+            )
         for field in row:
             check_decoded(field, origin, self._data.encoding)
 
