@@ -1,4 +1,4 @@
-"""A headless Chromium: its flags, and one that a test can type into and look at."""
+"""A headless Chromium that tests and scripts can control."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SCHEMES = {"dark": 0, "light": 1}
 
 
 def axe() -> str:
-    """axe-core, which looks for what keeps people from using a page: its JavaScript."""
+    """The JavaScript of axe-core, which checks the accessibility of a page."""
     need("axe-core", AXE.is_file(), "npm install --no-save axe-core@4")
     return AXE.read_text(encoding="utf-8")
 
 
 class Browser:
-    """A page in a browser, driven over a pipe in Chromium's own protocol (DevTools)."""
+    """A page in a browser, controlled through a pipe with Chromium's DevTools protocol."""
 
     def __init__(self, chromium: str, folder: Path, *, width: int = 1200, scheme: str = "light") -> None:
         command_end, self._commands = map(_high, os.pipe())
@@ -78,7 +78,7 @@ class Browser:
 
     @property
     def requested(self) -> list[str]:
-        """The addresses that the page has asked for."""
+        """The addresses that the page has requested."""
         return [
             event["params"]["request"]["url"]
             for event in self._events
@@ -86,16 +86,16 @@ class Browser:
         ]
 
     def open(self, url: str) -> None:
-        """Go to an address and wait until it is there."""
+        """Open an address and wait until the page is loaded."""
         self._send("Page.navigate", url=url)
         self._wait_for_page()
 
     def type(self, text: str) -> None:
-        """As from a keyboard, into whatever has the focus."""
+        """Type a text into the element that has the focus."""
         self._send("Input.insertText", text=text)
 
     def press(self, key: str, code: int, *, opens_page: bool = False) -> None:
-        """Press a key; wait for the page that this opens."""
+        """Press a key. opens_page: wait for the page that this opens."""
         text = {"text": "\r"} if key == "Enter" else {}
         about: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code, **text}
         self._send("Input.dispatchKeyEvent", type="keyDown", **about)
@@ -108,7 +108,7 @@ class Browser:
         return base64.b64decode(self._send("Page.captureScreenshot")["data"])
 
     def look(self, script: str) -> Any:
-        """The value of an expression in the page, once it is there."""
+        """The value of a JavaScript expression in the page; a promise is awaited."""
         found = self._send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
@@ -142,7 +142,7 @@ class Browser:
 
 
 def _high(descriptor: int) -> int:
-    """A copy of a descriptor above those that the browser uses."""
+    """A copy of a file descriptor, with a number that the browser does not use."""
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10)
     os.close(descriptor)
     return copy

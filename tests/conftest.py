@@ -22,12 +22,12 @@ settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--slow: also run what takes minutes."""
+    """Add --slow, which also runs tests that take minutes."""
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the long files first, so that none is left to a single worker in the end; skip what takes minutes."""
+    """Run the long files first, so that no worker is left alone with one at the end; skip slow tests."""
     # pytest-randomly has shuffled by now. Sorting is stable: the order stays random within the two groups.
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if config.getoption("--slow"):
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real data sets, beside the checkout or where TF_TOKCLF_SHARED_DATA says."""
+    """The folder of the real data sets: next to the checkout, or TF_TOKCLF_SHARED_DATA."""
     beside = Path(__file__).parent.parent.parent / "shared" / "data"
     folder = Path(os.environ.get("TF_TOKCLF_SHARED_DATA", beside))
     need("the shared data sets", folder.is_dir(), f"{folder} is no folder; name theirs in TF_TOKCLF_SHARED_DATA")
@@ -48,7 +48,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser's command."""
+    """The command of the browser."""
     return need_program("chromium", "chromium-browser", "google-chrome", remedy="apt-get install chromium")
 
 
@@ -70,7 +70,7 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def kill_server() -> Iterator[KillServer]:
-    """Commands in processes that have imported TensorFlow already."""
+    """Runs commands in processes that have already imported TensorFlow."""
     with KillServer() as started:
         yield started
 
@@ -87,7 +87,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
 
 @pytest.fixture(scope="module")
 def untraced() -> Iterator[None]:
-    """TensorFlow runs its functions step by step: tracing their graphs takes half of the time of a short run.
+    """Let TensorFlow run functions eagerly: tracing their graphs takes half of the time of a short run.
 
     For modules whose subject is not the computation. It makes long runs slower.
     """
@@ -120,7 +120,7 @@ def people_and_places() -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
 def conll_files(
     tmp_path_factory: pytest.TempPathFactory, people_and_places: list[tuple[tuple[str, ...], tuple[str, ...]]]
 ) -> dict[str, str]:
-    """The same as CoNLL files: train, validation and test, by the names of fit's settings."""
+    """The same sentences as CoNLL files for training, validation and test, by the names of the settings."""
     folder = tmp_path_factory.mktemp("conll")
     files = {}
     for name, part in (
@@ -139,7 +139,7 @@ def conll_files(
 
 @pytest.fixture(scope="session")
 def tiny_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
-    """The folder of a classifier that was never trained: its labels mean nothing, but they are always the same."""
+    """The folder of an untrained classifier. Its labels are meaningless, but always the same."""
     from tf_tokclf.encoding.model_info import ModelInfo
     from tf_tokclf.encoding.tokenizers import load_tokenizer
     from tf_tokclf.encoding.windows import WindowSettings

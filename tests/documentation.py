@@ -1,4 +1,4 @@
-"""The commands in the documentation: found, read as a shell reads them, and run in this process."""
+"""Find the commands in the documentation, parse them like a shell, and run them in this process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NOT_RUN = {
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page, by the line that it begins in."""
+    """A fenced block of a page. line: the line of its first line, from 1."""
 
     page: Path
     line: int
@@ -68,7 +68,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A line of a block: commands as lists of words, each reading what the one before wrote; a file for the last."""
+    """A line of a block: commands connected by pipes, as lists of words, and the file for the output of the last."""
 
     commands: tuple[tuple[str, ...], ...]
     output: str | None = None
@@ -86,7 +86,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def pipelines(block: Block) -> Iterator[Pipeline]:
-    """The lines of a block, continued ones joined, without comments.
+    """The lines of a block, with continued lines joined and without comments.
 
     >>> list(pipelines(Block(ROOT, 1, "bash", 'echo "a b" | tf-tokclf predict m > out  # so')))[0].output
     'out'
@@ -122,7 +122,7 @@ def is_ours(command: tuple[str, ...]) -> bool:
 
 
 def reason_not_to_run(command: tuple[str, ...]) -> str | None:
-    """Why somebody else's command is not run; None where no reason is known."""
+    """Why a command of another program is not run; None if no reason is known."""
     text = " ".join(command)
     return next((reason for start, reason in NOT_RUN.items() if text.startswith(start)), None)
 
@@ -154,7 +154,7 @@ def check_options(words: tuple[str, ...]) -> None:
 
 
 def run_ours(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path) -> None:
-    """Run a pipeline of `echo` and `tf-tokclf` in this process; other people's commands are left alone."""
+    """Run a pipeline of `echo` and `tf-tokclf` in this process; skip pipelines with other programs."""
     if not all(is_ours(command) or command[0] == "echo" for command in pipeline.commands):
         return
     text = ""
@@ -171,7 +171,7 @@ def run_ours(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path)
 
 
 class Servers:
-    """The servers that a page's commands start, each on a free port, until the page ends."""
+    """Context manager: the servers that the commands of a page start, each on a free port."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -187,7 +187,7 @@ class Servers:
         self._running.close()
 
     def start(self, command: tuple[str, ...]) -> None:
-        """Run `tf-tokclf serve MODEL --port PORT ...` in a process until it answers."""
+        """Run `tf-tokclf serve MODEL --port PORT ...` in a process, and wait until it answers."""
         from tests.serving.running import ServeProcess
 
         words = list(command[2:])
@@ -197,7 +197,7 @@ class Servers:
         self._port_by_address[f"127.0.0.1:{port}"] = f"127.0.0.1:{server.port}"
 
     def ask(self, command: tuple[str, ...]) -> str:
-        """Run a command that sends a request to one of them; what it prints."""
+        """Run a command that sends a request to one of the servers; return its output."""
         need_program("curl", remedy="apt-get install curl")
         words = [_replaced(word, self._port_by_address) for word in command]
         return subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout

@@ -1,4 +1,4 @@
-"""Tiny encoders, built from a configuration and a vocabulary made on the spot: real models that need no network."""
+"""Create tiny encoders from a configuration and a vocabulary: real models that need no network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = {
 
 
 def make_bert(folder: Path, words: Iterable[str] = (), **changes: object) -> Path:
-    """A BERT encoder of two layers; its vocabulary is `words` and single letters."""
+    """A BERT encoder with two layers. Its vocabulary consists of `words` and single letters."""
     folder.mkdir(parents=True, exist_ok=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = [*special, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
@@ -36,7 +36,7 @@ def make_bert(folder: Path, words: Iterable[str] = (), **changes: object) -> Pat
 
 
 def make_roberta(folder: Path, words: Iterable[str]) -> Path:
-    """A RoBERTa encoder: byte-level pieces, a blank before each word, positions that begin behind the padding's."""
+    """A RoBERTa encoder: byte-level subwords, a blank before each word, positions that begin after that of padding."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -55,7 +55,7 @@ def make_roberta(folder: Path, words: Iterable[str]) -> Path:
 
 
 def make_distilbert(folder: Path) -> Path:
-    """A DistilBERT encoder of two layers, with the tokenizer of `make_bert` without words."""
+    """A DistilBERT encoder with two layers and the tokenizer of `make_bert` without words."""
     sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64}
     tokenizer = transformers.AutoTokenizer.from_pretrained(make_bert(folder))
     config = transformers.DistilBertConfig(vocab_size=len(tokenizer), **sizes)
@@ -63,7 +63,7 @@ def make_distilbert(folder: Path) -> Path:
 
 
 def make_unigram_tokenizer(words: Iterable[str]) -> object:
-    """A SentencePiece-like tokenizer, as XLM-R, CamemBERT and ALBERT have."""
+    """A tokenizer like SentencePiece, as in XLM-R, CamemBERT and ALBERT."""
     backend = Tokenizer(models.Unigram())
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.UnigramTrainer(
@@ -95,7 +95,7 @@ def make_panicking(classifier: Path, folder: Path) -> Path:
 
 
 def _save(folder: Path, model_class: type, config: object, tokenizer: object) -> Path:
-    """The encoder as the Hub has them: PyTorch-layout safetensors, without a head."""
+    """An encoder as on the Hub: safetensors in the layout of PyTorch, without a head."""
     from tf_tokclf.model.portable_weights import save_portable_weights
 
     keras.utils.set_random_seed(7)

@@ -1,4 +1,4 @@
-"""What surrounds each test: nothing of the user's environment, and nothing that another test has left behind.
+"""Isolate each test from the user's environment and from other tests.
 
 A plugin of pytest, which `conftest.py` beside the package loads, so that it holds for the examples in docstrings too.
 """
@@ -37,7 +37,7 @@ LOCAL = {None, "", "localhost", socket.gethostname()}
 
 
 def environment_of_tests(users: dict[str, str], *, home: Path, hub: str) -> dict[str, str]:
-    """The variables that tests and their processes see. hub: an address where no Hub answers."""
+    """The environment variables of tests and their processes. hub: an address at which no Hub answers."""
     kept = {name: value for name, value in users.items() if name in KEPT or name.startswith(KEPT_BEGINNINGS)}
     return kept | {
         # Processes of tests import this checkout, whatever their current folder is.
@@ -57,7 +57,7 @@ def environment_of_tests(users: dict[str, str], *, home: Path, hub: str) -> dict
 # Last, as pytest chooses its colours by the user's environment.
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the user's environment and the network, before anything is imported that looks at them."""
+    """Leave the user's environment and the network, before anything that reads them is imported."""
     home = Path(tempfile.mkdtemp(prefix="tf-tokclf-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     nobody = reserved_socket()
@@ -75,7 +75,7 @@ def _replace_environment(environment: dict[str, str]) -> None:
 
 
 def _refuse_network(event: str, args: tuple[Any, ...]) -> None:
-    """Let this process reach addresses of this machine only."""
+    """Restrict the network access of this process to addresses of this machine."""
     if event == "socket.connect" and isinstance(args[1], tuple) and not _is_local(args[1][0]):
         raise OSError(errno.ENETUNREACH, f"tests have no network, and asked for {args[1][0]}")
     if event == "socket.getaddrinfo" and not _is_local(args[0]) and not _is_address(args[0]):
@@ -96,13 +96,13 @@ def _is_address(host: Any) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector, which training calls, away from the imported modules: they stay until the end."""
+    """Exclude the imported modules from garbage collection, which training triggers."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """TensorFlow's random numbers begin anew with each test, as those of Python and NumPy do by pytest-randomly."""
+    """Reset TensorFlow's random seed before each test, as pytest-randomly does for Python and NumPy."""
     if tensorflow := sys.modules.get("tensorflow"):
         tensorflow.random.set_seed(item.config.getoption("randomly_seed", 0) % 2**31)
 
@@ -114,7 +114,7 @@ def _places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _apart(_places: Path) -> Iterator[None]:
-    """An empty current folder, an empty cache, and a terminal of one size, for each test."""
+    """Give each test an empty current folder, an empty cache and a terminal of a fixed size."""
     # Not by the fixture monkeypatch, whose `undo` tests may call.
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=_places) as place:
         patch.setenv("TF_TOKCLF_CACHE", f"{place}/cache")
@@ -128,7 +128,7 @@ def _apart(_places: Path) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_messages() -> None:
-    """Commands, those in fixtures of modules too, send our messages to the terminal and keep its width."""
+    """Restore logging and the width of the terminal, which commands change, also in module fixtures."""
     ours = logging.getLogger("tf_tokclf")
     ours.handlers.clear()
     ours.propagate = True

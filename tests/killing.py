@@ -1,4 +1,4 @@
-"""Runs of `tf-tokclf` in processes of their own that may end by SIGKILL at a chosen moment.
+"""Run `tf-tokclf` in separate processes that can be killed at a chosen moment.
 
 TensorFlow takes seconds to import: one process imports it and forks for each run, before it has computed
 anything. Moments are counted in the changes that a run makes to its folder (files opened for writing, renamed,
@@ -32,7 +32,7 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", 
 
 @dataclass(frozen=True)
 class Ending:
-    """When to send which signal: before change number `change` of the run's folder (from 1), or later.
+    """When to send which signal: before change number `change` (from 1) of the run's folder, or later.
 
     seconds: so long after that change, or after the start where there is none. place: count only changes that contain
     it when they are written as "EVENT PATH ".
@@ -67,7 +67,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: exit code, negative for a signal; the changes it made; its output and its messages."""
+    """How a run ended: exit code (negative for a signal), changes of the folder, output and messages."""
 
     code: int
     n_changes: int
@@ -144,7 +144,7 @@ class KillServer:
         return subprocess.CompletedProcess(["tf-tokclf", *call.args], ended.code, ended.stdout, ended.stderr)
 
     def run_together(self, calls: Sequence[Call]) -> list[Ended]:
-        """Several runs at the same time."""
+        """Run several commands at the same time."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([asdict(call) for call in calls]) + "\n")
@@ -153,7 +153,7 @@ class KillServer:
 
 
 def serve() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the other side closes the connection."""
     import tf_tokclf.runs.fit
     import tf_tokclf.training.train  # noqa: F401 - imported once, for all runs
 
@@ -170,7 +170,7 @@ def serve() -> None:
 
 
 def _start(call: Call) -> Callable[[], Ended]:
-    """Begin a run; the function that comes back waits for its end."""
+    """Start a run. The returned function waits for its end."""
     pipes = [os.pipe() for _ in range(3)]
     with tempfile.TemporaryFile() as given:
         given.write(call.text.encode())

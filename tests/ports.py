@@ -1,4 +1,4 @@
-"""Ports of this machine that belong to a test until it ends."""
+"""Reserve ports of this machine for a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 
 def reserved_socket() -> socket.socket:
-    """A socket with a port of its own on loopback, on which nobody listens.
+    """A socket that occupies a port of the loopback interface without listening.
 
     While it is open, connections to the port are refused, and no other process is given the port by chance. A server
     that is told the port, and sets SO_REUSEADDR as servers do, can still listen there.
@@ -21,6 +21,6 @@ def reserved_socket() -> socket.socket:
 
 @contextmanager
 def reserved_ports(n: int) -> Iterator[list[int]]:
-    """`n` ports of loopback, reserved while the block runs."""
+    """Context manager: `n` reserved ports of the loopback interface."""
     with ExitStack() as stack:
         yield [stack.enter_context(reserved_socket()).getsockname()[1] for _ in range(n)]

@@ -1,4 +1,4 @@
-"""Files of predictions, as `evaluate --output-predictions` writes them."""
+"""Write files of predictions like `evaluate --output-predictions`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from tf_tokclf.scoring.predictions import Prediction
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write them as JSON lines."""
+    """Write predictions as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json_line(one.to_json()) for one in predictions), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Commands in processes of their own, and a look at no other processes than those that a test has started."""
+"""Run commands in separate processes, and inspect only the processes that a test has started."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run_command(
     environment: Mapping[str, str] | None = None,
     limit_s: float = LIMIT_S,
 ) -> subprocess.CompletedProcess[str]:
-    """`tf-tokclf ARGS` in a process of its own.
+    """Run `tf-tokclf ARGS` in a separate process.
 
     before: Python that the process runs first. folder: its current one. environment: more variables.
     """
@@ -93,14 +93,14 @@ def memory_needed(code: str, *, before: str = "", **arguments: object) -> int:
 
 
 def state(pid: int) -> str | None:
-    """What a process does: R (runs), S or D (waits), T (stopped), Z (ended); None where it is gone. Linux only."""
+    """State of a process: R (running), S or D (waiting), T (stopped), Z (ended); None if it is gone. Linux only."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     return None
 
 
 class Marked:
-    """The processes that were started with `environment`, and those that they started, whatever their parents are."""
+    """The processes that were started with `environment`, and all processes that these started."""
 
     def __init__(self) -> None:
         self.environment = {"TF_TOKCLF_TEST": str(uuid4())}
@@ -108,11 +108,11 @@ class Marked:
         self._mark = f"{name}={value}".encode()
 
     def pids(self) -> list[int]:
-        """Those that run now."""
+        """The processes that are running now."""
         return [int(folder.name) for folder in self._folders()]
 
     def command_lines(self) -> set[bytes]:
-        """Their arguments, each with a null byte behind it."""
+        """Their arguments, each followed by a null byte."""
         found = set()
         for folder in self._folders():
             with contextlib.suppress(OSError):
@@ -120,7 +120,7 @@ class Marked:
         return found
 
     def holder_of(self, path: Path) -> int | None:
-        """One that has a file open."""
+        """A process that has a file open."""
         for folder in self._folders():
             with contextlib.suppress(OSError):
                 if any(descriptor.readlink() == path for descriptor in (folder / "fd").iterdir()):

@@ -1,4 +1,4 @@
-"""What a test needs that a machine may lack. Without it the test is skipped, and fails in continuous integration, which
+"""Programs and packages that a test needs. Without them the test is skipped, or fails in continuous integration, which
 installs everything."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def need(what: str, is_there: object, remedy: str) -> None:
 
 
 def need_modules(*names: str, extra: str) -> None:
-    """The modules of an extra. TF_TOKCLF_WITHOUT names those that an environment leaves out on purpose."""
+    """Require the modules of an extra. TF_TOKCLF_WITHOUT lists those that an environment deliberately lacks."""
     for name in names:
         if name in os.environ.get("TF_TOKCLF_WITHOUT", "").split(","):
             pytest.skip(f"this environment leaves {name} out", allow_module_level=True)
@@ -29,17 +29,17 @@ def need_modules(*names: str, extra: str) -> None:
 
 
 def need_program(*names: str, remedy: str) -> str:
-    """The path of the first of these programs that is installed."""
+    """Require one of these programs; return the path of the first that is installed."""
     found = next(filter(None, map(shutil.which, names)), None)
     need(names[0], found, remedy)
     return str(found)
 
 
 def need_git_lfs() -> None:
-    """The program git-lfs."""
+    """Require the program git-lfs."""
     need_program("git-lfs", remedy="apt-get install git-lfs")
 
 
 def need_proc() -> None:
-    """Linux's view of processes as files."""
+    """Require /proc, in which Linux lists processes."""
     need("/proc", os.path.exists("/proc/self/environ"), "Linux has it")  # noqa: PTH110

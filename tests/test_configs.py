@@ -1,4 +1,4 @@
-"""Every shipped configuration loads, says what it costs and gives, and its run can be planned."""
+"""Every shipped configuration loads, states its cost and its result, and its run can be planned."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STAND_INS = {
 
 @pytest.fixture(scope="module")
 def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set with the columns of CoNLL-2003 and WNUT-17 on the Hub, as save_to_disk writes it."""
+    """A data set with the columns of CoNLL-2003 and WNUT-17 on the Hub, written by save_to_disk."""
     import datasets
 
     names = {
@@ -103,7 +103,7 @@ def test_the_task_chooses_the_column(name: str, label: str, dataset_folder: Path
     [("conll2003-ner-offline", "ORG"), ("conll2003-pos-offline", "NNP"), ("conll2003-chunk-offline", "NP")],
 )
 def test_the_licensed_sets_run_on_files_of_their_layout(name: str, type_: str, tiny_bert: Path, tmp_path: Path):
-    """CoNLL-2003's own text cannot be shipped: its columns, document lines and blanks are those of the sample."""
+    """The text of CoNLL-2003 cannot be shipped, so the sample only has its columns, document lines and blanks."""
     document = (SAMPLES / "four_columns.conll").read_text(encoding="utf-8").rstrip() + "\n\n"
     for part in ("eng.train", "eng.testa", "eng.testb"):
         (tmp_path / part).write_text(document * 4, encoding="utf-8")

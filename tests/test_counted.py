@@ -1,4 +1,4 @@
-"""Messages count with the noun in the right number: "1 word", "2 words"."""
+"""Messages use singular and plural correctly: "1 word", "2 words"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIXED = {"conlleval.py"}
 
 
 def fixed_plurals(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Values in f-strings that a plural follows: lines and nouns. A constant is no 1, nor is a rate."""
+    """Values in f-strings that are followed by a plural, as lines and nouns. Constants and rates are left out."""
     for text in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
         for value, after in zip(text.values, text.values[1:]):
             if not isinstance(value, ast.FormattedValue) or not isinstance(after, ast.Constant):
@@ -48,7 +48,7 @@ def test_no_message_says_1_words():
 
 
 def fixed_plurals_of_logs(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The same in the texts of logging, in which the value is a %d or %s."""
+    """The same in messages of logging, in which the value is a %d or %s."""
     for text in (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)):
         for value in re.finditer(r"%[ds]", text.value):
             if found := NOUNS.match(text.value, value.end()):

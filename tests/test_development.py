@@ -1,4 +1,4 @@
-"""What contributors use: the hooks before a commit, and the script that cuts a release."""
+"""Tools for contributors: the commit hooks, the release script, the map of the code."""
 
 from __future__ import annotations
 

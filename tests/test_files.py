@@ -1,4 +1,4 @@
-"""Files and folders that are complete or as they were, streams, permissions, links and locks."""
+"""Writing files and folders completely or not at all; streams, permissions, links and locks."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_terminal_gets_no_control_characters():
 
 @pytest.mark.parametrize("name", ["pipe", "link"])
 def test_a_stream_in_the_place_of_a_file_of_ours_is_replaced(tmp_path: Path, name: str):
-    """A run's folder from somewhere else could hold anything; nobody named it as output."""
+    """A copied run folder could contain any link, and nobody chose its target as output."""
     if name == "pipe":
         os.mkfifo(tmp_path / name)
     else:
@@ -185,7 +185,7 @@ def test_no_folder_takes_the_place_of_a_stream(tmp_path: Path):
 
 @pytest.fixture
 def disks(tmp_path: Path) -> tuple[Path, Path]:
-    """Two folders: one for links, one for what they name."""
+    """Two folders: one for links, one for their targets."""
     for name in ("here", "scratch"):
         (tmp_path / name).mkdir()
     return tmp_path / "here", tmp_path / "scratch"

@@ -1,4 +1,4 @@
-"""Every failure of the Hub is one message that says what to do; requests end; failed reads are repeated."""
+"""Every failure of the Hub becomes one message that says what to do. Requests time out, failed reads are repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests see nothing of the user, of the network and of each other; their helpers look at nothing that is not theirs."""
+"""Tests are isolated from the user's environment, the network and each other."""
 
 from __future__ import annotations
 

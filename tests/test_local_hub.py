@@ -1,4 +1,4 @@
-"""The local Hub answers huggingface_hub, datasets and git as the real one does."""
+"""The local Hub answers huggingface_hub, datasets and git like the real Hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounds in setup.cfg, and the files that say which versions the tests run with."""
+"""The files of pinned versions fit the bounds in setup.cfg."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.requirements import need
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
-# Packages whose lowest version is higher within its line, as schemathesis asks for it.
+# Packages whose lowest version is higher than the bound, because schemathesis requires it.
 HIGHER = {"hypothesis", "rich"}
 
 
 def extras_of(script: str) -> str:
-    """The extras that a script installs the project with."""
+    """The extras with which a script installs the project."""
     found = re.search(r"^make_environment (\S+)$", (SCRIPTS / script).read_text(encoding="utf-8"), re.MULTILINE)
     assert found, script
     return found[1]
 
 
 def required(extras: str) -> list[Requirement]:
-    """What the project asks for with these extras."""
+    """The requirements of the project with these extras."""
     setup = ConfigParser()
     setup.read(SCRIPTS.parent / "setup.cfg", encoding="utf-8")
     of_extras = setup["options.extras_require"]
@@ -40,7 +40,7 @@ def required(extras: str) -> list[Requirement]:
 
 
 def bounded(script: str) -> list[Requirement]:
-    """What the project asks for with the extras that a script installs."""
+    """The requirements of the project with the extras that a script installs."""
     return required(extras_of(script))
 
 
@@ -53,14 +53,14 @@ def pinned_in(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("script", ["test", "lint", "docs"])
 def test_what_the_tests_need_is_pinned(script: str):
-    """Else the next release of a package decides whether they pass."""
+    """Otherwise the next release of a package could break them."""
     pinned = pinned_in("constraints.txt")
     for requirement in bounded(script):
         assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
 def test_the_lowest_versions_are_those_of_the_bounds():
-    """Else a bound was changed and the file was not made anew."""
+    """This fails if a bound was changed and the file was not regenerated."""
     pinned = pinned_in("constraints-lowest.txt")
     for requirement in bounded("test_lowest"):
         version = Version(pinned[canonicalize_name(requirement.name)])
@@ -76,7 +76,7 @@ def _padded(version: Version) -> tuple[int, ...]:
 
 
 def needed(extras: str) -> set[str]:
-    """The names of all packages that the project with these extras brings into this environment."""
+    """The names of all packages that the project with these extras installs."""
     found: set[tuple[str, frozenset[str]]] = set()
     waiting = [(one.name, frozenset(one.extras)) for one in required(extras)]
     while waiting:
@@ -92,7 +92,7 @@ def needed(extras: str) -> set[str]:
 
 
 def test_nothing_is_pinned_that_nothing_installs():
-    """Else a package that was dropped stays in the file for ever."""
+    """Otherwise a package that is no longer used would stay in the file."""
     pinned = pinned_in("constraints.txt")
     try:
         installed = {canonicalize_name(one.name): distribution(one.name).version for one in bounded("test")}

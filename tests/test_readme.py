@@ -1,5 +1,4 @@
-"""The documentation's commands work: those of the README and of the tutorial are run one after the other, all others
-are parsed."""
+"""The commands in the documentation work. Those of the README and the tutorial are run, all others are parsed."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ SAMPLE = "package:tf_tokclf/shipped/snips/"
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
-    """The beginning of the shipped sample, which stands in for the whole of it."""
+    """The first sentences of the shipped sample, which replace the whole sample."""
     for part in ("train", "dev", "test"):
         (tmp_path / "sample" / part).mkdir(parents=True)
         for name in ("seq.in", "seq.out"):
@@ -52,7 +51,7 @@ def sample(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The empty folder in which a reader types."""
+    """The empty folder in which the commands run."""
     folder = tmp_path / "reader"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -152,7 +151,7 @@ def test_every_flag_named_in_the_migration_from_run_ner_is_there():
 
 
 def test_every_flag_of_run_ner_is_in_the_migration_from_it():
-    """Its own arguments are those of transformers 4.54 and 5.8; the others are the Trainer's and Keras's."""
+    """The arguments of run_ner.py itself (transformers 4.54 and 5.8), of the Trainer and of Keras."""
     import dataclasses
     import re
 

@@ -1,4 +1,4 @@
-"""What holds for all classes of values."""
+"""Properties of all value classes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 
 def check_values(*classes: type, slots: bool = False, by_identity: bool = False) -> None:
-    """Values are never changed. slots: they take no more memory than they need, as there are many of them. by_identity:
-    they hold arrays, which cannot be compared with ==."""
+    """Check that values are immutable. slots: they have slots, because there are many of them. by_identity:
+    they contain arrays, so they are compared by identity."""
     for cls in classes:
         one, other = (object.__new__(cls) for _ in range(2))
         for field in fields(cls):

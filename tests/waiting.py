@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a limit that only a fault reaches: machines that do other things too are slow."""
+"""Wait for a condition. The time limit is long, because a busy machine is slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIMIT_S = 300.0
 
 
 def wait_until(condition: Callable[[], T], *, limit_s: float = LIMIT_S, every_s: float = 0.01) -> T:
-    """The first true value of `condition`."""
+    """Wait until `condition` returns a true value, and return it."""
     end = time.monotonic() + limit_s
     while not (value := condition()):
         assert time.monotonic() < end, f"not true within {limit_s:g} s"
