@@ -51,8 +51,8 @@ def test_dry_run_prints_the_plan_and_writes_nothing(conll_files: dict[str, str],
         "2",
     )
     assert result.exit_code == 0, result.stderr
-    assert "2 x 2 epochs = 4" in result.stdout
-    assert "4 in scheme IOB2" in result.stdout
+    assert "4 (2 epochs of 2 steps)" in result.stdout
+    assert "4, scheme IOB2" in result.stdout
     assert not output.exists()
 
 

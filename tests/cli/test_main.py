@@ -87,7 +87,7 @@ def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str,
     fitted = run("fit", *files, "--model-name-or-path", str(tiny_bert), "--output-dir", str(output), *options)
     assert fitted.exit_code == 0, fitted.stderr
     assert "all (micro average)" in fitted.stdout
-    assert "epoch 3: train loss" in fitted.stderr
+    assert "epoch 3/3: training loss" in fitted.stderr
 
     scored = run("evaluate", str(output), "--output", str(tmp_path / "scores.json"))
     assert scored.exit_code == 0, scored.stderr

@@ -40,7 +40,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_a_stopped_run_goes_on_from_its_checkpoint(folder: Path):
     """It ends with the losses that the earlier version came to, in the same number of epochs."""
     resumed = run("fit", "stopped", "--resume")
-    assert "going on from epoch 2, step 3" in " ".join(resumed.stderr.split())
+    assert "continuing from epoch 2, step 3" in " ".join(resumed.stderr.split())
     now, before = (read_history(folder / name / "history.jsonl") for name in ("stopped", "finished"))
     assert now[0] == before[0]
     for name in ("train_loss", "dev_loss", "dev_f1"):

@@ -123,7 +123,7 @@ def test_where_all_trials_fail_the_sweep_does(bench: Bench):
 
 def test_a_killed_trial_goes_on_where_it_was(bench: Bench):
     assert (bench.killed.code, bench.first_tried) == (-9, TRIALS[:2])
-    assert "going on from epoch 1, step 3" in bench.went_on.stderr
+    assert "continuing from epoch 1, step 3" in bench.went_on.stderr
 
 
 @pytest.mark.slow

@@ -417,9 +417,9 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
 
     @property
     def batch_text(self) -> str:
-        """What a batch holds, for people."""
+        """The size of a batch in words, such as "16 windows"."""
         if self.max_pieces_per_batch is not None:
-            return f"at most {counted(self.max_pieces_per_batch, 'piece')}"
+            return f"at most {counted(self.max_pieces_per_batch, 'subword token')}"
         return counted(self.per_device_train_batch_size, "window")
 
     @model_validator(mode="after")

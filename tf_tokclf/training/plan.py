@@ -1,4 +1,4 @@
-"""All that a run does before its first step: data, tokenizer, windows, precision, schedule, found out and shown."""
+"""The plan of a run: everything that is read, checked and computed before the first training step."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Enough to see how words were made.
+# Sentences that the rule of word splitting is derived from.
 SAMPLED_SENTENCES = 3000
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a configuration comes to on this data and this machine."""
+    """A configuration applied to its data on this machine."""
 
     config: Config
     run: RunDir
@@ -51,19 +51,19 @@ class RunPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates in an epoch; the last one may be of fewer batches."""
+        """Optimizer steps in an epoch. The last one may use fewer batches."""
         return -(-len(self.batches) // self.config.training.gradient_accumulation_steps)
 
     @property
     def loss(self) -> PieceLoss:
-        """What is minimised."""
+        """The loss that training minimises."""
         training, labels = self.config.training, self.info.labels
         outside = None if labels.outside is None else labels.id_by_label[labels.outside]
         return PieceLoss(training.label_smoothing, training.span_weight, outside)
 
 
 def plan_run(config: Config) -> RunPlan:
-    """Read and check everything that `config` names. Raises UserError before anything is written."""
+    """Read and check everything that `config` refers to. Raises UserError before anything is written."""
     _check_complete(config)
     check_trackers(config.training.report_to)
     run = RunDir.of(config.output_dir)
@@ -116,8 +116,8 @@ _SPLITTING = {
 
 
 def word_splitting(config: Config, splits: TrainingSplits) -> str:
-    """How prediction will split raw text: as the configuration says, or as the texts in the data were split. If the
-    data has words only, by the rule that fits these words.
+    """The rule by which prediction will split raw text: the configured one if it was set or if the data contains texts,
+    else the one that fits the training words.
     """
     sample = list(splits.train.slice(0, SAMPLED_SENTENCES))
     asked = config.data.word_splitting
@@ -145,39 +145,44 @@ def _check_complete(config: Config) -> None:
 
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
-    """The plan as names and values, for people."""
+    """The plan as rows of a name and a text."""
     training, optimizer = plan.config.training, plan.config.optimizer
     labels = plan.info.labels
     reading = plan.info.reading
+    shown = {"train": "training"}
     sizes = [
-        f"{split.name} {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}" for split in plan.splits
+        f"{shown.get(split.name, split.name)}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
+        for split in plan.splits
     ]
     n_windows = len(plan.batches.windows)
-    length, n_epochs = counted(reading.max_length, "piece"), counted(training.num_train_epochs, "epoch")
+    length, n_epochs = counted(reading.max_length, "subword token"), counted(training.num_train_epochs, "epoch")
     batch = training.batch_text
     if training.gradient_accumulation_steps > 1:
-        batch += f" x {counted(training.gradient_accumulation_steps, 'batch', 'batches')} a step"
+        batch += f", {counted(training.gradient_accumulation_steps, 'batch', 'batches')} per step"
     rate = f"{optimizer.learning_rate:g}, "
     n_warmup = plan.schedule.n_warmup_steps
     rate += f"warm-up over {counted(n_warmup, 'step')}, " if n_warmup else "no warm-up, "
     rate += "linear decay to 0"
     if optimizer.layer_decay != 1:
-        rate += f"; times {optimizer.layer_decay:g} from the head down, layer by layer"
-    spans = f"words in spans have weight {training.span_weight:g}" if labels.outside else "no spans to weight"
-    clip = f"gradient norm at most {optimizer.clip_norm:g}" if optimizer.clip_norm else "gradients not clipped"
+        rate += f", multiplied by {optimizer.layer_decay:g} for each layer below the head"
+    spans = f"words in spans have weight {training.span_weight:g}, other words 1"
+    if labels.outside is None:
+        spans = f"span weight {training.span_weight:g} has no effect, because the labels do not include O"
+    clip = f"clipped to a norm of {optimizer.clip_norm:g}" if optimizer.clip_norm else "not clipped"
     return [
         ("task", plan.config.task.value),
         ("encoder", plan.config.model.name_or_path or ""),
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
-        ("labels", f"{len(labels)} in scheme {labels.scheme.value}: {_shortened(labels.names)}"),
+        ("labels", f"{len(labels)}, scheme {labels.scheme.value}: {_shortened(labels.names)}"),
         ("alignment", ALIGNMENTS[reading.strategy]),
         ("windows", f"{n_windows:,} of at most {length}, overlapping by {reading.overlap}"),
-        ("batches", f"{batch}, padded to {len(plan.batches.widths)} widths"),
-        ("steps", f"{plan.steps_per_epoch:,} x {n_epochs} = {plan.schedule.n_steps:,}"),
+        ("batches", f"{batch}, padded to {counted(len(plan.batches.widths), 'different length')}"),
+        ("steps", f"{plan.schedule.n_steps:,} ({n_epochs} of {counted(plan.steps_per_epoch, 'step')})"),
         ("learning rate", rate),
-        ("weight decay", f"{optimizer.weight_decay:g}, {clip}"),
+        ("weight decay", f"{optimizer.weight_decay:g}"),
+        ("gradients", clip),
         *([("loss", spans)] if training.span_weight != 1 else []),
-        *([("averaging", f"of weights, decay {training.ema_decay:g} a step")] if training.ema_decay else []),
+        *([("averaging", f"of the weights, decay {training.ema_decay:g} per step")] if training.ema_decay else []),
         ("precision", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
         ("decoding", plan.config.evaluation.decoding),

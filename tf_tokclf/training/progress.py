@@ -1,4 +1,4 @@
-"""What a person sees of a run: a moving bar on a terminal, a line every N steps elsewhere."""
+"""The progress of training: a bar on a terminal, else a log line every N steps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 class StepLog(keras.callbacks.Callback):
-    """Logs the mean training loss every `logging_steps` steps, with the time that is left."""
+    """Logs the mean training loss every `logging_steps` steps, with the estimated time left."""
 
     def __init__(self, *, logging_steps: int, steps_per_epoch: int, n_epochs: int) -> None:
         super().__init__()
         self._every = logging_steps
         self._steps_per_epoch = steps_per_epoch
-        self._n_steps = steps_per_epoch * n_epochs
+        self._n_epochs = n_epochs
         self._losses: list[float] = []
         self._epoch = 0
         self._n_seen = 0
@@ -40,22 +40,22 @@ class StepLog(keras.callbacks.Callback):
         self._losses.append((logs or {})["loss"])
         if (batch + 1) % self._every and batch + 1 != self._steps_per_epoch:
             return
-        left = self._n_steps - self._epoch * self._steps_per_epoch - batch - 1
+        n_left = (self._n_epochs - self._epoch) * self._steps_per_epoch - batch - 1
         mean = sum(self._losses) / len(self._losses)
-        remaining = duration(left * self._seconds / self._n_seen)
         self._losses.clear()
         log.info(
-            "epoch %d, step %d of %d: loss %.4f, %s of training left",
+            "epoch %d/%d, step %d/%d: training loss %.4f%s",
             self._epoch + 1,
+            self._n_epochs,
             batch + 1,
             self._steps_per_epoch,
             mean,
-            remaining,
+            f", {duration(n_left * self._seconds / self._n_seen)} left" if n_left else "",
         )
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar over all steps with the time left. Only for terminals."""
+    """A bar over all steps with the estimated time left, for terminals."""
 
     def __init__(self, *, steps_per_epoch: int, n_epochs: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class ProgressBar(keras.callbacks.Callback):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("training loss {task.fields[loss]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("left"),
             console=stderr_console(),
@@ -77,14 +77,14 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        description = f"epoch {epoch + 1} of {self._n_epochs}"
+        description = f"epoch {epoch + 1}/{self._n_epochs}"
         self._bar.update(self._task, description=description, completed=epoch * self._steps_per_epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.update(self._task, advance=1, loss=f"{(logs or {})['loss']:.3f}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._bar.update(self._task, description=f"epoch {epoch + 1} done")
+        self._bar.update(self._task, description=f"epoch {epoch + 1}/{self._n_epochs} done")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._bar.stop()

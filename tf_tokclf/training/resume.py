@@ -88,7 +88,7 @@ def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Chec
         # They are of files that are about to change.
         plan.run.finished.unlink(missing_ok=True)
         plan.run.results.unlink(missing_ok=True)
-        log.info("going on from %s (%s)", begin.position, begin.folder)
+        log.info("continuing from %s (%s)", begin.position, begin.folder)
     _restore_config(plan)
     return begin
 

@@ -94,7 +94,7 @@ class Trainer:
             raise
         self._callbacks.on_train_end()
         best = best_epoch(self.position.history)
-        log.info("best: epoch %d, dev F1 %.4f", best.epoch, best.dev_f1)
+        log.info("best epoch: %d, validation F1 %.2f", best.epoch, best.dev_f1 * 100)
         return self.position.history
 
     def _is_over(self) -> bool:
@@ -103,7 +103,7 @@ class Trainer:
             return True
         if not history or training.patience is None or epochs_since_best(history) < training.patience:
             return False
-        log.info("stopped: no better dev F1 for %s", counted(training.patience, "epoch"))
+        log.info("stopped early: no better validation F1 for %s", counted(training.patience, "epoch"))
         return True
 
     def _epoch(self) -> None:
@@ -168,13 +168,14 @@ class Trainer:
         record = self._record(evaluation, dev_seconds=time.perf_counter() - began)
         give_back_memory()
         log.info(
-            "epoch %d: train loss %.4f, dev %.4f, P %.4f, R %.4f, F1 %.4f, %s",
+            "epoch %d/%d: training loss %.4f, validation loss %.4f, precision %.2f, recall %.2f, F1 %.2f, %s",
             record.epoch,
+            self._plan.config.training.num_train_epochs,
             record.train_loss,
             record.dev_loss,
-            record.dev_precision,
-            record.dev_recall,
-            record.dev_f1,
+            record.dev_precision * 100,
+            record.dev_recall * 100,
+            record.dev_f1 * 100,
             duration(record.train_seconds + record.dev_seconds),
         )
         return record

@@ -54,7 +54,7 @@ def make_trainer(
     position = _begin(learner, devices, saver)
     tagger = _make_tagger(plan, learner.model, devices)
     own = _own_callbacks(plan) if devices.is_chief else []
-    log.info("%s, %s", counted(n_parameters(learner.model), "parameter"), plan.precision)
+    log.info("%s", counted(n_parameters(learner.model), "parameter"))
     return Trainer(
         plan,
         learner,
