@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,7 +88,10 @@ def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str,
     fitted = run("fit", *files, "--model-name-or-path", str(tiny_bert), "--output-dir", str(output), *options)
     assert fitted.exit_code == 0, fitted.stderr
     assert "all (micro average)" in fitted.stdout
-    assert "epoch 3/3: training loss" in fitted.stderr
+    measured = r"precision \d+\.\d\d, recall \d+\.\d\d, F1 \d+\.\d\d, .*\d s"
+    losses = r"training loss \d\.\d{4}, validation loss \d\.\d{4}"
+    assert re.search(rf"^epoch 3/3: {losses}, {measured}$", fitted.stderr, re.M)
+    assert re.search(r"^best epoch: [123], validation F1 \d+\.\d\d$", fitted.stderr, re.M)
 
     scored = run("evaluate", str(output), "--output", str(tmp_path / "scores.json"))
     assert scored.exit_code == 0, scored.stderr
