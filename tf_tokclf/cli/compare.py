@@ -99,24 +99,25 @@ def compare_command(
 
     from tf_tokclf.files import check_output, write_json_output
     from tf_tokclf.report.score_tables import comparison_tables
-    from tf_tokclf.report.terminal import stdout_console
+    from tf_tokclf.report.terminal import status, stdout_console
     from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
 
     if output is not None:
         check_output(output, inputs=[gold, *files_of_systems(systems, split)], force=force)
 
     data, task = given_data(ctx, assignments)
-    comparison = compare_systems(
-        systems,
-        split=split,
-        gold=gold,
-        data=data,
-        task=task,
-        predicted_columns=predicted_columns,
-        mode="strict" if mode == "strict" else "conlleval",
-        n_samples=samples,
-        seed=seed,
-    )
+    with status("comparing"):
+        comparison = compare_systems(
+            systems,
+            split=split,
+            gold=gold,
+            data=data,
+            task=task,
+            predicted_columns=predicted_columns,
+            mode="strict" if mode == "strict" else "conlleval",
+            n_samples=samples,
+            seed=seed,
+        )
     if output:
         write_json_output(output, comparison.to_json())
     if output_format == "json":

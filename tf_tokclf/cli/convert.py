@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -81,19 +82,22 @@ def convert_command(
     from tf_tokclf.data.convert import convert
     from tf_tokclf.data.formats.conll import separator_named
     from tf_tokclf.labels.schemes import Scheme
+    from tf_tokclf.report.terminal import status
 
     data, task = given_data(ctx, assignments)
-    done = convert(
-        source,
-        out,
-        data,
-        task=task or Task.NER,
-        part=part,
-        to_format=to_format,
-        to_scheme=Scheme(to_scheme) if to_scheme else None,
-        separator=separator_named(to_separator) or "\t",
-        offset_unit=to_offset_unit,
-        force=force,
-    )
+    # A status line would be mixed with the output on a terminal.
+    with nullcontext() if str(out) == "-" else status("converting"):
+        done = convert(
+            source,
+            out,
+            data,
+            task=task or Task.NER,
+            part=part,
+            to_format=to_format,
+            to_scheme=Scheme(to_scheme) if to_scheme else None,
+            separator=separator_named(to_separator) or "\t",
+            offset_unit=to_offset_unit,
+            force=force,
+        )
     for line in [*done.notes, *done.summary()]:
         log.info(line)

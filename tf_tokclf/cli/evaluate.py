@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tf_tokclf.scoring.evaluation import Evaluation
 
 
-# The options that apply when a file of predictions is scored.
+# The options that can be combined with --predictions.
 _WITH_PREDICTIONS = {
     "predictions",
     "gold",
@@ -127,21 +127,23 @@ def evaluate_command(
         data = data.model_copy(update={"test_file": file})
     _check_outputs(output, output_predictions, _inputs(model, data, predictions, gold), force=force)
     if predictions:
+        from tf_tokclf.report.terminal import status
         from tf_tokclf.scoring.evaluation import evaluate_file
 
-        result = evaluate_file(
-            predictions,
-            gold,
-            data=data,
-            task=task,
-            predicted_column=predicted_column_name,
-            mode=mode,
-            errors=errors,
-        )
+        with status("scoring"):
+            result = evaluate_file(
+                predictions,
+                gold,
+                data=data,
+                task=task,
+                predicted_column=predicted_column_name,
+                mode=mode,
+                errors=errors,
+            )
     else:
         assert model is not None  # checked above
         if calibrate:
-            # The named options are about --file.
+            # Options such as --scheme describe --file, and calibration reads the run's own data.
             own, _ = given_data(ctx, assignments, with_options=False)
             _calibrate(model, own, task, **options)
         scoring = {"mode": mode, "predictions": output_predictions, "errors": errors}
@@ -154,16 +156,24 @@ def evaluate_command(
 
 
 def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **options: Any) -> Evaluation:
-    from tf_tokclf.inference.evaluate import evaluate
+    from tf_tokclf.report.terminal import status
 
-    return evaluate(model, split=split, data=data, task=task, **options)
+    with status("loading TensorFlow"):
+        from tf_tokclf.inference.evaluate import evaluate
+
+    with status("scoring"):
+        return evaluate(model, split=split, data=data, task=task, **options)
 
 
 def _calibrate(model: str, data: DataConfig, task: Task | None, **options: Any) -> None:
     """Fit the model's temperature on the validation set, and store it."""
-    from tf_tokclf.inference.calibrate import calibrate
+    from tf_tokclf.report.terminal import status
 
-    calibrate(model, data=data, task=task, **options)
+    with status("loading TensorFlow"):
+        from tf_tokclf.inference.calibrate import calibrate
+
+    with status("calibrating"):
+        calibrate(model, data=data, task=task, **options)
 
 
 def _check_usage(model: str | None, predictions: Path | None, gold: Path | None) -> None:

@@ -92,22 +92,25 @@ def export_command(
     data = given.model_copy(update={"test_file": file}) if file else given
     check_free(output, model, data, force=force)
 
-    from tf_tokclf.publishing.export.export import export_model
-    from tf_tokclf.report.terminal import key_value_table, stdout_console
+    from tf_tokclf.report.terminal import key_value_table, status, stdout_console
 
-    agreement = export_model(
-        model,
-        output,
-        format=format,
-        quantize=quantize,
-        data=data,
-        task=task,
-        split=split,
-        max_sentences=max_sentences,
-        force=force,
-        revision=revision,
-        batch_size=batch_size,
-    )
+    with status("loading TensorFlow"):
+        from tf_tokclf.publishing.export.export import export_model
+
+    with status("exporting"):
+        agreement = export_model(
+            model,
+            output,
+            format=format,
+            quantize=quantize,
+            data=data,
+            task=task,
+            split=split,
+            max_sentences=max_sentences,
+            force=force,
+            revision=revision,
+            batch_size=batch_size,
+        )
     stdout_console().print(key_value_table(agreement.rows()))
     if agreement.problems:
         raise JobError(f"the export disagrees with the model and was not kept. {' '.join(agreement.problems)}")

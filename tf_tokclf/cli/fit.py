@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tf_tokclf.runs.sweep import SweepSummary
     from tf_tokclf.training.train import RunResult
 
-# Options of the run as a whole come first in the help.
+# The help lists these options first.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 
 
@@ -79,7 +79,7 @@ def fit_command(
     tf-tokclf fit runs/mine --resume
     """
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.report.terminal import key_value_table, stderr_console, stdout_console
+    from tf_tokclf.report.terminal import key_value_table, status, stderr_console, stdout_console
     from tf_tokclf.run_dir import RunDir
 
     options = dict(given_settings(ctx))
@@ -87,16 +87,18 @@ def fit_command(
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options)
 
-    # These load TensorFlow.
-    from tf_tokclf.runs.fit import check_kind, fit, planned
-    from tf_tokclf.runs.seeds import SeedSummary
-    from tf_tokclf.runs.sweep import SweepSummary
+    with status("loading TensorFlow"):
+        from tf_tokclf.runs.fit import check_kind, fit, planned
+        from tf_tokclf.runs.seeds import SeedSummary
+        from tf_tokclf.runs.sweep import SweepSummary
 
     if resume_from_checkpoint and resume_from_checkpoint.lower() == "true":
         resume, resume_from_checkpoint = True, None
     if dry_run:
         check_kind(settings, seeds, resume_from_checkpoint or None)
-        stdout_console().print(key_value_table(planned(settings)))
+        with status("reading data and encoder"):
+            rows = planned(settings)
+        stdout_console().print(key_value_table(rows))
         return
     result = fit(
         settings,
@@ -160,7 +162,7 @@ def _collect_sweep(ctx: click.Context, pairs: tuple[tuple[str, list[Any]], ...])
 
 
 def seed_list(text: str | None) -> tuple[int, ...]:
-    """The seeds in "1,2,3"."""
+    """The seeds in a text such as "1,2,3"."""
     try:
         seeds = tuple(int(number) for number in text.split(",")) if text else ()
     except ValueError as error:
@@ -171,9 +173,10 @@ def seed_list(text: str | None) -> tuple[int, ...]:
 
 
 def own_config(config: str | None, options: dict[str, Any], *, resume: bool = False) -> str | None:
-    """The configuration file; a run's own where `config` is its folder, which then is the folder to write in.
+    """The configuration file to read. If `config` is the folder of a run, that is the run's own, and the folder becomes
+    the output folder.
 
-    resume: restore it where the run has lost it.
+    resume: restore the configuration if it is missing from the run.
     """
     from tf_tokclf.run_dir import RunDir
 
@@ -191,7 +194,7 @@ def own_config(config: str | None, options: dict[str, Any], *, resume: bool = Fa
 
 
 def _refuse_unfinished_seeds(run: RunDir) -> None:
-    """Raise UserError where the folder has runs of several seeds, but is not a run itself yet."""
+    """Raise UserError if the folder contains runs of several seeds, but no run of its own yet."""
     from tf_tokclf.errors import UserError
 
     if not run.seeds_with_folder:
@@ -199,14 +202,14 @@ def _refuse_unfinished_seeds(run: RunDir) -> None:
     raise UserError(
         "contains runs of several seeds that are not finished.",
         path=run.root,
-        hint="Continue them with the command that began them (fit CONFIG --seeds N,N,...) and --resume.",
+        hint="Continue them with the command that started them (fit CONFIG --seeds N,N,...) and --resume.",
     )
 
 
 @contextmanager
 def _with_way_to_restore(config: str | None, *, resume: bool) -> Iterator[None]:
-    """Add to the message about a run's own configuration that it can be restored. It is not overwritten here, because
-    the user may have edited it.
+    """Add a way to restore the run's configuration to the message about it. The file is not overwritten, because the
+    user may have edited it.
     """
     from tf_tokclf.errors import UserError
     from tf_tokclf.run_dir import RunDir

@@ -64,10 +64,14 @@ def inspect_command(
     from tf_tokclf.data.splits import load_splits
     from tf_tokclf.inspection.inspect import inspect_splits
     from tf_tokclf.inspection.problem import Level
+    from tf_tokclf.report.terminal import status
 
-    splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
-    tokenization = _tokenization(config)
-    inspection = inspect_splits(splits, data=config.data, tokenization=tokenization, n_examples=n_examples, seed=seed)
+    with status("reading data"):
+        splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
+        tokenization = _tokenization(config)
+        inspection = inspect_splits(
+            splits, data=config.data, tokenization=tokenization, n_examples=n_examples, seed=seed
+        )
     if as_json:
         import json
 

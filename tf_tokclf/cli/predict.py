@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What is written for each record.
+# Options that determine what is written for each record.
 _DETAILS = ("top_k", "scores", "offset_unit")
 _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-studio", "csv", "parquet")
 
@@ -149,7 +149,10 @@ def predict_command(
         _check_file(source, output, read, shard, resume=resume, force=force)
     else:
         _check_parts(source, output, read, shard)
-    from tf_tokclf.inference.prediction_spec import PredictionSpec
+    from tf_tokclf.report.terminal import status
+
+    with status("loading TensorFlow"):
+        from tf_tokclf.inference.prediction_spec import PredictionSpec
 
     spec = PredictionSpec(
         model,
@@ -190,7 +193,9 @@ def _check_file(
     resume: bool,
     force: bool,
 ) -> None:
-    """Raise UserError where one process cannot write `output`. read: the files that are read, which it may not be."""
+    """Raise UserError where one process cannot write `output`. read: the files that are read, which must not be
+    overwritten.
+    """
     from tf_tokclf.files import check_output, is_stream
     from tf_tokclf.records.stream import check_rereadable
 
@@ -205,7 +210,7 @@ def _check_file(
 
 
 def _check_parts(source: str, output: Path | None, read: Iterable[Path], shard: tuple[int, int] | None) -> None:
-    """The same for the folder of parts that several processes write."""
+    """Raise UserError where several processes cannot write the folder `output`."""
     from tf_tokclf.files import check_output
     from tf_tokclf.records.stream import check_rereadable
 
@@ -226,13 +231,17 @@ def predict_here(
     resume: bool,
     force: bool,
 ) -> None:
-    """Label in this process."""
+    """Label SOURCE in this process."""
     from tf_tokclf.files import is_stream
-    from tf_tokclf.inference.prediction_job import predict_to_file, predict_to_stdout, predict_to_stream
     from tf_tokclf.report.progress import RecordProgress
+    from tf_tokclf.report.terminal import status
+
+    with status("loading TensorFlow"):
+        from tf_tokclf.inference.prediction_job import predict_to_file, predict_to_stdout, predict_to_stream
 
     spec.check_output(source, output)
-    tagger = spec.tagger()
+    with status("loading the model"):
+        tagger = spec.tagger()
     stream = spec.open(tagger, source)
     log.info("%s", stream)
     part = None
@@ -255,7 +264,9 @@ def predict_here(
 
 @dataclass(frozen=True)
 class Sharing:
-    """The number of workers, of parts (None: some for each worker), and the cluster (None: this machine)."""
+    """How SOURCE is divided: number of workers, number of parts (None: a few per worker), address of the Ray cluster
+    (None: this machine).
+    """
 
     n_workers: int
     n_parts: int | None
@@ -271,10 +282,11 @@ def predict_by_workers(
     resume: bool,
     force: bool,
 ) -> None:
-    """Label in separate worker processes, part by part."""
+    """Label SOURCE part by part in separate worker processes."""
     from tf_tokclf.inference.parts_folder import PARTS_A_WORKER, PartsFolder, left_to_do
     from tf_tokclf.inference.ray_workers import check_ray, predict_with_ray
     from tf_tokclf.report.progress import RecordProgress
+    from tf_tokclf.report.terminal import status
 
     folder = PartsFolder(output)
     folder.check(resume=resume, force=force)
@@ -283,12 +295,15 @@ def predict_by_workers(
     check_ray(sharing.address)
     spec = spec.from_anywhere()
     default = sharing.n_workers * PARTS_A_WORKER
-    parts = folder.begin(spec, spec.tagger(), source, sharing.n_parts, default=default, resume=resume)
+    with status("loading the model"):
+        tagger = spec.tagger()
+    parts = folder.begin(spec, tagger, source, sharing.n_parts, default=default, resume=resume)
     left = left_to_do(parts)
+    n_complete = len(parts) - len(left)
     log.info(
-        "%s, %d of them already complete; %s",
+        "%s%s, %s",
         counted(len(parts), "part"),
-        len(parts) - len(left),
+        f" ({n_complete:,} already complete)" if n_complete else "",
         counted(sharing.n_workers, "worker"),
     )
     with RecordProgress() as progress:

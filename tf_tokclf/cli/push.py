@@ -45,17 +45,19 @@ def push_command(
     """
     from tf_tokclf.publishing.hub_repository import Patience
     from tf_tokclf.publishing.publish import push
+    from tf_tokclf.report.terminal import status
 
-    pushed = push(
-        path,
-        repo_id=hub_model_id,
-        private=hub_private_repo,
-        revision=revision,
-        message=message,
-        keep_card=keep_card,
-        other_seeds=other_seeds,
-        patience=Patience(tries=tries),
-    )
+    with status("publishing"):
+        pushed = push(
+            path,
+            repo_id=hub_model_id,
+            private=hub_private_repo,
+            revision=revision,
+            message=message,
+            keep_card=keep_card,
+            other_seeds=other_seeds,
+            patience=Patience(tries=tries),
+        )
     if not pushed.changed:
         click.echo("Nothing to push: the repository is up to date.", err=True)
     click.echo(pushed.url)

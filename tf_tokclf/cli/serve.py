@@ -152,17 +152,21 @@ def serve_command(
     with listening_socket(host, port) as trial:
         hosts.check(trial.getsockname()[0])
 
-    from tf_tokclf.inference.evaluate import load
-    from tf_tokclf.serving.server import run_server
-    from tf_tokclf.serving.service import Service
+    from tf_tokclf.report.terminal import status
 
-    service = Service(load(model, **options), _name_of(model), limits)
-    service.start()
+    with status("loading TensorFlow"):
+        from tf_tokclf.inference.evaluate import load
+        from tf_tokclf.serving.server import run_server
+        from tf_tokclf.serving.service import Service
+
+    with status("loading the model"):
+        service = Service(load(model, **options), _name_of(model), limits)
+        service.start()
     run_server(service, listening_socket(host, port), hosts)
 
 
 def _name_of(reference: str) -> str:
-    """What to call a model where others see it: a Hub id, or the end of a path.
+    """The name of a model that clients see: a Hub id, or the end of a path.
 
     >>> _name_of("/home/ada/runs/mine/model")
     'mine/model'

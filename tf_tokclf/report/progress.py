@@ -1,4 +1,4 @@
-"""Progress of a stream of records: a bar with rate and time left on a terminal, a line now and then elsewhere."""
+"""Progress of prediction: a bar with throughput and time left on a terminal, else a log line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tf_tokclf.report.terminal import duration, stderr_console
 
 log = logging.getLogger(__name__)
 
-# A line at most so often where nobody looks on.
+# Seconds between two log lines where stderr is not a terminal.
 _LINE_EVERY_S = 30.0
 
 
 class Counts(Protocol):
-    """How far a stream is."""
+    """The number of records and words that were processed so far."""
 
     @property
     def n_records(self) -> int: ...
@@ -30,9 +30,7 @@ class Counts(Protocol):
 
 
 class RecordProgress:
-    """Shows how far a stream is, how fast it goes, and, where the input's size is known, how long it will
-    take.
-    """
+    """Shows the number of sentences, the throughput and, if the size of the input is known, the time left."""
 
     def __init__(self) -> None:
         self._since = self._last_line = time.perf_counter()
@@ -61,7 +59,7 @@ class RecordProgress:
             self._bar.stop()
 
     def show(self, progress: Counts, bytes_read: int | None, bytes_in_all: int | None) -> None:
-        """Take note of where the stream is; the first time, of where it begins."""
+        """Update the display. The first call sets the point from which throughput is measured."""
         now = time.perf_counter()
         if self._begun_at is None:
             self._begun_at = (progress.n_records, progress.n_words, bytes_read or 0)
@@ -71,7 +69,7 @@ class RecordProgress:
         if self._bar:
             self._bar.update(
                 self._task,
-                description=f"{counted(progress.n_records, 'sentence')}, {self._rate()}",
+                description=self._text(progress),
                 completed=bytes_read or 0,
                 total=bytes_in_all,
             )
@@ -79,7 +77,7 @@ class RecordProgress:
             self._last_line = now
             left = self._seconds_left(now, bytes_read, bytes_in_all)
             shown = f", about {duration(left)} left" if left is not None else ""
-            log.info("%s, %s%s", counted(progress.n_records, "sentence"), self._rate(), shown)
+            log.info("%s%s", self._text(progress), shown)
 
     def _seconds_left(self, now: float, bytes_read: int | None, bytes_in_all: int | None) -> float | None:
         begun = self._begun_at[2] if self._begun_at else 0
@@ -88,14 +86,17 @@ class RecordProgress:
         return (now - self._since) / (bytes_read - begun) * (bytes_in_all - bytes_read)
 
     def summarise(self, n_problems: int) -> None:
-        """Say in a line what was done."""
+        """Log the number of sentences, the time and the throughput, and warn of records that could not be read."""
         seconds = time.perf_counter() - self._since
         if self._records:
-            log.info("%s in %s: %s", counted(self._records, "sentence"), duration(seconds), self._rate())
+            log.info("%s in %s (%s)", counted(self._records, "sentence"), duration(seconds), self._throughput())
         if n_problems:
-            log.warning("%s could not be read and left without labels", counted(n_problems, "record"))
+            log.warning("%s could not be read, so no labels were predicted", counted(n_problems, "record"))
 
-    def _rate(self) -> str:
-        seconds = max(time.perf_counter() - self._since, 1e-6)
-        sentences, words = round(self._records / seconds), round(self._words / seconds)
-        return f"{counted(sentences, 'sentence')} and {counted(words, 'word')} a second"
+    def _text(self, progress: Counts) -> str:
+        n_sentences = counted(progress.n_records, "sentence")
+        return f"{n_sentences}, {self._throughput()}" if self._words else n_sentences
+
+    def _throughput(self) -> str:
+        rate = self._words / max(time.perf_counter() - self._since, 1e-6)
+        return f"{rate:,.0f} words per second" if rate >= 10 else f"{rate:.1f} words per second"

@@ -1,14 +1,16 @@
-"""The terminal: data on stdout, everything else on stderr, colour and moving bars only where a person looks."""
+"""Output for people: results on stdout, messages on stderr, colours and progress bars on terminals only."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
@@ -17,24 +19,24 @@ from tf_tokclf.hub import redact
 
 @cache
 def stderr_console() -> Console:
-    """Where messages, progress and tables about a run go."""
+    """The console for messages, progress and the plan of a run."""
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=sys.stderr is None or not sys.stderr.isatty())
 
 
 @cache
 def stdout_console() -> Console:
-    """Where a command's result goes."""
+    """The console for the result of a command. It is 80 columns wide where stdout is not a terminal."""
     return Console(highlight=False, markup=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 80)
 
 
 def key_value_table(rows: Iterable[tuple[str, str]]) -> RenderableType:
-    """Names and values in two columns; values that are too long go on below themselves."""
+    """Two columns, names and values. Long values are wrapped within their column."""
     return _KeyValues(list(rows))
 
 
 @dataclass(frozen=True)
 class _KeyValues:
-    """Like a table, without the blanks that a table puts after its last column."""
+    """Like `rich.table.Table`, but without trailing blanks."""
 
     rows: list[tuple[str, str]]
 
@@ -49,10 +51,10 @@ class _KeyValues:
 
 
 class TerminalHandler(logging.Handler):
-    """Log records as lines on stderr that do not tear a progress bar."""
+    """Prints log records on stderr without disturbing a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record: plain below WARNING, named from there on."""
+        """Print a record. Warnings and errors begin with their level."""
         try:
             text = Text(plain_text(redact(self.format(record))))
             if record.levelno >= logging.WARNING:
@@ -64,15 +66,31 @@ class TerminalHandler(logging.Handler):
 
 
 def set_up_logging(*, verbose: bool = False, quiet: bool = False) -> None:
-    """Show our messages on stderr: from INFO on, from WARNING on if `quiet`, everything of everybody if `verbose`."""
+    """Print the log of tf_tokclf on stderr, from INFO on. quiet: from WARNING on. verbose: from DEBUG on."""
     ours = logging.getLogger("tf_tokclf")
     ours.handlers[:] = [TerminalHandler()]
     ours.propagate = False
     ours.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show `text` on a terminal while the block runs. In a pipe and with --quiet, nothing is shown.
+
+    The line is not animated, because stderr is redirected while TensorFlow is imported.
+    """
+    console = stderr_console()
+    if not (console.is_terminal and logging.getLogger("tf_tokclf").isEnabledFor(logging.INFO)):
+        yield
+        return
+    line = Text(plain_text(redact(f"{text} ...")), style="dim", no_wrap=True, overflow="ellipsis")
+    # Standard output is for results: rich would redirect it to stderr.
+    with Live(line, console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False):
+        yield
+
+
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """A duration as text.
 
     >>> duration(7.31), duration(75), duration(3700)
     ('7.3 s', '1 min 15 s', '1 h 1 min')

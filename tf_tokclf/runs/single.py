@@ -1,4 +1,4 @@
-"""A single run: planned, trained, given its card, and published where the configuration asks for it."""
+"""A single run: plan, train, write the model card, and publish the model if hub.push is on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.schema import Config
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import prepare_repository, publication
+from tf_tokclf.report.terminal import status
 from tf_tokclf.training.plan import plan_rows, plan_run
 from tf_tokclf.training.run_folder import check_room_for
 from tf_tokclf.training.train import RunResult, train
@@ -26,11 +27,12 @@ def fit_single(
     show_scores: Callable[[RunResult], object] | None = None,
 ) -> RunResult:
     """Train one run. The arguments are those of `tf_tokclf.runs.fit.fit`."""
-    # Before data and encoder are read, which may take minutes.
+    # Checked first, because reading data and encoder may take minutes.
     check_room_for(config, resume=resume or resume_from is not None)
     repository = prepare_repository(config)
 
-    plan = plan_run(config)
+    with status("reading data and encoder"):
+        plan = plan_run(config)
     if show_plan and is_chief(config.training.strategy):
         show_plan(plan_rows(plan))
     with publication(plan, repository) as pushes:

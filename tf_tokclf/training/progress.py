@@ -61,6 +61,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self._steps_per_epoch = steps_per_epoch
         self._n_epochs = n_epochs
+        self._epoch = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -77,11 +78,14 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
         description = f"epoch {epoch + 1}/{self._n_epochs}"
         self._bar.update(self._task, description=description, completed=epoch * self._steps_per_epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.update(self._task, advance=1, loss=f"{(logs or {})['loss']:.3f}")
+        if batch + 1 == self._steps_per_epoch:
+            self._bar.update(self._task, description=f"epoch {self._epoch + 1}/{self._n_epochs}, scoring validation")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.update(self._task, description=f"epoch {epoch + 1}/{self._n_epochs} done")

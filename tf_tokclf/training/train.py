@@ -1,4 +1,4 @@
-"""fit: from a configuration to a trained, scored model folder."""
+"""Train a run: from its plan to a saved and scored model."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.run_page import write_report
+from tf_tokclf.report.terminal import status
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.scoring.error_analysis import training_of
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its folder, its epochs, and its scores by split."""
+    """A finished run: its folder, the records of its epochs, and its scores by split."""
 
     run: RunDir
     history: tuple[EpochRecord, ...]
@@ -52,11 +53,11 @@ def train(
     resume_from: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> RunResult:
-    """Train, choose the best epoch by dev F1, save it, and score dev and test with what was saved.
+    """Train, save the epoch with the best validation F1, and score validation and test with the saved model.
 
-    resume: go on with the run in the plan's folder from its newest checkpoint. resume_from: from the one there.
-    callbacks: more Keras callbacks to call along the way. Raises UserError for what the user has to change, JobError
-    when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
+    resume: continue the run in the plan's folder from its newest checkpoint. resume_from: continue from the newest
+    checkpoint in this folder. callbacks: additional Keras callbacks. Raises UserError for what the user has to change,
+    JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
     """
     devices = find_devices(plan.config.training)
     if not devices.is_chief:
@@ -72,7 +73,8 @@ def train(
             if not isinstance(begin, Finished):
                 saver.record(end)
             try:
-                evaluations = score_run(plan, stop)
+                with status("scoring the saved model"):
+                    evaluations = score_run(plan, stop)
             except StopAsked as asked:
                 raise stopped(stop, end, plan.run) from asked
         check_data(plan.run)
@@ -91,8 +93,9 @@ def _train_as_chief(
     saver: RunSaver,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> Position:
-    """All epochs, saved. Returns where they end; the model that was trained goes with the call."""
-    trainer = make_trainer(plan, devices, stop, saver, callbacks=callbacks)
+    """Train and save all epochs. Returns the final position. The trained model is released when the call ends."""
+    with status("building the model"):
+        trainer = make_trainer(plan, devices, stop, saver, callbacks=callbacks)
     try:
         trainer.run()
     except StopAsked as asked:
@@ -101,13 +104,13 @@ def _train_as_chief(
 
 
 def _forget_model() -> None:
-    """The model that was trained and the functions traced from it hold each other: 0.1 GB for MiniLM-L6."""
+    """Free the trained model and the functions traced from it, which refer to each other: 0.1 GB for MiniLM-L6."""
     gc.collect()
     give_back_memory()
 
 
 def _train_beside_the_chief(plan: RunPlan, devices: Devices) -> RunResult:
-    """The part of another worker than the chief in a run: it computes with the others and writes nothing."""
+    """Train as a worker that is not the chief: compute with the others, write nothing."""
     logging.getLogger("tf_tokclf").setLevel(logging.WARNING)
     with StopRequest() as stop, explained_errors(plan.run, devices):
         trainer = make_trainer(plan, devices, stop, saver=None)
@@ -122,7 +125,7 @@ def _train_beside_the_chief(plan: RunPlan, devices: Devices) -> RunResult:
 def start_or_resume(
     plan: RunPlan, identity: Identity, *, resume: bool, resume_from: Path | None
 ) -> Checkpoint | Finished | None:
-    """Claim the run's folder for a new run, or make it ready to go on; returns what to go on from."""
+    """Claim the run's folder for a new run, or prepare it for continuing. Returns what to continue from."""
     if not (resume or resume_from):
         claim_folder(plan.run, overwrite=plan.config.overwrite, inputs=run_inputs(plan.config))
         begin = None
@@ -136,7 +139,7 @@ def start_or_resume(
 
 
 def warn_of_no_spans(evaluations: dict[str, Evaluation]) -> None:
-    """Say it where the model that was saved finds no span in validation sentences that have some."""
+    """Warn if the saved model finds no spans in validation sentences that contain some."""
     validation = evaluations.get("validation")
     if validation is None or validation.scores.overall.predicted or not validation.scores.overall.gold:
         return
@@ -149,11 +152,11 @@ def warn_of_no_spans(evaluations: dict[str, Evaluation]) -> None:
 
 @contextmanager
 def _explained_lack_of_memory(plan: RunPlan) -> Iterator[None]:
-    """Turn TensorFlow's error into a JobError that says what needs less memory."""
+    """Turn TensorFlow's error into a JobError with options that need less memory."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        # TensorFlow reports full disks by the same error.
+        # TensorFlow reports a full disk with the same error.
         if disk_problem(error):
             raise
         raise _out_of_memory(plan) from error
