@@ -233,11 +233,9 @@ def predict_here(
 ) -> None:
     """Label SOURCE in this process."""
     from tf_tokclf.files import is_stream
+    from tf_tokclf.inference.prediction_job import predict_to_file, predict_to_stdout, predict_to_stream
     from tf_tokclf.report.progress import RecordProgress
     from tf_tokclf.report.terminal import status
-
-    with status("loading TensorFlow"):
-        from tf_tokclf.inference.prediction_job import predict_to_file, predict_to_stdout, predict_to_stream
 
     spec.check_output(source, output)
     with status("loading the model"):

@@ -45,6 +45,7 @@ class RecordProgress:
                 BarColumn(),
                 TaskProgressColumn(),
                 TimeRemainingColumn(),
+                TextColumn("left"),
                 console=stderr_console(),
                 transient=True,
             )
@@ -94,8 +95,9 @@ class RecordProgress:
             log.warning("%s could not be read, so no labels were predicted", counted(n_problems, "record"))
 
     def _text(self, progress: Counts) -> str:
-        n_sentences = counted(progress.n_records, "sentence")
-        return f"{n_sentences}, {self._throughput()}" if self._words else n_sentences
+        if not self._words:
+            return "predicting"
+        return f"{counted(progress.n_records, 'sentence')}, {self._throughput()}"
 
     def _throughput(self) -> str:
         rate = self._words / max(time.perf_counter() - self._since, 1e-6)
