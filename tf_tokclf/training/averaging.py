@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is scored and saved in their place."""
+"""An exponential moving average of the weights, which is scored and saved instead of the weights."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import contextmanager
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.distribution import Devices
 
-# Of so many steps as an average reaches back, 1 / (1 - decay), this many enter it, since the weights of neighbouring
-# steps hardly differ. One costs a pass over all weights and, before it, the updates of embeddings that were put off:
-# for MiniLM-L6 together about as much as a training step of 16 tweets.
+# The average reaches back over 1 / (1 - decay) steps, of which this many are sampled, because the weights of
+# neighbouring steps hardly differ. A sample needs a pass over all weights, and the deferred updates of the embedding
+# before it. For MiniLM-L6, this costs about as much as a training step of 16 tweets.
 SAMPLES_IN_REACH = 5
 
 
 class WeightAverage:
-    """The mean of `weights` over the steps so far, a step counting `decay` times what the next one does.
+    """The mean of `weights` over the steps so far, in which each step has `decay` times the weight of the next one.
 
-    Steps evenly spread over an epoch enter it, the last one always, and the start of training never: after n of them
-    the newest counts (1 - q) / (1 - q ** n), where q is `decay` to the power of their distance. Without a `decay`
-    there is no average, and everything here does nothing.
+    It samples steps that are spread evenly over an epoch, always including the last one, and never the initial weights.
+    After n samples, the newest has the weight (1 - q) / (1 - q ** n), where q is `decay` to the power of the distance
+    between two samples in steps. With `decay` None, all methods do nothing.
     """
 
     def __init__(
         self, weights: Sequence[tf.Variable], *, decay: float | None, steps_per_epoch: int, devices: Devices
     ) -> None:
-        """To be called in the scope of `devices`."""
+        """Call this in the scope of `devices`, because it creates variables."""
         self._weights = list(weights) if decay is not None else []
         self._devices = devices
         self._steps_per_epoch = steps_per_epoch
@@ -37,14 +37,14 @@ class WeightAverage:
         self._add = tf.function(self._move, input_signature=[tf.TensorSpec((), tf.float32)], autograph=False)
 
     def is_due(self, step: int) -> bool:
-        """Whether the weights after `step` steps of an epoch (from 1) enter the average."""
+        """Whether the average samples the weights after `step` steps (from 1) of an epoch."""
         return self._n_samples(step) > self._n_samples(step - 1)
 
     def _n_samples(self, step: int) -> int:
         return step * self._samples_per_epoch // self._steps_per_epoch
 
     def add(self, epoch: int, step: int) -> None:
-        """Take in the weights after `step` steps (from 1) of `epoch` (from 0), when that is due."""
+        """Add the weights after `step` steps (from 1) of `epoch` (from 0). Call it if `is_due(step)`."""
         n_samples = epoch * self._samples_per_epoch + self._n_samples(step)
         share = (1 - self._kept) / (1 - self._kept**n_samples)
         with self._devices.scope():
@@ -56,7 +56,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The averages are the model's weights inside the block; afterwards these are what they were, bit for bit."""
+        """Use the averages as the model's weights in the block. Afterwards the weights are restored, bit for bit."""
         self._swap()
         try:
             yield

@@ -1,10 +1,10 @@
-"""Batches of windows of similar length, in an order that is a function of (seed, epoch) alone.
+"""Batches of windows of similar length, in an order that depends only on (seed, epoch).
 
-Windows are grouped by width; each width has its own `Dataset.to_tf_dataset` with a collator that always pads to that
-width, so shapes are never guessed, and `choose_from_datasets` mixes the widths in our order. All batches of an epoch
-are full but the last of the widest group: what is left over in one width moves up into the next. A batch is full by
-windows, or by pieces with padding, so that narrow batches have more windows than wide ones; then what fills half a
-batch of its width is one.
+Windows are grouped by the width that they are padded to. Each width has its own `Dataset.to_tf_dataset`, with a
+collator that always pads to that width, so that shapes are known in advance. `choose_from_datasets` mixes the widths in
+our order. The windows that do not fill a batch of their width move up to the next width, so that only the last batch of
+the widest group is incomplete. The size of a batch is a number of windows, or a number of subword tokens including
+padding. In the second case narrow batches contain more windows than wide ones, and a batch may also be half full.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
-# More widths pad less and cost more: the math library prepares each shape once, some 0.2 s a width on two cores.
+# More widths need less padding but cost more: the math library prepares each shape once, about 0.2 s on two cores.
 MAX_WIDTHS = 12
 MAX_PADDING = 0.06
-# A compiled step is compiled for each shape, for seconds.
+# XLA compiles a step for each shape, which takes seconds.
 MAX_COMPILED_WIDTHS = 4
-# On GPUs: one that is being copied and one that is being made.
+# On GPUs: one batch that is being copied, and one that is being prepared.
 _BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """One epoch. rows: the windows of each batch. widths: (batches,) what each batch is padded to."""
+    """One epoch. rows: the indices of the windows of each batch. widths: (batches,) the width of each batch."""
 
     rows: list[np.ndarray]
     widths: np.ndarray
@@ -62,9 +62,11 @@ class TrainingBatches:
         max_pieces: int | None = None,
         one_shape_a_width: bool = False,
     ) -> None:
-        """batch_size: windows a batch. max_pieces: in its place, pieces a batch, padding included.
+        """batch_size: windows per batch. max_pieces: subword tokens per batch, including padding, instead of
+        batch_size.
 
-        one_shape_a_width: for compilers; batches of few widths, all filled up to full ones with unscored rows.
+        one_shape_a_width: use few widths, and fill incomplete batches with unscored rows, so that XLA compiles few
+        shapes.
         """
         self.windows = windows
         self.batch_size = batch_size
@@ -75,7 +77,7 @@ class TrainingBatches:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """(windows,) pieces of each window."""
+        """(windows,) the length of each window in subword tokens."""
         from pyarrow import compute
 
         column = self.windows.data.column("input_ids")
@@ -83,19 +85,19 @@ class TrainingBatches:
 
     @cached_property
     def widths(self) -> np.ndarray:
-        """The few widths that windows are padded to, rising."""
+        """The widths that windows are padded to, in ascending order."""
         return bucket_widths(self.lengths, max_widths=MAX_COMPILED_WIDTHS if self.one_shape_a_width else MAX_WIDTHS)
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """Windows in a full batch of each width. Raises UserError where a window alone is more than `max_pieces`."""
+        """Windows in a full batch of each width. Raises UserError if a single window is longer than `max_pieces`."""
         if self.max_pieces is None:
             return np.full(len(self.widths), self.batch_size)
         if self.widths[-1] > self.max_pieces:
             raise UserError(
-                f"training.max_pieces_per_batch {self.max_pieces} is less than the longest window, which has "
-                f"{counted(self.widths[-1], 'piece')}.",
-                hint=f"Give at least {self.widths[-1]}, or --max-length {self.max_pieces}.",
+                f"--max-pieces-per-batch {self.max_pieces:,} is too small for the longest window, which has "
+                f"{counted(self.widths[-1], 'subword token')}.",
+                hint=f"Pass at least {self.widths[-1]}, or limit windows with --max-length {self.max_pieces}.",
             )
         return self.max_pieces // self.widths
 
@@ -108,20 +110,21 @@ class TrainingBatches:
         return n_batches + (left_over > 0)
 
     def _cut(self, n_rows: int, size: int) -> tuple[int, int]:
-        """How many batches so many windows of one width make, and how many of them move up into the next width.
+        """The number of batches that `n_rows` windows of one width make, and how many windows move up to the next
+        width.
 
-        Full batches in pieces are few in small sets, so that what moves up counts: a batch that is half full stays.
-        (SNIPS' sample at 1,024 pieces: 10.1 % of them padding when all moves up, 6.4 % so, in 27 batches both times.)
+        If batches are limited by subword tokens, a batch that is half full stays, because small data sets have few full
+        batches. (SNIPS sample at 1,024 subword tokens: 27 batches, of which 6.4 % is padding. If all moved up, 10.1 %.)
         """
         n_full, rest = divmod(n_rows, size)
         return (n_full + 1, 0) if self.max_pieces is not None and 2 * rest >= size else (n_full, rest)
 
     def __len__(self) -> int:
-        """Batches in an epoch, the same in each: how many windows have which width does not depend on their order."""
+        """Batches per epoch. All epochs have the same number, because it does not depend on the order of windows."""
         return self._n_batches if len(self.windows) else 0
 
     def plan(self, epoch: int) -> BatchPlan:
-        """Which windows stand in which batch of `epoch` (from 0), and the batches' order."""
+        """The windows of each batch of `epoch` (from 0), in the order of the batches."""
         rng = np.random.default_rng((self.seed, epoch))
         shuffled = rng.permutation(len(self.lengths))
         bucket = np.searchsorted(self.widths, self.lengths[shuffled])
@@ -140,8 +143,8 @@ class TrainingBatches:
         return BatchPlan([batches[i][1] for i in order], np.array([batches[i][0] for i in order]))
 
     def dataset(self, plan: BatchPlan) -> tf.data.Dataset:
-        """Batches of input_ids, attention_mask and labels, (batch_size, width) int each, in the order of `plan`."""
-        # Batches that are not full stand alone: among full ones of their width they would move borders.
+        """Batches of input_ids, attention_mask and labels, (batch_size, width) int64 each, in the order of `plan`."""
+        # Incomplete batches get a data set of their own: among full ones, they would shift the borders of the others.
         sizes = np.fromiter(map(len, plan.rows), np.int64, len(plan))
         shapes, shape_of_batch = np.unique(np.stack([sizes, plan.widths], axis=1), axis=0, return_inverse=True)
         random_state = random.getstate()
@@ -149,16 +152,16 @@ class TrainingBatches:
             self._one_shape(np.concatenate([plan.rows[j] for j in np.flatnonzero(shape_of_batch == i)]), *shape)
             for i, shape in enumerate(shapes.tolist())
         ]
-        # to_tf_dataset draws from Python's random numbers; the caller's stay as they were.
+        # to_tf_dataset draws from Python's random numbers. The state of the caller is kept.
         random.setstate(random_state)
         choices = tf.data.Dataset.from_tensor_slices(shape_of_batch.astype(np.int64))
         joined = tf.data.Dataset.choose_from_datasets(parts, choices, stop_on_empty_dataset=False)
         counted = joined.apply(tf.data.experimental.assert_cardinality(len(plan))).with_options(_options())
-        # A batch takes 5 ms to make. On a CPU, made beside a step it slowed the steps by ten times that.
+        # Preparing a batch takes 5 ms. On a CPU, doing it during a step slowed the steps by ten times that.
         return counted.prefetch(_BATCHES_AHEAD) if tf.config.list_physical_devices("GPU") else counted
 
     def _one_shape(self, rows: np.ndarray, size: int, width: int) -> tf.data.Dataset:
-        """Batches of `size` of the windows `rows` in that order, padded to `width`."""
+        """Batches of `size` windows from `rows`, in that order, padded to `width`."""
         n_rows = int(self.sizes[np.searchsorted(self.widths, width)]) if self.one_shape_a_width else size
         collator = FixedShapeCollator(self._tokenizer, n_rows, width)
         part = self.windows.select(rows).to_tf_dataset(
@@ -168,7 +171,7 @@ class TrainingBatches:
             collate_fn=collator,
             drop_remainder=False,
             prefetch=False,
-            # The collator's shapes do not depend on the rows, so one look tells them.
+            # The collator's shapes do not depend on the rows, so one batch is enough to determine them.
             num_test_batches=1,
         )
         spec = tf.TensorSpec((None, None), tf.int64)
@@ -176,14 +179,14 @@ class TrainingBatches:
 
 
 def _options() -> tf.data.Options:
-    """There is nothing to tune, and an epoch's end would wait for the thread that tunes: now and then for 20 s."""
+    """Autotuning is off: there is nothing to tune, and the end of an epoch sometimes waited 20 s for its thread."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
 
 
 class FixedShapeCollator:
-    """transformers' collator for token classification, always to one width and at least so many rows."""
+    """transformers' collator for token classification, with a fixed width and a minimum number of rows."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, n_rows: int, width: int) -> None:
         self._n_rows = n_rows
@@ -196,7 +199,7 @@ class FixedShapeCollator:
         )
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-        """(rows, width) int64 input_ids, attention_mask and labels; rows that lack are the last one's, unscored."""
+        """(rows, width) int64 input_ids, attention_mask and labels. Missing rows repeat the last one, unscored."""
         rows = [{name: row[name].tolist() for name in ("input_ids", "labels")} for row in features]
         batch = self._collator(rows)
         lacking = ((0, max(self._n_rows - len(rows), 0)), (0, 0))
@@ -206,9 +209,10 @@ class FixedShapeCollator:
 
 
 def bucket_widths(lengths: np.ndarray, *, max_widths: int = MAX_WIDTHS, max_padding: float = MAX_PADDING) -> np.ndarray:
-    """The fewest widths, at most `max_widths`, that keep padding within `max_padding` of all pieces; rising.
+    """The fewest widths, at most `max_widths`, with which padding is at most the share `max_padding` of all subword
+    tokens, in ascending order.
 
-    The widths of least padding for each number of widths, by dynamic programming over the histogram of lengths.
+    Dynamic programming over the histogram of lengths finds the widths with the least padding for each number of widths.
 
     >>> bucket_widths(np.array([5, 5, 5, 40]))
     array([ 5, 40])
@@ -217,7 +221,7 @@ def bucket_widths(lengths: np.ndarray, *, max_widths: int = MAX_WIDTHS, max_padd
     n = len(values)
     rows = np.concatenate([[0], np.cumsum(counts)])
     pieces = np.concatenate([[0], np.cumsum(values * counts)])
-    # padding[i, j]: pieces added when lengths i..j-1 are padded to the longest of them.
+    # padding[i, j]: subword tokens added if the lengths i to j are padded to the longest of them.
     padding = (rows[None, 1:] - rows[:-1, None]) * values[None, :] - (pieces[None, 1:] - pieces[:-1, None])
     padding = np.where(np.arange(n)[:, None] <= np.arange(n)[None, :], padding, np.iinfo(np.int64).max // 4)
     least = padding[0]

@@ -1,4 +1,4 @@
-"""Dropout as a function of (seed, batch number, place in the model, replica and part): no state to keep or restore."""
+"""Dropout masks as a function of seed, batch number, layer, replica and part, so that no random state is saved."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tf_tokclf.model.unpadded_encoder import layer_number
 
 
 class SeededDropout:
-    """Gives all dropout layers of a model masks that depend on `seed` and on `batch_number` alone.
+    """Gives all dropout layers of a model masks that depend only on `seed` and `batch_number`.
 
-    Keras' own masks come from random states inside TensorFlow's kernels, which no checkpoint holds.
-    batch_number: a variable to keep in checkpoints; `next_batch` counts it up.
+    Keras' own masks depend on random states inside TensorFlow's kernels, which cannot be saved in a checkpoint.
+    batch_number: a variable to save in checkpoints. `next_batch` increments it.
     """
 
     def __init__(self, model: keras.Model, *, seed: int) -> None:
@@ -26,25 +26,25 @@ class SeededDropout:
             if isinstance(layer, keras.layers.Dropout):
                 layer._random_generator.dropout = self._drop
             elif hasattr(layer, "xdropout") and hasattr(layer, "drop_prob"):
-                # DeBERTa's own layer
+                # DeBERTa's own dropout layer.
                 layer.xdropout = _with_rate(self, layer.drop_prob)
 
     def next_batch(self) -> None:
-        """Another batch, other masks."""
+        """Use new masks from now on."""
         self.batch_number.assign_add(1)
 
     def begin(self, part: tf.Tensor | int = 0, n_parts: int = 1) -> None:
-        """Call at the start of each traced forward pass: masks are told apart by the order of calls since then,
-        and within layers that share a trace by the layer's number.
+        """Call this at the start of each traced forward pass. A mask depends on the number of masks since then, and in
+        layers that share a trace on the layer's number.
 
-        part: which of `n_parts` of the replica's rows the pass is for.
+        part: the part, of `n_parts`, of the replica's rows that the pass computes.
         """
         self._n_calls = 0
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         number = self.batch_number * context.num_replicas_in_sync + replica
         number = number * n_parts + tf.cast(part, tf.int64)
-        # The low half counts the numbers drawn with one key.
+        # The low half counts the numbers that are drawn with one key.
         self._counter = tf.bitcast(tf.stack([tf.zeros_like(number), number]), tf.uint64)
 
     def _drop(self, inputs: tf.Tensor, rate: float, noise_shape: object = None) -> tf.Tensor:
@@ -56,7 +56,7 @@ class SeededDropout:
         is_whole = noise_shape is None and inputs.shape[-1] is not None and inputs.shape[-1] % 4 == 0
         mask = _scaled_mask(shape, inputs.dtype, rate, is_whole=is_whole, key=key, counter=self._counter)
 
-        # TensorFlow's own gradient sums over no axes where shapes are not known, in a copy.
+        # TensorFlow's own gradient copies the tensor if shapes are unknown, to sum over no axes.
         @tf.custom_gradient
         def drop(inputs: tf.Tensor) -> Any:
             return inputs * mask, lambda upstream: upstream * mask
@@ -64,7 +64,7 @@ class SeededDropout:
         return drop(inputs)
 
 
-# The rate is rounded to multiples of 2**-16, so that one random number of 64 bits decides about four inputs.
+# The rate is rounded to a multiple of 2**-16, so that one random number of 64 bits is enough for four inputs.
 _STEPS = 2**16
 _PHILOX = 1
 
@@ -72,11 +72,11 @@ _PHILOX = 1
 def _scaled_mask(
     shape: tf.Tensor, dtype: tf.DType, rate: float, *, is_whole: bool, key: tf.Tensor, counter: tf.Tensor
 ) -> tf.Tensor:
-    """0 for a share `rate` of the places, and elsewhere what keeps the mean.
+    """A mask of `shape`: 0 for a share `rate` of the elements, else the factor that preserves the mean.
 
-    is_whole: `shape` is known to be a multiple of four numbers. key: (1,) uint64. counter: (2,) uint64, low half first.
-    The generator itself (Philox; Salmon et al. 2011) in place of tf.random.stateless_uniform, which takes three times
-    as many operations to trace to make these from a seed.
+    is_whole: the size of `shape` is known to be a multiple of four. key: (1,) uint64. counter: (2,) uint64, low half
+    first. The Philox generator (Salmon et al. 2011) is called directly, because tf.random.stateless_uniform traces
+    three times as many operations.
     """
     size = tf.reduce_prod(shape)
     words = tf.raw_ops.StatelessRandomUniformFullIntV2(

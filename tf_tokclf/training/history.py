@@ -1,4 +1,4 @@
-"""`history.jsonl`: a line per epoch, and what is best so far."""
+"""`history.jsonl` with one line per epoch, and the best epoch so far."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from tf_tokclf.files import open_whole
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch, numbered from 1. Losses are means over labelled pieces (train; weighted as training.span_weight
-    says) and words (dev)."""
+    """The results of an epoch. Epochs are numbered from 1.
+
+    The fields `dev_...` are about the validation split. train_loss: the mean over labelled subword tokens, weighted by
+    training.span_weight. dev_loss: the mean over words.
+    """
 
     epoch: int
     train_loss: float
@@ -30,7 +33,7 @@ class EpochRecord:
     words_per_second: float
 
     def logs(self) -> dict[str, float]:
-        """The same by the names Keras callbacks know."""
+        """The values under the names that Keras callbacks use."""
         return {
             "loss": self.train_loss,
             "val_loss": self.dev_loss,
@@ -42,17 +45,17 @@ class EpochRecord:
 
 
 def best_epoch(records: Iterable[EpochRecord]) -> EpochRecord:
-    """The record of the highest dev F1, the earliest of equal ones."""
+    """The record with the highest validation F1, the earliest one in case of a tie."""
     return max(records, key=lambda record: (record.dev_f1, -record.epoch))
 
 
 def epochs_since_best(records: Sequence[EpochRecord]) -> int:
-    """How many epochs in a row have not been better than the best."""
+    """The number of epochs since the best one."""
     return records[-1].epoch - best_epoch(records).epoch
 
 
 def write_history(path: Path, records: Iterable[EpochRecord]) -> None:
-    """Write all epochs so far, whole or not at all. JSON knows no nan, which a loss of no words is: it is null."""
+    """Write all epochs so far, completely or not at all. NaN, the loss of no words, becomes null."""
     with open_whole(path) as file:
         for record in records:
             values = {name: None if math.isnan(value) else value for name, value in asdict(record).items()}

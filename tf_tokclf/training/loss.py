@@ -1,4 +1,4 @@
-"""The loss over labelled pieces, safe in every precision and for batches without a label."""
+"""The loss over labelled subword tokens. It works in every precision, and for batches without labels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tf_tokclf.model.backend import tf
 
 @dataclass(frozen=True)
 class PieceLoss:
-    """Cross-entropy of labelled pieces.
+    """Cross-entropy of labelled subword tokens.
 
-    labels are (rows, width) int, -100 where nothing is scored. smoothing: the share of the target that all labels have
-    alike (Szegedy et al. 2016, arXiv:1512.00567). span_weight: what a piece weighs that has another label than the one
-    numbered `outside`; where there is no such label, all pieces weigh 1.
+    Labels are (rows, width) int, -100 where nothing is scored. smoothing: the share of each target that is spread
+    evenly over all labels (Szegedy et al. 2016, arXiv:1512.00567). outside: the id of the label O, None if there is
+    none. span_weight: the weight of tokens with any other label than `outside`; without it, all tokens have weight 1.
     """
 
     smoothing: float = 0.0
@@ -22,13 +22,13 @@ class PieceLoss:
     outside: int | None = None
 
     def weight(self, labels: tf.Tensor) -> tf.Tensor:
-        """What the labelled pieces weigh together, a float32 scalar: their number, if all weigh 1."""
+        """The total weight of the labelled subword tokens, a float32 scalar."""
         return tf.reduce_sum(self._weights(labels))
 
     def summed(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """The weighted sum over labelled pieces, a float32 scalar; divided by `weight` it is a mean.
+        """The weighted sum over labelled subword tokens, a float32 scalar. Divide it by `weight` to get the mean.
 
-        logits: (rows, width, labels) of any float type; in float16 a sum would overflow from 32,768 pieces on.
+        logits: (rows, width, labels) of any float type. A sum in float16 would overflow from 32,768 tokens on.
         """
         scored = tf.not_equal(labels, UNSCORED)
         wide = tf.cast(logits, tf.float32)

@@ -1,4 +1,4 @@
-"""AdamW with linear warm-up and decay: transformers' `create_optimizer`, with its traps closed."""
+"""AdamW with linear warm-up and decay: transformers' `create_optimizer` with its known pitfalls fixed."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from tf_tokclf.model.backend import keras, tf, transformers
 
 @dataclass(frozen=True)
 class Schedule:
-    """How many updates a run makes and how many of them warm up."""
+    """The number of optimizer steps of a run, and how many of them are the warm-up."""
 
     n_steps: int
     n_warmup_steps: int
 
     def __post_init__(self) -> None:
-        # create_optimizer answers 0 steps with a learning rate of nan.
+        # With 0 steps, create_optimizer would return a learning rate of NaN.
         if self.n_steps < 1 or not 0 <= self.n_warmup_steps < self.n_steps:
-            raise ValueError(f"a schedule needs steps, and fewer to warm up in: {self}")
+            raise ValueError(f"a schedule needs at least one step, and fewer warm-up steps than steps: {self}")
 
     @classmethod
     def of(cls, config: OptimizerConfig, n_steps: int) -> Schedule:
-        """The schedule of a run of `n_steps` updates."""
+        """The schedule of a run of `n_steps` steps."""
         return cls(n_steps, min(round(n_steps * config.warmup_ratio), n_steps - 1))
 
 
 def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling: bool) -> keras.optimizers.Optimizer:
-    """The optimizer of a run; gradients are clipped in the training step, which sees them whole.
+    """The optimizer of a run. The training step clips the gradients, because it has the complete ones.
 
-    loss_scaling: wrap it for float16, whose small gradients would vanish.
+    loss_scaling: wrap the optimizer for float16, in which small gradients would become 0.
     """
     like, rate = transformers.create_optimizer(
         init_lr=config.learning_rate,
         num_train_steps=schedule.n_steps,
         num_warmup_steps=schedule.n_warmup_steps,
-        # Without decay create_optimizer answers with another class, which keeps its state elsewhere.
+        # Without weight decay, create_optimizer would return another class, which stores its state differently.
         weight_decay_rate=config.weight_decay or 1.0,
         adam_beta1=config.adam_beta1,
         adam_beta2=config.adam_beta2,
@@ -60,27 +60,29 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling:
 
 
 def create_slots(optimizer: keras.optimizers.Optimizer, weights: Sequence[tf.Variable]) -> None:
-    """Make all variables of `optimizer` now that the first update would make."""
+    """Create the variables of `optimizer` now instead of in the first update."""
     optimizer._create_all_weights(weights)
 
 
 def defer_embedding(optimizer: keras.optimizers.Optimizer, model: keras.Model, *, n_steps: int) -> None:
-    """Put off updates of the rows of `model`'s embedding that a batch does not read, where that is exact and pays."""
+    """Defer the updates of those rows of the embedding that a batch does not read, if that is exact."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     embedding = piece_embedding(model)
     if embedding is None or not any(weight is embedding for weight in model.trainable_variables):
         return
     rates = rates_of(inner, n_steps) * inner.rate_factor(embedding)
-    # Otherwise the sums do not converge, or leave the range of numbers.
+    # Otherwise the sums do not converge, or overflow.
     if inner._get_hyper("beta_1") < tf.sqrt(inner._get_hyper("beta_2")) and rates.sum() * inner.weight_decay_rate < 1:
         inner.defer(embedding, rates=rates)
 
 
 def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Model, decay: float) -> None:
-    """Give layer i of n (from 0) `decay` ** (n - i) times the learning rate, embeddings `decay` ** (n + 1) times.
+    """Multiply the learning rate by `decay` ** (n - i) in layer i of n (from 0), and by `decay` ** (n + 1) in the
+    embeddings.
 
-    The head keeps the whole rate, and what stands beside the layers has the lowest layer's. Source: discriminative
-    fine-tuning, Howard and Ruder 2018 (arXiv:1801.06146). Raises UserError where a model's layers have no numbers.
+    The head keeps the full rate. Other weights outside the layers have one factor less than the embeddings. Source:
+    discriminative fine-tuning, Howard and Ruder 2018 (arXiv:1801.06146). Raises UserError if the layers of the model
+    are not numbered.
     """
     if decay == 1:
         return
@@ -88,8 +90,8 @@ def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Mod
     numbers = [int(found.group(1)) for found in layers.values() if found]
     if not numbers:
         raise UserError(
-            f"the layers of a model of type {model.config.model_type} have no numbers to lower the rate by.",
-            hint="Give --layer-decay 1, which wins over a recipe.",
+            f"--layer-decay: the layers of a model of type {model.config.model_type} are not numbered.",
+            hint="Pass --layer-decay 1. It also overrides a recipe.",
         )
     n_layers = max(numbers) + 1
     head = {weight.ref() for weight in model.classifier.weights}
@@ -102,7 +104,7 @@ def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Mod
 
 
 def _with_copies(weight: tf.Variable) -> tuple[tf.Variable, ...]:
-    """`weight` and its copies on the replicas, which are what gets updated where there are several."""
+    """`weight` and its copies on the replicas. With several replicas, the copies are updated."""
     return (weight, *getattr(weight, "values", ()))
 
 
@@ -111,7 +113,7 @@ _LAYER = re.compile(r"/layer_\._(\d+)/")
 
 
 def freeze_embeddings(model: keras.Model) -> None:
-    """Leave the encoder's embeddings (of pieces, positions and types, and their layer norm) out of training."""
+    """Do not train the encoder's embeddings (subword tokens, positions, types) and their layer norm."""
     model.get_input_embeddings().trainable = False
 
 
@@ -124,10 +126,10 @@ def rates_of(optimizer: keras.optimizers.Optimizer, n_steps: int) -> np.ndarray:
 
 
 def piece_embedding(model: keras.Model) -> tf.Variable | None:
-    """The embedding that `model` reads by input_ids, (pieces, width); None where it cannot be told."""
+    """The embedding that `model` reads by input_ids, (vocabulary, width). None if it cannot be determined."""
     try:
         layer = model.get_input_embeddings()
-    except NotImplementedError:  # of models whose code comes with them
+    except NotImplementedError:  # models that come with their own code
         return None
     found = [getattr(layer, name, None) for name in ("weight", "embeddings")]
     shapes = [getattr(weight, "shape", None) for weight in found]
@@ -135,22 +137,22 @@ def piece_embedding(model: keras.Model) -> tf.Variable | None:
 
 
 class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
-    """transformers' AdamW that can put off the updates of an embedding's rows until their piece is read again.
+    """transformers' AdamW that can defer the updates of a row of the embedding until its subword token is read again.
 
-    A row whose piece no batch holds has a gradient of 0, yet the original moves its moments and its weights in every
-    step, all 30,522 rows: for MiniLM 62 of the 85 ms of an update on two cores. What such a row misses is a sum that
-    is known in closed form: with r = beta_1 / sqrt(beta_2), e_i the rate of step i with its bias correction and d_i
-    what decay has multiplied weights by before step i, steps s to t - 1 make w into w d_t / d_s - m / sqrt(v) d_t
-    times the sum of e_i r^(i - s + 1) / d_(i + 1). `catch_up` makes up for that right before the row is read. The
-    numbers are the original's but for epsilon in the missed steps.
+    A row whose token is not in the batch has a gradient of 0, but the original still updates its moments and its
+    weights in every step. For the 30,522 rows of MiniLM, this takes 62 of the 85 ms of an update on two cores. The
+    missed updates have a closed form. Let r = beta_1 / sqrt(beta_2), let e_i be the learning rate of step i with its
+    bias correction, and let d_i be the product of the weight decay factors before step i. Then the steps s to t - 1
+    turn w into w d_t / d_s - m / sqrt(v) d_t times the sum of e_i r^(i - s + 1) / d_(i + 1). `catch_up` applies this
+    just before the row is read. The result equals the original's except for epsilon in the missed steps.
     """
 
     _deferred: tf.Variable | None = None
-    # By weight; 1 for those that are not in it.
+    # Factor on the learning rate by weight. The factor of other weights is 1.
     rate_factors: Mapping[Any, float] = {}
 
     def rate_factor(self, weight: tf.Variable) -> float:
-        """What the learning rate is multiplied by for `weight`."""
+        """The factor on the learning rate of `weight`."""
         return self.rate_factors.get(weight.ref(), 1.0)
 
     def _with_own_rate(self, var: tf.Variable, apply_state: dict) -> dict:
@@ -165,10 +167,13 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         return super()._resource_apply_dense(grad, var, apply_state=self._with_own_rate(var, apply_state))
 
     def defer(self, embedding: tf.Variable, *, rates: np.ndarray) -> None:
-        """Put off updates of `embedding` (rows, width) in a run of steps with these rates; then call `catch_up`."""
+        """Defer updates of `embedding` (rows, width) from now on. rates: the learning rate of each step of the run.
+
+        Call `catch_up` before rows are read.
+        """
         n_steps = len(rates)
         self._deferred = embedding
-        # As a slot it is saved and restored with the moments. Steps are whole numbers, exact up to 2**24.
+        # A slot, so that it is saved and restored with the moments. Steps are whole numbers, exact up to 2**24.
         self._rows_up_to = self.add_slot(embedding, "up_to", initializer="zeros", shape=embedding.shape[:1])
         beta_1, beta_2 = self._get_hyper("beta_1").numpy(), self._get_hyper("beta_2").numpy()
         ratio = float(beta_1) / float(beta_2) ** 0.5
@@ -184,17 +189,17 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         self._log_ratio = math.log(ratio)
 
     def defers(self, weight: tf.Variable) -> bool:
-        """Whether updates of `weight` are put off."""
+        """Whether updates of `weight` are deferred."""
         return self._deferred is not None and any(weight is copy for copy in _with_copies(self._deferred))
 
     def catch_up(self, pieces: tf.Tensor) -> None:
-        """Bring the rows of `pieces` (any shape) up to the present step, before they are read; on every replica."""
+        """Apply the deferred updates to the rows of `pieces` (token ids of any shape), on every replica."""
         if self._deferred is not None:
             self._catch_up_replicas(tf.unique(tf.reshape(tf.cast(pieces, tf.int32), [-1]))[0])
 
     def all_rows(self) -> Iterator[tf.Tensor]:
-        """The rows to `catch_up` before the weights are used for anything but the next step, some at a time: all at
-        once would take six times the embedding's memory.
+        """All rows in groups, to `catch_up` before the weights are used for anything but the next step. All at once
+        would take six times the memory of the embedding.
         """
         n_rows = 0 if self._deferred is None else self._deferred.shape[0]
         for begin in range(0, n_rows, _ROWS_AT_ONCE):
@@ -250,7 +255,7 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     def _decay_weights_op(self, var: tf.Variable, learning_rate: tf.Tensor, apply_state: dict) -> tf.Operation:
         if not self._do_use_weight_decay(var.name):
             return tf.no_op()
-        # The two scalars first: one pass over the weights less.
+        # Multiplying the two scalars first saves a pass over the weights.
         rate = learning_rate * apply_state[(var.device, var.dtype.base_dtype)]["weight_decay_rate"]
         return var.assign_sub(var * rate, use_locking=self._use_locking)
 
@@ -261,8 +266,8 @@ Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 def clipped(gradients: list[Gradient], norm: float | None) -> list[Gradient]:
     """The gradients, scaled down to a global norm of at most `norm`.
 
-    Embedding gradients arrive as rows, one per piece, of which those of the same piece have to be summed before the
-    norm is taken (tf.clip_by_global_norm does not).
+    The gradient of the embedding consists of one row per subword token of the batch. Rows of the same token must be
+    summed before the norm is computed, which tf.clip_by_global_norm does not do.
     """
     summed = [_one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
     return tf.clip_by_global_norm(summed, norm)[0] if norm is not None else summed
@@ -275,7 +280,7 @@ def _one_row_each(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 
 
 def learning_rate_at(optimizer: keras.optimizers.Optimizer, step: int) -> float:
-    """The learning rate of update number `step`, from 0."""
+    """The learning rate of step number `step`, from 0."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     rate = inner.learning_rate if not hasattr(inner, "_learning_rate") else inner._learning_rate
     return float(rate(step)) if callable(rate) else float(rate)
