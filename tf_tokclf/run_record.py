@@ -1,4 +1,4 @@
-"""finished.json: what a finished run is a run of, and the checksums of its files, which tell when one is damaged."""
+"""`finished.json`: the settings and inputs of a finished run, and the checksums of its files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tf_tokclf.run_dir import RunDir
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-# The card: it is written anew whenever the run is published, and may be edited.
+# The model card is written again whenever the run is published, and may be edited.
 _UNCHECKED = ("README.md",)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run whose training is over.
+    """A run whose training is finished.
 
-    settings, contents: what it is a run of, as in its checkpoints. position: where it ended, with its history.
-    files: SHA-256 of each file, by its name in the run's folder. texts: the text of files that cannot be made from data
-    and settings alone.
+    settings, contents: its identity, as in its checkpoints. position: its last position, with its history. files:
+    SHA-256 of each file, by its name in the run's folder. texts: the text of files that cannot be computed from data
+    and settings.
     """
 
     settings: Mapping[str, Any]
@@ -34,24 +34,24 @@ class RunRecord:
     texts: Mapping[str, str]
 
     def is_scored(self, run: RunDir) -> bool:
-        """Whether it is of a run with results, and not only of its model."""
+        """Whether the run has results, and not only a model."""
         return run.results.name in self.files
 
 
 def write_record(run: RunDir, record: RunRecord) -> None:
-    """Write the record: from then on the run needs no training any more."""
+    """Write the record. From then on, training is finished."""
     write_sealed_json(run.finished, {"format": FORMAT, **asdict(record)})
 
 
 def read_record(run: RunDir) -> RunRecord | None:
-    """The run's record. None where it is still to be trained, or where the record is damaged, which is told."""
+    """The run's record. None if training is not finished, or, with a warning, if the record is damaged."""
     try:
         fields = read_sealed_json(run.finished)
         if fields.pop("format") != FORMAT:
             raise ValueError("it was written by another version")
         record = RunRecord(**fields)
         if outside := [name for name in (*record.files, *record.texts) if not _is_inside(name)]:
-            raise ValueError(f"it names {outside[0]}, which is not in the run's folder")
+            raise ValueError(f"it lists {outside[0]}, which is not in the run's folder")
         return record
     except FileNotFoundError:
         return None
@@ -61,22 +61,22 @@ def read_record(run: RunDir) -> RunRecord | None:
 
 
 def checksums(run: RunDir, *, scored: bool) -> dict[str, str]:
-    """SHA-256 of each file of a run that can be checked, by its name in the run's folder.
+    """SHA-256 of each file of a run that is checked, by its name in the run's folder.
 
-    scored: its history, predictions, results and report too, not only its model.
+    scored: include history, predictions, results and report, not only the model.
     """
     paths = _model_files(run) + (_outputs(run) if scored else [])
     return {path.relative_to(run.root).as_posix(): sha256_of(path) for path in paths}
 
 
 def damage(run: RunDir, record: RunRecord) -> dict[str, str]:
-    """What is wrong with the run's files, by name: "is missing", "is not as it was written", or "cannot be read"."""
+    """What is wrong with the run's files, by name: "is missing", "was changed", or "cannot be read (...)"."""
     found = {name: _damage(run.root / name, expected) for name, expected in record.files.items()}
     return {name: what for name, what in found.items() if what}
 
 
 def note_change(path: Path) -> None:
-    """Enter a file of a model folder that was changed on purpose into the record of its run, where it is of one."""
+    """Update the record of a run, if there is one, after a file of its model folder was changed on purpose."""
     run = RunDir(path.parent.parent)
     name = path.relative_to(run.root).as_posix()
     if path.parent != run.model or not run.finished.is_file() or (record := read_record(run)) is None:
@@ -97,7 +97,7 @@ def _outputs(run: RunDir) -> list[Path]:
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name stays in the folder that it is looked for in.
+    """Whether a relative path stays inside its folder.
 
     >>> _is_inside("model/config.json"), _is_inside("../config.yaml"), _is_inside("/etc/passwd")
     (True, False, False)
@@ -108,7 +108,7 @@ def _is_inside(name: str) -> bool:
 
 def _damage(path: Path, expected: str) -> str | None:
     try:
-        return None if sha256_of(path) == expected else "is not as it was written"
+        return None if sha256_of(path) == expected else "was changed"
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:

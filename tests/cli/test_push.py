@@ -94,7 +94,7 @@ def test_a_damaged_run_is_not_published_and_the_message_restores_it(hub, tmp_pat
         change(path)
         refused = CliRunner().invoke(cli, ["push", str(run.root)])
         assert refused.exit_code == 2, refused.output
-        what = "is missing" if change is Path.unlink else "is not as it was written"
+        what = "is missing" if change is Path.unlink else "was changed"
         message = " ".join(refused.stderr.split())
         assert f"{path.name}: {what}, so nothing was pushed." in message
         assert hub.log == []

@@ -61,7 +61,7 @@ def test_training_with_batches_that_do_not_fit_says_which_would(
     fitting = ("--per-device-train-batch-size", "2", "--max-length", "64", "--max-train-samples", "4")
     again = limited(tmp_path, *args, *fitting)
     assert again.returncode == 2
-    assert "Go on with it by --resume, choose another --output-dir, or replace that run with --force." in again.stderr
+    assert "Continue it with --resume, choose another --output-dir, or replace that run with --force." in again.stderr
     again = limited(tmp_path, *args, *fitting, "--force")
     assert again.returncode == 0, again.stderr[-3000:]
 

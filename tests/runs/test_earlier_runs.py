@@ -53,7 +53,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(folder: Path):
 def test_a_finished_run_is_known_and_stays_as_it_is(folder: Path):
     before = contents(folder / "finished" / "model")
     resumed = run("fit", "finished", "--resume")
-    assert "the run is finished, and its files are as they were written." in " ".join(resumed.stderr.split())
+    assert "the run is finished, and its files are intact." in " ".join(resumed.stderr.split())
     after = contents(folder / "finished" / "model")
     # The card names the versions and the time.
     assert {name for name in after if after[name] != before.get(name)} <= {Path("README.md")}

@@ -188,7 +188,7 @@ def test_a_lost_data_base_is_written_again_without_training(bench: Bench, tmp_pa
     root.sweep.unlink()
     refused = CliRunner().invoke(cli, ["fit", str(root.root), "--resume", f"--sweep={RATE}=1e-6,3e-2", SWEEP[1]])
     assert refused.exit_code == 2, refused.output
-    assert "another sweep than the one to go on with; values was {" in " ".join(refused.stderr.split())
+    assert "the sweep in this folder has other settings or data and cannot be continued; values was {" in " ".join(refused.stderr.split())
     result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"], catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     assert "sweep.db is missing. It is written again from the runs in" in " ".join(result.stderr.split())
@@ -222,7 +222,7 @@ def test_force_removes_no_trials_that_no_sweep_made(bench: Bench, tmp_path: Path
     root = tmp_path / "run"
     shutil.copytree(bench.root.root, root)
     (root / "trials" / "of patience").mkdir()
-    with pytest.raises(UserError, match="trials: is in the way, and no run has written it"):
+    with pytest.raises(UserError, match="trials: is in the way, and was not written by a run"):
         claim_folder(RunDir(root), overwrite=True)
 
 

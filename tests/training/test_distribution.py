@@ -167,7 +167,7 @@ def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: Dist
     folder = shutil.copytree(bench.root / "workers", bench.root / "again")
     before = (folder / "model" / "config.json").read_bytes()
     (folder / "model" / "config.json").unlink()
-    for said in ("model/config.json is missing. It is restored.", "its files are as they were written."):
+    for said in ("model/config.json is missing. It is restored.", "its files are intact."):
         chief, other = bench.workers("again", "--resume")
         assert (chief.code, other.code) == (0, 0), (chief, other)
         assert said in " ".join(chief.stderr.split())
@@ -179,7 +179,7 @@ def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: DistributedR
     killed, other = bench.workers("killed", endings=(Ending(change=1, place="model.partial/"), None))
     assert killed.code == -signal.SIGKILL
     assert other.code == 1
-    assert "another worker of the run is gone" in other.stderr
+    assert "the connection to another worker was lost" in other.stderr
     again = bench.workers("killed", "--resume")
     assert [ended.code for ended in again] == [0, 0], again
     found, expected = (

@@ -181,16 +181,16 @@ DAMAGE = {"model": damage_model, "outputs": damage_outputs, "configuration": dam
 NAMED = {
     "model": [
         "model/tf_tokclf.json is missing. It is restored.",
-        "model/config.json is not as it was written. It is restored.",
-        "model/tokenizer.json is not as it was written. It is restored.",
-        "model/tokenizer_config.json is not as it was written. It is restored.",
+        "model/config.json was changed. It is restored.",
+        "model/tokenizer.json was changed. It is restored.",
+        "model/tokenizer_config.json was changed. It is restored.",
         "model/special_tokens_map.json is missing. It is restored.",
     ],
     "outputs": [
         "results.json is missing. It is restored.",
-        "predictions/test.jsonl is not as it was written. It is restored.",
+        "predictions/test.jsonl was changed. It is restored.",
         "predictions/validation.jsonl is missing. It is restored.",
-        "report.html is not as it was written. It is restored.",
+        "report.html was changed. It is restored.",
         "history.jsonl is missing. It is restored.",
         "history.csv is missing. It is restored.",
     ],
@@ -260,7 +260,7 @@ def test_everything_but_weights_is_restored_without_checkpoints(run: Path, what:
     assert load_config(run / "config.yaml").training.num_train_epochs == 2
     again = command("fit", run, "--resume")
     assert again.exit_code == 0
-    assert "the run is finished, and its files are as they were written." in said(again)
+    assert "the run is finished, and its files are intact." in said(again)
     assert "Warning" not in again.stderr
 
 
@@ -296,7 +296,7 @@ def test_damaged_checkpoints_of_a_finished_run_do_no_harm(kept: Path):
     shutil.rmtree(kept / "model")
     result = command("fit", kept, "--resume")
     assert result.exit_code == 2
-    assert "cannot be restored: the run is finished, and none of its checkpoints is whole." in said(result)
+    assert "cannot be restored: the run is finished, and none of its checkpoints is complete." in said(result)
 
 
 def test_the_model_of_an_unfinished_run_is_made_anew_as_a_whole(kept: Path):
@@ -344,7 +344,7 @@ def test_a_temperature_is_no_damage_and_is_restored(run: Path, conll_files: dict
     calibrated = info.read_bytes()
     assert json.loads(calibrated)["temperature"] != 1, said(result)
     result = command("fit", run, "--resume")
-    assert "its files are as they were written" in said(result)
+    assert "its files are intact" in said(result)
     info.unlink()
     assert command("fit", run, "--resume").exit_code == 0
     assert info.read_bytes() == calibrated
@@ -352,7 +352,7 @@ def test_a_temperature_is_no_damage_and_is_restored(run: Path, conll_files: dict
 
 def test_a_card_that_somebody_wrote_is_no_damage(run: Path):
     (run / "model" / "README.md").write_text("Mine.")
-    assert "its files are as they were written" in said(command("fit", run, "--resume"))
+    assert "its files are intact" in said(command("fit", run, "--resume"))
 
 
 def test_a_byte_level_tokenizer_is_restored_as_well(conll_files: dict[str, str], tmp_path: Path):
@@ -406,9 +406,9 @@ def test_more_epochs_need_a_checkpoint(run: Path):
     result = command("fit", run, "--resume", "--num-train-epochs", 5)
     assert result.exit_code == 2
     assert (
-        "the run is finished and its last checkpoint is not there, so it cannot go on to 5 epochs. Train anew "
-        "with --num-train-epochs 5 in another --output-dir. Only a run that was trained with --keep-checkpoints 1 or "
-        "more can go on after its end."
+        "the run is finished and its last checkpoint was not kept, so it cannot be continued to 5 epochs. "
+        "Train with --num-train-epochs 5 in another --output-dir. More epochs can only be added to a run that was trained "
+        "with --keep-checkpoints 1 or more."
     ) in said(result)
     assert contents(run) == before
 
@@ -417,7 +417,7 @@ def test_more_epochs_go_on_from_a_checkpoint(kept: Path):
     epochs = (kept / "history.jsonl").read_text().splitlines()
     result = command("fit", kept, "--resume", "--num-train-epochs", 3)
     assert result.exit_code == 0, result.output
-    assert "a run of 2 epochs goes on to 3." in said(result)
+    assert "a run of 2 epochs is continued to 3." in said(result)
     history = (kept / "history.jsonl").read_text().splitlines()
     assert (history[:2], len(history)) == (epochs, 3)
     assert load_config(kept / "config.yaml").training.num_train_epochs == 3
@@ -427,7 +427,7 @@ def test_more_epochs_go_on_from_a_checkpoint(kept: Path):
     assert 0 < rates[2] < rates[0]
     again = command("fit", kept, "--resume")
     assert again.exit_code == 0, again.output
-    assert "the run is finished, and its files are as they were written." in said(again)
+    assert "the run is finished, and its files are intact." in said(again)
 
 
 def test_a_run_that_was_made_longer_is_not_finished_until_it_is(kept: Path):

@@ -42,7 +42,7 @@ def test_the_rate_warms_up_and_decays_to_0():
 
 def test_a_schedule_without_steps_is_refused():
     """create_optimizer answers it with a learning rate of nan."""
-    with pytest.raises(ValueError, match="needs steps"):
+    with pytest.raises(ValueError, match="needs at least one step"):
         Schedule(0, 0)
 
 

@@ -178,7 +178,7 @@ def test_ctrl_c_saves_and_tells_how_to_go_on(bench: ResumedRun, disturbed: Distu
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_taken(disturbed: Disturbed):
-    message = "is damaged (variables.data-00000-of-00001 is not what was written): looking for an older checkpoint"
+    message = "is damaged (variables.data-00000-of-00001 has the wrong checksum). Looking for an older checkpoint"
     assert message in disturbed.after_damage.stderr
 
 

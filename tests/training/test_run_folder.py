@@ -134,7 +134,7 @@ def test_force_empties_no_folder_behind_a_link_that_a_run_did_not_fill(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work", encoding="utf-8")
     (root / name).symlink_to(tmp_path / "mine")
-    with pytest.raises(UserError, match=f"{name}: is in the way, and no run has written it"):
+    with pytest.raises(UserError, match=f"{name}: is in the way, and was not written by a run"):
         fit(settings(conll_files, encoder, root, overwrite=True))
     assert (tmp_path / "mine" / "thesis.tex").read_text(encoding="utf-8") == "years of work"
 
@@ -152,7 +152,7 @@ def test_force_removes_no_folder_in_the_place_of_a_file_nor_a_file_in_that_of_a_
         (root / name).mkdir()
         (root / name / "mine").touch()
     before = names(root)
-    with pytest.raises(UserError, match="is in the way, and no run has written it"):
+    with pytest.raises(UserError, match="is in the way, and was not written by a run"):
         fit(settings(conll_files, encoder, root, overwrite=True))
     assert names(root) == before
 

@@ -120,7 +120,7 @@ def test_force_removes_no_folder_that_a_run_did_not_make(
     theirs.parent.mkdir()
     theirs.write_text("years of work")
     config = config_for(conll_files, tiny_bert, tmp_path, overwrite=True)
-    with pytest.raises(UserError, match=f"{name}: is in the way, and no run has written it"):
+    with pytest.raises(UserError, match=f"{name}: is in the way, and was not written by a run"):
         fit(config)
     # A configuration that fit could have written does not make what stands beside it a run's.
     save_config(config, tmp_path / "config.yaml")

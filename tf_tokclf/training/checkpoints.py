@@ -1,12 +1,12 @@
-"""Checkpoints: folders that hold all of a run's state, written whole or not at all. While a run goes on the last two
-are kept; when it is finished, as many as `training.keep_checkpoints` says.
+"""Checkpoints: folders with the complete state of a run, written completely or not at all. During a run the last two
+are kept. Of a finished run, `training.keep_checkpoints` are kept.
 
-checkpoints/epoch-0002-step-0000030/     2 epochs done, and 30 steps of the next one
-    state.json                           where the run stands, its history, and what it is a run of: its configuration,
-                                         settings and hashes of data and encoder
-    variables.index, variables.data-*    weights, the optimizer's state, loss scale, batch number (tf.train.Checkpoint)
+checkpoints/epoch-0002-step-0000030/     2 complete epochs, and 30 steps of the next one
+    state.json                           position and history of the run, its configuration and settings, and hashes of
+                                         data and encoder
+    variables.index, variables.data-*    weights, optimizer state, loss scale, batch number (tf.train.Checkpoint)
     best.safetensors                     the weights of the best epoch so far
-    SHA256SUMS                           of the files above; `sha256sum --check` reads it
+    SHA256SUMS                           checksums of the files above, for `sha256sum --check`
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ STATE, VARIABLES, BEST, SUMS = "state.json", "variables", "best.safetensors", "S
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands.
+    """The position of a run.
 
-    epoch: epochs done. step: steps done of the next one. loss: the sum of their losses. train_seconds: their time.
-    run_seconds: the time of the whole run. history: the epochs done. What is best and for how long follows from it.
+    epoch: number of complete epochs. step: number of steps in the next epoch. loss, train_seconds: sum of the losses
+    and of the time of these steps. run_seconds: time of the whole run. history: the complete epochs, from which the
+    best one follows.
     """
 
     epoch: int = 0
@@ -61,20 +62,20 @@ class Position:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The position as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Position:
-        """The position that `to_json` gave. Raises TypeError or ValueError for what is none."""
+        """The inverse of `to_json`. Raises TypeError or ValueError for invalid fields."""
         history = tuple(EpochRecord(**record) for record in fields["history"])
         position = cls(**{**fields, "history": history})
-        _ = position.name  # which only whole numbers make
+        _ = position.name  # raises ValueError unless epoch and step are whole numbers
         return position
 
     @property
     def name(self) -> str:
-        """Of a checkpoint folder; later ones sort behind."""
+        """The name of the checkpoint folder. Names sort by position."""
         return f"epoch-{self.epoch:04d}-step-{self.step:07d}"
 
     def __str__(self) -> str:
@@ -83,7 +84,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint folder whose files are whole. config: the text of the run's configuration."""
+    """A complete checkpoint folder. config: the text of the run's configuration."""
 
     folder: Path
     position: Position
@@ -92,19 +93,19 @@ class Checkpoint:
 
     @property
     def best_weights(self) -> Path | None:
-        """The weights of the best epoch, in PyTorch's layout; None before the first epoch's end."""
+        """The file with the weights of the best epoch, in PyTorch's layout. None during the first epoch."""
         path = self.folder / BEST
         return path if path.is_file() else None
 
     def restore(self, state: tf.train.Checkpoint) -> None:
-        """Put the variables back into what `state` tracks, all of them."""
+        """Restore all variables that `state` tracks."""
         status = state.read(str(self.folder / VARIABLES))
         status.assert_existing_objects_matched()
         status.assert_consumed()
 
 
 class CheckpointStore:
-    """The checkpoints of one run. The newest `n_kept` that are known to be whole stay; `newest` is one of them."""
+    """The checkpoints of one run. It keeps the newest `n_kept` that are known to be complete, such as `newest`."""
 
     def __init__(self, root: Path, *, newest: Path | None = None, n_kept: int = N_KEPT) -> None:
         self.root = root
@@ -116,16 +117,16 @@ class CheckpointStore:
         return sorted(path for path in self.root.glob("epoch-*") if path.is_dir() and path.suffix != ".partial")
 
     def whole(self) -> Iterator[Checkpoint]:
-        """The whole checkpoints, the newest first; a warning for each damaged one."""
+        """The complete checkpoints, the newest first. Warns of each damaged one."""
         for folder in reversed(self.folders()):
             damage = find_damage(folder)
             if damage is None:
                 yield read_checkpoint(folder)
             else:
-                log.warning("%s is damaged (%s): looking for an older checkpoint.", folder, damage)
+                log.warning("%s is damaged (%s). Looking for an older checkpoint.", folder, damage)
 
     def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint. None where there is none at all. Raises UserError where all are damaged."""
+        """The newest complete checkpoint. None if there are no checkpoints. Raises UserError if all are damaged."""
         found = next(self.whole(), None)
         if found is None and (folders := self.folders()):
             raise UserError(
@@ -138,19 +139,19 @@ class CheckpointStore:
     def write(
         self, state: tf.train.Checkpoint, position: Position, identity: Identity, *, best: Path | None, config: str
     ) -> Path:
-        """Write what `state` tracks and the rest of the run's state; older checkpoints go when it is on disk.
+        """Write the variables that `state` tracks and the rest of the run's state, then remove older checkpoints.
 
-        best: the file of the best weights so far. config: the text of the run's configuration.
+        best: the file with the best weights so far. config: the text of the run's configuration.
         """
         folder = self.root / position.name
         if folder in self._whole:
             return folder
-        # What has that name is damaged: whole ones are in self._whole.
+        # A folder of that name is damaged: complete ones are in self._whole.
         shutil.rmtree(folder, ignore_errors=True)
         with whole_folder(folder) as partial:
             state.write(str(partial / VARIABLES))
             if best is not None:
-                # A copy, not a link: a damaged block must not spoil both checkpoints and the model.
+                # A copy, not a link, so that a damaged disk block does not affect both checkpoints and the model.
                 shutil.copyfile(best, partial / BEST)
             about = {
                 "format": FORMAT,
@@ -166,24 +167,24 @@ class CheckpointStore:
         return folder
 
     def tidy(self) -> None:
-        """Remove what is older than the last ones, which a process that was killed had no time for."""
+        """Remove old checkpoints that a killed process had no time to remove."""
         older = sorted(path for path in self.root.glob("epoch-*") if path <= self._whole[-1])[: -self._n_kept]
         for path in older:
             shutil.rmtree(path, ignore_errors=True)
 
     def keep_last(self, n: int) -> None:
-        """Remove all checkpoints but the last `n`. One that is only half removed is not taken for a checkpoint."""
+        """Remove all checkpoints except the last `n`. They are renamed first, so that none is left half removed."""
         folders = self.folders()
         for folder in folders[: len(folders) - n]:
             partial = folder.with_name(f"{folder.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(folder.rename(partial))
         if n == 0:
-            with suppress(OSError):  # a link, or a folder with something else in it
+            with suppress(OSError):  # a link, or a folder that contains other files
                 self.root.rmdir()
 
     def adopt(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Copy a whole checkpoint from elsewhere into this store, in the place of what is there."""
+        """Replace the checkpoints of this store by a copy of a complete checkpoint from elsewhere."""
         target = self.root / checkpoint.position.name
         if not (target.exists() and target.samefile(checkpoint.folder)):
             copy_whole(checkpoint.folder, target)
@@ -199,7 +200,7 @@ class CheckpointStore:
 
 
 def find_checkpoint(place: Path) -> Checkpoint:
-    """The newest whole checkpoint at `place`: a checkpoint folder, or one that holds some, such as a run's."""
+    """The newest complete checkpoint at `place`: a checkpoint folder, or a folder with some in it, such as a run."""
     found = [path.parent for pattern in ("", "*/", "*/*/") for path in place.glob(pattern + SUMS)]
     whole = []
     for folder in found:
@@ -207,25 +208,25 @@ def find_checkpoint(place: Path) -> Checkpoint:
         if damage is None:
             whole.append(read_checkpoint(folder))
         else:
-            log.warning("%s is damaged (%s): looking for another checkpoint.", folder, damage)
+            log.warning("%s is damaged (%s). Looking for another checkpoint.", folder, damage)
     if not whole:
-        problem = "none of the checkpoints there is complete." if found else "there is no checkpoint."
-        raise UserError(problem, path=place, hint="Name a run, its checkpoints folder or one checkpoint.")
+        problem = "none of the checkpoints in this folder is complete." if found else "there is no checkpoint."
+        raise UserError(problem, path=place, hint="Name a run, its folder of checkpoints, or one checkpoint.")
     return max(whole, key=lambda checkpoint: checkpoint.position.name)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder that is whole."""
-    hint = "Start again with --force, or go on from another checkpoint."
+    """The checkpoint in a complete folder."""
+    hint = "Start again with --force, or continue from another checkpoint."
     about: Any = read_json(folder / STATE, hint=hint)
     try:
         if about["format"] != FORMAT:
-            problem = f"a checkpoint of format {about['format']}, and this version reads {FORMAT}."
+            problem = f"the checkpoint has format {about['format']}, but this version reads format {FORMAT}."
             raise UserError(problem, path=folder, hint=hint)
         identity = Identity(dict(about["settings"]), dict(about["contents"]))
         return Checkpoint(folder, Position.from_json(about["position"]), identity, str(about.get("config", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"is not the state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
+        raise UserError(f"does not contain the state of a run: {error!r}.", path=folder / STATE, hint=hint) from error
 
 
 def write_sums(folder: Path) -> None:
@@ -235,7 +236,7 @@ def write_sums(folder: Path) -> None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint's files by their checksums, or None."""
+    """What is wrong with the files of a checkpoint, or None."""
     if is_stream(folder / SUMS):
         return f"{SUMS} is not a regular file"
     try:
@@ -245,13 +246,13 @@ def find_damage(folder: Path) -> str | None:
         return f"{SUMS} is missing or cannot be read"
     for name in (STATE, f"{VARIABLES}.index"):
         if name not in sums:
-            return f"{SUMS} does not name {name}"
+            return f"{SUMS} does not list {name}"
     for name, expected in sums.items():
         if Path(name).name != name:
-            return f"{SUMS} names {name}, which is no file in it"
+            return f"{SUMS} lists {name}, which is not in the folder"
         try:
             if sha256_of(folder / name) != expected:
-                return f"{name} is not what was written"
+                return f"{name} has the wrong checksum"
         except OSError as error:
             return f"{name}: {error.strerror}"
     return None

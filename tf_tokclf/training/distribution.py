@@ -1,8 +1,8 @@
-"""One run on several devices or hosts, on tf.distribute: who computes which rows, and how the parts are put together.
+"""One run on several devices or hosts with tf.distribute: the rows of each replica, and how results are combined.
 
-All replicas work on the same global batch, each on its share of the rows; losses are sums over pieces divided by what
-the labelled pieces of the whole batch weigh, so that the sum of all gradients is one device's gradient. Hosts read the
-same data, and each prepares whole batches: integers, cheap beside what is computed from them.
+All replicas work on the same global batch, each on its share of the rows. Losses are sums over subword tokens divided
+by the total weight of the whole batch, so that the sum of all gradients equals the gradient on a single device. All
+hosts read the same data and prepare complete batches, which is cheap compared with the computation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tf_tokclf.model.backend import VERBOSE, quiet_stderr, tf
 
 log = logging.getLogger(__name__)
 
-# What collective operations end in when a host is gone.
+# The errors of collective operations when a host is lost.
 WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -32,12 +32,14 @@ WORKER_ERRORS = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-# Numbers summed at once when state goes from the chief to the others: 64 MB.
+# Numbers per message when the chief sends its state to the others: 64 MB.
 BROADCAST_SIZE = 2**24
 
 
 def rows_of_part(batch: Mapping[str, tf.Tensor], part: tf.Tensor | int, n_parts: int) -> dict[str, tf.Tensor]:
-    """The rows of one of `n_parts` of a batch. All have the same number: where rows lack, unscored ones."""
+    """The rows of part `part` of `n_parts` of a batch. All parts have the same number of rows, if necessary unscored
+    ones.
+    """
     n_rows = tf.shape(batch["labels"])[0]
     n_own = (n_rows + n_parts - 1) // n_parts
     rows = part * n_own + tf.range(n_own)
@@ -47,7 +49,7 @@ def rows_of_part(batch: Mapping[str, tf.Tensor], part: tf.Tensor | int, n_parts:
 
 
 class Devices:
-    """The replicas of a run: one device, all of one host's, or those of several hosts."""
+    """The replicas of a run: one device, all devices of a host, or those of several hosts."""
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None) -> None:
         self._strategy = strategy
@@ -64,21 +66,21 @@ class Devices:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes the run's files."""
         return self.rank == 0
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Where variables have to be made."""
+        """The scope in which variables must be created."""
         return self._strategy.scope() if self._strategy else nullcontext()
 
     def run(self, function: Callable[..., tf.Tensor], *args: Any) -> tf.Tensor:
-        """Call `function` on every replica, inside a tf.function; returns the sum of what they return."""
+        """Call `function` on every replica, inside a tf.function. Returns the sum of the results."""
         if self._strategy is None:
             return function(*args)
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(function, args=args), axis=None)
 
     def own_rows(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The calling replica's share of a batch. All have the same number of rows: where they lack, unscored ones."""
+        """The calling replica's share of a batch, as by `rows_of_part`."""
         if self.n_replicas == 1:
             return dict(batch)
         replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
@@ -91,28 +93,28 @@ class Devices:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is set on any host; all have to ask."""
+        """Whether `flag` is set on any host. All hosts must call this."""
         return flag if self.n_workers == 1 else bool(self._sum_of_hosts(np.array([flag], np.int32))[0])
 
     def wait(self) -> None:
-        """Until all hosts have come here."""
+        """Wait until all hosts have called this."""
         self.any(False)
 
     def leave(self) -> None:
-        """Wait for the others, after all that the run is for. Whoever has left before is no loss."""
+        """Wait for the other hosts at the end of a run. It does not matter if one has already left."""
         try:
             self.wait()
         except WORKER_ERRORS as error:
-            log.debug("another worker has left before: %s", error)
+            log.debug("another worker has already left: %s", error)
 
     def merged(self, scores: np.ndarray, own: slice) -> np.ndarray:
-        """`scores` float32 with the rows `own` from here and the others' rows from them, bit for bit."""
+        """`scores` float32 with the rows `own` of this host and the rows of the other hosts, bit for bit."""
         bits = np.zeros(scores.shape, np.int32)
         bits[own] = np.ascontiguousarray(scores[own], np.float32).view(np.int32)
         return self._sum_of_hosts(bits.ravel()).reshape(scores.shape).view(np.float32)
 
     def from_chief(self, content: bytes) -> bytes:
-        """The chief's `content`; what others give does not count."""
+        """The chief's `content`. Those of the other hosts are ignored."""
         if self.n_workers == 1:
             return content
         size = int(self._sum_of_hosts(np.array([len(content) if self.is_chief else 0], np.int32))[0])
@@ -125,7 +127,7 @@ class Devices:
         return b"".join(part.tobytes() for part in parts)[:size]
 
     def take_from_chief(self, variables: Sequence[tf.Variable]) -> None:
-        """Give `variables` the values that they have on the chief, bit for bit."""
+        """Set `variables` to the values that they have on the chief, bit for bit."""
         if self.n_workers == 1:
             return
         for variable in variables:
@@ -135,23 +137,23 @@ class Devices:
                 variable.assign(received)
 
     @contextmanager
-    def explained_failures(self, how_to_go_on: str) -> Iterator[None]:
-        """Turn what happens when another host is gone into a JobError."""
+    def explained_failures(self, resume_command: str) -> Iterator[None]:
+        """Turn the errors that follow the loss of another host into a JobError."""
         try:
             yield
         except WORKER_ERRORS as error:
             if self.n_workers == 1:
                 raise
             raise JobError(
-                f"another worker of the run is gone, so this one ({self.rank} of {self.n_workers}) stops too. "
-                f"Start all of them again with --resume: {how_to_go_on}"
+                f"the connection to another worker was lost, so this one ({self.rank} of {self.n_workers}) stops too. "
+                f"Start all workers again with --resume: {resume_command}"
             ) from error
 
     def _sum_of_hosts(self, numbers: np.ndarray) -> np.ndarray:
         return self._sum(tf.constant(numbers, tf.int32)).numpy()
 
     def _sum_of_first(self, numbers: tf.Tensor) -> tf.Tensor:
-        """The sum over hosts; of a host's replicas only the first one's numbers count."""
+        """The sum over hosts, of the first replica of each."""
         assert self._strategy is not None, "one host has nothing to sum"
         strategy, n_local = self._strategy, self.n_replicas // self.n_workers
 
@@ -164,9 +166,9 @@ class Devices:
 
 
 def find_devices(training: TrainingConfig) -> Devices:
-    """The devices of a run; with others in TF_CONFIG this waits for them.
+    """The devices of a run. If there are other workers in TF_CONFIG, this waits for them.
 
-    To be called before TensorFlow computes anything: its connections are made here.
+    Call it before TensorFlow computes anything, because it connects the workers.
     """
     cluster = cluster_of(training.strategy)
     if cluster:
@@ -182,9 +184,9 @@ def find_devices(training: TrainingConfig) -> Devices:
 
 
 def wait_for_workers(cluster: Cluster, *, timeout_s: float) -> None:
-    """Until all other workers answer. Raises UserError that names those that do not.
+    """Wait until all other workers answer. Raises UserError that lists those that do not.
 
-    TensorFlow itself would wait for as long as an hour, and then end the process.
+    TensorFlow itself would wait for up to an hour, and then end the process.
     """
     own = split_address(cluster.addresses[cluster.rank])
     missing = {address: "" for i, address in enumerate(cluster.addresses) if i != cluster.rank}
@@ -195,9 +197,9 @@ def wait_for_workers(cluster: Cluster, *, timeout_s: float) -> None:
         except OSError as error:
             raise UserError(
                 f"TF_CONFIG: this worker cannot listen on port {own[1]}: {error.strerror}.",
-                hint="Is an earlier run still going? Choose another port.",
+                hint="Stop the process that uses the port, or choose another port.",
             ) from error
-        # TensorFlow takes the port over; until then connections wait in this queue, which is all that they ask for.
+        # TensorFlow takes over the port later. Until then connections wait in this queue, which shows that we listen.
         listener.listen(len(cluster.addresses) * 4)
         deadline = time.monotonic() + timeout_s
         while missing:
@@ -211,13 +213,13 @@ def wait_for_workers(cluster: Cluster, *, timeout_s: float) -> None:
                 listing = ", ".join(f"{address} ({problem})" for address, problem in missing.items())
                 raise UserError(
                     f"TF_CONFIG: no answer within {timeout_s:g} s from {listing}.",
-                    hint="Start all workers, with addresses that all of them reach.",
+                    hint="Start all workers, and give them addresses that all of them can reach.",
                 )
             time.sleep(0.2 if missing else 0)
 
 
 def _problem(address: str) -> str | None:
-    """Why nothing answers at `address`, or None."""
+    """Why `address` does not answer, or None if it does."""
     try:
         socket.create_connection(split_address(address), timeout=3).close()
     except OSError as error:

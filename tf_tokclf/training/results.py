@@ -1,4 +1,4 @@
-"""The results of a run: the scores of the saved model, and results.json."""
+"""The scores of the saved model, and results.json."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tf_tokclf.version import __version__
 
 
 def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
-    """Score dev and test with the model as it was saved, in float32, and write the predictions."""
+    """Score validation and test with the saved model, in float32, and write the predictions."""
     config = plan.config
     tagger = Tagger.load(
         plan.run.model,
@@ -43,14 +43,14 @@ def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
 def write_results(
     plan: RunPlan, history: Sequence[EpochRecord], evaluations: dict[str, Evaluation], seconds: float
 ) -> None:
-    """Write results.json: scores per split and how they were made."""
+    """Write results.json: the scores of each split, and everything that they depend on."""
     write_json(plan.run.results, results_json(plan, history, evaluations, seconds))
 
 
 def results_json(
     plan: RunPlan, history: Sequence[EpochRecord], evaluations: dict[str, Evaluation], seconds: float
 ) -> dict[str, Any]:
-    """Plain values of everything a score depends on."""
+    """The content of results.json."""
     return {
         "splits": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
         "data": {
@@ -70,7 +70,7 @@ def results_json(
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+    """The versions of Python and of the packages that a result depends on."""
     names = ("tensorflow", "tf-keras", "transformers", "datasets", "tokenizers", "seqeval", "numpy")
     ours = {"python": platform.python_version(), "tf-tokclf": __version__}
     return ours | {name: version(name) for name in names}

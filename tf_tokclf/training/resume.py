@@ -1,12 +1,12 @@
-"""Saving a run's state as it goes on, and going on from it: what is on disk fits together after every moment.
+"""Saving the state of a run, and resuming it. The files on disk are consistent whenever the process is killed.
 
-An epoch ends in this order: the model folder if the epoch is the best, history.jsonl, the checkpoint. Whatever
-moment a run is killed at, going on begins with the newest whole checkpoint and makes the other two what they were
-with it.
+At the end of an epoch, these are written in this order: the model folder if the epoch is the best, history.jsonl, and a
+checkpoint. A resumed run starts from the newest complete checkpoint, and resets the other two to the state at that
+time.
 
-A run ends in this order: finished.json with the checksums of the model, once that was read back; predictions, results
-and report; finished.json with the checksums of these too; and the checkpoints are removed. From the first finished.json
-on, going on means to check the files by it and to make again what is missing or damaged.
+At the end of a run, these are written in this order: finished.json with the checksums of the model, after the model was
+read back; predictions, results and report; finished.json with their checksums too. Then the checkpoints are removed.
+Once finished.json exists, resuming means to check the files by it, and to restore missing and damaged ones.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run whose files are to be checked. damage: what is wrong, by file. weights: a file with the model's
-    weights.
-    """
+    """A finished run. damage: what is wrong with its files, by name. weights: a file with the weights of the model."""
 
     record: RunRecord
     damage: Mapping[str, str]
@@ -55,16 +53,16 @@ class Finished:
 
     @property
     def position(self) -> Position:
-        """Where the run ended."""
+        """The position at which the run ended."""
         return Position.from_json(self.record.position)
 
 
 def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Checkpoint | Finished | None:
-    """What the run in the plan's folder goes on from: what it came to where it is finished, else its newest whole
-    checkpoint, or the one at `place`.
+    """What the run in the plan's folder is resumed from: its final state if it is finished, else its newest complete
+    checkpoint. place: use the newest checkpoint in this folder instead.
 
-    None where it was stopped before its first one: then what is there is removed. Raises UserError, with
-    nothing touched, where the run is another one, or is finished and cannot be made whole.
+    None if the run was stopped before its first checkpoint. Its files are then removed. Raises UserError, without
+    changing anything, if it is another run, or if it is finished and cannot be restored.
     """
     restore_replaced(plan.run.model)
     check_links(plan.run)
@@ -82,10 +80,10 @@ def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Chec
     else:
         _check_begun(plan)
         clear_folder(plan.run)
-        log.warning("%s: there is no checkpoint yet; this run begins at the beginning.", plan.run.root)
+        log.warning("%s: there is no checkpoint yet. The run starts from the beginning.", plan.run.root)
         return None
     if isinstance(begin, Checkpoint):
-        # They are of files that are about to change.
+        # These describe files that are about to change.
         plan.run.finished.unlink(missing_ok=True)
         plan.run.results.unlink(missing_ok=True)
         log.info("continuing from %s (%s)", begin.position, begin.folder)
@@ -96,8 +94,8 @@ def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Chec
 def _finished_run(
     plan: RunPlan, identity: Identity, record: RunRecord, store: CheckpointStore
 ) -> Checkpoint | Finished:
-    """A finished run to check; its last checkpoint where it is to train for more epochs, and another one where only
-    training again gives the weights.
+    """A finished run to check, its last checkpoint if it is to be trained for more epochs, or another checkpoint if the
+    weights can only be computed again.
     """
     run = plan.run
     before = Identity(record.settings, record.contents)
@@ -106,16 +104,16 @@ def _finished_run(
     check_same(identity.without_devices().differences(before.without_devices()), run)
     found = damage(run, record)
     if not found:
-        what = "the run is finished" if record.is_scored(run) else "training is over"
-        log.info("%s: %s, and its files are as they were written.", run.root, what)
+        what = "the run is finished" if record.is_scored(run) else "training is finished"
+        log.info("%s: %s, and its files are intact.", run.root, what)
     weights = (run.model / WEIGHTS).relative_to(run.root).as_posix()
     begin = _with_weights(run, record, store, found, weights)
     if begin is None:
-        gone = "none of its checkpoints is whole" if store.folders() else "its checkpoints were removed then"
+        gone = "none of its checkpoints is complete" if store.folders() else "its checkpoints were removed"
         raise UserError(
             f"{weights} {found[weights]} and cannot be restored: the run is finished, and {gone}.",
             path=run.root,
-            hint="Copy that file from a backup or the Hub and --resume again, or train again with --force.",
+            hint="Copy the file from a backup or the Hub and resume again, or train again with --force.",
         )
     for name, what in found.items():
         log.warning("%s %s. It is restored.", run.root / name, what)
@@ -125,7 +123,10 @@ def _finished_run(
 def _with_weights(
     run: RunDir, record: RunRecord, store: CheckpointStore, found: Mapping[str, str], weights: str
 ) -> Checkpoint | Finished | None:
-    """What has the weights of a finished run, or leads to them; None where nothing does. found: its damage."""
+    """What the weights of a finished run can be restored from, or computed from. None if there is nothing.
+
+    found: what is wrong with its files, by name.
+    """
     if weights not in found:
         return Finished(record, found, run.root / weights)
     whole = list(store.whole())
@@ -142,24 +143,25 @@ def _last_checkpoint(plan: RunPlan, identity: Identity, record: RunRecord, store
         return last
     n_epochs = plan.config.training.num_train_epochs
     raise UserError(
-        "the run is finished and its last checkpoint is not there, so it cannot go on to "
+        "the run is finished and its last checkpoint was not kept, so it cannot be continued to "
         f"{counted(n_epochs, 'epoch')}.",
         path=plan.run.root,
-        hint=f"Train anew with --num-train-epochs {n_epochs} in another --output-dir. Only a run that was trained with "
-        "--keep-checkpoints 1 or more can go on after its end.",
+        hint=f"Train with --num-train-epochs {n_epochs} in another --output-dir. More epochs can only be added to a "
+        "run that was trained with --keep-checkpoints 1 or more.",
     )
 
 
 def _check_goes_on(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None:
-    """Raise UserError where the checkpoint is of another run; one that has come to its end may get more epochs."""
+    """Raise UserError if the checkpoint belongs to another run. The last checkpoint may be continued for more epochs.
+    """
     before, position = checkpoint.identity, checkpoint.position
     n_before, n_epochs = before.settings.get(N_EPOCHS), identity.settings[N_EPOCHS]
     if not (identity.is_longer_than(before) and position.step == 0 and position.epoch == n_before):
         check_same(identity.differences(before), run)
         return
     log.warning(
-        "%s: a run of %s goes on to %d. Its first epochs had the learning rates of a shorter run, "
-        "so that the result is not that of a run of %s.",
+        "%s: a run of %s is continued to %d. Its first epochs used the learning rates of a shorter run, "
+        "so the result differs from that of a run of %s.",
         run.root,
         counted(n_before, "epoch"),
         n_epochs,
@@ -168,12 +170,12 @@ def _check_goes_on(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> N
 
 
 def _check_begun(plan: RunPlan) -> None:
-    """Raise UserError unless the run in the plan's folder is this one and not finished without any checkpoint."""
+    """Raise UserError if the folder of a run without checkpoints contains another run, or a finished one."""
     if plan.run.results.is_file():
         raise UserError(
-            f"the run is finished, and neither checkpoints nor {plan.run.finished.name} are there to check it by.",
+            f"the run is finished, but without checkpoints and {plan.run.finished.name} it cannot be checked.",
             path=plan.run.root,
-            hint="Train anew in another --output-dir, or replace it with --force.",
+            hint="Train in another --output-dir, or replace the run with --force.",
         )
     if plan.run.config.is_file():
         before = settings_of(load_config(plan.run.config))
@@ -181,7 +183,7 @@ def _check_begun(plan: RunPlan) -> None:
 
 
 def _restore_config(plan: RunPlan) -> None:
-    """Write the run's configuration where it is missing or is not the run's."""
+    """Write the run's configuration if it is missing or has other settings."""
     try:
         if not setting_differences(settings_of(plan.config), settings_of(load_config(plan.run.config))):
             return
@@ -192,7 +194,7 @@ def _restore_config(plan: RunPlan) -> None:
 
 
 def restore_config(run: RunDir) -> None:
-    """Write the configuration of a run that has lost it, if its last checkpoint or `finished.json` has it."""
+    """Restore a missing configuration from `finished.json` or the newest checkpoint, if they contain it."""
     record = read_record(run)
     text = record.texts.get(run.config.name) if record else None
     if text is None:
@@ -205,7 +207,7 @@ def restore_config(run: RunDir) -> None:
 
 
 class RunSaver:
-    """Writes and restores the state of one run."""
+    """Saves and restores the state of one run."""
 
     def __init__(
         self,
@@ -229,8 +231,8 @@ class RunSaver:
         dropout: SeededDropout,
         average: WeightAverage,
     ) -> Position:
-        """Take charge of these, all of whose variables exist. What there is to go on from is put into them; the
-        history and the best model become what they were then.
+        """Save the state of these from now on. All of their variables must exist. On resuming, their state is restored,
+        and so are the history and the best model.
         """
         self._model = model
         self._average = average
@@ -251,7 +253,7 @@ class RunSaver:
         return position
 
     def _restore_best(self, weights: Path | None) -> None:
-        """Make the model folder anew: the weights may be whole, and another file in it may not."""
+        """Write the model folder again: even if the weights are intact, another file in it may be damaged."""
         plan = self._plan
         if weights is None:
             clear(plan.run.model)
@@ -259,7 +261,7 @@ class RunSaver:
             save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model, weights=weights)
 
     def _restore_files(self, finished: Finished) -> None:
-        """Make the damaged files of the model folder anew; results, predictions and report are made anyway."""
+        """Restore damaged files of the model folder. Results, predictions and report are always written again."""
         run, texts = self._plan.run, finished.record.texts
         damaged = [name for name in finished.damage if (run.root / name).parent == run.model]
         if not damaged:
@@ -276,17 +278,17 @@ class RunSaver:
                 copy_whole(restored / target.name, target)
             else:
                 hint = "Copy it from a backup or the Hub, or train again with --force."
-                raise UserError("cannot be restored: this version writes no such file.", path=target, hint=hint)
+                raise UserError("cannot be restored: this version does not write such a file.", path=target, hint=hint)
         remove(restored)
-        log.info("%s: restored %s.", run.root, ", ".join(damaged))
+        log.info("%s: restored %s", run.root, ", ".join(damaged))
 
     def finish(self, position: Position) -> None:
-        """Record that the run is finished and scored; then remove the checkpoints that are not to stay."""
+        """Record that the run is finished and scored, then remove checkpoints that are not to be kept."""
         self.record(position, scored=True)
         self._store.keep_last(self._plan.config.training.keep_checkpoints)
 
     def record(self, position: Position, *, scored: bool = False) -> None:
-        """Record that training is over, with checksums of the model's files, and of the others once it is scored."""
+        """Record that training is finished, with the checksums of the model's files. scored: and of all other files."""
         run, identity = self._plan.run, self._identity
         info = run.model / MODEL_INFO
         texts = {
@@ -298,7 +300,7 @@ class RunSaver:
         write_record(run, record)
 
     def end_step(self, position: Position) -> None:
-        """Save after so many steps or minutes."""
+        """Write a checkpoint if one is due after this number of steps or minutes."""
         training = self._plan.config.training
         if not training.checkpoints:
             return
@@ -330,30 +332,30 @@ class RunSaver:
 
 
 def check_data(run: RunDir) -> None:
-    """Raise JobError where the run may have trained on damaged data."""
+    """Raise JobError if the run may have trained on damaged data."""
     if change := change_while_in_use():
         raise JobError(f"{change} Everything saved before is intact. To continue: {resume_command(run)}")
 
 
 def stopped(stop: StopRequest, position: Position, run: RunDir) -> Stopped:
-    """What to tell the person who asked to stop."""
+    """The exception for a run that stopped on request."""
     number = stop.signal or signal.SIGTERM
     by = NAMES[stop.signal] if stop.signal else "another worker"
     return Stopped(
-        f"stopped by {by} at {position}; everything is saved. Go on with: {resume_command(run)}",
+        f"stopped by {by} at {position}. A checkpoint was saved. To continue: {resume_command(run)}",
         exit_code=128 + number,
     )
 
 
 def resume_command(run: RunDir) -> str:
-    """What to type to go on with a run."""
+    """The command that continues a run."""
     return shlex.join(["tf-tokclf", "fit", str(run.config), "--resume"])
 
 
 @contextmanager
 def explained_errors(run: RunDir, devices: Devices) -> Iterator[None]:
-    """Turn into a JobError: a full disk, in whichever words a library reports it, a cached file that was changed while
-    the run read it, and a worker that is gone.
+    """Turn these into a JobError: a full disk, however a library reports it, a cached file that changed while the run
+    read it, and a lost worker.
     """
     try:
         with devices.explained_failures(resume_command(run)):

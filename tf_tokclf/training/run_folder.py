@@ -1,4 +1,4 @@
-"""Make room in a run's folder: a new run begins only where there is none, or when it may replace the one there."""
+"""The folder of a run: a new run starts only if there is none yet, or if it may replace the existing one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tf_tokclf.run_lock import check_link, locked
 
 
 def check_room_for(config: Config, *, resume: bool) -> None:
-    """Raise UserError where the run of `config` could not begin in its folder. It reads neither data nor encoder.
+    """Raise UserError if the run of `config` cannot start in its folder. Reads neither data nor encoder.
 
-    resume: it goes on with the run that is there.
+    resume: it continues the run that is there.
     """
     if not config.output_dir or not is_chief(config.training.strategy):
         return
@@ -32,7 +32,7 @@ def check_room_for(config: Config, *, resume: bool) -> None:
 
 
 def check_room(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
-    """Raise UserError where `claim_folder` could not make room."""
+    """Raise UserError if `claim_folder` would raise it."""
     if overwrite:
         check_replaceable(run.model)
     else:
@@ -41,13 +41,13 @@ def check_room(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = 
     if there and not overwrite:
         raise UserError(
             f"there already is a run in {run.root} ({there[0].name}).",
-            hint="Go on with it by --resume, choose another --output-dir, or replace that run with --force.",
+            hint="Continue it with --resume, choose another --output-dir, or replace that run with --force.",
         )
     if foreign := [path for path in there if not _is_of_run(path, run)]:
         raise UserError(
-            "is in the way, and no run has written it.",
+            "is in the way, and was not written by a run.",
             path=foreign[0],
-            hint="--force replaces runs only: move it away, or choose another --output-dir.",
+            hint="--force replaces only runs. Move it away, or choose another --output-dir.",
         )
     inputs = list(inputs)
     for path in there:
@@ -55,9 +55,9 @@ def check_room(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = 
 
 
 def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] = ()) -> None:
-    """Make room for a run. One that is there already goes only if `overwrite` is on, and nothing else does.
+    """Empty the folder for a new run. An existing run is removed only if `overwrite` is on, anything else never.
 
-    inputs: what the new run reads. Raises UserError where that is part of what would go.
+    inputs: the files that the new run reads. Raises UserError if one of them would be removed.
     """
     if overwrite:
         restore_replaced(run.model)
@@ -66,8 +66,8 @@ def claim_folder(run: RunDir, *, overwrite: bool, inputs: Iterable[Path | None] 
 
 
 def check_links(run: RunDir) -> None:
-    """Raise UserError where a link in the run's folder leads to nothing, as its disk may be away for a while only, or
-    to a model folder that cannot be replaced.
+    """Raise UserError if a link in the run's folder leads to nothing, because its disk may only be unmounted, or to a
+    model folder that cannot be replaced.
     """
     for path in run.files:
         check_link(path)
@@ -75,7 +75,7 @@ def check_links(run: RunDir) -> None:
 
 
 def remove_leftovers(run: RunDir) -> None:
-    """Remove what was being written or replaced at the moment when an earlier process was killed."""
+    """Remove the temporary files of an earlier process that was killed."""
     unfinished = [partial_of(path) for path in run.files]
     unfinished += [old_of(path) for path in run.files]
     unfinished += [*run.temporary, partial_of(run.restored_model)]
@@ -86,7 +86,9 @@ def remove_leftovers(run: RunDir) -> None:
 
 
 def clear_folder(run: RunDir) -> None:
-    """Remove everything that a run writes: first what could be gone on with, last what says that a run was here."""
+    """Remove everything that a run writes. Checkpoints go first and the configuration last, so that a folder that was
+    only partly cleared is still recognised as a run's, but cannot be continued.
+    """
     remove_leftovers(run)
     first = [run.finished, run.checkpoints]
     others = [path for path in run.files if path not in (*first, run.config)]
@@ -97,7 +99,7 @@ def clear_folder(run: RunDir) -> None:
 def clear(path: Path) -> None:
     """Remove one of a run's files or folders. A link to a folder is kept, and the folder is emptied."""
     if path.is_symlink() and path.is_dir():
-        # Last what tells that a run wrote the folder.
+        # Last the file by which the folder is recognised as a run's.
         for entry in sorted(path.iterdir(), key=lambda entry: entry.name == MODEL_INFO):
             _remove_at_once(entry)
     else:
@@ -105,27 +107,29 @@ def clear(path: Path) -> None:
 
 
 def _remove_at_once(path: Path) -> None:
-    """Remove a file or folder under another name: a folder half removed would not be known again as a run's."""
+    """Remove a file, or rename and then remove a folder: a folder that was only partly removed would not be recognised
+    as a run's.
+    """
     if path.is_dir() and not path.is_symlink():
         path = path.rename(path.with_name(f"{path.name}.partial"))
     remove(path)
 
 
 def _is_there(path: Path) -> bool:
-    """Whether something is at `path` that a run may have written: an empty folder is room for one."""
+    """Whether there is anything at `path` that would be lost. An empty folder is not."""
     if path.is_dir():
         return any(path.iterdir())
     return path.exists() or path.is_symlink()
 
 
 def _is_of_run(path: Path, run: RunDir) -> bool:
-    """Whether a run wrote what is at `path`, one of the names of its files: its configuration says that there was a
-    run, and folders hold what a run puts into them.
+    """Whether a run wrote `path`: the folder contains a run's configuration, and `path`, if it is a folder, contains
+    only what a run writes into it.
     """
     if not is_saved_config(run.config):
         return False
     if path.is_symlink() and not path.is_dir():
-        return True  # only the link goes
+        return True  # only the link would be removed
     if path.is_dir() != (path in run.folders):
         return False
     if not path.is_dir():

@@ -1,4 +1,4 @@
-"""What has to be the same for a run to go on: settings and data, and in which of them two runs differ."""
+"""The settings and data that must stay the same for a run to be continued, and how those of two runs differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
-# Settings that change nothing about the weights; the files' content is compared, not their places.
+# Settings that do not affect the weights. Of input files, the content is compared, not the path.
 FREE = {
     "output_dir",
     "overwrite",
@@ -44,33 +44,33 @@ _DEVICES = "number of devices"
 
 @dataclass(frozen=True)
 class Identity:
-    """settings: dotted name -> value. contents: what a run reads, by name ("train data", "encoder") -> hash of it."""
+    """settings: dotted name -> value. contents: name of an input ("train data", "encoder") -> hash of its content."""
 
     settings: Mapping[str, Any]
     contents: Mapping[str, str]
 
     @classmethod
     def of(cls, config: Config, splits: Iterable[Split], encoder: Path, *, n_replicas: int = 1) -> Identity:
-        """The identity of a run of `config` on `splits`, from the encoder in a folder on.
+        """The identity of a run of `config` on `splits` with the encoder in the folder `encoder`.
 
-        n_replicas: each draws its own dropout, so that their number shows in the weights.
+        n_replicas: included because each replica draws its own dropout masks.
         """
         contents = {f"{split.name} data": content_hash(split) for split in splits}
         contents |= {"encoder": encoder_hash(encoder), _DEVICES: str(n_replicas)}
         return cls(settings_of(config), contents)
 
     def is_longer_than(self, before: Identity) -> bool:
-        """Whether it is that run, but for a larger number of epochs."""
+        """Whether this is the run `before` with more epochs."""
         n_before = before.settings.get(N_EPOCHS)
         same = Identity({**self.settings, N_EPOCHS: n_before}, self.contents)
         return isinstance(n_before, int) and self.settings[N_EPOCHS] > n_before and not same.differences(before)
 
     def without_devices(self) -> Identity:
-        """The same, on any number of devices: for a run that is finished it does not matter."""
+        """The identity without the number of devices, which does not matter for a finished run."""
         return Identity(self.settings, {name: value for name, value in self.contents.items() if name != _DEVICES})
 
     def differences(self, before: Identity) -> list[str]:
-        """What is not as it was before, a phrase each."""
+        """A phrase for each difference."""
         return setting_differences(self.settings, before.settings) + [
             f"the {name}" if name in before.contents and name in self.contents else f"whether there are {name}"
             for name in sorted({*self.contents, *before.contents})
@@ -79,7 +79,7 @@ class Identity:
 
 
 def setting_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
-    """The settings that are not as they were before; one that did not exist before had its default."""
+    """A phrase for each setting that changed. A setting that did not exist before had its default value."""
     default = settings_of(Config())
     return [
         f"{name} (was {before.get(name, default.get(name))!r}, is {value!r})"
@@ -89,22 +89,24 @@ def setting_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> li
 
 
 def check_same(differences: Sequence[str], run: RunDir, *, kind: str = "run") -> None:
-    """Raise UserError where what to train differs from what is in the folder of `run`. kind: what to call it."""
+    """Raise UserError if there are differences to what is in the folder of `run`. kind: "run" or "sweep", for the
+    message.
+    """
     if differences:
         raise another_run(f"changed: {', '.join(differences)}", run, kind=kind)
 
 
 def another_run(what: str, run: RunDir, *, kind: str = "run") -> UserError:
-    """The error where `run` cannot go on, since `what` is not as it was. kind: what to call it."""
+    """The error for a run that cannot be continued. what: what changed. kind: "run" or "sweep", for the message."""
     return UserError(
-        f"this is another {kind} than the one to go on with; {what}.",
+        f"the {kind} in this folder has other settings or data and cannot be continued; {what}.",
         path=run.root,
-        hint=f"Change it back ({run.config} has the settings), or train anew in another --output-dir.",
+        hint=f"Use the original ones (see {run.config}), or train in another --output-dir.",
     )
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """The settings that training depends on, by dotted name, defaults included."""
+    """The settings that training depends on, including those at their defaults, by dotted name."""
     return {
         name: value
         for name, value in setting_values(config).items()
@@ -113,7 +115,8 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def encoder_hash(folder: Path) -> str:
-    """A hash of an encoder's configuration and tokenizer, without its weights: those are in the checkpoint."""
+    """A hash of an encoder's configuration and tokenizer. The weights are not included: the checkpoint contains them.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for name in ("config.json", "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"):
         path = folder / name

@@ -1,4 +1,4 @@
-"""One update of the weights, traced once for all shapes."""
+"""One step of training, traced once for all shapes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ROWS = tf.TensorSpec((None,), tf.int32)
 
 
 class TrainingStep:
-    """Updates `model` by the mean loss over the labelled pieces of one batch, or of several that make one step.
+    """Updates `model` by the gradient of the mean loss over the labelled subword tokens of one or several batches.
 
-    The mean is over all batches of the step, so that accumulating gives what one large batch would, and so do several
-    devices that share each batch.
+    The mean is over all batches of the step, so that accumulating gradients gives the same result as one large batch.
+    So does sharing a batch between devices.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class TrainingStep:
         jit_compile: bool = False,
         loss: PieceLoss | None = None,
     ) -> None:
-        """jit_compile: gradients are compiled with XLA, anew for each shape of a batch."""
+        """jit_compile: compile the gradients with XLA, once for each shape of a batch."""
         self.model = model
         self._devices = devices or Devices()
         self.dropout = dropout
@@ -48,7 +48,7 @@ class TrainingStep:
         self._accumulators: list[tf.Variable] = []
         self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
         self._embedding = piece_embedding(model)
-        # A batch's parts run side by side, each on a core of its own.
+        # The parts of a batch are computed in parallel, each on its own core.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": needs_autograph(model)}
         self._loss = loss or PieceLoss()
@@ -56,7 +56,7 @@ class TrainingStep:
         self._one_part = tf.function(
             self._gradients_of_part,
             input_signature=[_BATCH, _COUNT, _PART],
-            # None leaves it to whoever calls.
+            # With None, the calling function decides.
             jit_compile=jit_compile or None,
             **options,
         )
@@ -66,7 +66,7 @@ class TrainingStep:
         self._finish = tf.function(self._update_by_sum, input_signature=[], autograph=False)
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
-        """Update by `batches` together; returns their mean loss, a float32 scalar."""
+        """Make one step with all `batches`. Returns their mean loss, a float32 scalar."""
         total_weight = tf.add_n([self._loss.weight(batch["labels"]) for batch in batches])
         if len(batches) == 1:
             self.dropout.next_batch()
@@ -81,7 +81,7 @@ class TrainingStep:
         return tf.add_n(losses)
 
     def _new_accumulators(self) -> list[tf.Variable]:
-        """A sum of gradients per weight, on each replica its own."""
+        """A variable for the sum of the gradients of each weight, on each replica."""
         options = {"trainable": False, "synchronization": tf.VariableSynchronization.ON_READ}
         with self._devices.scope():
             return [tf.Variable(tf.zeros(w.shape, w.dtype), **options) for w in self._weights]
@@ -100,7 +100,7 @@ class TrainingStep:
         return loss
 
     def settle(self) -> None:
-        """Make up for all updates that were put off, before the weights are scored or saved."""
+        """Apply all deferred updates, before the weights are scored or saved."""
         for rows in self._deferring.all_rows():
             self._settle(rows)
 
@@ -131,7 +131,7 @@ class TrainingStep:
         return tf.constant(0.0)
 
     def _gradients(self, batch: Batch, total_weight: tf.Tensor) -> tuple[tf.Tensor, list]:
-        """The loss of a replica's rows and its gradients, None for weights that have none."""
+        """The loss of a replica's rows, and its gradients. The gradient of an unused weight is None."""
         if self._n_parts == 1 and not self._is_compiled:
             return self._gradients_of_part(batch, total_weight, tf.constant(0))
         parts = [
@@ -153,17 +153,17 @@ class TrainingStep:
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
-        # Of the largest weight only the rows of the batch travel.
+        # Of the gradient of the embedding, the largest weight, only the rows of the batch are exchanged.
         summed = self._devices.summed([g if w is self._embedding else tf.convert_to_tensor(g) for g, w in pairs])
         weights = [weight for _, weight in pairs]
-        # Adam's update of a whole weight is fused; that of rows is not, and takes several passes over all of it.
+        # Adam's update of a complete weight is fused. That of rows is not: it takes several passes over the weight.
         whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in zip(summed, weights)]
         update = zip(clipped(whole, self._clip_norm), weights)
         self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)
 
 
 def _sum(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor | tf.IndexedSlices | None:
-    """The sum of a weight's gradients; rows are put behind each other, to be summed where they are clipped."""
+    """The sum of a weight's gradients. Sparse rows are concatenated, and summed when they are clipped."""
     first = gradients[0]
     if first is None:
         return None

@@ -1,4 +1,4 @@
-"""Stopping on request: Ctrl-C or SIGTERM asks a run to save and stop, a second one stops it at once."""
+"""Stopping on request: after Ctrl-C or SIGTERM a run saves its state and stops; a second one stops it immediately."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class StopAsked(Exception):
-    """Raised where work may be left, once somebody asked for it."""
+    """Raised at a point where a run can stop, after a request to stop."""
 
 
 class StopRequest:
-    """A context manager that takes over SIGINT and SIGTERM: the first is noted, the second interrupts at once."""
+    """A context manager that handles SIGINT and SIGTERM: the first is noted, the second interrupts immediately."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -32,7 +32,7 @@ class StopRequest:
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:
-                # Only the main thread receives signals; elsewhere whoever does decides.
+                # Only the main thread can handle signals. In other threads the caller has to.
                 break
         return self
 
@@ -48,15 +48,15 @@ class StopRequest:
                 signal.signal(mine, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.signal, self.asked = signal.Signals(number), True
-        log.warning("%s: saving, then stopping; once more stops at once.", NAMES[self.signal])
+        log.warning("%s: saving, then stopping. Press Ctrl-C again to stop immediately.", NAMES[self.signal])
 
     def check(self) -> None:
-        """Raise StopAsked if somebody has asked to stop."""
+        """Raise StopAsked if there was a request to stop."""
         if self.asked:
             raise StopAsked
 
     def checked(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items, unless somebody asks to stop in between."""
+        """The items, with `check` before each."""
         for item in items:
             self.check()
             yield item

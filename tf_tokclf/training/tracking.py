@@ -1,4 +1,4 @@
-"""Where epochs are reported besides history.jsonl: TensorBoard, a CSV file, Weights & Biases, MLflow."""
+"""Reporting epochs to TensorBoard, a CSV file, Weights & Biases and MLflow, in addition to history.jsonl."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MODULES = {"wandb": "wandb.integration.keras", "mlflow": "mlflow.tensorflow"}
 
 
 def check_trackers(names: Iterable[str]) -> None:
-    """Raise UserError where what one of `names` needs is not installed, or does not fit what else is."""
+    """Raise UserError if a package that one of the trackers `names` needs is missing or cannot be imported."""
     for name in names:
         if name not in MODULES:
             continue
         check_installed(f"--report-to {name}", name, extra=name)
         try:
             import_module(MODULES[name])
-        except Exception as error:  # whatever goes wrong inside
+        except Exception as error:  # importing a package can raise anything
             problem = f"--report-to {name}: the package {name} that is installed cannot be used: {error}."
             raise UserError(problem, hint=install_hint(name)) from error
 
@@ -47,14 +47,14 @@ def tracking_callbacks(config: Config, run: RunDir) -> list[keras.callbacks.Call
 
 
 class HistoryTable(keras.callbacks.Callback):
-    """Keeps history.csv the same as history.jsonl, also in a run that was resumed."""
+    """Writes history.csv, with the same content as history.jsonl."""
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
         self._run = run
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Write the epochs of a run that goes on, whose table may have been lost."""
+        """Write the epochs of a resumed run, whose table may be missing."""
         if self._run.history.is_file():
             self.on_epoch_end(0)
 
@@ -70,14 +70,14 @@ class HistoryTable(keras.callbacks.Callback):
 
 
 def _tensorboard(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
-    # TensorFlow would make them with fixed permissions, whatever the umask.
+    # TensorFlow would create the folders with fixed permissions and ignore the umask.
     for folder in (run.logs / "train", run.logs / "validation"):
         folder.mkdir(parents=True, exist_ok=True)
     return [keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq="epoch")]
 
 
 def _wandb(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
-    """Weights & Biases' own Keras callback in a run of its own. WANDB_PROJECT, WANDB_MODE and the like are heeded."""
+    """The Keras callback of Weights & Biases in a new run. Variables such as WANDB_PROJECT and WANDB_MODE apply."""
     import wandb
     from wandb.integration.keras import WandbMetricsLogger
 
@@ -91,7 +91,7 @@ def _wandb(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
 
 
 def _mlflow(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
-    """MLflow's own Keras callback in a run of its own. MLFLOW_TRACKING_URI and the like are heeded."""
+    """The Keras callback of MLflow in a new run. Variables such as MLFLOW_TRACKING_URI apply."""
     import mlflow
     from mlflow.tensorflow import MlflowCallback
 

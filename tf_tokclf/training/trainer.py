@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, each scored on the validation sentences and saved."""
+"""The training loop: each epoch is trained, scored on the validation sentences, and saved."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tf_tokclf.training.stopping import StopAsked, StopRequest
 
 log = logging.getLogger(__name__)
 
-# Several hosts ask each other so often whether to stop.
+# Workers on several hosts agree on whether to stop every N steps.
 STEPS_BETWEEN_STOPS = 8
 
 
 @dataclass(frozen=True)
 class Learner:
-    """What is trained: the model, and what its training changes or needs besides its weights."""
+    """The model, its optimizer, and the other state of training."""
 
     model: keras.Model
     optimizer: keras.optimizers.Optimizer
@@ -47,10 +47,10 @@ class Learner:
 
 
 class Trainer:
-    """The loop over epochs, from `position` on. `trainer_factory.make_trainer` makes one.
+    """The loop over epochs, from `position` on. `trainer_factory.make_trainer` creates it.
 
-    own: callbacks of the run itself, which also end when training fails. callbacks: these and all others. saver: None
-    on hosts that write nothing.
+    own: callbacks of the run itself; their on_train_end is called even if training fails. callbacks: all callbacks,
+    including these. saver: None on hosts that write nothing.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Trainer:
         self._callbacks = callbacks
 
     def run(self) -> tuple[EpochRecord, ...]:
-        """All epochs, the best of them saved. Raises StopAsked, with everything saved, when somebody asks to stop."""
+        """Train all epochs and save the best one. On a request to stop, save the state and raise StopAsked."""
         self._callbacks.on_train_begin()
         try:
             while not self._is_over():
                 self._epoch()
         except BaseException as error:
-            # Others than the bar and the event files may take the end of training for a success.
+            # Other callbacks could treat on_train_end as success.
             for callback in self._own:
                 callback.on_train_end()
             if isinstance(error, StopAsked) and self._saver:
@@ -107,13 +107,13 @@ class Trainer:
         return True
 
     def _epoch(self) -> None:
-        """The rest of the epoch that the run is in."""
+        """The rest of the current epoch."""
         epoch = self.position.epoch
         self._callbacks.on_epoch_begin(epoch)
         self._take_steps()
         record = self._evaluate()
         self._save(record)
-        # Some callbacks save the model.
+        # Some callbacks save the model, which must be the averaged one.
         with self._average.in_place():
             self._callbacks.on_epoch_end(epoch, record.logs())
 
@@ -140,7 +140,7 @@ class Trainer:
             self._check_stop()
 
     def _take_step(self, number: int, batches: list[Any]) -> float:
-        """Update the weights, and their average when it is due. Returns the loss."""
+        """Update the weights, and their average if it is due. Returns the loss."""
         loss = float(self._step(batches))
         if self._average.is_due(number + 1):
             self._step.settle()
@@ -148,7 +148,7 @@ class Trainer:
         return loss
 
     def _check_stop(self) -> None:
-        """Raise StopAsked if somebody has asked to stop, on several hosts at the same step on all."""
+        """Raise StopAsked if there was a request to stop. On several hosts, all of them stop at the same step."""
         n_workers, step = self._devices.n_workers, self.position.step
         if n_workers > 1 and step % STEPS_BETWEEN_STOPS == 0:
             self._stop.asked = self._devices.any(self._stop.asked)
@@ -161,7 +161,7 @@ class Trainer:
         give_back_memory()
         began = time.perf_counter()
         validation = self._plan.splits.validation
-        # Hosts that evaluate together have to go on together.
+        # Hosts that evaluate together must not stop on their own.
         sentences = self._stop.checked(validation) if self._devices.n_workers == 1 else validation
         with self._average.in_place():
             evaluation = evaluate_sentences(self._tagger, sentences, mode=self._plan.config.evaluation.mode)
@@ -197,7 +197,7 @@ class Trainer:
         )
 
     def _save(self, record: EpochRecord) -> None:
-        """End the epoch: the run stands at the beginning of the next one, on disk too."""
+        """Move to the beginning of the next epoch, and save the state."""
         self.position = Position(
             epoch=self.position.epoch + 1,
             run_seconds=self.position.run_seconds + record.dev_seconds,
@@ -214,7 +214,7 @@ class Trainer:
         more = f" and {len(sentences) - 5} more" if len(sentences) > 5 else ""
         return JobError(
             f"the training loss is {loss} at step {step + 1} of epoch {self.position.epoch + 1}, on the sentences at "
-            f"{'; '.join(places)}{more}. Try a lower --learning-rate or --precision float32."
+            f"{'; '.join(places)}{more}. Try a lower --learning-rate, or --precision float32."
         )
 
 

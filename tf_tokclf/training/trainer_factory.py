@@ -1,4 +1,4 @@
-"""Assembling a trainer: the model, its optimizer, what watches it, and the state that it begins with."""
+"""Creates a trainer: the model, its optimizer, its callbacks and its initial state."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def make_trainer(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trainer:
-    """A trainer that begins where the run stands. saver: None on a host that writes nothing.
+    """A trainer at the current position of the run. saver: None on a host that writes nothing.
 
-    The order matters: seeds are set before weights are drawn, all variables exist before a checkpoint is restored, and
-    it is restored before other hosts receive the state.
+    The order matters: seeds are set before weights are initialised, all variables exist before a checkpoint is
+    restored, and it is restored before other hosts receive the state.
     """
     _set_seeds(plan.config.training)
     with devices.scope():
@@ -91,9 +91,9 @@ def _make_learner(plan: RunPlan, devices: Devices) -> Learner:
     decay_rates_by_layer(optimizer, model, settings.layer_decay)
     model.compile(optimizer=optimizer)
     dropout = SeededDropout(model, seed=training.seed)
-    # Before restoring: a value without a variable to go to would wait for one in silence.
+    # Before restoring, because TensorFlow silently postpones restoring values whose variables do not exist yet.
     create_slots(optimizer, model.trainable_variables)
-    # Of batches that are added up the later ones are read before their rows could be brought up to date.
+    # With accumulation, the later batches of a step are read before the deferred updates of their rows are applied.
     if training.gradient_accumulation_steps == 1:
         defer_embedding(optimizer, model, n_steps=plan.schedule.n_steps)
     average = WeightAverage(
@@ -118,7 +118,7 @@ def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingSte
 
 
 def _begin(learner: Learner, devices: Devices, saver: RunSaver | None) -> Position:
-    """Give `learner` the state that the run goes on from, on every host that of the chief. Returns where that is."""
+    """Restore the state of the run into `learner`, on every host that of the chief. Returns the position of the run."""
     model, optimizer, dropout, average = learner.model, learner.optimizer, learner.dropout, learner.average
     position = saver.start(model, optimizer, dropout, average) if saver else Position()
     sent = devices.from_chief(json.dumps(position.to_json()).encode())
@@ -127,7 +127,7 @@ def _begin(learner: Learner, devices: Devices, saver: RunSaver | None) -> Positi
 
 
 def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
-    """What scores the validation sentences, on several hosts each a share of them."""
+    """The tagger for scoring the validation sentences. On several hosts, each scores a share of them."""
     evaluation = plan.config.evaluation
     return Tagger(
         model,
@@ -140,7 +140,7 @@ def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
 
 
 def _own_callbacks(plan: RunPlan) -> list[keras.callbacks.Callback]:
-    """What shows and reports the run while it is trained."""
+    """The callbacks that show and report progress."""
     training, n_steps = plan.config.training, plan.steps_per_epoch
     n_epochs = training.num_train_epochs
     show: keras.callbacks.Callback

@@ -56,10 +56,10 @@ def checkpoints() -> list[Cell]:
 
         return change
 
-    bad("out of range", resummed(b'{"format": 99}'), "a checkpoint of format 99", "Start again with --force")
-    bad("hostile", resummed(b'{"format": 1}'), "state.json: is not the state of a run", "Start again with --force")
+    bad("out of range", resummed(b'{"format": 99}'), "the checkpoint has format 99", "Start again with --force")
+    bad("hostile", resummed(b'{"format": 1}'), "state.json: does not contain the state of a run", "Start again with --force")
     half = b'{"format": 1, "position": {"epoch": 0.5, "history": []}, "settings": {}, "contents": {}}'
-    bad("wrong type", resummed(half), "state.json: is not the state of a run", "Start again with --force")
+    bad("wrong type", resummed(half), "state.json: does not contain the state of a run", "Start again with --force")
     bad("hostile", resummed(DEEP), "state.json: not valid JSON", "Start again with --force")
     climbing = b"00  ../../../../etc/passwd\n00  state.json\n00  variables.index\n"
     bad("hostile", with_content(f"{newest}/SHA256SUMS", climbing), *whole)
@@ -78,7 +78,7 @@ def finished_runs() -> list[Cell]:
     def bad(fault: str, change: Callable[[Path], None], *says: str, options: str = "--resume") -> None:
         cells.bad("finished run", fault, f"r {options}", *says, r=run(without("checkpoints"), change))
 
-    lost = f"{weights} is not as it was written and cannot be restored: the run is finished, and its checkpoints were"
+    lost = f"{weights} was changed and cannot be restored: the run is finished, and its checkpoints were"
     again = "train again with --force"
     gone = (f"{weights} is missing and cannot be restored", "Copy that file from a backup", again)
     bad("missing", without(weights), *gone)
@@ -87,7 +87,7 @@ def finished_runs() -> list[Cell]:
     bad("truncated", cut(weights, 1000), lost, again)
     bad("wrong length", with_content(weights, b"x" * 10_000_000), lost, again)
     bad("unreadable", in_place_of(weights, folder), f"{weights} cannot be read (Is a directory)", again)
-    unchecked = ("neither checkpoints nor finished.json are there to check it by", "replace it with --force")
+    unchecked = ("without checkpoints and finished.json it cannot be checked", "replace the run with --force")
     bad("missing", without(record), *unchecked)
     bad("wrong type", with_content(record, b"5"), *unchecked)
     bad("wrong encoding", with_content(record, b"\xff\xfe"), *unchecked)
@@ -103,7 +103,7 @@ def finished_runs() -> list[Cell]:
         write_sealed_json(path / record, content)
 
     bad("hostile", climbing, *unchecked)
-    longer = ("its last checkpoint is not there, so it cannot go on to 9 epochs", "--keep-checkpoints 1")
+    longer = ("its last checkpoint was not kept, so it cannot be continued to 9 epochs", "--keep-checkpoints 1")
     bad("out of range", lambda path: None, *longer, options="--num-train-epochs 9 --resume")
     no("duplicated", "a run is a folder")
     no("huge", "checksums are computed in blocks")
