@@ -126,7 +126,7 @@ def cut(kind: str) -> bytes:
 DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "two files": (
         lambda: zip_of(b"x", "a.conll", "b.conll"),
-        "is an archive that contains a.conll, b.conll; an archive is read only if it contains exactly one file",
+        "is an archive that contains a.conll, b.conll. Only archives with exactly one file can be read",
     ),
     **{f"{kind} that ends early": (partial(cut, kind), "is damaged or ends early") for kind in COMPRESS},
 }

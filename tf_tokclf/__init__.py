@@ -1,4 +1,4 @@
-"""tf-tokclf: from labelled words to a token classifier that people can trust and use.
+"""tf-tokclf trains, scores and uses token classifiers.
 
 >>> from tf_tokclf import Config, fit, evaluate, load   # doctest: +SKIP
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tf_tokclf.inference.evaluate import evaluate, load
     from tf_tokclf.runs.fit import fit
 
-# Loaded when first asked for: TensorFlow takes seconds, and much of the package does without it.
+# Imported on first use, because importing TensorFlow takes seconds and much of the package does not need it.
 _HOMES = {
     "Config": "tf_tokclf.config.schema",
     "load_config": "tf_tokclf.config.loading",

@@ -1,7 +1,7 @@
-"""Files that may be compressed, as streams of bytes: found by their first bytes, written by name.
+"""Reading and writing compressed files as streams: gzip, zstd, xz, bzip2, and zip archives that contain one file.
 
-gzip, zstd, xz, bzip2, and zip archives with exactly one file in them. Nothing is unpacked: the name in an archive is
-looked at for the format it tells, and never written to.
+On reading, the compression is recognised by the first bytes, on writing it is chosen by the name. Archives are not
+unpacked: the name of the file in an archive only tells its format.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ\x00"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _BZIP2 = b"BZh"
-# What a block of bzip2 begins with, and the end of a file without blocks: words may begin with "BZh".
+# The beginning of a block of bzip2, and the end of a file without blocks. "BZh" alone could be the beginning of a word.
 _BZIP2_BLOCK = (b"1AY&SY", b"\x17\x72E8P\x90")
 _N_FIRST_BYTES = 10
 _TAR, _TAR_AT = b"ustar", 257
 SUFFIXES = (".gz", ".zst", ".zstd", ".xz", ".bz2", ".zip")
 
 _BUFFER_BYTES = 1 << 18
-# A stream may expand to this many times the bytes read of it, and to this much in any case. Text seldom reaches 30.
+# A stream may expand to this many times its size, and to this many bytes in any case. Text rarely reaches 30 times.
 _MOST_TIMES = 200
 _FREE_BYTES = 1 << 28
-# What xz may take for its dictionary; its own presets need 65 MiB.
+# Memory limit for the dictionary of xz, whose presets need 65 MiB.
 _XZ_MEMORY_BYTES = 1 << 29
 
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class CountingBytes(io.RawIOBase):
-    """A file that counts what was read of it, for progress: of a compressed file, the compressed bytes."""
+    """A file that counts the bytes that were read, for progress. For a compressed file, these are the compressed bytes."""
 
     def __init__(self, file: BinaryIO, first: bytes = b"") -> None:
         super().__init__()
@@ -59,13 +59,13 @@ class CountingBytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer`, beginning with what was looked at already."""
+        """Fill `buffer`, beginning with the bytes that were already read to recognise the compression."""
         view = memoryview(buffer)
         data = self._first[: len(view)]
         if data:
             self._first = self._first[len(data) :]
         else:
-            # read1 hands over what a pipe holds instead of waiting for a full buffer.
+            # read1 returns the content of a pipe instead of waiting for a full buffer.
             data = getattr(self._file, "read1", self._file.read)(len(view))
         view[: len(data)] = data
         self.n_read += len(data)
@@ -75,15 +75,15 @@ class CountingBytes(io.RawIOBase):
         return not self._first and self._file.seekable()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, as readers of archives do."""
+        """Move to a position, which reading archives requires."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """The place in the file."""
+        """The position in the file."""
         return self._file.tell()
 
     def close(self) -> None:
-        """Close the file; standard input is not ours to close."""
+        """Close the file, unless it is standard input."""
         if not self.closed and not (sys.stdin and self._file is sys.stdin.buffer):
             self._file.close()
         super().close()
@@ -98,9 +98,7 @@ def standard_input() -> BinaryIO:
 
 
 def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
-    """The decompressed bytes of a file, or of standard input where `path` is "-", and what counts the file's
-    own.
-    """
+    """The decompressed bytes of a file, or of standard input if `path` is "-", and a counter of the bytes read."""
     raw = _open_raw(path)
     first = _first_bytes(raw, path)
     kind = _kind(first)
@@ -113,7 +111,7 @@ def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
     content = io.BufferedReader(_Decompressed(_STREAMS[kind](source), counter, path), _BUFFER_BYTES)
     try:
         if content.peek(_TAR_AT + len(_TAR))[_TAR_AT:].startswith(_TAR):
-            raise UserError("is a tar archive.", path=path, hint="Unpack it and name the file, or the folder.")
+            raise UserError("is a tar archive.", path=path, hint="Unpack it, and name the file or the folder.")
     except BaseException:
         content.close()
         raise
@@ -121,13 +119,13 @@ def open_bytes(path: str | Path) -> tuple[BinaryIO, CountingBytes]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file holds compressed data."""
+    """Whether a file is compressed."""
     with _open_raw(path) as file:
         return _kind(_first_bytes(file, path)) is not None
 
 
 def uncompressed(path: Path) -> Path:
-    """The file itself, or a temporary one with what is in it, for libraries that need to go back and forth in it."""
+    """The file itself, or a temporary decompressed copy, for libraries that need random access."""
     if not path.is_file() or not is_compressed(path):
         return path
     stat = path.stat()
@@ -146,11 +144,10 @@ def _decompressed_copy(path: Path, size: int, time_ns: int) -> Path:
 
 
 def compressor(path: Path | None) -> Callable[[bytes], bytes]:
-    """How blocks of a file with this name are written: each block compressed for itself, as the name's ending says.
+    """A function that compresses one block of a file, by the suffix of its name.
 
-    A block comes out the same whenever it is written, and blocks behind each other are a valid file: so a
-    file that was broken off can go on from its last block. The blocks of a `.zip` are plain; `compress_file` makes
-    the archive of them.
+    The result depends only on the block, and concatenated blocks are a valid file. An interrupted file can therefore be
+    continued after its last block. The blocks of a `.zip` are not compressed: `compress_file` creates the archive.
     """
     suffix = path.suffix.lower() if path else ""
     if suffix == ".gz":
@@ -167,7 +164,7 @@ def compressor(path: Path | None) -> Callable[[bytes], bytes]:
 
 
 def compress_file(source: Path, target: Path) -> None:
-    """Write what is in `source` to the output `target`, compressed as its name says, completely or not at all."""
+    """Write the content of `source` to the output `target`, compressed by its suffix, completely or not at all."""
     with (
         output_path(target) as partial,
         source.open("rb") as file,
@@ -179,19 +176,17 @@ def compress_file(source: Path, target: Path) -> None:
 
 @contextmanager
 def open_compressed(path: Path) -> Iterator[TextIO]:
-    """An output for UTF-8 text, line ends as they are written, compressed as its name says."""
+    """An output for UTF-8 text, compressed by its suffix. Line ends are written unchanged."""
     with open_output(path, "wb") as file, compressing(file, path) as stream:
         text = io.TextIOWrapper(stream, "utf-8", newline="")
         yield text
         text.flush()
-        text.detach()  # what it writes to is closed by those that opened it
+        text.detach()  # the streams below are closed by their own context managers
 
 
 @contextmanager
 def compressing(file: IO[bytes], name: Path) -> Iterator[BinaryIO]:
-    """What is written to it goes to `file`, compressed as the ending of `name` says. The same bytes come out the same
-    whenever they are written.
-    """
+    """A stream that writes to `file`, compressed by the suffix of `name`. The result depends only on the content."""
     suffix = name.suffix.lower()
     if suffix == ".gz":
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:
@@ -217,7 +212,7 @@ def compressing(file: IO[bytes], name: Path) -> Iterator[BinaryIO]:
 
 
 class _KeptOpen(io.RawIOBase):
-    """A file that whoever writes to it does not close."""
+    """Writes to a file, and ignores `close`."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -232,7 +227,7 @@ class _KeptOpen(io.RawIOBase):
 
 
 def name_without_compression(path: Path) -> Path:
-    """`path` without the ending that says how it is compressed.
+    """`path` without the suffix of its compression.
 
     >>> name_without_compression(Path("a/b.jsonl.gz")).name
     'b.jsonl'
@@ -241,8 +236,8 @@ def name_without_compression(path: Path) -> Path:
 
 
 def name_of_content(path: Path) -> Path:
-    """A name that tells the format of what is in a file: without the ending of its compression, or, for an archive
-    whose own name tells nothing else, the name in it.
+    """A name that tells the format of a file's content: `path` without the suffix of its compression. For an archive
+    that has no other suffix, it is the name of the file in the archive.
     """
     name = name_without_compression(path)
     if path.suffix.lower() != ".zip" or name.suffix or not path.is_file() or not is_compressed(path):
@@ -274,7 +269,7 @@ def _first_bytes(raw: BinaryIO, path: str | Path) -> bytes:
 
 
 def _kind(first: bytes) -> str | None:
-    """How a file with these first bytes is compressed."""
+    """The compression of a file with these first bytes."""
     if first.startswith(_ZIP):
         return "zip"
     if first.startswith(_BZIP2):
@@ -285,7 +280,7 @@ def _kind(first: bytes) -> str | None:
 def _open_zip(raw: BinaryIO, first: bytes, path: str | Path) -> tuple[BinaryIO, CountingBytes]:
     if raw.seekable():
         raw.seek(0)
-    else:  # the list of an archive's files stands at its end
+    else:  # the table of contents is at the end of an archive
         spooled = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the stream that is returned)
         spooled.write(first)
         shutil.copyfileobj(raw, spooled, _BUFFER_BYTES)
@@ -315,16 +310,16 @@ def _archive(file: BinaryIO, path: str | Path) -> zipfile.ZipFile:
 
 
 def _only_member(archive: zipfile.ZipFile, path: str | Path) -> zipfile.ZipInfo:
-    """The one file in an archive; what macOS adds to each file is not counted."""
+    """The only file in an archive. Files that macOS adds are ignored."""
     members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
     if len(members) == 1:
         return members[0]
-    shown = ", ".join(member.filename for member in members[:5]) or "no file"
+    shown = ", ".join(member.filename for member in members[:5]) or "no files"
     more = " ..." if len(members) > 5 else ""
     raise UserError(
-        f"is an archive that contains {shown}{more}; an archive is read only if it contains exactly one file.",
+        f"is an archive that contains {shown}{more}. Only archives with exactly one file can be read.",
         path=path,
-        hint="Unpack it and name the file, or the folder.",
+        hint="Unpack it, and name the file or the folder.",
     )
 
 
@@ -339,7 +334,7 @@ def _zstd_stream(source: BinaryIO) -> BinaryIO:
 
 
 class _Xz:
-    """A stream of xz that takes no more memory than is granted to it."""
+    """A decompressed xz stream with limited memory."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -350,7 +345,7 @@ class _Xz:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
 
     def read(self, n: int) -> bytes:
-        """At most `n` bytes; none at the end."""
+        """Up to `n` bytes, none at the end."""
         while True:
             data = b""
             if self._decompressor.eof:
@@ -367,7 +362,7 @@ class _Xz:
                 return found
 
     def close(self) -> None:
-        """Close what it reads."""
+        """Close the source."""
         self._source.close()
 
 
@@ -380,7 +375,7 @@ _STREAMS: dict[str, Callable[[BinaryIO], Any]] = {
 
 
 class _Decompressed(io.RawIOBase):
-    """A decompressed stream whose damage ends in a message, and which does not expand without end."""
+    """A decompressed stream that raises UserError if it is damaged or expands too much."""
 
     def __init__(self, file: Any, counter: CountingBytes, path: str | Path) -> None:
         super().__init__()
@@ -410,7 +405,7 @@ class _Decompressed(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close what it reads."""
+        """Close the file."""
         if not self.closed:
             self._file.close()
             self._counter.close()

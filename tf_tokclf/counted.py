@@ -8,7 +8,7 @@ _PLURAL = re.compile(r"(annotation|label|line|record|row|sentence|span|text|word
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:
-    """`n` with its noun, in the singular where it is one. plural: where that is not the noun with an s.
+    """`n` and its noun in singular or plural. plural: needed if it is not the noun with an s.
 
     >>> counted(1, "word"), counted(1_000, "word"), counted(0, "entry", "entries")
     ('1 word', '1,000 words', '0 entries')
@@ -17,7 +17,7 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 
 
 def counted_kind(n: int, kind: str) -> str:
-    """`n` things of a kind that is described in the plural, beginning with the noun.
+    """`n` and a description that begins with a noun in the plural, which becomes the singular if n is 1.
 
     >>> counted_kind(1, "records left out: not annotated"), counted_kind(2, "spans given twice")
     ('1 record left out: not annotated', '2 spans given twice')

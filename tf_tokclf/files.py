@@ -1,8 +1,8 @@
-"""Write files and folders completely or not at all, refuse outputs that would destroy an input, and hold locks.
+"""Writes files and folders completely or not at all, refuses outputs that would destroy an input, and locks files.
 
-Everything is written under a temporary name beside its target, `NAME.partial`, and renamed when it is complete.
-Devices, pipes and the process's own streams are written into directly where the user named them as output. A link to a
-folder is kept, and the content of that folder is replaced; a link to a file is replaced, and the file stays as it is.
+Everything is written under a temporary name next to its target, `NAME.partial`, and renamed when it is complete. Output
+to a device, a pipe or one of the process's own streams is written directly. A link to a folder is kept, and the content
+of the folder is replaced. A link to a file is replaced, and the file stays unchanged.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ from tf_tokclf.errors import JobError, UserError
 
 log = logging.getLogger(__name__)
 
-_NO_LINKS = "Remove the link, or put a copy of what it names in its place."
+_NO_LINKS = "Remove the link, or replace it with a copy of its target."
 
-# What the system reports when a disk, a quota or the largest file size is reached.
+# The errors of the system for a full disk, an exceeded quota and a file that is too large.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# The process's own streams by name. Where they lead to a regular file, that file must not be replaced either.
+# Names of the process's own streams. If they lead to a regular file, it must not be replaced either.
 _OWN_STREAM = re.compile("/dev/(?P<name>stdout|stderr)|/(?:dev|proc/self)/fd/(?P<number>[0-9]{1,9})")
 _NUMBERS = {"stdout": 1, "stderr": 2}
 
-# Windows opens no folders, and writes only files to disk that are open for writing.
+# On Windows, folders cannot be opened, and fsync needs a file that is open for writing.
 _IS_POSIX = os.name == "posix"
 
 
 def disk_problem(error: BaseException) -> str | None:
-    """Why nothing fits on the disk any more, if `error` says so: by number, or in words, as TensorFlow does.
+    """The reason why nothing more can be written, if `error` is about a full disk: by its number, or by its text, as in
+    errors of TensorFlow.
 
     >>> disk_problem(RuntimeError("/a/b; No space left on device"))
     'No space left on device'
@@ -57,14 +58,14 @@ def disk_problem(error: BaseException) -> str | None:
 
 @contextmanager
 def explained_full_disk(place: Path) -> Iterator[None]:
-    """Turn an error that says that the disk is full, in whichever words, into a JobError that names `place`."""
+    """Turn an error about a full disk into a JobError that names `place`."""
     try:
         yield
     except Exception as error:
         reason = disk_problem(error)
         if reason is None:
             raise
-        raise JobError(f"{place}: the disk is full ({reason}). Make room, then start again.") from error
+        raise JobError(f"{place}: the disk is full ({reason}). Free some space, then start again.") from error
 
 
 # Complete or not at all
@@ -72,7 +73,7 @@ def explained_full_disk(place: Path) -> Iterator[None]:
 
 @contextmanager
 def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open `path` for writing so that it is complete afterwards, or as it was before."""
+    """Open `path` for writing. Afterwards it is complete, or unchanged if the block raises."""
     path = Path(path)
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
@@ -86,12 +87,13 @@ def open_whole(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO
 
 @contextmanager
 def whole_path(path: Path, *, unique: bool = False) -> Iterator[Path]:
-    """The name of an empty file to write, which replaces `path` if the block ends without an exception.
+    """The path of an empty file, which replaces `path` if the block ends without an exception.
 
-    unique: let several processes write the same file at once; otherwise the name is always `NAME.partial`.
+    unique: allow several processes to write the same file at the same time. Otherwise the name is always
+    `NAME.partial`.
     """
     with _replacing(path, unique=unique) as partial:
-        # Made here, as libraries may make it with other permissions than those of the umask.
+        # Created here, because libraries may not respect the umask.
         with partial.open("wb") as file:
             mode = os.fstat(file.fileno()).st_mode
         yield partial
@@ -101,7 +103,7 @@ def whole_path(path: Path, *, unique: bool = False) -> Iterator[Path]:
 @contextmanager
 def _replacing(path: Path, *, unique: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():  # renaming would fail, too, but name the partial file
+    if path.is_dir():  # renaming would fail with a message about the partial file
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     partial = partial_of(path, unique=unique)
     if partial.is_symlink():
@@ -118,7 +120,7 @@ def _replacing(path: Path, *, unique: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path, *, unique: bool = False) -> Iterator[Path]:
-    """An empty folder to write into, which replaces `folder` if the block ends without an exception.
+    """The path of an empty folder, which replaces `folder` if the block ends without an exception.
 
     unique: as in `whole_path`.
     """
@@ -141,7 +143,7 @@ def whole_folder(folder: Path, *, unique: bool = False) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Move `new` to the place of `folder`, or of the folder that it links to. One of the two is always complete."""
+    """Replace `folder`, or the folder that it links to, by `new`. A complete folder exists at any time."""
     place, old = _place(folder), old_of(folder)
     if place.is_symlink():
         place.unlink()
@@ -155,14 +157,14 @@ def replace_folder(new: Path, folder: Path) -> None:
 
 
 def restore_replaced(folder: Path) -> None:
-    """Put `folder` back where a process was killed in the moment between the two renames of `replace_folder`."""
+    """Restore `folder` if a process was killed between the two renames of `replace_folder`."""
     old = old_of(folder)
     if old.is_dir() and not folder.exists():
         old.rename(_place(folder))
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file or a folder so that `target` is complete afterwards, or as it was before.
+    """Copy a file or a folder. Afterwards `target` is complete, or unchanged if this raises.
 
     Raises UserError for links that lead out of the folder, as `copy_folder` does.
     """
@@ -176,10 +178,10 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy what is in the folder `source` into `target`, over what is there.
+    """Copy the content of the folder `source` into `target`, and replace files of the same name.
 
-    Raises UserError for links that lead out of `source`. Somebody else may have made the folder, and what such a link
-    names would be published with the copy.
+    Raises UserError for links that lead out of `source`. If somebody else created the folder, the target of such a link
+    would be published with the copy.
     """
     paths = [Path(parent) / name for parent, folders, files in os.walk(source) for name in (*folders, *files)]
     check_links(source, paths, hint=_NO_LINKS)
@@ -187,9 +189,9 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def check_links(folder: Path, paths: Iterable[Path], *, hint: str) -> None:
-    """Raise UserError for the first of `paths` that is a link to a place outside of `folder`.
+    """Raise UserError for the first of `paths` that is a link to a place outside `folder`.
 
-    In the Hub's cache, models--X/snapshots/REVISION/FILE is a link to models--X/blobs/HASH, which counts as inside.
+    In the cache of the Hub, models--X/snapshots/REVISION/FILE is a link to models--X/blobs/HASH. This is allowed.
     """
     root = folder.resolve()
     for path in paths:
@@ -206,8 +208,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits. Raises OSError where it is not a regular file."""
-    if is_stream(path):  # opening a pipe would wait for ever
+    """SHA-256 of a file's content, in hexadecimal digits. Raises OSError if it is not a regular file."""
+    if is_stream(path):  # opening a pipe would wait forever
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -219,9 +221,9 @@ def _dump_json(value: Any, file: IO[str]) -> None:
 
 
 def write_sealed_json(path: str | Path, value: Any) -> None:
-    """Write `value` as JSON together with its checksum, completely or not at all; `read_sealed_json` reads it.
+    """Write `value` as JSON together with its checksum, completely or not at all. `read_sealed_json` reads it.
 
-    Any number of processes may write the same file at once.
+    Several processes may write the same file at the same time.
     """
     sealed = {"checksum": _checksum(value), "content": value}
     with whole_path(Path(path), unique=True) as partial:
@@ -229,8 +231,8 @@ def write_sealed_json(path: str | Path, value: Any) -> None:
 
 
 def read_sealed_json(path: Path) -> Any:
-    """The value that `write_sealed_json` wrote. Raises ValueError where the file holds anything else."""
-    if is_stream(path):  # opening a pipe would wait for ever
+    """The value that `write_sealed_json` wrote. Raises ValueError for any other content."""
+    if is_stream(path):  # opening a pipe would wait forever
         raise ValueError("it is not a regular file")
     try:
         sealed = json.loads(path.read_text(encoding="utf-8"))
@@ -249,22 +251,22 @@ def _checksum(value: Any) -> str:
 
 
 def partial_of(path: Path, *, unique: bool = False) -> Path:
-    """Where what will replace `path` is written."""
+    """The temporary name under which a replacement of `path` is written."""
     return _beside(path, f".{uuid.uuid4().hex}.partial" if unique else ".partial")
 
 
 def journal_of(path: Path) -> Path:
-    """What says how much of the partial file of a long job is complete."""
+    """The file that records how much of the partial file of a long job is complete."""
     return _beside(path, ".journal")
 
 
 def old_of(folder: Path) -> Path:
-    """Where a folder is for the moment in which another one takes its place: not NAME.old, which people use."""
+    """The temporary name of a folder that is being replaced. It is not NAME.old, which users may have."""
     return _beside(folder, ".replaced.partial")
 
 
 def remove(path: Path) -> None:
-    """Remove the file, folder or link at `path`, if there is one; never what a link names."""
+    """Remove the file, folder or link at `path`, if there is one. The target of a link is never removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     elif os.path.lexists(path):
@@ -277,11 +279,11 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _place(path: Path) -> Path:
-    """Where to put a folder that replaces `path`: where the folder is, or was, that it links to."""
+    """The place of a folder that replaces `path`. For a link to a folder, its target, even if that does not exist."""
     try:
         if not path.is_symlink():
             return path if path.name not in ("", "..") else path.resolve()
-    except OSError:  # of names that are too long
+    except OSError:  # a name that is too long
         return path
     target = path.parent / path.readlink()
     if path.is_dir() or (target.parent.is_dir() and not target.is_symlink() and not target.exists()):
@@ -291,18 +293,18 @@ def _place(path: Path) -> Path:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn the system's reason why `path` cannot be made into a message. Full disks are no mistake of the user's."""
+    """Turn an error about creating `path` into a UserError, unless the disk is full, which is not the user's mistake."""
     try:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        hint = "Check the folder's permissions, or name another place."
+        hint = "Check the folder's permissions, or choose another place."
         raise UserError(f"cannot be written: {error.strerror}.", path=path, hint=hint) from error
 
 
 def _set_modes(folder: Path) -> None:
-    """Give everything in `folder` the permissions of the umask, which `folder` itself has."""
+    """Give everything in `folder` the permissions of `folder` itself, which follow the umask."""
     mode = stat.S_IMODE(folder.stat().st_mode) & 0o777
     for parent, folders, names in os.walk(folder):
         for name in folders:
@@ -314,7 +316,7 @@ def _set_modes(folder: Path) -> None:
 def _set_mode(path: Path, mode: int) -> None:
     before = path.lstat().st_mode
     if not stat.S_ISLNK(before) and before & 0o777 != mode & 0o777:
-        with suppress(OSError):  # some file systems have no permissions
+        with suppress(OSError):  # some file systems do not support permissions
             path.chmod((stat.S_IMODE(before) & ~0o777) | (mode & 0o777))
 
 
@@ -337,28 +339,28 @@ def _sync_folder(folder: Path) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed or the process ends. False where another process has locked it.
+    """Lock an open file until it is closed or the process ends. False if another process has locked it.
 
-    On file systems without locks it is always True.
+    On file systems without locks, the result is always True.
     """
     try:
         return lock_descriptor(descriptor, blocking=False)
     except OSError as error:
-        log.debug("this file system has no locks (%s)", error.strerror)
+        log.debug("this file system does not support locks (%s)", error.strerror)
         return True
 
 
 @contextmanager
 def lock_file(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, which is there for the duration of the block; it means nothing once its process ended.
+    """Create and lock the file `path` during the block. The lock ends with the process, even if the file remains.
 
-    Raises BlockingIOError where another process holds it.
+    Raises BlockingIOError if another process has locked it.
     """
     descriptor = _locked_descriptor(path)
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows removes no open file: there it stays
+        with suppress(OSError):  # on Windows, an open file cannot be removed, so it remains
             path.unlink()
         os.close(descriptor)
 
@@ -372,17 +374,17 @@ def _locked_descriptor(path: Path) -> int:
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
-        # Its holder removed it between the two calls.
+        # The process that held the lock removed the file between the two calls.
         os.close(descriptor)
 
 
-# Outputs that the user has named, which may be streams. Where a stream is in the place of one of a run's own files,
-# nobody named it: it is replaced like a file.
+# Outputs that the user named, which may be streams. A stream in the place of one of a run's own files was not named by
+# the user: it is replaced like a file.
 
 
 @contextmanager
 def open_output(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open what the user has named as output: a file as by `open_whole`, a device or a pipe directly."""
+    """Open an output that the user named: a file with `open_whole`, a device or a pipe directly."""
     if not is_stream(path):
         with open_whole(path, mode, **options) as file:
             yield file
@@ -390,7 +392,7 @@ def open_output(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
     with _explained(path):
         stream = _open_stream(path)
     with stream:
-        # Words of strangers must not command a terminal.
+        # Untrusted text must not control the terminal.
         out: Any = PlainOutput(stream) if stream.isatty() else stream
         if "b" in mode:
             yield out
@@ -406,9 +408,7 @@ def open_output(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
 
 @contextmanager
 def output_path(path: Path) -> Iterator[Path]:
-    """The name of an empty file to write for what the user has named as output: for a device or a pipe, its content is
-    copied into that.
-    """
+    """The path of an empty file for an output that the user named. For a device or a pipe, its content is then copied."""
     if not is_stream(path):
         with whole_path(path, unique=True) as partial:
             yield partial
@@ -422,13 +422,13 @@ def output_path(path: Path) -> Iterator[Path]:
 
 
 def write_json_output(path: Path, value: Any) -> None:
-    """As `write_json`, to what the user has named as output."""
+    """Like `write_json`, for an output that the user named."""
     with open_output(path) as file:
         _dump_json(value, file)
 
 
 def is_stream(path: Path) -> bool:
-    """Whether `path` is there and is neither a file nor a folder, but a device, a named pipe or /dev/stdout."""
+    """Whether `path` exists and is a device, a named pipe or a stream such as /dev/stdout."""
     if _OWN_STREAM.fullmatch(str(path)):
         return True
     try:
@@ -452,7 +452,7 @@ def _open_stream(path: Path) -> IO[bytes]:
 
 
 def check_readable(paths: Iterable[Path]) -> None:
-    """Raise UserError for the first of these files that cannot be opened, before a library says that in its words."""
+    """Raise UserError for the first of these files that cannot be opened, before a library raises its own error."""
     for path in paths:
         try:
             path.open("rb").close()
@@ -461,8 +461,8 @@ def check_readable(paths: Iterable[Path]) -> None:
 
 
 def check_output(output: Path, *, inputs: Iterable[Path | None] = (), force: bool) -> None:
-    """Raise UserError where writing the file `output` would destroy one of `inputs`, would replace a file unasked, or
-    cannot work.
+    """Raise UserError if writing the file `output` would destroy one of `inputs`, would replace a file without `force`,
+    or is not possible.
     """
     check_no_input(output, inputs)
     if is_stream(output):
@@ -482,8 +482,8 @@ def check_output(output: Path, *, inputs: Iterable[Path | None] = (), force: boo
 
 
 def check_no_input(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Raise UserError where writing `output` would destroy one of `inputs`: where it is the same file or folder, also
-    through links, or a folder that contains it.
+    """Raise UserError if writing `output` would destroy one of `inputs`, because it is the same file or folder,
+    possibly through links, or a folder that contains the input.
     """
     written = [path for path in (output, partial_of(output), journal_of(output)) if _is_there(path)]
     if not written or is_stream(output):
@@ -499,7 +499,7 @@ def check_no_input(output: Path, inputs: Iterable[Path | None]) -> None:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise UserError where no other folder can be put in the place of `folder`, or of the folder that it links to."""
+    """Raise UserError if `folder`, or the folder that it links to, cannot be replaced."""
     if not folder.is_dir():
         return
     place = folder.resolve()
@@ -513,7 +513,7 @@ def check_replaceable(folder: Path) -> None:
 
 
 def check_different(one: Path, other: Path) -> None:
-    """Raise UserError where two outputs are one file."""
+    """Raise UserError if two outputs are the same file."""
     if not is_stream(one) and (one.resolve() == other.resolve() or _is_same(one, other)):
         raise UserError("two outputs cannot be the same file.", path=one, hint="Give each output its own name.")
 

@@ -1,4 +1,4 @@
-"""JSON from anybody: what is wrong with it, whatever that is, is one kind of error."""
+"""Parsing untrusted JSON. Every problem raises the same kind of error."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
-# Parsed, JSON takes about ten times as much memory.
+# Parsed JSON takes about ten times as much memory as its text.
 LONGEST_FILE = 64 << 20
-# Git leaves these few lines in the place of a large file that was not downloaded.
+# Git writes a few lines that begin with this instead of a large file that was not downloaded.
 LFS_POINTER = "version https://git-lfs.github.com/spec/"
-# Escapes of surrogates, which stand for a character in pairs only.
+# Escaped surrogates. Only two of them together are a character.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def parse_json(text: str, *, halves: bool = False) -> Any:
     """The value of a JSON text.
 
-    Raises ValueError for whatever is none, also for what is nested too deeply, for numbers of thousands of digits and,
-    unless `halves` are welcome, for halves of surrogate pairs, which no file in UTF-8 can hold.
+    Raises ValueError for invalid JSON, for too deep nesting, for numbers with thousands of digits and, unless `halves`
+    is on, for single surrogates, which cannot be written in UTF-8.
 
     >>> parse_json('{"words": ["Ada"]}')
     {'words': ['Ada']}
@@ -45,7 +45,7 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
 
 
 def without_surrogates(text: str) -> str:
-    """A JSON text with a sign of replacement for each surrogate: the same names and kinds of values.
+    """A JSON text with a replacement character for each surrogate. Keys and types of values stay the same.
 
     >>> without_surrogates(r'["\\ud800"]')
     '["\\\\ufffd"]'
@@ -54,9 +54,9 @@ def without_surrogates(text: str) -> str:
 
 
 def read_json(path: Path, *, hint: str, longest: int = LONGEST_FILE) -> Any:
-    """The value in a JSON file. Raises UserError, with `hint`, for whatever cannot be read.
+    """The value in a JSON file. Raises UserError with `hint` if it cannot be read.
 
-    longest: the most characters that are read.
+    longest: the maximum number of characters.
     """
     try:
         with path.open(encoding="utf-8") as file:

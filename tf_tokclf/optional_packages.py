@@ -1,4 +1,4 @@
-"""Packages of extras: checked before the work that needs them."""
+"""Optional packages, which extras of this project install, and the message if one is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_tokclf.errors import UserError
 def check_installed(what: str, *modules: str, extra: str) -> None:
     """Raise UserError unless all `modules` are installed.
 
-    what: needs them, for the message. extra: of this project, which installs them.
+    what: what needs them, for the message. extra: the extra of this project that installs them.
     """
     if missing := [module for module in modules if find_spec(module) is None]:
         verb = "is" if len(missing) == 1 else "are"
@@ -18,7 +18,7 @@ def check_installed(what: str, *modules: str, extra: str) -> None:
 
 
 def install_hint(extra: str) -> str:
-    """What to do where a package of an extra is missing.
+    """The remedy if a package of an extra is missing.
 
     >>> install_hint("serve")
     "Install it: python -m pip install 'tf-tokclf[serve]'"

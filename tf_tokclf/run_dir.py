@@ -1,4 +1,4 @@
-"""The names of a run's files."""
+"""The names of the files in a run's folder."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """A run's folder; this class alone spells the names in it."""
+    """The folder of a run. Only this class contains the names of its files."""
 
     root: Path
 
     @classmethod
     def of(cls, output_dir: str | None) -> RunDir:
-        """The folder that a configuration names; where it names none, this one."""
+        """The output folder of a configuration, by default the current folder."""
         return cls(Path(output_dir or "."))
 
     @property
     def config(self) -> Path:
-        """The configuration as the user wrote it, options folded in."""
+        """The settings that the user chose in the configuration file and by options."""
         return self.root / "config.yaml"
 
     @property
     def model(self) -> Path:
-        """The best weights with tokenizer, card and `tf_tokclf.json`: a model folder that stands alone."""
+        """The model folder, complete in itself: best weights, tokenizer, model card and `tf_tokclf.json`."""
         return self.root / "model"
 
     @property
     def restored_model(self) -> Path:
-        """A model folder from which damaged files are restored; it is there only meanwhile."""
+        """A temporary model folder from which damaged files are restored."""
         return self.root / "model.restored"
 
     @property
     def checkpoints(self) -> Path:
-        """What `--resume` needs."""
+        """The checkpoints that `--resume` continues from."""
         return self.root / "checkpoints"
 
     @property
     def finished(self) -> Path:
-        """What the run is a run of, and checksums of its files; there once it is finished."""
+        """The settings and inputs of a finished run, and the checksums of its files."""
         return self.root / "finished.json"
 
     @property
@@ -49,7 +49,7 @@ class RunDir:
 
     @property
     def history_table(self) -> Path:
-        """The same as a CSV table, where it was asked for."""
+        """The same as a CSV table, if `report_to` includes csv."""
         return self.root / "history.csv"
 
     @property
@@ -59,27 +59,27 @@ class RunDir:
 
     @property
     def results(self) -> Path:
-        """Scores per split and how they were made."""
+        """The scores of each split, and everything that they depend on."""
         return self.root / "results.json"
 
     @property
     def validation_cut(self) -> Path:
-        """Which training sentences became the validation split, where the data has none."""
+        """The training sentences that became the validation split, if the data has none."""
         return self.root / "validation_cut.json"
 
     @property
     def report(self) -> Path:
-        """One HTML file to look at."""
+        """The report, a single HTML file."""
         return self.root / "report.html"
 
     @property
     def predictions(self) -> Path:
-        """The folder of the files of predictions."""
+        """The folder with the predictions for each split."""
         return self.root / "predictions"
 
     @property
     def seeds(self) -> Path:
-        """Scores of the runs of several seeds, of which this folder holds the median one."""
+        """The scores of the runs of several seeds, of which this folder contains the median one."""
         return self.root / "seeds.json"
 
     def of_seed(self, seed: int) -> RunDir:
@@ -94,7 +94,7 @@ class RunDir:
 
     @property
     def sweep(self) -> Path:
-        """Settings and scores of the trials of a sweep, of which this folder holds the best one."""
+        """Settings and scores of the trials of a sweep, of which this folder contains the best one."""
         return self.root / "sweep.json"
 
     @property
@@ -113,24 +113,24 @@ class RunDir:
 
     @property
     def trials_with_config(self) -> tuple[str, ...]:
-        """The names of the trials of a sweep that were begun, in their order."""
+        """The names of the trials of a sweep that were started, in order."""
         configs = self.trials.glob(f"*/{self.config.name}")
         return tuple(sorted(path.parent.name for path in configs if path.parent.name.isdecimal()))
 
     @property
     def folders_of_runs(self) -> tuple[Path, ...]:
-        """The folders each of whose entries is the folder of another run."""
+        """The folders whose entries are folders of other runs."""
         return (self.trials,)
 
     @property
     def temporary(self) -> tuple[Path, ...]:
-        """What is there only while a run writes, besides the lock and the `.partial` files."""
-        # The journal: SQLite would restore what it holds into the next data base of that name.
+        """Temporary files of a run, besides the lock and the `.partial` files."""
+        # SQLite would restore the content of the journal into the next data base of that name.
         return self.restored_model, self.sweep_storage.with_name(f"{self.sweep_storage.name}-journal")
 
     @property
     def lock(self) -> Path:
-        """The lock file of the run that is writing here; it is there only while one does."""
+        """The lock file, which exists while a run is writing in this folder."""
         return self.root / ".lock"
 
     @property
@@ -160,5 +160,5 @@ class RunDir:
         return self.model, self.checkpoints, self.logs, self.predictions, self.trials
 
     def predictions_for(self, split: str) -> Path:
-        """Words, gold and predicted labels and scores of one split, a JSON line per sentence."""
+        """Words, gold and predicted labels, and scores of one split, one JSON line per sentence."""
         return self.predictions / f"{split}.jsonl"

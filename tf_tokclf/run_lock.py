@@ -1,4 +1,4 @@
-"""One process at a time writes in a run's folder."""
+"""The lock by which only one process at a time writes in a run's folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from tf_tokclf.run_dir import RunDir
 
 @contextmanager
 def locked(run: RunDir, *, hint: str = "Wait for it, or choose another --output-dir.") -> Iterator[None]:
-    """Make the run's folder and keep other processes from writing in it. The lock ends with the process, however that
-    ends.
+    """Create the run's folder, and lock it during the block. The lock also ends if the process is killed.
 
-    hint: what to do if another process writes in it.
+    hint: what to do if another process is writing in the folder.
     """
     check_link(run.root)
     with ExitStack() as stack:
@@ -26,13 +25,13 @@ def locked(run: RunDir, *, hint: str = "Wait for it, or choose another --output-
         except BlockingIOError as error:
             raise UserError("another run is writing in this folder.", path=run.root, hint=hint) from error
         except OSError as error:
-            problem = f"the folder cannot be made: {error.strerror}."
+            problem = f"the folder cannot be created: {error.strerror}."
             raise UserError(problem, path=run.root, hint="Choose another --output-dir.") from error
         yield
 
 
 def check_link(path: Path) -> None:
-    """Raise UserError where `path` is a link to nothing."""
+    """Raise UserError if `path` is a link to nothing."""
     if path.is_symlink() and not path.exists():
-        hint = "Make that available again, or remove the link."
-        raise UserError(f"is a link to {path.readlink()}, which is not there.", path=path, hint=hint)
+        hint = "Make the target available again, or remove the link."
+        raise UserError(f"is a link to {path.readlink()}, which does not exist.", path=path, hint=hint)

@@ -136,7 +136,7 @@ def test_a_full_disk_while_exporting_says_so_and_leaves_the_old_export(
     assert run("inspect", data).exit_code == 0  # its sentences are in the cache now
     args = ("export", tiny_classifier, "--format", format, "--file", data, "--output", out, "--force")
     result = kill_server.command(*args, file_limit=20_000)
-    refused(result, f"{out}: the disk is full (File too large). Make room, then start again.", code=1)
+    refused(result, f"{out}: the disk is full (File too large). Free some space, then start again.", code=1)
     assert (out / "agreement.json").read_text(encoding="utf-8") == "precious\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "out"]
 
@@ -262,7 +262,7 @@ def test_a_run_in_a_folder_that_may_not_be_written_in(
     (tmp_path / "shut").mkdir(mode=0o555)
     files = ("--train-file", conll_files["train_file"], "--model-name-or-path", tiny_bert)
     result = without_privileges(kill_server, "fit", *files, "--output-dir", tmp_path / "shut" / "run")
-    refused(result, "shut/run: the folder cannot be made: Permission denied.", "Choose another --output-dir")
+    refused(result, "shut/run: the folder cannot be created: Permission denied.", "Choose another --output-dir")
 
 
 def test_a_cache_that_may_only_be_read(kill_server: KillServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

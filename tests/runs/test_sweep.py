@@ -118,7 +118,7 @@ def test_where_all_trials_fail_the_sweep_does(bench: Bench):
     options = [f"--sweep={RATE}=1e30,1e31", f"--output-dir={folder}"]
     ended = bench.server.run([*bench.args, *options], folder)
     assert ended.code == 1
-    assert "all trials failed; the first one: the training loss is" in " ".join(ended.stderr.split())
+    assert "all trials failed. The first one: the training loss is" in " ".join(ended.stderr.split())
 
 
 def test_a_killed_trial_goes_on_where_it_was(bench: Bench):
@@ -188,7 +188,8 @@ def test_a_lost_data_base_is_written_again_without_training(bench: Bench, tmp_pa
     root.sweep.unlink()
     refused = CliRunner().invoke(cli, ["fit", str(root.root), "--resume", f"--sweep={RATE}=1e-6,3e-2", SWEEP[1]])
     assert refused.exit_code == 2, refused.output
-    assert "the sweep in this folder has other settings or data and cannot be continued; values was {" in " ".join(refused.stderr.split())
+    problem = "the sweep in this folder has other settings or data and cannot be continued; values was {"
+    assert problem in " ".join(refused.stderr.split())
     result = CliRunner().invoke(cli, ["fit", str(root.root), "--resume"], catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     assert "sweep.db is missing. It is written again from the runs in" in " ".join(result.stderr.split())

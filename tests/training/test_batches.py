@@ -103,7 +103,8 @@ def test_a_budget_in_pieces_makes_as_many_batches_in_every_epoch(tiny_bert: Path
 
 
 def test_a_budget_that_the_longest_window_is_more_than_is_refused(tiny_bert: Path):
-    with pytest.raises(UserError, match=r"--max-pieces-per-batch 59 is too small .* has 60 subword tokens.* at least 60"):
+    problem = r"--max-pieces-per-batch 59 is too small .* has 60 subword tokens.* at least 60"
+    with pytest.raises(UserError, match=problem):
         len(budgeted([5, 60], tiny_bert, max_pieces=59))
 
 

@@ -318,7 +318,7 @@ def test_lost_weights_are_named_and_nothing_is_touched(run: Path):
     assert result.exit_code == 2
     assert (
         f"{run}: model/model.safetensors is missing and cannot be restored: the run is finished, and its checkpoints "
-        "were removed then. Copy that file from a backup or the Hub and --resume again, or train again with --force."
+        "were removed. Copy the file from a backup or the Hub and resume again, or train again with --force."
     ) in said(result)
     assert contents(run) == before
 
@@ -407,8 +407,8 @@ def test_more_epochs_need_a_checkpoint(run: Path):
     assert result.exit_code == 2
     assert (
         "the run is finished and its last checkpoint was not kept, so it cannot be continued to 5 epochs. "
-        "Train with --num-train-epochs 5 in another --output-dir. More epochs can only be added to a run that was trained "
-        "with --keep-checkpoints 1 or more."
+        "Train with --num-train-epochs 5 in another --output-dir. More epochs can only be added to a run that was "
+        "trained with --keep-checkpoints 1 or more."
     ) in said(result)
     assert contents(run) == before
 

@@ -106,7 +106,7 @@ def test_other_links_are_refused_and_removed_by_force(
     (root / name).symlink_to(target)
     if target != "../file":
         for resume in (False, True):
-            with pytest.raises(UserError, match=rf"{name}: is a link to {target}, which is not there"):
+            with pytest.raises(UserError, match=rf"{name}: is a link to {target}, which does not exist"):
                 fit(settings(conll_files, encoder, root), resume=resume)
     fit(settings(conll_files, encoder, root, overwrite=True))
     assert not (root / name).is_symlink()
@@ -164,7 +164,7 @@ def test_a_run_folder_may_itself_be_a_link(conll_files: dict[str, str], encoder:
     fit(settings(conll_files, encoder, tmp_path / "run", overwrite=True))
     assert (tmp_path / "run").is_symlink()
     shutil.rmtree(tmp_path / "scratch")
-    with pytest.raises(UserError, match="run: is a link to scratch, which is not there"):
+    with pytest.raises(UserError, match="run: is a link to scratch, which does not exist"):
         fit(settings(conll_files, encoder, tmp_path / "run"))
 
 

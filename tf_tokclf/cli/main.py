@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
 
             if (reason := disk_problem(error)) is None:
                 raise
-            _stop(f"the disk is full ({reason}). Make room, then start again.", code=1)
+            _stop(f"the disk is full ({reason}). Free some space, then start again.", code=1)
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _stop_at(error: OSError) -> NoReturn:
     if error.errno in DISK_FULL:
         if error.filename is None:
             _forget_stdout()
-        _stop(f"{place}the disk is full ({error.strerror}). Make room, then start again.", code=1)
+        _stop(f"{place}the disk is full ({error.strerror}). Free some space, then start again.", code=1)
     _stop(f"{place}{error.strerror}. Check the path, its permissions and its disk.", code=2)
 
 

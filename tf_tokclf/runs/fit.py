@@ -1,4 +1,4 @@
-"""fit: from a configuration to a trained model, by a single run, a run for each of several seeds, or a sweep."""
+"""`fit`: train a model from a configuration, as a single run, as a run for each of several seeds, or as a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tf_tokclf.training.plan import plan_rows, plan_run
 from tf_tokclf.training.train import RunResult
 
 
-# Any: the type of the result depends on the arguments, and most callers train a single run.
+# Any, because the type of the result depends on the arguments, and most callers train a single run.
 def fit(
     config: Config,
     *,
@@ -72,7 +72,7 @@ def fit(
 
 
 def check_kind(config: Config, seeds: Sequence[int] = (), resume_from: str | Path | None = None) -> None:
-    """Raise UserError where a single run, several seeds and a sweep are asked for at once."""
+    """Raise UserError if options for a single run, for several seeds and for a sweep are combined."""
     if seeds and config.sweep:
         raise UserError(
             "--seeds and a sweep cannot be combined.", hint="Sweep first, then train the best settings with --seeds."
@@ -84,7 +84,7 @@ def check_kind(config: Config, seeds: Sequence[int] = (), resume_from: str | Pat
 
 
 def planned(config: Config) -> PlanRows:
-    """The plan of what `fit` would do, as names and values. For a sweep, this is the plan of its first trial."""
+    """The plan of a run as rows of a name and a text. For a sweep, this is the plan of its first trial."""
     if not config.sweep:
         return plan_rows(plan_run(config))
     sweep = Sweep.of(config)

@@ -1,4 +1,4 @@
-"""The same run over several seeds: mean and spread, and the median run as the model."""
+"""The same run with several seeds: mean and standard deviation, and the median run as the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tf_tokclf.training.run_folder import check_links, claim_folder
 
 @dataclass(frozen=True)
 class SeedScores:
-    """The F1 of one seed's run by split."""
+    """The F1 (0 to 1) of one seed's run, by split."""
 
     seed: int
     f1: dict[str, float]
@@ -65,8 +65,8 @@ class SeedSummary:
 
 
 def seeds_to_resume(config: Config) -> tuple[int, ...]:
-    """The seeds of the folder that `config` writes in, where it is a folder of several seeds and `config` is that of
-    its median run. Empty for any other folder.
+    """The seeds in the output folder of `config`, if it is a folder of several seeds and `config` belongs to its median
+    run. Empty for any other folder.
     """
     root = RunDir.of(config.output_dir)
     seeds = seeds_in(root)
@@ -84,9 +84,10 @@ def fit_seeds(
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> SeedSummary:
-    """Train once for each of `seeds`, in folders seed-N of the run's folder; the median run becomes the model there.
+    """Train once for each of `seeds`, in folders seed-N of the output folder, and copy the model of the median run
+    there.
 
-    resume: leave finished seeds as they are and go on with the others. With hub.push the median run is published.
+    resume: keep finished seeds, and continue the others. With hub.push, the median run is published.
     """
     _check(config, seeds)
     root = RunDir.of(config.output_dir)
@@ -125,6 +126,6 @@ def _fit_seeds(
 
 def _check(config: Config, seeds: Sequence[int]) -> None:
     if len(set(seeds)) < max(2, len(seeds)):
-        raise UserError(f"--seeds {','.join(map(str, seeds))}: give two or more different ones.")
+        raise UserError(f"--seeds {','.join(map(str, seeds))}: two or more different seeds are needed.")
     if not config.output_dir:
-        raise UserError("there is no place for the runs: give --output-dir.")
+        raise UserError("no folder for the runs.", hint="Pass --output-dir.")

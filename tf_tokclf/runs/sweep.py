@@ -1,8 +1,8 @@
-"""A sweep: a run for each combination of listed values, kept in Optuna's storage, and the best one as the model.
+"""A sweep: a run for each combination of listed values, recorded in Optuna's storage, and the best one as the model.
 
-Trials are taken from Optuna's queue. For a grid all combinations are put into it at the start, in the order in which
-they are listed: `GridSampler` would choose among them by chance, and ends in an error where a study is asked instead of
-driven. A trial that was stopped or failed is put into the queue again with its folder, where its run goes on.
+Trials are taken from Optuna's queue. For a grid, all combinations are enqueued at the start in the order in which they
+are listed. (`GridSampler` would choose a random order, and fails if trials are requested one by one with `study.ask`.)
+A trial that was stopped or failed is enqueued again with its folder, so that its run is continued.
 """
 
 from __future__ import annotations
@@ -94,11 +94,11 @@ class SweepSummary:
 def fit_sweep(
     config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> SweepSummary:
-    """Train a run for each combination of `config.sweep` in folders trials/000, trials/001 ... of the run's folder; the
-    best by dev F1 becomes the model there.
+    """Train a run for each combination of `config.sweep` in folders trials/000, trials/001 ... of the output folder,
+    and copy the model with the best validation F1 there.
 
-    resume: leave finished trials as they are, go on with a stopped one and try failed ones again. With hub.push the
-    best is published. Raises UserError, before anything is trained, for what the user has to change.
+    resume: keep finished trials, continue a stopped one, and try failed ones again. With hub.push, the best one is
+    published. Raises UserError, before anything is trained, for what the user has to change.
     """
     sweep = Sweep.of(config)
     _check(config, sweep, resume=resume)
@@ -115,13 +115,13 @@ def fit_sweep(
                 _run_trial(trial, sweep, root, callbacks)
                 write_json(root.sweep, trials.summary().to_json())
             summary = trials.summary()
-        # Also where no trial was left to run: the file may be lost or damaged.
+        # Also if no trial was left to run, because the file may be lost or damaged.
         write_json(root.sweep, summary.to_json())
         if not any(one.f1 for one in summary.trials):
-            raise JobError(f"{root.root}: all trials failed; the first one: {summary.trials[0].error}")
+            raise JobError(f"{root.root}: all trials failed. The first one: {summary.trials[0].error}")
         best = summary.best
         run = root.of_trial(best.name)
-        # A trial that was run before may have been damaged since.
+        # The files of a trial that was finished before may have been damaged since.
         fit_unless_finished(
             variant(sweep.base, run, best.values), f"trial {best.name}", resume=True, callbacks=callbacks
         )
@@ -135,7 +135,7 @@ def fit_sweep(
 
 def _check(config: Config, sweep: Sweep, *, resume: bool) -> None:
     if not config.output_dir:
-        raise UserError("there is no place for the trials: give --output-dir.")
+        raise UserError("no folder for the trials.", hint="Pass --output-dir.")
     if cluster_of(config.training.strategy):
         raise UserError("a sweep runs on one host.", hint="Unset TF_CONFIG, or pass --strategy mirrored.")
     check_installed("a sweep", "optuna", extra="sweep")
@@ -170,13 +170,13 @@ def _begin_or_resume(root: RunDir, config: Config, sweep: Sweep, *, resume: bool
         )
     elif root.model.exists():
         raise UserError("contains a run that is not a sweep.", path=root.root, hint="Choose another --output-dir.")
-    # A sweep that was stopped before its first trial has a configuration at most.
+    # A sweep that was stopped before its first trial has at most a configuration.
     save_config(config, root.config)
     return {}
 
 
 def _values_of(run: RunDir, sweep: Sweep) -> dict[str, Any]:
-    """Which of the swept values a trial has, by its configuration."""
+    """The swept values of a trial, from its configuration."""
     settings = setting_values(load_config(run.config))
     values = {}
     for name, listed in sweep.values.items():
@@ -188,7 +188,7 @@ def _values_of(run: RunDir, sweep: Sweep) -> dict[str, Any]:
 
 
 def _check_same_base(root: RunDir, sweep: Sweep) -> None:
-    """What all trials share has to be as it was when the sweep began."""
+    """Raise UserError if the settings that all trials share have changed since the sweep started."""
     now, before = (settings_of(one) for one in (sweep.base, load_config(root.config)))
     shared = {name: value for name, value in now.items() if name not in sweep.values}
     check_same(setting_differences(shared, before), root, kind="sweep")
@@ -196,7 +196,7 @@ def _check_same_base(root: RunDir, sweep: Sweep) -> None:
 
 @contextmanager
 def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
-    """The study in the run's folder, made where it has not begun. Raises UserError where it is of another sweep."""
+    """The study in the run's folder. It is created if there is none. Raises UserError if it is of another sweep."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -208,7 +208,7 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
         raise UserError(
             f"the sweep's data base cannot be used: {first_line(getattr(error, 'orig', None) or error)}.",
             path=root.sweep_storage,
-            hint="Check its permissions and room; if it is damaged, start the sweep again in another --output-dir.",
+            hint="Check its permissions and free space. If it is damaged, start the sweep in another --output-dir.",
         ) from error
     try:
         if not study.user_attrs:
@@ -226,7 +226,7 @@ def _asked(sweep: Sweep) -> dict[str, Any]:
 
 
 def _check_same_values(before: dict[str, Any], sweep: Sweep, root: RunDir) -> None:
-    """What is swept over has to be as it was when the sweep began."""
+    """Raise UserError if the swept values have changed since the sweep started."""
     asked = _asked(sweep)
     if before != asked:
         changed = next(key for key in asked if asked[key] != before[key])
@@ -238,14 +238,14 @@ def _storage(root: RunDir) -> optuna.storages.RDBStorage:
     import optuna
     from sqlalchemy.engine import URL
 
-    # SQLite would make it without the permissions that the umask gives to a group.
-    with suppress(OSError):  # SQLite says what is wrong
+    # Created here, because SQLite would not give a group the permissions of the umask.
+    with suppress(OSError):  # SQLite reports the error
         root.sweep_storage.touch()
     return optuna.storages.RDBStorage(URL.create("sqlite", database=str(root.sweep_storage)).render_as_string())
 
 
 class _Trials:
-    """The trials of a sweep as the study has them. Each has a folder; several tries in one folder are one trial."""
+    """The trials of a sweep in Optuna's study. Several attempts in the same folder are one trial."""
 
     def __init__(self, study: optuna.Study, sweep: Sweep, root: RunDir) -> None:
         self._study = study
@@ -253,10 +253,10 @@ class _Trials:
         self._root = root
 
     def queue(self, lost: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> None:
-        """Put into the queue what is known to be due: combinations of a grid, and trials that were not finished.
+        """Enqueue the combinations of a grid, and trials that were not finished.
 
-        lost: trials that were run and that the study does not know, name -> values. Those that were finished are not
-        trained again.
+        lost: trials that have a folder but are missing from the study, name -> values. Finished ones are not trained
+        again.
         """
         import optuna
 
@@ -274,7 +274,7 @@ class _Trials:
                 self._enqueue(name, trial.user_attrs["values"])
 
     def next(self) -> optuna.Trial | None:
-        """The next trial to run; None where all were run."""
+        """The next trial to run. None if there are no more."""
         import optuna
 
         distributions: dict[str, optuna.distributions.BaseDistribution] = {
@@ -286,7 +286,7 @@ class _Trials:
             return None
         known = {_key(one.user_attrs["values"]): one.value for one in self._latest().values()}
         for repetition in range(MOST_REPETITIONS):
-            # A function of what was tried, so that a sweep that was stopped chooses what it would have chosen.
+            # The seed depends only on the trials so far, so that a resumed sweep chooses the same as without the stop.
             seed = self._sweep.base.training.seed + len(known) * MOST_REPETITIONS + repetition
             self._study.sampler = optuna.samplers.TPESampler(seed=seed)
             trial = self._study.ask(distributions)
@@ -301,7 +301,7 @@ class _Trials:
         return self._study.ask(distributions)
 
     def summary(self) -> SweepSummary:
-        """What is known of the trials so far that were run."""
+        """The results of the trials so far."""
         return SweepSummary(
             tuple(
                 TrialResult(name, attributes["values"], attributes.get("f1"), attributes.get("error"))
@@ -314,12 +314,12 @@ class _Trials:
         self._study.enqueue_trial(values, user_attrs={"folder": name, "values": values})
 
     def _free_name(self) -> str:
-        """The first name that no trial has: in a data base that was written again, some may be missing in between."""
+        """The first free name of a folder. In a data base that was written again, names in between may be missing."""
         latest = self._latest()
         return next(name for name in map(_name, count()) if name not in latest)
 
     def _latest(self) -> dict[str, optuna.trial.FrozenTrial]:
-        """The newest try by folder."""
+        """The newest attempt by folder."""
         return {
             trial.user_attrs["folder"]: trial
             for trial in self._study.get_trials(deepcopy=False)
@@ -330,7 +330,7 @@ class _Trials:
 def _run_trial(
     trial: optuna.Trial, sweep: Sweep, root: RunDir, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> None:
-    """Train a trial's run, or the rest of it, and tell the study how it ended."""
+    """Train or continue the run of a trial, and record the result in the study."""
     import optuna
 
     name, values = trial.user_attrs["folder"], trial.user_attrs["values"]
@@ -341,7 +341,7 @@ def _run_trial(
         f1 = fit_unless_finished(own, f"trial {name}", resume=run.config.is_file(), callbacks=callbacks)
     except (UserError, JobError) as error:
         if isinstance(error.__cause__, Exception) and disk_problem(error.__cause__):
-            # Which the next trial would meet too: here the sweep stops, to go on from here.
+            # The next trial would fail too. The sweep stops, and can be resumed from here.
             raise
         log.error("trial %s failed: %s", name, error)
         trial.set_user_attr("error", str(error))

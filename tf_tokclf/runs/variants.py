@@ -1,4 +1,4 @@
-"""Several runs for one model: each in a folder inside the run's folder, the chosen one's files become the run's own."""
+"""Several runs for one model: each has a folder inside the output folder, and the files of the chosen one are copied."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 
 def variant(config: Config, run: RunDir, values: Mapping[str, Any], *, push: bool = False) -> Config:
-    """The configuration with other values ("section.key" -> value) and another folder."""
+    """The configuration with other values ("section.key" -> value) and another output folder."""
     return with_settings(config, {**values, "output_dir": str(run.root), "hub.push": push})
 
 
 def fit_unless_finished(
     config: Config, name: str, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> dict[str, float]:
-    """Train one of several runs, or go on with it; returns its F1 by split.
+    """Train or continue one of several runs. Returns its F1 (0 to 1) by split.
 
-    name: what to call it in messages. resume: leave it as it is where it is finished and nothing of it is damaged.
-    callbacks: more Keras callbacks to call along the way.
+    name: of the run in messages. resume: skip the run if it is finished and not damaged. callbacks: additional Keras
+    callbacks.
     """
     run = RunDir.of(config.output_dir)
     if not (resume and _is_finished(run, config)):
@@ -41,27 +41,27 @@ def fit_unless_finished(
         try:
             fit_single(config, resume=resume, callbacks=callbacks)
         except Stopped as stopped:
-            message = f"{name}: {stopped} (or with all others by the same command as now with --resume)"
+            message = f"{name}: {stopped} (or continue all runs by the same command as now with --resume)"
             raise Stopped(message, exit_code=stopped.exit_code) from stopped
         finally:
-            # What one run leaves in memory the next one does not need.
+            # Free the memory of this run before the next one.
             keras.backend.clear_session()
     splits = json.loads(run.results.read_text(encoding="utf-8"))["splits"]
     return {name: float(values["overall"]["f1"]) for name, values in splits.items()}
 
 
 def take_over(root: RunDir, run: RunDir, config: Config) -> None:
-    """Make `root` a finished run like `run`, without its checkpoints. config: what to write there as its own.
+    """Copy the finished run `run` to `root`, without its checkpoints. config: the configuration to write there.
 
-    Where `root` holds that run already, its model stays as it is: it may have been calibrated since. The temperature of
-    a model that has to be copied again is kept.
+    If `root` already contains that run, its model is kept, because it may have been calibrated since. The temperature
+    is kept even if a damaged model has to be copied again.
     """
     record, chosen = read_record(root), read_record(run)
     calibrated = None
     if record is None or not _holds(root, record, run, chosen):
         calibrated = _calibrated(root, record, run, chosen)
         root.finished.unlink(missing_ok=True)
-        # First what says that a run is here.
+        # The configuration comes first, because the folder is recognised as a run's by it.
         save_config(config, root.config)
         for source, target in zip(_outcome(run), _outcome(root)):
             if source.exists():
@@ -78,12 +78,12 @@ def take_over(root: RunDir, run: RunDir, config: Config) -> None:
 
 
 def _holds(root: RunDir, record: RunRecord, run: RunDir, chosen: RunRecord | None) -> bool:
-    """Whether `root` holds the model of `run`, and nothing of it is damaged. Only its temperature may differ."""
+    """Whether `root` contains the intact model of `run`. Only the temperature may differ."""
     return record.is_scored(root) and not damage(root, record) and _is_same_model(root, record, run, chosen)
 
 
 def _calibrated(root: RunDir, record: RunRecord | None, run: RunDir, chosen: RunRecord | None) -> str | None:
-    """The model's `tf_tokclf.json` with the temperature that `root` had, where it held the model of `run`."""
+    """The text of `tf_tokclf.json` with the temperature in `root`, if `root` contained the model of `run`."""
     if record is None or not _is_same_model(root, record, run, chosen):
         return None
     return record.texts.get((root.model / MODEL_INFO).relative_to(root.root).as_posix())
@@ -96,7 +96,7 @@ def _is_same_model(root: RunDir, record: RunRecord, run: RunDir, chosen: RunReco
 
 
 def _model_files(run: RunDir, record: RunRecord) -> dict[str, str]:
-    """The checksums of the model's files, but for the one that calibration changes."""
+    """The checksums of the model's files, except the one that calibration changes."""
     folder = f"{run.model.name}/"
     return {
         name: checksum
@@ -111,9 +111,9 @@ def _outcome(run: RunDir) -> tuple[Any, ...]:
 
 
 def _is_finished(run: RunDir, config: Config) -> bool:
-    """Whether a run is finished and nothing of it is damaged. Raises UserError where it is another run."""
+    """Whether a run is finished and intact. Raises UserError if it is another run."""
     record = read_record(run)
-    # Earlier versions wrote no record.
+    # Earlier versions did not write a record.
     if record is None and (run.checkpoints.exists() or not run.results.is_file()):
         return False
     before = record.settings if record else settings_of(load_config(run.config))

@@ -67,7 +67,7 @@ def options() -> list[Cell]:
         "output",
         "hostile",
         "fit --train-file {train} --model-name-or-path {encoder} --output-dir t.txt",
-        "t.txt: the folder cannot be made: File exists.",
+        "t.txt: the folder cannot be created: File exists.",
         "Choose another --output-dir",
     )
     bad("input", "huge", f"inspect {'x' * 5000}.conll", "there is no such file", "Check the path")

@@ -57,9 +57,9 @@ def checkpoints() -> list[Cell]:
         return change
 
     bad("out of range", resummed(b'{"format": 99}'), "the checkpoint has format 99", "Start again with --force")
-    bad("hostile", resummed(b'{"format": 1}'), "state.json: does not contain the state of a run", "Start again with --force")
+    bad("hostile", resummed(b'{"format": 1}'), "does not contain the state of a run", "Start again with --force")
     half = b'{"format": 1, "position": {"epoch": 0.5, "history": []}, "settings": {}, "contents": {}}'
-    bad("wrong type", resummed(half), "state.json: does not contain the state of a run", "Start again with --force")
+    bad("wrong type", resummed(half), "does not contain the state of a run", "Start again with --force")
     bad("hostile", resummed(DEEP), "state.json: not valid JSON", "Start again with --force")
     climbing = b"00  ../../../../etc/passwd\n00  state.json\n00  variables.index\n"
     bad("hostile", with_content(f"{newest}/SHA256SUMS", climbing), *whole)
