@@ -33,7 +33,7 @@ def test_what_init_prints_is_a_plan_that_can_be_carried_out(amount: list[str], f
     # The tiny encoder reads 64 pieces, fewer than any real one: the usual overlap would not fit.
     result = run("fit", "mine.yaml", "--dry-run", "--overlap", "8")
     assert result.exit_code == 0, result.output
-    assert "test 20 sentences" in result.stdout
+    assert "test: 20 sentences" in result.stdout
 
 
 @pytest.mark.parametrize("amount", [[], ["--minimal"], ["--full"]])

@@ -113,7 +113,7 @@ def test_data_cannot_command_the_terminal(tmp_path):
 def test_nothing_to_inspect_is_the_users_mistake():
     result = inspect()
     assert result.exit_code == 2
-    assert "there is no data to inspect. Name a file" in result.stderr
+    assert "no data to inspect. Name a file" in result.stderr
 
 
 def test_nothing_heavy_is_loaded(clean):

@@ -66,7 +66,7 @@ def test_an_unknown_command_is_told_the_nearest():
     [
         (["fit"], "no training data: give --train-file or --dataset-name"),
         (["fit", "nothing.yaml"], "nothing.yaml: there is no such configuration file"),
-        (["fit", "--set", "training.seed"], "no '=' in it"),
+        (["fit", "--set", "training.seed"], "there is no '='"),
         (["fit", "--set", "training.sead=1"], "Did you mean training.seed?"),
         (["evaluate", "no/such/model"], "Name a file with --file"),
         (["predict", "./nothing"], "there is no model folder ./nothing"),

@@ -74,7 +74,7 @@ def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
         (["--shard", "x"], "'x' is not I/N with I from 1 to N"),
         (["--shard", "-1/4"], "'-1/4' is not I/N with I from 1 to N"),
         (["nothing.txt"], "there is no such file"),
-        (["--resume"], "Name it with --output"),
+        (["--resume"], "Name the file with --output"),
         (["--output-format", "parquet"], "parquet output is possible only"),
     ],
 )
@@ -160,9 +160,9 @@ def closed_port() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--workers", 2], "Name it with --output"),
-        (["--workers", 2, "-o", "out", "--shard", "1/2"], "Leave out --shard"),
-        (["--parts", 2, "-o", "out"], "are for --workers"),
+        (["--workers", 2], "Name the folder with --output"),
+        (["--workers", 2, "-o", "out", "--shard", "1/2"], "Omit --shard"),
+        (["--parts", 2, "-o", "out"], "can only be used with --workers"),
         (["--workers", 2, "-o", "no/such/out"], "there is no such folder to write to"),
         (["--workers", 2, "-o", "in.txt"], "would destroy the input"),
         (["--workers", 2, "-o", "other.txt"], "is a file, but --workers writes a folder"),

@@ -52,7 +52,7 @@ def test_every_problem_is_reported_at_once(tmp_path: Path):
     ("text", "message"),
     [
         ("a: [1\n", "line 2: not valid YAML"),
-        ("- 1\n- 2\n", "a configuration is a mapping of sections"),
+        ("- 1\n- 2\n", "is not a mapping of sections"),
         ("!!python/object/apply:os.system ['true']\n", "not valid YAML"),
         ("data: {train_file: a, dataset_name: b}\n", "give train_file or dataset_name, not both"),
     ],
@@ -170,7 +170,7 @@ def test_in_a_file_what_stands_beside_a_recipe_wins_and_is_said(tmp_path, caplog
     caplog.set_level("INFO", logger="tf_tokclf")
     path = write(tmp_path, "recipe: best\noptimizer:\n  learning_rate: 1.0e-4\n  layer_decay: 0.9\n")
     assert rates(load_config(path)) == (1e-4, 0.0, 0.9)
-    said = "recipe best: optimizer.learning_rate, optimizer.layer_decay stand in the file as well, and win"
+    said = "recipe best: overridden by optimizer.learning_rate, optimizer.layer_decay in the file"
     assert [record.getMessage() for record in caplog.records if record.name.startswith("tf_tokclf")] == [said]
 
 

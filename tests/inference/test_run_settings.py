@@ -243,7 +243,7 @@ def test_compare_reads_the_gold_file_as_the_run_did(make_run: Callable[..., Path
         ("optimizer.learning_rate=1", "this command accepts only settings of the data"),
         ("data.separatr=x", "there is no setting data.separatr. Did you mean data.separator?"),
         ("data.span_policy=guess", "data.span_policy: 'guess' is not"),
-        ("data.encoding", "no '=' in it"),
+        ("data.encoding", "there is no '='"),
         ("label_column_name=2", "Did you mean data.label_column_name?"),
     ],
 )

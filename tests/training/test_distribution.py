@@ -212,10 +212,10 @@ def test_a_worker_that_never_starts_is_named(bench: DistributedRun):
     ("text", "problem"),
     [
         ("{", "TF_CONFIG is not valid JSON"),
-        ("[]", "cannot be understood"),
+        ("[]", "is invalid"),
         ('{"cluster": {"worker": ["a:1"]}}', "lacks 'task'"),
         ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "'a' is not of the form host:port"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "worker 1, which its cluster"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "worker 1, which is not in"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}', "tasks of type ps"),
     ],
 )

@@ -85,11 +85,11 @@ def compare_command(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Compare SYSTEMS on the same sentences. Each is compared with the first one.
+    """Compare each of SYSTEMS with the first one on the same sentences.
 
-    A system is a run, a folder of runs, a file of predictions (JSON lines, or columns of words, gold and
-    predicted labels), or NAME=PATH,PATH,... for several of them. Several runs, and the folder of `fit --seeds`, are
-    read as the seeds of one system.
+    A system is a run, a folder of runs, a file of predictions (JSON lines, or columns of words, gold and predicted
+    labels), or NAME=PATH,PATH,... for several of them. Several runs, and the runs of `fit --seeds`, count as the seeds
+    of one system.
 
     \b
     tf-tokclf compare runs/small runs/large

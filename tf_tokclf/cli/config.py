@@ -21,7 +21,7 @@ _FORCE = click.option("--force", is_flag=True, help="Replace the file named by -
 
 @click.group("config")
 def config_command() -> None:
-    """Check, fill and compare configurations.
+    """Check, complete and compare configurations.
 
     CONFIG is a YAML file, the name of a configuration that comes with tf-tokclf, or the folder of a run.
 
@@ -35,9 +35,9 @@ def config_command() -> None:
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
 @set_option()
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
-    """Report all problems of configurations, or that there are none.
+    """Report all problems of configurations.
 
-    Data and model are not read. Use fit --dry-run to check them as well.
+    Data and model are not read. Use fit --dry-run to check them too.
 
     \b
     tf-tokclf config check mine.yaml
@@ -69,7 +69,7 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
     """Print a configuration with every setting and a comment that explains it.
 
     \b
-    tf-tokclf config fill mine.yaml -o whole.yaml
+    tf-tokclf config fill mine.yaml -o complete.yaml
     """
     from tf_tokclf.config.flat_settings import setting_values
     from tf_tokclf.config.json_schema import schema_line

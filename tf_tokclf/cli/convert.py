@@ -1,4 +1,4 @@
-"""`tf-tokclf convert`: between file formats and label schemes."""
+"""tf-tokclf convert."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SCHEMES = click.Choice(["IO", "IOB1", "IOB2", "BIOES", "BILOU", "BMES", "BMEOW"
 @data_options(
     "data.format",
     click.option(
-        "--to", "to_format", help="Format of OUT; an unknown name lists all.  [default: inferred from its name]"
+        "--to", "to_format", help="Format of OUT. Give an unknown name to list all.  [default: inferred from its name]"
     ),
     click.option("--split", "part", help="Split to read, if IN is a data set (Hub id or folder)."),
     "data.dataset_config_name",
@@ -70,8 +70,9 @@ def convert_command(
     force: bool,
     assignments: tuple[str, ...],
 ) -> None:
-    """Convert labelled data from IN (a file, folder or data set) to OUT. `-` is standard output. Text is
-    written in UTF-8.
+    """Convert labelled data from IN (a file, folder or data set) to OUT.
+
+    OUT can be `-` for standard output. Text is written in UTF-8.
 
     \b
     tf-tokclf convert train.conll train.jsonl

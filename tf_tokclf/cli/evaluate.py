@@ -82,7 +82,7 @@ _WITH_PREDICTIONS = {
     type=click.Choice(["table", "conlleval", "json"]),
     default="table",
     show_default=True,
-    help="Format of the printed scores; conlleval: the layout of the official script.",
+    help="Format of the printed scores. conlleval: the layout of the official script.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores to this file as JSON."
@@ -188,7 +188,7 @@ def _check_usage(model: str | None, predictions: Path | None, gold: Path | None)
     if context.params["predicted_column_name"] is not None and not predictions:
         raise click.UsageError("--predicted-column-name needs --predictions.")
     if context.params["split"] and context.params["file"]:
-        raise click.UsageError("--split names a split of the run's own data. Leave it out if you pass --file.")
+        raise click.UsageError("--split names a split of the run's own data. Omit it if you pass --file.")
     if gold and not predictions:
         raise click.UsageError("--gold needs --predictions. With a MODEL, name the labelled data with --file.")
 

@@ -23,7 +23,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
 @click.option(
     "--quantize",
     type=click.Choice(["float16", "int8"]),
-    help="Store smaller weights: float16 (tflite), or int8 with activations quantised at run time (tflite, onnx).",
+    help="Make the weights smaller: float16 (tflite), or int8 with activations quantised at run time (tflite, onnx).",
 )
 @click.option(
     "--split",
@@ -55,7 +55,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     "--per-device-eval-batch-size",
     "batch_size",
     type=click.IntRange(min=1),
-    default_text="few on CPUs, 32 on GPUs",
+    default_text="small on CPUs, 32 on GPUs",
 )
 @click.option("--force", is_flag=True, help="Replace the export in the folder.")
 @logging_options
@@ -74,10 +74,10 @@ def export_command(
     batch_size: int | None,
     force: bool,
 ) -> None:
-    """Write MODEL (a run, a model folder, a Hub id or package:NAME/PATH) for another runtime.
+    """Convert MODEL (a run, a model folder, a Hub id or package:NAME/PATH) for another runtime.
 
-    A new process runs the export in that runtime and compares it with the model on real sentences. If they disagree,
-    the export is removed and the exit code is 1.
+    The export is run in that runtime and compared with the model on labelled sentences. If they disagree, the export is
+    removed and the exit code is 1.
 
     \b
     tf-tokclf export runs/mine --format onnx --output exports/onnx

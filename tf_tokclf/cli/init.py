@@ -38,10 +38,10 @@ def init_command(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Print a commented configuration that runs.
+    """Print a commented configuration to start from.
 
-    Each setting has a comment that explains it. Settings that are seldom changed are written with --full only. Editors
-    with a YAML language server complete and check the file, because a comment in it names the JSON Schema.
+    A comment explains each setting. Settings that are rarely changed are only written with --full. Editors with a YAML
+    language server complete and check the file by the JSON Schema that a comment in it names.
 
     \b
     tf-tokclf init > sample.yaml

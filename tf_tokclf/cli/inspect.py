@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     help="Random seed for the choice of example sentences.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit with code 1 if one of the problems is an error.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 if there are errors.")
 @logging_options
 @click.pass_context
 def inspect_command(
@@ -49,10 +49,10 @@ def inspect_command(
     as_json: bool,
     strict: bool,
 ) -> None:
-    """Show what labelled data contains and what is wrong with it.
+    """Show statistics and problems of labelled data.
 
-    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). With --model-name-or-path,
-    subword tokens and windows are shown too.
+    SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). With --model-name-or-path, statistics
+    of subword tokens and windows are included.
 
     \b
     tf-tokclf inspect train.conll
@@ -99,7 +99,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
         data = config.data
         if not (data.train_file or data.validation_file or data.test_file or data.dataset_name):
             hint = "Name a file, a folder, a Hub id or a configuration."
-            raise UserError("there is no data to inspect.", hint=hint)
+            raise UserError("no data to inspect.", hint=hint)
         return config
     path = Path(resolve_reference(source))
     is_yaml = source.endswith((".yaml", ".yml")) and not (path.is_file() and detect_format(path) == "rasa-text")

@@ -1,4 +1,4 @@
-"""The `tf-tokclf` command: loads sub-commands when they are called, and turns errors into messages and exit codes."""
+"""The `tf-tokclf` command. It imports commands when they are called, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from tf_tokclf.control_characters import echo
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.version import __version__
 
-# name -> (module, attribute, short help). The help stands here so that `--help` imports no command.
+# name -> (module, attribute, short help). The help is here so that `--help` need not import the commands.
 COMMANDS = {
-    "init": ("tf_tokclf.cli.init", "init_command", "Print a commented configuration that runs."),
-    "config": ("tf_tokclf.cli.config", "config_command", "Check, fill and compare configurations."),
-    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show what the data contains and what is wrong with it."),
+    "init": ("tf_tokclf.cli.init", "init_command", "Print a commented configuration to start from."),
+    "config": ("tf_tokclf.cli.config", "config_command", "Check, complete and compare configurations."),
+    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show statistics and problems of labelled data."),
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
-    "compare": ("tf_tokclf.cli.compare", "compare_command", "Compare systems, with significance tests."),
+    "compare": ("tf_tokclf.cli.compare", "compare_command", "Compare systems with significance tests."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
-    "serve": ("tf_tokclf.cli.serve", "serve_command", "Answer requests over HTTP, with a page to try a sentence."),
-    "export": ("tf_tokclf.cli.export", "export_command", "Write a model for another runtime, and compare the two."),
-    "push": ("tf_tokclf.cli.push", "push_command", "Publish a model on the Hugging Face Hub and read it back."),
+    "serve": ("tf_tokclf.cli.serve", "serve_command", "Serve a model over HTTP, with a page to try it."),
+    "export": ("tf_tokclf.cli.export", "export_command", "Convert a model for another runtime, and compare the two."),
+    "push": ("tf_tokclf.cli.push", "push_command", "Publish a model on the Hugging Face Hub, and verify it."),
     "cache": ("tf_tokclf.cli.cache", "cache_command", "Show and clear the cache of read and tokenised data."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used."""
+    """A group that imports its commands when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order in which they are usually needed."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import and return the command of that name."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         return getattr(import_module(module), attribute)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing one."""
+        """The list of commands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, _, help_) in COMMANDS.items()])
 
@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
             with _changes_of_cache():
                 result = super().invoke(ctx)
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a full disk can still be reported
+                sys.stdout.flush()  # while a full disk can still be reported
             return result
         except UserError as error:
             _stop(str(error), code=2)
@@ -79,12 +79,12 @@ class LazyGroup(click.Group):
             echo(f"{str(stopped)[0].upper()}{str(stopped)[1:]}", err=True)
             sys.exit(stopped.exit_code)
         except BrokenPipeError:
-            # The reader of the output has ended. That is no error, and Python's own flush at exit must not fail on it.
+            # The reader of the output has exited. This is not an error, and Python's flush at exit must not fail.
             _forget_stdout()
             sys.exit(0)
         except MemoryError:
-            tried = "smaller batches (--per-device-eval-batch-size, --per-device-train-batch-size), less --look-ahead"
-            _stop(f"out of memory. Try {tried}, or parts of the input (--shard).", code=1)
+            batches = "smaller batches (--per-device-eval-batch-size, --per-device-train-batch-size)"
+            _stop(f"out of memory. Try {batches}, a smaller --look-ahead, or parts of the input (--shard).", code=1)
         except OSError as error:
             if error.errno is None:
                 raise
@@ -99,10 +99,10 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _changes_of_cache() -> Iterator[None]:
-    """Raise JobError if a cached file was changed while the command read it, whether or not the command failed."""
+    """Raise JobError if a cached file changed while the command read it, whether or not the command failed."""
 
     def change() -> JobError | None:
-        # Without the module nothing was read.
+        # If the module was not imported, nothing was read from the cache.
         cache = sys.modules.get("tf_tokclf.data.cache")
         return cache.change_while_in_use() if cache else None
 
@@ -117,7 +117,7 @@ def _changes_of_cache() -> Iterator[None]:
 
 
 def _stop_at(error: OSError) -> NoReturn:
-    """Report an error of the operating system that no other code has handled."""
+    """Report an error of the operating system that was not handled elsewhere."""
     from tf_tokclf.files import DISK_FULL
 
     place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
@@ -129,14 +129,14 @@ def _stop_at(error: OSError) -> NoReturn:
 
 
 def _forget_stdout() -> None:
-    """Discard what is still to be written, so that Python's own flush at exit does not fail on it."""
+    """Discard the rest of the output, so that Python's flush at exit does not fail."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _occupy_closed() -> None:
     """Open standard input, output and error if the caller closed them. Otherwise the next file that is opened would get
-    the number of one of them, and the output of libraries.
+    one of their numbers, and libraries would write into it.
     """
     for number in range(3):
         try:
@@ -170,7 +170,8 @@ def cli() -> None:
 
 
 def _report_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of a bug without Hub tokens and control characters, because people paste it into reports."""
+    """Print the traceback of a bug. Hub tokens and control characters are removed, because users paste it into reports.
+    """
     import traceback
 
     from tf_tokclf.control_characters import plain_text

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the class of all commands."""
+"""Options that several commands share, and the class of the commands."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tf_tokclf.cli.types import Text
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import DataConfig, Task
 
-# Headings of `--help` that come after those of settings, in order.
+# Headings in `--help` after those of the settings, in order.
 _OTHER_HEADINGS = ("Options", "Loading and running the model", "Messages")
 
 
 class UnderscoreCommand(click.Command):
-    """A command that also accepts `--long_options` for `--long-options`, as run_ner.py spells them.
+    """A command that also accepts options with underscores, as in run_ner.py: `--train_file` for `--train-file`.
 
-    Its help shows options under headings, and shells complete text to file names.
+    Its help groups options under headings, and shells complete text to file names.
     """
 
     def __init__(self, *args: Any, **arguments: Any) -> None:
@@ -44,13 +44,13 @@ class UnderscoreCommand(click.Command):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, with the underscores of known options read as hyphens."""
+        """Parse the arguments, after replacing underscores in known options by hyphens."""
         known = {name for parameter in self.params for name in parameter.opts + parameter.secondary_opts}
         return super().parse_args(ctx, [_hyphenated(arg, known) for arg in args])
 
 
 def _hyphenated(arg: str, known: set[str]) -> str:
-    """`arg` with hyphens in its option name, where that makes it a known one.
+    """`arg` with hyphens in the name of its option, if the option is known.
 
     >>> _hyphenated("--train_file=a_b.conll", {"--train-file"})
     '--train-file=a_b.conll'
@@ -67,7 +67,7 @@ def _heading(parameter: click.Parameter) -> str:
 
 
 def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--verbose and --quiet, which take effect before anything else is imported."""
+    """--verbose and --quiet. They take effect before anything else is imported."""
 
     def set_up(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
         chosen = ctx.ensure_object(dict)
@@ -118,13 +118,13 @@ def set_option(*, heading: str = "Options") -> Decorator:
 
 
 def data_set_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--set, for commands that read data and train nothing. `given_data` reads it."""
+    """--set, for commands that read data but do not train. `given_data` reads its values."""
     option = click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="data.KEY=VALUE",
-        help="Change any setting of the data, as in fit. Can be repeated. Options override it.",
+        help="Change any setting of the data, as in fit. Can be repeated. Explicit options override it.",
     )
     return option(function)
 
@@ -132,7 +132,8 @@ def data_set_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def given_data(
     ctx: click.Context, assignments: Iterable[str], *, with_options: bool = True
 ) -> tuple[DataConfig, Task | None]:
-    """The settings of `data` that the user gave by --set and by options, without defaults; and the task, if given."""
+    """The settings of `data` that the user gave by --set and options, without defaults, and the task if it was given.
+    """
     from tf_tokclf.config.loading import load_config, nearest_hint
     from tf_tokclf.errors import UserError
 
@@ -140,13 +141,13 @@ def given_data(
         key = assignment.partition("=")[0].strip()
         if key.partition(".")[0] not in ("data", "task"):
             known = nearest_hint(f"data.{key.rpartition('.')[2]}")
-            raise UserError(f"--set {key}: this command accepts only settings of the data.", hint=known)
+            raise UserError(f"--set {key}: this command only accepts settings of the data.", hint=known)
     config = load_config(assignments=assignments, options=given_settings(ctx) if with_options else {})
     return config.data, config.task if "task" in config.model_fields_set else None
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """How a model is loaded and run: the keyword arguments of `Tagger.load`."""
+    """Options for loading and running a model: the keyword arguments of `Tagger.load`."""
     heading = "Loading and running the model"
     for decorate in (
         setting_parameter("model.revision", "--model-revision", "revision", heading=heading),
@@ -157,7 +158,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "batch_size",
             type=click.IntRange(min=1),
             heading=heading,
-            default_text="few on CPUs, 32 on GPUs",
+            default_text="small on CPUs, 32 on GPUs",
         ),
         setting_parameter("evaluation.decoding", "--decoding", heading=heading, default_text="as in training"),
         click.option(

@@ -78,7 +78,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     "--shard",
     metavar="I/N",
     callback=lambda ctx, parameter, text: shard_of(text),
-    help="Label only the I-th (from 1) of N parts of SOURCE, for schedulers. Join the outputs with cat.",
+    help="Label only part I (from 1) of N parts of SOURCE, for schedulers. Join the outputs with cat.",
 )
 @click.option(
     "--workers",
@@ -105,7 +105,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     type=click.IntRange(min=1),
     default=32_768,
     show_default=True,
-    help="Number of words that are read ahead and sorted by length. 1: label each sentence immediately.",
+    help="Number of words to read ahead, to batch sentences of similar length. 1: label each sentence immediately.",
 )
 @data_set_option
 @model_options
@@ -130,10 +130,10 @@ def predict_command(
     assignments: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Label SOURCE (a file, or stdin) with MODEL, a run, a model folder, a Hub id or package:NAME/PATH.
+    """Label SOURCE (a file, or stdin) with MODEL (a run, a model folder, a Hub id or package:NAME/PATH).
 
     There is one output record per input record, in the same order. Input may be compressed (gzip, zstd, xz, bzip2,
-    zip). A span's score is the smallest probability among the labels of its words.
+    zip). The score of a span is the lowest probability of the labels of its words.
 
     \b
     echo "play some jazz by Nina Simone" | tf-tokclf predict runs/quickstart
@@ -142,9 +142,9 @@ def predict_command(
     """
     data, read = _files_read(ctx, model, source, assignments)
     if resume and output is None:
-        raise click.UsageError("--resume continues a file. Name it with --output.")
+        raise click.UsageError("--resume continues a file. Name the file with --output.")
     if n_workers is None and (n_parts or ray_address):
-        raise click.UsageError("--parts and --ray-address are for --workers.")
+        raise click.UsageError("--parts and --ray-address can only be used with --workers.")
     if n_workers is None:
         _check_file(source, output, read, shard, resume=resume, force=force)
     else:
@@ -215,9 +215,9 @@ def _check_parts(source: str, output: Path | None, read: Iterable[Path], shard: 
     from tf_tokclf.records.stream import check_rereadable
 
     if shard:
-        raise click.UsageError("--workers divides the input itself. Leave out --shard.")
+        raise click.UsageError("--workers divides the input itself. Omit --shard.")
     if output is None:
-        raise click.UsageError("--workers writes a folder of parts. Name it with --output.")
+        raise click.UsageError("--workers writes a folder of parts. Name the folder with --output.")
     check_rereadable(source, "--workers")
     check_output(output, inputs=read, force=True)
 

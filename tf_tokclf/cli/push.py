@@ -35,10 +35,10 @@ def push_command(
     other_seeds: tuple[str, ...],
     tries: int,
 ) -> None:
-    """Publish a run's model, or a model folder, on the Hugging Face Hub and read it back.
+    """Publish the model of a run, or a model folder, on the Hugging Face Hub.
 
-    The Hub token is read from HF_TOKEN or from where `hf auth login` stored it. HF_ENDPOINT names another Hub. If
-    nothing has changed since the last push, no commit is made.
+    The uploaded files are verified. The Hub token is read from HF_TOKEN, or from where `hf auth login` stored it.
+    HF_ENDPOINT selects another Hub. If nothing has changed since the last push, no commit is made.
 
     \b
     tf-tokclf push runs/mine --hub-model-id me/mine

@@ -1,4 +1,4 @@
-"""Options for settings. Names, types, defaults and help come from the schema, which describes each setting once."""
+"""Options for settings. Their names, types, defaults and help come from the schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_tokclf.config.shipped_schema import DescribedSetting, described_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-# Settings whose options come first under their heading, in this order. The others follow in the order of the schema.
+# The options of these settings come first under their heading, in this order. The others follow in the schema's order.
 _FIRST = (
     *("data.train_file", "data.validation_file", "data.test_file", "data.dataset_name", "data.dataset_config_name"),
     *("data.text_column_name", "data.label_column_name", "data.max_train_samples", "data.max_eval_samples"),
@@ -30,7 +30,7 @@ _FIRST = (
 
 
 class HeadedOption(click.Option):
-    """An option that stands under a heading of its own in the help."""
+    """An option with the heading under which help lists it."""
 
     def __init__(self, *args: Any, heading: str, **arguments: Any) -> None:
         super().__init__(*args, **arguments)
@@ -38,7 +38,7 @@ class HeadedOption(click.Option):
 
 
 class SettingOption(HeadedOption):
-    """An option that sets `setting`. Its value is collected with those of the others, and is no parameter."""
+    """An option for a setting. Its value is not a parameter of the command: `given_settings` has it."""
 
     def __init__(self, *args: Any, setting: str, **arguments: Any) -> None:
         super().__init__(*args, default=None, expose_value=False, callback=_collect, **arguments)
@@ -51,7 +51,7 @@ def _collect(ctx: click.Context, parameter: SettingOption, value: Any) -> None:
 
 
 def given_settings(ctx: click.Context) -> dict[str, Any]:
-    """Dotted name -> value, of the settings for which options were given."""
+    """The settings for which options were given: dotted name -> value."""
     return ctx.ensure_object(dict).setdefault("settings", {})
 
 
@@ -61,7 +61,7 @@ def setting_headings() -> tuple[str, ...]:
 
 
 def setting_options(*names: str) -> Decorator:
-    """The options of these settings and sections, or of all. `given_settings` has their values."""
+    """The options of these settings and sections, by default of all. `given_settings` has their values."""
     first = {name: place for place, name in enumerate(_FIRST)}
     chosen = [
         setting
@@ -81,13 +81,12 @@ def data_options(
     default_prefix: str = "",
     without: Iterable[str] = (),
 ) -> Decorator:
-    """The options that say how a file is read, for a command that reads one. `given_settings` has their values.
+    """The options for reading a file. `given_settings` has their values.
 
-    first: settings, and options of the command itself, that come first in this order; the other settings follow.
-    labels: whether the command reads labels too. spellings: option names that replace usual ones, because these mean
-    something else in the command. texts, defaults: what help says about some settings and their defaults, instead of
-    what the schema says. default_prefix: what help says before the schema's defaults. without: settings that the
-    command does not have.
+    first: settings, and options of the command itself, that come first in this order, before the other settings.
+    labels: whether the command reads labels too. spellings: names of options that replace the usual ones, if these have
+    another meaning in the command. texts, defaults: help texts and defaults that replace those of the schema.
+    default_prefix: text before the schema's defaults. without: settings that are left out.
     """
     spellings, texts, defaults = spellings or {}, texts or {}, defaults or {}
 
@@ -109,10 +108,10 @@ def data_options(
 def setting_parameter(
     setting: str, *declarations: str, heading: str = "Options", default_text: str | None = None, **arguments: Any
 ) -> Decorator:
-    """An option with the type and help of a setting, whose value is a parameter of the command instead.
+    """An option with the type and help of a setting, whose value is a parameter of the command.
 
-    declarations: as in `click.option`; without any, the setting's option. default_text: what help says about the
-    default; without it, the argument `default`. arguments: others of `click.option`.
+    declarations: as in `click.option`, by default those of the setting's option. default_text: the default in help, if
+    it is not the argument `default`. arguments: other arguments of `click.option`.
     """
     described = described_settings()[setting]
     default = default_text or str(arguments.get("default") or "")
@@ -135,7 +134,7 @@ def _all(options: Iterable[Decorator]) -> Decorator:
 def _options(
     setting: DescribedSetting, *, heading: str | None = None, about: str | None = None, default: str | None = None
 ) -> list[Decorator]:
-    """The option of a setting and its switches. about, default: what help says, instead of what the schema says."""
+    """The option of a setting and its switches. about, default: texts that replace those of the schema."""
     option = partial(click.option, cls=SettingOption, setting=setting.name, heading=heading or setting.heading)
     default = setting.default_text if default is None else default
     help_ = _with_default(about or setting.about, default)

@@ -1,4 +1,4 @@
-"""Types of option values: how the text of an option becomes a value, and how the shell completes it."""
+"""Types of option values: conversion of their text, and completion in the shell."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class Text(click.types.StringParamType):
     """Text that shells complete to file names, because nearly all arguments and most options can be files."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Let the shell complete it, as without click."""
+        """Let the shell complete file names."""
         return [CompletionItem(incomplete, type="file")]
 
 
 class NameOrNumber(click.ParamType):
-    """A column or layer: by name, or by number from 0 (from the end when negative)."""
+    """A column or layer by name, or by number from 0 (negative: from the end)."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
-        """A number for what is one.
+        """An int for a number, else the text.
 
         >>> [NameOrNumber().convert(text, None, None) for text in ("ner_tags", "1", "-1")]
         ['ner_tags', 1, -1]
@@ -33,7 +33,7 @@ class NameOrNumber(click.ParamType):
 
 
 class SweptSetting(click.ParamType):
-    """A setting with values to try, which are YAML."""
+    """A setting with values to try, as YAML."""
 
     name = "SECTION.KEY=V,V,..."
 
@@ -59,7 +59,7 @@ class SweptSetting(click.ParamType):
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers that excludes "nan", which no comparison finds outside the range."""
+    """A range of numbers that excludes NaN, which click accepts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
@@ -70,7 +70,7 @@ class FiniteRange(click.FloatRange):
 
 
 class ChoiceList(click.ParamType):
-    """Some of `choices` with commas between them, or none."""
+    """Some of `choices`, separated by commas, or none."""
 
     name = "list"
 

@@ -1,4 +1,4 @@
-"""The other machines of a run, as the environment variable TF_CONFIG names them."""
+"""The hosts of a distributed run, from the environment variable TF_CONFIG."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type"
 
 @dataclass(frozen=True)
 class Cluster:
-    """addresses: "host:port" of each worker, the chief's first. rank: which of them this process is."""
+    """The workers of a run. addresses: "host:port" of each, the chief first. rank: the index of this process."""
 
     addresses: tuple[str, ...]
     rank: int
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes the run's files."""
         return self.rank == 0
 
 
 def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """The cluster in TF_CONFIG; None where it is not set. Raises UserError where it makes no sense."""
+    """The cluster in TF_CONFIG. None if the variable is not set. Raises UserError if it is invalid."""
     text = environment.get("TF_CONFIG", "").strip()
     if not text:
         return None
@@ -38,28 +38,30 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
         jobs = {str(job): [_checked(address) for address in hosts] for job, hosts in tree["cluster"].items()}
         kind, index = str(tree["task"]["type"]), int(tree["task"]["index"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        missing = f"lacks {error}" if isinstance(error, KeyError) else f"cannot be understood ({error})"
+        missing = f"lacks {error}" if isinstance(error, KeyError) else f"is invalid ({error})"
         raise _bad(missing) from error
     if strange := sorted(jobs.keys() - {"chief", "worker"}):
-        raise _bad(f"has tasks of type {', '.join(strange)}; known are chief and worker")
+        raise _bad(f"has tasks of type {', '.join(strange)}, but only chief and worker are supported")
     if not 0 <= index < len(jobs.get(kind, [])):
-        raise _bad(f"says that this is {kind} {index}, which its cluster does not have")
+        raise _bad(f"names this process {kind} {index}, which is not in the cluster")
     chiefs = jobs.get("chief", [])
     return Cluster((*chiefs, *jobs.get("worker", [])), index + (len(chiefs) if kind == "worker" else 0))
 
 
 def cluster_of(strategy: str) -> Cluster | None:
-    """The cluster that a run with this setting is part of. Raises UserError where it needs one and there is none."""
+    """The cluster of a run with this strategy, None on a single host. Raises UserError if it needs one and has none."""
     if strategy not in ("auto", "multi-worker"):
         return None
     cluster = read_cluster()
     if cluster is None and strategy == "multi-worker":
-        raise UserError("multi-worker needs the environment variable TF_CONFIG.", hint="See scripts/workers.")
+        raise UserError(
+            "--strategy multi-worker needs the environment variable TF_CONFIG.", hint=f"It looks like {EXAMPLE}"
+        )
     return cluster if strategy == "multi-worker" or (cluster and len(cluster.addresses) > 1) else None
 
 
 def is_chief(strategy: str) -> bool:
-    """Whether this process writes what a run with this setting gives."""
+    """Whether this process writes the files of a run with this strategy."""
     cluster = cluster_of(strategy)
     return cluster is None or cluster.is_chief
 

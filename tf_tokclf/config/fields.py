@@ -1,4 +1,4 @@
-"""Fields of the schema. Each describes its setting once, for configuration files, `--help` and the documentation."""
+"""Fields of the schema. Each describes a setting for configuration files, `--help` and the documentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tf_tokclf.config.shipped_schema import OPTION, with_meanings
 
-# What can be read from a file. Commands that do not need its labels read the words only.
+# Commands that do not need the labels of a file read only its words.
 Reads = Literal["words", "labels"]
 
 
@@ -26,10 +26,10 @@ def setting(
 ) -> Any:
     """A field for a setting.
 
-    text: one or more sentences: what the setting does, with its unit. meanings: what some of its values mean. option:
-    the option's names; a setting without names can be changed with --set only. switches: options without a value, each
-    with the value that it sets. by_number: a number names a column or layer too. reads: what of a file the
-    setting says how to read; all commands that read it have the option.
+    text: one or more sentences about what the setting does, with its unit. meanings: explanations of some of its
+    values. option: the names of its option; a setting without an option can only be changed with --set. switches: names
+    of options without a value -> the value that they set. by_number: a column or layer can also be given by number.
+    reads: the part of a file that the setting helps to read; all commands that read it get the option.
     """
     listed = {value_text(value): meaning for value, meaning in (meanings or {}).items()}
     # Meanings and switches are lists of pairs, because pydantic sorts the keys of mappings.
@@ -50,7 +50,7 @@ def setting(
 
 
 def value_text(value: Any) -> str:
-    """A value as YAML has it, of those whose meaning is described.
+    """The YAML text of a value whose meaning is described.
 
     >>> [value_text(value) for value in (None, False, "", (), "auto")]
     ['null', 'false', "''", '[]', 'auto']

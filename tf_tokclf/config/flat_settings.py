@@ -1,4 +1,4 @@
-"""All settings as a flat list, in the schema's order and the user's words; differences between two configurations."""
+"""All settings as a flat list in the order of the schema, and the differences between two configurations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting: dotted name, the kind of its values, its default, what it means."""
+    """A setting: dotted name, type of its values in words, default and description."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class SettingSection:
-    """A section with its settings; the settings outside all sections stand in one without a name."""
+    """A section with its settings. Settings outside all sections are in a section without a name."""
 
     name: str
     about: str
@@ -43,7 +43,7 @@ class SettingSection:
 
 
 def setting_sections() -> list[SettingSection]:
-    """All sections, those inside others as `outer.inner`.
+    """All sections. The name of a nested one is `outer.inner`.
 
     >>> [section.name for section in setting_sections()][:4]
     ['', 'data', 'model', 'alignment']
@@ -52,7 +52,7 @@ def setting_sections() -> list[SettingSection]:
 
 
 def setting_values(config: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> plain value, of all settings."""
+    """All settings: dotted name -> JSON value."""
     values: dict[str, Any] = {}
     for name in type(config).model_fields:
         value = getattr(config, name)
@@ -64,7 +64,7 @@ def setting_values(config: BaseModel, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Name -> both values, where they differ.
+    """The settings that differ: name -> both values.
 
     >>> differences({"seed": 1, "task": "ner"}, {"seed": 2, "task": "ner"})
     {'seed': (1, 2)}
@@ -73,7 +73,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[A
 
 
 def plain(value: Any) -> Any:
-    """A value as YAML and JSON have it."""
+    """A value as JSON and YAML represent it."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
@@ -99,13 +99,13 @@ def _sections(model: type[BaseModel], prefix: str) -> Iterator[SettingSection]:
 
 
 def section_class(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, if it holds one."""
+    """The section class of a field, None if the field is not a section."""
     candidates = (annotation, *get_args(annotation))
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
 
 
 def _kind(field: FieldInfo) -> str:
-    """The values that a field takes, in words."""
+    """The type and bounds of a field's values in words."""
     text = _kind_of(field.annotation)
     bounds = [
         f"{word} {_number(getattr(constraint, name))}"

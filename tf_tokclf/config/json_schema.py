@@ -1,4 +1,4 @@
-"""The JSON Schema of configurations, by which editors complete and check them."""
+"""The JSON Schema of configurations, with which editors complete and check them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_tokclf.config.shipped import SHIPPED_SCHEMA
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema, made from the configuration's classes.
+    """The schema, generated from the classes of the configuration.
 
     The keywords x-heading and x-option are not part of JSON Schema. The command line builds its options from them.
     """
@@ -23,12 +23,12 @@ def config_schema() -> dict[str, Any]:
 
 
 def schema_line() -> str:
-    """The comment by which an editor's YAML server finds the schema of the tf-tokclf that is installed here."""
+    """The comment with which an editor's YAML language server finds the schema of this installation."""
     return f"# yaml-language-server: $schema={SHIPPED_SCHEMA.as_uri()}\n"
 
 
 def schema_text() -> str:
-    """The schema as the package ships it.
+    """The text of the shipped schema.
 
     >>> json.loads(schema_text())["properties"]["task"]["default"]
     'ner'

@@ -1,4 +1,4 @@
-"""From a YAML file, `--set` assignments and plain options to a checked `Config`; every problem in one message."""
+"""Builds a checked `Config` from a YAML file, `--set` assignments and options. All problems are in one message."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tf_tokclf.files import open_whole
 
 log = logging.getLogger(__name__)
 
-# What should be there, where pydantic speaks of Python's classes.
+# Names for the expected values, where pydantic's messages name Python classes.
 _KINDS = {"model_type": "a section of settings", "tuple_type": "a list", "dict_type": "a mapping"}
-# Of a wrong value so much is shown: YAML can write enormous ones in a few lines.
+# Limits how much of a wrong value is shown: with anchors, a few lines of YAML can describe a huge value.
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 _SHORT.maxlevel = 2
-# Sections in sections, and what stands in them.
+# Nesting depth of settings: sections in sections, and their settings.
 _DEPTH = 3
 
 
@@ -57,16 +57,16 @@ def load_config(
     tree = read_yaml(path) if path is not None else {}
     lines = _setting_lines(Path(path)) if path is not None else {}
     file_problems = [_key(problem) for problem in _problems_of(tree)] if path is not None else []
-    _say_what_beats_a_recipe(tree)
+    _log_settings_over_recipe(tree)
     given: list[tuple[str, Any]] = []
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise UserError(f"--set {assignment}: no '=' in it.", hint="Write --set section.key=value.")
+            raise UserError(f"--set {assignment}: there is no '='.", hint="Write --set section.key=value.")
         given.append((key.strip(), _yaml_value(assignment, value)))
     origins = {key: f"--set {key}" for key, _ in given} | {key: _option_name(key) for key in options or {}}
     given += (options or {}).items()
-    # A recipe that is asked for now stands above the file, and below what is asked for beside it.
+    # A recipe that is given here overrides the file. Other settings that are given here override the recipe.
     for key, value in [*_settings_of_recipe(dict(given).get("recipe")).items(), *given]:
         _assign(tree, key, value)
     problems = _problems_of(tree)
@@ -82,7 +82,7 @@ def load_config(
 
 
 def _problems_of(tree: Tree) -> list[Any]:
-    """What pydantic finds wrong with a tree of values."""
+    """The problems that pydantic finds in a tree of values."""
     try:
         Config.model_validate(tree)
     except ValidationError as error:
@@ -100,24 +100,24 @@ def _option_name(key: str) -> str:
 
 
 def _settings_of_recipe(recipe: Any) -> Tree:
-    """By dotted name."""
+    """The settings that a recipe stands for, by dotted name."""
     sections = RECIPES.get(recipe, {}) if isinstance(recipe, str) else {}
     return {f"{section}.{key}": value for section, settings in sections.items() for key, value in settings.items()}
 
 
-def _say_what_beats_a_recipe(tree: Tree) -> None:
-    """Of a file that names one and sets some of what it stands for."""
+def _log_settings_over_recipe(tree: Tree) -> None:
+    """Log the settings of a file that override those of its recipe."""
     beaten = [
         name
         for name in _settings_of_recipe(tree.get("recipe"))
         if isinstance(section := tree.get(name.partition(".")[0]), dict) and name.partition(".")[2] in section
     ]
     if beaten:
-        log.info("recipe %s: %s stand in the file as well, and win", tree["recipe"], ", ".join(beaten))
+        log.info("recipe %s: overridden by %s in the file", tree["recipe"], ", ".join(beaten))
 
 
 def read_yaml(path: str | Path) -> Tree:
-    """The mapping in a YAML file, or in the shipped configuration of that name when there is no such file."""
+    """The mapping in a YAML file. If there is no such file, the shipped configuration of that name."""
     path = Path(path)
     if path.is_dir():
         raise UserError("is a folder, and a configuration file was expected.", path=path, hint="Name a file in it.")
@@ -139,7 +139,7 @@ def read_yaml(path: str | Path) -> Tree:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise UserError("a configuration is a mapping of sections.", path=found, hint="See tf-tokclf init.")
+        raise UserError("is not a mapping of sections.", path=found, hint="For an example, see tf-tokclf init.")
     return tree
 
 
@@ -165,7 +165,7 @@ def _setting_lines(path: Path) -> dict[str, int]:
 
 
 def check_config(tree: Tree) -> Config:
-    """The `Config` that a plain tree of values stands for. Raises UserError that lists every problem."""
+    """The `Config` for a tree of values. Raises UserError that lists every problem."""
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -174,7 +174,7 @@ def check_config(tree: Tree) -> Config:
 
 @dataclass(frozen=True)
 class _Problem:
-    """A problem in a configuration. in_file: whether the file has it; its line there, or the option that brings it."""
+    """A problem in a configuration. in_file: whether it is in the file. line, option: its line or its option."""
 
     text: str
     in_file: bool = False
@@ -187,7 +187,7 @@ class _Problem:
 
 
 def _placed(problem: Any, lines: Mapping[str, int], origins: Mapping[str, str], *, in_file: bool) -> _Problem:
-    """A problem with the place that it comes from. lines, origins: dotted name -> line in the file, option."""
+    """A problem with its place. lines, origins: dotted name -> line in the file, option."""
     names = list(takewhile(lambda part: isinstance(part, str), problem["loc"]))  # numbers: items of a list
     above = [".".join(names[:n]) for n in range(len(names), 0, -1)]
     option = next((origins[name] for name in above if name in origins), None)
@@ -197,7 +197,7 @@ def _placed(problem: Any, lines: Mapping[str, int], origins: Mapping[str, str], 
 
 
 def _config_error(problems: list[_Problem], source: str | Path | None) -> UserError:
-    """The error that lists all problems. source: the file; only what it contains is blamed on it."""
+    """The error that lists all problems. source: the file, which is named only if it contains one of them."""
     if len(problems) == 1:
         (one,) = problems
         return UserError(one.text, path=source if one.in_file else one.option, line=one.line)
@@ -208,7 +208,7 @@ def _config_error(problems: list[_Problem], source: str | Path | None) -> UserEr
 
 
 def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
-    """The configuration with other values ("section.key" -> value). Raises UserError where it does not take them."""
+    """The configuration with other values ("section.key" -> value). Raises UserError if they are invalid."""
     tree = config_tree(config)
     for key, value in values.items():
         _assign(tree, key, value)
@@ -216,25 +216,25 @@ def with_settings(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def config_tree(config: Config) -> Tree:
-    """What the user set, as plain values for YAML: fields that were left alone stay out."""
+    """The settings that the user set, as values for YAML. Settings at their defaults are left out."""
     return config.model_dump(mode="json", exclude_unset=True)
 
 
 def save_config(config: Config, path: Path) -> None:
-    """Write what the user set, so that the file reads back to the same configuration."""
+    """Write the settings that the user set. Loading the file gives the same configuration."""
     with open_whole(path) as file:
         file.write(config_text(config))
 
 
 def config_text(config: Config) -> str:
-    """What `save_config` writes."""
+    """The text that `save_config` writes."""
     return yaml_text(config_tree(config))
 
 
 def is_saved_config(path: Path) -> bool:
-    """Whether a file is as `save_config` writes it for a run, and not one that a person wrote.
+    """Whether `save_config` wrote this file for a run, and not a person.
 
-    Of any version's settings: only the way it is written counts.
+    The settings may be those of another version: only the formatting is checked.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -274,7 +274,7 @@ def _problem_text(problem: Any) -> str:
 
 
 def nearest_hint(where: str) -> str:
-    """A question after the setting whose name is most like `where`."""
+    """A hint that asks for the setting with the most similar name."""
     known = list(setting_names(Config))
     near = difflib.get_close_matches(where, known, n=1, cutoff=0.5)
     if not near:

@@ -1,4 +1,4 @@
-"""References to files: a plain path, or `package:NAME/PATH` for what an installed package carries."""
+"""References to files: a path, or `package:NAME/PATH` for a file of an installed package."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ PACKAGE_PREFIX = "package:"
 
 
 def is_package_reference(reference: str) -> bool:
-    """Whether `reference` names a place inside an installed package."""
+    """Whether `reference` is to a file of an installed package."""
     return reference.startswith(PACKAGE_PREFIX)
 
 
 def is_meant_as_path(reference: str) -> bool:
-    """Whether a reference to nothing on this machine names a file or folder, and nothing on the Hub.
+    """Whether a reference that does not exist on this machine must be a path, and cannot be a Hub id.
 
     >>> is_meant_as_path("trian.conll"), is_meant_as_path("./data"), is_meant_as_path("tner/wnut2017")
     (True, True, False)
     """
     ending = Path(reference).suffix
-    # A version ends in digits: ORG/NAME-v1.1 may well be on the Hub.
+    # A suffix of digits may be a version, as in the Hub id ORG/NAME-v1.1.
     names_format = ending[1:].isalpha() or ending in (".conll03", ".iob2", ".bz2")
     return is_package_reference(reference) or names_format or reference.count("/") > 1 or reference[:1] in tuple("./~")
 
 
 def resolve_reference(reference: str) -> Path:
-    """The path that `reference` stands for; the package it names is found, not imported.
+    """The path of a reference. Packages are located without importing them.
 
     >>> resolve_reference("data/train.conll").as_posix()
     'data/train.conll'
 
-    Raises UserError when the package or the path in it is missing, or the path leaves the package.
+    Raises UserError if the package or the path in it does not exist, or if the path leads out of the package.
     """
     if not is_package_reference(reference):
         return _possible(reference)
@@ -41,14 +41,14 @@ def resolve_reference(reference: str) -> Path:
     root = _package_root(name)
     path = (root / inner).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise UserError(f"{reference} leads out of the package.", hint="Give a path below the package's folder.")
+        raise UserError(f"{reference} leads out of the package.", hint="Use a path inside the package's folder.")
     if not path.exists():
-        raise UserError(f"{reference}: the package {name} has no {inner}.", hint=f"Look into {root}.")
+        raise UserError(f"{reference}: the package {name} has no {inner}.", hint=f"Its files are in {root}.")
     return path
 
 
 def _possible(reference: str) -> Path:
-    """The path, if the system could have a file of that name at all."""
+    """The path. Raises UserError if the system does not allow such a name."""
     try:
         path = Path(reference).expanduser()
         path.exists()

@@ -1,4 +1,4 @@
-"""Configurations and their JSON Schema, which come with the package, so that they serve a user who installed by pip."""
+"""The configurations and the JSON Schema that come with the package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SHIPPED_SCHEMA = SHIPPED / "config.schema.json"
 
 
 def shipped_config(path: PurePath) -> Path | None:
-    """The shipped configuration that `configs/NAME.yaml` or `NAME.yaml` or `NAME` stands for, if there is one."""
+    """The shipped configuration for `configs/NAME.yaml`, `NAME.yaml` or `NAME`. None if there is none."""
     if path.parent.as_posix() not in (".", "configs"):
         return None
     found = SHIPPED / "configs" / (path.name if path.suffix == ".yaml" else f"{path.name}.yaml")

@@ -1,7 +1,7 @@
-"""Settings as the JSON Schema that comes with the package describes them.
+"""The settings as described in the JSON Schema that comes with the package.
 
-The schema is made from `config/schema.py`, where each setting is described once. Reading it takes milliseconds, so that
-`--help` needs neither pydantic nor the settings' classes.
+The schema is generated from `config/schema.py`. Reading it takes milliseconds, so that `--help` needs neither pydantic
+nor the classes of the settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tf_tokclf.config.shipped import SHIPPED_SCHEMA
 # Keywords of the schema that are not part of JSON Schema: the heading of a section's options, and a setting's option.
 HEADING, OPTION = "x-heading", "x-option"
 
-# Values that cannot be typed as an option's value, as YAML has them.
+# YAML values that cannot be the value of an option.
 _NOT_TYPED = ("null", "true", "false", "[]")
 
 
@@ -25,9 +25,8 @@ _NOT_TYPED = ("null", "true", "false", "[]")
 class DescribedSetting:
     """A setting as the schema describes it.
 
-    schema: the JSON Schema of its values. heading: of its options. text: what it does. names: of its option, empty if
-    it has none. meanings: what some values mean. switches: options without a value, each with the value that it sets.
-    by_number: a number names a column or layer too. reads: "words" or "labels" of a file, if it says how to read them.
+    schema: the JSON Schema of its values. heading: the heading of its options in help. names: of its option, empty if
+    it has none. The other fields are those of `tf_tokclf.config.fields.setting`.
     """
 
     name: str
@@ -57,12 +56,12 @@ class DescribedSetting:
 
     @property
     def default(self) -> Any:
-        """The value where nothing is set."""
+        """The default value."""
         return self.schema["default"]
 
     @property
     def kinds(self) -> Mapping[str, Mapping[str, Any]]:
-        """Type -> its schema, of the types that a value can have besides null."""
+        """The types of its values, without null: name -> schema."""
         kinds = {kind["type"]: kind for kind in self.schema.get("anyOf", [self.schema])}
         return {name: kind for name, kind in kinds.items() if name != "null"}
 
@@ -73,13 +72,13 @@ class DescribedSetting:
 
     @property
     def choices(self) -> list[str]:
-        """The values to choose from; none where others are possible."""
+        """The possible values, empty if they are not limited to a list."""
         kind, *others = self.kinds.values()
         return [] if others else kind.get("enum", [kind["const"]] if "const" in kind else [])
 
     @property
     def default_text(self) -> str:
-        """What help says about the default: a choice by name, another value by its meaning, if it has one."""
+        """The default in help: a choice by its name, any other value by its meaning if it has one."""
         if self.default is None:
             return self.meanings.get("null", "")
         if isinstance(self.default, list):
@@ -91,19 +90,19 @@ class DescribedSetting:
 
     @property
     def about(self) -> str:
-        """What the setting does and what the values mean that can be typed, without the default."""
+        """The text, and the meanings of values that can be given on the command line, except the default's."""
         explained_as_default = () if self.choices else (str(self.default),)
         hidden = (*_NOT_TYPED, *explained_as_default)
         return with_meanings(self.text, {value: text for value, text in self.meanings.items() if value not in hidden})
 
     def about_value(self, value: bool) -> str:
-        """What it means to set this value, for an option that sets nothing else."""
+        """The help of an option that sets only this value."""
         meaning = self.meanings.get(str(value).lower())
         return f"{meaning[0].upper()}{meaning[1:]}." if meaning else self.text
 
 
 def with_meanings(text: str, meanings: Mapping[str, str]) -> str:
-    """The text, then what values mean.
+    """The text, followed by the meanings of values.
 
     >>> with_meanings("Column separator.", {"null": "detected"})
     'Column separator. null: detected.'

@@ -1,4 +1,4 @@
-"""Configuration files to start from: every setting with what it means, written from the schema itself."""
+"""Configuration files to start from, with a comment for each setting, generated from the schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110
 
-# Settings that most people look at first; the others are written by `full` only.
+# The most common settings. The others are only in the amount `full`.
 USUAL = frozenset(
     {
         "task",
@@ -44,7 +44,7 @@ USUAL = frozenset(
 
 
 class Amount(str, Enum):
-    """How much a starter says: what was asked for, the usual settings, or all."""
+    """Which settings to write: only the given ones, the usual ones too, or all."""
 
     MINIMAL = "minimal"
     USUAL = "usual"
@@ -52,8 +52,8 @@ class Amount(str, Enum):
 
 
 def starter_yaml(values: Mapping[str, Any], amount: Amount = Amount.USUAL, *, heading: str = "") -> str:
-    """A configuration with `values` ("section.key" -> value) and, by `amount`, other settings at their defaults, each
-    under a comment that says what it means.
+    """A configuration with `values` ("section.key" -> value) and, depending on `amount`, other settings at their
+    defaults. A comment explains each setting.
 
     >>> print(starter_yaml({"training.seed": 7}, Amount.MINIMAL), end="")
     # Epochs, batches, precision, checkpoints and devices.
@@ -86,7 +86,7 @@ def _section_text(section: SettingSection, chosen: list[Setting], values: Mappin
         lines += _comment(section.about, "  " * (depth - 1))
         lines.append(f"{'  ' * (depth - 1)}{name}:")
     for setting in chosen:
-        # "text" says nothing that the description does not.
+        # The type "text" adds nothing to the description.
         kind = "" if setting.kind.startswith("text") else f" ({setting.kind})"
         lines += _comment(setting.description + kind, "  " * depth)
         lines.append(f"{'  ' * depth}{setting.key}: {yaml_line(values.get(setting.name, setting.default))}")

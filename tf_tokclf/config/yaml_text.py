@@ -1,4 +1,4 @@
-"""YAML texts: parsed with every problem reported, and written so that they read back the same."""
+"""Parsing YAML strictly, and writing YAML that is parsed to the same values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def parsed_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises YAMLError for everything that is wrong with it.
+    """The value of a YAML text. Raises YAMLError for every problem.
 
-    Keys that come twice are refused: YAML would keep the last, and drop the first in silence. So are halves of
-    characters, which no file could be written with.
+    Duplicate keys are refused, because YAML would silently ignore the first one. So are single surrogates, which cannot
+    be written to a file.
     """
     try:
         if (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
@@ -29,7 +29,7 @@ def parsed_yaml(text: str) -> Any:
         raise
     except RecursionError:
         raise yaml.MarkedYAMLError(problem="it is nested too deeply") from None
-    # Dates, numbers and the like that are none are left to Python, which raises what it likes.
+    # Invalid dates, numbers and similar values raise various exceptions of Python.
     except Exception as error:
         raise yaml.MarkedYAMLError(problem=first_line(error)) from error
 
@@ -43,20 +43,20 @@ def _check_nodes(root: yaml.Node) -> None:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.ScalarNode) and _HALF.search(node.value):
-            raise yaml.MarkedYAMLError(problem="half of a surrogate pair is in it", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem="it contains half of a surrogate pair", problem_mark=node.start_mark)
         if isinstance(node, yaml.MappingNode):
             keys = set[str]()
             for key, value in node.value:
                 nodes += (key, value)
                 if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+                    raise yaml.MarkedYAMLError(problem=f"duplicate key {key.value}", problem_mark=key.start_mark)
                 keys.add(key.value if isinstance(key, yaml.ScalarNode) else "")
         elif isinstance(node, yaml.SequenceNode):
             nodes.extend(node.value)
 
 
 def yaml_line(value: Any) -> str:
-    """A value on one line of YAML, that reads back the same.
+    """A value as one line of YAML.
 
     >>> yaml_line(None), yaml_line(5e-05), yaml_line("# "), yaml_line(["O", "B-LOC"]), yaml_line({"a": [1e-5]})
     ('null', '5.0e-05', "'# '", '[O, B-LOC]', '{a: [1.0e-05]}')
@@ -68,17 +68,17 @@ def yaml_line(value: Any) -> str:
 
 
 def yaml_text(tree: Tree) -> str:
-    """A configuration as a YAML file has it."""
+    """A configuration as YAML text."""
     return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML takes for the end of a line, which it would read back as a blank or leave out."""
+    """Quotes text with characters that YAML treats as line ends, and would read as a blank or drop."""
 
     quoted = re.compile("[\x85\u2028\u2029]")
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """In quotes where it has to be."""
+        """The text, quoted if necessary."""
         style = '"' if self.quoted.search(text) else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

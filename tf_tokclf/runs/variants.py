@@ -1,4 +1,5 @@
-"""Several runs for one model: each has a folder inside the output folder, and the files of the chosen one are copied."""
+"""Several runs for one model: each has a folder inside the output folder, and the files of the chosen one are copied.
+"""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def encoder_hash(folder: Path) -> str:
-    """A hash of an encoder's configuration and tokenizer. The weights are not included: the checkpoint contains them."""
+    """A hash of an encoder's configuration and tokenizer, without the weights, which the checkpoint contains."""
     digest = hashlib.blake2b(digest_size=16)
     for name in ("config.json", "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"):
         path = folder / name

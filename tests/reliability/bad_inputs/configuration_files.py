@@ -34,7 +34,7 @@ def configurations() -> list[Cell]:
         "c.yaml, line 1: training.num_train_epochs: 0 is not",
         "greater than 0",
     )
-    bad("duplicated", b"training: {seed: 1, seed: 2}\n", "c.yaml, line 1", "seed", "twice")
+    bad("duplicated", b"training: {seed: 1, seed: 2}\n", "c.yaml, line 1", "duplicate key seed", "Correct that line")
     bad(
         "hostile",
         b"seed: !!python/object/apply:os.system [id]\n",
@@ -83,7 +83,7 @@ def configurations() -> list[Cell]:
     setting("data", "huge", "data.max_train_samples=1e30", "data.max_train_samples: '1e30' is not", "a valid integer")
     setting("data", "wrong encoding", "data.encoding=rot13", "rot13", "Use a Python encoding")
     setting("data", "wrong length", "data.separator=::", "data.separator: {':': None} is not", "a valid string")
-    setting("data", "truncated", "data.header", "no '=' in it", "section.key=value")
+    setting("data", "truncated", "data.header", "there is no '='", "section.key=value")
     setting("data", "unreadable", "data.validation_file=/proc/self/mem", "/proc/self/mem: cannot be read", "Check")
     setting("model", "missing", "model.name_or_path=null", "no encoder", "--model-name-or-path")
     setting("model", "empty", "model.name_or_path=''", "no encoder", "--model-name-or-path")

@@ -75,7 +75,7 @@ def options() -> list[Cell]:
     bad("input", "hostile", f"inspect {ESC}.conll", "there is no such file", "Check the path")
     bad("input", "hostile", "inspect package:tf_tokclf/../../../etc/passwd", "leads out of the package", "below")
     bad("input", "missing", "predict {model} nothing.txt", "nothing.txt: there is no such file", "Check the path")
-    bad("input", "missing", "inspect", "there is no data to inspect", "Name a file")
+    bad("input", "missing", "inspect", "no data to inspect", "Name a file")
     bad("input", "unreadable", "predict {model} d -o out.jsonl", "d: is a folder", "Name a file in it", d=folder)
     bad(
         "input", "unreadable", "predict {model} m.txt -o out.jsonl", "m.txt: cannot be read", "Check", m__txt=unreadable
