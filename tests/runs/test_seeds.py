@@ -159,7 +159,7 @@ def test_resuming_an_interrupted_folder_alone_names_the_command(folder: Path, tm
     refused = resumed_alone(tmp_path / "run")
     assert refused.exit_code == 2
     message = " ".join(refused.stderr.split())
-    assert "contains runs of several seeds that are not finished. Continue them with the command that started" in message
+    assert "runs of several seeds that are not finished. Continue them with the command that started" in message
 
 
 def test_another_seed_is_another_run_than_the_median(folder: Path):
