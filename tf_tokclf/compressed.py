@@ -47,8 +47,7 @@ _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class CountingBytes(io.RawIOBase):
-    """A file that counts the bytes that were read, for progress. For a compressed file, these are the compressed bytes.
-    """
+    """A file that counts the bytes that were read, for progress. They are counted before decompression."""
 
     def __init__(self, file: BinaryIO, first: bytes = b"") -> None:
         super().__init__()

@@ -35,8 +35,7 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 class PlainOutput(io.RawIOBase):
-    """Writes UTF-8 text to a binary file that is a terminal, with control characters replaced. Does not close the file.
-    """
+    """Writes UTF-8 text to a terminal as `plain_text`. It does not close the binary file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()

@@ -293,8 +293,7 @@ def _place(path: Path) -> Path:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn an error about creating `path` into a UserError, unless the disk is full, which is not the user's mistake.
-    """
+    """Turn an error about creating `path` into a UserError. A full disk is not the user's mistake and is passed on."""
     try:
         yield
     except OSError as error:
@@ -409,8 +408,7 @@ def open_output(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]
 
 @contextmanager
 def output_path(path: Path) -> Iterator[Path]:
-    """The path of an empty file for an output that the user named. For a device or a pipe, its content is then copied.
-    """
+    """The path of an empty file for an output that the user named. It is then copied to a device or pipe."""
     if not is_stream(path):
         with whole_path(path, unique=True) as partial:
             yield partial

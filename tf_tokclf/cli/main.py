@@ -170,8 +170,7 @@ def cli() -> None:
 
 
 def _report_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of a bug. Hub tokens and control characters are removed, because users paste it into reports.
-    """
+    """Print the traceback of a bug without Hub tokens and control characters, because users paste it into reports."""
     import traceback
 
     from tf_tokclf.control_characters import plain_text

@@ -132,8 +132,7 @@ def data_set_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def given_data(
     ctx: click.Context, assignments: Iterable[str], *, with_options: bool = True
 ) -> tuple[DataConfig, Task | None]:
-    """The settings of `data` that the user gave by --set and options, without defaults, and the task if it was given.
-    """
+    """The settings of `data` that were given by --set and options, without defaults, and the task if it was given."""
     from tf_tokclf.config.loading import load_config, nearest_hint
     from tf_tokclf.errors import UserError
 

@@ -1,5 +1,4 @@
-"""Several runs for one model: each has a folder inside the output folder, and the files of the chosen one are copied.
-"""
+"""Several runs for one model: each has a folder in the output folder, and the files of the chosen one are copied."""
 
 from __future__ import annotations
 

@@ -152,8 +152,7 @@ def _last_checkpoint(plan: RunPlan, identity: Identity, record: RunRecord, store
 
 
 def _check_goes_on(identity: Identity, checkpoint: Checkpoint, run: RunDir) -> None:
-    """Raise UserError if the checkpoint belongs to another run. The last checkpoint may be continued for more epochs.
-    """
+    """Raise UserError if the checkpoint belongs to another run. More epochs are allowed after the last checkpoint."""
     before, position = checkpoint.identity, checkpoint.position
     n_before, n_epochs = before.settings.get(N_EPOCHS), identity.settings[N_EPOCHS]
     if not (identity.is_longer_than(before) and position.step == 0 and position.epoch == n_before):
