@@ -101,7 +101,7 @@ def test_package_references_that_lead_nowhere(reference: str, message: str):
     ("settings", "problem"),
     [
         ({"data.dataset_name": "a/b", "data.test_file": "t.conll"}, "give test_file or dataset_name, not both"),
-        ({"data.label_names": ["O", "B-X", "O"]}, "label_names has O more than once"),
+        ({"data.label_names": ["O", "B-X", "O"]}, "label_names contains O more than once"),
     ],
 )
 def test_settings_that_would_be_passed_over_are_refused(settings: dict[str, object], problem: str):

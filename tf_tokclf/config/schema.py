@@ -1,6 +1,7 @@
-"""The settings of a run, one frozen section per subject. Unknown keys are refused. null means off or "detected".
+"""The settings of a run, one frozen section per subject. Unknown keys are refused. null means "off" or "detected".
 
-Derived numbers (steps, batch counts, the label list) are never stored: they are functions of these values and the data.
+Derived values (steps, number of batches, list of labels) are not stored, because they follow from the settings and the
+data.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tf_tokclf.counted import counted
 
 
 class Task(str, Enum):
-    """What is labelled. Only decides the name of the label column in tables, `{task}_tags`."""
+    """The task. It only determines the name of the label column in tables, `{task}_tags`."""
 
     NER = "ner"
     POS = "pos"
@@ -25,13 +26,13 @@ class Task(str, Enum):
     SLOTS = "slots"
 
 
-# Larger than any sensible value, and small enough not to overflow in later computations.
+# Larger than any sensible value, but small enough that later computations do not overflow.
 COUNT_LIMIT = 1_000_000
 Count = Annotated[int, Field(gt=0, le=COUNT_LIMIT)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, and closed to unknown keys."""
+    """A section of the configuration. It is frozen and refuses unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_enum_values=False, validate_default=True, allow_inf_nan=False
@@ -39,7 +40,7 @@ class Section(BaseModel):
 
 
 class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
-    """Where the labelled words are and how to read them."""
+    """The labelled data, and how to read it."""
 
     train_file: str | None = setting(None, "File, folder or package:NAME/PATH to train on.", option="--train-file")
     validation_file: str | None = setting(
@@ -118,7 +119,7 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     comment_prefix: str | None = setting(
         None,
-        "What comment lines begin with, such as '# '.",
+        "Prefix of comment lines, such as '# '.",
         meanings={"": "there are no comments", None: "detected"},
         option="--comment-prefix",
         reads="words",
@@ -172,8 +173,8 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     unannotated: Literal["skip", "outside"] = setting(
         "skip",
-        "What to do with records that nobody has annotated.",
-        meanings={"skip": "leave them out", "outside": "read each word as O"},
+        "What to do with records without annotations.",
+        meanings={"skip": "leave them out", "outside": "label each word O"},
         option="--unannotated",
         reads="labels",
     )
@@ -228,7 +229,7 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     def _names_differ(self) -> DataConfig:
         twice = [name for name in dict.fromkeys(self.label_names or ()) if (self.label_names or ()).count(name) > 1]
         if twice:
-            raise ValueError(f"label_names has {', '.join(twice)} more than once")
+            raise ValueError(f"label_names contains {', '.join(twice)} more than once")
         return self
 
 
@@ -249,7 +250,7 @@ class ModelConfig(Section, json_schema_extra={HEADING: "Model"}):
 
 
 class AlignmentConfig(Section, json_schema_extra={HEADING: "Subword tokens and windows"}):
-    """How labels of words become labels of subword tokens ("pieces" in the code), and long sentences windows."""
+    """How subword tokens ("pieces" in the code) get the labels of words, and how long sentences become windows."""
 
     strategy: Literal["first", "all", "all-same"] = setting(
         "first",
@@ -274,9 +275,9 @@ class AlignmentConfig(Section, json_schema_extra={HEADING: "Subword tokens and w
         option="--overlap",
         ge=0,
     )
-    truncate: bool = setting(False, "Keep only the first window of a long sentence. The other words are not seen.")
+    truncate: bool = setting(False, "Use only the first window of a long sentence. Its other words are ignored.")
     context_sentences: int = setting(
-        0, "Number of sentences before and after in the document that are read as context, not scored.", ge=0
+        0, "Number of sentences of the document before and after each sentence to use as context.", ge=0
     )
 
 
@@ -302,7 +303,7 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     )
     adam_beta1: float = setting(0.9, "Decay of Adam's first moment.", ge=0, lt=1)
     adam_beta2: float = setting(0.999, "Decay of Adam's second moment.", ge=0, lt=1)
-    adam_epsilon: PositiveFloat = setting(1e-8, "Number added to the root of Adam's second moment.")
+    adam_epsilon: PositiveFloat = setting(1e-8, "Number added to the square root of Adam's second moment.")
 
 
 class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
@@ -391,7 +392,9 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         },
         option="--strategy",
     )
-    worker_timeout_s: PositiveFloat = setting(300, "How long workers wait for each other at the start, in seconds.")
+    worker_timeout_s: PositiveFloat = setting(
+        300, "Longest time that workers wait for each other at the start, in seconds."
+    )
     checkpoints: bool = setting(
         True, "Write a checkpoint for --resume after each epoch. The last two are kept during the run."
     )
@@ -426,19 +429,23 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     def _trackers_differ(self) -> TrainingConfig:
         twice = [name for name in dict.fromkeys(self.report_to) if self.report_to.count(name) > 1]
         if twice:
-            raise ValueError(f"report_to has {', '.join(twice)} more than once")
+            raise ValueError(f"report_to contains {', '.join(twice)} more than once")
         return self
 
 
 class EvaluationConfig(Section, json_schema_extra={HEADING: "Scoring"}):
-    """How to score."""
+    """How the model is scored."""
 
     per_device_eval_batch_size: Count = setting(
         32,
         "Batch size for evaluation: windows per forward pass on each device.",
         option="--per-device-eval-batch-size",
     )
-    mode: Literal["conlleval", "strict"] = setting("conlleval", "How invalid label sequences are read.")
+    mode: Literal["conlleval", "strict"] = setting(
+        "conlleval",
+        "How invalid label sequences are scored.",
+        meanings={"conlleval": "as by the CoNLL script", "strict": "only spans that the scheme allows count"},
+    )
     decoding: Literal["argmax", "viterbi"] = setting(
         "argmax",
         "How labels are chosen from the scores.",
@@ -472,19 +479,19 @@ class HubConfig(Section, json_schema_extra={HEADING: "Publishing"}):
     model_id: str | None = setting(None, "Repository to publish to, as NAME or ORG/NAME.", option="--hub-model-id")
     private: bool = setting(False, "Create the repository as private.", option="--hub-private-repo")
     strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = setting(
-        "every_save", "What is pushed during training.", option="--hub-strategy"
+        "every_save", "What to push during training.", option="--hub-strategy"
     )
     backend: Literal["http", "git"] = setting(
         "http", "How to push.", meanings={"git": "transformers' own PushToHubCallback"}, option="--hub-backend"
     )
     revision: str | None = setting(None, "Branch to push to. It is created if it does not exist.")
-    tries: PositiveInt = setting(5, "Number of tries for the last push, with growing waits, before the command fails.")
+    tries: PositiveInt = setting(5, "Number of attempts at the final push, with growing waits, before it fails.")
     card: CardConfig = CardConfig()
 
 
-# Settings by the name of a recipe, used for what is not set explicitly. best: learning rates that decrease from the
-# head down (discriminative fine-tuning, Howard and Ruder 2018, arXiv:1801.06146), a higher weight of spans in the loss,
-# and decoding of valid sequences only. docs/log.md has the experiments that it was chosen from.
+# The settings of each recipe, used where nothing is set explicitly. best: learning rates that decrease from the head
+# down (discriminative fine-tuning, Howard and Ruder 2018, arXiv:1801.06146), a higher weight of spans in the loss, and
+# decoding of valid sequences only. docs/log.md describes the experiments behind it.
 RECIPES: Mapping[str, Mapping[str, Mapping[str, float | str]]] = {
     "best": {
         "optimizer": {"learning_rate": 1e-3, "layer_decay": 0.7},
@@ -530,7 +537,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     @model_validator(mode="before")
     @classmethod
     def _follow_recipe(cls, values: Any) -> Any:
-        """Replace a recipe by its settings, so that a saved configuration means the same in later versions."""
+        """Replace a recipe by its settings, so that a saved configuration has the same meaning in later versions."""
         recipe = values.get("recipe") if isinstance(values, dict) else None
         if not isinstance(recipe, str) or recipe not in RECIPES:
             return values
@@ -539,7 +546,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
             own = followed.get(name, {})
             if isinstance(own, Section):
                 own = own.model_dump(exclude_unset=True)
-            # If it is not a section, checking the section reports it.
+            # If it is not a section, validation reports it later.
             if isinstance(own, dict):
                 followed[name] = {**settings, **own}
         return followed

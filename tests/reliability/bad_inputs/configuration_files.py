@@ -78,7 +78,7 @@ def configurations() -> list[Cell]:
         "data", "out of range", "data.validation_fraction=1.5", "data.validation_fraction: 1.5 is not", "less than 1"
     )
     setting("data", "out of range", "data.format=conl", "there is no format 'conl'", "Known formats")
-    setting("data", "duplicated", "data.label_names=[a,a]", "data: label_names has a more than once")
+    setting("data", "duplicated", "data.label_names=[a,a]", "data: label_names contains a more than once")
     setting("data", "hostile", "data.train_file=[[[", "the value is not valid YAML", "Quote it")
     setting("data", "huge", "data.max_train_samples=1e30", "data.max_train_samples: '1e30' is not", "a valid integer")
     setting("data", "wrong encoding", "data.encoding=rot13", "rot13", "Use a Python encoding")
@@ -149,7 +149,7 @@ def configurations() -> list[Cell]:
     setting(
         "training", "hostile", "training.sead=1", "there is no setting training.sead.", "Did you mean training.seed?"
     )
-    setting("training", "duplicated", "training.report_to=[csv,csv]", "training: report_to has csv more than once")
+    setting("training", "duplicated", "training.report_to=[csv,csv]", "training: report_to contains csv more than once")
     none("training", "truncated", "see data")
     none("training", "wrong encoding", "it has no text of the user's")
     none("training", "unreadable", "it names no file")
