@@ -1,4 +1,4 @@
-"""Shell completion, as click's scripts ask for it."""
+"""Shell completion, called as click's scripts call it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_inner_commands_are_completed():
     ],
 )
 def test_places_are_completed_by_the_shell(args: str):
-    """After click's completion was switched on, no shell completed a file's name any more."""
+    """With click's completion, shells no longer completed file names."""
     shell = BashComplete(cli, {}, "tf-tokclf", "_TF_TOKCLF_COMPLETE")
     assert [(item.type, item.value) for item in shell.get_completions(args.split(), "tr")] == [("file", "tr")]
 

@@ -1,4 +1,4 @@
-"""tf-tokclf config: configurations are checked, filled in and compared, and the JSON schema is printed."""
+"""tf-tokclf config: check, fill, diff and schema."""
 
 from __future__ import annotations
 

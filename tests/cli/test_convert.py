@@ -1,4 +1,4 @@
-"""`tf-tokclf convert` through the real group: output, exit code, files."""
+"""tf-tokclf convert: output, exit codes and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tf-tokclf export: what it prints of an export that disagrees, and what it needs."""
+"""tf-tokclf export: the message about an export that disagrees, and about missing packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_tokclf.publishing.export import export as exporting
 from tf_tokclf.publishing.export.formats import write_export
 
 
-@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.filterwarnings("ignore")  # Raised by the converters.
 def test_an_export_that_disagrees_is_not_kept(
     tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

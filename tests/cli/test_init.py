@@ -30,7 +30,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("amount", [[], ["--minimal"], ["--full"]])
 def test_what_init_prints_is_a_plan_that_can_be_carried_out(amount: list[str], files: Path, tiny_bert: Path):
     run("init", "--data", "my.train.conll", "--model", str(tiny_bert), *amount, "-o", "mine.yaml")
-    # The tiny encoder reads 64 pieces, fewer than any real one: the usual overlap would not fit.
+    # The tiny encoder reads only 64 subword tokens, so the default overlap does not fit.
     result = run("fit", "mine.yaml", "--dry-run", "--overlap", "8")
     assert result.exit_code == 0, result.output
     assert "test: 20 sentences" in result.stdout

@@ -1,4 +1,4 @@
-"""The command as a whole: quick, quiet, and errors that are messages."""
+"""The command as a whole: start-up time, output, and error messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(*args: str, **options: object) -> Result:
 
 
 def loaded_by(*args: str) -> set[str]:
-    """The top-level modules that a fresh process has after running the command."""
+    """The top-level modules that a new process has imported after running the command."""
     code = (
         "import sys\nfrom tf_tokclf.cli.main import cli\n"
         f"try: cli({list(args)!r})\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
@@ -33,7 +33,7 @@ INNER = [(name, inner) for name in ("config", "cache") for inner in cli.get_comm
 
 @pytest.mark.parametrize("args", [["--help"], *([*names, "--help"] for names in [*((n,) for n in COMMANDS), *INNER])])
 def test_help_loads_nothing_heavy(args: list[str]):
-    """The options are built from a JSON file, because importing pydantic takes longer than all of the help."""
+    """The options are built from a JSON file, because importing pydantic takes longer than the rest of the help."""
     heavy = {
         "tensorflow",
         "tf_keras",

@@ -1,4 +1,4 @@
-"""Messages name options that there are, in the command that prints them."""
+"""The options that messages name exist in the command that prints them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import tf_tokclf
 from tf_tokclf.cli.main import COMMANDS, cli
 
 PACKAGE = Path(tf_tokclf.__file__).parent
-# No colon behind it: that is a property of a style sheet.
+# Not followed by a colon, which would be a property in a style sheet.
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w:-])")
 DECLARED = re.compile(r"-{1,2}[\w/-]+")
-# A message may say whose options it names: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
+# A message may name the command of an option: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
 OF_COMMANDS = re.compile(r"\((?P<names>[a-z, ]+): (?P<text>--[^)]*)\)")
 OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z]+)(?P<text>.*)", re.DOTALL)
 # Options of other programs.
 FOREIGN = {"ray start --head"}
 
 READING = ("fit", "inspect", "evaluate", "compare", "convert", "predict", "export")
-# Which commands print the messages of a module, by the beginning of its name; the first that fits counts.
+# The commands that print the messages of a module, by a prefix of its name. The first match counts.
 PRINTED_BY: dict[str, tuple[str, ...]] = {
     "data.reading": READING,
     "data.formats": READING,
@@ -51,7 +51,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Message:
-    """A text in the code that names an option. commands: those that have to have it; any where there are none."""
+    """A text in the code that names an option. commands: those that must have it, empty for any command."""
 
     module: str
     line: int
@@ -63,7 +63,7 @@ class Message:
 
 
 def options_of(command: click.Command, context: click.Context) -> set[str]:
-    """All options of a command and of those in it."""
+    """All options of a command and of its subcommands."""
     names = {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params))
     if isinstance(command, click.Group):
         inner = (command.get_command(context, name) for name in command.list_commands(context))
@@ -76,7 +76,7 @@ OPTIONS = {name: options_of(cli.get_command(CONTEXT, name), CONTEXT) for name in
 
 
 def texts_in(path: Path) -> Iterator[tuple[int, str]]:
-    """The texts in a module besides docstrings, each with its line; those with values in them with gaps."""
+    """The texts in a module, without docstrings, with their lines. Values in f-strings are left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     bodies = (node.body for node in ast.walk(tree) if hasattr(node, "body") and isinstance(node.body, list))
     skipped = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
@@ -89,7 +89,7 @@ def texts_in(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def messages() -> Iterator[Message]:
-    """Every option in every text."""
+    """All options that are named in the code."""
     for path in sorted(PACKAGE.rglob("*.py")):
         module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         printed_by = next((names for start, names in PRINTED_BY.items() if module.startswith(start)), ())
@@ -118,7 +118,7 @@ def test_there_are_messages_to_look_at():
 def test_an_option_in_a_message_is_one_of_the_command_that_prints_it(message: Message):
     everywhere = set().union(*OPTIONS.values())
     assert message.option in everywhere
-    # predict reads words alone, so it prints no messages about columns of labels.
+    # predict reads only words, so it does not print messages about columns of labels.
     commands = set(message.commands) - ({"predict"} if message.option == "--label-column-name" else set())
     missing = [name for name in commands if message.option not in OPTIONS[name]]
     assert not missing, f"{message.option} is no option of {', '.join(missing)}"

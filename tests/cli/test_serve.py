@@ -65,7 +65,7 @@ def test_a_missing_extra_is_one_message(missing: str):
 
 
 def loopback() -> str:
-    """The other address of this machine; the usual one where there is no IPv6."""
+    """The IPv6 address of this machine, or the IPv4 address if there is no IPv6."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:

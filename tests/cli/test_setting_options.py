@@ -1,4 +1,4 @@
-"""Options for settings are what the schema says, in every command that has them."""
+"""The options for settings agree with the schema in every command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.config.shipped_schema import described_settings
 
 WITH_LABELS = ("fit", "inspect", "evaluate", "compare", "convert", "export")
-# Options whose usual name means something else in a command.
+# Options whose usual name has another meaning in a command.
 SPELLINGS = {
     ("evaluate", "data.format"): "--input-format",
     ("compare", "data.format"): "--input-format",
@@ -40,7 +40,7 @@ def command_named(name: str) -> click.Command:
 
 def settings_of(command: str, *args: str) -> dict[str, Any]:
     """The settings that a command line sets."""
-    # Commands keep the help option of the first context that they see.
+    # Commands keep the help option of the first context that they are used in.
     group = click.Context(cli, **cli.context_settings)
     return given_settings(command_named(command).make_context(command, list(args), parent=group))
 
@@ -130,7 +130,7 @@ def test_options_set_what_they_say(args: list[str], settings: dict[str, Any]):
 
 
 def test_every_option_takes_the_default_of_its_setting():
-    """Type and default cannot disagree."""
+    """The type and the default of an option agree."""
     for name, setting in described_settings().items():
         option = options_of("fit").get(setting.names[0]) if setting.names else None
         if option is None or option.is_flag or setting.default is None:

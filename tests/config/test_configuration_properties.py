@@ -1,5 +1,5 @@
-"""Configurations whatever is in them: what is written reads back, what differs is named, and nothing that a file or an
-assignment says ends in anything but a configuration or a message."""
+"""Properties of all configurations: they are read as they were written, differences are named, and any file or
+assignment results in a configuration or in a message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tf_tokclf.config.starter import Amount, starter_yaml
 from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.errors import UserError
 
-# Text that YAML would take for something else, were it not quoted, and all other text that a file can hold.
+# Text that YAML would read as another type if it were not quoted, and any other text.
 texts = st.one_of(
     st.sampled_from(["", "null", "~", "1e-4", "0o7", "yes", "2026-11-25", "# x", "a: b", "- a", "...", "\x85", "\t="]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
@@ -34,7 +34,7 @@ texts = st.one_of(
 
 
 def values_of(annotation: Any, constraints: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
-    """What a setting takes, as plain values, from its type."""
+    """A strategy for the values of a setting, derived from its type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return values_of(arguments[0], (*constraints, *_flat(arguments[1:])))
@@ -74,7 +74,7 @@ def _flat(constraints: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def leaves(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, st.SearchStrategy[Any]]]:
-    """Dotted name of each setting, and what it takes."""
+    """All settings: dotted name -> strategy for its values."""
     for name, field in section.model_fields.items():
         if child := section_class(field.annotation):
             yield from leaves(child, f"{prefix}{name}.")
@@ -82,20 +82,20 @@ def leaves(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, st
             yield prefix + name, values_of(field.annotation, tuple(field.metadata))
 
 
-# A recipe is not kept: it becomes the settings that it stands for.
+# A recipe is replaced by its settings.
 LEAVES = {name: values for name, values in leaves(Config) if name != "recipe"}
 
 
 @st.composite
 def some_settings(draw: st.DrawFn) -> dict[str, Any]:
-    """Values for a few settings, each by itself one that is taken."""
+    """Values for a few settings. Each of them is valid on its own."""
     names = draw(st.lists(st.sampled_from(sorted(LEAVES)), max_size=6, unique=True))
     return {name: draw(LEAVES[name]) for name in names}
 
 
 @st.composite
 def configurations(draw: st.DrawFn) -> Config:
-    """A configuration in which a few settings are set; those that contradict each other are left out."""
+    """A configuration with a few settings, without combinations that are refused."""
     try:
         return with_settings(Config(), draw(some_settings()))
     except UserError:
@@ -103,7 +103,7 @@ def configurations(draw: st.DrawFn) -> Config:
 
 
 def written(text: str) -> Path:
-    """A file with this text, in a folder of its own."""
+    """A file with this text, in a new folder."""
     folder = Path(_FOLDER.name)
     path = folder / "config.yaml"
     path.write_text(text, encoding="utf-8", newline="")
@@ -114,7 +114,7 @@ _FOLDER = TemporaryDirectory(prefix="tf-tokclf-test-")
 
 
 def outcome_of(make: Callable[[], Config]) -> tuple[Config | None, str]:
-    """The configuration, or the message why there is none. All other errors are ours."""
+    """The configuration, or the message of the UserError. Other exceptions are bugs."""
     try:
         return make(), ""
     except UserError as error:
@@ -127,7 +127,7 @@ def test_there_is_a_strategy_for_every_setting():
 
 @pytest.mark.parametrize("name", sorted(LEAVES))
 def test_values_that_a_setting_should_take_are_taken_and_kept(name: str):
-    """Else the properties below would leave out what they are about."""
+    """Otherwise the properties below would test nothing."""
 
     @settings(max_examples=15)
     @given(LEAVES[name])
@@ -175,7 +175,7 @@ def test_options_win_over_assignments_which_win_over_the_file(
     assignments = [f"{name}={yaml_line(value)}" for name, value in assigned.items()]
     config, message = outcome_of(lambda: load_config(path, assignments=assignments, options=options))
     if config is None:
-        # Alone each of them is taken: only settings that do not go together are refused.
+        # Each of them is valid on its own, so only combinations can be refused.
         assert "not both" in message or "more than once" in message
         return
     values = setting_values(config)
@@ -183,7 +183,7 @@ def test_options_win_over_assignments_which_win_over_the_file(
         assert values[name] == value
 
 
-# Keys of ours and of nobody, values of each kind, nested at random: what people's files with mistakes look like.
+# Known and unknown keys, and values of all types, nested at random, as in files with mistakes.
 keys = st.one_of(st.sampled_from([*Config.model_fields, *(n.rpartition(".")[2] for n in LEAVES)]), texts, st.integers())
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), texts, st.binary(max_size=4), st.dates(), st.datetimes()
@@ -193,13 +193,13 @@ trees = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=4)),
     max_leaves=12,
 )
-# Signs that mean something to YAML, and a few that mean something here.
+# Characters with a meaning in YAML, and a few with a meaning here.
 yaml_noise = st.text(st.sampled_from("{}[]:,-?!&*|>%@`#'\"\\ \n\t0x1e._~=<tndas\x85\u2028\u00e9\x07"), max_size=40)
 sections = st.dictionaries(st.sampled_from(list(Config.model_fields)), trees, max_size=4)
 
 
 def assert_a_configuration_or_a_message(text: str) -> None:
-    """Either all that uses a configuration works on it, or there is one message that fits on a page."""
+    """Everything that uses a configuration works, or there is one message that is not too long."""
     path = written(text)
     config, message = outcome_of(lambda: load_config(path))
     if config is None:

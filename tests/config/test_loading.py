@@ -1,4 +1,4 @@
-"""Configurations: files, assignments and options together, and all that can be wrong with them at once."""
+"""Loading configurations from files, assignments and options, and the message that lists all problems."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_options_win_over_assignments_which_win_over_the_file(tmp_path: Path):
 
 @pytest.mark.parametrize("value", ["1e-4", "1.0e-4", "0.0001"])
 def test_numbers_are_read_as_people_write_them(tmp_path: Path, value: str):
-    """YAML 1.1 takes 1e-4 for text."""
+    """YAML 1.1 reads 1e-4 as text."""
     path = write(tmp_path, f"optimizer: {{learning_rate: {value}}}\n")
     assert load_config(path).optimizer.learning_rate == 1e-4
     assert load_config(assignments=[f"optimizer.learning_rate={value}"]).optimizer.learning_rate == 1e-4

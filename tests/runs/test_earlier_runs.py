@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(folder: Path):
-    """It ends with the losses that the earlier version came to, in the same number of epochs."""
+    """It has the same losses as the earlier version after the same number of epochs."""
     resumed = run("fit", "stopped", "--resume")
     assert "continuing from epoch 2, step 3" in " ".join(resumed.stderr.split())
     now, before = (read_history(folder / name / "history.jsonl") for name in ("stopped", "finished"))
@@ -55,7 +55,7 @@ def test_a_finished_run_is_known_and_stays_as_it_is(folder: Path):
     resumed = run("fit", "finished", "--resume")
     assert "the run is finished, and its files are intact." in " ".join(resumed.stderr.split())
     after = contents(folder / "finished" / "model")
-    # The card names the versions and the time.
+    # The model card contains versions and a time.
     assert {name for name in after if after[name] != before.get(name)} <= {Path("README.md")}
 
 

@@ -1,4 +1,4 @@
-"""The one flow of `fit`: a single run, several seeds or a sweep, for the command line and for Python alike."""
+"""`fit` from the command line and from Python: a single run, several seeds, or a sweep."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_python_trains_several_seeds(conll_files: dict[str, str], tiny_bert: Pat
 
 
 def test_python_trains_a_sweep(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
-    """The Python function trained one run and ignored the sweep."""
+    """Earlier, the Python function trained one run and ignored the sweep."""
     options = {"training.num_train_epochs": 1, "sweep": SWEEP}
     shown, counted = [], Counted()
     config = config_for(conll_files, tiny_bert, tmp_path / "run", **options)

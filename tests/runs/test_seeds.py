@@ -1,4 +1,4 @@
-"""One run over several seeds."""
+"""Runs of several seeds."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_resuming_trains_only_what_is_missing(folder: Path, args: list[str], res
 
 
 def test_comparing_takes_the_runs_of_all_seeds(folder: Path, result: Result):
-    """It took the median run, whose predictions are in the folder itself, for the only one."""
+    """Earlier, only the median run was compared, because its predictions are in the folder itself."""
     f1 = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["seeds"]
     args = ["compare", str(folder), str(folder / "seed-1"), "--format", "json", "--samples", "9"]
     done = CliRunner().invoke(cli, args)
@@ -106,12 +106,12 @@ def median_of(folder: Path) -> int:
 
 @pytest.fixture
 def copy(folder: Path, tmp_path: Path) -> Path:
-    """The folder in another place, for tests that change it."""
+    """A copy of the folder, for tests that change it."""
     return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
 def test_resuming_the_folder_alone_checks_and_restores_every_seed(copy: Path):
-    """The folder was taken for a single run: lost files of other seeds were not noticed."""
+    """Earlier, the folder was treated as a single run, so that missing files of other seeds were not noticed."""
     median = median_of(copy)
     other = next(seed for seed in SEEDS if seed != median)
     summary = json.loads((copy / "seeds.json").read_text(encoding="utf-8"))
@@ -128,7 +128,7 @@ def test_resuming_the_folder_alone_checks_and_restores_every_seed(copy: Path):
     }
     assert [path.read_bytes() for path in lost] == before
     assert f"(seed {median}, the median)" in alone.stdout
-    # A damaged one is written again too.
+    # A damaged file is written again, too.
     (copy / "seeds.json").write_text("{", encoding="utf-8")
     alone = resumed_alone(copy)
     assert alone.exit_code == 0, alone.output
@@ -154,7 +154,7 @@ def test_resuming_the_folder_alone_names_weights_that_cannot_be_restored(copy: P
 
 
 def test_resuming_an_interrupted_folder_alone_names_the_command(folder: Path, tmp_path: Path):
-    """It was said to be a folder where a configuration file was expected."""
+    """Earlier, the message was that a configuration file was expected."""
     shutil.copytree(folder / "seed-1", tmp_path / "run" / "seed-1")
     refused = resumed_alone(tmp_path / "run")
     assert refused.exit_code == 2
@@ -171,7 +171,7 @@ def test_another_seed_is_another_run_than_the_median(folder: Path):
 
 
 def test_the_card_keeps_all_seeds_when_the_folder_is_resumed_alone(folder: Path):
-    """It became the card of the median seed alone."""
+    """Earlier, the card described only the median seed."""
     card = folder / "model" / "README.md"
     before = card.read_bytes()
     assert all(f"(seed {seed})".encode() in before for seed in SEEDS)
@@ -181,7 +181,7 @@ def test_the_card_keeps_all_seeds_when_the_folder_is_resumed_alone(folder: Path)
 
 
 def test_a_calibrated_folder_of_seeds_stays_calibrated(folder: Path, args: list[str]):
-    """Resuming put the median run's file in the place of the calibrated one."""
+    """Earlier, resuming replaced the calibrated file with that of the median run."""
     path = folder / "model" / "tf_tokclf.json"
     before = path.read_bytes()
     calibrated = CliRunner().invoke(cli, ["evaluate", str(folder), "--calibrate"], catch_exceptions=False)
@@ -191,7 +191,7 @@ def test_a_calibrated_folder_of_seeds_stays_calibrated(folder: Path, args: list[
     again = CliRunner().invoke(cli, [*args, "--resume"], catch_exceptions=False)
     assert again.exit_code == 0, again.output
     assert path.read_bytes() == after
-    # A damaged model is made anew from the median run, and keeps its temperature.
+    # A damaged model is restored from the median run, and keeps its temperature.
     path.write_bytes(before)
     config = path.with_name("config.json")
     config_before = config.read_bytes()
@@ -203,7 +203,7 @@ def test_a_calibrated_folder_of_seeds_stays_calibrated(folder: Path, args: list[
 
 
 def test_a_link_out_of_a_seeds_folder_is_not_copied_into_the_model(folder: Path, args: list[str], tmp_path: Path):
-    """Its content became a file of the model folder, from where `push` would publish it."""
+    """Earlier, its content was copied into the model folder, from where `push` would have published it."""
     (tmp_path / "secret.txt").write_text("secret\n", encoding="utf-8")
     median = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))["median"]
     link = folder / f"seed-{median}" / "model" / "notes.txt"

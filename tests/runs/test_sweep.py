@@ -1,4 +1,4 @@
-"""A run for each combination of listed values: the best is kept, and one that was stopped goes on."""
+"""Sweeps: a run for each combination of values, the best of which is kept, and resuming."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TRIALS = ["000", "001", "002", "003"]
 
 @dataclass(frozen=True)
 class Bench:
-    """A sweep that was killed in its second trial and went on, in processes of their own."""
+    """A sweep that was killed in its second trial and resumed, in separate processes."""
 
     server: KillServer
     root: RunDir
@@ -52,7 +52,7 @@ class Bench:
     went_on: Ended
 
     def results(self, run: RunDir) -> dict[str, Any]:
-        """What a run came to, but for times."""
+        """The outcome of a run, without times."""
         found = json.loads(run.results.read_text(encoding="utf-8"))
         return {key: value for key, value in found.items() if key != "seconds"}
 
@@ -70,7 +70,7 @@ def bench(kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory
     moment = Ending(change=2, place="epoch-0000-step-0000006")
     killed = kill_server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment)
     first_tried = sorted(path.name for path in root.trials.iterdir())
-    # The folder alone remembers what was swept.
+    # Only the folder contains the values of the sweep.
     went_on = kill_server.run(["fit", str(root.root), "--resume"], root.root)
     return Bench(kill_server, root, args, killed, first_tried, went_on)
 
@@ -101,7 +101,7 @@ def test_the_best_by_dev_is_the_model(bench: Bench):
 @pytest.mark.slow
 def test_a_trial_whose_loss_is_no_number_loses_nothing(bench: Bench):
     root = RunDir(bench.root.root.parent / "failing")
-    # The loss under a rate far too high is no number.
+    # The loss becomes NaN at a learning rate that is far too high.
     options = [f"--sweep={RATE}=1e30,2e-2", f"--output-dir={root.root}"]
     ended = bench.server.run([*bench.args, *options], root.root)
     assert ended.code == 0, ended.stderr
@@ -170,7 +170,7 @@ def test_what_the_best_trial_of_a_finished_sweep_has_lost_is_restored(bench: Ben
 
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("{")], ids=["lost", "damaged"])
 def test_the_table_of_trials_is_restored(bench: Bench, tmp_path: Path, change: Callable[[Path], object]):
-    """It was named as the place of the scores, and was not there."""
+    """Earlier, the output named this file, but it did not exist."""
     root = RunDir(shutil.copytree(bench.root.root, tmp_path / "run"))
     before = root.sweep.read_bytes()
     change(root.sweep)
@@ -180,7 +180,7 @@ def test_the_table_of_trials_is_restored(bench: Bench, tmp_path: Path, change: C
 
 
 def test_a_lost_data_base_is_written_again_without_training(bench: Bench, tmp_path: Path):
-    """The folder was said to contain a run that is not a sweep."""
+    """Earlier, the message was that the folder contains a run that is not a sweep."""
     root = RunDir(shutil.copytree(bench.root.root, tmp_path / "run"))
     before = root.sweep.read_bytes()
     weights = {path: path.stat().st_mtime_ns for path in root.trials.rglob("*") if path.is_file()}
@@ -257,7 +257,7 @@ def test_a_failed_trial_is_said_and_the_next_one_tried(tmp_path: Path):
         trials = _Trials(study, sweep, RunDir(tmp_path))
         trials.queue()
         while trial := trials.next():
-            # It cannot train, having no data.
+            # It cannot train, because it has no data.
             _run_trial(trial, sweep, RunDir(tmp_path))
         summary = trials.summary()
     assert [one.f1 for one in summary.trials] == [None, None]
@@ -270,10 +270,10 @@ def test_a_failed_trial_is_said_and_the_next_one_tried(tmp_path: Path):
 def play(
     folder: Path, *outcomes: str, n_trials: int | None = None, lost: Mapping[str, dict[str, Any]] | None = None
 ) -> list[str]:
-    """The trials of a sweep of 9 combinations where lower values are better, without any training.
+    """The trials of a sweep of 9 combinations in which lower values are better, without any training.
 
-    outcomes: of its tries in order, "failed", "stopped", or "fine", which the rest are. lost: trials that were run and
-    that the data base does not list.
+    outcomes: the outcomes of the first attempts in order: "failed", "stopped" or "fine". The others are "fine". lost:
+    trials that were run but are missing from the data base.
     """
     values = {RATE: [1e-5, 2e-5, 3e-5], "optimizer.weight_decay": [0.0, 0.1, 0.2]}
     sweep = Sweep.of(Config(output_dir=str(folder), sweep=values, sweep_trials=n_trials))
@@ -303,7 +303,7 @@ def test_sampled_trials_differ_and_do_not_depend_on_stops(tmp_path: Path):
     chosen = play(tmp_path / "whole", n_trials=8)
     assert len({one.partition(" ")[2] for one in chosen}) == 8
     assert [one.partition(" ")[0] for one in chosen] == [f"{number:03d}" for number in range(8)]
-    # The name is none that a data base's address would take as it is.
+    # The name contains characters that must be escaped in the URL of a data base.
     stopped = play(tmp_path / "a ?#% stop", "fine", "fine", "fine", "stopped", n_trials=8)
     assert stopped == chosen[:4]
     assert play(tmp_path / "a ?#% stop", n_trials=8) == chosen[3:]

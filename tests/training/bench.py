@@ -1,4 +1,4 @@
-"""One and the same run, in as many folders as wanted, each in processes of its own."""
+"""The same run in several folders, each in separate processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.killing import KillServer
 
 @dataclass(frozen=True)
 class Bench:
-    """The run. root: where its folders are."""
+    """The run. root: the folder for its output folders."""
 
     server: KillServer
     root: Path
@@ -20,7 +20,7 @@ class Bench:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The run's settings but its folder."""
+        """The run's settings without its folder."""
         return {
             **{f"data.{name}": path for name, path in self.files.items()},
             "model.name_or_path": str(self.encoder),

@@ -1,4 +1,4 @@
-"""The average of weights: what it is, that it is what gets scored and saved, and that training goes on without it."""
+"""The average of weights: its definition, that it is scored and saved, and that it does not affect training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEPS, EPOCHS = 7, 3
 
 
 def averaged(weight: tf.Variable, move: Callable[[int], object], *, decay: float) -> tuple[WeightAverage, list[int]]:
-    """The average over all epochs, `move` making each step, and the numbers of the steps that entered it."""
+    """The average over all epochs with the steps of `move`, and the numbers of the sampled steps."""
     average = WeightAverage([weight], decay=decay, steps_per_epoch=STEPS, devices=Devices())
     entered = []
     for number in range(1, STEPS * EPOCHS + 1):
@@ -77,7 +77,7 @@ def averages_of_training(*, deferred: bool) -> list[np.ndarray]:
     average = WeightAverage(model.trainable_variables, decay=0.8, steps_per_epoch=STEPS, devices=Devices())
     rng = np.random.default_rng(2)
     for number in range(1, STEPS + 1):
-        # Few pieces: most rows of the embedding are put off in most steps.
+        # Few subword tokens, so that most rows of the embedding are deferred in most steps.
         ids = tf.constant(rng.integers(0, SMALL["vocab_size"], (2, 4)), tf.int64)
         step([{"input_ids": ids, "attention_mask": tf.ones_like(ids), "labels": ids % 2}])
         if average.is_due(number):

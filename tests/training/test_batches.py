@@ -1,4 +1,4 @@
-"""Batches: shapes never guessed, order a function of seed and epoch, every window once."""
+"""Batches: shapes are known in advance, the order depends on seed and epoch, and each window occurs once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def batches_of(lengths: list[int], folder: Path, size: int = 4, seed: int = 1) -
 
 
 def test_one_long_row_among_short_ones_is_no_accident(tiny_bert: Path):
-    """Dataset.to_tf_dataset guesses shapes from 20 rows: 40 of length 8 and one of 9 used to end the epoch."""
+    """Dataset.to_tf_dataset infers shapes from 20 rows: with 40 of length 8 and one of 9, the epoch ended early."""
     batches = batches_of([8] * 40 + [9], tiny_bert)
     seen = [int(row[0]) for batch in batches.dataset(batches.plan(0)) for row in batch["input_ids"].numpy()]
     assert sorted(seen) == list(range(41))
@@ -71,7 +71,7 @@ def test_the_callers_random_numbers_stay_their_own(tiny_bert: Path):
 
 
 def test_no_thread_tunes_the_dataset(tiny_bert: Path):
-    """Ending the iterator of an epoch of 20 s waited for TensorFlow's autotuning thread for as long again."""
+    """The end of an epoch of 20 s used to wait another 20 s for TensorFlow's autotuning thread."""
     batches = batches_of([5, 6, 7, 8, 9], tiny_bert)
     assert batches.dataset(batches.plan(0)).options().autotune.enabled is False
 
@@ -110,7 +110,7 @@ def test_a_budget_that_the_longest_window_is_more_than_is_refused(tiny_bert: Pat
 
 @pytest.mark.parametrize("max_pieces", [None, 40])
 def test_the_rest_of_an_epoch_is_the_same_batches(tiny_bert: Path, max_pieces: int | None):
-    """The batch that is not full used to move the borders of those behind it, so that a rest of the epoch differed."""
+    """The incomplete batch used to shift the following ones, so that the rest of a resumed epoch differed."""
     tokenizer = load_tokenizer(tiny_bert)
     windows = windows_of([10] * 18 + [4] * 7)
     batches = TrainingBatches(windows, tokenizer, batch_size=4, seed=3, max_pieces=max_pieces)
@@ -120,7 +120,7 @@ def test_the_rest_of_an_epoch_is_the_same_batches(tiny_bert: Path, max_pieces: i
 
     whole = rows(0)
     assert whole == [batch.tolist() for batch in batches.plan(0).rows]
-    assert len(whole[-1]) == 4  # a full one stands behind the one that is not
+    assert len(whole[-1]) == 4  # A full batch follows the incomplete one.
     assert [rows(first) for first in range(1, len(whole))] == [whole[first:] for first in range(1, len(whole))]
 
 

@@ -1,4 +1,4 @@
-"""Cached files that are cut, changed or removed while a run trains on them."""
+"""Cached files that are truncated, changed or removed while a run trains on them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def cut() -> None:
 
 
 def overwrite() -> None:
-    """What a write to the wrong place does: the file stays, and so does its size. Only values of the last column are
-    changed: Arrow trusts the offsets of a list, and wrong ones in a mapped file end the process.
+    """A write to the wrong place: the file and its size stay the same. Only values of the last column
+    change, because Arrow does not check the offsets of a list, and wrong ones in a mapped file would end the process.
     """
     for path in cache_folder().rglob("*.arrow"):
         with path.open("r+b") as file:

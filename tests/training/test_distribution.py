@@ -1,4 +1,4 @@
-"""Several devices and several hosts: the weights of one device, each sentence once, one writer, clear ends."""
+"""Several devices and hosts: same weights as on one device, each sentence once, one writer, clear errors."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class DistributedRun(Bench):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The run's settings but its folder."""
-        # 29 windows in batches of 5: the last one of an epoch has 4, other numbers than 2 devices can share evenly.
+        """The run's settings without its folder."""
+        # 29 windows in batches of 5: the last batch of an epoch has 4, and 2 devices cannot share 5 evenly.
         return {
             **super().settings,
             "training.num_train_epochs": 2,
@@ -51,11 +51,11 @@ class DistributedRun(Bench):
         }
 
     def call(self, name: str, *options: str, **arguments: Any) -> Call:
-        """The run in the folder `name`, to be called."""
+        """A function that trains the run in the folder `name`."""
         return Call(self.fit_arguments(name, *options), str(self.root / name), **arguments)
 
     def workers(self, name: str, *options: str, endings: tuple[Ending | None, ...] = (None, None)) -> list[Ended]:
-        """The run in the folder `name` by two processes on this machine."""
+        """Train the run in the folder `name` with two processes on this machine."""
         with reserved_ports(len(endings)) as ports:
             calls = []
             for rank, ending in enumerate(endings):
@@ -73,7 +73,7 @@ def bench(
     kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> DistributedRun:
     root = tmp_path_factory.mktemp("distribution")
-    # Every device draws its own dropout masks: without dropout nothing but rounding may tell them apart.
+    # Each device draws its own dropout masks. Without dropout, only rounding may make a difference.
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     encoder = make_bert(root / "encoder", WORDS, num_hidden_layers=1, **still)
     return DistributedRun(kill_server, root, conll_files, encoder)
@@ -87,7 +87,7 @@ def one(bench: DistributedRun) -> Path:
 
 
 def assert_same_run(found: Path, expected: Path) -> None:
-    """Weights within rounding of float32 sums, and scores the same."""
+    """The weights agree up to rounding of float32 sums, and the scores are equal."""
     weights = [load_file(folder / "model" / "model.safetensors") for folder in (found, expected)]
     for name, array in weights[1].items():
         np.testing.assert_allclose(weights[0][name], array, rtol=0, atol=1e-6, err_msg=name)
@@ -114,7 +114,7 @@ def test_two_devices_do_with_options_what_one_does(bench: DistributedRun, option
 
 
 class Sending(Devices):
-    """One device that notes what it would send to others."""
+    """A device that records what it would send to others."""
 
     def summed(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices]) -> list[tf.Tensor | tf.IndexedSlices]:
         self.sent = list(gradients)
@@ -175,7 +175,7 @@ def test_two_hosts_find_a_finished_run_whole_and_restore_what_is_not(bench: Dist
 
 
 def test_a_dead_worker_ends_the_others_and_all_go_on_exactly(bench: DistributedRun, workers: list[Ended]):
-    # Changes are the chief's: it dies while it saves the first epoch, the other has to notice.
+    # Only the chief is changed: it dies while it saves the first epoch, and the other worker must notice.
     killed, other = bench.workers("killed", endings=(Ending(change=1, place="model.partial/"), None))
     assert killed.code == -signal.SIGKILL
     assert other.code == 1

@@ -1,4 +1,4 @@
-"""Masks: the right share, a mean that stays, and a function of seed, batch and place alone."""
+"""Dropout masks: the right share is dropped, the mean is preserved, and masks depend only on seed, batch and layer."""
 
 from __future__ import annotations
 

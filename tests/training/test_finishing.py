@@ -1,4 +1,4 @@
-"""Finished runs: their checkpoints go, their files are checked, and what is lost is made again."""
+"""Finished runs: checkpoints are removed, files are checked, and lost files are restored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import read_record
 
-# Runs are only there to be finished: they compute step by step, and few steps.
+# The runs only need to finish: they compute few steps, without tracing.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 BATCH = {"training.per_device_train_batch_size": 16}
@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def differences(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
-    """The files that are not what they were; the report names its folder, and these runs were copied."""
+    """The files that changed, except the report, which names its folder: these runs were copied."""
     assert set(before) == set(after)
     return [name for name in before if before[name] != after[name] and name not in ("finished.json", "report.html")]
 
@@ -56,7 +56,7 @@ def flip_a_byte(path: Path) -> None:
 
 
 def copied(run: Path, folder: Path) -> Path:
-    """A run as it is, in another place."""
+    """A copy of a run."""
     shutil.copytree(run, folder)
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     (folder / "config.yaml").write_text(text.replace(str(run), str(folder)), encoding="utf-8")
@@ -65,7 +65,7 @@ def copied(run: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def config(conll_files: dict[str, str], tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """Of a run that leaves no checkpoints."""
+    """A copy of a finished run without checkpoints."""
     return config_for(conll_files, tiny_bert, tmp_path_factory.mktemp("finishing") / "run", **OPTIONS)
 
 
@@ -223,7 +223,7 @@ def test_a_wrong_option_is_not_blamed_on_the_configuration(run: Path):
 
 
 def test_pipes_in_the_place_of_files_are_replaced(run: Path):
-    """Opening one would wait for ever."""
+    """Opening a pipe would wait forever."""
     pipes = [run / name for name in ("history.csv", "history.jsonl", "results.json", "report.html")]
     pipes += [run / "predictions" / "test.jsonl", run / "model" / "README.md", run / "model" / "tokenizer.json"]
     for path in pipes:
@@ -254,7 +254,7 @@ def test_everything_but_weights_is_restored_without_checkpoints(run: Path, what:
         assert f"Warning: {run}/{named}" in message
     after = contents(run)
     if what == "configuration":
-        # Whoever copied the run gave it another folder's name.
+        # The run was copied to another folder.
         before["config.yaml"] = after["config.yaml"]
     assert differences(before, after) == []
     assert load_config(run / "config.yaml").training.num_train_epochs == 2
@@ -300,7 +300,7 @@ def test_damaged_checkpoints_of_a_finished_run_do_no_harm(kept: Path):
 
 
 def test_the_model_of_an_unfinished_run_is_made_anew_as_a_whole(kept: Path):
-    """A run that was killed: the weights are whole, and what stands beside them is not."""
+    """A run that was killed: the weights are intact, but other files of the model folder are not."""
     before = contents(kept)
     (kept / "finished.json").unlink()
     (kept / "results.json").unlink()
@@ -334,7 +334,7 @@ def test_a_copy_of_the_weights_restores_the_rest(run: Path):
 
 
 def test_a_temperature_is_no_damage_and_is_restored(run: Path, conll_files: dict[str, str], tmp_path: Path):
-    # The validation sentences alone are too few, and nearly all predicted spans of them are right.
+    # The validation sentences are too few for calibration, and nearly all predicted spans are correct.
     text = Path(conll_files["validation_file"]).read_text(encoding="utf-8") + "\n"
     swapped = text.replace("PER", "X").replace("LOC", "PER").replace("X", "LOC")
     (tmp_path / "mixed.conll").write_text(3 * text + 2 * swapped, encoding="utf-8")
@@ -356,7 +356,7 @@ def test_a_card_that_somebody_wrote_is_no_damage(run: Path):
 
 
 def test_a_byte_level_tokenizer_is_restored_as_well(conll_files: dict[str, str], tmp_path: Path):
-    """Its options are those of the training, not of its own folder."""
+    """The options of the command are those of the training."""
     encoder = make_roberta(tmp_path / "encoder", WORDS)
     run = fit(config_for(conll_files, encoder, tmp_path / "run", **BATCH, **{"training.num_train_epochs": 1})).run
     before = contents(run.model)
@@ -422,7 +422,7 @@ def test_more_epochs_go_on_from_a_checkpoint(kept: Path):
     assert (history[:2], len(history)) == (epochs, 3)
     assert load_config(kept / "config.yaml").training.num_train_epochs == 3
     assert [path.name for path in (kept / "checkpoints").iterdir()] == ["epoch-0003-step-0000000"]
-    # The rate that a run of three epochs ends with, not one that has fallen to zero before.
+    # The final learning rate of a run of three epochs, not one that had decreased to zero before.
     rates = [json.loads(line)["learning_rate"] for line in history]
     assert 0 < rates[2] < rates[0]
     again = command("fit", kept, "--resume")
@@ -440,7 +440,7 @@ def test_a_run_that_was_made_longer_is_not_finished_until_it_is(kept: Path):
         fit(longer, resume=True, callbacks=[Killed()])
     assert not (kept / "finished.json").exists()
     assert not (kept / "results.json").exists()
-    # Nothing new was saved: what goes on is the old checkpoint.
+    # No new checkpoint was saved, so the old one is continued.
     result = command("fit", kept, "--resume")
     assert result.exit_code == 0, result.output
     assert len((kept / "history.jsonl").read_text().splitlines()) == 3

@@ -1,4 +1,4 @@
-"""The file of epochs."""
+"""history.jsonl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss against a plain computation, and where transformers' own overflows."""
+"""The loss compared with a simple computation, and where the loss of transformers overflows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def mean_loss(labels: tf.Tensor, logits: tf.Tensor, **settings: float) -> float:
 
 @pytest.mark.parametrize("shape", [(64, 512), (128, 512)])
 def test_float16_logits_of_large_batches_give_the_true_mean(shape: tuple[int, int]):
-    """transformers sums in the logits' type: 64x512 gives inf, 128x512 nan."""
+    """transformers sums in the type of the logits: 64x512 gives inf, 128x512 NaN."""
     logits = tf.zeros((*shape, 9), tf.float16)
     labels = tf.ones(shape, tf.int64)
     assert mean_loss(labels, logits) == pytest.approx(np.log(9), rel=1e-6)
@@ -48,7 +48,7 @@ def test_spans_weigh_as_classes_do_in_keras():
     expected = rival(labels[scored], logits[scored], sample_weight=weights)
     mean = mean_loss(tf.constant(labels), tf.constant(logits), span_weight=2.5, outside=1)
     assert mean == pytest.approx(float(expected) / weights.sum(), rel=1e-5)
-    # Where labels spell no spans, none weighs more.
+    # If labels form no spans, all have the same weight.
     plain = mean_loss(tf.constant(labels), tf.constant(logits))
     assert mean_loss(tf.constant(labels), tf.constant(logits), span_weight=2.5) == plain
 

@@ -1,4 +1,4 @@
-"""Clipping and schedules."""
+"""Clipping, schedules, learning rates by layer and deferred updates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_rate_warms_up_and_decays_to_0():
 
 
 def test_a_schedule_without_steps_is_refused():
-    """create_optimizer answers it with a learning rate of nan."""
+    """create_optimizer would return a learning rate of NaN."""
     with pytest.raises(ValueError, match="needs at least one step"):
         Schedule(0, 0)
 
@@ -94,7 +94,7 @@ N_STEPS = 60
 
 @pytest.mark.parametrize(("warmup", "decay"), [(0.0, 0.0), (0.3, 0.1)])
 def test_rows_that_are_put_off_end_where_create_optimizer_takes_them(warmup: float, decay: float):
-    """Most steps miss most rows; some rows are never read, some in every step."""
+    """Most steps read few rows. Some rows are never read, some in every step."""
     from tf_tokclf.model.backend import transformers
 
     rng = np.random.default_rng(1)
@@ -145,7 +145,7 @@ def small_model(config_class=transformers.BertConfig):
 
 
 def moved_by_one_step(model, *, layer_decay: float, deferred: bool) -> dict[str, float]:
-    """How far the first update moves each weight at most: by the rate, whatever the gradient (Adam)."""
+    """The largest change of each weight in the first update. With Adam, it is the learning rate for any gradient."""
     config = OptimizerConfig(learning_rate=1e-3, layer_decay=layer_decay, weight_decay=0.0)
     optimizer = make_optimizer(config, Schedule(1000, 0), loss_scaling=False)
     decay_rates_by_layer(optimizer, model, config.layer_decay)

@@ -1,4 +1,4 @@
-"""Runs that are killed, interrupted or out of disk, and go on: in the end nothing tells them from undisturbed ones."""
+"""Runs that are killed, interrupted or out of disk space and then resumed have the same outcome as undisturbed ones."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ N_EPOCHS = 3
 
 @dataclass(frozen=True)
 class ResumedRun(Bench):
-    """A run that may be stopped and go on. n_batches: of each step."""
+    """A run that is stopped and resumed. n_batches: the number of batches per step."""
 
     n_batches: int
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The run's settings but its folder."""
+        """The run's settings without its folder."""
         return {
             **super().settings,
             "training.num_train_epochs": N_EPOCHS,
             "training.per_device_train_batch_size": 8 // self.n_batches,
             "training.gradient_accumulation_steps": self.n_batches,
             "training.checkpoint_steps": 3,
-            # What is in them at the end is compared too.
+            # The content of the final checkpoints is compared too.
             "training.keep_checkpoints": 2,
         }
 
@@ -57,12 +57,12 @@ class ResumedRun(Bench):
         more: tuple[str, ...] = (),
         **options: Any,
     ) -> Ended:
-        """Run it in the folder `name`, or go on with it; `more`: other settings."""
+        """Train or resume it in the folder `name`. more: other settings."""
         flags = [*more, "--resume"] if resume else more
         return self.server.run(self.fit_arguments(name, *flags), self.root / name, ending, **options)
 
 
-# One batch a step is another way through the optimizer than several, which put off no updates of embeddings.
+# With several batches per step, the optimizer takes another path: it does not defer updates of the embedding.
 @pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids="{}-a-step".format)
 def bench(
     request: pytest.FixtureRequest,
@@ -93,7 +93,7 @@ def variables_in(checkpoint: Path) -> dict[str, bytes]:
 
 
 def outcome(run: RunDir) -> dict[str, Any]:
-    """Everything of a finished run that must not depend on how often it was disturbed: all but times."""
+    """Everything of a finished run that must not depend on interruptions: all files, without times."""
     results = json.loads(run.results.read_text(encoding="utf-8"))
     results.pop("seconds")
     history = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines()]
@@ -110,7 +110,7 @@ def outcome(run: RunDir) -> dict[str, Any]:
 
 
 def differences(bench: ResumedRun, name: str, expected_run: str = "undisturbed") -> list[str]:
-    """Which parts of the outcome of run `name` are not those of the undisturbed run."""
+    """The parts of the outcome of run `name` that differ from the undisturbed run."""
     expected, found = (outcome(RunDir(bench.root / run)) for run in (expected_run, name))
     return [part for part in expected if expected[part] != found[part]]
 
@@ -127,7 +127,7 @@ def flip_a_byte(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Disturbed:
-    """How the stages of one run ended that was disturbed in every way."""
+    """How the stages of a run ended that was interrupted in every way."""
 
     killed: list[Ended]
     interrupted: Ended
@@ -238,7 +238,7 @@ def test_changed_data_are_refused(bench: ResumedRun, finished: Path, tmp_path: P
 
 
 def test_damage_in_all_checkpoints_is_an_error(bench: ResumedRun, finished: Path):
-    # With it, the run is finished and needs none.
+    # With finished.json, the run needs no checkpoints.
     (finished / "finished.json").unlink()
     for folder in (finished / "checkpoints").iterdir():
         flip_a_byte(folder / "state.json")
@@ -256,7 +256,7 @@ WITHOUT_CHECKPOINTS = ("--keep-checkpoints=0",)
 
 @pytest.fixture(scope="module")
 def tidied(bench: ResumedRun) -> Ended:
-    """An undisturbed run that removes its checkpoints at the end, as is the default."""
+    """An undisturbed run that removes its checkpoints at the end, which is the default."""
     ended = bench.fit("tidied", resume=False, more=WITHOUT_CHECKPOINTS)
     assert ended.code == 0, ended.stderr
     assert not (bench.root / "tidied" / "checkpoints").exists()
@@ -264,7 +264,9 @@ def tidied(bench: ResumedRun) -> Ended:
 
 
 def killed_at_changes(bench: ResumedRun, tidied: Ended, changes: Iterable[int]) -> list[tuple[str, str]]:
-    """Which runs that were killed before these changes do not end as the undisturbed one when they go on, and how."""
+    """The runs that do not end like the undisturbed one after they were killed before these changes, and how they
+    differ.
+    """
     failed = []
     for change in changes:
         name = f"tidied-{change}"
@@ -277,7 +279,7 @@ def killed_at_changes(bench: ResumedRun, tidied: Ended, changes: Iterable[int]) 
 
 
 def test_killed_between_the_results_and_the_removal_of_checkpoints(bench: ResumedRun, tidied: Ended):
-    # The removal of ten files and three folders is the end; before it are the record and the report.
+    # The last changes are the removal of ten files and three folders, after the record and the report.
     assert killed_at_changes(bench, tidied, [tidied.n_changes - back for back in (0, 6, 13, 17)]) == []
 
 

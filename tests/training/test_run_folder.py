@@ -1,4 +1,4 @@
-"""The folder of a run: links in it, which may lead to another disk, and its lock."""
+"""The folder of a run: links to other disks, and the lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
-# Runs are only there to fill a folder: they compute step by step, and few steps.
+# The runs only need to fill a folder: they compute few steps, without tracing.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 FOLDERS = ("model", "checkpoints", "predictions", "logs")
@@ -35,7 +35,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(conll_files: dict[str, str], encoder: Path, root: Path, **options: object) -> Config:
-    # A finished run keeps its checkpoints only when it is told to.
+    # A finished run keeps its checkpoints only with keep_checkpoints.
     kept = {"training.num_train_epochs": 1, "training.keep_checkpoints": 2}
     kept |= {"training.per_device_train_batch_size": 16}
     return config_for(conll_files, encoder, root, **{**kept, **options})
@@ -48,7 +48,7 @@ def finished(conll_files: dict[str, str], encoder: Path, tmp_path_factory: pytes
 
 
 def names(folder: Path) -> list[str]:
-    """Everything in a folder, without following links; what two runs of one configuration have in common."""
+    """Everything in a folder that two runs of the same configuration have in common. Links are not followed."""
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     return [name for name in found if "tfevents" not in name]
 
@@ -98,7 +98,7 @@ def test_links_to_empty_folders_are_room_for_a_new_run(
 def test_other_links_are_refused_and_removed_by_force(
     finished: Path, conll_files: dict[str, str], encoder: Path, tmp_path: Path, name: str, target: str
 ):
-    """To nothing, in a circle and to a file."""
+    """Links to nothing, in a circle and to a file."""
     root = shutil.copytree(finished, tmp_path / "run")
     shutil.rmtree(root / name)
     (tmp_path / "file").write_text("precious", encoding="utf-8")
@@ -215,7 +215,7 @@ def test_a_run_over_links_that_was_killed_starts_again(
 def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
     finished: Path, conll_files: dict[str, str], tmp_path: Path, more: list[str]
 ):
-    """There is no such encoder, and nobody comes to notice it."""
+    """The encoder does not exist, but the check comes before it is read."""
     if "--sweep" in more:
         need_modules("optuna", extra="sweep")
     root = shutil.copytree(finished, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Reports of epochs: the CSV table, and what is said where a tracker is missing."""
+"""Reporting epochs: the CSV table, the trackers, and the message if one is missing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
 def test_a_package_that_does_not_fit_the_others_is_said_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """An old mlflow under a new protobuf."""
+    """An old mlflow with a new protobuf."""
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "__init__.py").write_text("from google.protobuf import no_such_service\n")
     monkeypatch.syspath_prepend(tmp_path)

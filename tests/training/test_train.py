@@ -1,4 +1,4 @@
-"""Whole runs of a tiny encoder, through the public function."""
+"""Complete runs of a tiny encoder through the public function."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_force_removes_no_folder_that_a_run_did_not_make(
     config = config_for(conll_files, tiny_bert, tmp_path, overwrite=True)
     with pytest.raises(UserError, match=f"{name}: is in the way, and was not written by a run"):
         fit(config)
-    # A configuration that fit could have written does not make what stands beside it a run's.
+    # A configuration as fit writes it does not make other files in the folder part of a run.
     save_config(config, tmp_path / "config.yaml")
     with pytest.raises(UserError, match=f"{name}: is in the way"):
         fit(config)
@@ -180,7 +180,7 @@ def test_the_schedule_ends_with_the_last_batch_of_a_budget_in_pieces(
 
 @pytest.fixture(scope="module")
 def bert_without_dropout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What dropout leaves out depends on the shapes that a batch is computed in."""
+    """Dropout masks depend on the shapes in which a batch is computed."""
     folder = tmp_path_factory.mktemp("encoders") / "without_dropout"
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     return make_bert(folder, WORDS, num_hidden_layers=1, **still)
@@ -218,7 +218,7 @@ def test_accumulated_batches_train_as_one_large_batch_does(
             "training.per_device_train_batch_size": size,
             "training.gradient_accumulation_steps": group,
             "training.num_train_epochs": 3,
-            # Batches weigh by what their words weigh, not by their number.
+            # The weight of a batch is the total weight of its words, not their number.
             "training.span_weight": 3.0,
         }
         runs[size] = fit(config_for(conll_files, bert_without_dropout, tmp_path / str(size), **options))
@@ -235,7 +235,7 @@ def test_labels_only_in_dev_count_as_misses(conll_files: dict[str, str], tiny_be
     assert scores.by_type["CITY"].correct == 0
     notes = json.loads(result.run.results.read_text())["notes"]
     assert any("B-CITY" in note for note in notes)
-    # A logit for it could only take probability from the others.
+    # A logit for this label could only reduce the probability of the others.
     config = json.loads((result.run.model / "config.json").read_text())
     assert "B-CITY" not in config["label2id"]
     assert set(config["label2id"]) == {"O", "B-PER", "I-PER", "B-LOC"}
@@ -261,7 +261,7 @@ def test_a_fine_tuned_model_goes_on_by_label_name(run: RunResult, conll_files: d
     options = {"training.num_train_epochs": 1, "optimizer.learning_rate": 1e-9}
     renamed = tmp_path / "train.conll"
     text = Path(conll_files["train_file"]).read_text(encoding="utf-8")
-    # One more label that sorts before the others moves all their ids.
+    # An additional label that sorts first shifts the ids of all others.
     renamed.write_text(text + "\n\nold\tB-AGE\n", encoding="utf-8")
     again = fit(config_for({**conll_files, "train_file": str(renamed)}, run.run.model, tmp_path / "run", **options))
     assert again.evaluations["test"].scores.overall.f1 == run.evaluations["test"].scores.overall.f1
