@@ -183,7 +183,7 @@ def test_a_recipe_that_is_asked_for_by_an_option_wins_over_the_file(tmp_path, ho
 
 
 def test_recipes_are_not_swept():
-    with pytest.raises(UserError, match="sweep the settings that it stands for"):
+    with pytest.raises(UserError, match="Sweep the settings that it stands for"):
         Sweep.of(Config(sweep={"recipe": ["best", None]}))
 
 
