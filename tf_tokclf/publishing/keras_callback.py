@@ -37,15 +37,26 @@ class PushToHubCallback(keras.callbacks.Callback):
     pushed in the background. Training never waits for the Hub and never fails because of it. At the end the model is
     saved, pushed and verified; if that fails, the JobError contains the command that pushes it.
 
-    save_strategy: when to save: "epoch", "steps" (every `save_steps` steps), or "no" (only at the end).
-    checkpoint: also push the checkpoint that `model.load_repo_checkpoint` needs.
-    hub_token: kept in memory only.
-    private, revision: settings of the repository.
-    strategy: which saves to push. "end": only the last. "every_save": each one, except those that are replaced by a
-    newer one while they wait. "checkpoint": the same, with the latest checkpoint. "all_checkpoints": each one with its
-    checkpoint. "best": each one that is better by `monitor` than all before it; `output_dir` then contains the best.
-    save: writes a model into a folder; `save_portable_model` by default.
-    card: language, license, tags, finetuned_from, dataset etc. for the model card.
+    Args:
+        output_dir: Folder in which the model is saved.
+        save_strategy: When to save: "epoch", "steps" (every `save_steps` steps), or "no" (only at the end).
+        save_steps: Number of steps between saves.
+        tokenizer: Tokenizer to save with the model.
+        hub_model_id: Repository, such as "me/my-model". The default is the name of `output_dir`.
+        hub_token: Token for the Hub. It is kept in memory only.
+        checkpoint: Whether to push the checkpoint that `model.load_repo_checkpoint` needs.
+        private: Whether a new repository is private.
+        revision: Branch of the repository.
+        strategy: Which saves to push. "end": only the last. "every_save": each one, except those that are replaced by a
+            newer one while they wait. "checkpoint": the same, with the latest checkpoint. "all_checkpoints": each one
+            with its checkpoint. "best": each one that is better by `monitor` than all before it; `output_dir` then
+            contains the best.
+        monitor: The metric of "best".
+        save: Function that writes a model into a folder. The default is `save_portable_model`.
+        **card: `language`, `license`, `tags`, `finetuned_from`, `dataset` etc. for the model card.
+
+    Raises:
+        UserError: The repository cannot be created or written to.
     """
 
     def __init__(

@@ -22,9 +22,12 @@ from tf_tokclf.scoring.scores import Scores, numbers
 class Evaluation:
     """Scores of one set of sentences.
 
-    loss: mean negative log-probability of the gold labels, over all words for which it is known; nan if there are none.
-    errors: None unless the error analysis was requested.
-    by_argmax: scores of each word's most probable label, if the labels come from another decoding.
+    Attributes:
+        scores: Precision, recall and F1, as fractions.
+        loss: Mean negative log-probability of the gold labels, over all words for which it is known; nan if there are
+            none.
+        errors: The error analysis. None unless it was requested.
+        by_argmax: Scores of each word's most probable label, if the labels come from another decoding.
     """
 
     scores: Scores

@@ -26,11 +26,17 @@ _WORDS_AT_ONCE = 1 << 16
 class Scores:
     """Scores of one set of sentences, and how they were computed.
 
-    mode: how invalid label sequences are read; `tables` has the counts in both modes.
-    tables: counts per sentence by mode. Without a label scheme there is one table, "words", which counts words.
-    lenient: partial, boundary and type counts (`matching.lenient_counts`) over all types.
-    surface: counts of unique surface forms by type (WNUT-17's second measure); None if no words were given.
-    facts: other counts that qualify the scores, such as the number of words that the model did not see.
+    Attributes:
+        scheme: Label scheme of the gold labels.
+        mode: How invalid label sequences are read. `tables` has the counts in both modes.
+        tables: Counts per sentence by mode. Without a label scheme there is one table, "words", which counts words.
+        n_words: Number of words.
+        n_right_words: Number of words with the right label.
+        n_inside_words: Number of words whose gold label is not O.
+        n_right_inside_words: Number of these words with the right label.
+        lenient: Partial, boundary and type counts (`matching.lenient_counts`) over all types.
+        surface: Counts of unique surface forms by type (WNUT-17's second measure). None if no words were given.
+        facts: Other counts that qualify the scores, such as the number of words that the model did not see.
     """
 
     scheme: Scheme

@@ -39,7 +39,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its folder, the records of its epochs, and its scores by split."""
+    """A finished run.
+
+    Attributes:
+        run: The folder of the run.
+        history: Losses, scores and times of each epoch.
+        evaluations: The scores of the splits `"validation"` and, if there is one, `"test"`.
+    """
 
     run: RunDir
     history: tuple[EpochRecord, ...]
