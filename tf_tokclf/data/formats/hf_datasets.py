@@ -202,7 +202,7 @@ def open_saved(path: Path, data: DataConfig, task: Task) -> TableReader:
     """A reader of a folder with one split."""
     splits = load_saved(path)
     if len(splits) > 1:
-        hint = "Name the folder as the data set (--dataset-name), or name the folder of one split."
+        hint = "Name the folder as the data set (fit, inspect: --dataset-name), or name the folder of one split."
         raise UserError(f"contains several splits: {', '.join(splits)}.", path=path, hint=hint)
     return open_dataset(next(iter(splits.values())), str(path), data, task)
 
