@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, logging_options, model_options
 from tf_tokclf.cli.types import FiniteRange
+
+if TYPE_CHECKING:
+    from tf_tokclf.serving.limits import Limits
+    from tf_tokclf.serving.service import Service
 
 
 @click.command("serve", cls=UnderscoreCommand)
@@ -132,7 +136,7 @@ def serve_command(
     """
     from tf_tokclf.serving.hosts import AllowedHosts
     from tf_tokclf.serving.limits import Limits
-    from tf_tokclf.serving.server import check_installed, listening_socket
+    from tf_tokclf.serving.server import check_installed, listening_socket, run_server
 
     check_installed()
     limits = Limits(
@@ -151,18 +155,21 @@ def serve_command(
     # A port that is taken is reported before the model is loaded. Until it is loaded, nobody can connect.
     with listening_socket(host, port) as trial:
         hosts.check(trial.getsockname()[0])
+    service = _started_service(model, limits, options)
+    run_server(service, listening_socket(host, port), hosts)
 
+
+def _started_service(model: str, limits: Limits, options: dict[str, Any]) -> Service:
     from tf_tokclf.report.terminal import status
 
     with status("loading TensorFlow"):
         from tf_tokclf.inference.evaluate import load
-        from tf_tokclf.serving.server import run_server
         from tf_tokclf.serving.service import Service
 
     with status("loading the model"):
         service = Service(load(model, **options), _name_of(model), limits)
         service.start()
-    run_server(service, listening_socket(host, port), hosts)
+    return service
 
 
 def _name_of(reference: str) -> str:
