@@ -235,7 +235,7 @@ def test_a_finished_sweep_trains_nothing_and_shows_its_table_again(bench: Bench)
     said = json.loads(bench.root.sweep.read_text(encoding="utf-8"))
     ranked = sorted(said["trials"], key=lambda name: -said["trials"][name]["f1"]["validation"])
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["trial", "learning_rate", "warmup_ratio", "dev", "F1"] in rows
+    assert ["trial", "learning_rate", "warmup_ratio", "validation", "F1"] in rows
     assert [row[0] for row in rows if row and row[0] in TRIALS] == ranked
     rate = {"000": "1e-06", "001": "1e-06", "002": "0.02", "003": "0.02"}[said["best"]]
     assert [said["best"], "(best)", rate] in [row[:3] for row in rows]

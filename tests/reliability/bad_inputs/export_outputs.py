@@ -63,7 +63,7 @@ def exports() -> list[Cell]:
         x=b"mine",
     )
     bad("hostile", f"{{model}} --format {ESC} {to}", "is not one of 'savedmodel'", "--format")
-    bad("hostile", f"package:tf_tokclf/../../etc --format onnx {to}", "leads out of the package", "below")
+    bad("hostile", f"package:tf_tokclf/../../etc --format onnx {to}", "leads out of the package", "inside")
     bad("huge", f"{{model}} --format onnx --file a.conll --output {'x' * 300}", "x", "File name too long")
     bad(
         "unreadable",

@@ -80,7 +80,7 @@ def finished_runs() -> list[Cell]:
 
     lost = f"{weights} was changed and cannot be restored: the run is finished, and its checkpoints were"
     again = "train again with --force"
-    gone = (f"{weights} is missing and cannot be restored", "Copy that file from a backup", again)
+    gone = (f"{weights} is missing and cannot be restored", "Copy the file from a backup", again)
     bad("missing", without(weights), *gone)
     bad("missing", without("model"), *gone)
     bad("empty", with_content(weights, b""), lost, again)

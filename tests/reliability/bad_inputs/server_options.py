@@ -49,7 +49,7 @@ def servers() -> list[Cell]:
     bad("hostile", f"{{model}} --host {'a' * 64}.org", "unknown host", "--host")
     for name in ("http://ner.example.org/", "ner.example.org:80", f"a{ESC}", "ner example"):
         bad("hostile", f"{{model}} --allowed-host '{name}'", "is not a host name", "Give only the name")
-    bad("hostile", "package:tf_tokclf/../../etc --port 0", "leads out of the package", "below")
+    bad("hostile", "package:tf_tokclf/../../etc --port 0", "leads out of the package", "inside")
     bad("huge", f"{{model}} --host {'x' * 5000}", "unknown host", "--host")
     bad("huge", "{model} --port 0 --timeout-s inf", "inf", "--timeout-s")
     bad("huge", "{model} --port 0 --timeout-s 1e300", "--timeout-s")
