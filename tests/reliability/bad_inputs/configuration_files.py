@@ -16,7 +16,7 @@ def configurations() -> list[Cell]:
     bad("missing", None, "c.yaml: there is no such configuration file.", "tf-tokclf init")
     bad("empty", b"", "no training data: give --train-file", "--output-dir")
     bad("truncated", b"data: {train_file: [", "c.yaml, line 1: not valid YAML", "Correct that line")
-    bad("wrong type", b"- a\n- b\n", "c.yaml: a configuration is a mapping", "tf-tokclf init")
+    bad("wrong type", b"- a\n- b\n", "c.yaml: is not a mapping of sections", "tf-tokclf init")
     bad("wrong type", b"training: 5\n", "c.yaml, line 1: training: 5 is not", "a section of settings")
     bad("wrong type", b"1: 2\n", "c.yaml", "there is no setting 1")
     bad("wrong type", b"seed: 2024-99-99\n", "c.yaml", "not valid YAML")

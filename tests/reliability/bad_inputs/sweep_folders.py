@@ -25,7 +25,7 @@ def sweeps() -> list[Cell]:
     bad("wrong type", "--set sweep=5", "sweep: 5 is not", "a mapping")
     bad("wrong type", f"--sweep {rate}=[[1],[2]]", "sweep", "is not")
     bad("wrong encoding", f"--sweep {rate}=\u00b2,1", f"{rate}: '\u00b2' is not", "a valid number")
-    bad("wrong length", f"--sweep {rate}=1e-5", "a sweep needs 2 to 10,000 combinations of values, not 1", "For example")
+    bad("wrong length", f"--sweep {rate}=1e-5", "needs 2 to 10,000 combinations of values, not 1", "For example")
     bad("out of range", f"--sweep {rate}=1e-5,-1", f"{rate}: -1 is not", "greater than 0")
     bad("out of range", f"--sweep-trials 0 {good}", "sweep_trials: 0 is not", "greater than 0")
     bad("out of range", "--sweep training.seed=1,2", "training.seed must be the same in all trials", "--seeds 1,2,3")
