@@ -240,7 +240,7 @@ def test_compare_reads_the_gold_file_as_the_run_did(make_run: Callable[..., Path
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("optimizer.learning_rate=1", "this command accepts only settings of the data"),
+        ("optimizer.learning_rate=1", "this command only accepts settings of the data. All are listed by"),
         ("data.separatr=x", "there is no setting data.separatr. Did you mean data.separator?"),
         ("data.span_policy=guess", "data.span_policy: 'guess' is not"),
         ("data.encoding", "there is no '='"),

@@ -109,7 +109,7 @@ def test_a_few_wrong_places_do_not_change_the_detected_scheme():
         (Scheme.IOB2, "B-X E-X", "E-X is not a label of IOB2, which has the prefixes B-, I-."),
         (Scheme.BMEOW, "S-X", "S-X is not a label of BMEOW, which has the prefixes B-, M-, E-, W-."),
         (Scheme.IO, "B-X", "B-X is not a label of IO, which has the prefixes I-."),
-        (Scheme.IOB2, "ORG", "ORG has no prefix. IOB2 labels are O, or a prefix (B-, I-) and a type."),
+        (Scheme.IOB2, "ORG", "ORG has no prefix. A label of IOB2 is O, or a prefix (B-, I-) and a type."),
         (Scheme.BIOES, "B-X O", "O follows B-X, which BIOES does not allow. The span should end with S-X."),
         (
             Scheme.BILOU,

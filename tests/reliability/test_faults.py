@@ -90,7 +90,7 @@ def test_a_full_disk_while_predicting_says_so(
     out.write_text("precious\n", encoding="utf-8")
     args = ("predict", tiny_classifier, corpus, "-o", out, "--force", "--look-ahead", "500")
     result = kill_server.command(*args, file_limit=20_000)
-    refused(result, "the disk is full (File too large). Make room", code=1)
+    refused(result, "the disk is full (File too large). Free some space", code=1)
     assert out.read_text(encoding="utf-8") == "precious\n"
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_for_temporary_files_is_not_taken_for_a_bad_tokenizer(
 ):
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
     result = kill_server.command("predict", tiny_classifier, tmp_path / "in.txt", file_limit=100)
-    refused(result, "the disk is full (File too large). Make room", code=1)
+    refused(result, "the disk is full (File too large). Free some space", code=1)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "tf_tokclf.json"])

@@ -54,8 +54,8 @@ def test_training_with_batches_that_do_not_fit_says_which_would(
     done = limited(tmp_path, *args, "--per-device-train-batch-size", "256", "--max-length", "512")
     assert done.returncode == 1, done.stderr[-3000:]
     said = " ".join(done.stderr.split())
-    assert "Error: out of memory with batches of 256 windows and windows of up to 512 pieces." in said
-    assert "--per-device-train-batch-size 128 --gradient-accumulation-steps 2, which trains the same" in said
+    assert "Error: out of memory with batches of 256 windows and windows of up to 512 subword tokens." in said
+    assert "--per-device-train-batch-size 128 --gradient-accumulation-steps 2, which gives the same result" in said
     assert "or --max-length 256" in said
     assert "Traceback" not in done.stderr
     fitting = ("--per-device-train-batch-size", "2", "--max-length", "64", "--max-train-samples", "4")

@@ -92,6 +92,6 @@ def test_what_cannot_be_combined_is_refused_by_both(
 def test_the_plan_of_a_sweep_is_that_of_its_first_trial(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
     config = config_for(conll_files, tiny_bert, tmp_path / "run", sweep={"training.num_train_epochs": [2, 3]})
     rows = dict(planned(config))
-    assert "x 2 epochs" in rows["steps"]
+    assert "(2 epochs of " in rows["steps"]
     assert rows["sweep"] == "training.num_train_epochs 2, 3: 2 trials"
     assert not (tmp_path / "run").exists()

@@ -133,14 +133,17 @@ def given_data(
     ctx: click.Context, assignments: Iterable[str], *, with_options: bool = True
 ) -> tuple[DataConfig, Task | None]:
     """The settings of `data` that were given by --set and options, without defaults, and the task if it was given."""
-    from tf_tokclf.config.loading import load_config, nearest_hint
+    from tf_tokclf.config.loading import load_config, setting_names
+    from tf_tokclf.config.schema import DataConfig
     from tf_tokclf.errors import UserError
 
     for assignment in assignments:
         key = assignment.partition("=")[0].strip()
         if key.partition(".")[0] not in ("data", "task"):
-            known = nearest_hint(f"data.{key.rpartition('.')[2]}")
-            raise UserError(f"--set {key}: this command only accepts settings of the data.", hint=known)
+            name = key.rpartition(".")[2]
+            is_known = name in setting_names(DataConfig)
+            hint = f"Did you mean data.{name}?" if is_known else "All are listed by: tf-tokclf config schema."
+            raise UserError(f"--set {key}: this command only accepts settings of the data.", hint=hint)
     config = load_config(assignments=assignments, options=given_settings(ctx) if with_options else {})
     return config.data, config.task if "task" in config.model_fields_set else None
 

@@ -97,7 +97,7 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
     for name in TABLES:
         rows = config.get(name)
         if isinstance(rows, int) and rows * width > max(n_bytes, 1 << 20):
-            table = f"{rows:,} embeddings of {counted(width, 'number')} ({name})"
+            table = f"{counted(rows, 'embedding')} of {counted(width, 'number')} ({name})"
             problem = f"describes {table}, more than fit into the {counted(n_bytes, 'byte')} of weights."
             raise UserError(problem, path=path, hint=hint)
 

@@ -107,7 +107,7 @@ def violations(labels: Sequence[str], scheme: Scheme) -> list[Violation]:
 def _explain(kind: ViolationKind, before: str, here: str, scheme: Scheme) -> str:
     letters = RULES[scheme].letters
     if kind is ViolationKind.NO_PREFIX:
-        return f"{here} has no prefix. {scheme} labels are O, or a prefix ({_prefix_list(scheme)}) and a type."
+        return f"{here} has no prefix. A label of {scheme} is O, or a prefix ({_prefix_list(scheme)}) and a type."
     if kind is ViolationKind.FOREIGN_PREFIX:
         return f"{here} is not a label of {scheme}, which has the prefixes {_prefix_list(scheme)}."
     if kind is ViolationKind.UNFINISHED:

@@ -13,6 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tf_tokclf.counted import counted
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.metrics import Metrics
 
@@ -57,9 +58,9 @@ class Connections:
             if not self._has_warned:
                 self._has_warned = True
                 log.warning(
-                    "all %d connections (--max-connections) have unanswered requests, so new ones are refused with "
-                    "status 503. This is logged only once.",
-                    len(self._open),
+                    "%s with unanswered requests (--max-connections): new ones are refused with status 503. This is "
+                    "logged only once.",
+                    counted(len(self._open), "connection"),
                 )
             return False
         self._open.add(connection)

@@ -38,7 +38,7 @@ class Limits:
     def __post_init__(self) -> None:
         if self.max_waiting_texts < self.max_texts:
             raise UserError(
-                f"--max-waiting-texts is {self.max_waiting_texts:,}, less than the {self.max_texts:,} texts that one "
-                "request may contain (--max-texts).",
+                f"--max-waiting-texts is {self.max_waiting_texts:,}, less than --max-texts ({self.max_texts:,}), "
+                "the number of texts that one request may contain.",
                 hint="Raise --max-waiting-texts or lower --max-texts.",
             )
