@@ -27,7 +27,7 @@ def cache_command() -> None:
 @click.option("--entries", "each", is_flag=True, help="List every entry, the most recently used first.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def show_command(each: bool, as_json: bool) -> None:
-    """Print the folder, the limit and the size of the cache, and its entries by kind.
+    """Print the size and the entries of the cache.
 
     \b
     tf-tokclf cache show
@@ -56,7 +56,7 @@ def show_command(each: bool, as_json: bool) -> None:
     type=FiniteRange(min=0),
     default=0,
     metavar="DAYS",
-    help="Remove only entries that were not used for this many days.",
+    help="Remove only entries that have not been used for this many days.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 def clear_command(days: float, dry_run: bool) -> None:

@@ -66,7 +66,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 @_OUTPUT
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
-    """Print a configuration with every setting and a comment that explains it.
+    """Print a configuration with every setting.
 
     \b
     tf-tokclf config fill mine.yaml -o complete.yaml
@@ -83,7 +83,7 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
 @click.argument("a", metavar="CONFIG")
 @click.argument("b", metavar="[OTHER]", required=False)
 def diff_command(a: str, b: str | None) -> None:
-    """Print the settings in which CONFIG differs from OTHER, or from the defaults if OTHER is omitted.
+    """Show how two configurations differ.
 
     \b
     tf-tokclf config diff mine.yaml
@@ -106,7 +106,7 @@ def diff_command(a: str, b: str | None) -> None:
 @_OUTPUT
 @_FORCE
 def schema_command(output: Path | None, force: bool) -> None:
-    """Print the JSON Schema of configurations, with which editors complete and check them.
+    """Print the JSON Schema for editors.
 
     Files written by `init` and `config fill` already refer to it. In other files, add a comment for the YAML language
     server:

@@ -160,7 +160,7 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "batch_size",
             type=click.IntRange(min=1),
             heading=heading,
-            default_text="small on CPUs, 32 on GPUs",
+            default_text="4 to 16 on CPUs, 32 on GPUs",
         ),
         setting_parameter("evaluation.decoding", "--decoding", heading=heading, default_text="as in training"),
         click.option(

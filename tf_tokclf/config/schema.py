@@ -106,8 +106,8 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     separator: str | None = setting(
         None,
-        "Column separator: tab, blank or a character.",
-        meanings={None: "a tab if most lines of the file have one, else blanks"},
+        "Column separator: tab, space or a character.",
+        meanings={None: "a tab if most lines of the file have one, else spaces"},
         option="--separator",
         reads="words",
     )
@@ -119,8 +119,8 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     comment_prefix: str | None = setting(
         None,
-        "Prefix of comment lines, such as '# '.",
-        meanings={"": "there are no comments", None: "detected"},
+        "Prefix of comment lines, such as '# '. An empty string means that there are no comments.",
+        meanings={None: "detected"},
         option="--comment-prefix",
         reads="words",
     )
@@ -400,7 +400,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     )
     keep_checkpoints: int = setting(
         0,
-        "Number of checkpoints to keep when the run is finished. If above 2, also during the run.",
+        "Number of checkpoints to keep when the run is finished. During the run, at least the last two are kept.",
         option="--keep-checkpoints",
         ge=0,
         le=COUNT_LIMIT,
@@ -476,16 +476,16 @@ class HubConfig(Section, json_schema_extra={HEADING: "Publishing"}):
     push: bool = setting(
         False, "Publish the model on the Hugging Face Hub, during and after training.", option="--push-to-hub"
     )
-    model_id: str | None = setting(None, "Repository to publish to, as NAME or ORG/NAME.", option="--hub-model-id")
+    model_id: str | None = setting(None, "Repository to publish to, as NAME or OWNER/NAME.", option="--hub-model-id")
     private: bool = setting(False, "Create the repository as private.", option="--hub-private-repo")
     strategy: Literal["end", "every_save", "checkpoint", "all_checkpoints", "best"] = setting(
-        "every_save", "What to push during training.", option="--hub-strategy"
+        "every_save", "What to push during training (see docs/publishing.md).", option="--hub-strategy"
     )
     backend: Literal["http", "git"] = setting(
         "http", "How to push.", meanings={"git": "transformers' own PushToHubCallback"}, option="--hub-backend"
     )
     revision: str | None = setting(None, "Branch to push to. It is created if it does not exist.")
-    tries: PositiveInt = setting(5, "Number of attempts at the final push, with growing waits, before it fails.")
+    tries: PositiveInt = setting(5, "Number of attempts at the final push before it fails. The wait between attempts grows.")
     card: CardConfig = CardConfig()
 
 
@@ -507,7 +507,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     task: Task = setting(Task.NER, "Task. The label column of tables is {task}_tags.", option="--task", reads="labels")
     recipe: Literal["best"] | None = setting(
         None,
-        "Settings that work well together. Settings that are given explicitly override them.",
+        "Settings that work well together. On the command line, they override CONFIG; other options override them.",
         meanings={"best": "learning rates, a loss and a decoding that suit small encoders"},
         option="--recipe",
     )
@@ -529,7 +529,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     )
     sweep_trials: PositiveInt | None = setting(
         None,
-        "Number of combinations of a sweep to try; each is chosen from the results so far.",
+        "Number of combinations of a sweep to try: the first ten at random, then those that look best from the results.",
         meanings={None: "all"},
         option="--sweep-trials",
     )
