@@ -70,7 +70,11 @@ _WITH_PREDICTIONS = {
 )
 @data_set_option
 @setting_parameter("evaluation.mode", "--mode", default="conlleval")
-@click.option("--errors", is_flag=True, help="Also show an error analysis: kinds of errors, confused types, scores by length, and examples.")
+@click.option(
+    "--errors",
+    is_flag=True,
+    help="Also show an error analysis: kinds of errors, confused types, scores by length, and examples.",
+)
 @click.option(
     "--calibrate",
     is_flag=True,

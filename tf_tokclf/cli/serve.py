@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.command("serve", cls=UnderscoreCommand)
 @click.argument("model")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on. Use 0.0.0.0 for all IPv4 addresses, or :: for all addresses."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. Use 0.0.0.0 for all IPv4 addresses, or :: for all addresses.",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on. 0: a free one."

@@ -485,7 +485,9 @@ class HubConfig(Section, json_schema_extra={HEADING: "Publishing"}):
         "http", "How to push.", meanings={"git": "transformers' own PushToHubCallback"}, option="--hub-backend"
     )
     revision: str | None = setting(None, "Branch to push to. It is created if it does not exist.")
-    tries: PositiveInt = setting(5, "Number of attempts at the final push before it fails. The wait between attempts grows.")
+    tries: PositiveInt = setting(
+        5, "Number of attempts at the final push before it fails. The wait between attempts grows."
+    )
     card: CardConfig = CardConfig()
 
 
@@ -529,7 +531,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     )
     sweep_trials: PositiveInt | None = setting(
         None,
-        "Number of combinations of a sweep to try: the first ten at random, then those that look best from the results.",
+        "Number of combinations of a sweep to try: the first ten at random, then those that look best.",
         meanings={None: "all"},
         option="--sweep-trials",
     )

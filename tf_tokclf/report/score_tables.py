@@ -100,7 +100,7 @@ def _mode_lines(scores: Scores) -> list[str]:
     """F1 in each mode, that of the scores last."""
     f1 = {mode: percent(scores.tables[mode].overall.f1) for mode in MODES}
     if len(set(f1.values())) == 1:
-        return [f"F1 {f1[scores.mode]} in both modes, conlleval and strict, which differ only on invalid label sequences"]
+        return [f"F1 {f1[scores.mode]} in both modes, which differ only on invalid label sequences"]
     modes = sorted(MODES, key=lambda mode: mode == scores.mode)
     return [f"F1 {f1[mode]} in {mode} mode: {MODE_RULES[mode]}" for mode in modes]
 

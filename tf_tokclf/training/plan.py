@@ -126,7 +126,8 @@ def word_splitting(config: Config, splits: TrainingSplits) -> str:
     rule = rule_keeping(word for sentence in sample for word in sentence.words)
     if rule != asked:
         log.info(
-            "raw text will be split into words %s, because the training data is split that way (--word-splitting changes this)",
+            "raw text will be split into words %s, because the training data is split that way "
+            "(--word-splitting changes this)",
             _SPLITTING[rule],
         )
     return rule
