@@ -71,7 +71,7 @@ def test_wrong_token_is_not_shown(hub, monkeypatch):
 
 
 def test_name_that_is_none(hub):
-    assert "NAME or ORG/NAME" in message_of(UserError, name="a/b/c")
+    assert "NAME or OWNER/NAME" in message_of(UserError, name="a/b/c")
 
 
 def test_no_network(hub):

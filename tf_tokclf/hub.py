@@ -31,7 +31,7 @@ _READ_FROM_CACHE = ", or use cached files only (HF_HUB_OFFLINE=1)"
 
 @contextmanager
 def hub_errors(subject: str, *, reading: bool = True) -> Iterator[None]:
-    """A context for calls of huggingface_hub, datasets and transformers about `subject` (such as "model ORG/NAME").
+    """A context for calls of huggingface_hub, datasets and transformers about `subject` (such as "model OWNER/NAME").
 
     Their requests get a timeout, and their errors about the Hub become a UserError if the user must change something
     (name, revision, token, access, offline mode), or otherwise a JobError. reading: whether files are read, which may
@@ -150,7 +150,7 @@ class _Failure:
         if not_cached or self.found(requests.ConnectionError, ConnectionError):
             return self.job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
         if invalid := self.found(hub.HFValidationError):
-            return self.user_error(f"{subject}: {_first_line(invalid)}", "A Hub id is NAME or ORG/NAME.")
+            return self.user_error(f"{subject}: {_first_line(invalid)}", "A Hub id is NAME or OWNER/NAME.")
         return None
 
     def of_other_status(self) -> JobError | None:

@@ -48,7 +48,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
         type=click.Choice(["stop", "keep"]),
         default="stop",
         show_default=True,
-        help="What to do with a record that cannot be read; keep: write it with the error and without labels.",
+        help="What to do with a record that cannot be read. keep: write it with the error and without labels.",
     ),
     labels=False,
     texts={
@@ -72,7 +72,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     type=click.Path(path_type=Path),
     help="Write to this file instead of stdout. Names that end in .gz, .zst, .xz, .bz2 or .zip are compressed.",
 )
-@click.option("--force", is_flag=True, help="Replace the file named by --output, complete or not.")
+@click.option("--force", is_flag=True, help="Replace the file named by --output, whether or not it is complete.")
 @click.option("--resume", is_flag=True, help="Continue an output that was interrupted.")
 @click.option(
     "--shard",

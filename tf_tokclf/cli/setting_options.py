@@ -61,7 +61,7 @@ def setting_headings() -> tuple[str, ...]:
 
 
 def setting_options(*names: str) -> Decorator:
-    """The options of these settings and sections, by default of all. `given_settings` has their values."""
+    """The options of these settings and sections, or of all if none are named. `given_settings` has their values."""
     first = {name: place for place, name in enumerate(_FIRST)}
     chosen = [
         setting

@@ -22,7 +22,7 @@ def is_meant_as_path(reference: str) -> bool:
     (True, True, False)
     """
     ending = Path(reference).suffix
-    # A suffix of digits may be a version, as in the Hub id ORG/NAME-v1.1.
+    # A suffix of digits may be a version, as in the Hub id OWNER/NAME-v1.1.
     names_format = ending[1:].isalpha() or ending in (".conll03", ".iob2", ".bz2")
     return is_package_reference(reference) or names_format or reference.count("/") > 1 or reference[:1] in tuple("./~")
 

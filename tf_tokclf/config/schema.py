@@ -293,7 +293,7 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     warmup_ratio: float = setting(0.0, "Share of all steps used for warm-up.", option="--warmup-ratio", ge=0, lt=1)
     layer_decay: float = setting(
         1.0,
-        "Factor on the learning rate from each layer to the one below. The head has the full rate.",
+        "Factor by which the learning rate is multiplied from each layer to the one below, starting at the head.",
         option="--layer-decay",
         gt=0,
         le=1,

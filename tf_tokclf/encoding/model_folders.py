@@ -54,7 +54,7 @@ def local_model_folder(
 
 
 def looks_like_hub_id(reference: str) -> bool:
-    """Whether `reference` has the form NAME or ORG/NAME of ids on the Hub.
+    """Whether `reference` has the form NAME or OWNER/NAME of ids on the Hub.
 
     >>> looks_like_hub_id("distilbert-base-cased"), looks_like_hub_id("./runs/mine/model")
     (True, False)

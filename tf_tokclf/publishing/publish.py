@@ -129,7 +129,7 @@ def push(
     if not folder.is_dir() or not files_to_push(folder):
         raise UserError("there is no model to push.", path=folder, hint="Give a finished run or a model folder.")
     if target is None and repo_id is None:
-        raise UserError("a model folder needs a repository name.", path=root, hint="Give --hub-model-id ORG/NAME.")
+        raise UserError("a model folder needs a repository name.", path=root, hint="Give --hub-model-id OWNER/NAME.")
     if target is None:
         check_model_is_whole(folder)
     else:

@@ -67,7 +67,7 @@ class PairsOfRuns:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Systems, and the differences of each later one from the first: by type, and overall under the key ""."""
+    """Systems, and how each later one differs from the first, by type. The key "" holds the overall difference."""
 
     systems: tuple[System, ...]
     differences: tuple[dict[str, Difference], ...]
@@ -187,7 +187,7 @@ def files_of_systems(systems: Iterable[str], split: str) -> list[Path]:
 
 
 def _reading(names: Sequence[str], gold: Path | None, data: DataConfig, task: Task | None) -> PredictionFile:
-    """How all sources are read, without a path. A gold file is read like the data of the first run."""
+    """How all sources are read. The path is left empty. A gold file is read like the data of the first run."""
     configs = (run_config(place) for name in names for place in _places(name)[1])
     config = next((config for config in configs if config), None)
     task = task or (config.task if config else Task.NER)
@@ -236,7 +236,7 @@ def _prediction_files(place: Path, split: str) -> list[Path]:
 def _runs_of_seeds(run: RunDir) -> list[RunDir]:
     """The runs of all seeds if `run` is a folder that `fit --seeds` wrote.
 
-    Empty for other folders, and if only the median run was kept, whose model and predictions are in the folder itself.
+    Empty for other folders, and if only the median run was kept. Its model and predictions are in the folder itself.
     """
     runs = [run.of_seed(seed) for seed in f1_by_seed(run)]
     if not runs:

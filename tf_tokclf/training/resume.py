@@ -94,8 +94,10 @@ def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Chec
 def _finished_run(
     plan: RunPlan, identity: Identity, record: RunRecord, store: CheckpointStore
 ) -> Checkpoint | Finished:
-    """A finished run to check, its last checkpoint if it is to be trained for more epochs, or another checkpoint if the
-    weights can only be computed again.
+    """Where to begin with a finished run.
+
+    Its last checkpoint if more epochs are wanted. Otherwise the finished run, to check it, or another checkpoint if its
+    weights are lost and must be computed again.
     """
     run = plan.run
     before = Identity(record.settings, record.contents)

@@ -45,7 +45,7 @@ class Confidence(IntEnum):
 
 
 class Kind(Enum):
-    """What contains the data."""
+    """The kind of container that holds the data."""
 
     FILE = "a file"
     FOLDER = "a folder, or several related files"
