@@ -99,7 +99,7 @@ class RunDir:
 
     @property
     def sweep_storage(self) -> Path:
-        """Optuna's data base of a sweep."""
+        """Optuna's database of a sweep."""
         return self.root / "sweep.db"
 
     @property
@@ -125,7 +125,7 @@ class RunDir:
     @property
     def temporary(self) -> tuple[Path, ...]:
         """Temporary files of a run, besides the lock and the `.partial` files."""
-        # SQLite would restore the content of the journal into the next data base of that name.
+        # SQLite would restore the content of the journal into the next database of that name.
         return self.restored_model, self.sweep_storage.with_name(f"{self.sweep_storage.name}-journal")
 
     @property

@@ -273,7 +273,7 @@ def play(
     """The trials of a sweep of 9 combinations in which lower values are better, without any training.
 
     outcomes: the outcomes of the first attempts in order: "failed", "stopped" or "fine". The others are "fine". lost:
-    trials that were run but are missing from the data base.
+    trials that were run but are missing from the database.
     """
     values = {RATE: [1e-5, 2e-5, 3e-5], "optimizer.weight_decay": [0.0, 0.1, 0.2]}
     sweep = Sweep.of(Config(output_dir=str(folder), sweep=values, sweep_trials=n_trials))
@@ -303,7 +303,7 @@ def test_sampled_trials_differ_and_do_not_depend_on_stops(tmp_path: Path):
     chosen = play(tmp_path / "whole", n_trials=8)
     assert len({one.partition(" ")[2] for one in chosen}) == 8
     assert [one.partition(" ")[0] for one in chosen] == [f"{number:03d}" for number in range(8)]
-    # The name contains characters that must be escaped in the URL of a data base.
+    # The name contains characters that must be escaped in the URL of a database.
     stopped = play(tmp_path / "a ?#% stop", "fine", "fine", "fine", "stopped", n_trials=8)
     assert stopped == chosen[:4]
     assert play(tmp_path / "a ?#% stop", n_trials=8) == chosen[3:]

@@ -53,21 +53,21 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1024,
     show_default=True,
-    help="Largest number of texts that wait for the model. Further requests are answered 503.",
+    help="Largest number of texts that wait for the model. Further requests get status 503.",
 )
 @click.option(
     "--timeout-s",
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
-    help="Longest time from the end of a request's headers to its answer, in seconds. Then it is answered 408 or 504.",
+    help="Longest time from the end of a request's headers to its response, in seconds. Then the request gets status 408 or 504.",
 )
 @click.option(
     "--max-connections",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Largest number of open connections. A further one replaces a connection without a request, or is answered "
+    help="Largest number of open connections. A further one replaces a connection without a request, or gets status "
     "503.",
 )
 @click.option(
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1 << 20,
     show_default=True,
-    help="Largest size of a request's body, in bytes. Larger ones are answered 413.",
+    help="Largest size of a request's body, in bytes. Larger ones get status 413.",
 )
 @click.option(
     "--max-texts",

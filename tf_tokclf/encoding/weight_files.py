@@ -108,7 +108,7 @@ def _shards(index: Path) -> list[Path]:
     for name in names:
         if name != Path(name).name or "\\" in name or not name.endswith(".safetensors"):
             raise UserError(
-                f"names the file {name[:100]!r}, which is not a .safetensors file beside it.",
+                f"names the file {name[:100]!r}, which is not a .safetensors file in the same folder.",
                 path=index,
                 hint=UNTRUSTED,
             )

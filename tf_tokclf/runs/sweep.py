@@ -148,7 +148,7 @@ def _check(config: Config, sweep: Sweep, *, resume: bool) -> None:
 def _begin_or_resume(root: RunDir, config: Config, sweep: Sweep, *, resume: bool) -> dict[str, dict[str, Any]]:
     """Claim the folder for a new sweep, or check that the one there is the same.
 
-    Returns the trials that are there, name -> values, where the data base that should list them is missing.
+    Returns the trials that are there, name -> values, where the database that should list them is missing.
     """
     if not resume:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
@@ -206,7 +206,7 @@ def _study(root: RunDir, sweep: Sweep) -> Iterator[optuna.Study]:
         study = optuna.create_study(storage=storage, study_name="sweep", direction="maximize", load_if_exists=True)
     except SQLAlchemyError as error:
         raise UserError(
-            f"the sweep's data base cannot be used: {first_line(getattr(error, 'orig', None) or error)}.",
+            f"the sweep's database cannot be used: {first_line(getattr(error, 'orig', None) or error)}.",
             path=root.sweep_storage,
             hint="Check its permissions and free space. If it is damaged, start the sweep in another --output-dir.",
         ) from error
@@ -314,7 +314,7 @@ class _Trials:
         self._study.enqueue_trial(values, user_attrs={"folder": name, "values": values})
 
     def _free_name(self) -> str:
-        """The first free name of a folder. In a data base that was written again, names in between may be missing."""
+        """The first free name of a folder. In a database that was written again, names in between may be missing."""
         latest = self._latest()
         return next(name for name in map(_name, count()) if name not in latest)
 

@@ -217,7 +217,7 @@ class ErrorAnalyst:
         )
 
     def _count_parts(self, prediction: Prediction, gold: Sequence[Span], predicted: Sequence[Span]) -> None:
-        """Count each gold and each predicted span in the part of the data that it belongs to itself."""
+        """Count each span, gold or predicted, in its own part of the data."""
         both = set(gold) & set(predicted)
         for name, part_of in self._divisions(prediction).items():
             counts = self.parts[name]

@@ -14,7 +14,7 @@ class Limits:
     max_texts: texts in a request.
     max_length: characters in a text or a word, and words in a list of words.
     max_body_bytes: size of the body of a request.
-    timeout_s: from the first byte of a request to the first byte of its response.
+    timeout_s: from the end of a request's headers to its response.
     max_connections: open connections.
     headers_timeout_s: from the start of a connection, or the first byte of a later request, to the end of the headers.
     keep_alive_s: between a response and the next request on the same connection.

@@ -45,7 +45,7 @@ def sweeps() -> list[Cell]:
     def begun(content: Content) -> dict[str, Content]:
         return {"o": folder, "o/config.yaml": b"task: ner\noutput_dir: o\n", "o/sweep.db": content}
 
-    says = ("o/sweep.db: the sweep's data base cannot be used", "start the sweep in another")
+    says = ("o/sweep.db: the sweep's database cannot be used", "start the sweep in another")
     bad("unreadable", f"{good} --resume", *says, **begun(unreadable))
     bad("truncated", f"{good} --resume", *says, **begun(PNG))
     return cells
