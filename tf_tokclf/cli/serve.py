@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
-    help="Longest time from the end of a request's headers to its response, in seconds. Then the request gets status 408 or 504.",
+    help="Longest time from the end of a request's headers to its response, in seconds. Then the request gets status "
+    "408 or 504.",
 )
 @click.option(
     "--max-connections",

@@ -31,7 +31,8 @@ CLONE = "hub-clone"
 class RunPushes(keras.callbacks.Callback):
     """Pushes the model after each epoch according to hub.strategy. `finish` publishes the best model.
 
-    With "best", only a new best model is pushed. With "checkpoint" and "all_checkpoints", the checkpoint for `--resume-from-checkpoint` is pushed too. Training neither waits for these pushes nor fails because of them.
+    With "best", only a new best model is pushed. With "checkpoint" and "all_checkpoints", the checkpoint for
+    `--resume-from-checkpoint` is pushed too. Training neither waits for these pushes nor fails because of them.
     """
 
     def __init__(self, plan: RunPlan, repository: HubRepository) -> None:

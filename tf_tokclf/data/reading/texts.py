@@ -120,7 +120,7 @@ class TextReading:
     def _chosen(
         self, found: Annotated, bare: Sentence, origin: Origin, problems: Problems
     ) -> tuple[Annotation, ...] | None:
-        """The annotations, beginning with the one to use. Empty if the record is not annotated; None if it is left out."""
+        """The annotations, beginning with the one to use. Empty if there are none; None if it is left out."""
         annotations, changes = found.annotations, problems.counts
         if len(annotations) > 1:
             labelled = self._compared(annotations, bare, origin, problems)
