@@ -33,7 +33,7 @@ class UnderscoreCommand(click.Command):
         """The options that are not hidden, under the headings of the help in their order."""
         options: dict[str, list[click.Option]] = {heading: [] for heading in (*setting_headings(), *_OTHER_HEADINGS)}
         for parameter in self.get_params(ctx):
-            if isinstance(parameter, click.Option) and parameter.get_help_record(ctx) is not None:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
                 options[_heading(parameter)].append(parameter)
         return {heading: found for heading, found in options.items() if found}
 
