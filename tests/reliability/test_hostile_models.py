@@ -701,7 +701,9 @@ def test_a_shard_that_is_elsewhere_is_refused(name: Any, model: Path):
     (model / "model.safetensors").rename(model.parent / "x.safetensors")
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}), encoding="utf-8")
     assert_refused(
-        run("predict", model), "model.safetensors.index.json: names the file", "not a .safetensors file beside"
+        run("predict", model),
+        "model.safetensors.index.json: names the file",
+        "not a .safetensors file in the same folder",
     )
 
 
