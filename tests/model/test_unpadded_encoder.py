@@ -11,7 +11,8 @@ import transformers
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.forward import piece_logits
 from tf_tokclf.model.precision import precision_policy
-from tf_tokclf.model.unpadded_encoder import layer_number, packed, use_packing
+from tf_tokclf.model.rows import layer_number, packed
+from tf_tokclf.model.unpadded_encoder import use_packing
 from tf_tokclf.training.dropout import SeededDropout
 
 SIZES = {
@@ -70,7 +71,7 @@ def logits_and_gradients(model: keras.Model, width: int = 9, **options: bool) ->
 @pytest.fixture(params=[True, False], ids=["pieces", "padding too"], autouse=True)
 def kind_of_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Test both ways of computation on any machine: with padding and without."""
-    monkeypatch.setattr("tf_tokclf.model.unpadded_encoder.leaves_padding_out", lambda dtype: request.param)
+    monkeypatch.setattr("tf_tokclf.model.rows.leaves_padding_out", lambda dtype: request.param)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,7 +18,7 @@ def use_short_graphs(model: keras.Model) -> None:
     for layer in model.submodules:
         if type(layer) is keras.layers.Dense:
             layer.call = MethodType(_dense, layer)
-        elif type(layer) is keras.layers.LayerNormalization and layer.center and layer.scale:
+        elif type(layer) is keras.layers.LayerNormalization and layer.scale:
             layer.call = MethodType(_layer_norm, layer)
 
 
@@ -40,23 +40,31 @@ def _layer_norm(layer: keras.layers.LayerNormalization, inputs: tf.Tensor) -> tf
     return tf.cast(normed, layer.compute_dtype)
 
 
-def layer_norm(inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float) -> tf.Tensor:
+def layer_norm(inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor | None, epsilon: float) -> tf.Tensor:
     """Layer norm over the last axis, in float32 (Ba et al. 2016, arXiv:1607.06450). scale, offset: (width,)."""
 
     @tf.custom_gradient
-    def norm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> Any:
+    def norm(x: tf.Tensor, scale: tf.Tensor, *offset: tf.Tensor) -> Any:
         centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
         inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)
         normed = centred * inverse
 
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             scaled = upstream * scale
             product = upstream * normed
             slope = tf.reduce_mean(scaled * normed, axis=-1, keepdims=True)
             of_x = (scaled - tf.reduce_mean(scaled, axis=-1, keepdims=True) - normed * slope) * inverse
             leading = list(range(upstream.shape.rank - 1))
-            return of_x, tf.reduce_sum(product, axis=leading), tf.reduce_sum(upstream, axis=leading)
+            of_offset = [tf.reduce_sum(upstream, axis=leading)] * len(offset)
+            return of_x, tf.reduce_sum(product, axis=leading), *of_offset
 
-        return normed * scale + offset, gradient
+        return sum(offset, normed * scale), gradient
 
-    return norm(*(tf.cast(values, tf.float32) for values in (inputs, scale, offset)))
+    given = [inputs, scale] if offset is None else [inputs, scale, offset]
+    return norm(*(tf.cast(values, tf.float32) for values in given))
+
+
+def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """inputs: (tokens, width). kernel: (width, units). bias: (units,)."""
+    outputs = tf.matmul(inputs, kernel)
+    return outputs if bias is None else tf.nn.bias_add(outputs, bias)

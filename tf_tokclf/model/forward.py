@@ -14,7 +14,7 @@ from tf_tokclf.encoding.piece_cache import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.parallel import MAX_LANES, n_lanes, side_by_side
-from tf_tokclf.model.unpadded_encoder import packed
+from tf_tokclf.model.rows import packed
 
 # Widths are rounded up to a multiple, because the math library prepares each distinct shape once.
 WIDTH_MULTIPLE = 8

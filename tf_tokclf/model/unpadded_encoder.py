@@ -9,24 +9,16 @@ of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from types import MethodType
 from typing import Any, TypeAlias
 
 from tf_tokclf.model.backend import keras, tf, transformers
-from tf_tokclf.model.compact_layers import layer_norm
-from tf_tokclf.model.precision import cpu_flags
+from tf_tokclf.model.compact_layers import dense, layer_norm
+from tf_tokclf.model.rows import Rows, is_packed, layer_number, rows_of
 
 # Model types whose layers have the same parts with the same names.
 _KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}
-
-
-_is_on: ContextVar[bool] = ContextVar("packing", default=False)
-# The number of the layer that is computed, a uint64 scalar. Layers share a trace, so anything that must differ between
-# them, such as the random numbers of dropout, has to depend on this number.
-layer_number: ContextVar[tf.Tensor | None] = ContextVar("layer_number", default=None)
 
 
 def use_packing(model: keras.Model) -> None:
@@ -48,80 +40,11 @@ def _call(
     training: bool = False,
     **others: Any,
 ) -> Any:
-    if _is_on.get():
+    if is_packed():
         return _encode(encoder.layer, hidden_states, attention_mask, training)
     return type(encoder).call(
         encoder, hidden_states=hidden_states, attention_mask=attention_mask, training=training, **others
     )
-
-
-@contextmanager
-def packed() -> Iterator[None]:
-    """Inside the block, supported models compute without padding, and their outputs contain only logits."""
-    token = _is_on.set(True)
-    try:
-        yield
-    finally:
-        _is_on.reset(token)
-
-
-class _Rows:
-    """Rows of tokens in which padding is kept: concatenation needs no change."""
-
-    def __init__(self, shape: tf.Tensor) -> None:
-        """shape: (2,), rows and width."""
-        self.shape = shape
-
-    def spread(self, pieces: tf.Tensor) -> tf.Tensor:
-        """(tokens, n) to (rows * width, n). The values at padding are arbitrary."""
-        return pieces
-
-    def spread_on_zeros(self, pieces: tf.Tensor) -> tf.Tensor:
-        """The same with zeros at padding, if padding was removed."""
-        return pieces
-
-    def take(self, padded: tf.Tensor) -> tf.Tensor:
-        """(rows * width, n) to (tokens, n), without a custom gradient."""
-        return padded
-
-    def pack(self, padded: tf.Tensor) -> tf.Tensor:
-        """(rows * width, n) to (tokens, n)."""
-
-        @tf.custom_gradient
-        def pack(padded: tf.Tensor) -> Any:
-            return self.take(padded), self.spread_on_zeros
-
-        return pack(padded)
-
-    def unpack(self, pieces: tf.Tensor) -> tf.Tensor:
-        """(tokens, n) to (rows * width, n), valid only at tokens."""
-
-        @tf.custom_gradient
-        def unpack(pieces: tf.Tensor) -> Any:
-            return self.spread(pieces), self.take
-
-        return unpack(pieces)
-
-
-class _RowsWithoutPadding(_Rows):
-    """Rows of tokens from which padding is removed."""
-
-    def __init__(self, real: tf.Tensor) -> None:
-        """real: (rows, width) bool, True at tokens."""
-        super().__init__(tf.shape(real))
-        flat = tf.reshape(real, [-1])
-        self._place = tf.cast(tf.where(flat)[:, 0], tf.int32)
-        self._real = flat[:, None]
-        self._number = tf.maximum(tf.cumsum(tf.cast(flat, tf.int32)) - 1, 0)
-
-    def spread(self, pieces: tf.Tensor) -> tf.Tensor:
-        return tf.gather(pieces, self._number)
-
-    def spread_on_zeros(self, pieces: tf.Tensor) -> tf.Tensor:
-        return self.spread(pieces) * tf.cast(self._real, pieces.dtype)
-
-    def take(self, padded: tf.Tensor) -> tf.Tensor:
-        return tf.gather(padded, self._place)
 
 
 def _encode(
@@ -129,7 +52,7 @@ def _encode(
 ) -> Any:
     """hidden_states: (rows, width, n). attention_mask: (rows, 1, 1, width), 0 at tokens, very negative at padding."""
     real = attention_mask[:, 0, 0, :] == 0
-    rows = _RowsWithoutPadding(real) if leaves_padding_out(hidden_states.dtype) else _Rows(tf.shape(real))
+    rows = rows_of(real, hidden_states.dtype)
     n = hidden_states.shape[-1]
     # The layers differ only in their weights, so one trace is used for all of them.
     one = _Layer(layers[0], rows, attention_mask, training)
@@ -139,16 +62,6 @@ def _encode(
         pieces = traced(tf.ensure_shape(pieces, (None, n)), _weights(layer), tf.constant(number, tf.uint64))
     last = tf.reshape(rows.unpack(pieces), tf.concat([rows.shape, [n]], axis=0))
     return transformers.modeling_tf_outputs.TFBaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
-
-
-def leaves_padding_out(dtype: tf.DType) -> bool:
-    """Whether padding is removed, which makes the number of tokens different in each batch.
-
-    This is fast in float32 (measured with AVX2 and AVX-512). In bfloat16 the math library generates and keeps code for
-    each number of tokens: the peak memory of an epoch of WNUT-17 with MiniLM-L6 is then 2.7 GB instead of 1.7 GB
-    (AVX-512, two cores), and it is no faster.
-    """
-    return dtype == tf.float32 and "avx2" in cpu_flags()
 
 
 Weights: TypeAlias = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
@@ -173,7 +86,7 @@ def _weights(layer: keras.layers.Layer) -> Weights:
 class _Layer:
     """The computation of an encoder layer on a batch, which all layers share."""
 
-    def __init__(self, like: keras.layers.Layer, rows: _Rows, attention_mask: tf.Tensor, training: bool) -> None:
+    def __init__(self, like: keras.layers.Layer, rows: Rows, attention_mask: tf.Tensor, training: bool) -> None:
         self._like = like
         self._rows = rows
         self._attention_mask = attention_mask
@@ -186,7 +99,7 @@ class _Layer:
         try:
             attended = self._attend(pieces, weights)
             pieces = self._join("attended", like.attention.dense_output, attended, pieces, weights)
-            inner = like.intermediate.intermediate_act_fn(_dense(pieces, *weights["inner"]))
+            inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
             return self._join("outer", like.bert_output, inner, pieces, weights)
         finally:
             layer_number.reset(token)
@@ -223,17 +136,13 @@ class _Layer:
 
             return of_pieces(tf.matmul(used, value)), gradient
 
-        query, key, value = (_dense(pieces, *weights[name]) for name in ("query", "key", "value"))
+        query, key, value = (dense(pieces, *weights[name]) for name in ("query", "key", "value"))
         return attend(query * (1 / layer.sqrt_att_head_size), key, value)
 
     def _join(
         self, name: str, part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, weights: Weights
     ) -> tf.Tensor:
         """A dense layer of `inputs`, added to the residual `beside`, followed by a layer norm."""
-        outputs = part.dropout(_dense(inputs, *weights[name]), training=self._training)
+        outputs = part.dropout(dense(inputs, *weights[name]), training=self._training)
         normed = layer_norm(tf.add_n([outputs, beside]), *weights[f"{name}_norm"], part.LayerNorm.epsilon)
         return tf.cast(normed, beside.dtype)
-
-
-def _dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    return tf.nn.bias_add(tf.matmul(inputs, kernel), bias)

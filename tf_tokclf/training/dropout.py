@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.unpadded_encoder import layer_number
+from tf_tokclf.model.rows import layer_number
 
 
 class SeededDropout:
