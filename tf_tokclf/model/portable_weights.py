@@ -15,21 +15,23 @@ from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_w
 
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_path
-from tf_tokclf.model.backend import keras
+from tf_tokclf.model.backend import keras, tf
 
 
 def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
     """The weights of a TensorFlow model by PyTorch name, in PyTorch's layout."""
-    rename = getattr(model, "tf_to_pt_weight_rename", lambda name: (name,))
-    arrays: dict[str, np.ndarray] = {}
     weights = model.trainable_weights + model.non_trainable_weights
-    for weight in weights:
-        name, transpose = convert_tf_weight_name_to_pt_weight_name(weight.name, tf_weight_shape=weight.shape)
-        array = apply_transpose(transpose, weight.numpy(), pt_to_tf=False)
-        arrays[rename(name)[0]] = np.ascontiguousarray(array)
+    arrays = dict(portable(model, weight, weight.numpy()) for weight in weights)
     if len(arrays) != len(weights):
         raise JobError(f"{type(model).__name__} cannot be saved: two of its weights have the same name in PyTorch.")
     return arrays
+
+
+def portable(model: keras.Model, weight: tf.Variable, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """The PyTorch name of a weight of `model`, and `values`, which have the weight's shape, in PyTorch's layout."""
+    name, transpose = convert_tf_weight_name_to_pt_weight_name(weight.name, tf_weight_shape=weight.shape)
+    rename = getattr(model, "tf_to_pt_weight_rename", lambda name: (name,))
+    return rename(name)[0], np.ascontiguousarray(apply_transpose(transpose, values, pt_to_tf=False))
 
 
 def save_portable_weights(model: keras.Model, path: Path) -> None:
