@@ -36,7 +36,7 @@ def make_bert(folder: Path, words: Iterable[str] = (), **changes: object) -> Pat
 
 
 def make_roberta(folder: Path, words: Iterable[str]) -> Path:
-    """A RoBERTa encoder: byte-level subwords, a blank before each word, positions that begin after that of padding."""
+    """A RoBERTa encoder: byte-level subwords, a space before each word, positions from pad_token_id + 1."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

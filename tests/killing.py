@@ -1,9 +1,8 @@
 """Run `tf-tokclf` in separate processes that can be killed at a chosen moment.
 
-TensorFlow takes seconds to import: one process imports it and forks for each run, before it has computed
-anything. Moments are counted in the changes that a run makes to its folder (files opened for writing, renamed,
-removed ...), seen by an audit hook: the run is killed before the n-th, or some time after it, in the middle of
-what follows.
+Importing TensorFlow takes seconds. Therefore one process imports it, computes nothing, and is forked for each run. An
+audit hook counts the changes that a run makes to its folder (files opened for writing, renamed, removed ...). The run
+is killed immediately before change number n, or some time after it.
 """
 
 from __future__ import annotations
@@ -25,17 +24,18 @@ from typing import Any, NoReturn
 
 from tests.waiting import LIMIT_S
 
-# Python to begin a command with that stands for the fixture `untraced`.
+# Python code for `before`, with the effect of the fixture `untraced`.
 UNTRACED = "from tf_tokclf.model.backend import tf; tf.config.run_functions_eagerly(True)"
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
 
 
 @dataclass(frozen=True)
 class Ending:
-    """When to send which signal: before change number `change` (from 1) of the run's folder, or later.
+    """When to send a signal to a run, and which one.
 
-    seconds: so long after that change, or after the start where there is none. place: count only changes that contain
-    it when they are written as "EVENT PATH ".
+    change: send it before this change of the folder (from 1). None: count the time from the start of the run.
+    seconds: wait this long after the change or the start. place: count only changes whose text "EVENT PATH " contains
+    it.
     """
 
     change: int | None = None
@@ -48,9 +48,10 @@ class Ending:
 class Call:
     """A run of `tf-tokclf ARGS`.
 
-    folder: where changes are counted. max_file_size: bytes. environment: more variables; all of them where `place` is
-    given. n_cpus: devices that TensorFlow is to see in the CPU. before: Python that the process runs first. place: its
-    current folder. text: its standard input. limit_s: after which it is killed.
+    folder: changes in this folder are counted. max_file_size: bytes after which writing to a file fails. environment:
+    additional variables or, with `place`, all of them. n_cpus: logical CPU devices of TensorFlow. before: Python code
+    that the process runs first. place: its current folder. text: its standard input. limit_s: seconds after which it is
+    killed.
     """
 
     args: tuple[str, ...]
@@ -67,7 +68,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: exit code (negative for a signal), changes of the folder, output and messages."""
+    """How a run ended. code: the exit code, negative for a signal. n_changes: number of changes in the folder."""
 
     code: int
     n_changes: int
@@ -76,10 +77,10 @@ class Ended:
 
 
 class KillServer:
-    """A context manager: `run` is a call of the command line in a fresh process."""
+    """The process that imports TensorFlow once and is forked for each run, as a context manager."""
 
     def __enter__(self) -> KillServer:
-        # A session of its own: what it leaves behind can be ended with it.
+        # In a separate session, so that its child processes can be ended together with it.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.killing"],
             stdin=subprocess.PIPE,
@@ -109,9 +110,9 @@ class KillServer:
         max_file_size: int | None = None,
         before: str = "",
     ) -> Ended:
-        """Run `tf-tokclf ARGS`; changes are counted in `folder`.
+        """Run `tf-tokclf ARGS` and count the changes in `folder`.
 
-        max_file_size: bytes after which writing fails, as on a disk that is full. before: Python to begin with.
+        max_file_size: bytes after which writing to a file fails, as on a full disk. before: Python code to run first.
         """
         (ended,) = self.run_together([Call(tuple(args), str(folder), ending, max_file_size, before=before)])
         return ended
@@ -125,9 +126,9 @@ class KillServer:
         file_limit: int | None = None,
         limit_s: float = LIMIT_S,
     ) -> subprocess.CompletedProcess[str]:
-        """What `processes.run_command` does, but for the import of TensorFlow: that is done, without these limits.
+        """Run a command like `processes.run_command`, but with TensorFlow imported before the limits are set.
 
-        text: its standard input. file_limit: bytes after which writing fails, as on a disk that is full.
+        text: its standard input. file_limit: bytes after which writing to a file fails, as on a full disk.
         """
         place = str(folder or Path.cwd())
         call = Call(
@@ -153,11 +154,11 @@ class KillServer:
 
 
 def serve() -> None:
-    """Answer requests until the other side closes the connection."""
+    """Run commands until the parent process closes standard input."""
     import tf_tokclf.runs.fit
     import tf_tokclf.training.train  # noqa: F401 - imported once, for all runs
 
-    # What is here need not be looked at, and copied, in each process.
+    # The garbage collector would otherwise copy the memory of these objects into each process.
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
@@ -201,7 +202,7 @@ def _start(call: Call) -> Callable[[], Ended]:
     def wait() -> Ended:
         for reader in readers:
             reader.join()
-        # Before its number can be another's.
+        # Before another process can get the same number.
         limit.cancel()
         _, status = os.waitpid(pid, 0)
         changes, *texts = read
@@ -221,7 +222,7 @@ def _run(call: Call, counting: int) -> NoReturn:
         os.environ.clear()
     os.environ.update(call.environment)
     if call.max_file_size:
-        # The byte code of modules that Python keeps would be cut short.
+        # Otherwise the limit would truncate Python's byte code files.
         sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_FSIZE, (call.max_file_size, resource.RLIM_INFINITY))
     if call.n_cpus > 1:

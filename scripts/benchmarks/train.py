@@ -1,12 +1,13 @@
-"""Training and scoring side by side: this project, the TF recipe of the Keras tutorial, and the PyTorch Trainer.
+"""Compare training and scoring with the TensorFlow recipe of the Keras tutorial and with the PyTorch Trainer.
 
     scripts/benchmark train --torch-python VENV/bin/python [--data FOLDER] [--rounds 3] [--epochs 1]
 
-Systems take turns, each in a process of its own, on the same sentences, encoder, batch size, epochs, seed and threads;
-each round has a seed of its own. VENV is another environment with torch, transformers 5, accelerate, datasets and
-seqeval. FOLDER holds the three splits as fit reads them (train, validation or dev, test); by default the shipped sample
-of SNIPS is used. Run it on a machine that does nothing else. Prints a Markdown table: medians, and in brackets the
-smallest and largest of the rounds; of F1 the mean over the seeds and its standard deviation.
+The systems take turns, each in a separate process, with the same sentences, encoder, batch size, epochs, seed and
+threads. Each round has another seed. VENV is another environment with torch, transformers 5, accelerate, datasets and
+seqeval. FOLDER contains the three splits in a form that `fit` reads (train, validation or dev, test). By default, the
+shipped sample of SNIPS is used. Run this on a machine that does nothing else. It prints a Markdown table of the
+medians, with the smallest and largest values of the rounds in brackets. For F1 it prints the mean and the standard
+deviation.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def write_splits(options: argparse.Namespace, folder: Path) -> dict:
-    """The three splits as JSON lines of tokens and labels, the same for every system."""
+    """Write the three splits as JSON lines of tokens and labels, which all systems read."""
     from tf_tokclf.config.references import resolve_reference
     from tf_tokclf.config.schema import DataConfig, Task
     from tf_tokclf.data.splits import load_splits
@@ -89,7 +90,7 @@ def write_splits(options: argparse.Namespace, folder: Path) -> dict:
 def report(measured: dict[str, list[dict]], facts: dict, rates: dict, options: argparse.Namespace) -> str:
     """The table in Markdown."""
     ours = statistics.median(row["train_seconds"] for row in measured["tf-tokclf"])
-    # The same pieces for every system: what they pad with does not count.
+    # The subword tokens are the same for every system, because padding does not count.
     real_gflop = measured["tf-tokclf"][0]["real_tflop"] * 1000
     seeds = ", ".join(str(options.seed + turn) for turn in range(options.rounds))
     head = (
@@ -118,20 +119,24 @@ def report(measured: dict[str, list[dict]], facts: dict, rates: dict, options: a
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--torch-python", help="interpreter of the environment with torch; without it, TF only")
+    parser.add_argument(
+        "--torch-python", help="interpreter of the environment with torch; without it, only TensorFlow is measured"
+    )
     parser.add_argument("--data", default="package:tf_tokclf/shipped/snips", help="folder with the three splits")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1, help="of the first round; the next ones count up")
-    parser.add_argument("--max-train-samples", type=int, help="first so many training sentences only")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the first round; each later round uses the next number"
+    )
+    parser.add_argument("--max-train-samples", type=int, help="use only the first N training sentences")
     parser.add_argument(
         "--leave-out",
         action="append",
         choices=[name for name in SYSTEMS if name != "tf-tokclf"],
         default=[],
-        help="a system that does not take part; may be given several times",
+        help="a system to leave out; can be repeated",
     )
     return parser.parse_args()
 

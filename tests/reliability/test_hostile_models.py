@@ -155,7 +155,7 @@ def test_the_key_that_asks_for_trust_is_explained_and_never_followed(before: str
     assert_refused(
         run("predict", model),
         "config.json: sets trust_remote_code, which asks transformers to run code from the model folder.",
-        "Remove the key to use the model without it. If you trust its author, pass --trust-remote-code.",
+        "Remove the key to use the model without its code. If you trust its author, pass --trust-remote-code.",
     )
     assert run("predict", model, "--trust-remote-code").stdout == before
 

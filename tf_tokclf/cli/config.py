@@ -85,6 +85,8 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
 def diff_command(a: str, b: str | None) -> None:
     """Show how two configurations differ.
 
+    Without OTHER, CONFIG is compared with the defaults.
+
     \b
     tf-tokclf config diff mine.yaml
     tf-tokclf config diff runs/first runs/second

@@ -39,7 +39,10 @@ class UnderscoreCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """All options, each under its heading."""
-        for heading, options in self.options_by_heading(ctx).items():
+        by_heading = self.options_by_heading(ctx)
+        if len(by_heading.get("Messages", ())) == 1:  # --help alone needs no heading of its own
+            by_heading["Options"] = by_heading.get("Options", []) + by_heading.pop("Messages")
+        for heading, options in by_heading.items():
             with formatter.section(heading):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 

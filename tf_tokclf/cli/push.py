@@ -37,7 +37,7 @@ def push_command(
 ) -> None:
     """Publish the model of a run, or a model folder, on the Hugging Face Hub.
 
-    The uploaded files are verified. The Hub token is read from HF_TOKEN, or from where `hf auth login` stored it.
+    The uploaded files are verified. The Hub token is that in HF_TOKEN, or the one that `hf auth login` stored.
     HF_ENDPOINT selects another Hub. If nothing has changed since the last push, no commit is made.
 
     \b

@@ -76,7 +76,8 @@ if TYPE_CHECKING:
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=10,
     show_default=True,
-    help="Longest time from opening a connection to the end of the request's headers, in seconds. Then it is closed.",
+    help="Longest time until all headers of a request have arrived, in seconds: from opening the connection, or from "
+    "the first byte of a later request. Then the request gets status 408, or an unused connection is closed.",
 )
 @click.option(
     "--keep-alive-s",
@@ -90,21 +91,21 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1 << 20,
     show_default=True,
-    help="Largest size of a request's body, in bytes. Larger ones get status 413.",
+    help="Largest size of a request's body, in bytes. A larger request gets status 413.",
 )
 @click.option(
     "--max-texts",
     type=click.IntRange(min=1),
     default=256,
     show_default=True,
-    help="Largest number of texts in a request. More are answered 422.",
+    help="Largest number of texts in a request. Requests with more texts get status 422.",
 )
 @click.option(
     "--max-length",
     type=click.IntRange(min=1),
     default=20_000,
     show_default=True,
-    help="Largest number of characters in a text, or of words in a list. Longer ones are answered 422.",
+    help="Largest number of characters in a text, or of words in a list. Otherwise the request gets status 422.",
 )
 @model_options
 @logging_options

@@ -188,7 +188,7 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     on_error: Literal["stop", "skip"] = setting(
         "stop",
         "What to do with a sentence that cannot be read.",
-        meanings={"skip": "leave it out (of character spans, only the wrong ones)"},
+        meanings={"skip": "leave it out; of a text with spans, only wrong spans are left out"},
         option="--on-error",
         reads="words",
     )
@@ -322,7 +322,9 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         option="--max-pieces-per-batch",
     )
     gradient_accumulation_steps: Count = setting(
-        1, "Batches whose gradients make one optimizer step.", option="--gradient-accumulation-steps"
+        1,
+        "Number of batches whose gradients are summed for one optimizer step.",
+        option="--gradient-accumulation-steps",
     )
     seed: int = setting(
         42,

@@ -114,8 +114,9 @@ def _checked(base: Config, name: str, listed: tuple[Any, ...]) -> tuple[Any, ...
     values = tuple(setting_values(with_settings(base, {name: value}))[name] for value in listed)
     if odd := [value for value in values if isinstance(value, (list, dict))]:
         raise UserError(f"{name}: the value {odd[0]} is a list or a mapping, which a sweep cannot vary.")
-    if len(set(map(json.dumps, values))) < len(values):
-        raise UserError(f"{name} has a value twice: {', '.join(map(value_text, values))}.")
+    keys = list(map(json.dumps, values))
+    if repeated := dict.fromkeys(value_text(value) for value, key in zip(values, keys) if keys.count(key) > 1):
+        raise UserError(f"{name} has a value more than once: {', '.join(repeated)}.", hint="List each value once.")
     return values
 
 

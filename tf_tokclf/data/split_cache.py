@@ -145,7 +145,7 @@ def load_or_build(
 
 
 def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
-    """Number of words and metadata, or None if another version wrote them differently."""
+    """Number of words and metadata, or None if another version wrote them in a form that this one cannot read."""
     try:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["facts"].items()}
         fields["agreement"] = tuple(PairCounts.from_json(pair) for pair in fields["agreement"])
@@ -157,8 +157,8 @@ def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
 def transformed(
     split: Split, what: str, change: Callable[[pa.RecordBatch, int], pa.RecordBatch], *, cache: Cache
 ) -> Split:
-    """The split with `change` applied to each batch and the index of its first row. what: identifies the change in the
-    fingerprint.
+    """The split after `change(batch, first)` was applied to each of its batches. first: the row of the split at which
+    the batch begins. what: a name of the change, which becomes part of the fingerprint.
     """
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -260,12 +260,12 @@ def _check_type(config: dict[str, Any], path: Path) -> None:
 
 
 def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: bool) -> None:
-    hint = "Do not use this model unless you trust its author. Remove the key if you do."
+    hint = "Do not use this model unless you trust its author. If you trust its author, remove the key."
     if "trust_remote_code" in config and not trust_remote_code:
         raise UserError(
             "sets trust_remote_code, which asks transformers to run code from the model folder.",
             path=path,
-            hint="Remove the key to use the model without it. If you trust its author, pass --trust-remote-code.",
+            hint="Remove the key to use the model without its code. If you trust its author, pass --trust-remote-code.",
         )
     for place, nested in _mappings(config):
         if named := [key for key in LOADS_MODELS if key in nested]:
@@ -273,9 +273,10 @@ def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: 
 
 
 def _check_switches(config: dict[str, Any], path: Path) -> None:
-    """Refuse settings with which the model does not compute the logits of a token classifier.
+    """Raise UserError for settings that change which logits the model computes, such as `is_decoder`.
 
-    Settings that only change what is returned, or how a model is trained, are removed from the configuration instead.
+    Settings that only change the form of the output, or how a model is trained, are not checked here: they are removed
+    from the configuration.
     """
     switches = dict(SWITCHES)
     if config["model_type"] in ABSOLUTE_POSITIONS:
@@ -349,8 +350,7 @@ def _check_numbers(name: str, value: Any, path: Path) -> None:
 def check_range(name: str, value: Any, path: Path) -> None:
     """Raise UserError for a number that is out of range.
 
-    This is only for settings that the model type has. Other entries, such as the number of tokens seen in training, may
-    have any value.
+    name: a setting of the model type. Other entries of `config.json` may have any value, so they are not checked.
     """
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, int | float) and abs(number) > LARGEST_NUMBER:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Tokenizers without a limit have a model_max_length of 1e30.
 NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
-# Model types whose position embeddings begin after the padding position.
+# Model types that number positions from pad_token_id + 1, so that fewer positions are left for tokens.
 OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "roberta-prelayernorm", "esm"}
 # The files that `save_tokenizer` writes.
 SAVED = frozenset(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
@@ -89,7 +89,7 @@ def is_panic(error: BaseException) -> bool:
 
 
 def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizerFast:
-    """Load a tokenizer of the transformers class `name`, with a blank before each word if it needs one."""
+    """Load a tokenizer of the transformers class `name`, with a space before each word if it needs one."""
     import transformers
 
     load: Any = getattr(transformers, name).from_pretrained
@@ -179,7 +179,7 @@ def _state(component: Any) -> Any:
 
 
 def _wants_prefix_space(tokenizer: Any) -> bool:
-    """Whether words need a blank before them: byte-level tokenizers (RoBERTa, GPT-2, ModernBERT) expect one."""
+    """Whether words need a space before them: byte-level tokenizers (RoBERTa, GPT-2, ModernBERT) expect one."""
     if not tokenizer.is_fast:
         return False
     stack = [_state(tokenizer.backend_tokenizer.pre_tokenizer)]

@@ -37,7 +37,7 @@ class WindowPlan:
 
 
 def check_window(max_length: int, overlap: int, n_special: int) -> int:
-    """The number of subword tokens of words that fit into a window. Raises UserError for impossible settings."""
+    """The number of subword tokens in a window without its special tokens. Raises UserError for impossible settings."""
     capacity = max_length - n_special
     if capacity < 1:
         raise UserError(

@@ -151,7 +151,11 @@ def _names(data: DataConfig | None, split: str) -> bool:
 
 
 def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, split: str, task: Task) -> Splits:
-    """The splits of another file, in the scheme that the user set, else in that of the run or model if it fits."""
+    """The splits of a file that does not belong to the run.
+
+    The labels are read in the scheme that the user set, else in that of the run or of the model if they fit it, else in
+    the detected scheme.
+    """
 
     def load(scheme: str) -> Splits:
         data = chosen.model_copy(update={"scheme": scheme})

@@ -32,7 +32,7 @@ def needs_autograph(model: keras.Model) -> bool:
 def piece_logits(
     model: keras.Model, input_ids: tf.Tensor, attention_mask: tf.Tensor, *, training: bool, padded: bool = False
 ) -> tf.Tensor:
-    """(rows, width, labels) logits, valid only at tokens, not at padding.
+    """(rows, width, labels) logits. Those at padding are not valid.
 
     padded: compute padding like tokens. Compilers need shapes that follow from the shape of the batch.
     """
@@ -103,10 +103,10 @@ def score_windows(
 
 
 def _windows_a_pass(batch_size: int | None, n_windows: int) -> int:
-    """The number of windows per forward pass: at most `batch_size`, and few enough that all lanes have work.
+    """The number of windows per forward pass: at most `batch_size`, and small enough to give every lane a pass.
 
-    By default the passes are small on CPUs, because their windows then differ less in length. The number does not
-    depend on the number of cores: the windows in a pass affect the last bits of each other's scores.
+    The default is small on CPUs, because the windows of a small batch have similar lengths and need little padding. It
+    does not depend on the number of cores, so that scores do not: the size of a pass changes their last bits.
 
     MiniLM-L6 on two cores with AMX: 1,280 tweets at once ran at 268 per second in passes of 8, 260 of 16, 233 of 32. 32
     tweets at once ran at 201 per second in passes of 4, 169 of 8, 112 of 16. With AVX2, 1,287 tweets ran at 151, 172

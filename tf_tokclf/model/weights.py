@@ -156,7 +156,7 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def _is_other_head(name: str, prefix: str, *, has_prefix: bool) -> bool:
-    """Whether a tensor belongs to a head (of pretraining or another task), not to the encoder."""
+    """Whether a tensor belongs to a head (of pretraining or another task) instead of the encoder."""
     if has_prefix:
         first = re.split(r"[./]", name, maxsplit=1)[0]
         return first not in (prefix, *ENCODER_PARTS)

@@ -165,7 +165,7 @@ def table_cell(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """A name as inline code, with enough backticks around it for those that it contains.
+    """A name as inline code. It stands between more backticks than any run of backticks in it.
 
     >>> print(code_span("B-LOC"), code_span("a`b"))
     `B-LOC` `` a`b ``

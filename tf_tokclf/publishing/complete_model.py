@@ -22,7 +22,7 @@ _SAVE_AGAIN = "Save or download the model again."
 
 
 def check_run_is_whole(run: RunDir) -> None:
-    """Raise UserError if the model of a run, or a file that the card is created from, is incomplete or damaged.
+    """Raise UserError if a file of a run's model, or a file that the model card needs, is missing or damaged.
 
     A finished run is compared with the checksums in its record. Other runs must have the files of a token classifier.
     """

@@ -151,7 +151,7 @@ class PushToHubCallback(keras.callbacks.Callback):
         value = logs.get(self.monitor)
         if value is None:
             known = ", ".join(logs) or "none"
-            problem = f"Keras reported no {self.monitor!r}, which the best model is chosen by."
+            problem = f"Keras did not report {self.monitor!r}, by which the best model is chosen."
             raise UserError(problem, hint=f"Set monitor to one of the reported values: {known}.")
         value = -value if self.monitor.endswith("loss") else value
         if self._best is not None and value <= self._best:
@@ -174,7 +174,7 @@ class PushToHubCallback(keras.callbacks.Callback):
 
 
 def save_portable_model(model: keras.Model, folder: Path, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-    """Write a transformers TF model and its tokenizer so that both TensorFlow and PyTorch classes can load it."""
+    """Write a TensorFlow model and its tokenizer so that transformers can load both in TensorFlow and in PyTorch."""
     folder.mkdir(parents=True, exist_ok=True)
     save_config(model, folder)
     save_portable_weights(model, folder / "model.safetensors")

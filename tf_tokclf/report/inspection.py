@@ -70,7 +70,7 @@ def _joins(character: str) -> bool:
 def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: int = 0) -> Iterator[Text]:
     """Words with their labels below them, aligned, in lines of at most `width` terminal cells.
 
-    Words outside spans have nothing below them, and a line without labels has no line below it.
+    Words outside spans have nothing below them. If no word in a line is in a span, the line of labels is left out.
     """
     colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(labels.types)}
     columns = []
@@ -92,7 +92,7 @@ def labelled_lines(example: Example, labels: LabelSet, width: int, *, indent: in
 
 
 def _place(example: Example, *, indent: int = 0) -> Text:
-    """The position of an example, on one line of any width, so that it can be copied."""
+    """The position of an example on a single line, so that it can be copied."""
     return Text(" " * indent + visible(example.place), style="dim", no_wrap=True, overflow="ignore")
 
 
@@ -219,7 +219,9 @@ def _pieces(inspection: Inspection) -> Iterator[RenderableType]:
         yield Text("Name a model with --model-name-or-path to see them.")
         return
     assert inspection.window is not None, "set together with the model"
-    windows = f"windows of at most {counted(inspection.window, 'subword token')}, overlapping by {inspection.overlap}"
+    windows = f"windows of at most {counted(inspection.window, 'subword token')}"
+    if any(split.pieces.n_long for split in inspection.splits if split.pieces):
+        windows += f", overlapping by {inspection.overlap}"
     yield Text(f"{visible(inspection.model)}, {windows}")
     table = _table("split", "subwords", "per word", "unknown", "no subword", "long", "windows")
     for split in inspection.splits:

@@ -148,7 +148,8 @@ def _check(config: Config, sweep: Sweep, *, resume: bool) -> None:
 def _begin_or_resume(root: RunDir, config: Config, sweep: Sweep, *, resume: bool) -> dict[str, dict[str, Any]]:
     """Claim the folder for a new sweep, or check that the one there is the same.
 
-    Returns the trials that are there, name -> values, where the database that should list them is missing.
+    Returns the finished and unfinished trials in the folder (name -> values) if the database that should list them is
+    missing, otherwise nothing.
     """
     if not resume:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))

@@ -87,7 +87,7 @@ def is_own_lines(path: Path, data: DataConfig) -> bool:
 
 
 def read_own_lines(path: Path, data: DataConfig) -> Iterator[Prediction]:
-    """Read the predictions of such a file, lazily. Raises UserError for an invalid line."""
+    """Read the predictions lazily. Raises UserError for an invalid line."""
     for number, line in enumerate(read_lines(path, data.encoding), 1):
         if not line.isspace():
             check_decoded(line, Origin(str(path), number), data.encoding)

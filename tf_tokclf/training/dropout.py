@@ -34,10 +34,11 @@ class SeededDropout:
         self.batch_number.assign_add(1)
 
     def begin(self, part: tf.Tensor | int = 0, n_parts: int = 1) -> None:
-        """Call this at the start of each traced forward pass. A mask depends on the number of masks since then, and in
-        layers that share a trace on the layer's number.
+        """Call this at the start of each traced forward pass.
 
-        part: the part, of `n_parts`, of the replica's rows that the pass computes.
+        Masks are numbered from this call on, and each mask depends on its number. In layers that share a trace, it also
+        depends on the number of the layer. The pass computes part number `part` of the `n_parts` parts of the replica's
+        rows.
         """
         self._n_calls = 0
         context = tf.distribute.get_replica_context()

@@ -65,7 +65,7 @@ def create_slots(optimizer: keras.optimizers.Optimizer, weights: Sequence[tf.Var
 
 
 def defer_embedding(optimizer: keras.optimizers.Optimizer, model: keras.Model, *, n_steps: int) -> None:
-    """Defer the updates of those rows of the embedding that a batch does not read, if that is exact."""
+    """Defer the updates of embedding rows that a batch does not read, if the result stays the same."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     embedding = piece_embedding(model)
     if embedding is None or not any(weight is embedding for weight in model.trainable_variables):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
@@ -155,7 +157,9 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         f"{shown.get(split.name, split.name)}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
         for split in plan.splits
     ]
-    n_windows = len(plan.batches.windows)
+    windows = plan.batches.windows
+    n_sentences = pc.count_distinct(windows.data.column("sentence")).as_py()
+    overlap = f"overlapping by {reading.overlap}" if len(windows) > n_sentences else "one for each sentence"
     length, n_epochs = counted(reading.max_length, "subword token"), counted(training.num_train_epochs, "epoch")
     batch = training.batch_text
     if training.gradient_accumulation_steps > 1:
@@ -176,7 +180,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
         ("labels", f"{len(labels)}, scheme {labels.scheme.value}: {_shortened(labels.names)}"),
         ("alignment", ALIGNMENTS[reading.strategy]),
-        ("windows", f"{n_windows:,} of at most {length}, overlapping by {reading.overlap}"),
+        ("windows", f"{len(windows):,} of at most {length}, {overlap}"),
         ("batches", f"{batch}, padded to {counted(len(plan.batches.widths), 'different length')}"),
         ("steps", f"{plan.schedule.n_steps:,} ({n_epochs} of {counted(plan.steps_per_epoch, 'step')})"),
         ("learning rate", rate),
@@ -184,7 +188,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("gradients", clip),
         *([("loss", spans)] if training.span_weight != 1 else []),
         *([("averaging", f"of the weights, decay {training.ema_decay:g} per step")] if training.ema_decay else []),
-        ("precision", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
+        ("number format", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
         ("decoding", plan.config.evaluation.decoding),
         ("output", str(plan.run.root)),

@@ -289,7 +289,10 @@ class RunSaver:
         self._store.keep_last(self._plan.config.training.keep_checkpoints)
 
     def record(self, position: Position, *, scored: bool = False) -> None:
-        """Record that training is finished, with the checksums of the model's files. scored: and of all other files."""
+        """Record that training is finished, with the checksums of the model's files.
+
+        scored: the run is scored as well, so the checksums of all other files are recorded too.
+        """
         run, identity = self._plan.run, self._identity
         info = run.model / MODEL_INFO
         texts = {

@@ -1,4 +1,4 @@
-"""What this machine reaches in large matrix products with all its cores, GFLOP/s: the best of 20."""
+"""Measure the rate of large matrix products on all cores of this machine, in GFLOP/s: the best of 20."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-# With the threads of a plain TensorFlow, all of them in one product, and with oneDNN's products.
+# TensorFlow's defaults: all threads compute one product, with oneDNN.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ SIZE = 2048
 
 
 def rate(dtype: tf.DType) -> float:
-    """Best GFLOP/s of SIZE x SIZE products."""
+    """The best rate of SIZE x SIZE products, in GFLOP/s."""
     a = tf.cast(tf.random.normal((SIZE, SIZE)), dtype)
     product = tf.function(lambda a: tf.matmul(a, a))
     seconds = []

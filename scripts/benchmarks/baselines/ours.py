@@ -1,4 +1,4 @@
-"""This project, through its public functions: train, then load what was saved and score the test split."""
+"""Train with this project's public functions, then load the saved model and score the test split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ parser.add_argument("--encoder")
 parser.add_argument("--epochs", type=int)
 parser.add_argument("--seed", type=int)
 parser.add_argument("--precision", default="auto")
-parser.add_argument("--recipe", help="in place of the others' learning rate")
+parser.add_argument("--recipe", help="settings of a recipe instead of the learning rate of the other systems")
 options = parser.parse_args()
 
 with tempfile.TemporaryDirectory() as output:
@@ -37,7 +37,7 @@ with tempfile.TemporaryDirectory() as output:
     whole = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     data = DataConfig(test_file=str(options.folder / "test.jsonl"))
-    # The second call has its model in the file cache, as a user's second command does; loading is not counted.
+    # In the second call, the model is in the file cache, as for the second command of a user. Loading is not counted.
     from tf_tokclf.inference.evaluate import evaluate_sentences, labelled_splits
     from tf_tokclf.inference.tagger import Tagger
 
@@ -52,7 +52,7 @@ with tempfile.TemporaryDirectory() as output:
     from tf_tokclf.encoding.model_folders import local_model_folder
     from tf_tokclf.model.precision import choose_precision
 
-    # Multiply-adds of the matrices and of attention, forward and twice backward, over pieces that are no padding.
+    # Multiply-adds of the matrices and of attention, once forward and twice backward, without padding.
     config = model_config(local_model_folder(f"{output}/run"))
     hidden, layers, inner = config["hidden_size"], config["num_hidden_layers"], config["intermediate_size"]
     train_data = DataConfig(train_file=settings["data.train_file"])

@@ -1,4 +1,4 @@
-"""transformers.pipeline over lines of text: python pipeline.py MODEL TEXT --framework tf|pt --batch-size N."""
+"""Label lines of text with transformers.pipeline: python pipeline.py MODEL TEXT --framework tf|pt --batch-size N."""
 
 import argparse
 import json
@@ -13,7 +13,9 @@ parser.add_argument("model")
 parser.add_argument("text")
 parser.add_argument("--framework", choices=["tf", "pt"], required=True)
 parser.add_argument("--batch-size", type=int, default=1)
-parser.add_argument("--bfloat16", action="store_true", help="PyTorch's weights and computation")
+parser.add_argument(
+    "--bfloat16", action="store_true", help="number format of the weights and the computation in PyTorch"
+)
 options = parser.parse_args()
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -23,7 +25,7 @@ transformers.utils.logging.set_verbosity_error()
 tokenizer = transformers.AutoTokenizer.from_pretrained(options.model)
 if options.framework == "tf":
     model = transformers.TFAutoModelForTokenClassification.from_pretrained(options.model)
-    # Its default names torch, and fails where torch is missing.
+    # The default refers to torch, and fails if torch is not installed.
     extra = {"framework": "tf", "torch_dtype": None}
 else:
     dtype = "bfloat16" if options.bfloat16 else "float32"
@@ -37,14 +39,14 @@ pipe = transformers.pipeline(
 def lines(limit):
     with Path(options.text).open(encoding="utf-8") as file:
         for line in islice(file, limit):
-            # The pipeline fails on texts without a piece.
+            # The pipeline fails on texts without subword tokens.
             yield line.strip() or "."
 
 
 list(pipe(list(lines(64)), batch_size=options.batch_size))
 begun = time.perf_counter()
 n_entities = n = 0
-# A list is what the TF pipeline takes; the PyTorch one batches iterators too.
+# The TensorFlow pipeline needs a list. The PyTorch pipeline also batches iterators.
 inputs = lines(None)
 for entities in pipe(inputs if options.framework == "pt" else list(inputs), batch_size=options.batch_size):
     n += 1

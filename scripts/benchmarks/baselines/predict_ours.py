@@ -1,4 +1,4 @@
-"""This project's prediction over lines of text: python predict_ours.py MODEL TEXT [--precision float32]."""
+"""Label lines of text with this project: python predict_ours.py MODEL TEXT [--precision float32]."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The PyTorch Trainer of transformers 5: as usually run, with batches of similar length, or in bfloat16."""
+"""The PyTorch Trainer of transformers 5: with its defaults, with batches of similar length, or in bfloat16."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both recipes train on: the benchmark's sentences, with labels at each word's first piece."""
+"""The data of both recipes: the sentences of the benchmark, with labels at the first subword token of each word."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 
 def tokenized_splits(folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache: str) -> tuple[DatasetDict, list[str]]:
-    """The three splits of `folder` as pieces and label ids, -100 where nothing is scored; and the labels' names.
+    """The three splits in `folder` as subword tokens and label ids (-100 where nothing is scored), and the label names.
 
-    cache: the folder in `folder` for datasets' files; environments with other versions need their own.
+    cache: the folder inside `folder` for the files of `datasets`. Environments with other versions need another one.
     """
     names = json.loads((folder / "labels.json").read_text())
     ids = {name: i for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""What the benchmarks share: systems run as processes that print what they measured, and tables of it."""
+"""Shared code of the benchmarks: run systems as processes that print their measurements, and make tables of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Measured = dict[str, Any]
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
-    """What a process measured: the JSON of the last line that it prints. Ends the benchmark where the process fails."""
+    """Run a process and return its measurements: the JSON in its last line. Ends the benchmark if the process fails."""
     variables = {**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, env=variables)
     if done.returncode:
@@ -30,7 +30,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 
 
 def told(message: str) -> None:
-    """Say how far the benchmark is, beside its table."""
+    """Log the progress of the benchmark to standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -48,7 +48,7 @@ def spread(rows: Sequence[Measured], key: str, digits: int = 1) -> str:
 
 
 def mean_and_deviation(rows: Sequence[Measured], key: str) -> str:
-    """Mean, and the standard deviation where there are several."""
+    """The mean, with the standard deviation if there are several values."""
     values = [row[key] for row in rows]
     deviation = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.4f}{deviation}"
@@ -65,7 +65,7 @@ def machine() -> str:
 
 @contextmanager
 def reserved_ports(n: int) -> Iterator[list[int]]:
-    """`n` ports of loopback that no other process is given while the block runs; servers can listen there."""
+    """`n` ports of loopback that no other process gets while the block runs. Servers can listen on them."""
     with ExitStack() as stack:
         ports = []
         for _ in range(n):

@@ -29,7 +29,7 @@ def sweeps() -> list[Cell]:
     bad("out of range", f"--sweep {rate}=1e-5,-1", f"{rate}: -1 is not", "greater than 0")
     bad("out of range", f"--sweep-trials 0 {good}", "sweep_trials: 0 is not", "greater than 0")
     bad("out of range", "--sweep training.seed=1,2", "training.seed must be the same in all trials", "--seeds 1,2,3")
-    bad("duplicated", f"--sweep {rate}=1e-5,0.00001", f"{rate} has a value twice", "1e-05")
+    bad("duplicated", f"--sweep {rate}=1e-5,0.00001", f"{rate} has a value more than once", "1e-05")
     bad("duplicated", f"{good} --sweep {rate}=5e-5", f"{rate} is given twice", "List its values separated by commas")
     bad("duplicated", f"{good} --seeds 1,2", "--seeds and a sweep cannot be combined", "Sweep first")
     bad("hostile", f"--sweep {ESC}=1,2", "no setting \ufffd]0;owned", "config schema")

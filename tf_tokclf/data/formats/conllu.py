@@ -64,7 +64,7 @@ class ConlluReader(FileReader):
 
 
 def open_conllu(path: Path, data: DataConfig, task: Task) -> ConlluReader:
-    """A reader for a file; the field of labels is detected unless the options name it."""
+    """A reader for a file. The field with the labels is detected, unless an option names it."""
     keys: dict[str, Counter[str]] = defaultdict(Counter)
     n = 0
     for n, (_, tokens) in enumerate(parsed_sentences(path, data.encoding, Problems(skip=True)), 1):

@@ -65,7 +65,7 @@ class TextReading:
         )
 
     def in_unit(self, unit: str | None) -> TextReading:
-        """The same with another unit of offsets; unchanged if `unit` is None."""
+        """The same rules with another unit of offsets, or unchanged if `unit` is None."""
         return self if unit in (None, self.rules.unit) else replace(self, rules=replace(self.rules, unit=unit))
 
     def note(self) -> str:
