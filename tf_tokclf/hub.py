@@ -148,7 +148,8 @@ class _Failure:
         if self.found(requests.Timeout):
             return self.job_error(f"{subject}: the Hub at {endpoint} did not respond in time.", check_network)
         if not_cached or self.found(requests.ConnectionError, ConnectionError):
-            return self.job_error(f"{subject}: the Hub at {endpoint} cannot be reached.", check_network)
+            where = f"{subject} is not a local folder, and" if self.reading else f"{subject}:"
+            return self.job_error(f"{where} the Hub at {endpoint} cannot be reached.", check_network)
         if invalid := self.found(hub.HFValidationError):
             return self.user_error(f"{subject}: {_first_line(invalid)}", "A Hub id is NAME or OWNER/NAME.")
         return None

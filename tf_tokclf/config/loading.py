@@ -268,6 +268,7 @@ def _problem_text(problem: Any) -> str:
     if problem["type"] in _KINDS:
         return f"{where}: {_SHORT.repr(problem['input'])} is not {_KINDS[problem['type']]}."
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = message.partition(", unable to parse")[0]
     if problem["type"] == "value_error":
         return f"{where}: {message}." if where else f"{message}."
     return f"{where}: {_SHORT.repr(problem['input'])} is not {message}."

@@ -94,7 +94,7 @@ def test_lines_with_another_separator_are_read_where_they_fit_and_reported(tmp_p
     text = "New York\tB-LOC\nis\tO\nbig O\n\nTom\tB-PER\n"
     result = converted(tmp_path, "a.conll", text)
     assert result.sentences == ["New York/B-LOC is/O big/O", "Tom/B-PER"]
-    assert "1 line with another separator than the usual tabs" in result.messages
+    assert "1 line with spaces instead of tabs" in result.messages
     assert "(first: a.conll, line 3)" in result.messages
 
 

@@ -280,8 +280,8 @@ class _ConllParser:
         self.n_documents = 0
         structure = reader.structure
         if structure.n_odd:
-            usual = "tabs" if structure.separator == "\t" else "spaces"
-            what = f"lines with another separator than the usual {usual}"
+            found, usual = ("spaces", "tabs") if structure.separator == "\t" else ("tabs", "spaces")
+            what = f"lines with {found} instead of {usual}"
             problems.counts.note(what, Origin(self.path, structure.first_odd), structure.n_odd)
 
     def columns(self, block: list[str], number: int) -> Columns | None:
