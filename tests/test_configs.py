@@ -103,7 +103,7 @@ def test_the_task_chooses_the_column(name: str, label: str, dataset_folder: Path
     [("conll2003-ner-offline", "ORG"), ("conll2003-pos-offline", "NNP"), ("conll2003-chunk-offline", "NP")],
 )
 def test_the_licensed_sets_run_on_files_of_their_layout(name: str, type_: str, tiny_bert: Path, tmp_path: Path):
-    """The text of CoNLL-2003 cannot be shipped, so the sample only has its columns, document lines and blanks."""
+    """The text of CoNLL-2003 cannot be shipped, so the sample only has its columns, document lines and empty lines."""
     document = (SAMPLES / "four_columns.conll").read_text(encoding="utf-8").rstrip() + "\n\n"
     for part in ("eng.train", "eng.testa", "eng.testb"):
         (tmp_path / part).write_text(document * 4, encoding="utf-8")

@@ -1,7 +1,7 @@
 """Reading and writing compressed files as streams: gzip, zstd, xz, bzip2, and zip archives that contain one file.
 
 On reading, the compression is recognised by the first bytes, on writing it is chosen by the name. Archives are not
-unpacked: the name of the file in an archive only tells its format.
+unpacked: the name of the file in an archive is only used to detect its format.
 """
 
 from __future__ import annotations

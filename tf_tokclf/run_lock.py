@@ -1,4 +1,4 @@
-"""The lock by which only one process at a time writes in a run's folder."""
+"""The lock that lets only one process at a time write in a run's folder."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class RunRecord:
 
 
 def write_record(run: RunDir, record: RunRecord) -> None:
-    """Write the record. From then on, training is finished."""
+    """Write the record. From this moment on, training is finished."""
     write_sealed_json(run.finished, {"format": FORMAT, **asdict(record)})
 
 

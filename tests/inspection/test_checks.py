@@ -31,7 +31,7 @@ TEST: Rows = [
 
 
 def write(path: Path, rows: Sequence[tuple[str, str]]) -> str:
-    """Write a JSONL file. Words are separated by single blanks, and `_` in a word stands for a blank."""
+    """Write a JSONL file. Words are separated by single spaces, and `_` in a word stands for a space."""
     lines = []
     for words, labels in rows:
         tokens = [word.replace("_", " ") for word in words.split(" ")] if words else []

@@ -175,7 +175,7 @@ def predict_command(
 def _files_read(
     ctx: click.Context, model: str, source: str, assignments: tuple[str, ...]
 ) -> tuple[DataConfig, Iterable[Path]]:
-    """How to read SOURCE, and all files that are read. Raises UserError where there is no such source."""
+    """How to read SOURCE, and all files that are read. Raises UserError if SOURCE does not exist."""
     from tf_tokclf.data.inputs import model_files, source_files
     from tf_tokclf.records.stream import check_source
 
@@ -193,7 +193,7 @@ def _check_file(
     resume: bool,
     force: bool,
 ) -> None:
-    """Raise UserError where one process cannot write `output`. read: the files that are read, which must not be
+    """Raise UserError if one process cannot write `output`. read: the files that are read, which must not be
     overwritten.
     """
     from tf_tokclf.files import check_output, is_stream
@@ -210,7 +210,7 @@ def _check_file(
 
 
 def _check_parts(source: str, output: Path | None, read: Iterable[Path], shard: tuple[int, int] | None) -> None:
-    """Raise UserError where several processes cannot write the folder `output`."""
+    """Raise UserError if several processes cannot write the folder `output`."""
     from tf_tokclf.files import check_output
     from tf_tokclf.records.stream import check_rereadable
 

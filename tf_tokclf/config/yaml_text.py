@@ -73,7 +73,7 @@ def yaml_text(tree: Tree) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text with characters that YAML treats as line ends, and would read as a blank or drop."""
+    """Quotes text with characters that YAML treats as line ends, and would read as a space or drop."""
 
     quoted = re.compile("[\x85\u2028\u2029]")
 

@@ -129,7 +129,7 @@ class Cache:
         """The table with this key. It is written first if it is missing or damaged; in a read-only cache, to a
         temporary folder that is deleted when the process ends.
 
-        facts: called after all batches are written. source: what the table was made from, for display.
+        facts: called after all batches are written. source: the data from which the table was made, for display.
         """
         path = self.folder / kind / f"{key}.arrow"
         if self.reuse and (found := self._opened(path, schema, is_new=False)):
@@ -289,7 +289,7 @@ class CacheEntry:
 
     @property
     def source(self) -> str:
-        """What the entry was made from; empty if unknown."""
+        """The data from which the entry was made; empty if unknown."""
         try:
             return str(read_sealed_json(self.files[0].parent / f"{self.key}.json")["source"])
         except (OSError, ValueError, LookupError, TypeError):

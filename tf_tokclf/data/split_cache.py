@@ -121,7 +121,7 @@ def load_or_build(
 ) -> Split:
     """The split with this fingerprint. It is written first if it is not in the cache.
 
-    metadata: called after all batches are written. source: what the split was made from, for display.
+    metadata: called after all batches are written. source: the data from which the split was made, for display.
     """
     n_words = 0
 

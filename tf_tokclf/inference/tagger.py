@@ -226,7 +226,7 @@ class Tagger:
                 The default is the strategy that `load` was given, otherwise whole spans.
             ignore_labels: Labels and types that are left out.
             is_split_into_words: Whether each input is a list of words. `start` and `end` are then positions in the
-                words joined by blanks.
+                words joined by spaces.
             batch_size: Largest number of windows per forward pass.
 
         Returns:

@@ -261,7 +261,7 @@ def _trimmed(span: CharSpan, text: str) -> tuple[int, int]:
 
 
 def _same_text(there: str, said: str) -> bool:
-    """Whether the texts are equal apart from white space: some formats write a line break in a span as a blank."""
+    """Whether the texts are equal apart from white space: some formats write a line break in a span as a space."""
     return there == said or there.split() == said.split()
 
 

@@ -100,7 +100,7 @@ def of_labelled_words(sentence: Sentence, values: Sequence[Value]) -> Sequence[V
 def text_of(sentence: Sentence) -> tuple[str, tuple[tuple[int, int], ...]]:
     """The text of a sentence and the [start, end) of each word in it.
 
-    If the source has no text, the text is the words joined by blanks.
+    If the source has no text, the text is the words joined by spaces.
 
     >>> text_of(Sentence(("New", "York")))
     ('New York', ((0, 3), (4, 8)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RULE = "words"
 
-# Scripts without blanks between words: each character, with its combining marks, is a word.
+# Scripts without spaces between words: each character, with its combining marks, is a word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _PATTERNS = {
     "words": (
@@ -37,7 +37,7 @@ def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], .
     """The [start, end) of each word of `text`, in code points.
 
     rule: "words" for sequences of letters, marks, digits and `_`; any other character, and each character of scripts
-    without blanks (Chinese, Japanese, Thai ...), is a word of its own. "whitespace" splits at white space only.
+    without spaces between words (Chinese, Japanese, Thai ...), is a word of its own. "whitespace" splits at white space only.
     "characters" makes each character a word.
 
     >>> text = "Don't go to 東京!"
@@ -68,7 +68,7 @@ def rule_keeping(words: Iterable[str]) -> str:
 
     "words" would cut words that contain punctuation (`can't`, `@ada`), and "whitespace" would leave single punctuation
     marks (`,`) attached to their neighbours. The rule with fewer such errors is chosen. "characters" is chosen if every
-    word is a single character and some are from a script without blanks.
+    word is a single character and some are from a script without spaces between words.
 
     >>> rule_keeping(["Ada", "left", ",", "sadly", "."]), rule_keeping(["play", "what's", "new"])
     ('words', 'whitespace')

@@ -34,7 +34,7 @@ def added_names(wanted: Sequence[str], taken: Collection[str]) -> dict[str, str]
 def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any]]:
     """A record per predicted span: type, score, words [first_word, end_word), characters [start, end), and text.
 
-    If the input has no text, the characters are those of the words joined by blanks. The score is the smallest
+    If the input has no text, the characters are those of the words joined by spaces. The score is the smallest
     probability among the labels of the span's words.
     """
     text, offsets = text_of(tagged.sentence)

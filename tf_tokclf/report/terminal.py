@@ -36,7 +36,7 @@ def key_value_table(rows: Iterable[tuple[str, str]]) -> RenderableType:
 
 @dataclass(frozen=True)
 class _KeyValues:
-    """Like `rich.table.Table`, but without trailing blanks."""
+    """Like `rich.table.Table`, but without trailing spaces."""
 
     rows: list[tuple[str, str]]
 

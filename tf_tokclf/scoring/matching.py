@@ -117,7 +117,7 @@ def align_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
     n_words = sum(span.length for span in gold) + 1
 
     def weight(a: Span, b: Span) -> int:
-        # Spans with equal boundaries overlap no others, so they are paired whatever their weight.
+        # Spans with equal boundaries overlap no others, so they are paired regardless of their weight.
         shared = min(a.end, b.end) - max(a.start, b.start)
         return ((a.type == b.type) * n + 1) * n_words + shared
 

@@ -514,7 +514,7 @@ def _labels_on(
     if offsets is None:
         return None
     spans = char_spans(spans_of(sentence.labels, reading.scheme), sentence.text, sentence.offsets)
-    # These offsets count code points, whatever unit the file uses.
+    # These offsets count code points, regardless of the unit in the file.
     rules = replace(reading.rules, unit="codepoint", inclusive_end=False, layer=None)
     origin = sentence.origin or Origin("gold", 1)
     found = Annotated(

@@ -80,7 +80,7 @@ class Devices:
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(function, args=args), axis=None)
 
     def own_rows(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The calling replica's share of a batch, as by `rows_of_part`."""
+        """The calling replica's share of a batch, as computed by `rows_of_part`."""
         if self.n_replicas == 1:
             return dict(batch)
         replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)

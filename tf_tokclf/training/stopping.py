@@ -16,7 +16,7 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class StopAsked(Exception):
-    """Raised at a point where a run can stop, after a request to stop."""
+    """Raised after a request to stop, at a point where the run can stop."""
 
 
 class StopRequest:

@@ -100,7 +100,7 @@ def _from_cache_without_hub(name: str, config: str | None, revision: str | None)
         try:
             with _offline():
                 cached = _load(name, config, None)
-        # Whatever is wrong with the cache, the Hub's error is the one to report.
+        # If the cache has a problem too, the Hub's error is still the one to report.
         except Exception:
             raise error from None
         log.warning("data set %s: the newest cached copy is used, because the Hub failed: %s", name, error)

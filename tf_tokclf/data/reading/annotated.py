@@ -70,7 +70,7 @@ class Annotation:
 
     @classmethod
     def of_spans(cls, spans: list[CharSpan]) -> Annotation:
-        """From character spans in code points that have already been read."""
+        """Create it from character spans in code points that have already been read."""
         return cls(lambda reader: spans)
 
     def is_by(self, annotator: str) -> bool:

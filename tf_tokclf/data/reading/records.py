@@ -362,7 +362,7 @@ def _parallel_list(word: str, names: Sequence[str], sample: Sequence[Record], ta
 
 
 def _label_field(word: str, names: Sequence[str], sample: Sequence[Record], task: Task, path: str) -> str | None:
-    """The field of labels, by its name or its values. A field of confidences only if there is no other."""
+    """The field of labels, by its name or its values. A field of confidences is chosen only if there is no other."""
     wanted = label_names_for(task)
     scores = [name for name in names if _holds_confidences(name, sample)]
     return (

@@ -171,7 +171,7 @@ def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
 
 
 def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[pa.ListArray, np.ndarray]:
-    """Labels by name, and for each row whether no label is missing or unnamed."""
+    """The labels as names, and for each row whether all of its labels are present and have names."""
     values = lists.values
     is_ids = pa.types.is_integer(values.type)
     missing = pa.array(sorted(MISSING_IDS) if is_ids else sorted(MISSING_LABELS), values.type)
