@@ -236,7 +236,7 @@ def name_without_compression(path: Path) -> Path:
 
 
 def name_of_content(path: Path) -> Path:
-    """A name that tells the format of a file's content: `path` without the suffix of its compression. For an archive
+    """The name that shows the format of a file: `path` without the suffix of its compression. For an archive
     that has no other suffix, it is the name of the file in the archive.
     """
     name = name_without_compression(path)

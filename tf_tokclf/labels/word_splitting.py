@@ -36,9 +36,9 @@ RULES = tuple(_PATTERNS)
 def split_words(text: str, rule: str = DEFAULT_RULE) -> tuple[tuple[int, int], ...]:
     """The [start, end) of each word of `text`, in code points.
 
-    rule: "words" for sequences of letters, marks, digits and `_`; any other character, and each character of scripts
-    without spaces between words (Chinese, Japanese, Thai ...), is a word of its own. "whitespace" splits at white space only.
-    "characters" makes each character a word.
+    rule: "words": a sequence of letters, marks, digits and `_` is a word, and so is any other single character. In
+    scripts without spaces between words (Chinese, Japanese, Thai ...), each character is a word. "whitespace": split at
+    white space only. "characters": each character is a word.
 
     >>> text = "Don't go to 東京!"
     >>> [text[start:end] for start, end in split_words(text)]

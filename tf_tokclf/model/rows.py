@@ -43,7 +43,7 @@ class Rows:
         return pieces
 
     def spread_on_zeros(self, pieces: tf.Tensor) -> tf.Tensor:
-        """The same with zeros at padding, if padding was removed."""
+        """As `spread`, but with zeros at padding if padding was removed."""
         return pieces
 
     def take(self, padded: tf.Tensor) -> tf.Tensor:

@@ -23,8 +23,8 @@ _ROWS = tf.TensorSpec((None,), tf.int32)
 class TrainingStep:
     """Updates `model` by the gradient of the mean loss over the labelled subword tokens of one or several batches.
 
-    The mean is over all batches of the step, so that accumulating gradients gives the same result as one large batch.
-    So does sharing a batch between devices.
+    The mean is over all batches of the step. Accumulated batches, and a batch that is divided among devices, therefore
+    give the same result as one large batch.
     """
 
     def __init__(
