@@ -153,7 +153,7 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -
     labels = LabelSet(("O", "B-LOC", "I-LOC", "B-PER", "I-PER"), Scheme.IOB2)
     keras.utils.set_random_seed(11)
     model = new_classifier(tiny_bert, labels.names, precision=Precision("float32", "test"))
-    # An untrained head hardly tells labels apart.
+    # An untrained head gives all labels similar scores.
     model.classifier.kernel.assign(model.classifier.kernel * 60)
     info = ModelInfo(WindowSettings("first", max_length=64, overlap=8), labels)
     folder = tmp_path_factory.mktemp("classifier") / "model"

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 def reserved_socket() -> socket.socket:
     """A socket that occupies a port of the loopback interface without listening.
 
-    While it is open, connections to the port are refused, and no other process is given the port by chance. A server
-    that is told the port, and sets SO_REUSEADDR as servers do, can still listen there.
+    While it is open, connections to the port are refused, and no other process gets the port by chance. A server
+    that is started with this port can still listen on it, because servers set SO_REUSEADDR.
     """
     one = socket.socket()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -97,7 +97,7 @@ def test_a_reserved_port_is_nobody_else_s_and_a_server_can_take_it():
 def test_marked_processes_are_those_of_one_test_with_what_they_started():
     need_proc()
     ours, others = Marked(), Marked()
-    # The shell ends at once: the other process belongs to nobody of this test by its parents.
+    # The shell ends immediately, so the other process is no longer a descendant of this test.
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()', 'secret'], stdin=0)"
     reading, writing = os.pipe()
     try:

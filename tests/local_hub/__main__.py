@@ -1,6 +1,6 @@
 """The local Hub as a process: python -m tests.local_hub FOLDER [MEGABYTES_PER_S].
 
-Prints one line of JSON, the environment variables of those who use it, and serves until its input is closed.
+Prints the environment variables for its clients as one line of JSON, and serves until its input is closed.
 """
 
 from __future__ import annotations

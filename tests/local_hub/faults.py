@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fault:
-    """The effects on matching requests. All given ones apply, in this order.
+    """The effects on matching requests. All effects that are set apply, in this order.
 
-    method, pattern: of the requests meant; the pattern is searched in the path with its query.
-    times: so many matching requests suffer (None: all from now on), after the first `skip` got through.
-    call: runs first, in the request's thread (somebody else's commit, a stop of the Hub); the answer waits for it.
-    status, headers: answered instead of the real answer; the body of the request is read.
+    method, pattern: the requests that match. The pattern is searched for in the path and the query.
+    times: number of matching requests with this fault, after the first `skip` of them. None: all later ones.
+    call: called first, in the request's thread (for a commit by another user, or a stop of the Hub). The response waits
+        for it.
+    status, headers: sent instead of the real response, after the body of the request was read.
     cut: the connection breaks "before" anything is done, in the "middle" of the request's body,
         or "after" all is done but the answer.
     """

@@ -16,10 +16,10 @@ SAMPLE = Path(__file__).parent.parent / "data" / "scoring" / "wnut17_arcada.tsv"
 
 
 def coverage(types: Sequence[str], n_sentences: int, *, n_sets: int, n_samples: int = 1000) -> dict[str, float]:
-    """Draw test sets from a population of sentences: the share of the intervals that hold the population's F1, for each
-    of the `types` ("" for all together) over the sets that have it.
+    """Draw test sets from a population of sentences, and return how often the interval contains the population's F1.
 
-    The population is a real system's output, so errors come in the clusters in which they really come.
+    The result is a share for each of the `types` ("" for all together), over the sets in which the type occurs. The
+    population is the output of a real system, so its errors have realistic clusters.
     """
     table = evaluate_file(SAMPLE).scores.table
     population = table.per_sentence()

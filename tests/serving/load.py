@@ -1,10 +1,10 @@
-"""Clients of a server, most of them hostile, in a separate process, which opens more files than the tests may.
+"""Clients of a server, most of them hostile, in a separate process that may open more files than the tests.
 
     python -c 'from tests.serving.load import main; main()' PORT N_IDLE N_HALF_SENT < TEXTS
 
-TEXTS is a JSON list. While so many connections are idle and so many requests are half sent, each text is sent by a
-client of its own, all at once, every twentieth of them after one that the tokenizer panics on. Standard output gets a
-JSON object.
+TEXTS is a JSON list. N_IDLE connections stay idle, and N_HALF_SENT requests stay half sent. Meanwhile each text is sent
+by its own client, all at the same time. Every twentieth client first sends a text that makes the tokenizer panic. The
+results are written to standard output as a JSON object.
 """
 
 from __future__ import annotations

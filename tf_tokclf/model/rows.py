@@ -1,4 +1,4 @@
-"""Rows of tokens with their padding or without, and whether the encoder computes without it."""
+"""Rows of tokens with or without padding, and whether the encoder computes without padding."""
 
 from __future__ import annotations
 

@@ -83,7 +83,9 @@ class EntityReader:
 
 
 class _SeqevalLabels(dict[str, str]):
-    """Maps labels to seqeval's: prefixes become its letters, and labels with unknown prefixes O (`_letters`)."""
+    """Maps labels to those of seqeval: prefixes become its letters, and labels with unknown prefixes become O
+    (`_letters`).
+    """
 
     def __init__(self, letters: Mapping[str, str]) -> None:
         super().__init__()

@@ -160,7 +160,7 @@ class PredictionFile:
         if given is not None:
             check_scheme(self.survey.gold, given, place=str(self.gold or self.path))
             return given
-        logger.info("%s: gold labels: %s", self.gold or self.path, self.survey.gold_scheme)
+        logger.info("%s (gold labels): %s", self.gold or self.path, self.survey.gold_scheme)
         return self.survey.gold_scheme.scheme
 
     def in_scheme(self, scheme: Scheme) -> Callable[[], Iterator[Prediction]]:

@@ -724,7 +724,7 @@ def _shown(header: list[str] | None, column: int) -> str:
 
 
 def recognise(seen: Seen) -> Match | None:
-    """Columns, if nearly all lines have the same number of columns, at least two."""
+    """Recognise columns if nearly all lines have the same number of columns, and at least two."""
     lines = [line.rstrip("\r\n") for line in seen.lines if not line.startswith("#")]
     if seen.is_json or not lines or seen.is_binary:
         return None

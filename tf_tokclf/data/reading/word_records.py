@@ -25,7 +25,9 @@ def is_words(value: Any) -> bool:
 def words_with_spans(
     record: Record, fields: Fields, origin: Origin, spans_in: Callable[[Any, Origin], Iterator[WordSpan]]
 ) -> Annotated:
-    """The words of a record and the spans that `spans_in` reads from its label field. null there: not annotated."""
+    """The words of a record and the spans that `spans_in` reads from its label field. If the field is null, it is not
+    annotated.
+    """
     spans = record.get(fields.label) if fields.label is not None else None
     annotations = () if spans is None else (Annotation(word_spans=list(spans_in(spans, origin))),)
     return Annotated(
