@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 # What of the environment says how this machine runs programs, and what the tools of the tests tell their processes.
 KEPT = {
     *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "USER", "LOGNAME"),
-    # Not PYTHONDONTWRITEBYTECODE: each of the many commands that tests start would compile the package again, which takes 0.4 s.
+    # Not PYTHONDONTWRITEBYTECODE: each command that a test starts would compile the package again in 0.4 s.
     *("PYTHONHASHSEED", "PYTHONUNBUFFERED"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM", "TF_FORCE_GPU_ALLOW_GROWTH"),
     *("CI", "TF_TOKCLF_SHARED_DATA", "TF_TOKCLF_WITHOUT"),
