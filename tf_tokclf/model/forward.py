@@ -21,7 +21,7 @@ WIDTH_MULTIPLE = 8
 
 
 # Model types whose code branches only on Python values.
-_PLAIN = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+_PLAIN = {"albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 
 
 def needs_autograph(model: keras.Model) -> bool:

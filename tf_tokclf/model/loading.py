@@ -26,6 +26,7 @@ from tf_tokclf.encoding.model_config import (
 )
 from tf_tokclf.encoding.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.model.architectures.deberta_v2 import use_skewing
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.compact_layers import use_short_graphs
 from tf_tokclf.model.fast_gelu import use_fast_gelu
@@ -83,6 +84,7 @@ def _made_ready(model: keras.Model, names: Sequence[str]) -> keras.Model:
     use_fast_gelu(model)
     use_short_graphs(model)
     use_packing(model)
+    use_skewing(model)
     return model
 
 

@@ -16,6 +16,7 @@ from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_w
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_path
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.weight_names import pytorch_names
 
 
 def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
@@ -30,8 +31,7 @@ def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
 def portable(model: keras.Model, weight: tf.Variable, values: np.ndarray) -> tuple[str, np.ndarray]:
     """The PyTorch name of a weight of `model`, and `values`, which have the weight's shape, in PyTorch's layout."""
     name, transpose = convert_tf_weight_name_to_pt_weight_name(weight.name, tf_weight_shape=weight.shape)
-    rename = getattr(model, "tf_to_pt_weight_rename", lambda name: (name,))
-    return rename(name)[0], np.ascontiguousarray(apply_transpose(transpose, values, pt_to_tf=False))
+    return pytorch_names(model, name)[0], np.ascontiguousarray(apply_transpose(transpose, values, pt_to_tf=False))
 
 
 def save_portable_weights(model: keras.Model, path: Path) -> None:

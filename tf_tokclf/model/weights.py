@@ -15,6 +15,7 @@ from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_w
 from tf_tokclf.encoding.weight_files import WeightFiles, shortened
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.weight_names import pytorch_names
 
 TOGETHER = "config.json and weights must belong together: fetch or save the model again."
 # Tensors that token classification does not use, or that are computed, not learnt.
@@ -132,8 +133,7 @@ def _names_in_file(model: keras.Model, weight: Any, files: WeightFiles, *, strip
         start_prefix_to_remove=f"{model.base_model_prefix}." if strip else "",
         tf_weight_shape=weight.shape,
     )
-    rename = getattr(model, "tf_to_pt_weight_rename", None)
-    return tuple(rename(name)) if rename else (name,), transpose
+    return pytorch_names(model, name), transpose
 
 
 def _fitting(array: np.ndarray, transpose: Any, weight: Any, name: str, files: WeightFiles) -> np.ndarray:
