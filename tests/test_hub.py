@@ -10,6 +10,7 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
 from tests.local_hub import TOKEN, LocalHub
 from tests.waiting import LIMIT_S
+from tf_tokclf.data.formats.hf_datasets import load_from_hub
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.hub import hub_errors
@@ -39,6 +40,31 @@ def message_of(kind: type[Exception], **options) -> str:
 def test_missing_model(hub):
     message = message_of(UserError, name="tester/absent")
     assert message.startswith("model tester/absent does not exist on the Hub, or you do not have access to it. Check")
+
+
+def test_a_mistyped_folder_is_named_as_a_folder_and_as_a_model(hub, monkeypatch):
+    beginning = "there is no folder runs/mien here, and"
+    with pytest.raises(UserError) as raised:
+        local_model_folder("runs/mien")
+    assert str(raised.value).startswith(f"{beginning} model runs/mien does not exist on the Hub, or you do not have")
+    with monkeypatch.context() as offline:
+        offline.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        with pytest.raises(UserError, match=f"{beginning} model runs/mien is not completely in the local cache"):
+            local_model_folder("runs/mien")
+    hub.stop()
+    with pytest.raises(JobError, match=f"{beginning} the Hub at {hub.url} cannot be reached"):
+        local_model_folder("runs/mien")
+
+
+def test_a_mistyped_folder_of_data_is_named_as_a_folder_and_as_a_data_set(hub, tmp_path, monkeypatch):
+    with pytest.raises(
+        UserError, match=r"^there is no folder data/mien here, and data set data/mien does not exist on"
+    ):
+        load_from_hub("data/mien", None, None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "mien").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^data set data/mien does not exist on the Hub"):
+        load_from_hub("data/mien", None, None)
 
 
 def test_missing_revision(hub):

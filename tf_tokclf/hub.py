@@ -24,18 +24,18 @@ CONNECT_TIMEOUT_S = 10.0
 # A read is not retried if the Hub requests a longer wait.
 LONGEST_RETRY_AFTER_S = 60.0
 N_READ_RETRIES = 3
-_LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
+LOGIN = "Log in with `hf auth login` or set HF_TOKEN."
 _CHECK_NETWORK = "Check the network, proxies and HF_ENDPOINT"
 _READ_FROM_CACHE = ", or use cached files only (HF_HUB_OFFLINE=1)"
 
 
 @contextmanager
-def hub_errors(subject: str, *, reading: bool = True) -> Iterator[None]:
+def hub_errors(subject: str, *, reading: bool = True, folder: str | None = None) -> Iterator[None]:
     """A context for calls of huggingface_hub, datasets and transformers about `subject` (such as "model OWNER/NAME").
 
     Their requests get a timeout, and their errors about the Hub become a UserError if the user must change something
     (name, revision, token, access, offline mode), or otherwise a JobError. reading: whether files are read, which may
-    be in the cache.
+    be in the cache. folder: the folder that does not exist, if the user may have meant one. The messages say so.
     """
     bound_requests()
     try:
@@ -43,15 +43,17 @@ def hub_errors(subject: str, *, reading: bool = True) -> Iterator[None]:
     except (UserError, JobError):
         raise
     except Exception as error:
-        explained = explain(error, subject, reading=reading)
+        explained = explain(error, subject, reading=reading, folder=folder)
         if explained is None:
             raise
         raise explained from error
 
 
-def explain(error: Exception, subject: str, *, reading: bool = True) -> UserError | JobError | None:
+def explain(
+    error: Exception, subject: str, *, reading: bool = True, folder: str | None = None
+) -> UserError | JobError | None:
     """The message for `error`, or None if it has nothing to do with the Hub."""
-    failure = _Failure(error, subject, reading)
+    failure = _Failure(error, subject, reading, folder)
     return failure.of_access() or failure.of_load() or failure.of_connection() or failure.of_other_status()
 
 
@@ -62,6 +64,12 @@ class _Failure:
     error: Exception
     subject: str
     reading: bool
+    folder: str | None = None
+
+    @property
+    def no_folder(self) -> str:
+        """The beginning of a message, if the user may have meant a folder."""
+        return f"there is no folder {self.folder} here, and " if self.folder else ""
 
     @property
     def status(self) -> int | None:
@@ -74,11 +82,11 @@ class _Failure:
 
     def user_error(self, problem: str, hint: str) -> UserError:
         """A UserError without the token in its text."""
-        return UserError(redact(problem, _token()), hint=hint)
+        return UserError(redact(problem, stored_token()), hint=hint)
 
     def job_error(self, problem: str, hint: str = "") -> JobError:
         """A JobError without the token in its text."""
-        return JobError(redact(f"{problem} {hint}".rstrip(), _token()))
+        return JobError(redact(f"{problem} {hint}".rstrip(), stored_token()))
 
     def of_access(self) -> UserError | None:
         """The message for something that does not exist or that the user may not access."""
@@ -88,23 +96,24 @@ class _Failure:
         error, subject, status = self.error, self.subject, self.status
         if gated := self.found(hub.GatedRepoError):
             anonymous = status_of(gated) == 401
-            hint = _LOGIN if anonymous else "Request access on its page, with the account of your token."
+            hint = LOGIN if anonymous else "Request access on its page, with the account of your token."
             return self.user_error(f"{subject} is gated: its owner decides who may read it.", hint)
         if self.found(hub.RevisionNotFoundError):
             hint = "Its page on the Hub lists the branches, tags and commits."
             return self.user_error(f"{subject} does not have this revision.", hint)
         if status == 401 and not self.found(hub.RepositoryNotFoundError):
-            if _token() is None and not _sent_token(error):
-                return self.user_error(f"{subject}: the Hub requires a login.", _LOGIN)
+            if stored_token() is None and not _sent_token(error):
+                return self.user_error(f"{subject}: the Hub requires a login.", LOGIN)
             page = f"{constants.ENDPOINT}/settings/tokens"
             remedy = f"Create a new one at {page}, then run `hf auth login` or set HF_TOKEN."
             return self.user_error(f"{subject}: the Hub rejected your token.", remedy)
         if self.found(hub.RepositoryNotFoundError):
-            login = _LOGIN[0].lower() + _LOGIN[1:]
+            login = LOGIN[0].lower() + LOGIN[1:]
             remedy = "check that your token's account has access." if _sent_token(error) else login
             hint = f"Check the name. If it is private, {remedy}"
-            return self.user_error(f"{subject} does not exist on the Hub, or you do not have access to it.", hint)
-        if status == 400 and isinstance(error, ValueError):
+            problem = f"{self.no_folder}{subject} does not exist on the Hub, or you do not have access to it."
+            return self.user_error(problem, hint)
+        if status == 400 and isinstance(error, ValueError) and not isinstance(error, hub.HfHubHTTPError):
             # Only the metadata of a card is rejected in this way.
             text = " ".join(str(error).split())
             return self.user_error(
@@ -134,22 +143,22 @@ class _Failure:
         from huggingface_hub import constants
         from huggingface_hub import errors as hub
 
-        subject, endpoint = self.subject, constants.ENDPOINT
+        subject = self.subject
+        place = f"{self.no_folder or f'{subject}: '}the Hub at {constants.ENDPOINT}"
         check_network = f"{_CHECK_NETWORK}{_READ_FROM_CACHE if self.reading else ''}."
         not_cached = self.found(hub.LocalEntryNotFoundError)
         if self.found(hub.OfflineModeIsEnabled) or (constants.HF_HUB_OFFLINE and not_cached):
             return self.user_error(
-                f"{subject} is not completely in the local cache, and offline mode is on.",
+                f"{self.no_folder}{subject} is not completely in the local cache, and offline mode is on.",
                 "Unset HF_HUB_OFFLINE, or download it on a machine with a network.",
             )
         if self.found(hub.EntryNotFoundError) and not not_cached:
             problem = f"{subject} does not contain a required file: {_first_line(self.error)}"
             return self.user_error(problem, "Check that it is the right repository.")
         if self.found(requests.Timeout):
-            return self.job_error(f"{subject}: the Hub at {endpoint} did not respond in time.", check_network)
+            return self.job_error(f"{place} did not respond in time.", check_network)
         if not_cached or self.found(requests.ConnectionError, ConnectionError):
-            where = f"{subject} is not a local folder, and" if self.reading else f"{subject}:"
-            return self.job_error(f"{where} the Hub at {endpoint} cannot be reached.", check_network)
+            return self.job_error(f"{place} cannot be reached.", check_network)
         if invalid := self.found(hub.HFValidationError):
             return self.user_error(f"{subject}: {_first_line(invalid)}", "A Hub id is NAME or OWNER/NAME.")
         return None
@@ -162,7 +171,8 @@ class _Failure:
         return self.job_error(f"{self.subject}: the Hub rejected the request ({self.status}): {said}.")
 
 
-def _token() -> str | None:
+def stored_token() -> str | None:
+    """The token in HF_TOKEN, or the stored login."""
     from huggingface_hub import get_token
 
     return get_token()
@@ -176,6 +186,14 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         yield current
         seen.append(current)
         current = current.__cause__ or current.__context__
+
+
+def never_connected(error: BaseException) -> bool:
+    """Whether no connection was made: the name of the host is unknown, or the host or the proxy does not accept one."""
+    from urllib3 import exceptions as http
+
+    kinds = (http.NewConnectionError, http.ConnectTimeoutError, http.ProxyError, http.SSLError)
+    return any(isinstance(one, kinds) for one in causes(error))
 
 
 def status_of(error: BaseException) -> int | None:

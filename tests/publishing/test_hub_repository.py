@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import subprocess
 import threading
 import time
 from email.utils import formatdate
@@ -13,7 +15,7 @@ from tests.local_hub import TOKEN
 from tests.waiting import LIMIT_S
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.hub import redact
-from tf_tokclf.publishing.hub_repository import HubRepository, Patience, push_folder
+from tf_tokclf.publishing.hub_repository import HubRepository, Patience, check_revision, push_folder
 
 QUICK = Patience(tries=4, first_wait_s=0.01)
 
@@ -217,10 +219,59 @@ def test_token_that_may_only_read_is_refused_for_a_repository_that_exists(hub, f
         push_folder(folder, "tester/m")
 
 
-def test_no_token(hub, folder, monkeypatch):
+def test_without_a_token_no_request_is_made(hub, folder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(UserError, match="hf auth login"):
+    with pytest.raises(
+        UserError, match=r"there is no Hub token, so nothing can be pushed\. Log in with `hf auth login`"
+    ):
         push_folder(folder, "tester/m")
+    assert hub.log == []
+
+
+def test_a_hub_that_cannot_be_reached_at_the_start_is_an_error_at_once(hub, folder, caplog):
+    hub.stop()
+    with caplog.at_level(logging.INFO), pytest.raises(JobError, match="cannot be reached"):
+        push_folder(folder, "tester/m", patience=Patience(tries=4, first_wait_s=60))
+    assert "retrying" not in caplog.text
+
+
+def test_an_unknown_host_is_an_error_at_once(hub, folder, caplog, monkeypatch):
+    def nobody(*_arguments, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", nobody)
+    with caplog.at_level(logging.INFO), pytest.raises(JobError, match="cannot be reached"):
+        push_folder(folder, "tester/m", patience=Patience(tries=4, first_wait_s=60))
+    assert "retrying" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 413, 422, 451])
+@pytest.mark.parametrize("pattern", ["/branch/", "/commit/"])
+def test_other_rejections_are_not_repeated(hub, folder, status, pattern):
+    hub.fault("POST", pattern, status=status, times=None)
+    with pytest.raises((UserError, JobError)) as caught:
+        push_folder(folder, "tester/m", revision="v1", patience=Patience(tries=4, first_wait_s=60))
+    assert sum(pattern in path for _, path, _ in hub.log) == 1
+    assert "metadata" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "a..b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "-a", "a@{b", "a~1", "a:b", "a\\b", ""],
+)
+def test_a_name_that_git_refuses_is_refused_before_any_request(hub, folder, name):
+    refused = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
+    assert refused.returncode != 0
+    with pytest.raises(UserError, match="is not a valid name of a branch"):
+        push_folder(folder, "tester/m", revision=name)
+    assert hub.log == []
+
+
+@pytest.mark.parametrize("name", ["v1", "trial/2", "a-b_c.d", "refs/pr/1", "ü", "a@b"])
+def test_names_that_git_accepts_are_accepted(name):
+    accepted = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True)
+    assert accepted.returncode == 0
+    check_revision(name)
 
 
 def test_stored_login_is_used(hub, folder, monkeypatch, tmp_path):

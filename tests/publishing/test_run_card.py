@@ -147,6 +147,28 @@ def test_control_characters_are_replaced_wherever_a_name_appears(run):
         assert text in card
 
 
+def test_names_are_shown_as_they_are(run):
+    """Names with characters that mean something in Markdown; the row of all types stays bold."""
+    odd = "__a*b__"
+    results = json.loads(run.results.read_text())
+    split = {**SPLIT, "by_type": {odd: SCORED, "my_type": SCORED}, "f1_interval": {"overall": None, "by_type": {}}}
+    run.results.write_text(json.dumps({**results, "splits": {"test": split}, "notes": [f"only in test: {odd} [x](y)"]}))
+    write_config(run, data={"train_file": f"{odd}/a.conll"})
+    card = run_card(run, reference=f"me/{odd}")
+    shown = "\\_\\_a\\*b\\_\\_"
+    assert "| **all** |" in card
+    for text in (
+        f"| {shown} |",
+        "| my_type |",
+        f"\n# {shown}\n",
+        f" on {shown}.",
+        f"data set: {shown} (local files)",
+        f"only in test: {shown} \\[x\\](y)",
+        f"are uncertain: {shown}, my_type.",
+    ):
+        assert text in card
+
+
 def test_metadata_is_what_the_hubs_classes_take(run):
     write_config(
         run,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, logging_options
 from tf_tokclf.cli.setting_options import setting_parameter
+from tf_tokclf.control_characters import echo
 
 
 @click.command("push", cls=UnderscoreCommand)
@@ -24,6 +26,12 @@ from tf_tokclf.cli.setting_options import setting_parameter
     help="A run that differs only in its seed, for the standard deviation in the card. Can be repeated.",
 )
 @setting_parameter("hub.tries", "--tries", type=click.IntRange(1), default=5)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="List the files, and the texts of the data in the model card, that would become public. Nothing is sent, and "
+    "no token is needed.",
+)
 @logging_options
 def push_command(
     path: Path,
@@ -34,6 +42,7 @@ def push_command(
     keep_card: bool,
     other_seeds: tuple[str, ...],
     tries: int,
+    dry_run: bool,
 ) -> None:
     """Publish the model of a run, or a model folder, on the Hugging Face Hub.
 
@@ -41,23 +50,34 @@ def push_command(
     HF_ENDPOINT selects another Hub. If nothing has changed since the last push, no commit is made.
 
     \b
+    tf-tokclf push runs/mine --hub-model-id me/mine --dry-run
     tf-tokclf push runs/mine --hub-model-id me/mine
     """
+    source: dict[str, Any] = {
+        "repo_id": hub_model_id,
+        "private": hub_private_repo,
+        "revision": revision,
+        "keep_card": keep_card,
+        "other_seeds": other_seeds,
+    }
+    if dry_run:
+        _show_preview(path, **source)
+        return
     from tf_tokclf.publishing.hub_repository import Patience
     from tf_tokclf.publishing.publish import push
     from tf_tokclf.report.terminal import status
 
     with status("publishing"):
-        pushed = push(
-            path,
-            repo_id=hub_model_id,
-            private=hub_private_repo,
-            revision=revision,
-            message=message,
-            keep_card=keep_card,
-            other_seeds=other_seeds,
-            patience=Patience(tries=tries),
-        )
+        pushed = push(path, **source, message=message, patience=Patience(tries=tries))
     if not pushed.changed:
         click.echo("Nothing to push: the repository is up to date.", err=True)
     click.echo(pushed.url)
+
+
+def _show_preview(path: Path, **options: Any) -> None:
+    from tf_tokclf.publishing.preview import preview
+    from tf_tokclf.report.terminal import status
+
+    with status("checking"):
+        found = preview(path, **options)
+    echo("\n".join(found.lines()))

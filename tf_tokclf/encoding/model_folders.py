@@ -110,7 +110,7 @@ def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
     def fetch(patterns: list[str]) -> Path:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
 
-    with hub_errors(f"model {repo_id}"):
+    with hub_errors(f"model {repo_id}", folder=repo_id):
         folder = fetch([*TOKENIZER_AND_CONFIG, "*.safetensors"] if weights else TOKENIZER_AND_CONFIG)
         if weights and not any(folder.glob("*.safetensors")):
             folder = fetch(["tf_model.h5"])

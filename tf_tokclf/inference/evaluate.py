@@ -10,6 +10,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
+from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
 from tf_tokclf.data.splits import Splits, load_splits
@@ -201,6 +202,9 @@ def own_config(reference: str | Path) -> Config:
     """The configuration of the run `reference`. Raises UserError if it is not a run."""
     config = run_config(reference)
     if config is None:
+        if not resolve_reference(str(reference)).exists():
+            problem = f"there is no folder {reference} here, and a model on the Hub has no data to score on."
+            raise UserError(problem, hint="Check the path, or name a file with --file.")
         raise UserError(f"{reference} is not a run, so it has no data to score on.", hint="Name a file with --file.")
     return config
 

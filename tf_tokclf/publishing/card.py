@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.control_characters import plain_text
@@ -95,7 +96,7 @@ class Card:
     def base_model_link(self) -> str:
         """The encoder, with a link if it is on the Hub."""
         if _is_hub_model(self.base_model):
-            return f"[{self.base_model}](https://huggingface.co/{self.base_model})"
+            return f"[{markdown_text(self.base_model)}](https://huggingface.co/{quote(self.base_model)})"
         return code_span(public_name(self.base_model))
 
 
@@ -156,12 +157,21 @@ def plain_markdown(text: str) -> str:
 
 
 def table_cell(text: str) -> str:
-    """A name as plain text in a table, with Markdown escaped.
+    """A name as plain text in a table, with Markdown and HTML escaped.
 
-    >>> print(table_cell("a|b[c](d)"))
-    a\\|b\\[c\\](d)
+    >>> print(table_cell("a|b[c](d)"), table_cell("<b>"))
+    a\\|b\\[c\\](d) &lt;b&gt;
     """
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", plain_markdown(text))
+    return markdown_text(plain_markdown(text))
+
+
+def markdown_text(text: str) -> str:
+    """Text with Markdown escaped. An underscore within a word has no meaning in Markdown, and stays as it is.
+
+    >>> print(markdown_text("B-my_type __init__ **bold**"))
+    B-my_type \\_\\_init\\_\\_ \\*\\*bold\\*\\*
+    """
+    return re.sub(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def code_span(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import check_links
-from tf_tokclf.hub import causes, explain, hub_errors, redact, retry_after_s, status_of, waiting_time
+from tf_tokclf.hub import (
+    LOGIN,
+    causes,
+    explain,
+    hub_errors,
+    never_connected,
+    redact,
+    retry_after_s,
+    status_of,
+    stored_token,
+    waiting_time,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -20,6 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+# The rules of git-check-ref-format, for the name of a branch.
+_BAD_BRANCH = re.compile(r"^$|^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|(^|/)\.|\.lock(/|$)|[/.]$")
 
 
 @dataclass(frozen=True)
@@ -88,16 +103,19 @@ class HubRepository:
     ) -> HubRepository:
         """Create the repository (and branch) if it does not exist, and check for write access. Uploads nothing.
 
-        Raises UserError for an invalid name or token, missing write access, or a public repository if `private` is set.
-        Raises JobError if the Hub cannot be reached.
+        Raises UserError for an invalid name, a missing or invalid token, missing write access, or a public repository
+        if `private` is set. Raises JobError if the Hub cannot be reached, at once if no connection can be made.
         """
         from huggingface_hub import HfApi, constants
 
+        check_revision(revision)
         if constants.HF_HUB_OFFLINE:
             raise UserError(
                 "offline mode is on (HF_HUB_OFFLINE), so nothing can be pushed.",
                 hint="Unset HF_HUB_OFFLINE, or push later with: tf-tokclf push RUN",
             )
+        if not (token or stored_token()):
+            raise UserError("there is no Hub token, so nothing can be pushed.", hint=LOGIN)
         api = HfApi(token=token)
 
         def prepare() -> HubRepository:
@@ -112,7 +130,7 @@ class HubRepository:
             _check_right_to_write(api, name, revision or "main")
             return cls(name, revision or "main", token, api.repo_info(name, revision=revision).sha)
 
-        return _patiently(prepare, repo_id, patience)
+        return _patiently(prepare, repo_id, patience, needs_connection=True)
 
     def push(
         self,
@@ -209,6 +227,14 @@ def files_to_push(folder: Path) -> list[Path]:
     return found
 
 
+def check_revision(name: str | None) -> None:
+    """Raise UserError if git does not allow a branch of this name."""
+    if name is not None and _BAD_BRANCH.search(name):
+        problem = f"{name!r} is not a valid name of a branch."
+        hint = "Use letters, digits, and single - _ . or / between them, such as v1 or trial/2."
+        raise UserError(f"--revision: {problem}", hint=hint)
+
+
 def _differing(ours: list[CommitOperationAdd], published: dict[str, RepoFile]) -> list[str]:
     """Names of the files that are missing or different on the Hub."""
     return [one.path_in_repo for one in ours if not _is_same(one, published.get(one.path_in_repo))]
@@ -235,8 +261,11 @@ def _is_same(ours: CommitOperationAdd, published: RepoFile | None) -> bool:
         return hashlib.sha1(b"blob %d\0" % size + file.read()).hexdigest() == published.blob_id
 
 
-def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
-    """Run `action`, and repeat it after temporary failures."""
+def _patiently(action: Callable[[], T], repo_id: str, patience: Patience, *, needs_connection: bool = False) -> T:
+    """Run `action`, and repeat it after temporary failures.
+
+    needs_connection: do not repeat it if no connection can be made.
+    """
     subject = f"model {repo_id}"
     with hub_errors(subject, reading=False):
         for n_failed in range(1, patience.tries):
@@ -244,6 +273,8 @@ def _patiently(action: Callable[[], T], repo_id: str, patience: Patience) -> T:
                 return action()
             except Exception as error:
                 asked_s = retry_after_s(error)
+                if needs_connection and never_connected(error):
+                    raise
                 if not _may_pass(error) or (asked_s or 0.0) > patience.longest_asked_s:
                     raise
                 wait_s = patience.wait_s(n_failed, asked_s)

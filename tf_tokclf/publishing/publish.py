@@ -100,24 +100,27 @@ def write_card(run: RunDir, *, reference: str | None = None, other_seeds: Sequen
         file.write(text)
 
 
-def push(
-    path: str | Path,
-    *,
-    repo_id: str | None = None,
-    private: bool | None = None,
-    revision: str | None = None,
-    message: str = "Upload token classifier",
-    keep_card: bool = False,
-    other_seeds: Sequence[str | Path] = (),
-    patience: Patience = PATIENCE,
-) -> Pushed:
-    """Publish a run (its model with a new card) or a model folder (unchanged), and verify the upload.
+@dataclass(frozen=True)
+class Source:
+    """What is pushed. run: None for a model folder."""
 
-    The defaults are the settings in the run's configuration. Raises UserError before any request to the Hub if the
-    model is incomplete or damaged.
+    folder: Path
+    run: RunDir | None
+    target: Target
+
+
+def checked_source(
+    path: str | Path, *, repo_id: str | None = None, private: bool | None = None, revision: str | None = None
+) -> Source:
+    """The model of a run, or a model folder, and the repository that it is pushed to.
+
+    The defaults are the settings in the run's configuration. Raises UserError, without a request to the Hub, if there
+    is no name for the repository, or if the model is incomplete or damaged.
     """
     root = Path(path)
     run = RunDir(root)
+    if not root.is_dir():
+        raise UserError("this folder does not exist.", path=root, hint="Give a finished run or a model folder.")
     target = Target.of(load_config(run.config)) if run.config.is_file() else None
     folder = run.model if target else root
     if target and folder.is_symlink() and not (folder / MODEL_INFO).is_file():
@@ -134,18 +137,37 @@ def push(
         check_model_is_whole(folder)
     else:
         check_run_is_whole(run)
-    target = target or Target("")
+    target, own = target or Target(""), run if target else None
+    is_private = target.private if private is None else private
+    return Source(folder, own, Target(repo_id or target.repo_id, is_private, revision or target.revision))
+
+
+def push(
+    path: str | Path,
+    *,
+    repo_id: str | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    message: str = "Upload token classifier",
+    keep_card: bool = False,
+    other_seeds: Sequence[str | Path] = (),
+    patience: Patience = PATIENCE,
+) -> Pushed:
+    """Publish a run (its model with a new card) or a model folder (unchanged), and verify the upload.
+
+    The defaults are the settings in the run's configuration. Raises UserError before any request to the Hub if the
+    model is incomplete or damaged.
+    """
+    source = checked_source(path, repo_id=repo_id, private=private, revision=revision)
+    target = source.target
     repository = HubRepository.prepare(
-        repo_id or target.repo_id,
-        private=target.private if private is None else private,
-        revision=revision or target.revision,
-        patience=patience,
+        target.repo_id, private=target.private, revision=target.revision, patience=patience
     )
-    if folder != root and not keep_card:
-        if not run.results.is_file():
-            log.warning("%s is not finished; its best model so far is pushed.", root)
-        write_card(run, reference=repository.repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
-    return repository.push(folder, message=message, patience=patience)
+    if source.run and not keep_card:
+        if not source.run.results.is_file():
+            log.warning("%s is not finished; its best model so far is pushed.", source.run.root)
+        write_card(source.run, reference=repository.repo_id, other_seeds=[RunDir(Path(one)) for one in other_seeds])
+    return repository.push(source.folder, message=message, patience=patience)
 
 
 def _look_up(name: str, revision: str | None) -> DatasetInfo | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.references import is_package_reference
@@ -19,7 +20,7 @@ from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.encoding.windows import ALIGNMENTS
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
-from tf_tokclf.publishing.card import Card, Score, SplitScores, render
+from tf_tokclf.publishing.card import Card, Score, SplitScores, markdown_text, render
 from tf_tokclf.report.score_tables import fact_lines, percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
@@ -45,7 +46,19 @@ def run_card(
     other_seeds: Sequence[RunDir] = (),
     dataset: DatasetInfo | None = None,
 ) -> str:
-    """The card of a run. Without results.json, the run is described as unfinished.
+    """The card of a run as Markdown, with the template in its configuration. The arguments are those of `contents`."""
+    template = load_config(run.config).hub.card.template
+    return render(contents(run, reference=reference, other_seeds=other_seeds, dataset=dataset), template=template)
+
+
+def contents(
+    run: RunDir,
+    *,
+    reference: str | None = None,
+    other_seeds: Sequence[RunDir] = (),
+    dataset: DatasetInfo | None = None,
+) -> Card:
+    """The contents of the card of a run. Without results.json, the run is described as unfinished.
 
     reference: the id of the model on the Hub. other_seeds: runs that differ only in the seed, for the spread of the
     scores, in addition to those of `fit --seeds`. dataset: the Hub's information about the data set, for its revision
@@ -60,7 +73,7 @@ def run_card(
     scores = tuple(_split_scores(name, values) for name, values in results.get("splits", {}).items())
     scores = tuple(sorted(scores, key=lambda split: split.name != "test"))
     name = config.model.name_or_path or ""
-    card = Card(
+    return Card(
         reference=reference or run.root.resolve().name,
         finished=bool(results),
         task=_TASKS[config.task.value],
@@ -86,7 +99,6 @@ def run_card(
         tags=given.tags,
         sections=given.sections,
     )
-    return render(card, template=given.template)
 
 
 def dataset_id(config: Config) -> str:
@@ -172,21 +184,22 @@ def _test_f1(f1: Mapping[str, float]) -> float:
 def _data_facts(config: Config, results: Mapping[str, Any], dataset: DatasetInfo | None) -> list[str]:
     facts = []
     if name := dataset_id(config):
-        part = f", configuration {config.data.dataset_config_name}" if config.data.dataset_config_name else ""
-        facts.append(f"data set: [{name}](https://huggingface.co/datasets/{name}){part}")
+        part = config.data.dataset_config_name
+        shown = f", configuration {markdown_text(part)}" if part else ""
+        facts.append(f"data set: [{markdown_text(name)}](https://huggingface.co/datasets/{quote(name)}){shown}")
         sha = getattr(dataset, "sha", None)
         newest = f"not pinned (newest at publication: `{sha}`)" if sha else "not pinned"
         facts.append(f"revision: {f'`{config.data.dataset_revision}`' if config.data.dataset_revision else newest}")
     else:
-        facts.append(f"data set: {_dataset_name(config)} (local files)")
+        facts.append(f"data set: {markdown_text(_dataset_name(config))} (local files)")
     stated = getattr(getattr(dataset, "card_data", None), "license", None)
     stated = ", ".join(stated) if isinstance(stated, list) else stated
-    facts.append(f"licence of the data: {config.hub.card.dataset_license or stated or 'not stated'}")
+    facts.append(f"licence of the data: {markdown_text(config.hub.card.dataset_license or stated or 'not stated')}")
     for split, values in results.get("data", {}).items():
         print_ = f", fingerprint `{values['fingerprint']}`" if values.get("fingerprint") else ""
         sizes = f"{counted(values['n_sentences'], 'sentence')}, {counted(values['n_words'], 'word')}"
         facts.append(f"{split}: {sizes}{print_}")
-    return facts + list(results.get("notes", ()))
+    return facts + [markdown_text(note) for note in results.get("notes", ())]
 
 
 def _reading_facts(info: Mapping[str, Any]) -> list[str]:
@@ -252,7 +265,7 @@ def _limits(info: Mapping[str, Any], scores: Sequence[SplitScores]) -> list[str]
         limits.append("Words beyond the length limit get no label.")
     rare = [row.name for row in scores[0].rows[1:] if row.support < 50] if scores else []
     if rare:
-        names = ", ".join(rare)
+        names = markdown_text(", ".join(rare))
         limits.append(f"The scores of types with fewer than 50 spans in {scores[0].name} are uncertain: {names}.")
     return limits
 

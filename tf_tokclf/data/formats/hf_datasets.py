@@ -90,19 +90,23 @@ def _from_cache_without_hub(name: str, config: str | None, revision: str | None)
     """
     from huggingface_hub import HfApi, constants
 
+    subject = f"data set {name}"
+    # The user may have meant a folder.
+    folder = None if Path(name).exists() else name
     try:
-        with hub_errors(f"data set {name}"):
+        with hub_errors(subject):
             HfApi().dataset_info(name, revision=revision)
             HfApi().auth_check(name, repo_type="dataset")
     except (JobError, UserError) as error:
-        if isinstance(error, UserError) and not constants.HF_HUB_OFFLINE:
-            raise
         try:
+            if isinstance(error, UserError) and not constants.HF_HUB_OFFLINE:
+                raise
             with _offline():
                 cached = _load(name, config, None)
         # If the cache has a problem too, the Hub's error is still the one to report.
         except Exception:
-            raise error from None
+            with hub_errors(subject, folder=folder):
+                raise (error.__cause__ or error) from None
         log.warning("data set %s: the newest cached copy is used, because the Hub failed: %s", name, error)
         return cached
     return None
