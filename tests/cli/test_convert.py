@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_repair_is_asked_for_and_counted(tmp_path, repair, labels):
     (tmp_path / "in.conll").write_text(BROKEN, encoding="utf-8")
     result = run("--scheme", "IOB2", "--to-scheme", "BIOES", "--repair", repair, tmp_path / "in.conll", "-")
     assert [line.split("\t")[1] for line in result.stdout.split("\n") if line] == labels.split()
-    assert f"1 sentence with repaired labels ({repair})" in result.stderr
+    assert f"1 sentence with labels invalid in IOB2: repaired ({repair})\n" in result.stderr
 
 
 def test_a_broken_sequence_passes_where_nothing_has_to_understand_it_and_is_counted(tmp_path):
@@ -159,14 +160,29 @@ def test_converting_loads_nothing_heavy(source):
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
-def test_labels_are_counted_before_and_after_a_repair(tmp_path):
+def test_the_words_whose_labels_a_repair_changed_are_counted(tmp_path):
+    """Only the numbers of labels were compared, and a repair that left them equal read as if nothing was repaired."""
+    # O I-LOC I-LOC becomes O B-LOC I-LOC, and the last line is a sentence of its own.
     (tmp_path / "a.conll").write_text(BROKEN + "Oslo\tI-LOC\n")
+    changed = "labels changed by repair: I-LOC to B-LOC (2 words)\n"
     result = run("--scheme", "IOB2", "--repair", "conlleval", tmp_path / "a.conll", "-")
-    assert "2 sentences with repaired labels (conlleval)" in result.stderr
-    assert "labels changed by repair: B-LOC from 1 to 3, I-LOC from 2 to 0" in result.stderr
+    assert "2 sentences with labels invalid in IOB2: repaired (conlleval)\n" in result.stderr
+    assert changed in result.stderr
     options = ["--scheme", "IOB2", "--set", "data.repair=conlleval"]
     inspected = CliRunner().invoke(cli, ["inspect", str(tmp_path / "a.conll"), *options])
-    assert "train: labels changed by repair: B-LOC from 1 to 3, I-LOC from 2 to 0" in inspected.stderr
+    assert f"train: {changed}" in inspected.stderr
+
+
+def test_a_repair_that_leaves_the_numbers_of_labels_equal_is_counted(tmp_path):
+    (tmp_path / "a.conll").write_text("a\tB-LOC\nb\tE-LOC\nc\tI-LOC\nd\tE-LOC\n\ne\tB-LOC\nf\tI-LOC\n")
+    result = run("--scheme", "BIOES", "--repair", "conlleval", tmp_path / "a.conll", "-")
+    labels = [line.split("\t")[1] for line in result.stdout.split("\n") if line]
+    before = ["B-LOC", "E-LOC", "I-LOC", "E-LOC", "B-LOC", "I-LOC"]
+    n_changed = sum(old != new for old, new in zip(before, labels, strict=True))
+    assert n_changed > 0
+    counted = re.findall(r"\((\d+) words?\)", result.stderr.partition("labels changed by repair: ")[2])
+    assert sum(map(int, counted)) == n_changed
+    assert "no count" not in result.stderr
 
 
 @pytest.mark.parametrize(

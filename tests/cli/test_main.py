@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tf_tokclf.cli.main import COMMANDS, cli
+from tf_tokclf.cli.main import COMMANDS, OTHER_NAMES, cli
 
 
 def run(*args: str, **options: object) -> Result:
@@ -55,10 +55,28 @@ def test_every_command_has_help():
         assert result.output.startswith("Usage:")
 
 
-def test_an_unknown_command_is_told_the_nearest():
-    result = run("evalaute")
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        *(("evalaute", "evaluate"), ("FIT", "fit"), ("predcit", "predict"), ("train", "fit"), ("trian", "fit")),
+        *(("test", "evaluate"), ("tag", "predict"), ("upload", "push"), ("stats", "inspect"), ("server", "serve")),
+    ],
+)
+def test_an_unknown_command_is_told_the_one_that_may_be_meant(name: str, suggested: str):
+    result = run(name)
     assert result.exit_code == 2
-    assert "Did you mean evaluate?" in result.output
+    assert f"There is no command {name!r}. Did you mean {suggested}?" in result.output
+
+
+def test_a_command_unlike_all_others_gets_no_suggestion():
+    result = run("xyzzy")
+    assert result.exit_code == 2
+    assert "There is no command 'xyzzy'.\n" in result.output
+
+
+def test_other_names_lead_to_commands():
+    assert {*OTHER_NAMES.values()} <= {*COMMANDS}
+    assert not {*OTHER_NAMES} & {*COMMANDS}
 
 
 @pytest.mark.parametrize(

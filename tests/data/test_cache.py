@@ -338,3 +338,36 @@ def test_what_is_being_written_stays_whatever_the_clock_says(
 
     monkeypatch.setattr(ColumnsReader, "sentences", meanwhile)
     assert len(load(path)) == 40
+
+
+def test_without_a_home_folder_a_temporary_one_is_used_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    path = write_conll(tmp_path / "a.conll")
+    for name in ("TF_TOKCLF_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "")
+    cache_module._warn_of_no_home.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="tf_tokclf"):
+        first, again = load(path), load(path)
+    assert list(first) == list(again)
+    assert caplog.text.count("There is no home folder (HOME), so data is cached in a temporary folder") == 1
+    assert "Set TF_TOKCLF_CACHE to a folder" in caplog.text
+    folder = cache_folder()
+    assert any(folder.rglob("*.arrow"))
+    assert folder != Path("/.cache/tf-tokclf")
+
+
+def test_a_user_whom_the_system_does_not_know_has_no_home_folder(monkeypatch: pytest.MonkeyPatch):
+    for name in ("TF_TOKCLF_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    pwd = pytest.importorskip("pwd")
+
+    def nobody(uid: int) -> object:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert cache_folder().is_dir()
+    monkeypatch.setenv("TF_TOKCLF_CACHE", "~/cache")
+    with pytest.raises(UserError, match="there is no such home folder"):
+        cache_folder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tf_tokclf
@@ -72,6 +73,39 @@ def test_words_may_be_given(tagger: Tagger):
     assert tagger([TEXT.split(), ["x"]], is_split_into_words=True)[0] == tagger(TEXT)
     with pytest.raises(UserError, match="is not a text"):
         tagger([["a"]])
+
+
+@pytest.mark.parametrize("value", [None, 7, 1.5, b"text", bytearray(b"text"), {"text": "a"}, {"a"}, object()])
+def test_what_is_no_text_is_one_message(tagger: Tagger, value: object):
+    kind = type(value).__name__
+    for inputs in (lambda: value, lambda: [value], lambda: iter([value])):
+        with pytest.raises(UserError, match=rf"\({kind}\) is not a text\. (Pass a text|Decode it)"):
+            list(tagger(inputs()))
+        with pytest.raises(UserError, match=rf"\({kind}\) is not a list of words\. (Pass a list|Decode it)"):
+            list(tagger(inputs(), is_split_into_words=True))
+
+
+def test_words_may_be_any_series(tagger: Tagger):
+    words = TEXT.split()
+    expected = tagger(TEXT)
+    for series in (tuple(words), np.array(words)):
+        assert tagger(series, is_split_into_words=True) == expected
+    assert list(tagger(iter([iter(words)]), is_split_into_words=True)) == [expected]
+    assert tagger([[]], is_split_into_words=True) == [[]]
+    for odd in ([["a", 1]], [["a", b"b"]], ["a", 1]):
+        with pytest.raises(UserError, match="is not a list of words"):
+            tagger(odd, is_split_into_words=True)
+    with pytest.raises(UserError, match=r"is not a list of words\. Split it into words"):
+        tagger(TEXT, is_split_into_words=True)
+
+
+@pytest.mark.parametrize("reference", [None, 7, b"runs/mine", ["runs/mine"]])
+def test_what_names_no_model_is_one_message(reference: object):
+    for use in (tf_tokclf.load, tf_tokclf.evaluate):
+        with pytest.raises(
+            UserError, match=r"a model is named by a text or a path, not by .*\. Give a folder, a Hub id"
+        ):
+            use(reference)
 
 
 def test_the_strategy_may_be_given_when_loading(tiny_classifier: Path, tagger: Tagger):

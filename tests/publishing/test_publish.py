@@ -26,6 +26,7 @@ from tf_tokclf.publishing.hub_repository import HubRepository, Patience
 from tf_tokclf.publishing.publish import push, write_card
 from tf_tokclf.publishing.run_callbacks import RunPushes, newest_checkpoint
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.runs.single import fit_single
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.train import train
 
@@ -152,8 +153,11 @@ def test_bad_token_stops_fit_before_tensorflow_is_even_loaded(tmp_path, conll_fi
 
 
 def test_push_of_nothing(tmp_path, hub):
-    with pytest.raises(UserError, match="no model to push"):
+    with pytest.raises(UserError, match="this folder does not exist"):
         push(tmp_path / "absent", repo_id="tester/m")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no model to push"):
+        push(tmp_path / "empty", repo_id="tester/m")
 
 
 @pytest.mark.usefixtures("_quick")
@@ -194,3 +198,20 @@ def test_transformers_own_callback_by_choice(hub, tmp_path, conll_files, tiny_be
     assert (run.model / "model.safetensors").is_file()
     files = [path for path in run.root.rglob("*") if path.is_file()]
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {}}, "no training data"),
+        ({"training": {"report_to": ["wandb"]}}, "--report-to wandb needs wandb, which is not installed"),
+    ],
+)
+def test_what_is_missing_is_told_before_a_repository_is_made(
+    hub, tmp_path, conll_files, tiny_bert, monkeypatch, change, message
+):
+    monkeypatch.setattr("tf_tokclf.optional_packages.find_spec", lambda name: None)
+    settings = {"output_dir": str(tmp_path / "run"), "data": conll_files, "model": {"name_or_path": str(tiny_bert)}}
+    with pytest.raises(UserError, match=message):
+        fit_single(check_config({**settings, "hub": {"push": True, "model_id": "mine"}, **change}))
+    assert hub.log == []

@@ -34,6 +34,22 @@ COMMANDS = {
 }
 
 
+# Names of commands in other programs.
+OTHER_NAMES = {
+    **dict.fromkeys(("train", "training", "finetune", "fine-tune", "tune", "sweep", "run", "resume"), "fit"),
+    **dict.fromkeys(("test", "eval", "score", "conlleval", "calibrate"), "evaluate"),
+    **dict.fromkeys(("tag", "label", "annotate", "infer", "inference", "predictions", "ner"), "predict"),
+    **dict.fromkeys(("publish", "upload", "hub", "card"), "push"),
+    **dict.fromkeys(("stats", "statistics", "check", "validate", "lint", "data", "describe"), "inspect"),
+    **dict.fromkeys(("significance", "diff"), "compare"),
+    **dict.fromkeys(("server", "http", "api", "host"), "serve"),
+    **dict.fromkeys(("onnx", "tflite", "savedmodel", "quantize"), "export"),
+    **dict.fromkeys(("configuration", "settings", "schema"), "config"),
+    **dict.fromkeys(("new", "start", "starter"), "init"),
+    **dict.fromkeys(("transform", "translate", "format"), "convert"),
+}
+
+
 class LazyGroup(click.Group):
     """A group that imports its commands when they are used."""
 
@@ -54,12 +70,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_) for name, (_, _, help_) in COMMANDS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Resolve as click does, but suggest the nearest name for an unknown one."""
+        """Resolve as click does, but suggest a command for an unknown name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            near = _nearest(args[0].lower())
+            hint = f" Did you mean {near}?" if near else ""
             ctx.fail(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -95,6 +109,14 @@ class LazyGroup(click.Group):
             if (reason := disk_problem(error)) is None:
                 raise
             _stop(f"the disk is full ({reason}). Free some space, then start again.", code=1)
+
+
+def _nearest(name: str) -> str | None:
+    """The command that a user may have meant: another program's name for it, or a similar name."""
+    import difflib
+
+    near = difflib.get_close_matches(name, [*COMMANDS, *OTHER_NAMES], n=1)
+    return OTHER_NAMES.get(near[0], near[0]) if near else None
 
 
 @contextmanager

@@ -61,10 +61,39 @@ _UNITS = {"K": 10**3, "M": 10**6, "": GIGABYTE, "G": GIGABYTE, "T": 10**12}
 
 
 def cache_folder() -> Path:
-    """The cache folder: TF_TOKCLF_CACHE, otherwise tf-tokclf in XDG_CACHE_HOME or ~/.cache."""
+    """The cache folder: TF_TOKCLF_CACHE, otherwise tf-tokclf in XDG_CACHE_HOME or ~/.cache.
+
+    Without a home folder, it is a temporary folder, and a warning says so.
+    """
     if chosen := os.environ.get("TF_TOKCLF_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf-tokclf"
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as error:
+            problem = f"TF_TOKCLF_CACHE is {chosen}, but there is no such home folder."
+            raise UserError(problem, hint="Set TF_TOKCLF_CACHE to the full path of a folder.") from error
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "tf-tokclf"
+    if home := _home():
+        return home / ".cache" / "tf-tokclf"
+    _warn_of_no_home()
+    return _temporary_folder()
+
+
+def _home() -> Path | None:
+    """The user's home folder. None if HOME is empty, or if it is not set and the system does not know the user."""
+    if os.environ.get("HOME") == "":
+        return None
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+@cache
+def _warn_of_no_home() -> None:
+    """Warn once per process."""
+    message = "There is no home folder (HOME), so data is cached in a temporary folder, which is deleted at the end. "
+    log.warning("%sSet TF_TOKCLF_CACHE to a folder to keep it.", message)
 
 
 def size_limit(data: DataConfig | None = None) -> int | None:

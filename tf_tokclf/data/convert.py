@@ -12,7 +12,7 @@ from tf_tokclf.counted import counted, counted_kind
 from tf_tokclf.data.formats.docbin import spacy_module
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.inputs import source_files
-from tf_tokclf.data.splits import Split, doubtful_labels, load_split, repair_note, scheme_of
+from tf_tokclf.data.splits import Split, changed_labels, doubtful_labels, load_split, repair_note, scheme_of
 from tf_tokclf.data.write import STDOUT, check_free, output_format, write_sentences
 from tf_tokclf.data.writing.base import Writing, error_at
 from tf_tokclf.errors import UserError
@@ -26,8 +26,8 @@ from tf_tokclf.labels.validation import violations
 
 @dataclass
 class Conversion:
-    """The result of a conversion. source, target: label schemes; None for data without labels. before_repair,
-    after_repair: label counts of the repaired sentences.
+    """The result of a conversion. source, target: label schemes; None for data without labels. changes: the
+    number of words whose label was repaired, by their old and new label.
     """
 
     format: str
@@ -40,8 +40,7 @@ class Conversion:
     n_words: int = 0
     n_spans: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    before_repair: Counter[str] = field(default_factory=Counter)
-    after_repair: Counter[str] = field(default_factory=Counter)
+    changes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def summary(self) -> list[str]:
         """Lines about the sizes, the scheme, and what was left out or changed."""
@@ -50,8 +49,8 @@ class Conversion:
         sizes = (self.n_sentences, "sentence"), (self.n_words, "word"), (self.n_spans, "span")
         lines = [f"{', '.join(counted(n, what) for n, what in sizes)} ({scheme})"]
         lines += [counted_kind(n, what) for what, n in sorted(self.counts.items())]
-        if self.before_repair:
-            lines.append(repair_note(self.before_repair, self.after_repair))
+        if self.changes:
+            lines.append(repair_note(self.changes))
         if self.n_skipped:
             lines += [f"{counted(self.n_skipped, 'sentence')} left out (unreadable):", *self.skipped]
         return lines
@@ -121,12 +120,11 @@ def _new_labels(
     if labels is None or source is None or target is None or source is Scheme.NONE:
         return labels
     if broken := violations(labels, source):
-        done.counts[f"sentences with labels invalid in {source.value}"] += 1
+        outcome = "left as they are" if data.repair == "none" else f"repaired ({data.repair})"
+        done.counts[f"sentences with labels invalid in {source.value}: {outcome}"] += 1
         if data.repair != "none":
-            done.counts[f"sentences with repaired labels ({data.repair})"] += 1
-            done.before_repair.update(labels)
-            labels = tuple(repair_labels(labels, source, data.repair))
-            done.after_repair.update(labels)
+            invalid, labels = labels, tuple(repair_labels(labels, source, data.repair))
+            done.changes.update(changed_labels(invalid, labels))
         elif must_understand:
             first = broken[0]
             raise UserError(

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 __all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read_sentences", "scheme_of"]
 
 _PLACES_SHOWN = 20
+_CHANGES_SHOWN = 12
 
 # Increased whenever the same seed would choose other sentences.
 CUT_VERSION = 1
@@ -487,10 +489,10 @@ def _checked(
     repairs = {}
     if data.repair != "none":
         for name, split in found.items():
-            found[name], repairs[name] = _repaired(split, scheme, data.repair, Cache.of(data))
+            found[name], repairs[name], changes = _repaired(split, scheme, data.repair, Cache.of(data))
             if repairs[name]:
                 notes.append(f"{shown[name]}: labels of {counted(repairs[name], 'sentence')} repaired ({data.repair})")
-                notes.append(f"{shown[name]}: {repair_note(split.label_counts(), found[name].label_counts())}")
+                notes.append(f"{shown[name]}: {repair_note(changes)}")
     counts = {name: split.label_counts() for name, split in found.items()}
     for name in found:
         if name != "train" and "train" in found and (unseen := sorted(counts[name].keys() - counts["train"].keys())):
@@ -570,19 +572,32 @@ def _sum_of_labels(splits: Iterable[Split]) -> Counter[str]:
     return sum((split.label_counts() for split in splits), Counter[str]())
 
 
-def repair_note(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Which label counts a repair changed.
+def repair_note(changes: Counter[tuple[str, str]]) -> str:
+    """Which labels a repair changed. changes: the number of words by their old and new label.
 
-    >>> repair_note({"O": 5, "I-LOC": 2, "B-LOC": 1}, {"O": 5, "I-LOC": 1, "B-LOC": 2})
-    'labels changed by repair: B-LOC from 1 to 2, I-LOC from 2 to 1'
+    >>> repair_note(Counter({("I-LOC", "B-LOC"): 2, ("I-PER", "O"): 1}))
+    'labels changed by repair: I-LOC to B-LOC (2 words), I-PER to O (1 word)'
     """
-    counts = {label: (before.get(label, 0), after.get(label, 0)) for label in sorted({*before, *after})}
-    changed = [f"{label} from {n:,} to {m:,}" for label, (n, m) in counts.items() if n != m]
-    return f"labels changed by repair: {', '.join(changed) or 'no count differs'}"
+    ranked = sorted(changes.items(), key=lambda change: (-change[1], change[0]))
+    shown = [f"{old} to {new} ({counted(n, 'word')})" for (old, new), n in ranked[:_CHANGES_SHOWN]]
+    if rest := ranked[_CHANGES_SHOWN:]:
+        shown.append(f"others ({counted(sum(n for _, n in rest), 'word')})")
+    return f"labels changed by repair: {', '.join(shown)}"
 
 
-def _repaired(split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache) -> tuple[Split, int]:
-    """The split with every label sequence made valid, and the number of changed sentences."""
+def changed_labels(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The old and the new label of each word whose label is another one.
+
+    >>> list(changed_labels(("O", "I-LOC"), ("O", "B-LOC")))
+    [('I-LOC', 'B-LOC')]
+    """
+    return ((old, new) for old, new in zip(before, after, strict=True) if old != new)
+
+
+def _repaired(
+    split: Split, scheme: Scheme, method: Literal["conlleval", "discard"], cache: Cache
+) -> tuple[Split, int, Counter[tuple[str, str]]]:
+    """The split with every label sequence made valid, the number of changed sentences, and the changed labels."""
 
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         sentences = (
@@ -592,5 +607,5 @@ def _repaired(split: Split, scheme: Scheme, method: Literal["conlleval", "discar
         return next(batches_of(sentences))
 
     repaired = transformed(split, f"repaired as {scheme.value} by {method}", change, cache=cache)
-    changed = sum(old != new for old, new in zip(split.label_sequences(), repaired.label_sequences()))
-    return repaired, changed
+    changed = [list(changed_labels(old, new)) for old, new in zip(split.label_sequences(), repaired.label_sequences())]
+    return repaired, sum(map(bool, changed)), Counter(chain.from_iterable(changed))

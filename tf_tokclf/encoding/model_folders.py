@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def local_model_folder(
         _check_weights(folder, reference)
         _check_sizes(folder, config)
     return folder
+
+
+def reference_text(reference: str | PathLike[str]) -> str:
+    """A model reference as text. Raises UserError for anything else, such as None.
+
+    >>> reference_text(Path("runs") / "mine")
+    'runs/mine'
+    """
+    if isinstance(reference, (str, PathLike)) and isinstance(text := fspath(reference), str):
+        return text
+    problem = f"a model is named by a text or a path, not by {reference!r} ({type(reference).__name__})."
+    raise UserError(problem, hint="Give a folder, a Hub id or package:NAME/PATH.")
 
 
 def looks_like_hub_id(reference: str) -> bool:

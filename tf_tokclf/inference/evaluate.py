@@ -14,6 +14,7 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
 from tf_tokclf.data.splits import Splits, load_splits
+from tf_tokclf.encoding.model_folders import reference_text
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_output
@@ -80,6 +81,7 @@ def evaluate(
     Raises:
         UserError: The model or the data cannot be used.
     """
+    reference = reference_text(reference)
     check_data(reference, split, data)  # before loading the model
     tagger = Tagger.load(reference, **options)
     splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors)
@@ -204,7 +206,7 @@ def own_config(reference: str | Path) -> Config:
     if config is None:
         if not resolve_reference(str(reference)).exists():
             problem = f"there is no folder {reference} here, and a model on the Hub has no data to score on."
-            raise UserError(problem, hint="Check the path, or name a file with --file.")
+            raise UserError(problem, hint="Check the path. Name a file with --file to score a model on the Hub.")
         raise UserError(f"{reference} is not a run, so it has no data to score on.", hint="Name a file with --file.")
     return config
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_tokclf.encoding.encoder import Encoder, Windows
 from tf_tokclf.encoding.model_config import model_config, saved_labels
-from tf_tokclf.encoding.model_folders import local_model_folder
+from tf_tokclf.encoding.model_folders import local_model_folder, reference_text
 from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
@@ -123,7 +123,7 @@ class Tagger:
         Raises:
             UserError: There is no such model, or it cannot be used.
         """
-        folder = local_model_folder(str(reference), revision=revision, trust_remote_code=trust_remote_code)
+        folder = local_model_folder(reference_text(reference), revision=revision, trust_remote_code=trust_remote_code)
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         info = read_model_info(folder, saved_labels(folder), tokenizer)
         chosen = choose_precision(precision, model_type=model_config(folder).get("model_type", ""))
@@ -242,16 +242,20 @@ class Tagger:
             for tagged in chain.from_iterable(blocks):
                 yield entities_of(tagged, strategy or "first", ignore_labels)
 
+        if not isinstance(inputs, str) and not _has_order(inputs):
+            raise _refusal(inputs, is_split_into_words=is_split_into_words)
         if isinstance(inputs, str) or (is_split_into_words and _is_words(inputs)):
             return next(labelled([inputs]))
         return labelled(inputs) if isinstance(inputs, Iterator) else list(labelled(inputs))
 
     def _sentence_of(self, item: Any, *, is_split_into_words: bool) -> Sentence:
-        if is_split_into_words and not isinstance(item, str):
-            return Sentence(tuple(item))
+        if is_split_into_words and _has_order(item):
+            words = tuple(item)
+            if all(isinstance(word, str) for word in words):
+                return Sentence(words)
         if isinstance(item, str) and not is_split_into_words:
             return text_sentence(item, self.info.word_splitting)
-        raise UserError(f"{item!r} is not a {'list of words' if is_split_into_words else 'text'}.")
+        raise _refusal(item, is_split_into_words=is_split_into_words)
 
     def tag(self, sentences: Iterable[Sentence]) -> Iterator[TaggedSentence]:
         """Label any number of sentences in constant memory, in their order."""
@@ -360,9 +364,32 @@ class Tagger:
         )
 
 
-def _is_words(value: object) -> bool:
+def _has_order(value: object) -> bool:
+    """Whether `value` is a series of things. A set has no order, and going through a dict gives its keys."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, memoryview, Mapping, Set))
+
+
+def _refusal(value: Any, *, is_split_into_words: bool) -> UserError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    problem = f"{shown} ({type(value).__name__}) is not a {'list of words' if is_split_into_words else 'text'}."
+    if isinstance(value, (bytes, bytearray)):
+        hint = 'Decode it first: value.decode("utf-8").'
+    elif isinstance(value, str):
+        hint = "Split it into words, or leave out is_split_into_words."
+    elif is_split_into_words:
+        hint = "Pass a list of words, or a list or an iterator of such lists."
+    else:
+        hint = "Pass a text, or a list or an iterator of texts. For lists of words, pass is_split_into_words=True."
+    return UserError(problem, hint=hint)
+
+
+def _is_words(value: Any) -> bool:
     """Whether `value` is a list of words, not a list of lists."""
-    return isinstance(value, Sequence) and bool(value) and all(isinstance(item, str) for item in value)
+    if not _has_order(value) or isinstance(value, Iterator):
+        return False
+    words = list(value)
+    return bool(words) and all(isinstance(word, str) for word in words)
 
 
 def _word_offsets(sentences: Sequence[Sentence]) -> np.ndarray:

@@ -10,7 +10,7 @@ from tf_tokclf.config.schema import Config
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import prepare_repository, publication
 from tf_tokclf.report.terminal import status
-from tf_tokclf.training.plan import plan_rows, plan_run
+from tf_tokclf.training.plan import check_settings, plan_rows, plan_run
 from tf_tokclf.training.run_folder import check_room_for
 from tf_tokclf.training.train import RunResult, train
 
@@ -27,7 +27,8 @@ def fit_single(
     show_scores: Callable[[RunResult], object] | None = None,
 ) -> RunResult:
     """Train one run. The arguments are those of `tf_tokclf.runs.fit.fit`."""
-    # Checked first, because reading data and encoder may take minutes.
+    # Checked first, because reading data and encoder may take minutes, and the repository stays on the Hub.
+    check_settings(config)
     check_room_for(config, resume=resume or resume_from is not None)
     repository = prepare_repository(config)
 

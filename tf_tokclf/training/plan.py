@@ -66,8 +66,7 @@ class RunPlan:
 
 def plan_run(config: Config) -> RunPlan:
     """Read and check everything that `config` refers to. Raises UserError before anything is written."""
-    _check_complete(config)
-    check_trackers(config.training.report_to)
+    check_settings(config)
     run = RunDir.of(config.output_dir)
     name = config.model.name_or_path or ""
     folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
@@ -135,7 +134,8 @@ def word_splitting(config: Config, splits: TrainingSplits) -> str:
     return rule
 
 
-def _check_complete(config: Config) -> None:
+def check_settings(config: Config) -> None:
+    """Raise UserError if settings that every run needs are missing, or a package that the settings need."""
     problems = []
     if not (config.data.train_file or config.data.dataset_name):
         problems.append("no training data: give --train-file or --dataset-name")
@@ -145,6 +145,7 @@ def _check_complete(config: Config) -> None:
         problems.append("no folder for the run: give --output-dir")
     if problems:
         raise UserError("Incomplete configuration:" + "".join(f"\n  - {problem}" for problem in problems))
+    check_trackers(config.training.report_to)
 
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
