@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from tf_tokclf.config.schema import Config
 
-_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_TYPES = {str: "text", int: "whole number", float: "number"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
@@ -106,39 +106,49 @@ def section_class(annotation: Any) -> type[BaseModel] | None:
 
 def _kind(field: FieldInfo) -> str:
     """The type and bounds of a field's values in words."""
-    text = _kind_of(field.annotation)
-    bounds = [
-        f"{word} {_number(getattr(constraint, name))}"
-        for constraint in field.metadata
-        for name, word in _BOUNDS.items()
-        if getattr(constraint, name, None) is not None
-    ]
-    return f"{text} {' and '.join(bounds)}" if bounds else text
+    return _either(_alternatives(field.annotation, field.metadata))
 
 
-def _kind_of(annotation: Any) -> str:
-    """
-    >>> _kind_of(Literal["a", "b"]), _kind_of(str | int | None), _kind_of(tuple[str, ...])
-    ('a or b', 'text, whole number or null', 'list of text')
+def _alternatives(annotation: Any, constraints: Iterable[Any] = ()) -> list[str]:
+    """The possible values of a type in words. The constraints are those of its numbers.
+
+    >>> _alternatives(Literal["a", "b"] | None), _alternatives(tuple[str, ...])
+    (['a', 'b', 'null'], ['list of text'])
+    >>> from typing import Annotated
+    >>> from pydantic import Field
+    >>> _alternatives(Annotated[int, Field(gt=0)] | None)
+    ['whole number above 0', 'null']
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return _either([str(value) for value in arguments])
+        return [str(value) for value in arguments]
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return _either([str(member.value) for member in annotation])
+        return [str(member.value) for member in annotation]
     if origin in (Union, types.UnionType):
-        return _either([_kind_of(argument) for argument in arguments])
+        return [text for argument in arguments for text in _alternatives(argument, constraints)]
     if origin is tuple:
-        return f"list of {_kind_of(arguments[0])}"
+        return [f"list of {_either(_alternatives(arguments[0]))}"]
     if origin is dict:
-        return f"mapping of {_kind_of(arguments[0])} to {_kind_of(arguments[1])}"
-    if annotation is type(None):
-        return "null"
+        key, value = (_either(_alternatives(argument)) for argument in arguments)
+        return [f"mapping of {key} to {value}"]
     if hasattr(annotation, "__metadata__"):
-        constraint = annotation.__metadata__[0]
-        bounds = [f"{w} {_number(getattr(constraint, n))}" for n, w in _BOUNDS.items() if hasattr(constraint, n)]
-        return f"{_TYPES[arguments[0]]} {' and '.join(bounds)}"
-    return _TYPES[annotation]
+        return _alternatives(arguments[0], [*annotation.__metadata__, *constraints])
+    if annotation is type(None):
+        return ["null"]
+    if annotation is bool:
+        return ["true", "false"]
+    bounds = " and ".join(_bounds(constraints)) if annotation in (int, float) else ""
+    return [f"{_TYPES[annotation]} {bounds}".rstrip()]
+
+
+def _bounds(constraints: Iterable[Any]) -> Iterator[str]:
+    for constraint in constraints:
+        if isinstance(constraint, FieldInfo):
+            yield from _bounds(constraint.metadata)
+        else:
+            for name, word in _BOUNDS.items():
+                if getattr(constraint, name, None) is not None:
+                    yield f"{word} {_number(getattr(constraint, name))}"
 
 
 def _number(value: float) -> str:
