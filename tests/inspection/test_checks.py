@@ -122,7 +122,7 @@ def test_a_split_in_another_scheme_is_named(tmp_path):
     other = [(words, labels.replace("B-", "I-")) for words, labels in TEST]
     found = problems(tmp_path, TRAIN, other)
     assert {problem.kind for problem in found} >= {ProblemKind.INVALID_SEQUENCE, ProblemKind.OTHER_SCHEME}
-    assert any(p.message == "test seems to use IO, the data as a whole IOB2." for p in found)
+    assert any(p.message == "test seems to use IO, but the data as a whole uses IOB2." for p in found)
 
 
 def test_an_invalid_sequence_is_shown_with_its_place(tmp_path):

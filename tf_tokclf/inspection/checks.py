@@ -120,7 +120,7 @@ def _other_schemes(data: Inspected) -> Iterator[Problem]:
             yield Problem(
                 ProblemKind.OTHER_SCHEME,
                 Level.ERROR,
-                f"{split.name} seems to use {own.scheme}, the data as a whole {data.scheme}.",
+                f"{split.name} seems to use {own.scheme}, but the data as a whole uses {data.scheme}.",
                 own.violations[data.scheme],
                 f"Convert it: tf-tokclf convert IN OUT --scheme {own.scheme} --to-scheme {data.scheme}.",
             )

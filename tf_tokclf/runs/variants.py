@@ -41,7 +41,7 @@ def fit_unless_finished(
         try:
             fit_single(config, resume=resume, callbacks=callbacks)
         except Stopped as stopped:
-            message = f"{name}: {stopped} (or continue all runs by the same command as now with --resume)"
+            message = f"{name}: {stopped} (or continue all runs with the same command and --resume)"
             raise Stopped(message, exit_code=stopped.exit_code) from stopped
         finally:
             # Free the memory of this run before the next one.
