@@ -205,7 +205,7 @@ def _with_mapped_head(
         for i, j in kept:
             values[..., i] = source[..., j]
         mine.assign(values)
-    log.info("head: the weights of %d of %s are reused, because the names are equal", len(kept), counted(len(names), "label"))
+    log.info("head: the weights of %d of %s are reused, by name", len(kept), counted(len(names), "label"))
     return new
 
 
