@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -108,6 +109,12 @@ def test_output_formats_are_checked_before_the_model_is_loaded(
     result = CliRunner().invoke(cli, ["predict", str(tiny_classifier), source, *options])
     assert result.exit_code == 2, result.exception
     assert message in " ".join(result.stderr.split())
+
+
+def test_an_encoder_is_refused_as_not_trained(tiny_bert: Path, tmp_path: Path):
+    assert "id2label" not in json.loads((tiny_bert / "config.json").read_text(encoding="utf-8"))
+    message = refused([tiny_bert, write_source("in.txt", tmp_path)])
+    assert "contains BertModel, not a token classifier. Train one first: tf-tokclf fit." in message
 
 
 def test_a_word_that_the_tokenizer_panics_on_ends_in_a_message(tiny_classifier: Path, tmp_path: Path):

@@ -197,8 +197,13 @@ def check_is_classifier(folder: Path) -> None:
 
 
 def saved_labels(folder: Path) -> list[str]:
-    """The label names of the classifier in `folder`, in the order of its head. Raises UserError for gaps in the ids."""
+    """The label names of the classifier in `folder`, in the order of its head.
+
+    Raises UserError for an encoder without labels, and for gaps in the ids.
+    """
     id2label = model_config(folder).get("id2label") or {}
+    if not id2label:
+        check_is_classifier(folder)
     path = folder / "config.json"
     if not isinstance(id2label, dict) or not all(isinstance(name, str) and name for name in id2label.values()):
         raise UserError("id2label does not map ids to label names.", path=path, hint="Correct it.")
