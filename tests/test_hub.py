@@ -196,7 +196,20 @@ def test_model_from_the_cache_offline(hub, monkeypatch):
         local_model_folder("tester/other")
 
 
-def test_model_with_torch_weights_only(hub):
-    hub.repository("tester/m").commit({"pytorch_model.bin": b"pickle"})
-    with pytest.raises(UserError, match=r"tester/m contains only pytorch_model.bin"):
+def test_pickles_are_downloaded_only_if_there_are_no_other_weights(hub):
+    files = {"pytorch_model.bin": b"pickle", "training_args.bin": b"x", "pytorch_model-00001-of-00001.bin": b"shard"}
+    repository = hub.repository("tester/m")
+    repository.commit({**files, "pytorch_model.bin.index.json": b"{}"})
+    names = {path.name for path in local_model_folder("tester/m").iterdir()}
+    assert names >= {"pytorch_model.bin", "pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json"}
+    assert "training_args.bin" not in names
+    repository.commit({"tf_model.h5": b"weights"})
+    names = {path.name for path in local_model_folder("tester/m").iterdir()}
+    assert "tf_model.h5" in names
+    assert not any(name.endswith(".bin") for name in names)
+
+
+def test_model_without_weights(hub):
+    hub.repository("tester/m").commit({"training_args.bin": b"pickle"})
+    with pytest.raises(UserError, match=r"tester/m has no weights\. Expected one of model\.safetensors"):
         local_model_folder("tester/m")

@@ -66,27 +66,6 @@ def test_a_bad_line_stops_fit_before_anything_is_written(tiny_bert: Path, tmp_pa
     assert not output.exists()
 
 
-def test_torch_pickles_are_refused_with_a_remedy(tiny_bert: Path, conll_files: dict[str, str], tmp_path: Path):
-    folder = tmp_path / "old"
-    folder.mkdir()
-    for path in tiny_bert.iterdir():
-        if path.name != "model.safetensors":
-            (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
-    result = run(
-        "fit",
-        "--train-file",
-        conll_files["train_file"],
-        "--model-name-or-path",
-        str(folder),
-        "--output-dir",
-        str(tmp_path / "run"),
-    )
-    assert result.exit_code == 2
-    assert "contains only pytorch_model.bin" in result.stderr
-    assert "save_pretrained" in result.stderr
-
-
 def test_a_model_that_learned_no_spans_is_said_once(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
     rare = tmp_path / "train.conll"
     rare.write_text("saw\tO\n\n" * 60 + "ada\tB-PER\n", encoding="utf-8")

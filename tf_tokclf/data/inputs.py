@@ -24,6 +24,8 @@ _MODEL_FILES = (
     "*.safetensors",
     "*.safetensors.index.json",
     "*.h5",
+    "*.bin",
+    "*.bin.index.json",
 )
 
 

@@ -11,14 +11,15 @@ from tf_tokclf.config.references import is_package_reference, resolve_reference
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
-from tf_tokclf.encoding.weight_files import READABLE_WEIGHTS, weight_files
+from tf_tokclf.encoding.weight_files import H5, READABLE_WEIGHTS, TORCH, weight_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_readable
 
 log = logging.getLogger(__name__)
 
-TORCH_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZER_AND_CONFIG = ["*.json", "*.txt", "*.model"]
+# Not other .bin files, such as the state of an optimizer.
+TORCH_FILES = [TORCH, "pytorch_model-*.bin"]
 # Settings that are the number of embeddings in a table.
 TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
@@ -28,8 +29,8 @@ def local_model_folder(
 ) -> Path:
     """The local folder of a model. A model on the Hub is downloaded first; its weights only with `weights`.
 
-    Raises UserError if there is no such model, if its configuration is refused (`check_model_config`), or if its
-    weights can be read only with torch.
+    Raises UserError if there is no such model, if it has no weights, or if its configuration is refused
+    (`check_model_config`).
     """
     folder = Path(resolve_reference(reference))
     if not folder.is_dir():
@@ -45,7 +46,7 @@ def local_model_folder(
         folder = folder / "model"
     if not is_there(folder / "config.json"):
         raise UserError(f"{reference} has no config.json.", hint="Check the path, and whether training has finished.")
-    patterns = [*TOKENIZER_AND_CONFIG, "*.safetensors", "*.h5"] if weights else TOKENIZER_AND_CONFIG
+    patterns = [*TOKENIZER_AND_CONFIG, "*.safetensors", "*.h5", *TORCH_FILES] if weights else TOKENIZER_AND_CONFIG
     check_readable(path for path in sorted(folder.iterdir()) if path.is_file() and any(map(path.match, patterns)))
     config = check_model_config(folder, trust_remote_code=trust_remote_code)
     if weights:
@@ -90,12 +91,6 @@ def public_name(reference: str) -> str:
 def _check_weights(folder: Path, reference: str) -> None:
     if any(is_there(folder / name) for name in READABLE_WEIGHTS):
         return
-    if any((folder / name).is_file() for name in TORCH_WEIGHTS):
-        raise UserError(
-            f"{reference} contains only pytorch_model.bin, a pickle file, which can be read only with torch.",
-            hint="Look for a revision with safetensors, or convert the model once where torch is installed: "
-            "AutoModel.from_pretrained(X).save_pretrained(Y) writes model.safetensors to the folder Y.",
-        )
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
 
 
@@ -126,21 +121,7 @@ def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
     with hub_errors(f"model {repo_id}", folder=repo_id):
         folder = fetch([*TOKENIZER_AND_CONFIG, "*.safetensors"] if weights else TOKENIZER_AND_CONFIG)
         if weights and not any(folder.glob("*.safetensors")):
-            folder = fetch(["tf_model.h5"])
-        if weights and not any((folder / name).is_file() for name in READABLE_WEIGHTS):
-            _note_torch_weights(folder, repo_id, revision)
+            folder = fetch([H5])
+            if not (folder / H5).is_file():
+                folder = fetch(TORCH_FILES)
     return folder
-
-
-def _note_torch_weights(folder: Path, repo_id: str, revision: str | None) -> None:
-    """Raise UserError for repositories whose only weights are torch's pickle files, without downloading them."""
-    from huggingface_hub import HfApi
-
-    files = HfApi().list_repo_files(repo_id, revision=revision)
-    found = [name for name in TORCH_WEIGHTS if name in files]
-    if found:
-        raise UserError(
-            f"{repo_id} contains only {found[0]}, a pickle file, which can be read only with torch.",
-            hint="Look for a revision with safetensors and pass it with --model-revision (the Hub's own conversion is "
-            "often refs/pr/N), or convert the model once where torch is installed, with save_pretrained.",
-        )

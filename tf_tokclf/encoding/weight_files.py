@@ -1,7 +1,8 @@
 """Read the weight files of a model tensor by tensor: names, shapes and values, in either layout.
 
-The files are `model.safetensors` (also in shards) and `tf_model.h5`. Tensor names are `bert.encoder.layer.0...weight`
-in the PyTorch layout and `bert/encoder/layer_._0/...kernel:0` in the Keras layout. Only files in the folder are opened.
+The files are `model.safetensors`, `tf_model.h5` and `pytorch_model.bin`. The first and the last can consist of several
+files (shards). Tensor names are `bert.encoder.layer.0...weight` in the PyTorch layout and
+`bert/encoder/layer_._0/...kernel:0` in the Keras layout. Only files in the folder are opened.
 """
 
 from __future__ import annotations
@@ -17,15 +18,22 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.torch_pickle import UnsafeWeights, UnsupportedWeights
+from tf_tokclf.encoding.torch_weights import open_torch_weights
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.json_text import LFS_POINTER, read_json
 
 SAFETENSORS, INDEX, H5 = "model.safetensors", "model.safetensors.index.json", "tf_model.h5"
-# In order of preference. All of them can be read without torch.
-READABLE_WEIGHTS = (SAFETENSORS, INDEX, H5)
+TORCH, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# In order of preference. The last ones are pickles, so they are only read if there is nothing else.
+READABLE_WEIGHTS = (SAFETENSORS, INDEX, H5, TORCH, TORCH_INDEX)
 MOST_SHARDS = 1_000
 AGAIN = "Fetch or save the weights again."
 UNTRUSTED = "Do not use this model unless you trust its author."
+CONVERT = (
+    "Convert the model once where torch is installed: "
+    "AutoModel.from_pretrained(X).save_pretrained(Y) writes model.safetensors to the folder Y."
+)
 
 Layout = Literal["pytorch", "keras"]
 
@@ -74,26 +82,32 @@ def shortened(name: str) -> str:
 
 @contextmanager
 def open_weights(folder: Path) -> Iterator[WeightFiles]:
-    """The weights in a model folder: the first that exists of `model.safetensors`, its shards, and `tf_model.h5`.
+    """The weights in a model folder: the first that exists of READABLE_WEIGHTS.
 
-    Raises UserError for files that are damaged, and for files that refer to other files.
+    Raises UserError for files that are damaged, files that refer to other files, and pickles that contain more than
+    tensors.
     """
+    path = _preferred(folder)
+    files = weight_files(folder) or [path]
     with ExitStack() as stack:
-        if (folder / SAFETENSORS).is_file():
-            yield _safetensors(folder / SAFETENSORS, [folder / SAFETENSORS], stack)
-        elif (folder / INDEX).is_file():
-            yield _safetensors(folder / INDEX, _shards(folder / INDEX), stack)
+        if path.name == H5:
+            yield _h5(path, stack)
+        elif path.name in (TORCH, TORCH_INDEX):
+            yield _torch(path, files, stack)
         else:
-            yield _h5(folder / H5, stack)
+            yield _safetensors(path, files, stack)
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The files that `open_weights` opens, without opening them. Raises UserError for an invalid index."""
-    if (folder / SAFETENSORS).is_file():
-        return [folder / SAFETENSORS]
-    if (folder / INDEX).is_file():
-        return _shards(folder / INDEX)
-    return [folder / H5] if (folder / H5).is_file() else []
+    path = _preferred(folder)
+    if path.name in (INDEX, TORCH_INDEX):
+        return _shards(path)
+    return [path] if path.is_file() else []
+
+
+def _preferred(folder: Path) -> Path:
+    return next((folder / name for name in READABLE_WEIGHTS if (folder / name).is_file()), folder / SAFETENSORS)
 
 
 def _shards(index: Path) -> list[Path]:
@@ -105,10 +119,11 @@ def _shards(index: Path) -> list[Path]:
     names = list(dict.fromkeys(str(name) for name in weight_map.values()))
     if len(names) > MOST_SHARDS:
         raise UserError(f"names {counted(len(names), 'file')}, more than {MOST_SHARDS:,}.", path=index, hint=AGAIN)
+    suffix = ".bin" if index.name == TORCH_INDEX else ".safetensors"
     for name in names:
-        if name != Path(name).name or "\\" in name or not name.endswith(".safetensors"):
+        if name != Path(name).name or "\\" in name or not name.endswith(suffix):
             raise UserError(
-                f"names the file {name[:100]!r}, which is not a .safetensors file in the same folder.",
+                f"names the file {name[:100]!r}, which is not a {suffix} file in the same folder.",
                 path=index,
                 hint=UNTRUSTED,
             )
@@ -131,6 +146,23 @@ def _safetensors(path: Path, files: list[Path], stack: ExitStack) -> WeightFiles
     # The names show the layout. Not every tool writes the "format" entry that transformers requires.
     keras = bool(shapes) and all("/" in name for name in shapes)
     return WeightFiles(path, tuple(files), "keras" if keras else "pytorch", shapes, sources)
+
+
+def _torch(path: Path, files: list[Path], stack: ExitStack) -> WeightFiles:
+    shapes: dict[str, tuple[int, ...]] = {}
+    sources: dict[str, Any] = {}
+    for file in files:
+        try:
+            opened = open_torch_weights(file, stack)
+        except UnsafeWeights as error:
+            raise UserError(f"{first_line(error)}. No code was run.", path=file, hint=UNTRUSTED) from error
+        except UnsupportedWeights as error:
+            raise UserError(f"cannot be used: {first_line(error)}.", path=file, hint=CONVERT) from error
+        except (OSError, ValueError) as error:
+            raise _damaged(file, error) from error
+        shapes |= {name: tensor.shape for name, tensor in opened.tensors.items()}
+        sources |= dict.fromkeys(opened.tensors, opened)
+    return WeightFiles(path, tuple(files), "pytorch", shapes, sources)
 
 
 def _h5(path: Path, stack: ExitStack) -> WeightFiles:

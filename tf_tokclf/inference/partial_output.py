@@ -113,7 +113,7 @@ def model_fingerprint(folder: Path) -> str:
     """A hash of a model's files."""
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5"):
+        if path.suffix in (".json", ".txt", ".model", ".safetensors", ".h5", ".bin"):
             digest.update(f"{path.name}\0{fingerprint(path)}\0".encode())
     return digest.hexdigest()
 
