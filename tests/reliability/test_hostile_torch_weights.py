@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -289,16 +290,11 @@ def test_broken_files_of_earlier_versions_are_refused(content: bytes, model: Pat
 def read_all(folder: Path) -> int:
     """Read all tensors in a folder, and count those that can be read. Every problem has to be a UserError."""
     n_read = 0
-    try:
-        with open_weights(folder) as weights:
-            for name in weights.shapes:
-                try:
-                    weights.array(name)
-                    n_read += 1
-                except UserError as error:
-                    assert len(str(error)) < 1000
-    except UserError as error:
-        assert len(str(error)) < 1000
+    with suppress(UserError), open_weights(folder) as weights:
+        for name in weights.shapes:
+            with suppress(UserError):
+                weights.array(name)
+                n_read += 1
     return n_read
 
 
@@ -307,7 +303,7 @@ def test_cut_files_are_refused(name: str, tmp_path: Path):
     data = (FILES / f"{name}.bin").read_bytes()
     for length in [*range(0, len(data) - 1, 29), len(data) - 1]:
         (tmp_path / "pytorch_model.bin").write_bytes(data[:length])
-        with pytest.raises(UserError, match="pytorch_model.bin"), open_weights(tmp_path):
+        with pytest.raises(UserError, match=r"pytorch_model\.bin: "), open_weights(tmp_path):
             pass
 
 
