@@ -49,7 +49,7 @@ class RunDir:
 
     @property
     def history_table(self) -> Path:
-        """The same as a CSV table, if `report_to` includes csv."""
+        """The history as a CSV table, if `report_to` includes csv."""
         return self.root / "history.csv"
 
     @property

@@ -365,7 +365,7 @@ class Tagger:
 
 
 def _has_order(value: object) -> bool:
-    """Whether `value` is a series of things. A set has no order, and going through a dict gives its keys."""
+    """Whether `value` has items in a meaningful order. A set has no order, and a dict would give its keys."""
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, memoryview, Mapping, Set))
 
 

@@ -1,4 +1,4 @@
-"""What a push would make public, found out without a request to the Hub."""
+"""Find out what a push would make public, without a request to the Hub."""
 
 from __future__ import annotations
 

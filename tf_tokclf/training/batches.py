@@ -199,7 +199,9 @@ class FixedShapeCollator:
         )
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
-        """(rows, width) int64 input_ids, attention_mask and labels. Missing rows repeat the last one, unscored."""
+        """(rows, width) int64 input_ids, attention_mask and labels. Missing rows repeat the last row and are not
+        scored.
+        """
         rows = [{name: row[name].tolist() for name in ("input_ids", "labels")} for row in features]
         batch = self._collator(rows)
         lacking = ((0, max(self._n_rows - len(rows), 0)), (0, 0))

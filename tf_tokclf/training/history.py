@@ -55,7 +55,7 @@ def epochs_since_best(records: Sequence[EpochRecord]) -> int:
 
 
 def write_history(path: Path, records: Iterable[EpochRecord]) -> None:
-    """Write all epochs so far, completely or not at all. NaN, the loss of no words, becomes null."""
+    """Write all epochs so far, completely or not at all. NaN (the loss without labelled words) becomes null."""
     with open_whole(path) as file:
         for record in records:
             values = {name: None if math.isnan(value) else value for name, value in asdict(record).items()}

@@ -429,7 +429,7 @@ def _structure_of(path: Path, data: DataConfig, *, with_hashes: bool) -> Structu
 def _widths(
     block: Sequence[str], data: DataConfig, given: str | None, *, with_hashes: bool
 ) -> Mapping[tuple[bool, int], int]:
-    """Number of lines by (split at tabs because the line has some, number of columns)."""
+    """Number of lines for each pair of (whether the line is split at tabs, number of columns)."""
     text = "".join(block)
     if _holds_words_only(text, data):
         # Counting separators is several times faster than splitting.
