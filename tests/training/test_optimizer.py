@@ -169,6 +169,22 @@ def test_the_rate_falls_from_the_head_to_the_embeddings(deferred):
         assert distance == pytest.approx(1e-3 * factor, rel=1e-3), name
 
 
+def small_deberta():
+    config = transformers.DebertaV2Config(
+        **SMALL, type_vocab_size=0, relative_attention=True, pos_att_type=["c2p", "p2c"], norm_rel_ebd="layer_norm"
+    )
+    return small_model(lambda **_: config)
+
+
+def test_distances_of_deberta_have_the_rate_of_embeddings():
+    moved = moved_by_one_step(small_deberta(), layer_decay=0.5, deferred=True)
+    expected = {"rel_embeddings": 0.125, "/encoder/LayerNorm/": 0.125, "/embeddings/": 0.125, "layer_._0": 0.25}
+    for part, factor in expected.items():
+        distances = [distance for name, distance in moved.items() if part in name]
+        assert distances == pytest.approx([1e-3 * factor] * len(distances), rel=1e-3), part
+        assert distances
+
+
 def test_without_decay_all_layers_have_one_rate():
     moved = moved_by_one_step(small_model(), layer_decay=1.0, deferred=False)
     assert list(moved.values()) == pytest.approx([1e-3] * len(moved), rel=1e-3)
@@ -192,3 +208,11 @@ def test_frozen_embeddings_are_no_part_of_training():
     create_slots(optimizer, model.trainable_variables)
     defer_embedding(optimizer, model, n_steps=10)
     assert not optimizer.defers(model.get_input_embeddings().weight)
+
+
+def test_frozen_embeddings_of_deberta_leave_the_distances_in_training():
+    model = small_deberta()
+    freeze_embeddings(model)
+    names = [weight.name.split("/", 1)[1] for weight in model.trainable_variables]
+    assert not [name for name in names if name.startswith("deberta/embeddings/")]
+    assert "deberta/encoder/rel_embeddings.weight:0" in names

@@ -97,7 +97,7 @@ def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Mod
     head = {weight.ref() for weight in model.classifier.weights}
     factors = {}
     for ref, found in layers.items():
-        below = n_layers - int(found.group(1)) if found else n_layers + ("embeddings" in ref.deref().name)
+        below = n_layers - int(found.group(1)) if found else n_layers + bool(_EMBEDDING.search(ref.deref().name))
         factor = 1.0 if ref in head else decay**below
         factors.update({copy.ref(): factor for copy in _with_copies(ref.deref())})
     getattr(optimizer, "inner_optimizer", optimizer).rate_factors = factors
@@ -110,10 +110,15 @@ def _with_copies(weight: tf.Variable) -> tuple[tf.Variable, ...]:
 
 _ROWS_AT_ONCE = 4096
 _LAYER = re.compile(r"/layer_\._(\d+)/")
+# DeBERTa's embedding of distances and its norm are in the encoder, since all layers use them.
+_EMBEDDING = re.compile("embeddings|/encoder/LayerNorm/")
 
 
 def freeze_embeddings(model: keras.Model) -> None:
-    """Do not train the encoder's embeddings (subword tokens, positions, types) and their layer norm."""
+    """Do not train the encoder's embeddings (subword tokens, positions, types) and their layer norm.
+
+    DeBERTa's embedding of distances is trained: it is in the encoder, where other programs do not freeze it either.
+    """
     model.get_input_embeddings().trainable = False
 
 

@@ -17,6 +17,7 @@ from tf_tokclf.model.precision import Precision
 from tf_tokclf.publishing.export.agreement import LIMITS, Agreement, RuntimeProcess
 from tf_tokclf.publishing.export.export import export_model
 from tf_tokclf.publishing.export.formats import write_export
+from tf_tokclf.publishing.export.runtimes import OPENERS
 
 FILES = {
     "agreement.json",
@@ -29,6 +30,7 @@ FILES = {
 }
 NEEDED = {"tflite": ["ai_edge_litert"], "onnx": ["onnxruntime", "tf2onnx"], "savedmodel": []}
 MODELS = {"tflite": "model.tflite", "onnx": "model.onnx", "savedmodel": "1"}
+REFERENCE_MODELS = Path(__file__).parents[2] / "data" / "reference_models"
 
 
 def data_of(conll_files: dict[str, str]) -> DataConfig:
@@ -52,6 +54,24 @@ def test_a_float_export_gives_the_same_labels(
     assert stored["passed"] is True
     assert stored["n_words"] == agreement.n_words > 20
     assert json.loads((output / "labels.json").read_text())[0] == "O"
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.parametrize("format", ["tflite", "onnx", "savedmodel"])
+@pytest.mark.parametrize("name", ["deberta-v2", "deberta-v2-convolution"])
+def test_an_export_of_deberta_takes_rows_of_any_shape(tmp_path: Path, name: str, format: str):
+    need_modules(*NEEDED[format], extra="export")
+    model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
+    run, _ = OPENERS[format](str(write_export(model, tmp_path, format, None)))
+    random = np.random.default_rng(1)
+    for n_rows, width in ((1, 5), (3, 12), (2, 1), (1, 70)):
+        input_ids = random.integers(5, 48, (n_rows, width)).astype(np.int32)
+        mask = (np.arange(width) < width - np.arange(n_rows)[:, None]).astype(np.int32)
+        mask[:, 0] = 1
+        expected = model(input_ids=input_ids, attention_mask=mask).logits.numpy()
+        difference = np.abs(run(input_ids, mask) - expected)[mask == 1]
+        assert difference.max() < 1e-5
+        assert expected.std() > 0.5
 
 
 def test_a_savedmodel_holds_weights_and_no_functions_of_keras_layers(tiny_classifier: Path, tmp_path: Path):

@@ -115,7 +115,9 @@ class _Layer:
         self._rows = rows
         self._training = training
         # The softmax is computed in float32. A row without tokens gets finite values too.
-        self._mask = tf.where(real, 0.0, tf.float32.min)[None, :, None, :]
+        mask = tf.where(real, 0.0, tf.float32.min)
+        # TFLite has no indexing that adds axes.
+        self._mask = tf.expand_dims(tf.expand_dims(mask, axis=1), axis=0)
         attention = self._like.attention.self
         terms = attention.pos_att_type if attention.relative_attention else []
         self._has_keys, self._has_queries = "c2p" in terms, "p2c" in terms
