@@ -158,8 +158,26 @@ SWITCHES: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "is_folding_model": ((None, False), "it predicts protein structures, not labels"),
 }
 # Model types whose TensorFlow classes ignore position_embedding_type.
-ABSOLUTE_POSITIONS = frozenset(["albert", "bert", "camembert", "electra", "layoutlm", "roberta", "xlm-roberta"])
+ABSOLUTE_POSITIONS = frozenset(
+    ["albert", "bert", "camembert", "electra", "layoutlm", "roberta", "roberta-prelayernorm", "xlm-roberta"]
+)
 _ONLY_ABSOLUTE = "the TensorFlow class of this model type only computes absolute positions"
+# The same as SWITCHES for single model types.
+SWITCHES_OF_TYPE: Mapping[str, Mapping[str, tuple[tuple[Any, ...], str]]] = {
+    "deberta": {"talking_head": ((None, False), "the TensorFlow class cannot mix attention heads")},
+    "esm": {
+        "position_embedding_type": (
+            (None, "absolute", "rotary"),
+            "the TensorFlow class of this model type only computes absolute and rotary positions",
+        )
+    },
+    "funnel": {"separate_cls": ((None, True), "the TensorFlow class cannot pool the first token with others")},
+    "xlm": {"sinusoidal_embeddings": ((None, False), "the TensorFlow class has no sinusoidal positions")},
+    "xlnet": {
+        "attn_type": ((None, "bi"), _CAUSAL),
+        "bi_data": ((None, False), "half of the sentences would be read backwards"),
+    },
+}
 LOADS_CODE = ("auto_map", "trust_remote_code")
 LOADS_MODELS = ("_name_or_path", "name_or_path", *LOADS_CODE)
 AGAIN = "Fetch or save the model again."
@@ -283,7 +301,7 @@ def _check_switches(config: dict[str, Any], path: Path) -> None:
     Settings that only change the form of the output, or how a model is trained, are not checked here: they are removed
     from the configuration.
     """
-    switches = dict(SWITCHES)
+    switches = {**SWITCHES, **SWITCHES_OF_TYPE.get(config["model_type"], {})}
     if config["model_type"] in ABSOLUTE_POSITIONS:
         switches["position_embedding_type"] = (None, "absolute"), _ONLY_ABSOLUTE
     for name, (allowed, reason) in switches.items():

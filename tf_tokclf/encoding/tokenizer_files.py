@@ -160,6 +160,11 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
         yield CleanTokenizer(clean, tuple(patterns))
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model folder has a tokenizer, or a vocabulary that may become one."""
+    return any(is_there(folder / name) for name in (TOKENIZER, *VOCABULARIES))
+
+
 def tokenizer_class_name(folder: Path) -> str:
     """The class name of the fast tokenizer: from its settings or config.json, else from the model type."""
     # This module contains only tables of names and imports no classes.

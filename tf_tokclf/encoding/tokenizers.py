@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
 # Model types that number positions from pad_token_id + 1, so that fewer positions are left for tokens.
-OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet", "roberta-prelayernorm", "esm"}
+OFFSET_POSITIONS = {"camembert", "esm", "layoutlmv3", "longformer", "roberta", "roberta-prelayernorm", "xlm-roberta"}
+# The default of pad_token_id in these types. MPNet always numbers as if it were 1.
+DEFAULT_PADDING = MPNET_PADDING = 1
 # The files that `save_tokenizer` writes.
 SAVED = frozenset(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
 
@@ -120,9 +122,18 @@ def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
     positions = config.get("max_position_embeddings") or config.get("n_positions")
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < NO_LIMIT else []
     if isinstance(positions, int) and positions > 0:
-        offset = (config.get("pad_token_id") or 0) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
-        limits.append(positions - offset)
+        limits.append(positions - _first_position(config))
     return min(limits, default=DEFAULT_LIMIT)
+
+
+def _first_position(config: dict[str, Any]) -> int:
+    """The position of the first token in the table of positions."""
+    if config.get("model_type") == "mpnet":
+        return MPNET_PADDING + 1
+    if config.get("model_type") not in OFFSET_POSITIONS:
+        return 0
+    padding = config.get("pad_token_id", DEFAULT_PADDING)
+    return (DEFAULT_PADDING if padding is None else int(padding)) + 1
 
 
 Tokenize = Callable[..., list[list[int]]]
@@ -168,6 +179,25 @@ def special_pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[
             return whole[:start], whole[start + len(bare) :]
     problem = "The tokenizer changes the subword tokens of a word when it adds special tokens."
     raise UserError(problem, hint="Choose another model.")
+
+
+def special_types(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """The token types of the special tokens before and after a sequence: ([], [0, 2]) for XLNet.
+
+    They are empty if a post-processor is not a template, as all types are 0 then.
+    """
+    steps = [json.loads(tokenizer.backend_tokenizer.to_str())["post_processor"] or {}]
+    steps += steps[0].get("processors", [])
+    before: list[int] = []
+    after: list[int] = []
+    for step in steps:
+        own = before
+        for piece in step.get("single", []) if step["type"] == "TemplateProcessing" else ():
+            if special := piece.get("SpecialToken"):
+                own += [special["type_id"]] * len(step["special_tokens"][special["id"]]["ids"])
+            else:
+                own = after
+    return before, after
 
 
 def _state(component: Any) -> Any:

@@ -27,7 +27,7 @@ from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
 from tf_tokclf.model.backend import keras
-from tf_tokclf.model.forward import forward_function, score_windows
+from tf_tokclf.model.forward import forward_function, needs_equal_lengths, score_windows
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.precision import choose_precision
 from tf_tokclf.scoring.calibration import temper
@@ -310,6 +310,8 @@ class Tagger:
             aggregation=aggregation,
             lanes=self._lanes,
             compute_dtype=self.model.compute_dtype,
+            longest=self.info.reading.max_length,
+            equal_lengths=needs_equal_lengths(self.model),
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         if self._share:

@@ -24,6 +24,15 @@ WIDTH_MULTIPLE = 8
 _PLAIN = {"albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 
 
+# Model types whose scores depend on the padding behind a row. Funnel pools neighbouring tokens.
+_NEEDS_EQUAL_LENGTHS = {"funnel"}
+
+
+def needs_equal_lengths(model: keras.Model) -> bool:
+    """Whether only rows of the same length, without padding, get the same scores together as alone."""
+    return model.config.model_type in _NEEDS_EQUAL_LENGTHS
+
+
 def needs_autograph(model: keras.Model) -> bool:
     """Whether tracing `model` needs AutoGraph, for branches on tensors. AutoGraph doubles the time of tracing."""
     return model.config.model_type not in _PLAIN
@@ -83,21 +92,28 @@ def score_windows(
     aggregation: str = "first",
     lanes: int | None = None,
     compute_dtype: str = "float32",
+    longest: int,
+    equal_lengths: bool = False,
 ) -> Iterator[WordScores]:
     """Run `windows` in batches of similar length. The longest come first, so that a lack of memory shows immediately.
 
     batch_size: maximum number of windows per batch; None for a number that is fast on this machine. aggregation: how
     the scores of a word's subword tokens become the word's score: "first" token, "average" probability, or "max" for
     the token with the highest probability. lanes: number of parallel calls of `forward`, by default `n_lanes()`.
-    compute_dtype: that of the model, for the message about NaN.
+    compute_dtype: that of the model, for the message about NaN. longest: the longest row that the model reads, where
+    its table of positions may end. equal_lengths: put only windows of the same length into a batch, without padding.
     """
     lanes = lanes or n_lanes()
     order = np.argsort(-windows.lengths, kind="stable")
     size = _windows_a_pass(batch_size, len(order))
-    batches = (order[begin : begin + size] for begin in range(0, len(order), size))
+    groups = np.split(order, np.flatnonzero(np.diff(windows.lengths[order])) + 1) if equal_lengths else [order]
+    batches = (group[begin : begin + size] for group in groups for begin in range(0, len(group), size))
 
     def score(rows: np.ndarray) -> WordScores:
-        return _score_batch(forward, windows, rows, pad_id, aggregation, compute_dtype)
+        width = int(windows.lengths[rows].max())
+        if not equal_lengths:
+            width = min(-(-width // WIDTH_MULTIPLE) * WIDTH_MULTIPLE, longest)
+        return _score_batch(forward, windows, rows, width, pad_id, aggregation, compute_dtype)
 
     return side_by_side(score, batches, lanes)
 
@@ -121,10 +137,9 @@ def _windows_a_pass(batch_size: int | None, n_windows: int) -> int:
 
 
 def _score_batch(
-    forward: Callable, windows: Windows, rows: np.ndarray, pad_id: int, aggregation: str, compute_dtype: str
+    forward: Callable, windows: Windows, rows: np.ndarray, width: int, pad_id: int, aggregation: str, compute_dtype: str
 ) -> WordScores:
     lengths = windows.lengths[rows]
-    width = -(-int(lengths.max()) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
     source = ranges(windows.starts[rows], lengths)
     row = np.repeat(np.arange(len(rows)), lengths)
     column = ranges(np.zeros(len(rows), dtype=np.int64), lengths)

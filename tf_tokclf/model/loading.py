@@ -26,6 +26,7 @@ from tf_tokclf.encoding.model_config import (
 )
 from tf_tokclf.encoding.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.model.architectures.corrections import correct
 from tf_tokclf.model.architectures.deberta_v2 import use_skewing
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.compact_layers import use_short_graphs
@@ -109,8 +110,7 @@ def _loaded(
             config = _configuration(folder, names, trust_remote_code=trust_remote_code)
             with open_weights(folder) as files:
                 with limited_weights(files, n_labels=len(names)):
-                    model = _token_classifier(config)
-                    model.build_in_name_scope()
+                    model = _token_classifier(config, folder)
                 return model, put_weights(model, files, head=head)
     except UserError:
         raise
@@ -119,9 +119,13 @@ def _loaded(
         raise UserError(problem, path=folder, hint=TOGETHER) from error
 
 
-def _token_classifier(config: Any) -> keras.Model:
+def _token_classifier(config: Any, folder: Path) -> keras.Model:
+    """A model of a built-in type with initial weights. folder: that of its tokenizer."""
     kind: Any = transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[type(config)]
-    return kind(config)
+    model = kind(config)
+    correct(model, folder)
+    model.build_in_name_scope()
+    return model
 
 
 def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: bool) -> Any:
@@ -191,8 +195,7 @@ def _with_mapped_head(
     config = copy(old.config)
     for key, value in _label_settings(names).items():
         setattr(config, key, value)
-    new = type(old)(config)
-    new.build_in_name_scope()
+    new = _token_classifier(config, folder)
     _draw_head(new)
     by_name = {_plain_name(weight): weight for weight in old.weights}
     head = {id(weight) for weight in new.classifier.weights}

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 
 # The first compute capability with float16 matrix units (Volta).
 FIRST_FAST_FLOAT16 = (7, 0)
-# Longformer's attention returns NaN in float16. DeBERTa v1 raises an exception for mixed types in training.
+# Longformer's attention returns NaN in float16. DeBERTa v1 raises an exception for mixed types in training, Funnel
+# also in prediction.
 NO_MIXED_PRECISION = {
     "deberta": "DeBERTa v1 does not support mixed precision",
+    "funnel": "Funnel does not support mixed precision",
     "longformer": "Longformer returns NaN in float16",
 }
 
@@ -31,11 +34,15 @@ class Precision:
 
 
 def choose_precision(requested: str, *, model_type: str = "") -> Precision:
-    """The precision for `requested` ("auto" or a policy name) on this machine's devices and for this architecture."""
-    if requested == "float32":
-        return Precision(requested, "as set")
-    if model_type in NO_MIXED_PRECISION:
-        return Precision("float32", NO_MIXED_PRECISION[model_type])
+    """The precision for `requested` ("auto" or a policy name) on this machine's devices and for this architecture.
+
+    Raises UserError if the architecture does not support the requested mixed precision.
+    """
+    reason = NO_MIXED_PRECISION.get(model_type)
+    if reason and requested not in ("auto", "float32"):
+        raise UserError(f"precision {requested} is not possible: {reason}.", hint="Choose float32 or auto.")
+    if reason and requested == "auto":
+        return Precision("float32", reason)
     if requested != "auto":
         return Precision(requested, "as set")
     gpus = tf.config.list_physical_devices("GPU")

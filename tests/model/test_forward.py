@@ -1,0 +1,66 @@
+"""Scores of windows: padding stays within what the model reads, and changes no score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tf_tokclf.encoding.encoder import Windows
+from tf_tokclf.model.forward import WordScores, forward_function, needs_equal_lengths, score_windows
+from tf_tokclf.model.loading import load_classifier
+from tf_tokclf.model.precision import Precision
+
+pytestmark = [
+    # The classes of transformers warn of themselves, and of initial values that the weights of the file replace.
+    pytest.mark.filterwarnings("ignore:`TFSharedEmbeddings`:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The initializer:UserWarning"),
+]
+REFERENCE_MODELS = Path(__file__).parents[1] / "data" / "reference_models"
+LENGTHS = (13, 5, 9, 13)
+
+
+def windows_of(lengths: tuple[int, ...]) -> Windows:
+    """One window per sentence; each of its tokens is a word."""
+    input_ids = np.random.default_rng(3).integers(6, 40, sum(lengths)).astype(np.int32)
+    word = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return Windows(starts, input_ids, word, np.arange(len(lengths)), np.ones(sum(lengths), dtype=np.int32))
+
+
+def only(windows: Windows, row: int) -> Windows:
+    return windows.rows(np.arange(len(windows)) == row)
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("name", ["bert", "convbert", "funnel", "mobilebert", "xlnet"])
+def test_a_window_has_the_same_scores_alone_as_among_others(name: str):
+    model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
+    forward, windows = forward_function(model), windows_of(LENGTHS)
+
+    def scores(windows: Windows) -> dict[int, np.ndarray]:
+        equal = needs_equal_lengths(model)
+        batches: list[WordScores] = list(
+            score_windows(forward, windows, batch_size=8, pad_id=0, lanes=1, longest=20, equal_lengths=equal)
+        )
+        rows = np.concatenate([batch.sentence for batch in batches])
+        values = np.concatenate([batch.log_probabilities for batch in batches])
+        return {row: values[rows == row] for row in np.unique(rows)}
+
+    together = scores(windows)
+    assert {row: len(values) for row, values in together.items()} == dict(enumerate(LENGTHS))
+    for row, values in together.items():
+        np.testing.assert_allclose(scores(only(windows, row))[row], values, rtol=0, atol=1e-5)
+
+
+def test_rows_are_not_padded_beyond_the_longest_that_the_model_reads():
+    widths = []
+
+    def forward(input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        widths.append(input_ids.shape[1])
+        return np.zeros((len(positions), 2), dtype=np.float32)
+
+    for longest in (13, 20):
+        list(score_windows(forward, windows_of(LENGTHS), batch_size=1, pad_id=0, lanes=1, longest=longest))
+    assert widths == [13, 13, 13, 8, 16, 16, 16, 8]

@@ -1,0 +1,20 @@
+"""The precision of a model type."""
+
+from __future__ import annotations
+
+import pytest
+
+from tf_tokclf.errors import UserError
+from tf_tokclf.model.precision import NO_MIXED_PRECISION, Precision, choose_precision
+
+
+@pytest.mark.parametrize("model_type", NO_MIXED_PRECISION)
+def test_types_without_mixed_precision_say_so(model_type: str):
+    assert choose_precision("auto", model_type=model_type) == Precision("float32", NO_MIXED_PRECISION[model_type])
+    assert choose_precision("float32", model_type=model_type).policy == "float32"
+    with pytest.raises(UserError, match=r"mixed_bfloat16 is not possible: .*Choose float32 or auto"):
+        choose_precision("mixed_bfloat16", model_type=model_type)
+
+
+def test_other_types_compute_as_requested():
+    assert choose_precision("mixed_bfloat16", model_type="xlnet").policy == "mixed_bfloat16"
