@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import lock_file
+from tf_tokclf.files import lock_file, try_lock
 from tf_tokclf.run_dir import RunDir
 
 
@@ -28,6 +29,18 @@ def locked(run: RunDir, *, hint: str = "Wait for it, or choose another --output-
             problem = f"the folder cannot be created: {error.strerror}."
             raise UserError(problem, path=run.root, hint="Choose another --output-dir.") from error
         yield
+
+
+def is_locked(run: RunDir) -> bool:
+    """Whether a process is writing in the run's folder. Nothing is written."""
+    try:
+        descriptor = os.open(run.lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_link(path: Path) -> None:

@@ -46,6 +46,15 @@ def write_record(run: RunDir, record: RunRecord) -> None:
 def read_record(run: RunDir) -> RunRecord | None:
     """The run's record. None if training is not finished, or, with a warning, if the record is damaged."""
     try:
+        return load_record(run)
+    except ValueError as error:
+        log.warning("%s cannot be used (%s).", run.finished, error)
+        return None
+
+
+def load_record(run: RunDir) -> RunRecord | None:
+    """The run's record. None if training is not finished. Raises ValueError if the record is damaged."""
+    try:
         fields = read_sealed_json(run.finished)
         if fields.pop("format") != FORMAT:
             raise ValueError("it was written by another version")
@@ -55,9 +64,10 @@ def read_record(run: RunDir) -> RunRecord | None:
         return record
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        log.warning("%s cannot be used (%s).", run.finished, error)
-        return None
+    except ValueError:
+        raise
+    except (OSError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def checksums(run: RunDir, *, scored: bool) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -19,6 +21,36 @@ def run(*args: str, code: int = 0) -> str:
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == code, result.output
     return result.stdout if code == 0 else result.output
+
+
+def test_compare_as_tables():
+    """Two systems, the second of them with two runs."""
+    systems = (SPINNINGBYTES, f"two={ARCADA},{SPINNINGBYTES}")
+    args = ("compare", *systems, "--samples", "200", "--quiet", "--format")
+    found = json.loads(run(*args, "json"))
+    rows = list(csv.DictReader(io.StringIO(run(*args, "csv"))))
+    by_type = {(row["system"], row["type"]): row for row in rows}
+    assert len(by_type) == len(rows) == 2 * (1 + len(found["systems"][0]["by_type"]))
+    (difference,) = found["differences"]
+    for system in found["systems"]:
+        spreads = {**system["by_type"], "all (micro average)": system["f1"]}
+        for name, spread in spreads.items():
+            row = by_type[system["name"], name]
+            assert row["F1 (percent)"] == f"{100 * spread['mean']:.2f}"
+            deviation = spread["standard_deviation"]
+            expected = "" if deviation is None else f"{100 * deviation:.2f}"
+            assert row["standard deviation of F1 (percent)"] == expected
+            assert row["runs"] == str(len(spread["runs"]))
+    for name, one in {**difference["by_type"], "all (micro average)": difference["overall"]}.items():
+        row = by_type["two", name]
+        assert row["difference (percentage points)"] == f"{100 * one['difference']:.2f}"
+        assert row["95 % interval of the difference from (percentage points)"] == f"{100 * one['interval'][0]:.2f}"
+        assert row["p"] == f"{one['p']:.4f}"
+        assert by_type[found["systems"][0]["name"], name]["p"] == ""
+    for format in ("markdown", "latex"):
+        text = run(*args, format)
+        assert "two-sided paired permutation test" in text
+        assert f"{100 * difference['overall']['difference']:+.2f}" in text
 
 
 def test_compare_prints_differences_that_fit_80_columns():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -55,6 +57,39 @@ def test_evaluate_of_predictions_as_json(tmp_path):
     assert printed == json.loads(output.read_text())
     low, high = printed["f1_interval"]["overall"]
     assert low < printed["overall"]["f1"] < high
+
+
+def test_evaluate_of_predictions_as_tables():
+    args = ("evaluate", "--predictions", ARCADA, "--quiet", "--format")
+    scores = json.loads(run(*args, "json"))
+    *rows, macro, weighted, overall = csv.DictReader(io.StringIO(run(*args, "csv")))
+    expected = {**scores["by_type"], "all (micro average)": scores["overall"]}
+    intervals = {**scores["f1_interval"]["by_type"], "all (micro average)": scores["f1_interval"]["overall"]}
+    assert {row["type"]: row["F1 (percent)"] for row in [*rows, overall]} == {
+        name: f"{100 * one['f1']:.2f}" for name, one in expected.items()
+    }
+    for row in [*rows, overall]:
+        low, high = intervals[row["type"]]
+        assert row["95 % interval of F1 from (percent)"] == f"{100 * low:.2f}"
+        assert row["95 % interval of F1 to (percent)"] == f"{100 * high:.2f}"
+        assert row["support"] == str(expected[row["type"]]["support"])
+    assert macro["recall (percent)"] == f"{100 * scores['macro']['recall']:.2f}"
+    assert weighted["precision (percent)"] == f"{100 * scores['weighted']['precision']:.2f}"
+    assert overall["predictions"] == ARCADA
+    assert overall["mode"].startswith("conlleval")
+    for format, line in (("markdown", "| **all (micro average)** | **"), ("latex", "\\textbf{all (micro average)} & ")):
+        text = run(*args, format)
+        assert line in text
+        assert "sentences: " in text
+        assert f"{100 * scores['overall']['f1']:.2f}" in text
+
+
+def test_labels_without_spans_as_a_table(tmp_path: Path):
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps({"words": ["a", "b"], "predicted": ["NN", "VB"], "gold": ["NN", "NN"]}) + "\n")
+    text = run("evaluate", "--predictions", str(path), "--scheme", "none", "--format", "markdown")
+    assert "scored: the label of each word" in text
+    assert "| label | precision |" in text
 
 
 @pytest.mark.parametrize(

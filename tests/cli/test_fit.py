@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,19 @@ def test_a_model_that_learned_no_spans_is_said_once(conll_files: dict[str, str],
     assert said.count("it has learned no spans") == 1
     assert "Try more --num-train-epochs, --recipe best or a higher --learning-rate" in said
     assert "the column of labels is the right one" in said
+
+
+def test_scores_for_another_program(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
+    args = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
+    args += [f"--model-name-or-path={tiny_bert}", "--num-train-epochs=1", f"--output-dir={tmp_path / 'run'}"]
+    done = run("fit", *args, "--scores-format", "csv")
+    assert done.exit_code == 0, done.output
+    splits = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["splits"]
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    overall = {row["split"]: row["F1 (percent)"] for row in rows if row["type"] == "all (micro average)"}
+    assert overall == {name: f"{100 * values['overall']['f1']:.2f}" for name, values in splits.items()}
+    assert rows[0]["run"] == str(tmp_path / "run")
+    assert "results.json" in done.stderr
 
 
 def test_an_unknown_tracker_is_refused():

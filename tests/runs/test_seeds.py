@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import statistics
@@ -68,6 +70,26 @@ def test_resuming_trains_only_what_is_missing(folder: Path, args: list[str], res
     assert (folder / "seed-3" / "results.json").stat().st_mtime_ns == before
     assert (folder / "seed-1" / "model" / "model.safetensors").read_bytes() == weights
     assert again.stdout == result.stdout
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "latex", "markdown"])
+def test_the_table_of_finished_seeds_in_other_formats(folder: Path, args: list[str], format: str):
+    done = CliRunner().invoke(cli, [*args, "--resume", "--scores-format", format], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    summary = json.loads((folder / "seeds.json").read_text(encoding="utf-8"))
+    assert "the median" in done.stderr
+    if format == "json":
+        assert json.loads(done.stdout) == summary
+        return
+    assert f"{100 * summary['mean']['test']:.2f}" in done.stdout
+    assert f"seed {summary['median']}, with the median validation F1" in done.stdout
+    if format == "csv":
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
+        assert [row["seed"] for row in rows] == [*map(str, SEEDS), "mean", "standard deviation"]
+        expected = [summary["seeds"][str(seed)]["f1"] for seed in SEEDS]
+        expected += [summary["mean"], summary["standard_deviation"]]
+        for split in ("validation", "test"):
+            assert [row[f"{split} F1 (percent)"] for row in rows] == [f"{100 * f1[split]:.2f}" for f1 in expected]
 
 
 def test_comparing_takes_the_runs_of_all_seeds(folder: Path, result: Result):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import sys
@@ -240,6 +242,22 @@ def test_a_finished_sweep_trains_nothing_and_shows_its_table_again(bench: Bench)
     rate = {"000": "1e-06", "001": "1e-06", "002": "0.02", "003": "0.02"}[said["best"]]
     assert [said["best"], "(best)", rate] in [row[:3] for row in rows]
     assert f"(trial {said['best']}, the best)" in result.stdout
+
+
+def test_the_table_of_trials_in_other_formats(bench: Bench):
+    args = ["fit", str(bench.root.root), "--resume", "--quiet", "--scores-format"]
+    said = json.loads(bench.root.sweep.read_text(encoding="utf-8"))
+    assert json.loads(CliRunner().invoke(cli, [*args, "json"], catch_exceptions=False).stdout) == said
+    done = CliRunner().invoke(cli, [*args, "csv"], catch_exceptions=False)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert {row["trial"]: row["test F1 (percent)"] for row in rows} == {
+        name: f"{100 * trial['f1']['test']:.2f}" for name, trial in said["trials"].items()
+    }
+    for row in rows:
+        settings = said["trials"][row["trial"]]["settings"]
+        assert (float(row["learning_rate"]), float(row["warmup_ratio"])) == (settings[RATE], settings[WARMUP])
+    assert (rows[0]["trial"], {row["state"] for row in rows}) == (said["best"], {"finished"})
+    assert "learning\\_rate" in CliRunner().invoke(cli, [*args, "latex"], catch_exceptions=False).stdout
 
 
 def test_without_optuna_the_extra_is_named(

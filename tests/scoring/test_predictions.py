@@ -14,7 +14,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.conlleval import conlleval_text
-from tf_tokclf.report.score_tables import percent
+from tf_tokclf.report.table_formats import percent
 from tf_tokclf.scoring.evaluation import evaluate_file
 from tf_tokclf.scoring.predictions import Prediction, read_predictions
 

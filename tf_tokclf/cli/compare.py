@@ -56,10 +56,11 @@ from tf_tokclf.control_characters import echo
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["table", "json"]),
+    type=click.Choice(["table", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed comparison.",
+    help="Format of the printed comparison. latex: a tabular for booktabs. Scores are in percent, and in json "
+    "fractions.",
 )
 @click.option(
     "--output",
@@ -98,7 +99,9 @@ def compare_command(
     import json
 
     from tf_tokclf.files import check_output, write_json_output
+    from tf_tokclf.report.result_tables import comparison_table
     from tf_tokclf.report.score_tables import comparison_tables
+    from tf_tokclf.report.table_formats import TABLE_FORMATS, formatted
     from tf_tokclf.report.terminal import status, stdout_console
     from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
 
@@ -122,5 +125,7 @@ def compare_command(
         write_json_output(output, comparison.to_json())
     if output_format == "json":
         echo(json.dumps(comparison.to_json(), ensure_ascii=False))
+    elif output_format in TABLE_FORMATS:
+        echo(formatted(comparison_table(comparison), output_format), nl=False)
     else:
         stdout_console().print(comparison_tables(comparison, n_examples=examples))

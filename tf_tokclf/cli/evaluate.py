@@ -83,10 +83,11 @@ _WITH_PREDICTIONS = {
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["table", "conlleval", "json"]),
+    type=click.Choice(["table", "conlleval", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed scores. conlleval: the layout of the official script.",
+    help="Format of the printed scores. conlleval: the layout of the official script. latex: a tabular for booktabs. "
+    "Scores are in percent, and in json fractions.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores to this file as JSON."
@@ -156,7 +157,10 @@ def evaluate_command(
         from tf_tokclf.files import write_json_output
 
         write_json_output(output, result.to_json())
-    _print(result, output_format)
+    about = {"predictions": str(predictions)} if predictions else {"model": str(model)}
+    about |= {"gold labels": str(gold)} if gold else {}
+    about |= {} if predictions else {"data": file or f"{split or 'test'} split"}
+    _print(result, output_format, about)
 
 
 def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **options: Any) -> Evaluation:
@@ -221,16 +225,21 @@ def _check_outputs(output: Path | None, predictions: Path | None, inputs: Iterab
         check_different(output, predictions)
 
 
-def _print(result: Evaluation, output_format: str) -> None:
+def _print(result: Evaluation, output_format: str, about: dict[str, str]) -> None:
+    """Print the scores. about: what was scored."""
     import json
 
     from tf_tokclf.report.conlleval import conlleval_text
+    from tf_tokclf.report.result_tables import evaluation_table
     from tf_tokclf.report.score_tables import evaluation_tables
+    from tf_tokclf.report.table_formats import TABLE_FORMATS, formatted
     from tf_tokclf.report.terminal import stdout_console
 
     if output_format == "json":
         echo(json.dumps(result.to_json(), ensure_ascii=False))
     elif output_format == "conlleval":
         echo(conlleval_text(result.scores), nl=False)
+    elif output_format in TABLE_FORMATS:
+        echo(formatted(evaluation_table({"": result}, about), output_format), nl=False)
     else:
         stdout_console().print(evaluation_tables(result))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,10 @@ import click
 from tf_tokclf.cli.options import UnderscoreCommand, logging_options, set_option
 from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
 from tf_tokclf.cli.types import SweptSetting
-from tf_tokclf.control_characters import plain_text
+from tf_tokclf.control_characters import echo, plain_text
 
 if TYPE_CHECKING:
+    from tf_tokclf.report.table_formats import ResultTable
     from tf_tokclf.run_dir import RunDir
     from tf_tokclf.runs.seeds import SeedSummary
     from tf_tokclf.runs.sweep import SweepSummary
@@ -52,6 +53,14 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
     help="Train once for each of these values, and keep the run with the best validation F1. Can be repeated: all "
     "combinations are then trained.",
 )
+@_run_option(
+    "--scores-format",
+    type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="Format of the printed scores, also of --seeds and --sweep. latex: a tabular for booktabs. Scores are in "
+    "percent, and in json fractions.",
+)
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
 @logging_options
 @click.pass_context
@@ -62,6 +71,7 @@ def fit_command(
     resume: bool,
     resume_from_checkpoint: str | None,
     seeds: tuple[int, ...],
+    scores_format: str,
     dry_run: bool,
 ) -> None:
     """Train a token classifier, score it and save it.
@@ -106,51 +116,81 @@ def fit_command(
         resume=resume,
         resume_from=resume_from_checkpoint or None,
         show_plan=lambda rows: stderr_console().print(key_value_table(rows)),
-        show_scores=_show_scores,
+        show_scores=partial(_show_scores, scores_format=scores_format),
     )
+    run, mode = RunDir.of(settings.output_dir), settings.evaluation.mode
     if isinstance(result, SweepSummary):
-        _show_sweep(result, RunDir.of(settings.output_dir), names=list(settings.sweep))
+        _show_sweep(result, run, names=list(settings.sweep), mode=mode, scores_format=scores_format)
     elif isinstance(result, SeedSummary):
-        _show_seeds(result, RunDir.of(settings.output_dir))
+        _show_seeds(result, run, mode=mode, scores_format=scores_format)
 
 
-def _show_scores(result: RunResult) -> None:
+def _show_scores(result: RunResult, *, scores_format: str) -> None:
+    from tf_tokclf.report.result_tables import evaluation_table
     from tf_tokclf.report.score_tables import evaluation_tables
     from tf_tokclf.report.terminal import stdout_console
 
+    if not result.evaluations:
+        return
+    run = result.run
+    files = f"model   {run.model}\nscores  {run.results}\nreport  {run.report}"
+    if scores_format != "table":
+        json = {"splits": {name: evaluation.to_json() for name, evaluation in result.evaluations.items()}}
+        _print_formatted(
+            lambda: evaluation_table(result.evaluations, {"run": str(run.root)}), json, scores_format, files
+        )
+        return
     out = stdout_console()
     for name, evaluation in result.evaluations.items():
         out.print(f"\n{name}", style="bold")
         out.print(evaluation_tables(evaluation))
-    if result.evaluations:
-        run = result.run
-        files = (("model", run.model), ("scores", run.results), ("report", run.report))
-        out.print("", *(plain_text(f"{name:<8}{path}") for name, path in files), sep="\n", soft_wrap=True)
+    out.print(plain_text(f"\n{files}"), soft_wrap=True)
 
 
-def _show_seeds(summary: SeedSummary, run: RunDir) -> None:
+def _show_seeds(summary: SeedSummary, run: RunDir, *, mode: str, scores_format: str) -> None:
+    from tf_tokclf.report.result_tables import seeds_result_table
     from tf_tokclf.report.score_tables import seeds_table
     from tf_tokclf.report.terminal import stdout_console
 
+    f1 = {one.seed: one.f1 for one in summary.scores}
+    places = f"model: {run.model} (seed {summary.median}, the median)\nscores: {run.seeds}"
+    if scores_format != "table":
+        table = partial(seeds_result_table, f1, {"runs": str(run.root)}, median=summary.median, mode=mode)
+        _print_formatted(table, summary.to_json(), scores_format, places)
+        return
     out = stdout_console()
-    out.print(seeds_table({one.seed: one.f1 for one in summary.scores}, median=summary.median))
-    places = f"\nmodel: {run.model} (seed {summary.median}, the median)\nscores: {run.seeds}"
-    out.print(plain_text(places), soft_wrap=True)
+    out.print(seeds_table(f1, median=summary.median))
+    out.print(plain_text(f"\n{places}"), soft_wrap=True)
 
 
-def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str]) -> None:
+def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str], mode: str, scores_format: str) -> None:
     from tf_tokclf.config.sweep import value_text
+    from tf_tokclf.report.result_tables import sweep_result_table
     from tf_tokclf.report.score_tables import sweep_table
     from tf_tokclf.report.terminal import stdout_console
 
-    rows = [
-        (one.name, [value_text(one.values[name]) for name in names], one.f1["validation"] if one.f1 else None)
-        for one in summary.ranked()
-    ]
+    trials = [(one.name, [value_text(one.values[name]) for name in names], one.f1) for one in summary.ranked()]
+    places = f"model: {run.model} (trial {summary.best.name}, the best)\nscores: {run.sweep}"
+    if scores_format != "table":
+        table = partial(sweep_result_table, names, trials, {"runs": str(run.root)}, mode=mode)
+        _print_formatted(table, summary.to_json(), scores_format, places)
+        return
     out = stdout_console()
-    out.print(sweep_table(names, rows))
-    places = f"\nmodel: {run.model} (trial {summary.best.name}, the best)\nscores: {run.sweep}"
-    out.print(plain_text(places), soft_wrap=True)
+    out.print(sweep_table(names, [(name, values, f1["validation"] if f1 else None) for name, values, f1 in trials]))
+    out.print(plain_text(f"\n{places}"), soft_wrap=True)
+
+
+def _print_formatted(table: Callable[[], ResultTable], json: dict[str, Any], scores_format: str, places: str) -> None:
+    """Print scores for another program on standard output, and the paths of files on standard error."""
+    from json import dumps
+
+    from tf_tokclf.report.table_formats import formatted
+
+    if scores_format == "json":
+        echo(dumps(json, ensure_ascii=False))
+    else:
+        echo(formatted(table(), scores_format), nl=False)
+    echo(places, err=True)
 
 
 def _collect_sweep(ctx: click.Context, pairs: tuple[tuple[str, list[Any]], ...]) -> None:

@@ -17,6 +17,29 @@ from tf_tokclf.config.schema import Config
 _TYPES = {str: "text", int: "whole number", float: "number"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
+_FREE = {
+    "output_dir",
+    "overwrite",
+    "sweep",
+    "sweep_trials",
+    "training.logging_steps",
+    "training.report_to",
+    "training.checkpoints",
+    "training.keep_checkpoints",
+    "training.checkpoint_steps",
+    "training.checkpoint_minutes",
+    "training.strategy",
+    "training.worker_timeout_s",
+    "data.train_file",
+    "data.validation_file",
+    "data.test_file",
+    "data.dataset_name",
+    "data.use_cache",
+    "data.cache_size_gb",
+    "model.name_or_path",
+}
+_FREE_SECTIONS = ("hub.",)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -70,6 +93,15 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[A
     {'seed': (1, 2)}
     """
     return {name: (a[name], b[name]) for name in a if a[name] != b[name]}
+
+
+def is_free(name: str) -> bool:
+    """Whether a setting does not affect the weights. Of input files, the content does, but not the path.
+
+    >>> is_free("output_dir"), is_free("hub.private"), is_free("optimizer.learning_rate")
+    (True, True, False)
+    """
+    return name in _FREE or name.startswith(_FREE_SECTIONS)
 
 
 def plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.report.score_tables import percent
+from tf_tokclf.report.table_formats import percent
 
 if TYPE_CHECKING:
     import jinja2

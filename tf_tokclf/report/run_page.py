@@ -19,7 +19,8 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
 from tf_tokclf.report.marking import TypeColours, visible
-from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, fact_lines, percent
+from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, fact_lines
+from tf_tokclf.report.table_formats import percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.counts import Counts

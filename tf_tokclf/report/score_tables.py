@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted, counted_kind
+from tf_tokclf.report.table_formats import interval_text, percent
 from tf_tokclf.scoring.bootstrap import OVERALL, Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
@@ -115,24 +116,6 @@ def fact_lines(facts: Mapping[str, int]) -> list[str]:
     return [counted_kind(number, _FACTS[name]) for name, number in shown.items()]
 
 
-def percent(share: float) -> str:
-    """A share as a percentage with two decimals, as conlleval prints it.
-
-    >>> percent(0.40784)
-    '40.78'
-    """
-    return f"{100 * share:.2f}"
-
-
-def interval_text(interval: Interval | None) -> str:
-    """An interval of shares in percent.
-
-    >>> interval_text((0.371, 0.442))
-    '37.10 - 44.20'
-    """
-    return f"{percent(interval[0])} - {percent(interval[1])}" if interval else ""
-
-
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     """The error analysis if there is one, then scores with intervals and notes."""
     parts: list[RenderableType] = []
@@ -157,13 +140,21 @@ def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> Render
 
 def sweep_table(names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]]) -> RenderableType:
     """Trials, best first: name, values of the settings `names`, and validation F1, which is None for a failed trial."""
-    leaves = [name.rpartition(".")[2] for name in names]
-    settings = (leaf if leaves.count(leaf) == 1 else name for leaf, name in zip(leaves, names))
-    table = _table("trial", *settings, "validation F1")
+    table = _table("trial", *short_names(names), "validation F1")
     for i, (name, values, f1) in enumerate(trials):
         shown = "failed" if f1 is None else percent(f1)
         table.add_row(_text(f"{name} (best)" if i == 0 else name), *map(_text, values), shown)
     return table
+
+
+def short_names(settings: Sequence[str]) -> list[str]:
+    """The names of settings without their sections, where that is unambiguous.
+
+    >>> short_names(["optimizer.learning_rate", "data.format", "hub.format"])
+    ['learning_rate', 'data.format', 'hub.format']
+    """
+    leaves = [name.rpartition(".")[2] for name in settings]
+    return [leaf if leaves.count(leaf) == 1 else name for leaf, name in zip(leaves, settings)]
 
 
 def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> RenderableType:

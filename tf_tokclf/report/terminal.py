@@ -11,10 +11,13 @@ from functools import cache
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.hub import redact
+
+_WIDEST = 10_000
 
 
 @cache
@@ -27,6 +30,15 @@ def stderr_console() -> Console:
 def stdout_console() -> Console:
     """The console for the result of a command. It is 80 columns wide where stdout is not a terminal."""
     return Console(highlight=False, markup=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 80)
+
+
+def print_wide(table: RenderableType) -> None:
+    """Print a table on stdout. Where stdout is not a terminal, its lines are as long as they need to be."""
+    console = stdout_console()
+    if not console.is_terminal:
+        width = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+        console = Console(highlight=False, markup=False, width=max(width, 80))
+    console.print(table)
 
 
 def key_value_table(rows: Iterable[tuple[str, str]]) -> RenderableType:

@@ -8,36 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.config.flat_settings import setting_values
+from tf_tokclf.config.flat_settings import is_free, setting_values
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.split_cache import content_hash
 from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
-# Settings that do not affect the weights. Of input files, the content is compared, not the path.
-FREE = {
-    "output_dir",
-    "overwrite",
-    "sweep",
-    "sweep_trials",
-    "training.logging_steps",
-    "training.report_to",
-    "training.checkpoints",
-    "training.keep_checkpoints",
-    "training.checkpoint_steps",
-    "training.checkpoint_minutes",
-    "training.strategy",
-    "training.worker_timeout_s",
-    "data.train_file",
-    "data.validation_file",
-    "data.test_file",
-    "data.dataset_name",
-    "data.use_cache",
-    "data.cache_size_gb",
-    "model.name_or_path",
-}
-FREE_SECTIONS = ("hub.",)
 N_EPOCHS = "training.num_train_epochs"
 _DEVICES = "number of devices"
 
@@ -107,11 +84,7 @@ def another_run(what: str, run: RunDir, *, kind: str = "run") -> UserError:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """The settings that training depends on, including those at their defaults, by dotted name."""
-    return {
-        name: value
-        for name, value in setting_values(config).items()
-        if name not in FREE and not name.startswith(FREE_SECTIONS)
-    }
+    return {name: value for name, value in setting_values(config).items() if not is_free(name)}
 
 
 def encoder_hash(folder: Path) -> str:

@@ -1,0 +1,59 @@
+"""tf-tokclf runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options
+from tf_tokclf.control_characters import echo
+
+
+@click.command("runs", cls=UnderscoreCommand)
+@click.argument("folder", default="runs", type=click.Path(path_type=Path))
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    help="Sort by this column: F1 and date from high to low, everything else from low to high.  [default: name]",
+)
+@click.option("--all", "with_parts", is_flag=True, help="Also list the run of each seed and of each trial of a sweep.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="Format of the printed table.",
+)
+@logging_options
+def runs_command(folder: Path, sort: str | None, with_parts: bool, output_format: str) -> None:
+    """List all runs in FOLDER and its sub-folders. By default, FOLDER is `runs`.
+
+    The table shows the name, state, data and encoder of each run, the settings that are not the same in all runs, the
+    seed, the F1 on the validation and the test set, training time and date. A folder of several seeds is one run with
+    the mean of their scores. The best trial stands for a sweep. Damaged and unfinished runs are listed with their
+    state.
+
+    \b
+    tf-tokclf runs
+    tf-tokclf runs experiments --sort "test F1"
+    tf-tokclf runs runs/sweep --format latex
+    """
+    import json
+
+    from tf_tokclf.report.run_list import differing_settings, find_runs, run_table
+    from tf_tokclf.report.table_formats import formatted, terminal_table
+    from tf_tokclf.report.terminal import print_wide
+
+    runs = find_runs(folder, with_parts=with_parts)
+    table, ordered = run_table(runs, folder, sort=sort)
+    if output_format == "json":
+        differing = differing_settings(runs)
+        echo(json.dumps([run.to_json(differing) for run in ordered], ensure_ascii=False, indent=2))
+    elif output_format != "table":
+        echo(formatted(table, output_format), nl=False)
+    elif runs:
+        print_wide(terminal_table(table))
+    else:
+        echo(f"There are no runs in {folder}.", err=True)

@@ -1,0 +1,402 @@
+"""All runs below a folder, with their settings, scores and states. Damaged runs are listed too."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tf_tokclf.config.flat_settings import is_free, setting_values
+from tf_tokclf.config.loading import check_config, read_yaml
+from tf_tokclf.config.references import is_package_reference
+from tf_tokclf.config.schema import Config
+from tf_tokclf.config.sweep import value_text
+from tf_tokclf.counted import counted
+from tf_tokclf.errors import UserError, first_line
+from tf_tokclf.json_text import parse_json, read_json
+from tf_tokclf.report.table_formats import Column, Kind, ResultTable
+from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_lock import is_locked
+from tf_tokclf.run_record import load_record
+from tf_tokclf.seed_scores import f1_by_seed
+
+# Settings that have a column of their own, and those that only affect the speed of scoring.
+_SHOWN_ELSEWHERE = {"training.seed", "evaluation.per_device_eval_batch_size"}
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run as it is listed. Parts that cannot be read are empty.
+
+    Attributes:
+        name: Its path below the folder that was searched.
+        state: "finished", "running", "stopped in epoch 2 of 3" or "damaged: ..." for example.
+        data: The training file or data set.
+        encoder: The encoder, without the folder that contains it.
+        settings: All settings that affect the result.
+        seeds: The seed, or all seeds of a folder of several seeds.
+        f1: The F1 by split, as fractions, averaged over the seeds. For a run that is not finished, the best so far.
+        modes: How invalid label sequences were read.
+        seconds: The training time. For several seeds, the sum.
+        date: When the run finished, or else when it was last changed.
+    """
+
+    name: str
+    state: str
+    data: str = ""
+    encoder: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    f1: Mapping[str, float] = field(default_factory=dict)
+    modes: frozenset[str] = frozenset()
+    seconds: float | None = None
+    date: datetime | None = None
+
+    def to_json(self, differing: Iterable[str]) -> dict[str, Any]:
+        """The run as JSON, with the settings named in `differing`."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "data": self.data,
+            "encoder": self.encoder,
+            "settings": {name: self.settings[name] for name in differing if name in self.settings},
+            "seeds": list(self.seeds),
+            "f1": dict(self.f1),
+            "seconds": self.seconds,
+            "date": self.date.isoformat(timespec="seconds") if self.date else None,
+        }
+
+
+def find_runs(folder: Path, *, with_parts: bool = False) -> list[ListedRun]:
+    """The runs in `folder` and below, ordered by name.
+
+    A folder of several seeds, or of a sweep, is one run. with_parts: also list the run of each seed and each trial. It
+    is implied if `folder` is such a folder itself.
+    """
+    if not folder.is_dir():
+        hint = "Name the folder that contains the folders of runs."
+        raise UserError("this folder does not exist.", path=folder, hint=hint)
+    found = list(_run_folders(folder, with_parts=with_parts or _has_parts(RunDir(folder))))
+    return [_listed(run, _name(run, folder)) for run in found]
+
+
+def _name(run: RunDir, folder: Path) -> str:
+    return folder.resolve().name if run.root == folder else run.root.relative_to(folder).as_posix()
+
+
+def _run_folders(folder: Path, *, with_parts: bool) -> Iterator[RunDir]:
+    """Runs by name. Links are followed once."""
+    seen = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        run = RunDir(here)
+        try:
+            real = here.resolve()
+            if real in seen:
+                continue
+            seen.add(real)
+            is_run = _is_run(run)
+            inner = sorted(
+                (one for one in here.iterdir() if one.is_dir() and not one.name.startswith(".")), reverse=True
+            )
+        except OSError:
+            continue
+        if is_run:
+            yield run
+            inner = [one for one in inner if one not in run.folders or one == run.trials]
+            parts = {run.trials, *map(Path, (run.of_seed(seed).root for seed in run.seeds_with_folder))}
+            inner = inner if with_parts else [one for one in inner if one not in parts]
+        waiting += inner
+
+
+def _is_run(run: RunDir) -> bool:
+    files = (run.config, run.finished, run.results, run.history, run.seeds, run.sweep)
+    return any(path.is_file() for path in files) or run.checkpoints.is_dir()
+
+
+def _has_parts(run: RunDir) -> bool:
+    return run.seeds.is_file() or run.sweep.is_file() or run.trials.is_dir()
+
+
+def _listed(run: RunDir, name: str) -> ListedRun:
+    known: dict[str, Any] = {"name": name, "date": _date(run)}
+    problem = None
+    try:
+        config = _config(run)
+        known |= {
+            "data": _data_name(config),
+            "encoder": _short(config.model.name_or_path or ""),
+            "settings": {key: value for key, value in setting_values(config).items() if not is_free(key)},
+            "seeds": (config.training.seed,),
+        }
+    except _Damaged as error:
+        config, problem = None, str(error)
+    try:
+        known |= _outcome(run, config)
+    except _Damaged as error:
+        known["state"] = str(error)
+    return ListedRun(**{**known, "state": problem or known["state"]})
+
+
+class _Damaged(Exception):
+    """A file of a run is damaged. The text is the state of the run."""
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise _Damaged for everything that a damaged file can cause."""
+    try:
+        yield
+    except UserError as error:
+        problem = error.problem.splitlines()[0].partition(":")[0].rstrip(".")
+        raise _Damaged(f"damaged: {path.name} ({problem})") from error
+    except OSError as error:
+        raise _Damaged(f"damaged: {path.name} ({error.strerror})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise _Damaged(f"damaged: {path.name} ({type(error).__name__}: {first_line(error)})") from error
+
+
+def _config(run: RunDir) -> Config:
+    if not run.config.is_file():
+        raise _Damaged(f"damaged: {run.config.name} is missing")
+    with _reading(run.config):
+        return check_config(read_yaml(run.config))
+
+
+def _outcome(run: RunDir, config: Config | None) -> dict[str, Any]:
+    """State, scores, seeds and time of a run."""
+    if is_locked(run):
+        return {"state": "running", **_best_so_far(run)}
+    with _reading(run.finished):
+        record = load_record(run)
+    missing = [name for name in record.files if not (run.root / name).is_file()] if record else []
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if missing[1:] else ""
+        return {"state": f"damaged: {missing[0]}{more} is missing", **_scores(run)}
+    if run.seeds.is_file():
+        return _mean_of_seeds(run)
+    if run.sweep.is_file() or run.trials.is_dir():
+        return _best_of_trials(run)
+    # Earlier versions wrote no record, and kept their checkpoints until a run was finished.
+    if not run.results.is_file() or (record is None and run.checkpoints.is_dir()):
+        return {"state": _progress(run, config), **_best_so_far(run)}
+    return {"state": "finished", **_scores(run)}
+
+
+def _scores(run: RunDir) -> dict[str, Any]:
+    if not run.results.is_file():
+        return {}
+    with _reading(run.results):
+        results = read_json(run.results, hint="")
+        splits = results["splits"]
+        return {
+            "f1": {str(name): _share(values["overall"]["f1"]) for name, values in splits.items()},
+            "modes": frozenset(str(values["mode"]) for values in splits.values() if values.get("mode")),
+            "seconds": _seconds(results),
+            "seeds": (int(results["seed"]),),
+        }
+
+
+def _share(value: Any) -> float:
+    share = float(value)
+    if not 0 <= share <= 1:
+        raise ValueError(f"{value} is not a score")
+    return share
+
+
+def _seconds(results: Mapping[str, Any]) -> float:
+    seconds = float(results["seconds"])
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{seconds} is not a time")
+    return seconds
+
+
+def _mean_of_seeds(run: RunDir) -> dict[str, Any]:
+    with _reading(run.seeds):
+        by_seed = f1_by_seed(run)
+        if not by_seed:
+            raise ValueError("it lists no seed")
+        splits = next(iter(by_seed.values()))
+        f1 = {split: _share(statistics.fmean(one[split] for one in by_seed.values())) for split in splits}
+    return {
+        **_scores(run),
+        "state": f"finished, mean of {counted(len(by_seed), 'seed')}",
+        "seeds": tuple(by_seed),
+        "f1": f1,
+        "seconds": _seconds_of_seeds(run, by_seed),
+    }
+
+
+def _seconds_of_seeds(run: RunDir, seeds: Iterable[int]) -> float | None:
+    """The training time of all seeds. None if the results of one are missing."""
+    scores = [_scores(run.of_seed(seed)) for seed in seeds]
+    return math.fsum(one["seconds"] for one in scores) if all(scores) else None
+
+
+def _best_of_trials(run: RunDir) -> dict[str, Any]:
+    trials: Mapping[str, Any] = {}
+    if run.sweep.is_file():
+        with _reading(run.sweep):
+            trials = dict(read_json(run.sweep, hint="")["trials"])
+    if not run.results.is_file():
+        n_done = sum(run.of_trial(name).results.is_file() for name in run.trials_with_config)
+        return {"state": f"sweep stopped after {counted(n_done, 'trial')}"}
+    return {**_scores(run), "state": f"finished, best of {counted(len(trials), 'trial')}"}
+
+
+def _epochs(run: RunDir) -> list[float]:
+    """The validation F1 of each epoch so far."""
+    if not run.history.is_file():
+        return []
+    with _reading(run.history):
+        lines = run.history.read_text(encoding="utf-8").splitlines()
+        return [_share(parse_json(line)["dev_f1"]) for line in lines]
+
+
+def _best_so_far(run: RunDir) -> dict[str, Any]:
+    scores = _epochs(run)
+    return {"f1": {"validation": max(scores)}} if scores else {}
+
+
+def _progress(run: RunDir, config: Config | None) -> str:
+    """The state of a run that is not finished."""
+    n_epochs = len(_epochs(run))
+    if not n_epochs and not run.checkpoints.is_dir():
+        return "stopped before the first checkpoint"
+    total = f" of {config.training.num_train_epochs:,}" if config else ""
+    return f"stopped after {n_epochs:,}{total} epochs"
+
+
+def _date(run: RunDir) -> datetime | None:
+    for path in (run.results, run.history, run.config, run.root):
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        except OSError:
+            continue
+    return None
+
+
+def _data_name(config: Config) -> str:
+    return config.data.dataset_name or _short(config.data.train_file or "", parts=2)
+
+
+def _short(path: str, *, parts: int = 1) -> str:
+    """The end of a path. A name on the Hub or in a package stays.
+
+    >>> _short("/data/wnut17/train.conll", parts=2), _short("google/bert"), _short("./encoders/bert")
+    ('wnut17/train.conll', 'google/bert', 'bert')
+    """
+    if is_package_reference(path) or (parts == 1 and path.count("/") <= 1 and not path.startswith((".", "/", "~"))):
+        return path
+    return "/".join(Path(path).parts[-parts:]) if path else ""
+
+
+class Sorting(NamedTuple):
+    """A column to sort by: its name, the value of a run, and whether high values come first."""
+
+    name: str
+    value: Callable[[ListedRun], Any]
+    descending: bool = False
+
+
+def differing_settings(runs: Sequence[ListedRun]) -> list[str]:
+    """The settings that are not the same in all runs, in the order of the schema, except those with an own column."""
+    known = [run.settings for run in runs if run.settings]
+    names = dict.fromkeys(name for settings in known for name in settings)
+    return [
+        name
+        for name in names
+        if name not in _SHOWN_ELSEWHERE and any(one.get(name) != known[0].get(name) for one in known)
+    ]
+
+
+def run_table(
+    runs: Sequence[ListedRun], folder: Path, *, sort: str | None = None
+) -> tuple[ResultTable, list[ListedRun]]:
+    """The table of the runs, and the runs in its order.
+
+    sort: the name of a column. F1 and date are sorted from high to low, everything else from low to high, and empty
+    values come last. Raises UserError for an unknown column.
+    """
+    settings = differing_settings(runs)
+    names = dict(zip(settings, _leaves(settings)))
+    ordered = _sorted(runs, settings, sort) if sort else list(runs)
+    columns = (
+        *map(Column, ("name", "state", "data", "encoder", *names.values(), "seed")),
+        Column("validation F1", Kind.SHARE),
+        Column("test F1", Kind.SHARE),
+        Column("training time", Kind.SECONDS),
+        Column("date"),
+    )
+    rows = tuple(
+        (
+            *(run.name, run.state, run.data, run.encoder),
+            *(value_text(run.settings[name]) if name in run.settings else None for name in settings),
+            ", ".join(map(str, run.seeds)),
+            *(run.f1.get("validation"), run.f1.get("test"), run.seconds),
+            run.date.strftime("%Y-%m-%d %H:%M") if run.date else None,
+        )
+        for run in ordered
+    )
+    modes = sorted({mode for run in runs for mode in run.modes})
+    facts = {"runs in": str(folder), "F1": "micro average, of several seeds their mean"}
+    facts |= {"mode": " and ".join(modes)} if modes else {}
+    return ResultTable(columns, rows, facts), ordered
+
+
+def _leaves(settings: Sequence[str]) -> list[str]:
+    """The names of settings without their sections, where no other column has that name."""
+    leaves = [name.rpartition(".")[2] for name in settings]
+    taken = {"name", "state", "data", "encoder", "seed", "date", *(leaf for leaf in leaves if leaves.count(leaf) > 1)}
+    return [name if leaf in taken else leaf for leaf, name in zip(leaves, settings)]
+
+
+def _sorted(runs: Sequence[ListedRun], settings: Sequence[str], sort: str) -> list[ListedRun]:
+    columns = [
+        Sorting("name", lambda run: run.name),
+        Sorting("state", lambda run: run.state),
+        Sorting("data", lambda run: run.data),
+        Sorting("encoder", lambda run: run.encoder),
+        *(Sorting(leaf, _setting_of(name)) for leaf, name in zip(_leaves(settings), settings)),
+        Sorting("seed", lambda run: run.seeds or None),
+        Sorting("validation F1", lambda run: run.f1.get("validation"), descending=True),
+        Sorting("test F1", lambda run: run.f1.get("test"), descending=True),
+        Sorting("training time", lambda run: run.seconds),
+        Sorting("date", lambda run: run.date, descending=True),
+    ]
+    chosen = next((one for one in columns if _key(one.name) == _key(sort)), None)
+    if chosen is None:
+        known = ", ".join(one.name for one in columns)
+        raise UserError(f"--sort {sort}: there is no such column.", hint=f"The columns are: {known}.")
+    full = [run for run in runs if chosen.value(run) not in (None, "")]
+    empty = [run for run in runs if chosen.value(run) in (None, "")]
+    return sorted(full, key=chosen.value, reverse=chosen.descending) + empty
+
+
+def _setting_of(name: str) -> Callable[[ListedRun], Any]:
+    """The value of a setting for sorting: numbers by size and before texts."""
+
+    def value(run: ListedRun) -> Any:
+        found = run.settings.get(name)
+        if found is None:
+            return None
+        if isinstance(found, (int, float)):
+            return (0, float(found), "")
+        return (1, 0.0, value_text(found))
+
+    return value
+
+
+def _key(name: str) -> str:
+    """The name of a column as it can be written on the command line.
+
+    >>> _key("test F1") == _key("test-f1") == _key("TEST_F1")
+    True
+    """
+    return name.lower().replace(" ", "-").replace("_", "-")
