@@ -119,6 +119,11 @@ def test_text_of_data_survives_csv(text: str):
     assert next(csv.DictReader(io.StringIO(found, newline="")))["type"] == text
 
 
+def test_no_two_columns_of_csv_have_the_same_name():
+    found = formatted(table([("a", "b")], Column("mode"), Column("x")), "csv")
+    assert next(csv.reader(io.StringIO(found))) == ["mode", "x", "about mode", "data"]
+
+
 def test_columns_without_values_are_in_csv_only():
     empty = table([("LOC", None)], Column("type"), Column("sd", Kind.SHARE))
     assert "sd" not in formatted(empty, "markdown") + formatted(empty, "latex")

@@ -87,7 +87,7 @@ def comparison_table(comparison: Comparison) -> ResultTable:
         "scores": "averaged over the runs of a system",
         "difference": f"of F1 from that of {comparison.systems[0].name}, from counts averaged over the runs",
         "interval": "paired bootstrap over sentences",
-        "p": "two-sided paired permutation test, not corrected for multiple comparisons",
+        "p-value": "two-sided paired permutation test, not corrected for multiple comparisons",
     }
     return ResultTable(columns, tuple(rows), facts, frozenset(bold))
 

@@ -206,7 +206,7 @@ def _csv(table: ResultTable) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     names = [name for column in table.columns for name in _csv_names(column)]
-    writer.writerow([*names, *table.facts])
+    writer.writerow([*names, *(f"about {name}" if name in names else name for name in table.facts)])
     for row in table.rows:
         values = [value for column, each in zip(table.columns, row, strict=True) for value in _csv_values(column, each)]
         writer.writerow([*values, *table.facts.values()])
