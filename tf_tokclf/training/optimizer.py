@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ import numpy as np
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf, transformers
+from tf_tokclf.training.weight_places import depths, is_embedding
 
 
 @dataclass(frozen=True)
@@ -77,29 +77,21 @@ def defer_embedding(optimizer: keras.optimizers.Optimizer, model: keras.Model, *
 
 
 def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Model, decay: float) -> None:
-    """Multiply the learning rate by `decay` ** (n - i) in layer i of n (from 0), and by `decay` ** (n + 1) in the
-    embeddings.
+    """Multiply the learning rate by `decay` ** depth, where `depths` counts from the head down to the embeddings.
 
-    The head keeps the full rate. Other weights outside the layers have one factor less than the embeddings. Source:
-    discriminative fine-tuning, Howard and Ruder 2018 (arXiv:1801.06146). Raises UserError if the layers of the model
-    are not numbered.
+    Source: discriminative fine-tuning, Howard and Ruder 2018 (arXiv:1801.06146). Raises UserError if the layers of the
+    model are not numbered.
     """
     if decay == 1:
         return
-    layers = {weight.ref(): _LAYER.search(weight.name) for weight in model.trainable_variables}
-    numbers = [int(found.group(1)) for found in layers.values() if found]
-    if not numbers:
+    weights = model.trainable_variables
+    below = depths([weight.name for weight in weights])
+    if below is None:
         raise UserError(
             f"--layer-decay: the layers of a model of type {model.config.model_type} are not numbered.",
             hint="Pass --layer-decay 1. It also overrides a recipe.",
         )
-    n_layers = max(numbers) + 1
-    head = {weight.ref() for weight in model.classifier.weights}
-    factors = {}
-    for ref, found in layers.items():
-        below = n_layers - int(found.group(1)) if found else n_layers + bool(_EMBEDDING.search(ref.deref().name))
-        factor = 1.0 if ref in head else decay**below
-        factors.update({copy.ref(): factor for copy in _with_copies(ref.deref())})
+    factors = {copy.ref(): decay**depth for weight, depth in zip(weights, below) for copy in _with_copies(weight)}
     getattr(optimizer, "inner_optimizer", optimizer).rate_factors = factors
 
 
@@ -109,9 +101,6 @@ def _with_copies(weight: tf.Variable) -> tuple[tf.Variable, ...]:
 
 
 _ROWS_AT_ONCE = 4096
-_LAYER = re.compile(r"/layer_\._(\d+)/")
-# DeBERTa's embedding of distances and its norm are in the encoder, since all layers use them.
-_EMBEDDING = re.compile("embeddings|/encoder/LayerNorm/")
 
 
 def freeze_embeddings(model: keras.Model) -> None:
@@ -119,7 +108,14 @@ def freeze_embeddings(model: keras.Model) -> None:
 
     DeBERTa's embedding of distances is trained: it is in the encoder, where other programs do not freeze it either.
     """
-    model.get_input_embeddings().trainable = False
+    if not any(is_embedding(weight.name) for weight in model.weights):  # models with other names, by their own code
+        model.get_input_embeddings().trainable = False
+    for layer in model._flatten_layers():
+        # Single weights, because a layer can have other weights too: XLM's encoder has the table of positions.
+        own = list(layer._trainable_weights)
+        layer._trainable_weights[:] = [weight for weight in own if not is_embedding(weight.name)]
+        # Not by assignment: Keras makes weights in a new list trainable.
+        layer._non_trainable_weights.extend(weight for weight in own if is_embedding(weight.name))
 
 
 def rates_of(optimizer: keras.optimizers.Optimizer, n_steps: int) -> np.ndarray:
