@@ -24,6 +24,18 @@ def test_each_distance_has_the_row_that_transformers_gathers(n_rows: int, n_buck
     assert (rows[np.clip(distances, -n, n) + n] == expected).all()
 
 
+@pytest.mark.parametrize(("n_buckets", "max_distance"), [(1, 8), (16, 9), (16, 8), (16, 5), (2, 2)])
+def test_settings_that_make_no_sense_give_rows_of_the_embedding(n_buckets: int, max_distance: int):
+    rows = rows_by_distance(n_rows=2 * n_buckets, n_buckets=n_buckets, max_distance=max_distance)
+    assert rows.min() >= 0
+    assert rows.max() < 2 * n_buckets
+    middle, half = len(rows) // 2, n_buckets // 2
+    assert rows[middle - half : middle + half + 1].tolist() == list(range(n_buckets - half, n_buckets + half + 1))
+    distances = Distances.within(tf.constant(30), rows)
+    assert int(tf.reduce_min(distances.to_keys)) == 0
+    assert int(tf.reduce_max(distances.to_queries)) == int(distances.end - distances.begin) - 1
+
+
 @pytest.mark.parametrize("width", [1, 2, 5, 40])
 def test_the_distances_of_rows_come_in_both_orders(width: int):
     rows = rows_by_distance(n_rows=16, n_buckets=8, max_distance=32)

@@ -38,11 +38,14 @@ def rows_by_distance(*, n_rows: int, n_buckets: int, max_distance: int) -> np.nd
 
 def _buckets(distances: np.ndarray, n_buckets: int, max_distance: int) -> np.ndarray:
     """Logarithmic buckets of distances >= 0, computed in float32 as PyTorch does: a boundary may be a whole number."""
-    half = n_buckets // 2
-    ratio = np.maximum(distances, half).astype(np.float32) / np.float32(half)
-    scale = np.log(np.float32((max_distance - 1) / half))
-    logarithmic = np.ceil(np.log(ratio) / scale * np.float32(half - 1)) + half
-    return np.where(distances <= half, distances, logarithmic).astype(np.int64)
+    half = np.float32(n_buckets // 2)
+    # With one bucket, or without distances beyond half of them, all that is not finite counts as far.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.maximum(distances, half).astype(np.float32) / half
+        scale = np.log(np.float32(np.float64(max_distance - 1) / half))
+        logarithmic = np.ceil(np.log(ratio) / scale * (half - 1)) + half
+    finite = np.nan_to_num(logarithmic, nan=_FURTHEST, posinf=_FURTHEST, neginf=-_FURTHEST)
+    return np.where(distances <= half, distances, finite).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Distances:
         to_queries, to_keys = (
             tf.gather(known, tf.clip_by_value(distance, -n, n) + n) for distance in (ascending, -ascending)
         )
-        begin, end = to_queries[0], to_keys[0] + 1
+        begin, end = tf.reduce_min(to_queries), tf.reduce_max(to_queries) + 1
         return cls(begin, end, to_keys - begin, to_queries - begin)
 
 
