@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 N_ROWS, N_LABELS, LEARNING_RATE, CLIP_NORM, WEIGHT_DECAY = 16, 9, 1e-4, 1.0, 0.01
-N_WARM_UP = 3
+N_WARM_UP = 2
 
 Step = Callable[[np.ndarray, np.ndarray], object]
 
