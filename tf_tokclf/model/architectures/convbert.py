@@ -40,7 +40,8 @@ def _attend(
     attention: keras.layers.Layer, hidden_states: tf.Tensor, attention_mask: tf.Tensor, *others: Any, **options: Any
 ) -> Any:
     """attention_mask: (rows, 1, 1, width), 0 at tokens, very negative at padding."""
-    is_token = tf.cast(attention_mask[:, 0, 0, :, None] == 0, hidden_states.dtype)
+    # TFLite cannot add an axis in a slice.
+    is_token = tf.cast(tf.expand_dims(attention_mask[:, 0, 0, :] == 0, -1), hidden_states.dtype)
     before = _tokens.set(is_token)
     try:
         return type(attention).call(attention, hidden_states * is_token, attention_mask, *others, **options)

@@ -13,10 +13,12 @@ from tf_tokclf.encoding.tokenizers import load_tokenizer, special_types
 from tf_tokclf.model.architectures.convbert import hide_padding
 from tf_tokclf.model.architectures.esm import correct_esm
 from tf_tokclf.model.architectures.funnel import correct_funnel
+from tf_tokclf.model.architectures.layoutlmv3 import correct_layoutlmv3
 from tf_tokclf.model.architectures.mobilebert import correct_mobilebert
 from tf_tokclf.model.architectures.mpnet import leave_out_pooler
 from tf_tokclf.model.architectures.roberta import start_after_padding
 from tf_tokclf.model.architectures.roformer import fix_positions
+from tf_tokclf.model.architectures.xlm import mask_within_float16
 from tf_tokclf.model.architectures.xlnet import correct_xlnet
 from tf_tokclf.model.backend import keras
 
@@ -24,13 +26,16 @@ _CORRECTIONS: Mapping[str, Callable[[keras.Model], None]] = {
     "camembert": start_after_padding,
     "convbert": hide_padding,
     "esm": correct_esm,
+    "flaubert": mask_within_float16,
     "funnel": correct_funnel,
+    "layoutlmv3": correct_layoutlmv3,
     "longformer": start_after_padding,
     "mobilebert": correct_mobilebert,
     "mpnet": leave_out_pooler,
     "roberta": start_after_padding,
     "roberta-prelayernorm": start_after_padding,
     "roformer": fix_positions,
+    "xlm": mask_within_float16,
     "xlm-roberta": start_after_padding,
 }
 
