@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.model_type import inferred_model_type
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 
@@ -184,11 +185,13 @@ AGAIN = "Fetch or save the model again."
 
 
 def model_config(folder: Path) -> dict[str, Any]:
-    """The content of config.json in a model folder, as plain values."""
+    """The content of config.json in a model folder, as plain values, with the model type of BERT's first releases."""
     path = folder / "config.json"
     config = read_json(path, hint=AGAIN)
     if not isinstance(config, dict):
         raise UserError("is not a JSON object.", path=path, hint=AGAIN)
+    if config.get("model_type") is None and (model_type := inferred_model_type(config, folder)):
+        config["model_type"] = model_type
     return config
 
 
@@ -271,7 +274,8 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
 def _check_type(config: dict[str, Any], path: Path) -> None:
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
-        raise UserError("has no model_type.", path=path, hint="Check that this is the folder of an encoder.")
+        hint = 'Check that this is the folder of an encoder, and add its type, such as "model_type": "bert".'
+        raise UserError("has no model_type.", path=path, hint=hint)
     if model_type in MODEL_TYPES:
         return
     problem = f"transformers has no TensorFlow token classifier of type {model_type[:60]}."

@@ -31,17 +31,10 @@ TOKENIZER, SETTINGS, SPECIAL, ADDED = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+VOCABULARY = "vocab.txt"
 # Vocabulary files that transformers can convert to a fast tokenizer if there is no tokenizer.json.
-VOCABULARIES = (
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "bpe_encoder.bin",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.model",
-    "sentencepiece.bpe.model",
-)
+SENTENCEPIECE = ("spiece.model", "spm.model", "sentencepiece.model", "sentencepiece.bpe.model")
+VOCABULARIES = (VOCABULARY, "vocab.json", "merges.txt", "bpe_encoder.bin", *SENTENCEPIECE)
 SPECIAL_TOKENS = frozenset(
     [
         "bos_token",
@@ -92,7 +85,11 @@ KEPT = SPECIAL_TOKENS | frozenset(
 # The time that tokenizers 0.21 needs grows with the square of this number: 2 s for 20,000.
 MOST_ADDED_TOKENS = 20_000
 LARGEST_FILE = 256 << 20
+# The largest published vocabularies of SentencePiece, with a million tokens, have 18 MB.
+LARGEST_SENTENCEPIECE = 64 << 20
 LONGEST_TOKEN = 1_000
+# Share of tokens with capital letters that a vocabulary of lower-cased words may have.
+RARE = 0.01
 # Special tokens around a text; BERT has two. The time that tokenizers needs grows with the square of their number.
 MOST_SPECIAL_PIECES = 1_000
 MOST_STEPS, DEEPEST_STEP = 64, 16
@@ -124,10 +121,15 @@ UNTRUSTED = "Do not use this model unless you trust its author."
 
 @dataclass(frozen=True)
 class CleanTokenizer:
-    """A folder with checked files only. patterns: regular expressions in them that are not in KNOWN_PATTERNS."""
+    """A folder with checked files only.
+
+    patterns: regular expressions in them that are not in KNOWN_PATTERNS. unconverted: the name of a vocabulary of
+    SentencePiece, if there is no tokenizer.json.
+    """
 
     folder: Path
     patterns: tuple[str, ...] = ()
+    unconverted: str | None = None
 
 
 @contextmanager
@@ -145,11 +147,15 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
             expected = f"Expected {TOKENIZER}, or a vocabulary such as {VOCABULARIES[0]}."
             raise UserError("has no tokenizer.", path=folder, hint=expected)
         patterns: list[str] = []
+        settings = _settings(folder)
         if (clean / TOKENIZER).exists():
             content = _mapping(folder / TOKENIZER)
             _check_tokenizer(content, folder / TOKENIZER)
             patterns = unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
-        _write(clean / SETTINGS, _settings(folder))
+            settings = _stated_casing(content) | settings
+        elif (clean / VOCABULARY).exists() and _has_capitals(clean / VOCABULARY):
+            settings = {"do_lower_case": False} | settings
+        _write(clean / SETTINGS, settings)
         for file in (SPECIAL, ADDED):
             if is_there(folder / file):
                 content = _mapping(_checked_file(folder, file))
@@ -157,7 +163,44 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
                 if file == SPECIAL:
                     content = {key: value for key, value in content.items() if key in SPECIAL_TOKENS}
                 _write(clean / file, content)
-        yield CleanTokenizer(clean, tuple(patterns))
+        found = next((file for file in SENTENCEPIECE if (clean / file).exists()), None)
+        yield CleanTokenizer(clean, tuple(patterns), None if (clean / TOKENIZER).exists() else found)
+
+
+def with_converted(tokenizer: CleanTokenizer, definition: str, *, place: Path) -> CleanTokenizer:
+    """The same folder with tokenizer.json in place of the vocabulary from which it was converted.
+
+    definition: the content of tokenizer.json. place: the vocabulary, for messages. Raises UserError as for any other
+    tokenizer.json.
+    """
+    content = json.loads(definition)
+    _check_tokenizer(content, place)
+    (tokenizer.folder / TOKENIZER).write_text(definition, encoding="utf-8")
+    for file in SENTENCEPIECE:
+        (tokenizer.folder / file).unlink(missing_ok=True)
+    patterns = unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
+    return CleanTokenizer(tokenizer.folder, tuple(patterns))
+
+
+def _has_capitals(vocabulary: Path) -> bool:
+    """Whether a WordPiece vocabulary contains capital letters, so that words must not be lower-cased.
+
+    transformers lower-cases words unless the settings say otherwise, and BioBERT and other early models have no
+    settings. Special tokens do not count, and the share RARE of the other tokens may have capital letters.
+    """
+    with vocabulary.open(encoding="utf-8", errors="replace") as file:
+        tokens = [line.strip() for line in file]
+    n_with_capitals = sum(token != token.lower() and token[:1] not in "[<" for token in tokens)
+    return n_with_capitals > RARE * len(tokens)
+
+
+def _stated_casing(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the normalizer of BERT states. Without them, transformers would lower-case all words."""
+    normalizer = tokenizer.get("normalizer")
+    if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
+        return {}
+    names = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
+    return {ours: normalizer[theirs] for theirs, ours in names.items() if isinstance(normalizer.get(theirs), bool)}
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -357,8 +400,9 @@ def _checked_file(folder: Path, name: str) -> Path:
     path = folder / name
     check_links(folder, [path], hint="Copy the file into the folder.")
     real = path.resolve()
-    if real.stat().st_size > LARGEST_FILE:
-        raise _refused(f"is larger than {LARGEST_FILE >> 20} MB", path)
+    largest = LARGEST_SENTENCEPIECE if name in SENTENCEPIECE else LARGEST_FILE
+    if real.stat().st_size > largest:
+        raise _refused(f"is larger than {largest >> 20} MB", path)
     return real
 
 

@@ -1,7 +1,8 @@
 """Run a tokenizer in a child process, which is killed if it takes too long.
 
 The time that an untrusted regular expression needs can double with each character, and calls into the tokenizers
-library cannot be interrupted. Tokenizers with unknown expressions therefore run in a child process. Parent and child
+library cannot be interrupted. Tokenizers with unknown expressions therefore run in a child process. So does the
+conversion of a vocabulary of SentencePiece, whose library may end its process on a damaged file. Parent and child
 exchange lines of JSON.
 
 The limits are limits of CPU time, so they do not depend on the load of the machine: the operating system ends a child
@@ -25,6 +26,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
 
+from tf_tokclf.encoding.model_config import AGAIN
 from tf_tokclf.errors import UserError
 
 # The child uses the import path of its parent. `python -m` would first look in the working directory, which may be the
@@ -32,6 +34,8 @@ from tf_tokclf.errors import UserError
 _START = f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from {__name__} import serve; serve()"
 # Limit of CPU time. Loading a tokenizer takes a second at most.
 LOAD_LIMIT_S = 10.0
+# Converting a vocabulary of 250,000 tokens, as many as mDeBERTa has, takes 2 s.
+CONVERT_LIMIT_S = 60.0
 # Lowest accepted throughput, in characters per second of CPU time. Tokenizers usually process 100 times as many, so a
 # slow machine does not reach this limit.
 CHARACTERS_PER_SECOND = 10_000
@@ -58,7 +62,7 @@ class TokenizerProcess:
         """The token ids of each word. Raises UserError if the child takes too long or fails."""
         with self._lock:
             if self._child is None:
-                self._child = _Child(["encode"], self._pattern, self._place)
+                self._child = _Child(["encode"], _tokenizing(self._pattern), self._place)
                 self._ask({"definition": self._definition}, LOAD_LIMIT_S)
             limit_s = LOAD_LIMIT_S + sum(map(len, words)) / CHARACTERS_PER_SECOND
             ids: list[list[int]] = self._ask({"words": list(words), "special": add_special_tokens}, limit_s)
@@ -76,18 +80,36 @@ class TokenizerProcess:
     @staticmethod
     def try_loading(folder: Path, class_name: str, pattern: str, *, place: Path) -> None:
         """Load the tokenizer in `folder` with transformers in a child. Raises UserError if this takes too long."""
-        child = _Child(["load"], pattern, place)
+        child = _Child(["load"], _tokenizing(pattern), place)
         try:
             child.ask({"folder": str(folder), "class": class_name}, LOAD_LIMIT_S)
         finally:
             child.kill()
 
+    @staticmethod
+    def converted(folder: Path, class_name: str, *, place: Path) -> str:
+        """The tokenizer.json that transformers makes of the vocabulary in `folder`, without truncation and padding.
+
+        Raises UserError if the vocabulary cannot be converted.
+        """
+        child = _Child(["load"], "converting the vocabulary", place, hint=AGAIN)
+        try:
+            definition: str = child.ask({"folder": str(folder), "class": class_name, "convert": True}, CONVERT_LIMIT_S)
+        finally:
+            child.kill()
+        return definition
+
+
+def _tokenizing(pattern: str) -> str:
+    return f"tokenizing with the expression {pattern[:80]!r}"
+
 
 class _Child:
     """The child process and the thread that reads its answers."""
 
-    def __init__(self, args: list[str], pattern: str, place: str | Path) -> None:
-        self._pattern, self._place = pattern, place
+    def __init__(self, args: list[str], task: str, place: str | Path, *, hint: str = HINT) -> None:
+        """task: what the child does, as the subject of a message."""
+        self._task, self._place, self._hint = task, place, hint
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, json.dumps(sys.path), *args],
             stdin=subprocess.PIPE,
@@ -130,7 +152,7 @@ class _Child:
 
     def _failure(self, what: str) -> UserError:
         self.kill()
-        return UserError(f"tokenizing with the expression {self._pattern[:80]!r} {what}.", path=self._place, hint=HINT)
+        return UserError(f"{self._task} {what}.", path=self._place, hint=self._hint)
 
 
 def _pass_on(source: IO[bytes], answers: Queue[bytes]) -> None:
@@ -170,8 +192,8 @@ def serve() -> None:
         _limit_cpu_time(request["limit_s"])
         try:
             if "folder" in request:
-                getattr(transformers, request["class"]).from_pretrained(request["folder"])
-                answer({"result": "loaded"})
+                loaded = getattr(transformers, request["class"]).from_pretrained(request["folder"])
+                answer({"result": loaded.backend_tokenizer.to_str() if request.get("convert") else "loaded"})
             elif "definition" in request:
                 tokenizer = Tokenizer.from_str(request["definition"])
                 answer({"result": "loaded"})
@@ -183,7 +205,9 @@ def serve() -> None:
                 )
                 answer({"result": [encoding.ids for encoding in encodings]})
         except BaseException as error:  # panics in Rust do not derive from Exception
-            answer({"problem": (str(error) or type(error).__name__).splitlines()[0][:200]})
+            # transformers appends the names of all its converters.
+            problem = (str(error) or type(error).__name__).splitlines()[0].partition(", if a converter")[0]
+            answer({"problem": problem[:200]})
 
 
 def _limit_cpu_time(limit_s: float) -> None:

@@ -14,6 +14,7 @@ from tf_tokclf.encoding.tokenizer_files import (
     needs_own_code,
     tokenizer_class_name,
     unknown_patterns,
+    with_converted,
 )
 from tf_tokclf.encoding.tokenizer_process import TokenizerProcess
 from tf_tokclf.errors import JobError, UserError, first_line
@@ -49,6 +50,10 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
             )
         name = tokenizer_class_name(folder)
         with clean_tokenizer_folder(folder) as clean:
+            if clean.unconverted:
+                place = folder / clean.unconverted
+                definition = TokenizerProcess.converted(clean.folder, name, place=place)
+                clean = with_converted(clean, definition, place=place)
             if clean.patterns:
                 TokenizerProcess.try_loading(clean.folder, name, clean.patterns[0], place=folder / TOKENIZER)
             return _made_ready(_from_folder(name, clean.folder))

@@ -10,7 +10,7 @@ from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import check_is_classifier, has_code, model_config, saved_labels
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.encoding.tokenizer_files import clean_tokenizer_folder
-from tf_tokclf.encoding.weight_files import READABLE_WEIGHTS, open_weights
+from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETENSORS, open_weights
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
@@ -59,7 +59,7 @@ def check_model_is_whole(folder: Path) -> None:
 
 
 def _check_weights(folder: Path, *, n_labels: int) -> None:
-    if not any(is_there(folder / name) for name in READABLE_WEIGHTS):
+    if not any(is_there(folder / name) for name in (SAFETENSORS, INDEX, H5)):
         if not any(path.suffix in _OTHER_WEIGHTS for path in folder.rglob("*")):
             raise UserError("has no weights.", path=folder, hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
         return
