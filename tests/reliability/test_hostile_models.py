@@ -265,8 +265,9 @@ def test_the_model_types_are_those_of_transformers():
     from transformers.models.auto.modeling_tf_auto import TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
 
     from tf_tokclf.encoding.model_config import MODEL_TYPES
+    from tf_tokclf.model.loading import ARCHITECTURES
 
-    assert set(TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES) == MODEL_TYPES
+    assert {*TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, *ARCHITECTURES} == MODEL_TYPES
 
 
 def test_every_setting_of_a_tokenizer_is_known():
@@ -276,7 +277,7 @@ def test_every_setting_of_a_tokenizer_is_known():
     from tf_tokclf.encoding.model_config import MODEL_TYPES
     from tf_tokclf.encoding.tokenizer_files import KEPT
 
-    files = {"vocab_file", "merges_file", "tokenizer_file", "self", "kwargs"}
+    files = {"vocab_file", "merges_file", "tokenizer_file", "self", "args", "kwargs"}
     for model_type in MODEL_TYPES:
         if (name := TOKENIZER_MAPPING_NAMES[model_type][1]) is not None:
             arguments = set(inspect.signature(getattr(transformers, name).__init__).parameters)

@@ -15,10 +15,12 @@ from typing import Any
 
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_type import inferred_model_type
+from tf_tokclf.encoding.modernbert_config import AGAIN, modernbert_settings
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 
-# The model types with a TensorFlow class for token classification in transformers 4.54. A test checks this list.
+# The model types with a TensorFlow class for token classification in transformers 4.54, and those with a class in
+# tf_tokclf/model/architectures. A test checks this list.
 MODEL_TYPES = frozenset(
     [
         "albert",
@@ -36,6 +38,7 @@ MODEL_TYPES = frozenset(
         "layoutlmv3",
         "longformer",
         "mobilebert",
+        "modernbert",
         "mpnet",
         "rembert",
         "roberta",
@@ -87,6 +90,8 @@ SIZES = frozenset(
         "conv_kernel_size",
         "head_ratio",
         "attention_window",
+        "local_attention",
+        "global_attn_every_n_layers",
     ]
 )
 MOST_OF_A_SIZE = 4_000_000
@@ -147,7 +152,14 @@ READ_BY_MODEL: Mapping[str, frozenset[str]] = {
     "xlm": frozenset(["initializer_range"]),
 }
 # Settings whose value is the name of a function.
-ACTIVATIONS = {"activation", "activation_function", "ff_activation", "hidden_act"}
+ACTIVATIONS = {
+    "activation",
+    "activation_function",
+    "classifier_activation",
+    "ff_activation",
+    "hidden_act",
+    "hidden_activation",
+}
 _CAUSAL = "a word would be labelled without the words after it"
 # Settings that change what a model computes: the allowed values, and why other values are refused.
 SWITCHES: Mapping[str, tuple[tuple[Any, ...], str]] = {
@@ -181,7 +193,6 @@ SWITCHES_OF_TYPE: Mapping[str, Mapping[str, tuple[tuple[Any, ...], str]]] = {
 }
 LOADS_CODE = ("auto_map", "trust_remote_code")
 LOADS_MODELS = ("_name_or_path", "name_or_path", *LOADS_CODE)
-AGAIN = "Fetch or save the model again."
 
 
 def model_config(folder: Path) -> dict[str, Any]:
@@ -257,6 +268,8 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     _check_references(config, path, trust_remote_code=trust_remote_code)
     _check_switches(config, path)
     _check_labels(config, path)
+    if config["model_type"] == "modernbert":
+        config = modernbert_settings(config, path)
     kept = {
         name: value
         for name, value in config.items()
@@ -278,11 +291,14 @@ def _check_type(config: dict[str, Any], path: Path) -> None:
         raise UserError("has no model_type.", path=path, hint=hint)
     if model_type in MODEL_TYPES:
         return
-    problem = f"transformers has no TensorFlow token classifier of type {model_type[:60]}."
+    problem = f"there is no TensorFlow token classifier of type {model_type[:60]}."
     if config.get("auto_map"):
         hint = "The model contains its own Python code, which runs only with --trust-remote-code."
     else:
-        hint = "Choose a BERT, DistilBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet or CamemBERT encoder."
+        hint = (
+            "Choose a BERT, DistilBERT, ModernBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet or CamemBERT "
+            "encoder."
+        )
     raise UserError(problem, path=path, hint=hint)
 
 

@@ -20,7 +20,8 @@ from typing import Any
 
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
-from tf_tokclf.encoding.model_config import AGAIN, model_config
+from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.modernbert_config import AGAIN
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_links
 from tf_tokclf.json_text import read_json

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.prefix_space import set_prefix_space, state_of, wants_prefix_space
 from tf_tokclf.encoding.tokenizer_files import (
     TOKENIZER,
     clean_tokenizer_folder,
@@ -101,8 +102,9 @@ def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizer
 
     load: Any = getattr(transformers, name).from_pretrained
     tokenizer = load(folder, **options)
-    if _wants_prefix_space(tokenizer):
+    if wants_prefix_space(tokenizer):
         tokenizer = load(folder, add_prefix_space=True, **options)
+        set_prefix_space(tokenizer)
     return tokenizer  # type: ignore[no-any-return]
 
 
@@ -151,7 +153,7 @@ def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
     UserError for words on which the tokenizer fails.
     """
     backend = tokenizer.backend_tokenizer
-    if patterns := unknown_patterns([_state(backend.normalizer), _state(backend.pre_tokenizer)]):
+    if patterns := unknown_patterns([state_of(backend.normalizer), state_of(backend.pre_tokenizer)]):
         return TokenizerProcess(backend.to_str(), patterns[0], place=TOKENIZER)
 
     def tokenize(words: Sequence[str], *, add_special_tokens: bool = False) -> list[list[int]]:
@@ -203,25 +205,3 @@ def special_types(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
             else:
                 own = after
     return before, after
-
-
-def _state(component: Any) -> Any:
-    """A normalizer or pre-tokenizer as plain values; None if it is written in Python."""
-    try:
-        return json.loads(component.__getstate__()) if component is not None else None
-    except Exception:  # tokenizers raises a bare Exception
-        return None
-
-
-def _wants_prefix_space(tokenizer: Any) -> bool:
-    """Whether words need a space before them: byte-level tokenizers (RoBERTa, GPT-2, ModernBERT) expect one."""
-    if not tokenizer.is_fast:
-        return False
-    stack = [_state(tokenizer.backend_tokenizer.pre_tokenizer)]
-    while stack:
-        step = stack.pop()
-        if isinstance(step, dict):
-            if step.get("type") == "ByteLevel":
-                return not step.get("add_prefix_space")
-            stack.extend(step.get("pretokenizers", []))
-    return False

@@ -21,7 +21,10 @@ WIDTH_MULTIPLE = 8
 
 
 # Model types whose code branches only on Python values.
-_PLAIN = {"albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+_PLAIN = {
+    *("albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta"),
+    "xlm-roberta",
+}
 
 
 # Model types whose scores depend on the padding behind a row. Funnel pools neighbouring tokens.

@@ -28,6 +28,7 @@ from tf_tokclf.encoding.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.model.architectures.corrections import correct
 from tf_tokclf.model.architectures.deberta_v2 import use_skewing
+from tf_tokclf.model.architectures.modernbert import TFModernBertForTokenClassification
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.compact_layers import use_short_graphs
 from tf_tokclf.model.fast_gelu import use_fast_gelu
@@ -36,6 +37,9 @@ from tf_tokclf.model.unpadded_encoder import use_packing
 from tf_tokclf.model.weights import IRRELEVANT, TOGETHER, Unmatched, limited_weights, put_weights
 
 log = logging.getLogger(__name__)
+
+# The classes that transformers does not have, by model type.
+ARCHITECTURES = {"modernbert": TFModernBertForTokenClassification}
 
 OR_ALLOW = f"{TOGETHER} To train from these weights anyway, pass --allow-incomplete-weights."
 
@@ -121,7 +125,8 @@ def _loaded(
 
 def _token_classifier(config: Any, folder: Path) -> keras.Model:
     """A model of a built-in type with initial weights. folder: that of its tokenizer."""
-    kind: Any = transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[type(config)]
+    kind: Any = ARCHITECTURES.get(config.model_type)
+    kind = kind or transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[type(config)]
     model = kind(config)
     correct(model, folder)
     model.build_in_name_scope()
@@ -213,14 +218,15 @@ def _with_mapped_head(
 
 
 def _draw_head(model: keras.Model) -> None:
-    """Initialise the head's kernel from a normal distribution, like the PyTorch classes of transformers.
+    """Initialise the head's kernel from the distribution of the PyTorch classes of transformers, mostly a normal one.
 
     The TensorFlow classes truncate the distribution at two standard deviations. This reduces the standard deviation to
     0.88 of the intended value, and the head learns more slowly.
     """
     kernel = model.classifier.kernel
     deviation = getattr(model.config, "initializer_range", 0.02)
-    kernel.assign(keras.initializers.RandomNormal(stddev=deviation)(kernel.shape, kernel.dtype))
+    initializer = getattr(model, "head_initializer", None) or keras.initializers.RandomNormal(stddev=deviation)
+    kernel.assign(initializer(kernel.shape, kernel.dtype))
 
 
 def _plain_name(weight: Any) -> str:

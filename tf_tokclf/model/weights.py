@@ -76,13 +76,19 @@ def put_weights(model: keras.Model, files: WeightFiles, *, head: bool) -> Unmatc
             continue
         unused.discard(name)
         weight.assign(_fitting(files.array(by_name[name]), transpose, weight, by_name[name], files))
-    ignored = [IRRELEVANT, *map(re.compile, getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ())]
+    ignored = [IRRELEVANT, *_patterns(model, "_keys_to_ignore_on_load_unexpected")]
+    # Without a head in the file, its other layers are drawn like the classifier.
+    drawn = [IRRELEVANT, *([] if head else _patterns(model, "_keys_to_ignore_on_load_missing"))]
     if not head:
         unused -= {name for name in unused if _is_other_head(name, prefix, has_prefix=has_prefix or not in_pytorch)}
     return Unmatched(
-        tuple(name for name in missing if not IRRELEVANT.search(name)),
+        tuple(name for name in missing if not any(pattern.search(name) for pattern in drawn)),
         tuple(sorted(name for name in unused if not any(pattern.search(name) for pattern in ignored))),
     )
+
+
+def _patterns(model: keras.Model, attribute: str) -> list[re.Pattern[str]]:
+    return [re.compile(pattern) for pattern in getattr(model, attribute, None) or ()]
 
 
 @contextmanager

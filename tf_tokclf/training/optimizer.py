@@ -54,7 +54,8 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling:
         beta_2=config.adam_beta2,
         epsilon=config.adam_epsilon,
         weight_decay_rate=config.weight_decay,
-        exclude_from_weight_decay=like._exclude_from_weight_decay,
+        # In ModernBERT, the names of norms are only "norm" or end with it.
+        exclude_from_weight_decay=[*like._exclude_from_weight_decay, "norm/"],
     )
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 

@@ -1,0 +1,114 @@
+"""ModernBERT's attention: rotated queries and keys (Su et al. 2021, arXiv:2104.09864), global or local."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tf_tokclf.model.architectures.blocks import Blocks
+from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.rows import Rows
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The cosines and sines by which the halves of each head are rotated, (tokens, 1, half of a head) float32."""
+
+    cosine: tf.Tensor
+    sine: tf.Tensor
+
+    @classmethod
+    def of(cls, positions: tf.Tensor, *, theta: float, head_width: int) -> Rotation:
+        """positions: (tokens, 1) float32."""
+        exponents = tf.range(0, head_width, 2, dtype=tf.float32) / head_width
+        angles = (positions / tf.pow(tf.constant(theta, tf.float32), exponents))[:, None]
+        return cls(tf.cos(angles), tf.sin(angles))
+
+    def rotate(self, pieces: tf.Tensor, *, scale: float = 1.0, back: bool = False) -> tf.Tensor:
+        """(tokens, heads * head width), computed in float32 and returned in the same shape and dtype.
+
+        scale: factor on the result. back: rotate in the other direction, which is the gradient.
+        """
+        half = self.cosine.shape[-1]
+        wide = tf.reshape(tf.cast(pieces, tf.float32), [-1, pieces.shape[-1] // (2 * half), 2 * half])
+        first, second = wide[..., :half], wide[..., half:]
+        cosine, sine = self.cosine * scale, self.sine * (-scale if back else scale)
+        rotated = tf.concat([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
+        return tf.cast(tf.reshape(rotated, [-1, pieces.shape[-1]]), pieces.dtype)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Multi-head attention over a batch: everything but the weights."""
+
+    rows: Rows
+    blocks: Blocks
+    mask: tf.Tensor
+    rotation: Rotation
+    n_heads: int
+
+    def attend(self, joint: tf.Tensor, dropout: keras.layers.Dropout | None) -> tf.Tensor:
+        """joint: (tokens, 3 * width) queries, keys and values. Returns (tokens, width).
+
+        dropout: applied to the shares of attention. The gradient is written out because TensorFlow's own, for unknown
+        shapes, adds reductions over no axes, which copy.
+        """
+        scale = (joint.shape[-1] // 3 // self.n_heads) ** -0.5
+
+        @tf.custom_gradient
+        def attend(joint: tf.Tensor) -> Any:
+            query, key, value = tf.split(joint, 3, axis=-1)
+            query = self._queries(self.rows.spread(self.rotation.rotate(query, scale=scale)))
+            key, value = (self._keys(self.rows.spread(part)) for part in (self.rotation.rotate(key), value))
+            scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + self.mask
+            shares = tf.cast(tf.nn.softmax(scores), joint.dtype)
+            kept = None if dropout is None else dropout(tf.ones_like(shares), training=True)
+            used = shares if kept is None else shares * kept
+
+            def gradient(upstream: tf.Tensor) -> tf.Tensor:
+                of_attended = self._queries(self.rows.spread_on_zeros(upstream))
+                of_used = tf.matmul(of_attended, value, transpose_b=True)
+                of_shares = tf.cast(of_used if kept is None else of_used * kept, tf.float32)
+                wide = tf.cast(shares, tf.float32)
+                of_scores = wide * (of_shares - tf.reduce_sum(of_shares * wide, axis=-1, keepdims=True))
+                of_scores = tf.cast(of_scores, upstream.dtype)
+                of_query = self._from_queries(tf.matmul(of_scores, key))
+                of_key = self._from_keys(tf.matmul(of_scores, query, transpose_a=True))
+                of_value = self._from_keys(tf.matmul(used, of_attended, transpose_a=True))
+                of_query = self.rotation.rotate(of_query, scale=scale, back=True)
+                return tf.concat([of_query, self.rotation.rotate(of_key, back=True), of_value], axis=-1)
+
+            return self._from_queries(tf.matmul(used, value)), gradient
+
+        return attend(joint)
+
+    def _queries(self, padded: tf.Tensor) -> tf.Tensor:
+        """(rows * width, n) to (blocks, heads, size, head width)."""
+        return self._by_head(self.blocks.queries(self._in_rows(padded)))
+
+    def _keys(self, padded: tf.Tensor) -> tf.Tensor:
+        """(rows * width, n) to (blocks, heads, keys, head width)."""
+        return self._by_head(self.blocks.keys(self._in_rows(padded)))
+
+    def _from_queries(self, by_head: tf.Tensor) -> tf.Tensor:
+        """(blocks, heads, size, head width) to (tokens, n)."""
+        return self._pieces(self.blocks.from_queries(self._joined(by_head)))
+
+    def _from_keys(self, by_head: tf.Tensor) -> tf.Tensor:
+        """(blocks, heads, keys, head width) to (tokens, n)."""
+        return self._pieces(self.blocks.from_keys(self._joined(by_head)))
+
+    def _in_rows(self, padded: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(padded, tf.concat([self.rows.shape, [padded.shape[-1]]], axis=0))
+
+    def _pieces(self, in_rows: tf.Tensor) -> tf.Tensor:
+        return self.rows.take(tf.reshape(in_rows, [-1, in_rows.shape[-1]]))
+
+    def _by_head(self, blocks: tf.Tensor) -> tf.Tensor:
+        n, length, width = tf.shape(blocks)[0], tf.shape(blocks)[1], blocks.shape[-1]
+        apart = tf.reshape(blocks, [n, length, self.n_heads, width // self.n_heads])
+        return tf.transpose(apart, [0, 2, 1, 3])
+
+    def _joined(self, by_head: tf.Tensor) -> tf.Tensor:
+        n, length, width = tf.shape(by_head)[0], tf.shape(by_head)[2], self.n_heads * by_head.shape[-1]
+        return tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [n, length, width])
