@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from tf_tokclf.model.architectures.modernbert import TFModernBertModel
 from tf_tokclf.model.backend import keras, transformers
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,'-@#"
+# How GPT-2's tokenizer splits a text into words, each with the blank before it.
+SPLIT_OF_GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 SIZES = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -52,6 +55,47 @@ def make_roberta(folder: Path, words: Iterable[str]) -> Path:
         vocab_size=backend.get_vocab_size(), **SIZES, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2
     )
     return _save(folder, transformers.TFRobertaModel, config, tokenizer)
+
+
+def make_modernbert(folder: Path, words: Iterable[str], *, nested: bool = False, **changes: object) -> Path:
+    """A ModernBERT encoder with a global and three local layers, and byte-level subwords.
+
+    nested: the pre-tokenizer is a sequence, whose first step splits the text.
+    """
+    backend = Tokenizer(models.BPE())
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if nested:
+        split = pre_tokenizers.Split(Regex(SPLIT_OF_GPT2), "isolated")
+        whole = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([split, whole])
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([" ".join(words)], trainer)
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    limit = {**SIZES, **changes}["max_position_embeddings"]
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=limit,
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+    sizes = {**SIZES, "num_hidden_layers": 4, "local_attention": 6, **changes}
+    config = transformers.ModernBertConfig(
+        vocab_size=backend.get_vocab_size(), pad_token_id=3, cls_token_id=1, sep_token_id=2, **sizes
+    )
+    return _save(folder, TFModernBertModel, config, tokenizer)
 
 
 def make_distilbert(folder: Path) -> Path:
@@ -104,5 +148,6 @@ def _save(folder: Path, model_class: type, config: object, tokenizer: object) ->
     config.architectures = [model_class.__name__.removeprefix("TF")]
     config.save_pretrained(folder)
     save_portable_weights(model, folder / "model.safetensors")
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     return folder

@@ -18,30 +18,34 @@ class Blocks:
     """
 
     def __init__(self, shape: tf.Tensor, reach: int | None) -> None:
-        """shape: (2,) rows and width. reach: distance to the farthest key that a query sees, None for all keys."""
+        """shape: (2,) rows and width. reach: distance to the farthest key that a query sees, None for all keys.
+
+        size, n_keys: the number of queries and of keys of a block, int32 scalars.
+        """
         self._n_rows, self._width = shape[0], shape[1]
         self._reach = reach
         if reach is None:
-            self._size, self._beside, self._n = self._width, 0, 1
+            self.size = self.n_keys = self._width
             return
         size = max(reach, SMALLEST_BLOCK)
         is_short = self._width <= size + 2 * reach
-        self._size = tf.where(is_short, tf.maximum(self._width, 1), size)
+        self.size = tf.where(is_short, tf.maximum(self._width, 1), size)
         self._beside = tf.where(is_short, 0, reach)
-        self._n = (self._width + self._size - 1) // self._size
+        self._n = (self._width + self.size - 1) // self.size
+        self.n_keys = self.size + 2 * self._beside
 
     def queries(self, rows: tf.Tensor) -> tf.Tensor:
         """(rows, width, n) to (blocks, size, n), with zeros after the end of a row."""
         if self._reach is None:
             return rows
-        after = self._n * self._size - self._width
-        return tf.reshape(tf.pad(rows, [[0, 0], [0, after], [0, 0]]), [-1, self._size, rows.shape[-1]])
+        after = self._n * self.size - self._width
+        return tf.reshape(tf.pad(rows, [[0, 0], [0, after], [0, 0]]), [-1, self.size, rows.shape[-1]])
 
     def from_queries(self, blocks: tf.Tensor) -> tf.Tensor:
         """The inverse of `queries`."""
         if self._reach is None:
             return blocks
-        whole = tf.reshape(blocks, [self._n_rows, self._n * self._size, blocks.shape[-1]])
+        whole = tf.reshape(blocks, [self._n_rows, self._n * self.size, blocks.shape[-1]])
         return whole[:, : self._width]
 
     def keys(self, rows: tf.Tensor) -> tf.Tensor:
@@ -49,18 +53,18 @@ class Blocks:
         if self._reach is None:
             return rows
         beside, n = self._beside, rows.shape[-1]
-        after = self._n * self._size - self._width
+        after = self._n * self.size - self._width
         padded = tf.pad(rows, [[0, 0], [beside, after + beside], [0, 0]])
         before, own, behind = (self._blocks(padded, begin) for begin in (0, beside, 2 * beside))
-        whole = tf.concat([before[:, :, :beside], own, behind[:, :, self._size - beside :]], axis=2)
-        return tf.reshape(whole, [-1, self._size + 2 * beside, n])
+        whole = tf.concat([before[:, :, :beside], own, behind[:, :, self.size - beside :]], axis=2)
+        return tf.reshape(whole, [-1, self.n_keys, n])
 
     def from_keys(self, blocks: tf.Tensor) -> tf.Tensor:
         """The transposed operation of `keys`: the sum of the values of a token over the blocks that contain it."""
         if self._reach is None:
             return blocks
-        size, beside, n = self._size, self._beside, blocks.shape[-1]
-        apart = tf.reshape(blocks, [self._n_rows, self._n, size + 2 * beside, n])
+        size, beside, n = self.size, self._beside, blocks.shape[-1]
+        apart = tf.reshape(blocks, [self._n_rows, self._n, self.n_keys, n])
         rest = size - beside
         parts = (
             (tf.pad(apart[:, :, :beside], [[0, 0], [0, 0], [0, rest], [0, 0]]), 0),
@@ -75,23 +79,23 @@ class Blocks:
 
         real: (rows, width) bool, True at tokens.
         """
-        hidden = (1.0 - self.keys(tf.cast(real, tf.float32)[:, :, None])) * HIDDEN
-        hidden = tf.transpose(hidden, [0, 2, 1])[:, None]
+        hidden = (1.0 - self.keys(tf.expand_dims(tf.cast(real, tf.float32), -1))) * HIDDEN
+        hidden = tf.expand_dims(tf.transpose(hidden, [0, 2, 1]), 1)
         if self._reach is None:
             return hidden
         # In rows of at most reach + 1 tokens all tokens see each other: one line is enough.
-        n_lines = tf.where(self._width <= self._reach + 1, 1, self._size)
-        query = tf.range(n_lines)[:, None]
-        key = tf.range(self._size + 2 * self._beside)[None, :] - self._beside
+        n_lines = tf.where(self._width <= self._reach + 1, 1, self.size)
+        query = tf.expand_dims(tf.range(n_lines), 1)
+        key = tf.expand_dims(tf.range(self.n_keys) - self._beside, 0)
         is_far = tf.abs(query - key) > self._reach
         return hidden + tf.cast(is_far, tf.float32) * HIDDEN
 
     def _blocks(self, padded: tf.Tensor, begin: tf.Tensor | int) -> tf.Tensor:
         """(rows, beside + blocks + beside, n) to (rows, blocks, size, n), the first beginning at `begin`."""
-        cut = padded[:, begin : begin + self._n * self._size]
-        return tf.reshape(cut, [self._n_rows, self._n, self._size, padded.shape[-1]])
+        cut = padded[:, begin : begin + self._n * self.size]
+        return tf.reshape(cut, [self._n_rows, self._n, self.size, padded.shape[-1]])
 
     def _rows(self, blocks: tf.Tensor, begin: tf.Tensor | int) -> tf.Tensor:
         """The transposed operation of `_blocks`."""
-        whole = tf.reshape(blocks, [self._n_rows, self._n * self._size, blocks.shape[-1]])
+        whole = tf.reshape(blocks, [self._n_rows, self._n * self.size, blocks.shape[-1]])
         return tf.pad(whole, [[0, 0], [begin, 2 * self._beside - begin], [0, 0]])

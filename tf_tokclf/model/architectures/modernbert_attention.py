@@ -21,7 +21,7 @@ class Rotation:
     def of(cls, positions: tf.Tensor, *, theta: float, head_width: int) -> Rotation:
         """positions: (tokens, 1) float32."""
         exponents = tf.range(0, head_width, 2, dtype=tf.float32) / head_width
-        angles = (positions / tf.pow(tf.constant(theta, tf.float32), exponents))[:, None]
+        angles = tf.expand_dims(positions / tf.pow(tf.constant(theta, tf.float32), exponents), 1)
         return cls(tf.cos(angles), tf.sin(angles))
 
     def rotate(self, pieces: tf.Tensor, *, scale: float = 1.0, back: bool = False) -> tf.Tensor:
@@ -84,19 +84,19 @@ class Attention:
 
     def _queries(self, padded: tf.Tensor) -> tf.Tensor:
         """(rows * width, n) to (blocks, heads, size, head width)."""
-        return self._by_head(self.blocks.queries(self._in_rows(padded)))
+        return self._by_head(self.blocks.queries(self._in_rows(padded)), self.blocks.size)
 
     def _keys(self, padded: tf.Tensor) -> tf.Tensor:
         """(rows * width, n) to (blocks, heads, keys, head width)."""
-        return self._by_head(self.blocks.keys(self._in_rows(padded)))
+        return self._by_head(self.blocks.keys(self._in_rows(padded)), self.blocks.n_keys)
 
     def _from_queries(self, by_head: tf.Tensor) -> tf.Tensor:
         """(blocks, heads, size, head width) to (tokens, n)."""
-        return self._pieces(self.blocks.from_queries(self._joined(by_head)))
+        return self._pieces(self.blocks.from_queries(self._joined(by_head, self.blocks.size)))
 
     def _from_keys(self, by_head: tf.Tensor) -> tf.Tensor:
         """(blocks, heads, keys, head width) to (tokens, n)."""
-        return self._pieces(self.blocks.from_keys(self._joined(by_head)))
+        return self._pieces(self.blocks.from_keys(self._joined(by_head, self.blocks.n_keys)))
 
     def _in_rows(self, padded: tf.Tensor) -> tf.Tensor:
         return tf.reshape(padded, tf.concat([self.rows.shape, [padded.shape[-1]]], axis=0))
@@ -104,11 +104,10 @@ class Attention:
     def _pieces(self, in_rows: tf.Tensor) -> tf.Tensor:
         return self.rows.take(tf.reshape(in_rows, [-1, in_rows.shape[-1]]))
 
-    def _by_head(self, blocks: tf.Tensor) -> tf.Tensor:
-        n, length, width = tf.shape(blocks)[0], tf.shape(blocks)[1], blocks.shape[-1]
-        apart = tf.reshape(blocks, [n, length, self.n_heads, width // self.n_heads])
-        return tf.transpose(apart, [0, 2, 1, 3])
+    def _by_head(self, blocks: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        width = blocks.shape[-1]
+        return tf.transpose(tf.reshape(blocks, [-1, length, self.n_heads, width // self.n_heads]), [0, 2, 1, 3])
 
-    def _joined(self, by_head: tf.Tensor) -> tf.Tensor:
-        n, length, width = tf.shape(by_head)[0], tf.shape(by_head)[2], self.n_heads * by_head.shape[-1]
-        return tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [n, length, width])
+    def _joined(self, by_head: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        width = self.n_heads * by_head.shape[-1]
+        return tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [-1, length, width])
