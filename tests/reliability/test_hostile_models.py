@@ -24,7 +24,7 @@ import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import load_file, save_file
 
-from tests.encoders import make_bert, make_distilbert, make_roberta
+from tests.encoders import make_bert, make_distilbert, make_modernbert, make_roberta
 from tests.killing import KillServer
 from tf_tokclf.cli.main import cli
 from tf_tokclf.encoding.model_config import MOST_LABELS
@@ -820,13 +820,14 @@ SWITCHES: list[dict[str, Any]] = [
 REFUSED = {"add_cross_attention", "causal", "is_decoder", "is_encoder", "position_embedding_type", "pruned_heads"}
 
 
-@pytest.fixture(scope="module", params=["bert", "roberta", "distilbert"])
+@pytest.fixture(scope="module", params=["bert", "roberta", "distilbert", "modernbert"])
 def small_classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("switches") / request.param
     make = {
         "bert": make_bert,
         "roberta": lambda folder: make_roberta(folder, ["ada", "london"]),
         "distilbert": make_distilbert,
+        "modernbert": lambda folder: make_modernbert(folder, ["ada", "london"]),
     }
     make[request.param](folder)
     trained = new_classifier(folder, ["O", "B-LOC"], precision=FLOAT32)
@@ -855,7 +856,7 @@ def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
     shutil.copytree(small_classifier, folder)
     change(folder / "config.json", **switches)
     refused = REFUSED & set(switches)
-    if "position_embedding_type" in switches and small_classifier.name == "distilbert":
+    if "position_embedding_type" in switches and small_classifier.name in ("distilbert", "modernbert"):
         refused = set()  # DistilBERT has no such setting
     if refused:
         with pytest.raises(UserError, match=rf"config\.json: ({'|'.join(refused)}) is "):
