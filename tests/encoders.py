@@ -14,7 +14,7 @@ from tf_tokclf.model.architectures.modernbert import TFModernBertModel
 from tf_tokclf.model.backend import keras, transformers
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,'-@#"
-# How GPT-2's tokenizer splits a text into words, each with the blank before it.
+# How GPT-2's tokenizer splits a text into words, each with the space before it.
 SPLIT_OF_GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 SIZES = {
     "hidden_size": 32,

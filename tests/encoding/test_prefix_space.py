@@ -16,13 +16,13 @@ TEXT = " ".join(WORDS)
 
 
 def make_gemma_like(folder: Path, *, splits: bool) -> Path:
-    """As in mmBERT: blanks become U+2581, nothing comes before a text, and there is no step for bytes."""
+    """As in mmBERT: spaces become U+2581, nothing comes before a text, and there is no step for bytes."""
     backend = Tokenizer(models.BPE(unk_token="<unk>"))
     backend.normalizer = normalizers.Replace(" ", "\u2581")
     backend.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
     trainer = trainers.BpeTrainer(vocab_size=150, special_tokens=["<pad>", "<unk>"], show_progress=False)
     backend.train_from_iterator([f" {TEXT}"] * 3, trainer)
-    # All blanks are replaced before this step, so it splits nothing.
+    # All spaces are replaced before this step, so it splits nothing.
     backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous") if splits else pre_tokenizers.Sequence([])
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>")
     tokenizer.save_pretrained(folder)

@@ -1,7 +1,7 @@
-"""Make tokenizers that mark the beginning of a word by its blank read words given one by one as in a text.
+"""Make tokenizers that mark the beginning of a word by its space read words given one by one as in a text.
 
 Such tokenizers know a word in a text, "Ġword" or "▁word", and the continuation of a word, "word". A word that is given
-by itself has no blank before it, and would be read as a continuation.
+by itself has no space before it, and would be read as a continuation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-# SentencePiece's sign for a blank.
+# SentencePiece's sign for a space.
 SIGN = "\u2581"
 
 
@@ -26,12 +26,12 @@ def state_of(component: Any) -> Any:
 
 
 def wants_prefix_space(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether a word needs a blank before it, and the tokenizer does not put it there."""
+    """Whether a word needs a space before it, and the tokenizer does not put it there."""
     return tokenizer.is_fast and _missing(tokenizer) is not None
 
 
 def set_prefix_space(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Make the tokenizer put a blank before each word, if it needs one. tokenizer.json will contain the change.
+    """Make the tokenizer put a space before each word, if it needs one. tokenizer.json will contain the change.
 
     transformers' own option only changes pre-tokenizers that are not part of a sequence.
     """
@@ -48,13 +48,13 @@ def set_prefix_space(tokenizer: PreTrainedTokenizerFast) -> None:
         whole.__setstate__(json.dumps({"type": "Sequence", "pretokenizers": changed}).encode())
         backend.pre_tokenizer = whole
         return
-    # The step for bytes would put a blank before each part into which an earlier step has split the word.
+    # The step for bytes would put a space before each part into which an earlier step has split the word.
     before = [] if backend.normalizer is None else [backend.normalizer]
     backend.normalizer = normalizers.Sequence([*before, normalizers.Prepend(missing)])
 
 
 def _missing(tokenizer: PreTrainedTokenizerFast) -> str | None:
-    """What has to come before each word: a blank, its sign, or None if nothing does."""
+    """What has to come before each word: a space, its sign, or None if nothing does."""
     backend = tokenizer.backend_tokenizer
     normalizers = list(_steps(state_of(backend.normalizer), "normalizers"))
     steps = list(_steps(state_of(backend.pre_tokenizer), "pretokenizers"))
@@ -63,7 +63,7 @@ def _missing(tokenizer: PreTrainedTokenizerFast) -> str | None:
     of_bytes = next((step for step in steps if step["type"] == "ByteLevel"), None)
     if of_bytes is not None:
         return None if of_bytes.get("add_prefix_space") else " "
-    # Gemma's tokenizers replace blanks, and put none before a text.
+    # Gemma's tokenizers replace spaces, and put none before a text.
     is_replaced = any(
         step["type"] == "Replace" and step.get("pattern") == {"String": " "} and step.get("content") == SIGN
         for step in normalizers

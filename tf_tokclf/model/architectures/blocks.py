@@ -20,10 +20,11 @@ class Blocks:
     def __init__(self, shape: tf.Tensor, reach: int | None) -> None:
         """shape: (2,) rows and width. reach: distance to the farthest key that a query sees, None for all keys.
 
-        size, n_keys: the number of queries and of keys of a block, int32 scalars.
+        is_whole: whether each row is one block. size, n_keys: the number of queries and of keys of a block.
         """
         self._n_rows, self._width = shape[0], shape[1]
         self._reach = reach
+        self.is_whole = reach is None
         if reach is None:
             self.size = self.n_keys = self._width
             return

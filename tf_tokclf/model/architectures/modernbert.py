@@ -35,7 +35,7 @@ def _outer(config: Config) -> CutNormal:
     return _cut_normal(config, config.initializer_range / math.sqrt(2.0 * config.num_hidden_layers))
 
 
-def _norm(config: Config, name: str) -> keras.layers.LayerNormalization:
+def _norm(name: str, config: Config) -> keras.layers.LayerNormalization:
     # Not cast automatically, so that the float32 sums arrive as they are.
     return keras.layers.LayerNormalization(epsilon=config.norm_eps, center=config.norm_bias, name=name, autocast=False)
 
@@ -77,7 +77,7 @@ class TFModernBertEmbeddings(_Part):
         self.tok_embeddings = keras.layers.Embedding(
             config.vocab_size, config.hidden_size, embeddings_initializer=_inner(config), name="tok_embeddings"
         )
-        self.norm = _norm(config, "norm")
+        self.norm = _norm("norm", config)
         self.drop = keras.layers.Dropout(config.embedding_dropout, autocast=False)
 
     def parts(self) -> Parts:
@@ -139,9 +139,9 @@ class TFModernBertEncoderLayer(_Part):
         super().__init__(**kwargs)
         self._width = config.hidden_size
         self.is_local = number % config.global_attn_every_n_layers != 0
-        self.attn_norm = _norm(config, "attn_norm") if number else None
+        self.attn_norm = _norm("attn_norm", config) if number else None
         self.attn = TFModernBertAttention(config, name="attn")
-        self.mlp_norm = _norm(config, "mlp_norm")
+        self.mlp_norm = _norm("mlp_norm", config)
         self.mlp = TFModernBertMLP(config, name="mlp")
 
     def parts(self) -> Parts:
@@ -227,7 +227,7 @@ class TFModernBertMainLayer(_Part):
             TFModernBertEncoderLayer(config, number, name=f"layers_._{number}")
             for number in range(config.num_hidden_layers)
         ]
-        self.final_norm = _norm(config, "final_norm")
+        self.final_norm = _norm("final_norm", config)
 
     def parts(self) -> Parts:
         inner = ((part, None) for part in (self.embeddings, *self.encoder_layers))
@@ -277,7 +277,7 @@ class TFModernBertMainLayer(_Part):
             theta = config.local_rope_theta if is_local else config.global_rope_theta
             blocks = Blocks(rows.shape, config.local_attention // 2 if is_local else None)
             rotation = Rotation.of(positions, theta=theta, head_width=config.hidden_size // n_heads)
-            found[is_local] = Attention(rows, blocks, blocks.mask(real), rotation, n_heads)
+            found[is_local] = Attention(rows, blocks, blocks.mask(real), rotation, n_heads, saves_memory=is_packed())
         return found
 
 
@@ -291,7 +291,7 @@ class TFModernBertPredictionHead(_Part):
             config.hidden_size, use_bias=config.classifier_bias, kernel_initializer=_outer(config), name="dense"
         )
         self.act = transformers.activations_tf.get_tf_activation(config.classifier_activation)
-        self.norm = _norm(config, "norm")
+        self.norm = _norm("norm", config)
 
     def parts(self) -> Parts:
         return (self.dense, self._width), (self.norm, self._width)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_tokclf.model.architectures.blocks import Blocks
+from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.rows import Rows
 
@@ -39,13 +40,18 @@ class Rotation:
 
 @dataclass(frozen=True)
 class Attention:
-    """Multi-head attention over a batch: everything but the weights."""
+    """Multi-head attention over a batch: everything but the weights.
+
+    saves_memory: compute global attention of long rows in chunks of queries, and again for the gradient, so that memory
+    grows with the length and not with its square. It needs branches and loops, which converters do not know.
+    """
 
     rows: Rows
     blocks: Blocks
     mask: tf.Tensor
     rotation: Rotation
     n_heads: int
+    saves_memory: bool = False
 
     def attend(self, joint: tf.Tensor, dropout: keras.layers.Dropout | None) -> tf.Tensor:
         """joint: (tokens, 3 * width) queries, keys and values. Returns (tokens, width).
@@ -54,31 +60,27 @@ class Attention:
         shapes, adds reductions over no axes, which copy.
         """
         scale = (joint.shape[-1] // 3 // self.n_heads) ** -0.5
+        # Chunks would need the same dropout twice.
+        kind = InChunks if self.saves_memory and self.blocks.is_whole and dropout is None else AtOnce
+        product = kind(self.mask, dropout)
 
         @tf.custom_gradient
         def attend(joint: tf.Tensor) -> Any:
             query, key, value = tf.split(joint, 3, axis=-1)
             query = self._queries(self.rows.spread(self.rotation.rotate(query, scale=scale)))
             key, value = (self._keys(self.rows.spread(part)) for part in (self.rotation.rotate(key), value))
-            scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + self.mask
-            shares = tf.cast(tf.nn.softmax(scores), joint.dtype)
-            kept = None if dropout is None else dropout(tf.ones_like(shares), training=True)
-            used = shares if kept is None else shares * kept
+            attended, kept = product.compute(query, key, value)
 
             def gradient(upstream: tf.Tensor) -> tf.Tensor:
                 of_attended = self._queries(self.rows.spread_on_zeros(upstream))
-                of_used = tf.matmul(of_attended, value, transpose_b=True)
-                of_shares = tf.cast(of_used if kept is None else of_used * kept, tf.float32)
-                wide = tf.cast(shares, tf.float32)
-                of_scores = wide * (of_shares - tf.reduce_sum(of_shares * wide, axis=-1, keepdims=True))
-                of_scores = tf.cast(of_scores, upstream.dtype)
-                of_query = self._from_queries(tf.matmul(of_scores, key))
-                of_key = self._from_keys(tf.matmul(of_scores, query, transpose_a=True))
-                of_value = self._from_keys(tf.matmul(used, of_attended, transpose_a=True))
+                slopes = product.slopes(query, key, value, kept, of_attended)
+                of_query, of_key, of_value = (
+                    back(slope) for back, slope in zip((self._from_queries, self._from_keys, self._from_keys), slopes)
+                )
                 of_query = self.rotation.rotate(of_query, scale=scale, back=True)
                 return tf.concat([of_query, self.rotation.rotate(of_key, back=True), of_value], axis=-1)
 
-            return self._from_queries(tf.matmul(used, value)), gradient
+            return self._from_queries(attended), gradient
 
         return attend(joint)
 

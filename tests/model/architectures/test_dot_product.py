@@ -1,0 +1,42 @@
+"""Attention in chunks is the same as at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tf_tokclf.model.architectures import dot_product
+from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks
+from tf_tokclf.model.backend import tf
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 23])
+@pytest.mark.parametrize("of_a_chunk", [2 * 3 * 23 * 4, 1])
+def test_values_and_gradients(length: int, of_a_chunk: int, monkeypatch: pytest.MonkeyPatch):
+    drawn = np.random.default_rng(length)
+    query, upstream = (tf.constant(drawn.normal(size=(2, 3, length, 4)), tf.float32) for _ in range(2))
+    key, value = (tf.constant(drawn.normal(size=(2, 3, length, 4)), tf.float32) for _ in range(2))
+    mask = tf.constant(np.where(drawn.random((2, 1, 1, length)) < 0.3, -1e9, 0), tf.float32)
+    monkeypatch.setattr(dot_product, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(dot_product, "OF_A_CHUNK", of_a_chunk)
+
+    @tf.function(autograph=False)
+    def computed(kind: type[AtOnce] | type[InChunks]) -> list[tf.Tensor]:
+        product = kind(mask)
+        attended, kept = product.compute(query, key, value)
+        return [attended, *product.slopes(query, key, value, kept, upstream)]
+
+    for one, other in zip(computed(InChunks), computed(AtOnce), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradients_are_those_of_tensorflow():
+    drawn = np.random.default_rng(3)
+    parts = [tf.Variable(drawn.normal(size=(1, 2, 5, 4)), dtype=tf.float32) for _ in range(3)]
+    upstream = tf.constant(drawn.normal(size=(1, 2, 5, 4)), tf.float32)
+    product = AtOnce(tf.zeros((1, 1, 1, 5)))
+    with tf.GradientTape() as tape:
+        attended, kept = product.compute(*parts)
+        total = tf.reduce_sum(attended * upstream)
+    for mine, other in zip(product.slopes(*parts, kept, upstream), tape.gradient(total, parts), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
