@@ -61,7 +61,7 @@ def models() -> list[Cell]:
     bad(
         "wrong type",
         with_values(file, model_type="klingon"),
-        "config.json: transformers has no TensorFlow token classifier of type klingon",
+        "config.json: there is no TensorFlow token classifier of type klingon",
         "Choose a BERT",
         subject=subject,
     )
