@@ -100,6 +100,6 @@ def leaves_padding_out(dtype: tf.DType) -> bool:
 
     This is fast in float32 (measured with AVX2 and AVX-512). In bfloat16 the math library generates and keeps code for
     each number of tokens: the peak memory of an epoch of WNUT-17 with MiniLM-L6 is then 2.7 GB instead of 1.7 GB
-    (AVX-512, two cores), and it is no faster.
+    (AVX-512, two cores), and it is no faster. GPUs would have to wait for the number of tokens.
     """
-    return dtype == tf.float32 and "avx2" in cpu_flags()
+    return dtype == tf.float32 and "avx2" in cpu_flags() and not tf.config.list_physical_devices("GPU")

@@ -240,9 +240,7 @@ class TFModernBertMainLayer(_Part):
     def call(self, input_ids: tf.Tensor, attention_mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """input_ids, attention_mask: (rows, width). Returns (rows, width, n) in the dtype of the computation."""
         real = tf.ones_like(input_ids, tf.bool) if attention_mask is None else attention_mask != 0
-        # GPUs would have to wait for the number of tokens.
-        is_short = is_packed() and not tf.config.list_physical_devices("GPU")
-        rows = rows_of(real, tf.as_dtype(self.compute_dtype)) if is_short else Rows(tf.shape(real))
+        rows = rows_of(real, tf.as_dtype(self.compute_dtype)) if is_packed() else Rows(tf.shape(real))
         pieces = self.embeddings(rows.take(tf.reshape(input_ids, [-1, 1]))[:, 0], training=training)
         pieces = self._through_layers(pieces, rows, real, training, shares_traces=is_packed())
         normed = layer_norm(pieces, *_norm_weights(self.final_norm), self.final_norm.epsilon)
