@@ -26,7 +26,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
 
-from tf_tokclf.encoding.model_config import AGAIN
+from tf_tokclf.encoding.modernbert_config import AGAIN
 from tf_tokclf.errors import UserError
 
 # The child uses the import path of its parent. `python -m` would first look in the working directory, which may be the
