@@ -107,6 +107,7 @@ def test_settings_of_other_tasks_and_of_kernels_are_left_out():
         ({"norm_eps": True}, "norm_eps is True, which is not a number"),
         ({"initializer_range": -1}, "initializer_range is -1, and must be between"),
         ({"initializer_cutoff_factor": 0}, "initializer_cutoff_factor is 0, and must be between"),
+        ({"classifier_activation": True}, "classifier_activation is True, which is not the name of a function"),
         ({"norm_bias": "yes"}, "norm_bias is yes, which is neither true nor false"),
         ({"num_attention_heads": 3}, "hidden_size is 32, which cannot be divided into 3 heads of an even width"),
         ({"num_attention_heads": 32}, "hidden_size is 32, which cannot be divided into 32 heads of an even width"),

@@ -155,7 +155,6 @@ READ_BY_MODEL: Mapping[str, frozenset[str]] = {
 ACTIVATIONS = {
     "activation",
     "activation_function",
-    "classifier_activation",
     "ff_activation",
     "hidden_act",
     "hidden_activation",

@@ -142,6 +142,10 @@ def _check_numbers(settings: Mapping[str, Any], path: Path) -> None:
     _check_number(settings, "initializer_range", 0, LARGEST_DEVIATION, path)
     if settings.get("initializer_cutoff_factor") is not None:
         _check_number(settings, "initializer_cutoff_factor", 0.1, 100, path)
+    if not isinstance(settings.get("classifier_activation", ""), str):
+        # In MobileBERT, this is a switch.
+        problem = "which is not the name of a function"
+        raise _wrong("classifier_activation", settings["classifier_activation"], problem, path)
     for name in BIASES:
         if not isinstance(settings.get(name, False), bool):
             raise _wrong(name, settings[name], "which is neither true nor false", path)
