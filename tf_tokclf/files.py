@@ -504,7 +504,7 @@ def check_replaceable(folder: Path) -> None:
         return
     place = folder.resolve()
     if Path.cwd().is_relative_to(place):
-        problem = "a folder that commands run in cannot be replaced."
+        problem = "the current folder, or a folder that contains it, cannot be replaced."
         raise UserError(problem, path=folder, hint="Choose another folder, or run the command elsewhere.")
     if os.path.ismount(place) or not os.access(place.parent, os.W_OK | os.X_OK):
         linked = f"is a link to {place}, which cannot be replaced."

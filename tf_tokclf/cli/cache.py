@@ -13,7 +13,7 @@ from tf_tokclf.control_characters import echo
 def cache_command() -> None:
     """Show and clear the cache of read and tokenised data.
 
-    The cache is in the folder TF_TOKCLF_CACHE. The default is the folder tf-tokclf in XDG_CACHE_HOME or ~/.cache.
+    The environment variable TF_TOKCLF_CACHE sets the folder. The default is tf-tokclf in XDG_CACHE_HOME or ~/.cache.
     Everything in the cache can be computed again from the data, so it is safe to clear it. If it exceeds its limit
     (5 GB, or the value of TF_TOKCLF_CACHE_SIZE or data.cache_size_gb), the least recently used entries are removed.
 

@@ -51,7 +51,7 @@ from tf_tokclf.control_characters import echo
     type=click.IntRange(min=0),
     default=3,
     show_default=True,
-    help="Number of example sentences to show of each kind.",
+    help="Number of example sentences to show for each outcome: only the first system is right, or only the other one.",
 )
 @click.option(
     "--format",

@@ -35,7 +35,7 @@ def config_command() -> None:
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
 @set_option()
 def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> None:
-    """Report all problems of configurations.
+    """Report all problems in configurations.
 
     Data and model are not read. Use fit --dry-run to check them too.
 

@@ -38,7 +38,7 @@ _WITH_PREDICTIONS = {
 @click.command("evaluate", cls=UnderscoreCommand)
 @click.argument("model", required=False)
 @click.option("--split", help="Split of the run's data to score: train, validation or test.  [default: test]")
-@click.option("--file", "file", help="Labelled file to score instead, in any format that fit reads.")
+@click.option("--file", "file", help="Labelled file to score on, instead of a split of the run, in any format that fit reads.")
 @click.option(
     "--predictions",
     type=click.Path(exists=True, path_type=Path),
@@ -73,7 +73,7 @@ _WITH_PREDICTIONS = {
 @click.option(
     "--errors",
     is_flag=True,
-    help="Also show an error analysis: kinds of errors, confused types, scores by length, and examples.",
+    help="Also show an error analysis: kinds of errors, confused types, scores by length, and gold labels to check.",
 )
 @click.option(
     "--calibrate",

@@ -34,8 +34,8 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 @_run_option(
     "--resume-from-checkpoint",
     metavar="FOLDER",
-    help="Continue from a checkpoint, or from the newest one in FOLDER (a run, or what was pushed to the Hub). "
-    "The value true means --resume.",
+    help="Continue from the newest checkpoint in FOLDER: a checkpoint, a run, or a local copy of a Hub repository to "
+    "which training pushed checkpoints. The value true means --resume.",
 )
 @_run_option(
     "--seeds",

@@ -40,8 +40,8 @@ def init_command(
 ) -> None:
     """Print a commented configuration to start from.
 
-    A comment explains each setting. Settings that are rarely changed are only written with --full. Editors with a YAML
-    language server complete and check the file by the JSON Schema that a comment in it names.
+    A comment explains each setting. Settings that are rarely changed are only written with --full. Another comment
+    names the JSON Schema of the file, which editors with a YAML language server use for completion and checks.
 
     \b
     tf-tokclf init > sample.yaml

@@ -49,7 +49,7 @@ def inspect_command(
     as_json: bool,
     strict: bool,
 ) -> None:
-    """Show statistics and problems of labelled data.
+    """Show statistics about labelled data, and problems in it.
 
     SOURCE is a file, a folder, a data set on the Hub, or a configuration (YAML). With --model-name-or-path, statistics
     of subword tokens and windows are included.

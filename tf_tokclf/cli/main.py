@@ -21,7 +21,7 @@ from tf_tokclf.version import __version__
 COMMANDS = {
     "init": ("tf_tokclf.cli.init", "init_command", "Print a commented configuration to start from."),
     "config": ("tf_tokclf.cli.config", "config_command", "Check, complete and compare configurations."),
-    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show statistics and problems of labelled data."),
+    "inspect": ("tf_tokclf.cli.inspect", "inspect_command", "Show statistics about labelled data, and problems in it."),
     "fit": ("tf_tokclf.cli.fit", "fit_command", "Train a token classifier, score it and save it."),
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
     "compare": ("tf_tokclf.cli.compare", "compare_command", "Compare systems with significance tests."),
@@ -29,7 +29,7 @@ COMMANDS = {
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
     "serve": ("tf_tokclf.cli.serve", "serve_command", "Serve a model over HTTP, with a page to try it."),
-    "export": ("tf_tokclf.cli.export", "export_command", "Convert a model for another runtime, and compare the two."),
+    "export": ("tf_tokclf.cli.export", "export_command", "Convert a model for another runtime, and verify the result."),
     "push": ("tf_tokclf.cli.push", "push_command", "Publish a model on the Hugging Face Hub, and verify it."),
     "cache": ("tf_tokclf.cli.cache", "cache_command", "Show and clear the cache of read and tokenised data."),
 }
@@ -183,7 +183,7 @@ def _stop(message: str, *, code: int) -> NoReturn:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tf-tokclf")
 def cli() -> None:
-    """Train, score and use token classifiers: named entities, parts of speech, chunks, slots.
+    """Train, score and use token classifiers for named entities, parts of speech, chunks or slots.
 
     \b
     tf-tokclf fit --train-file train.conll --validation-file dev.conll \\

@@ -89,7 +89,7 @@ def logging_options(function: Callable[..., Any]) -> Callable[..., Any]:
             is_eager=True,
             expose_value=False,
             callback=set_up,
-            help="Print warnings and errors only.",
+            help="Print results, warnings and errors only.",
         ),
         click.option(
             "--verbose",

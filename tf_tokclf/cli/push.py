@@ -29,8 +29,8 @@ from tf_tokclf.control_characters import echo
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="List the files, and the texts of the data in the model card, that would become public. Nothing is sent, and "
-    "no token is needed.",
+    help="List what would become public: the files, and the texts in the model card that come from your data and "
+    "settings. Nothing is sent, and no token is needed.",
 )
 @logging_options
 def push_command(
@@ -46,7 +46,7 @@ def push_command(
 ) -> None:
     """Publish the model of a run, or a model folder, on the Hugging Face Hub.
 
-    The uploaded files are verified. The Hub token is that in HF_TOKEN, or the one that `hf auth login` stored.
+    The uploaded files are verified. The Hub token is read from HF_TOKEN, or else from where `hf auth login` stored it.
     HF_ENDPOINT selects another Hub. If nothing has changed since the last push, no commit is made.
 
     \b

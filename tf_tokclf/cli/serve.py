@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="Host name or address under which clients reach the server, in addition to localhost. Can be repeated. "
+    help="Host name or address that clients use to reach the server, in addition to localhost. Can be repeated. "
     "Required if --host is an address that other machines can reach. '*': any name.",
 )
 @click.option(
@@ -60,16 +60,16 @@ if TYPE_CHECKING:
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
-    help="Longest time from the end of a request's headers to its response, in seconds. Then the request gets status "
-    "408 or 504.",
+    help="Longest time from the end of a request's headers to its response, in seconds. A request that takes longer "
+    "gets status 408 or 504.",
 )
 @click.option(
     "--max-connections",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Largest number of open connections. A further one replaces a connection without a request, or gets status "
-    "503.",
+    help="Largest number of open connections. A new one beyond that replaces a connection without a request, or gets "
+    "status 503.",
 )
 @click.option(
     "--headers-timeout-s",
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     default=10,
     show_default=True,
     help="Longest time until all headers of a request have arrived, in seconds: from opening the connection, or from "
-    "the first byte of a later request. Then the request gets status 408, or an unused connection is closed.",
+    "the first byte of a later request. After that, the request gets status 408, or an unused connection is closed.",
 )
 @click.option(
     "--keep-alive-s",
@@ -105,7 +105,8 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=20_000,
     show_default=True,
-    help="Largest number of characters in a text, or of words in a list. Otherwise the request gets status 422.",
+    help="Largest number of characters in a text, or of words in a list. Requests with a longer text or list get status "
+    "422.",
 )
 @model_options
 @logging_options

@@ -1,4 +1,4 @@
-"""Types of option values: conversion of their text, and completion in the shell."""
+"""Types of option values: conversion of their text, and shell completion."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     span_policy: Literal["fail", "expand", "contract", "drop"] = setting(
         "fail",
-        "What to do with character spans that cut words or overlap.",
+        "What to do with character spans that begin or end inside a word, or that overlap.",
         option="--span-policy",
         reads="labels",
     )
@@ -188,7 +188,7 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     on_error: Literal["stop", "skip"] = setting(
         "stop",
         "What to do with a sentence that cannot be read.",
-        meanings={"skip": "leave it out; of a text with spans, only wrong spans are left out"},
+        meanings={"skip": "leave it out; in a text with spans, leave out only the invalid spans"},
         option="--on-error",
         reads="words",
     )
@@ -243,14 +243,16 @@ class ModelConfig(Section, json_schema_extra={HEADING: "Model"}):
     trust_remote_code: bool = setting(False, "Run Python code that comes with the model.", option="--trust-remote-code")
     allow_incomplete_weights: bool = setting(
         False,
-        "Train even if weights are missing from the encoder's file or do not match it. Missing weights start at "
-        "random.",
+        "Train even if the encoder's file lacks weights, or contains weights that do not match its configuration. "
+        "Missing weights are initialised at random.",
         option="--allow-incomplete-weights",
     )
 
 
 class AlignmentConfig(Section, json_schema_extra={HEADING: "Subword tokens and windows"}):
-    """How subword tokens ("pieces" in the code) get the labels of words, and how long sentences become windows."""
+    """How the labels of words are assigned to subword tokens ("pieces" in the code), and how windows are cut from long
+    sentences.
+    """
 
     strategy: Literal["first", "all", "all-same"] = setting(
         "first",
@@ -336,7 +338,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = setting(
         "auto",
         "Floating-point precision of the computation.",
-        meanings={"auto": "float16 on GPUs that are fast in it, bfloat16 on CPUs that support it, else float32"},
+        meanings={"auto": "float16 on GPUs with fast float16 arithmetic, bfloat16 on CPUs that support it, else float32"},
         option="--precision",
         switches={"--fp16": "mixed_float16", "--bf16": "mixed_bfloat16"},
     )
@@ -364,7 +366,8 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     )
     jit_compile: bool = setting(
         False,
-        "Compile gradients with XLA, for a few shapes of batches. Faster on GPUs, slower on CPUs.",
+        "Compile the gradient computation with XLA, once for each of a small number of batch shapes. Faster on GPUs, "
+        "slower on CPUs.",
         option="--jit-compile",
     )
     freeze_embeddings: bool = setting(False, "Do not train the encoder's embeddings.", option="--freeze-embeddings")
@@ -512,7 +515,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     recipe: Literal["best"] | None = setting(
         None,
         "Settings that work well together. On the command line, they override CONFIG; other options override them.",
-        meanings={"best": "learning rates, a loss and a decoding that suit small encoders"},
+        meanings={"best": "learning rates, a loss and a decoding method that suit small encoders"},
         option="--recipe",
     )
     output_dir: str | None = setting(None, "Folder of the run.", option="--output-dir")

@@ -25,8 +25,11 @@ _ODD_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Spelling:
-    """One way to write a prefix and a type. needs_pair: accepted only if some type has two prefixes. may_be_chance: if
-    there are several prefixes, accepted only if some type has two of them.
+    """One way to write a prefix and a type.
+
+    needs_pair: the spelling is accepted only if some type occurs with two different prefixes. may_be_chance: labels
+    could match by accident. If more than one prefix occurs, the spelling is accepted only if some type occurs with two
+    different prefixes.
     """
 
     example: str

@@ -205,8 +205,8 @@ def own_config(reference: str | Path) -> Config:
     config = run_config(reference)
     if config is None:
         if not resolve_reference(str(reference)).exists():
-            problem = f"there is no folder {reference} here, and a model on the Hub has no data to score on."
-            raise UserError(problem, hint="Check the path. Name a file with --file to score a model on the Hub.")
+            hint = "Check the path. If you mean a model on the Hub, also name a labelled file with --file."
+            raise UserError(f"there is no folder {reference}.", hint=hint)
         raise UserError(f"{reference} is not a run, so it has no data to score on.", hint="Name a file with --file.")
     return config
 

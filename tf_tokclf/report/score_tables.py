@@ -40,7 +40,7 @@ _FACTS = {
 }
 # How each mode reads labels that are invalid in the label scheme, such as I-LOC after O in IOB2.
 MODE_RULES: dict[Mode, str] = {
-    "conlleval": "invalid labels are read as conlleval.pl does",
+    "conlleval": "invalid labels are read as conlleval.pl reads them",
     "strict": "spans with invalid labels do not count",
 }
 # Names for the criteria of `Scores.lenient`.
@@ -93,7 +93,7 @@ def score_notes(scores: Scores, *, by_argmax: Scores | None = None) -> list[str]
     lenient = [f"{LENIENT[name]} {percent(counts.f1)}" for name, counts in scores.lenient.items()]
     lines.append(f"lenient F1: {', '.join(lenient)}")
     if by_argmax:
-        lines.append(f"F1 without decoding (each word's most probable label) {percent(by_argmax.overall.f1)}")
+        lines.append(f"F1 with argmax decoding (each word's most probable label) {percent(by_argmax.overall.f1)}")
     return lines + _mode_lines(scores)
 
 
@@ -101,7 +101,7 @@ def _mode_lines(scores: Scores) -> list[str]:
     """F1 in each mode, that of the scores last."""
     f1 = {mode: percent(scores.tables[mode].overall.f1) for mode in MODES}
     if len(set(f1.values())) == 1:
-        return [f"F1 {f1[scores.mode]} in both modes, which differ only on invalid label sequences"]
+        return [f"F1 {f1[scores.mode]} (the same in conlleval and strict mode)"]
     modes = sorted(MODES, key=lambda mode: mode == scores.mode)
     return [f"F1 {f1[mode]} in {mode} mode: {MODE_RULES[mode]}" for mode in modes]
 

@@ -236,7 +236,7 @@ class ErrorAnalyst:
             divisions["span length in words"] = lambda span: bucket(span.length, _SPAN_LENGTHS)
         if self.training:
             known = self.training
-            divisions["spans of its type in training"] = lambda span: bucket(
+            divisions["training spans of the same type"] = lambda span: bucket(
                 known.n_spans.get(span.type, 0), _TYPE_FREQUENCIES
             )
             divisions["surface form in training"] = lambda span: _familiarity(prediction, span, known)
@@ -291,12 +291,12 @@ def bucket(value: int, starts: Sequence[int]) -> str:
     """The name of the range that contains `value`. starts: the first value of each range.
 
     >>> [bucket(n, (1, 2, 4)) for n in (1, 3, 9)]
-    ['1', '2 - 3', '4 and more']
+    ['1', '2 - 3', '4 or more']
     """
     for low, high in pairwise(starts):
         if value < high:
             return str(low) if high == low + 1 else f"{low} - {high - 1}"
-    return f"{starts[-1]} and more"
+    return f"{starts[-1]} or more"
 
 
 def _part_order(item: tuple[str, Counts]) -> tuple[bool, int, str]:

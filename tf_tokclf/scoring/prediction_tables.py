@@ -464,7 +464,7 @@ def _holds_words(table: Table, name: str) -> bool:
 
 
 def _holds_labels(table: Table, name: str, words: str | None) -> bool:
-    """Whether a field contains lists of labels. words: a field whose lists must be as long."""
+    """Whether a field contains lists of labels. words: a field whose lists must have the same lengths."""
     is_filled = False
     for record in table.sample:
         value = record.get(name)

@@ -1,4 +1,4 @@
-"""The page to try a text: a form, and the text with its spans in colour, without scripts and external resources."""
+"""The page where users try a text: a form, and the text with its spans in colour, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class HtmlPage:
 
 
 class Page:
-    """Renders the page to try a text."""
+    """Renders the page where users try a text."""
 
     def __init__(self, model_name: str, labels: LabelSet, limits: Limits) -> None:
         self._templates = templates()

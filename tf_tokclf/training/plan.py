@@ -153,9 +153,8 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     training, optimizer = plan.config.training, plan.config.optimizer
     labels = plan.info.labels
     reading = plan.info.reading
-    shown = {"train": "training"}
     sizes = [
-        f"{shown.get(split.name, split.name)}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
+        f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
         for split in plan.splits
     ]
     windows = plan.batches.windows
@@ -189,7 +188,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("gradients", clip),
         *([("loss", spans)] if training.span_weight != 1 else []),
         *([("averaging", f"of the weights, decay {training.ema_decay:g} per step")] if training.ema_decay else []),
-        ("number format", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
+        ("floating-point precision", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
         ("decoding", plan.config.evaluation.decoding),
         ("output", str(plan.run.root)),

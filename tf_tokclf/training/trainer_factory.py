@@ -118,7 +118,7 @@ def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingSte
 
 
 def _begin(learner: Learner, devices: Devices, saver: RunSaver | None) -> Position:
-    """Restore the state of the run (on all hosts, that of the chief) in `learner`. Returns the position of the run."""
+    """Restore the run's state into `learner`, and return its position. All hosts take over the chief's state."""
     model, optimizer, dropout, average = learner.model, learner.optimizer, learner.dropout, learner.average
     position = saver.start(model, optimizer, dropout, average) if saver else Position()
     sent = devices.from_chief(json.dumps(position.to_json()).encode())

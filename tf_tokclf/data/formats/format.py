@@ -78,7 +78,7 @@ class Seen:
 
     @cached_property
     def suffix(self) -> str:
-        """The suffix of the file's name in lower case, without that of a compression."""
+        """The file name's suffix in lower case, ignoring a compression suffix."""
         return name_of_content(self.path).suffix.lower()
 
     @cached_property

@@ -165,7 +165,7 @@ def _script_error(name: str) -> UserError:
     hint = (
         f"Use the copy without a script: {mirror}." if mirror else "Look for a copy in Parquet, or download its files."
     )
-    problem = f"the data set {name!r} is a Python script, which the library datasets no longer runs."
+    problem = f"the data set {name!r} is a Python script, which the datasets library no longer runs."
     return UserError(problem, hint=hint)
 
 
