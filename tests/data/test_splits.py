@@ -179,8 +179,15 @@ def test_an_unknown_scheme_is_named_with_those_that_are_known(tmp_path):
 
 def test_a_required_split_that_is_missing(tmp_path):
     data = DataConfig(train_file=str(write_conll(tmp_path / "train.conll", 4)))
-    with pytest.raises(UserError, match=r"there is no test split"):
+    with pytest.raises(UserError, match=r"there is no test split.*--set data\.test_file=FILE"):
         load_splits(data, task=Task.NER, seed=1, required=("test",))
+
+
+def test_no_setting_is_suggested_for_a_split_that_cannot_have_one(tmp_path):
+    data = DataConfig(train_file=str(write_conll(tmp_path / "train.conll", 4)))
+    with pytest.raises(UserError, match=r"there is no gold split") as caught:
+        load_splits(data, task=Task.NER, seed=1, required=("gold",))
+    assert caught.value.hint == "Available splits: train and validation (chosen from the training sentences)."
 
 
 class TestDatasets:

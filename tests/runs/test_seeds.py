@@ -50,7 +50,7 @@ def test_seeds_report_mean_and_spread(folder: Path, result: Result):
     assert summary["mean"]["test"] == pytest.approx(statistics.mean(f1))
     assert summary["standard_deviation"]["test"] == pytest.approx(statistics.stdev(f1))
     assert "mean" in result.stdout
-    assert f"(seed {summary['median']}, the median)" in result.stdout
+    assert f"\nmodel   {folder / 'model'} (seed {summary['median']}, the median)\nscores  " in result.stdout
 
 
 def test_the_median_run_is_the_model(folder: Path):

@@ -241,7 +241,7 @@ def test_a_finished_sweep_trains_nothing_and_shows_its_table_again(bench: Bench)
     assert [row[0] for row in rows if row and row[0] in TRIALS] == ranked
     rate = {"000": "1e-06", "001": "1e-06", "002": "0.02", "003": "0.02"}[said["best"]]
     assert [said["best"], "(best)", rate] in [row[:3] for row in rows]
-    assert f"(trial {said['best']}, the best)" in result.stdout
+    assert f"model   {bench.root.model} (trial {said['best']}, the best)\nscores  " in result.stdout
 
 
 def test_the_table_of_trials_in_other_formats(bench: Bench):

@@ -38,7 +38,9 @@ _WITH_PREDICTIONS = {
 @click.command("evaluate", cls=UnderscoreCommand)
 @click.argument("model", required=False)
 @click.option("--split", help="Split of the run's data to score: train, validation or test.  [default: test]")
-@click.option("--file", "file", help="Labelled file to score on, instead of a split of the run, in any format that fit reads.")
+@click.option(
+    "--file", "file", help="Labelled file to score on, instead of a split of the run, in any format that fit reads."
+)
 @click.option(
     "--predictions",
     type=click.Path(exists=True, path_type=Path),

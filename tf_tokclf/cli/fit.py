@@ -153,7 +153,7 @@ def _show_seeds(summary: SeedSummary, run: RunDir, *, mode: str, scores_format: 
     from tf_tokclf.report.terminal import stdout_console
 
     f1 = {one.seed: one.f1 for one in summary.scores}
-    places = f"model: {run.model} (seed {summary.median}, the median)\nscores: {run.seeds}"
+    places = f"model   {run.model} (seed {summary.median}, the median)\nscores  {run.seeds}"
     if scores_format != "table":
         table = partial(seeds_result_table, f1, {"runs": str(run.root)}, median=summary.median, mode=mode)
         _print_formatted(table, summary.to_json(), scores_format, places)
@@ -170,7 +170,7 @@ def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str], mode: s
     from tf_tokclf.report.terminal import stdout_console
 
     trials = [(one.name, [value_text(one.values[name]) for name in names], one.f1) for one in summary.ranked()]
-    places = f"model: {run.model} (trial {summary.best.name}, the best)\nscores: {run.sweep}"
+    places = f"model   {run.model} (trial {summary.best.name}, the best)\nscores  {run.sweep}"
     if scores_format != "table":
         table = partial(sweep_result_table, names, trials, {"runs": str(run.root)}, mode=mode)
         _print_formatted(table, summary.to_json(), scores_format, places)

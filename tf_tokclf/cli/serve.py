@@ -105,8 +105,8 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=20_000,
     show_default=True,
-    help="Largest number of characters in a text, or of words in a list. Requests with a longer text or list get status "
-    "422.",
+    help="Largest number of characters in a text, or of words in a list. Requests with a longer text or list "
+    "get status 422.",
 )
 @model_options
 @logging_options

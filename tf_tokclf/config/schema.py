@@ -338,7 +338,9 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = setting(
         "auto",
         "Floating-point precision of the computation.",
-        meanings={"auto": "float16 on GPUs with fast float16 arithmetic, bfloat16 on CPUs that support it, else float32"},
+        meanings={
+            "auto": "float16 on GPUs with fast float16 arithmetic, bfloat16 on CPUs that support it, else float32"
+        },
         option="--precision",
         switches={"--fp16": "mixed_float16", "--bf16": "mixed_bfloat16"},
     )

@@ -292,7 +292,9 @@ def _readers(
             there = ", ".join(other for other, file in files.items() if file) or "none"
             if cut_validation and files["train"] and not files["validation"]:
                 there += " and validation (chosen from the training sentences)"
-            hint = f"Available splits: {there}. Name its file with --set data.{name}_file=FILE."
+            hint = f"Available splits: {there}."
+            if name in SPLITS:
+                hint += f" Name its file with --set data.{name}_file=FILE."
             raise UserError(f"there is no {name} split.", hint=hint)
     return _file_readers({name: located(file) for name, file in files.items() if file}, data, task)
 

@@ -176,6 +176,7 @@ def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> Rendera
         notes[0] += f", label scheme {scores.scheme.value}"
         notes += [f"{scores.mode} mode: {MODE_RULES[scores.mode]}"]
     notes += [
+        "difference: F1 of the second system in the table minus F1 of the first",
         "95 % interval of the difference: paired bootstrap over sentences",
         "p: two-sided paired permutation test, not corrected for multiple comparisons",
     ]
@@ -196,8 +197,10 @@ def _overview(system: System) -> list[str]:
 
 
 def _difference_table(a: System, b: System, differences: Mapping[str, Difference]) -> Table:
-    short = [name if len(name) <= 10 else "…" + name[-9:] for name in (a.name, b.name)]
-    table = _table("F1 by type", *short, "difference", "95 % interval", "p", "support")
+    # The column of types is as wide as it needs to be, up to 23. The names of systems get the rest of 80.
+    length = min(10, max(6, (35 - max(map(len, differences))) // 2))
+    short = [name if len(name) <= length else "…" + name[1 - length :] for name in (a.name, b.name)]
+    table = _table("F1 by type", *short, "difference", "95 % interval", "p", "support", gap=1)
     by_type = a.scores[0].by_type
     for name, one in differences.items():
         support = by_type.get(name, Counts()) if name else a.scores[0].overall
@@ -274,9 +277,9 @@ def disputed_text(one: Ranked) -> str:
     return f"{place}, {prediction.words[position]}: gold {gold}, predicted {predicted} ({one.score:.3f})"
 
 
-def _table(first: str, *others: str) -> Table:
-    """A plain table: a column of names, then columns of numbers."""
-    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, 2, 0, 0))
+def _table(first: str, *others: str, gap: int = 2) -> Table:
+    """A plain table: a column of names, then columns of numbers. gap: number of spaces between columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, padding=(0, gap, 0, 0))
     table.add_column(Text(first), overflow="fold", max_width=26)
     for name in others:
         table.add_column(Text(name), justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""The page where users try a text: a form, and the text with its spans in colour, without scripts and external resources."""
+"""The page where users try a text: a form, and the text with its spans in colour. No scripts, no external resources."""
 
 from __future__ import annotations
 

@@ -154,8 +154,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     labels = plan.info.labels
     reading = plan.info.reading
     sizes = [
-        f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
-        for split in plan.splits
+        f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}" for split in plan.splits
     ]
     windows = plan.batches.windows
     n_sentences = pc.count_distinct(windows.data.column("sentence")).as_py()
@@ -188,7 +187,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("gradients", clip),
         *([("loss", spans)] if training.span_weight != 1 else []),
         *([("averaging", f"of the weights, decay {training.ema_decay:g} per step")] if training.ema_decay else []),
-        ("floating-point precision", str(plan.precision) + (", compiled with XLA" if training.jit_compile else "")),
+        ("computation", f"precision {plan.precision}" + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
         ("decoding", plan.config.evaluation.decoding),
         ("output", str(plan.run.root)),

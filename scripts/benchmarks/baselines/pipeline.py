@@ -13,9 +13,7 @@ parser.add_argument("model")
 parser.add_argument("text")
 parser.add_argument("--framework", choices=["tf", "pt"], required=True)
 parser.add_argument("--batch-size", type=int, default=1)
-parser.add_argument(
-    "--bfloat16", action="store_true", help="precision of the weights and the computation in PyTorch"
-)
+parser.add_argument("--bfloat16", action="store_true", help="precision of the weights and the computation in PyTorch")
 options = parser.parse_args()
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
