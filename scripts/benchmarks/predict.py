@@ -137,7 +137,7 @@ def table(measured: dict[str, list[Measured]]) -> str:
     headings = (
         "system",
         "sentences per second",
-        f"{OURS} is so many times as fast",
+        f"speed of {OURS}, as a multiple",
         "sentences",
         "entities",
         "peak, MB",

@@ -94,7 +94,7 @@ def test_seen_and_unseen_surface_forms():
         "seen with this type": Counts(0, 0, 1),
         "unseen": Counts(1, 1, 1),
     }
-    assert set(parts["training spans of the same type"]) == {"0", "1 - 9"}
+    assert set(parts["spans of its type in training"]) == {"0", "1 - 9"}
 
 
 def test_position_in_the_window():

@@ -58,7 +58,7 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
     type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
     default="table",
     show_default=True,
-    help="Format of the printed scores, also of --seeds and --sweep. latex: a tabular for booktabs. Scores are in "
+    help="Format of the printed scores, with --seeds and --sweep too. latex: a tabular for booktabs. Scores are in "
     "percent, and in json fractions.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")

@@ -28,7 +28,7 @@ COMMANDS = {
     "runs": ("tf_tokclf.cli.runs", "runs_command", "List all runs with their settings and scores."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
-    "serve": ("tf_tokclf.cli.serve", "serve_command", "Serve a model over HTTP, with a page to try it."),
+    "serve": ("tf_tokclf.cli.serve", "serve_command", "Serve a model over HTTP, with a web page to try it out."),
     "export": ("tf_tokclf.cli.export", "export_command", "Convert a model for another runtime, and verify the result."),
     "push": ("tf_tokclf.cli.push", "push_command", "Publish a model on the Hugging Face Hub, and verify it."),
     "cache": ("tf_tokclf.cli.cache", "cache_command", "Show and clear the cache of read and tokenised data."),

@@ -175,7 +175,7 @@ def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, spl
         odd = [x for x in splits.labels.names if rules and split_label(x)[0] not in (*rules.prefixes, OUTSIDE_LABEL)]
         if not odd:
             return splits
-        message = "%s: the run's setting is not used, because labels such as %s do not fit it: scheme=%s"
+        message = "%s: the run's setting is not used, because labels such as %s do not match it: scheme=%s"
         log.warning(message, splits[split].place, odd[0], chosen.scheme)
     splits = load("auto")
     own = info.labels.scheme

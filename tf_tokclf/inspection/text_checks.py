@@ -25,7 +25,7 @@ from tf_tokclf.inspection.problem import (
     spelled,
 )
 
-# A larger share of unknown subword tokens means that the vocabulary does not fit the language or the casing.
+# A larger share of unknown subword tokens means that the vocabulary does not suit the language or the casing.
 UNKNOWN_RATE = 0.01
 
 

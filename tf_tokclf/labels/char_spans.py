@@ -1,4 +1,4 @@
-"""Convert character spans to word spans and back, with a policy for spans that do not fit the words."""
+"""Convert character spans to word spans and back, with a policy for spans that do not match the words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class CharSpan:
 class SpanRules:
     """How character spans are read.
 
-    policy: what to do with spans that cut words, overlap, or have white space at their ends. `fail` raises an error.
+    policy: what to do with spans that begin or end inside a word, overlap, or have white space at their ends. `fail`
+        raises an error.
     `drop` leaves them out. `expand` extends them to all words that they touch. `contract` reduces them to the words
     that they cover completely. With the last three, the longest of several overlapping spans is kept (the first one
     if they have the same length).

@@ -45,7 +45,10 @@ MODE_RULES: dict[Mode, str] = {
 }
 # Names for the criteria of `Scores.lenient`.
 LENIENT = {"partial": "partial overlap", "boundary": "boundaries only", "type": "type only"}
-_NAMES_OF_PARTS = {"position in the window in pieces": "position in the window in subword tokens"}
+_NAMES_OF_PARTS = {
+    "position in the window in pieces": "position in the window in subword tokens",
+    "spans of its type in training": "training spans of the same type",
+}
 
 Interval = tuple[float, float]
 

@@ -236,7 +236,7 @@ class ErrorAnalyst:
             divisions["span length in words"] = lambda span: bucket(span.length, _SPAN_LENGTHS)
         if self.training:
             known = self.training
-            divisions["training spans of the same type"] = lambda span: bucket(
+            divisions["spans of its type in training"] = lambda span: bucket(
                 known.n_spans.get(span.type, 0), _TYPE_FREQUENCIES
             )
             divisions["surface form in training"] = lambda span: _familiarity(prediction, span, known)

@@ -1,1 +1,1 @@
-"""Serve a classifier over HTTP, with a page to try it in a browser."""
+"""Serve a classifier over HTTP, with a web page to try it out."""

@@ -36,7 +36,7 @@ def test_spans_of_words_that_are_not_there(tmp_path: Path):
     record = json.dumps({"tokens": ["Ada", "left"], "entities": [{"type": "PER", "start": 0, "end": 9}]})
     result = converted(tmp_path, "a.jsonl", record + "\n")
     assert result.exit_code == 2
-    assert "the span PER from word 0 to 9 does not fit a sentence of 2 words" in result.messages
+    assert "the span PER from word 0 to 9 is not valid in a sentence of 2 words" in result.messages
     result = converted(tmp_path, "a.jsonl", record + "\n", "--on-error", "skip")
     assert result.sentences == ["Ada/O left/O"]
     assert "1 span dropped: words out of range" in result.messages

@@ -34,7 +34,7 @@ def _is_missing_id(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class MissingLabels:
-    """How missing labels are read. as_outside: as O, also for records without annotation. has_outside: whether the
+    """How missing labels are read. as_outside: as O, in records without annotation too. has_outside: whether the
     labels include O.
     """
 

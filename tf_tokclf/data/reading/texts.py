@@ -163,7 +163,7 @@ class TextReading:
                 yield Span(start, after, reader.type_name(type))
             else:
                 n_words = counted(len(bare), "word")
-                problem = f"the span {type} from word {start} to {end} does not fit a sentence of {n_words}."
+                problem = f"the span {type} from word {start} to {end} is not valid in a sentence of {n_words}."
                 hint = "Check the numbers, and whether ends are inclusive (data.offset_end)."
                 reader.drop(reader.origin.error(problem, hint), "spans dropped: words out of range")
 
