@@ -130,9 +130,9 @@ def serve_command(
     """Serve MODEL (a run, a model folder, a Hub id or package:NAME/PATH) over HTTP.
 
     POST /predict accepts {"inputs": ...}: a text, a list of texts, or a list of lists of words. / is a page where you
-    can try a text, /docs describes the API, and /health and /metrics are for monitoring. Requests that arrive at about the same
-    time are batched. On Ctrl-C or SIGTERM, the server answers the requests that have arrived, and then stops. There is
-    no authentication: make sure that only authorised clients can reach the server.
+    can try a text, /docs describes the API, and /health and /metrics are for monitoring. Requests that arrive at about
+    the same time are batched. On Ctrl-C or SIGTERM, the server answers the requests that have arrived, and then stops.
+    There is no authentication: make sure that only authorised clients can reach the server.
 
     \b
     tf-tokclf serve runs/mine

@@ -20,7 +20,7 @@ VERBOSE = logging.getLogger("tf_tokclf").isEnabledFor(logging.DEBUG)
 
 @contextmanager
 def quiet_stderr(*, quiet: bool = True) -> Iterator[None]:
-    """Suppress output to file descriptor 2, including that of C++ code. It is shown if the block raises an exception."""
+    """Suppress output to file descriptor 2, also that of C++ code. It is shown if the block raises an exception."""
     if not quiet:
         yield
         return

@@ -19,7 +19,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
 from tf_tokclf.report.marking import TypeColours, visible
-from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, fact_lines
+from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, NAMES_OF_PARTS, fact_lines
 from tf_tokclf.report.table_formats import percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
@@ -187,7 +187,7 @@ class Page:
     def parts(self) -> list[tuple[str, str, Mapping[str, Counts]]]:
         """Counts by parts of the data, for divisions with more than one part: name, unit, counts by part."""
         found = self.errors.parts.items() if self.errors else ()
-        return [(*_name_and_unit(name), parts) for name, parts in found if len(parts) > 1]
+        return [(*_name_and_unit(NAMES_OF_PARTS.get(name, name)), parts) for name, parts in found if len(parts) > 1]
 
     @cached_property
     def types(self) -> list[str]:
@@ -403,9 +403,8 @@ def _name_and_unit(name: str) -> tuple[str, str]:
     >>> _name_and_unit("span length in words"), _name_and_unit("surface form in training")
     (('span length', 'words'), ('surface form in training', ''))
     """
-    units = {"words": "words", "pieces": "subword tokens"}
     head, found, unit = name.rpartition(" in ")
-    return (head, units[unit]) if found and unit in units else (name, "")
+    return (head, unit) if found and unit in ("words", "subword tokens") else (name, "")
 
 
 def _line_in_words(line: Line) -> str:

@@ -45,7 +45,8 @@ MODE_RULES: dict[Mode, str] = {
 }
 # Names for the criteria of `Scores.lenient`.
 LENIENT = {"partial": "partial overlap", "boundary": "boundaries only", "type": "type only"}
-_NAMES_OF_PARTS = {
+# Names for divisions in `ErrorAnalysis.parts`, whose own names are keys in results.json.
+NAMES_OF_PARTS = {
     "position in the window in pieces": "position in the window in subword tokens",
     "spans of its type in training": "training spans of the same type",
 }
@@ -256,7 +257,7 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
             table.add_row(_text(gold), _text(predicted), f"{n:,}")
         parts += ["", table]
     for name, buckets in analysis.parts.items():
-        table = _table(_NAMES_OF_PARTS.get(name, name), "precision", "recall", "F1", "support")
+        table = _table(NAMES_OF_PARTS.get(name, name), "precision", "recall", "F1", "support")
         for part, scored in buckets.items():
             shares = (scored.precision, scored.recall, scored.f1)
             table.add_row(_text(part), *map(percent, shares), f"{scored.support:,}")

@@ -61,7 +61,7 @@ class Changes(Counter[str]):
 class Problems:
     """Decides what happens at an unreadable sentence: raise the error, or count and skip the sentence.
 
-    counts: other changes made in reading, such as spans that end inside a word. agreement: between annotators of records with
+    counts: other changes made in reading, such as to spans within a word. agreement: between annotators of records with
     several annotations.
     """
 
