@@ -31,9 +31,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     show_default=True,
     help="Split of the run's data on which the export is compared with the model.",
 )
-@click.option(
-    "--file", "file", help="Labelled file to compare on, instead of a split of the run, in any format that fit reads."
-)
+@click.option("--file", "file", help="File to compare on, instead of a split of the run, in any format that fit reads.")
 @data_options(
     "data.format",
     "data.text_column_name",
