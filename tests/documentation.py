@@ -30,7 +30,7 @@ NOT_RUN = {
     "scripts/": "minutes, and the package index: continuous integration runs them",
     "git": "needs the network",
     "python -m pip": "needs the package index",
-    "python -m venv": "makes an environment, which scripts/environment does in every test run",
+    "python3 -m venv": "makes an environment, which scripts/environment does in every test run",
     "tensorboard": "serves until it is stopped",
     "jupyter": "an extra of its own",
     "export": "of the shell",

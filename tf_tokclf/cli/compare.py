@@ -59,8 +59,8 @@ from tf_tokclf.control_characters import echo
     type=click.Choice(["table", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed comparison. latex: a tabular for booktabs. Scores are in percent, and in json "
-    "fractions.",
+    help="Format of the printed comparison. latex: a tabular for booktabs. Scores are in percent, but "
+    "fractions in json.",
 )
 @click.option(
     "--output",

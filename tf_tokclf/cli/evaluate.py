@@ -89,7 +89,7 @@ _WITH_PREDICTIONS = {
     default="table",
     show_default=True,
     help="Format of the printed scores. conlleval: the layout of the official script. latex: a tabular for booktabs. "
-    "Scores are in percent, and in json fractions.",
+    "Scores are in percent, but fractions in json.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores to this file as JSON."

@@ -59,7 +59,7 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
     default="table",
     show_default=True,
     help="Format of the printed scores, with --seeds and --sweep too. latex: a tabular for booktabs. Scores are in "
-    "percent, and in json fractions.",
+    "percent, but fractions in json.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
 @logging_options

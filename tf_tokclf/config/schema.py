@@ -451,7 +451,7 @@ class EvaluationConfig(Section, json_schema_extra={HEADING: "Scoring"}):
     mode: Literal["conlleval", "strict"] = setting(
         "conlleval",
         "How invalid label sequences are scored.",
-        meanings={"conlleval": "as by the CoNLL script", "strict": "only spans that the scheme allows count"},
+        meanings={"conlleval": "as the CoNLL script scores them", "strict": "only spans that the scheme allows count"},
     )
     decoding: Literal["argmax", "viterbi"] = setting(
         "argmax",
