@@ -202,9 +202,10 @@ def _overview(system: System) -> list[str]:
 
 def _difference_table(a: System, b: System, differences: Mapping[str, Difference]) -> Table:
     # The column of types is as wide as it needs to be, up to 23. The names of systems get the rest of 80.
-    length = min(10, max(6, (35 - max(map(len, differences))) // 2))
+    widest = max(map(len, differences))
+    length = min(10, max(6, (35 - widest) // 2))
     short = [name if len(name) <= length else "…" + name[1 - length :] for name in (a.name, b.name)]
-    table = _table("F1 by type", *short, "difference", "95 % interval", "p", "support", gap=1)
+    table = _table("F1 by type", *short, "difference", "95 % interval", "p", "support", gap=2 if widest < 10 else 1)
     by_type = a.scores[0].by_type
     for name, one in differences.items():
         support = by_type.get(name, Counts()) if name else a.scores[0].overall
