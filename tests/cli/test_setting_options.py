@@ -71,8 +71,8 @@ def test_predict_has_every_option_for_reading_words(name: str):
 @pytest.mark.parametrize(
     ("command", "option", "choices"),
     [
-        ("evaluate", "--format", ["table", "conlleval", "json"]),
-        ("compare", "--format", ["table", "json"]),
+        ("evaluate", "--format", ["table", "conlleval", "json", "markdown", "latex", "csv"]),
+        ("compare", "--format", ["table", "json", "markdown", "latex", "csv"]),
         ("export", "--format", ["savedmodel", "tflite", "onnx"]),
         ("predict", "--on-error", ["stop", "keep"]),
     ],
