@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("tf_tokclf.cli.evaluate", "evaluate_command", "Score a model, or a file of predictions."),
     "compare": ("tf_tokclf.cli.compare", "compare_command", "Compare systems with significance tests."),
     "runs": ("tf_tokclf.cli.runs", "runs_command", "List all runs with their settings and scores."),
+    "report": ("tf_tokclf.cli.report", "report_command", "Write an HTML page about a run, or compare several."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
     "serve": ("tf_tokclf.cli.serve", "serve_command", "Serve a model over HTTP, with a web page to try it out."),

@@ -111,6 +111,24 @@ def bar(value: float, interval: tuple[float, float] | None = None) -> Markup:
     return _decoration(parts)
 
 
+def gap_bar(gap: float, interval: tuple[float, float], widest: float) -> Markup:
+    """A difference as a bar to the left or right of zero, with its interval as a whisker. It is decoration.
+
+    widest: the value at the ends of the scale.
+    """
+
+    def place(value: float) -> float:
+        return round(50 + 50 * max(-1.0, min(1.0, value / (widest or 1))), 1)
+
+    left, right = sorted((place(0), place(gap)))
+    low, high = map(place, interval)
+    parts = ['<rect class="ground" width="100" height="12" rx="2"/>']
+    parts.append(f'<rect class="bar" x="{left}" width="{round(right - left, 1)}" height="12"/>')
+    parts.append('<path class="zero" d="M50 0V12"/>')
+    parts.append(f'<path class="whisker" d="M{low} 6H{high}M{low} 3V9M{high} 3V9"/>')
+    return _decoration(parts)
+
+
 def stacked_bar(shares: Sequence[tuple[float, str]]) -> Markup:
     """A bar that is divided into shares, each in the colour of its class."""
     parts, x = [], 0.0

@@ -82,7 +82,7 @@ def find_runs(folder: Path, *, with_parts: bool = False) -> list[ListedRun]:
         hint = "Name the folder that contains the folders of runs."
         raise UserError("this folder does not exist.", path=folder, hint=hint)
     found = list(_run_folders(folder, with_parts=with_parts or _has_parts(RunDir(folder))))
-    return [_listed(run, _name(run, folder)) for run in found]
+    return [list_run(run, _name(run, folder)) for run in found]
 
 
 def _name(run: RunDir, folder: Path) -> str:
@@ -124,7 +124,8 @@ def _has_parts(run: RunDir) -> bool:
     return run.seeds.is_file() or run.sweep.is_file() or run.trials.is_dir()
 
 
-def _listed(run: RunDir, name: str) -> ListedRun:
+def list_run(run: RunDir, name: str) -> ListedRun:
+    """A run as it is listed, whatever is wrong with it."""
     known: dict[str, Any] = {"name": name, "date": _date(run)}
     problem = None
     try:

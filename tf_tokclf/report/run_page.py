@@ -9,16 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
+from tf_tokclf.report.marked_sentences import Shown, first_shown, joined, marked_words
 from tf_tokclf.report.marking import TypeColours, visible
+from tf_tokclf.report.page_environment import page_environment
 from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, NAMES_OF_PARTS, fact_lines
 from tf_tokclf.report.table_formats import percent
 from tf_tokclf.report.terminal import duration
@@ -27,13 +25,10 @@ from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.entities import Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_predictions
-from tf_tokclf.scoring.matching import align_spans
 from tf_tokclf.scoring.predictions import read_predictions, scheme_of
 
 _SPLITS = ("test", "validation", "train")  # errors are analysed on the first one that exists
 _SHOWN_EXAMPLES = 6
-_SHOWN_WORDS = 90
-_SHOWN_CHARACTERS = 40
 _SHOWN_TYPES = 16
 _OUTCOME_STYLES = {
     Outcome.RIGHT: "right",
@@ -56,30 +51,9 @@ def write_report(run: RunDir, *, training: Training | None = None) -> Path:
 
 def report_html(run: RunDir, *, training: Training | None = None) -> str:
     """The report as text. All values in it are escaped."""
-    environment = Environment(
-        loader=PackageLoader("tf_tokclf.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=_percent, count=lambda n: f"{n:,}", counted=counted, plain=visible)
+    environment = page_environment()
     environment.globals.update(bar=bar, stacked_bar=stacked_bar, mode_rules=MODE_RULES, lenient_names=LENIENT)
     return environment.get_template("report.html.jinja").render(page=Page(run, training))
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else percent(share)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Words of an example: either a span, or words between spans. css_class: the class of the type's colour."""
-
-    words: str
-    type: str = ""
-    css_class: str = ""
-    right: bool = True
 
 
 @dataclass(frozen=True)
@@ -340,9 +314,9 @@ class Page:
             rows.append(
                 Dispute(
                     place=_place(one),
-                    before=_joined(words[max(0, position - 3) : position]),
-                    word=_joined(words[position : position + 1]),
-                    after=_joined(words[position + 1 : position + 4]),
+                    before=joined(words[max(0, position - 3) : position]),
+                    word=joined(words[position : position + 1]),
+                    after=joined(words[position + 1 : position + 4]),
                     gold=(prediction.gold or ())[position],
                     predicted=prediction.predicted[position],
                     score=one.score,
@@ -355,41 +329,14 @@ class Page:
         gold = entities_of(prediction.gold or (), self.scheme, self.mode)
         predicted = entities_of(prediction.predicted, self.scheme, self.mode)
         right = set(gold) & set(predicted)
-        first = self._first_shown(gold, predicted)
-        sides = (self._shown(prediction.words, spans, right, first) for spans in (gold, predicted))
+        first = first_shown([(gold, predicted)])
+        sides = (marked_words(prediction.words, spans, right, self.colours, first) for spans in (gold, predicted))
         return Example(_place(one), note, *sides)
-
-    @staticmethod
-    def _first_shown(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
-        """The index of the first word to show, so that the first error of a long sentence is visible."""
-        wrong = [min(s.start for s in pair if s) for pair in align_spans(gold, predicted) if pair[0] != pair[1]]
-        first = min(wrong, default=0)
-        return max(0, first - 10) if first > _SHOWN_WORDS // 2 else 0
-
-    def _shown(self, words: Sequence[str], spans: Sequence[Span], right: set[Span], first: int) -> list[Shown]:
-        end = min(len(words), first + _SHOWN_WORDS)
-        shown = [Shown("…")] if first else []
-        position = first
-        for span in spans:
-            if span.start < position or span.start >= end:
-                continue
-            if span.start > position:
-                shown.append(Shown(_joined(words[position : span.start])))
-            inside = _joined(words[span.start : min(span.end, end)])
-            shown.append(Shown(inside, visible(span.type), self.colours.css_class(span.type), span in right))
-            position = span.end
-        if position < end:
-            shown.append(Shown(_joined(words[position:end])))
-        return [*shown, Shown("…")] if end < len(words) else shown
 
 
 def _has_gold(path: Path) -> bool:
     first = next(read_predictions(path), None)
     return first is not None and first.gold is not None
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " ".join(visible(w if len(w) <= _SHOWN_CHARACTERS else w[:_SHOWN_CHARACTERS] + "…") for w in words)
 
 
 def _place(one: Ranked) -> str:

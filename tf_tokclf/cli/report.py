@@ -1,0 +1,123 @@
+"""tf-tokclf report."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options
+from tf_tokclf.cli.setting_options import setting_parameter
+from tf_tokclf.control_characters import echo
+
+if TYPE_CHECKING:
+    from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.scoring.error_analysis import Training
+
+log = logging.getLogger(__name__)
+
+
+@click.command("report", cls=UnderscoreCommand)
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--compare", is_flag=True, help="Compare each of RUNS with the first one, on one page.")
+@click.option("--split", default="test", show_default=True, help="Split whose predictions --compare reads from runs.")
+@setting_parameter("evaluation.mode", "--mode", default="conlleval")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Number of bootstrap samples."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed of the resampling.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="report.html",
+    show_default=True,
+    help="File to write.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@logging_options
+def report_command(
+    runs: tuple[str, ...],
+    compare: bool,
+    split: str,
+    mode: str,
+    samples: int,
+    seed: int,
+    output: Path,
+    force: bool,
+) -> None:
+    """Write one HTML page about a run, or about several runs side by side.
+
+    The page of a run is the one that fit writes. With --compare, the page shows learning curves, the settings that
+    differ, F1 by type with the intervals and p-values of compare, and the sentences that changed. RUNS can also be
+    folders of several seeds, files of predictions, or NAME=PATH,PATH,... as for compare. The page has no scripts and
+    needs no network.
+
+    \b
+    tf-tokclf report runs/mine
+    tf-tokclf report --compare runs/mine runs/second --output comparison.html
+    """
+    from tf_tokclf.files import check_output, open_output
+    from tf_tokclf.scoring.comparison import files_of_systems
+
+    if not compare and len(runs) > 1:
+        raise click.UsageError("A report is about one run. Pass --compare to compare several.")
+    if compare:
+        check_output(output, inputs=files_of_systems(runs, split), force=force)
+        text = _comparison(runs, split=split, mode=mode, samples=samples, seed=seed)
+    else:
+        text = _report(Path(runs[0]), output, force=force)
+    with open_output(output) as file:
+        file.write(text)
+    echo(str(output))
+
+
+def _comparison(runs: tuple[str, ...], *, split: str, mode: str, samples: int, seed: int) -> str:
+    from tf_tokclf.report.comparison_page import comparison_html
+    from tf_tokclf.report.terminal import status
+    from tf_tokclf.scoring.comparison import compare_systems
+
+    with status("comparing"):
+        comparison = compare_systems(
+            runs, split=split, mode="strict" if mode == "strict" else "conlleval", n_samples=samples, seed=seed
+        )
+        return comparison_html(comparison)
+
+
+def _report(root: Path, output: Path, *, force: bool) -> str:
+    from tf_tokclf.errors import UserError
+    from tf_tokclf.files import check_output
+    from tf_tokclf.report.run_page import report_html
+    from tf_tokclf.report.terminal import status
+    from tf_tokclf.run_dir import RunDir
+
+    run = RunDir(root)
+    if not root.is_dir():
+        raise UserError("this folder does not exist.", path=root, hint="Give the folder of a run.")
+    if not (run.results.is_file() or run.history.is_file() or run.predictions.is_dir()):
+        raise UserError("is not a run with results.", path=root, hint="Give the folder of a run.")
+    check_output(output, inputs=[path for path in run.root.rglob("*") if path.is_file()], force=force)
+    with status("writing the report"):
+        return report_html(run, training=_training(run))
+
+
+def _training(run: RunDir) -> Training | None:
+    """The spans of the training data, for scores of seen and unseen spans. None, with a warning, if it is gone."""
+    from tf_tokclf.config.loading import load_config
+    from tf_tokclf.data.run_settings import validation_cut
+    from tf_tokclf.data.splits import load_splits
+    from tf_tokclf.errors import UserError
+    from tf_tokclf.scoring.error_analysis import training_of
+
+    if not run.config.is_file():
+        return None
+    try:
+        config = load_config(run.config)
+        cut = validation_cut(run.root)
+        splits = load_splits(config.data, task=config.task, seed=config.training.seed, cut_before=cut)
+    except UserError as error:
+        log.warning("The page has no scores of spans that occur in the training data. %s", error)
+        return None
+    return training_of(splits.train, splits.scheme) if splits.train else None
