@@ -196,6 +196,17 @@ def test_without_ray_it_is_said_what_to_install(tiny_classifier: Path, source: P
     assert not (source.parent / "out").exists()
 
 
+def test_without_ray_tensorflow_is_not_loaded(source: Path):
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from tf_tokclf.cli.main import cli\n"
+        f"try: cli(['predict', 'model', {str(source)!r}, '--workers', '2', '-o', 'parts'])\n"
+        "except SystemExit: sys.exit('tensorflow' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, "tf-tokclf[ray]" in done.stderr) == (0, True)
+
+
 def test_an_address_where_nobody_answers_is_named(
     tiny_classifier: Path, source: Path, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ):

@@ -212,6 +212,7 @@ def _check_file(
 def _check_parts(source: str, output: Path | None, read: Iterable[Path], shard: tuple[int, int] | None) -> None:
     """Raise UserError if several processes cannot write the folder `output`."""
     from tf_tokclf.files import check_output
+    from tf_tokclf.optional_packages import check_installed
     from tf_tokclf.records.stream import check_rereadable
 
     if shard:
@@ -220,6 +221,7 @@ def _check_parts(source: str, output: Path | None, read: Iterable[Path], shard: 
         raise click.UsageError("--workers writes a folder of parts. Name the folder with --output.")
     check_rereadable(source, "--workers")
     check_output(output, inputs=read, force=True)
+    check_installed("--workers", "ray", extra="ray")
 
 
 def predict_here(
