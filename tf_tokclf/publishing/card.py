@@ -18,7 +18,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_folders import looks_like_hub_id, public_name
 from tf_tokclf.errors import UserError, first_line
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.report.table_formats import percent
+from tf_tokclf.report.table_formats import markdown_text, percent
 
 if TYPE_CHECKING:
     import jinja2
@@ -163,15 +163,6 @@ def table_cell(text: str) -> str:
     a\\|b\\[c\\](d) &lt;b&gt;
     """
     return markdown_text(plain_markdown(text))
-
-
-def markdown_text(text: str) -> str:
-    """Text with Markdown escaped. An underscore within a word has no meaning in Markdown, and stays as it is.
-
-    >>> print(markdown_text("B-my_type __init__ **bold**"))
-    B-my_type \\_\\_init\\_\\_ \\*\\*bold\\*\\*
-    """
-    return re.sub(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def code_span(text: str) -> str:

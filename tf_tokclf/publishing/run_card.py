@@ -20,9 +20,9 @@ from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.encoding.windows import ALIGNMENTS
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
-from tf_tokclf.publishing.card import Card, Score, SplitScores, markdown_text, render
+from tf_tokclf.publishing.card import Card, Score, SplitScores, render
 from tf_tokclf.report.score_tables import fact_lines
-from tf_tokclf.report.table_formats import percent
+from tf_tokclf.report.table_formats import markdown_text, percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.seed_scores import f1_by_seed

@@ -145,7 +145,15 @@ def _markdown_cell(text: str) -> str:
     >>> print(_markdown_cell("a|b*c <i> my_type _x_"))
     a\\|b\\*c &lt;i> my_type \\_x\\_
     """
-    text = _one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    return markdown_text(_one_line(text).replace("&", "&amp;").replace("<", "&lt;"))
+
+
+def markdown_text(text: str) -> str:
+    """Text with Markdown escaped. An underscore within a word has no meaning in Markdown, and stays as it is.
+
+    >>> print(markdown_text("B-my_type __init__ **bold**"))
+    B-my_type \\_\\_init\\_\\_ \\*\\*bold\\*\\*
+    """
     return re.sub(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
