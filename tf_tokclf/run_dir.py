@@ -64,7 +64,7 @@ class RunDir:
 
     @property
     def validation_cut(self) -> Path:
-        """The training sentences that became the validation split, if the data has none."""
+        """The training sentences that became the validation and the test split, if the data has none."""
         return self.root / "validation_cut.json"
 
     @property

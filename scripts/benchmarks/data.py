@@ -66,7 +66,7 @@ def run_job(job: str, path: Path, model: str | None) -> None:
     from tf_tokclf.encoding.windows import WindowSettings
     from tf_tokclf.inspection.inspect import Tokenization, inspect_splits
 
-    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=0, cut_validation=False)
+    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, draw=False)
     tokenization = None
     if model and job != "read":
         folder = local_model_folder(model, weights=False)

@@ -74,7 +74,7 @@ def write_splits(options: argparse.Namespace, folder: Path) -> dict:
     from tf_tokclf.data.splits import load_splits
 
     data = DataConfig(dataset_name=options.data, max_train_samples=options.max_train_samples)
-    splits = load_splits(data, task=Task.NER, seed=0, required=("train", "validation", "test"))
+    splits = load_splits(data, task=Task.NER, required=("train", "validation", "test"))
     for split in splits:
         with (folder / f"{split.name}.jsonl").open("w", encoding="utf-8") as file:
             for sentence in split:

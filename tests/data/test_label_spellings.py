@@ -88,7 +88,7 @@ def test_all_splits_are_read_in_one_spelling(tmp_path: Path):
     (tmp_path / "train.conll").write_text("Ada\tb-per\nleft\to\n\nOslo\ti-loc\n")
     (tmp_path / "test.conll").write_text("Bob\tb-per\n")
     data = DataConfig(train_file=str(tmp_path / "train.conll"), test_file=str(tmp_path / "test.conll"))
-    splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
+    splits = load_splits(data, task=Task.NER, draw=False)
     assert splits.scheme is Scheme.IOB2
     assert list(splits.test.label_counts()) == ["B-PER"]
     assert splits.labels.names == ("O", "I-LOC", "B-PER")
@@ -101,7 +101,7 @@ def test_names_that_come_with_the_data_are_rewritten_too(tmp_path: Path):
     features = datasets.Features({"tokens": datasets.Sequence(datasets.Value("string")), "ner_tags": labels})
     rows = {"tokens": [["Ada", "left"]], "ner_tags": [[1, 0]]}
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "set"))
-    splits = load_splits(DataConfig(train_file=str(tmp_path / "set")), task=Task.NER, seed=1, cut_validation=False)
+    splits = load_splits(DataConfig(train_file=str(tmp_path / "set")), task=Task.NER, draw=False)
     assert splits.train.metadata.label_names == ("O", "B-PER", "I-PER")
     assert next(iter(splits.train)).labels == ("B-PER", "O")
 

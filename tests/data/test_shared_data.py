@@ -113,7 +113,7 @@ def load(shared_data: Path, name: str) -> Splits:
     files = {f"{split}_file": str(shared_data / path) for split, path in wanted.files.items()}
     folder = {"dataset_name": str(shared_data / wanted.folder)} if wanted.folder else {}
     data = DataConfig(**files, **folder, **wanted.options)
-    return load_splits(data, task=wanted.task, seed=1, required=tuple(wanted.counts), cut_validation=False)
+    return load_splits(data, task=wanted.task, required=tuple(wanted.counts), draw=False)
 
 
 def counts_of(split: Split, scheme: Scheme) -> tuple[int, int, int, int, int]:
@@ -152,7 +152,7 @@ def test_brat_files_of_litbank_hold_the_outer_spans_of_its_columns(shared_data):
     folder = shared_data / "litbank/entities/brat"
     need(str(folder), folder.exists(), "it is one of the shared data sets")
     data = DataConfig(train_file=str(folder), span_policy="expand")
-    splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
+    splits = load_splits(data, task=Task.NER, draw=False)
     n_sentences, _, n_spans, n_types, _ = counts_of(splits.train, splits.scheme)
     assert (n_sentences, n_types) == (8562, 6)
     dropped = next(int(note.split()[1].replace(",", "")) for note in splits.notes if "overlap" in note)

@@ -21,7 +21,7 @@ NCBI_BIOES = "ncbi_disease/IOBES/train.tsv"
 def load(path: Path, **options: object) -> Splits:
     data = DataConfig(train_file=str(path), **options)
     task = Task.POS if path.suffix == ".conllu" else Task.NER
-    return load_splits(data, task=task, seed=0, cut_validation=False)
+    return load_splits(data, task=task, draw=False)
 
 
 def n_spans(splits: Splits, scheme: Scheme) -> int:

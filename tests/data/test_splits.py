@@ -28,7 +28,6 @@ def load(**data: object) -> Splits:
     return load_splits(
         DataConfig(**{k: str(v) if isinstance(v, Path) else v for k, v in data.items()}),
         task=Task.NER,
-        seed=7,
     )
 
 
@@ -38,7 +37,7 @@ def test_a_split_is_read_back_as_it_was(tmp_path):
         json.dumps({"text": "Ada in Paris", "entities": [[0, 3, "PER"]], "document": "d"}) + "\n",
         encoding="utf-8",
     )
-    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=1, cut_validation=False)
+    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, draw=False)
     (sentence,) = splits.train
     assert sentence.words == ("Ada", "in", "Paris")
     assert sentence.labels == ("B-PER", "O", "O")
@@ -52,19 +51,19 @@ def test_a_split_is_read_back_as_it_was(tmp_path):
     assert (splits.train.n_words, dict(splits.train.label_counts())) == (3, {"B-PER": 1, "O": 2})
 
 
-def test_without_a_validation_split_one_is_cut_off_by_seed_and_said(tmp_path):
+def test_without_a_validation_split_one_is_drawn_by_seed_and_said(tmp_path):
     train = write_conll(tmp_path / "train.conll", 20)
     one, again = load(train_file=train), load(train_file=train)
-    other = load_splits(DataConfig(train_file=str(train)), task=Task.NER, seed=8)
+    other = load(train_file=train, split_seed=7)
     assert (len(one.train), len(one.validation)) == (18, 2)
     words = [s.words[0] for s in one.validation]
     assert words == [s.words[0] for s in again.validation] != [s.words[0] for s in other.validation]
     assert {s.words[0] for s in one.train}.isdisjoint(words)
-    assert "validation: 2 of 20 training sentences, chosen at random (seed 7)" in one.notes
+    assert "validation: 2 of 20 sentences, drawn from train.conll: 10 %, by sentence, seed 42" in one.notes
 
 
-def test_one_sentence_cannot_be_cut(tmp_path):
-    with pytest.raises(UserError, match=r"only one training sentence"):
+def test_one_sentence_cannot_be_divided(tmp_path):
+    with pytest.raises(UserError, match=r"1 sentence cannot be divided into 2 splits"):
         load(train_file=write_conll(tmp_path / "train.conll", 1))
 
 
@@ -160,7 +159,7 @@ def test_repair_is_done_when_asked_for_and_counted(tmp_path):
     path = tmp_path / "train.conll"
     path.write_text("a\tO\nb\tI-X\n\nc\tB-X\nd\tI-X\n\n", encoding="utf-8")
     data = DataConfig(train_file=str(path), scheme="IOB2", repair="conlleval")
-    splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
+    splits = load_splits(data, task=Task.NER, draw=False)
     assert [s.labels for s in splits.train] == [("O", "B-X"), ("B-X", "I-X")]
     assert splits.repairs == {"train": 1}
 
@@ -180,14 +179,14 @@ def test_an_unknown_scheme_is_named_with_those_that_are_known(tmp_path):
 def test_a_required_split_that_is_missing(tmp_path):
     data = DataConfig(train_file=str(write_conll(tmp_path / "train.conll", 4)))
     with pytest.raises(UserError, match=r"there is no test split.*--set data\.test_file=FILE"):
-        load_splits(data, task=Task.NER, seed=1, required=("test",))
+        load_splits(data, task=Task.NER, required=("test",))
 
 
 def test_no_setting_is_suggested_for_a_split_that_cannot_have_one(tmp_path):
     data = DataConfig(train_file=str(write_conll(tmp_path / "train.conll", 4)))
     with pytest.raises(UserError, match=r"there is no gold split") as caught:
-        load_splits(data, task=Task.NER, seed=1, required=("gold",))
-    assert caught.value.hint == "Available splits: train and validation (chosen from the training sentences)."
+        load_splits(data, task=Task.NER, required=("gold",))
+    assert caught.value.hint == "Available splits: train and validation (drawn from the training sentences)."
 
 
 class TestDatasets:
@@ -219,7 +218,7 @@ class TestDatasets:
         assert str(list(splits.validation)[1].origin) == f"{saved} [valid], row 2"
 
     def test_the_task_chooses_the_column(self, saved):
-        splits = load_splits(DataConfig(dataset_name=str(saved)), task=Task.POS, seed=1)
+        splits = load_splits(DataConfig(dataset_name=str(saved)), task=Task.POS)
         assert splits.labels.names == ("N", "V")
 
     def test_a_split_that_is_not_there_is_named_with_those_that_are(self, saved):
@@ -262,7 +261,7 @@ def test_bad_rows_of_parquet_are_named(tmp_path, words, labels, problem):
         load(train_file=tmp_path / "a.parquet", label_names=("O", "B-X"))
     assert f"a.parquet, {problem}" in str(caught.value)
     data = DataConfig(train_file=str(tmp_path / "a.parquet"), label_names=("O", "B-X"), on_error="skip")
-    assert len(load_splits(data, task=Task.NER, seed=1, cut_validation=False).train) == 1
+    assert len(load_splits(data, task=Task.NER, draw=False).train) == 1
 
 
 def test_parquet_of_a_word_a_row(tmp_path):
@@ -280,7 +279,7 @@ def test_reading_needs_neither_tensorflow_nor_datasets(tmp_path):
     train = write_conll(tmp_path / "a.conll", 4)
     code = (
         "import sys; from tf_tokclf.config.schema import *; from tf_tokclf.data.splits import load_splits;"
-        f"load_splits(DataConfig(train_file={str(train)!r}), task=Task.NER, seed=1);"
+        f"load_splits(DataConfig(train_file={str(train)!r}), task=Task.NER);"
         "sys.exit(bool({'tensorflow', 'datasets', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -289,6 +288,6 @@ def test_reading_needs_neither_tensorflow_nor_datasets(tmp_path):
 def test_splits_to_train_on_always_have_a_validation_split(tmp_path):
     """It is chosen from the training sentences if the data has none."""
     train = write_conll(tmp_path / "train.conll", 20)
-    splits = load_training_splits(DataConfig(train_file=str(train)), task=Task.NER, seed=7)
+    splits = load_training_splits(DataConfig(train_file=str(train)), task=Task.NER)
     assert (len(splits.train), len(splits.validation)) == (18, 2)
-    assert splits.cut == load(train_file=train).cut
+    assert splits.drawing == load(train_file=train).drawing

@@ -102,7 +102,7 @@ def test_the_limit_of_offset_positions_is_respected(tiny_roberta: Path):
 def test_two_runs_may_encode_the_same_split_at_once(
     tiny_bert: Path, conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
-    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER)
     tokenizer, windows = load_tokenizer(tiny_bert), Encoder.windows
 
     def encoded() -> list[list[int]]:
@@ -270,7 +270,7 @@ def test_chosen_rows_are_whole(tiny_bert: Path):
 def test_words_without_a_label_are_not_trained_on(tiny_bert: Path, tmp_path: Path, strategy: str):
     (tmp_path / "a.conll").write_text("lovelace\tB-PER\nvisited\t-100\nnow\tO\n\nada\tB-PER\nleft\tO\n")
     data = DataConfig(train_file=str(tmp_path / "a.conll"))
-    splits = load_splits(data, task=Task.NER, seed=1, required=("train",), cut_validation=False)
+    splits = load_splits(data, task=Task.NER, required=("train",), draw=False)
     tokenizer = load_tokenizer(tiny_bert)
     encoded = encode_split(splits.train, splits.labels, tokenizer, reading(strategy), cache=anew())
     windows = Encoder(tokenizer, reading(strategy)).windows([s.words for s in splits.train])
@@ -323,7 +323,7 @@ def test_pieces_get_the_labels_of_their_words_in_each_window(tiny_bert: Path, st
 def test_a_split_is_encoded_the_same_in_any_batches(
     tiny_bert: Path, conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
-    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER)
     tokenizer, how = load_tokenizer(tiny_bert), reading(max_length=32, context_sentences=2)
     whole = encode_split(splits.train, splits.labels, tokenizer, how, cache=anew())[:]
     assert whole["sentence"] == list(range(len(splits.train)))
@@ -338,7 +338,7 @@ def test_a_split_is_encoded_the_same_in_any_batches(
 
 
 def test_pieces_of_a_split_without_embeddings_are_refused(tiny_bert: Path, conll_files: dict[str, str]):
-    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER)
     with pytest.raises(UserError, match="the model's vocabulary has 6"):
         encode_split(splits.train, splits.labels, load_tokenizer(tiny_bert), reading(), cache=anew(), n_embeddings=6)
 
@@ -363,7 +363,7 @@ def test_a_split_is_encoded_within_its_documents(tiny_bert: Path, tmp_path: Path
         encoding="utf-8",
     )
     data = DataConfig(train_file=str(path), scheme="IOB2")
-    splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
+    splits = load_splits(data, task=Task.NER, draw=False)
     tokenizer = load_tokenizer(tiny_bert)
     found = encode_split(splits.train, splits.labels, tokenizer, reading(context_sentences=2), cache=anew())
     expected = ["ada left rome", "ada left rome", "paris"]
@@ -373,7 +373,7 @@ def test_a_split_is_encoded_within_its_documents(tiny_bert: Path, tmp_path: Path
 def test_batches_of_sentences_know_which_of_them_are_context(
     conll_files: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
-    split = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1).test
+    split = load_splits(DataConfig(**conll_files), task=Task.NER).test
     monkeypatch.setattr("tf_tokclf.encoding.encoded_split.SENTENCES_AT_ONCE", 3)
     words = [list(s.words) for s in split]
     assert len(words) == 8
@@ -393,7 +393,7 @@ def test_batches_of_sentences_know_which_of_them_are_context(
 def test_what_was_encoded_is_taken_from_the_cache_while_nothing_changes(
     tiny_bert: Path, tiny_roberta: Path, conll_files: dict[str, str], caplog: pytest.LogCaptureFixture
 ):
-    splits = load_splits(DataConfig(**conll_files), task=Task.NER, seed=1)
+    splits = load_splits(DataConfig(**conll_files), task=Task.NER)
     tokenizer = load_tokenizer(tiny_bert)
     caplog.set_level(logging.INFO, logger="tf_tokclf.encoding.encoded_split")
 

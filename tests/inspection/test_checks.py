@@ -45,7 +45,7 @@ def problems(folder: Path, train: Rows, test: Rows | None = None) -> list[Proble
         train_file=write(folder / "train.jsonl", train),
         test_file=None if test is None else write(folder / "test.jsonl", test),
     )
-    splits = load_splits(data, task=Task.NER, seed=0, cut_validation=False)
+    splits = load_splits(data, task=Task.NER, draw=False)
     return list(inspect_splits(splits).problems)
 
 

@@ -30,7 +30,7 @@ def splits(tmp_path) -> Splits:
     path = tmp_path / "train.jsonl"
     rows = ({"tokens": words.split(), "tags": labels.split()} for words, labels in ROWS)
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=0, cut_validation=False)
+    return load_splits(DataConfig(train_file=str(path)), task=Task.NER, draw=False)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_forms_with_several_types_are_listed_by_frequency(tmp_path):
     rows = [("Rome won", "B-ORG O"), *[("in Rome and Bonn", "O B-LOC O B-LOC")] * 2, ("Bonn", "B-ORG")]
     path = tmp_path / "forms.jsonl"
     path.write_text("\n".join(json.dumps({"tokens": words.split(), "tags": labels.split()}) for words, labels in rows))
-    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, seed=0, cut_validation=False)
+    splits = load_splits(DataConfig(train_file=str(path)), task=Task.NER, draw=False)
     forms = ambiguous_forms([code_split(splits.train, splits.labels)], splits.labels)
     assert [form.types for form in forms] == [{"LOC": 2, "ORG": 1}, {"LOC": 2, "ORG": 1}]
     assert [(form.place.start, form.place.end) for form in forms] == [(0, 1), (5, 6)]

@@ -271,4 +271,6 @@ def test_dev_is_cut_off_where_there_is_none(conll_files: dict[str, str], tiny_be
     files = {"train_file": conll_files["train_file"]}
     result = fit(config_for(files, tiny_bert, tmp_path / "run", **{"training.num_train_epochs": 1}))
     assert set(result.evaluations) == {"validation"}
-    assert any("chosen at random (seed" in note for note in json.loads(result.run.results.read_text())["notes"])
+    results = json.loads(result.run.results.read_text())
+    assert results["drawn"] == {"validation": "drawn from train.conll: 10 %, by sentence, seed 42"}
+    assert any(results["drawn"]["validation"] in note for note in results["notes"])

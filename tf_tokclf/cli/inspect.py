@@ -67,7 +67,8 @@ def inspect_command(
     from tf_tokclf.report.terminal import status
 
     with status("reading data"):
-        splits = load_splits(config.data, task=config.task, seed=seed, required=(), cut_validation=False)
+        draw = config.data.test_fraction is not None
+        splits = load_splits(config.data, task=config.task, required=("train",) if draw else (), draw=draw)
         tokenization = _tokenization(config)
         inspection = inspect_splits(
             splits, data=config.data, tokenization=tokenization, n_examples=n_examples, seed=seed

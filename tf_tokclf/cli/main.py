@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": ("tf_tokclf.cli.runs", "runs_command", "List all runs with their settings and scores."),
     "report": ("tf_tokclf.cli.report", "report_command", "Write an HTML page about a run, or compare several."),
     "convert": ("tf_tokclf.cli.convert", "convert_command", "Convert between file formats and label schemes."),
+    "split": ("tf_tokclf.cli.split", "split_command", "Divide data into training, validation and test files."),
     "predict": ("tf_tokclf.cli.predict", "predict_command", "Label text, words or sentences with a model."),
     "serve": ("tf_tokclf.cli.serve", "serve_command", "Serve a model over HTTP, with a web page to try it out."),
     "export": ("tf_tokclf.cli.export", "export_command", "Convert a model for another runtime, and verify the result."),

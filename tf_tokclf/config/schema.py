@@ -194,9 +194,31 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     validation_fraction: float = setting(
         0.1,
-        "Share of the training sentences used for validation if there is no validation data. The seed chooses them.",
+        "Share of the training sentences that is drawn for validation if there is no validation data.",
+        option="--validation-fraction",
         gt=0,
         lt=1,
+    )
+    test_fraction: float | None = setting(
+        None,
+        "Share of the training sentences that is drawn for testing, if there is no test data.",
+        meanings={None: "none"},
+        option="--test-fraction",
+        gt=0,
+        lt=1,
+    )
+    split_seed: int = setting(
+        42,
+        "Random seed for drawing validation and test sentences. training.seed does not change them.",
+        option="--split-seed",
+        ge=0,
+        le=2**32 - 1,
+    )
+    split_by: Literal["auto", "document", "sentence"] = setting(
+        "auto",
+        "What stays whole when validation and test sentences are drawn. Equal sentences stay together.",
+        meanings={"auto": "documents, if the data has enough of them, else sentences"},
+        option="--split-by",
     )
     max_train_samples: PositiveInt | None = setting(
         None, "Use only the first N training sentences.", option="--max-train-samples"
@@ -223,6 +245,18 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
         files = [f"{name}_file" for name in ("train", "validation", "test") if getattr(self, f"{name}_file")]
         if self.dataset_name and files:
             raise ValueError(f"give {files[0]} or dataset_name, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> DataConfig:
+        if self.test_fraction is None:
+            return self
+        if self.test_file:
+            raise ValueError("give test_file or test_fraction, not both")
+        # Of a data set, the names of the splits are not known yet.
+        if not (self.validation_file or self.dataset_name) and self.validation_fraction + self.test_fraction >= 1:
+            total = f"{self.validation_fraction:g} and {self.test_fraction:g}"
+            raise ValueError(f"validation_fraction and test_fraction ({total}) leave no sentences for training")
         return self
 
     @model_validator(mode="after")

@@ -90,13 +90,17 @@ def convert(
     notes = (*split.notes, *(doubtful_labels([split], scheme) if scheme else ()))
     done = Conversion(format, scheme, target, notes, split.metadata.n_skipped, split.metadata.skipped)
     must_understand = target is not scheme or formats_by_name()[format].has_spans_only
-    sentences = _converted(split, data, done, must_understand=must_understand)
-    writing = Writing(task, target, _label_names(split, scheme, target), separator, offset_unit)
+    sentences = converted(split, data, done, must_understand=must_understand)
+    writing = Writing(task, target, label_names(split, scheme, target), separator, offset_unit)
     write_sentences(sentences, out, format, writing, force=force)
     return done
 
 
-def _converted(split: Split, data: DataConfig, done: Conversion, *, must_understand: bool) -> Iterator[Sentence]:
+def converted(split: Split, data: DataConfig, done: Conversion, *, must_understand: bool) -> Iterator[Sentence]:
+    """The sentences of a split with the labels to write. `done` counts what was changed or left out.
+
+    must_understand: whether invalid label sequences are errors if they are not repaired.
+    """
     for sentence in split:
         try:
             labels = _new_labels(sentence, data, done, must_understand=must_understand)
@@ -135,7 +139,7 @@ def _new_labels(
     return labels if source is target else tuple(convert_labels(labels, source, target))
 
 
-def _label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
+def label_names(split: Split, source: Scheme | None, target: Scheme | None) -> tuple[str, ...]:
     """All labels that may be written: those in the data, and those that conversion or repair can create."""
     if source is None or target is None:
         return ()

@@ -20,20 +20,24 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.data.detection import detect_format, is_folder_of_files, open_reader
+from tf_tokclf.data.drawing import AnyDrawing, FirstDrawing, drawing_from_json
 from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.reading.base import STDIN, located
-from tf_tokclf.data.splits import ValidationCut
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_record import read_record
 
 log = logging.getLogger(__name__)
 
+# Settings that choose the sentences that are drawn from the training data.
+DRAWING = ("validation_fraction", "test_fraction", "split_seed", "split_by")
 # Settings that name the data of the run.
 _OWN = {
+    *DRAWING,
     *("train_file", "validation_file", "test_file", "dataset_name", "dataset_config_name", "dataset_revision"),
-    *("train_split", "validation_split", "test_split", "validation_fraction", "max_train_samples", "max_eval_samples"),
+    *("train_split", "validation_split", "test_split", "max_train_samples", "max_eval_samples"),
 }
 # Names of columns and layers depend on the file.
 _COLUMNS = ("sentence_column_name", "text_column_name", "label_column_name", "layer")
@@ -75,17 +79,25 @@ def run_config(reference: str | Path) -> Config | None:
     return load_config(run.config) if run else None
 
 
-def validation_cut(reference: str | Path) -> ValidationCut | None:
-    """How the run chose its validation sentences; None if they are a separate split, or the run did not record it."""
-    run = run_of(reference)
-    if run is None or not run.validation_cut.is_file():
-        return None
-    hint = "Restore the file, or name validation data with --set data.validation_file=FILE."
+def drawing_of(run: RunDir) -> AnyDrawing | None:
+    """Which training sentences became other splits of the run; None if none did, or if they have to be drawn again."""
+    if not run.validation_cut.is_file():
+        return _unrecorded_drawing(run)
+    hint = "Restore the file, or name validation and test data with --set data.validation_file=FILE."
     values = read_json(run.validation_cut, hint=hint)
     try:
-        return ValidationCut.from_json(values)
+        return drawing_from_json(values)
     except ValueError as error:
         raise UserError(f"cannot be read: {error}.", path=run.validation_cut, hint=hint) from error
+
+
+def _unrecorded_drawing(run: RunDir) -> FirstDrawing | None:
+    """That of a finished run of a version that did not record it."""
+    record = read_record(run)
+    if record is None or "data.split_seed" in record.settings:
+        return None
+    settings = record.settings
+    return FirstDrawing(settings["training.seed"], settings["data.validation_fraction"])
 
 
 def with_own_settings(config: Config, data: DataConfig) -> Config:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 3  # increased whenever reading the same data gives a different result
+_CACHE_FORMAT = 4  # increased whenever reading the same data gives a different result
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 
 from tf_tokclf.config.references import resolve_reference
@@ -19,6 +18,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.detection import detect_format, open_reader
+from tf_tokclf.data.drawing import AnyDrawing, draw
 from tf_tokclf.data.formats.parallel import labels_beside
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.label_spellings import (
@@ -32,7 +32,7 @@ from tf_tokclf.data.label_spellings import (
 from tf_tokclf.data.reading.base import Problems, Reader, located
 from tf_tokclf.data.reading.tables import TableReader
 from tf_tokclf.data.reading.texts import given_scheme
-from tf_tokclf.data.split_cache import Split, SplitMetadata, content_hash, hash_of, load_or_build, transformed
+from tf_tokclf.data.split_cache import Split, SplitMetadata, hash_of, load_or_build, transformed
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.label_set import LabelSet
@@ -48,45 +48,13 @@ __all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read
 _PLACES_SHOWN = 20
 _CHANGES_SHOWN = 12
 
-# Increased whenever the same seed would choose other sentences.
-CUT_VERSION = 1
 # Options that do not affect what is read from a file.
 _NOT_READING = {
     *(f"{name}_{what}" for name in SPLITS for what in ("file", "split")),
     *("dataset_name", "dataset_revision", "dataset_config_name", "repair", "use_cache", "cache_size_gb"),
-    *("validation_fraction", "max_train_samples", "max_eval_samples", "label_spelling"),
+    *("validation_fraction", "test_fraction", "split_seed", "split_by"),
+    *("max_train_samples", "max_eval_samples", "label_spelling"),
 }
-
-
-@dataclass(frozen=True)
-class ValidationCut:
-    """How the validation sentences were chosen from the training data, so that they can be reproduced.
-
-    version: version of the selection method. hash: hash of the validation sentences.
-    """
-
-    seed: int
-    fraction: float
-    n_sentences: int
-    n_all: int
-    hash: str
-    version: int = CUT_VERSION
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values, to be saved in the run's folder."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Any) -> ValidationCut:
-        """Parse the output of `to_json`. Raises ValueError for anything else."""
-        try:
-            found = cls(**values)
-            is_whole = all(isinstance(n, int) for n in (found.seed, found.n_sentences, found.n_all, found.version))
-        except TypeError as error:
-            raise ValueError(str(error)) from error
-        if not (is_whole and isinstance(found.fraction, float) and 0 < found.fraction < 1):
-            raise ValueError(f"{values} does not describe a validation split")
-        return found
 
 
 @dataclass(frozen=True)
@@ -95,8 +63,8 @@ class Splits:
 
     labels: the labels of all splits. trained_labels: the labels that a model can learn: those of the training
     sentences, and those that the data declares. detection: how the scheme was detected; None if it was given. repairs:
-    number of changed sentences per split. cut: how the validation sentences were chosen from the training sentences;
-    None for a separate validation split. formats: the format of each split.
+    number of changed sentences per split. drawing: which of the training sentences became other splits; None if none
+    did. formats: the format of each split.
     """
 
     train: Split | None
@@ -108,7 +76,7 @@ class Splits:
     detection: Detection | None
     repairs: Mapping[str, int]
     notes: tuple[str, ...]
-    cut: ValidationCut | None = None
+    drawing: AnyDrawing | None = None
     formats: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Split]:
@@ -129,9 +97,9 @@ class TrainingSplits(Splits):
     validation: Split
 
 
-def load_training_splits(data: DataConfig, *, task: Task, seed: int) -> TrainingSplits:
+def load_training_splits(data: DataConfig, *, task: Task, drawn_before: AnyDrawing | None = None) -> TrainingSplits:
     """Read the splits for training; see `load_splits`."""
-    splits = load_splits(data, task=task, seed=seed)
+    splits = load_splits(data, task=task, drawn_before=drawn_before)
     return TrainingSplits(**{**vars(splits), "train": splits["train"], "validation": splits["validation"]})
 
 
@@ -139,21 +107,21 @@ def load_splits(
     data: DataConfig,
     *,
     task: Task,
-    seed: int,
     required: Iterable[str] = ("train",),
-    cut_validation: bool = True,
-    cut_before: ValidationCut | None = None,
+    draw: bool = True,
+    drawn_before: AnyDrawing | None = None,
     shown: Mapping[str, str] | None = None,
 ) -> Splits:
-    """Read all splits that the configuration names. If there is no validation split, it is chosen from the training
-    sentences by `seed`, unless `cut_validation` is off.
+    """Read all splits that the configuration names. If `draw` is on, a missing validation split and the test split that
+    `data.test_fraction` asks for are drawn from the training sentences.
 
-    cut_before: how training chose the validation sentences, to choose the same ones. Raises UserError if the result
-    differs and the training or validation split is `required`. shown: names of splits to use in notes.
+    drawn_before: which sentences the training of a run drew, to find the same ones. Raises UserError if the data has
+    changed and the training split or a drawn one is `required`. shown: names of splits to use in notes.
     """
     required = tuple(required)
     shown = {name: name for name in SPLITS} | dict(shown or {})
-    readers = _readers(data, task, required, cut_validation=cut_validation)
+    drawable = _drawable(data) if draw else ()
+    readers = _readers(data, task, required, drawable)
     found = {name: _read(name, reader, data, task) for name, reader in readers.items()}
     notes = _notes({shown[name]: split for name, split in found.items()})
     for name, split in found.items():
@@ -161,24 +129,16 @@ def load_splits(
             n_skipped = counted(split.metadata.n_skipped, "sentence")
             notes.append(f"{shown[name]}: {n_skipped} left out (unreadable)")
             logger.warning("%s: sentences left out:\n%s", shown[name], "\n".join(split.metadata.skipped))
-    cut = None
-    if cut_validation and "train" in found and "validation" not in found:
-        try:
-            found["train"], found["validation"], cut = _cut_off(found["train"], data, seed, cut_before)
-            n_all = counted(cut.n_all, "training sentence")
-            notes.append(f"validation: {cut.n_sentences:,} of {n_all}, chosen at random (seed {cut.seed})")
-        except UserError as error:
-            if {"train", "validation"} & set(required):
-                raise
-            logger.warning("the validation sentences are not separated from the training sentences: %s", error)
+    found, drawing = _with_drawn(found, data, task, drawable, required, drawn_before)
+    notes += drawing.notes() if drawing else []
     for name, split in found.items():
         limit = data.max_train_samples if name == "train" else data.max_eval_samples
         if limit is not None and limit < len(split):
             found[name] = transformed(split, f"first {limit}", _first(limit), cache=Cache.of(data))
             notes.append(f"{shown[name]}: the first {limit} of {counted(len(split), 'sentence')}")
-    formats = {name: reader.options.format for name, reader in readers.items()}
+    formats = {name: readers[name if name in readers else "train"].options.format for name in found}
     _check_content(found, formats)
-    splits = replace(_checked(found, data, task, notes, shown), cut=cut, formats=formats)
+    splits = replace(_checked(found, data, task, notes, shown), drawing=drawing, formats=formats)
     for note in splits.notes:
         logger.info(note)
     return splits
@@ -238,17 +198,22 @@ def _in_standard_spelling(
     found: Mapping[str, Split], data: DataConfig, task: Task
 ) -> tuple[dict[str, Split], list[str]]:
     """The splits with all labels in the standard spelling, and notes about what was rewritten."""
-    if keeps_spelling(data, task):
-        return dict(found), []
-    counts: Counter[str] = Counter()
-    for split in found.values():
-        counts.update(dict.fromkeys(split.metadata.label_names or (), 0))
-        counts.update(split.label_counts())
-    standard = standard_labels(counts, task)
+    standard = _standard_labels(found.values(), data, task)
     if not standard:
         return dict(found), []
     written = {name: _respelt_split(split, standard, Cache.of(data)) for name, split in found.items()}
-    return written, [respelling_note(standard, counts)]
+    return written, [respelling_note(standard, _sum_of_labels(found.values()))]
+
+
+def _standard_labels(splits: Iterable[Split], data: DataConfig, task: Task) -> dict[str, str]:
+    """The standard spelling of the labels; empty if they are kept."""
+    if keeps_spelling(data, task):
+        return {}
+    counts: Counter[str] = Counter()
+    for split in splits:
+        counts.update(dict.fromkeys(split.metadata.label_names or (), 0))
+        counts.update(split.label_counts())
+    return standard_labels(counts, task)
 
 
 def _respelt_split(split: Split, standard: Mapping[str, str], cache: Cache) -> Split:
@@ -280,18 +245,53 @@ def _notes(found: Mapping[str, Split]) -> list[str]:
     return common + own if len(found) > 1 else [f"{name}: {note}" for name in found for note in common]
 
 
+def _drawable(data: DataConfig) -> tuple[str, ...]:
+    """The splits that are drawn from the training sentences if the data lacks them."""
+    return ("validation",) if data.test_fraction is None else ("validation", "test")
+
+
+def _with_drawn(
+    found: dict[str, Split],
+    data: DataConfig,
+    task: Task,
+    drawable: tuple[str, ...],
+    required: tuple[str, ...],
+    before: AnyDrawing | None,
+) -> tuple[dict[str, Split], AnyDrawing | None]:
+    """The splits with those that are drawn from the training sentences: the same as `before`, if it is given."""
+    if "test" in drawable and "test" in found:
+        hint = "Leave out data.test_fraction, or name the file of the training split alone with data.train_file."
+        raise UserError("there is a test split, so none can be drawn.", path=found["test"].place, hint=hint)
+    missing = [name for name in drawable if name not in found]
+    if "train" not in found or not missing:
+        return found, None
+    train = found["train"]
+    try:
+        drawing = before or draw(train, data, missing, standard=_standard_labels([train], data, task))
+        parts = drawing.parts(train, Cache.of(data))
+    except UserError as error:
+        if {"train", *missing} & set(required):
+            raise
+        which = " and ".join(missing)
+        logger.warning("the %s sentences are not separated from the training sentences: %s", which, error)
+        return found, None
+    together = {**found, **{name: split for name, split in parts.items() if name == "train" or name in missing}}
+    return {name: together[name] for name in SPLITS if name in together}, drawing
+
+
 def _readers(
-    data: DataConfig, task: Task, required: tuple[str, ...], *, cut_validation: bool = False
+    data: DataConfig, task: Task, required: tuple[str, ...], drawable: tuple[str, ...] = ()
 ) -> dict[str, Reader]:
+    """drawable: splits that can be drawn from the training split."""
     if data.dataset_name:
-        return _dataset_readers(data.dataset_name, data, task, required, cut_validation=cut_validation)
+        return _dataset_readers(data.dataset_name, data, task, required, drawable)
     files = {name: getattr(data, f"{name}_file") for name in SPLITS}
+    drawn = [name for name in drawable if files["train"] and not files[name]]
     for name in required:
-        is_cut = cut_validation and name == "validation" and files["train"]
-        if not (files.get(name) or is_cut):
+        if not (files.get(name) or name in drawn):
             there = ", ".join(other for other, file in files.items() if file) or "none"
-            if cut_validation and files["train"] and not files["validation"]:
-                there += " and validation (chosen from the training sentences)"
+            if drawn:
+                there += f" and {' and '.join(drawn)} (drawn from the training sentences)"
             hint = f"Available splits: {there}."
             if name in SPLITS:
                 hint += f" Name its file with --set data.{name}_file=FILE."
@@ -314,7 +314,7 @@ def _file_readers(paths: Mapping[str, Path], data: DataConfig, task: Task) -> di
 
 
 def _dataset_readers(
-    name: str, data: DataConfig, task: Task, required: tuple[str, ...], *, cut_validation: bool = False
+    name: str, data: DataConfig, task: Task, required: tuple[str, ...], drawable: tuple[str, ...] = ()
 ) -> dict[str, Reader]:
     from tf_tokclf.data.formats.hf_datasets import is_saved_dataset, load_from_hub, load_saved, open_dataset
 
@@ -322,10 +322,10 @@ def _dataset_readers(
     if is_saved_dataset(folder):
         parts = load_saved(folder)
     elif folder.is_dir() and any(split_in_name(entry.stem) for entry in folder.iterdir()):
-        return _file_readers(_split_files(folder, data, required, cut_validation), data, task)
+        return _file_readers(_split_files(folder, data, required, drawable), data, task)
     else:  # `datasets` also reads local folders with the layout of a Hub repository
         parts = load_from_hub(str(folder), data.dataset_config_name, data.dataset_revision)
-    chosen = _split_names(name, list(parts), data, required, cut_validation)
+    chosen = _split_names(name, list(parts), data, required, drawable)
     readers: dict[str, Reader] = {}
     options = data
     for split, part in chosen.items():
@@ -334,7 +334,9 @@ def _dataset_readers(
     return readers
 
 
-def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...], cut_validation: bool) -> dict[str, Path]:
+def _split_files(
+    folder: Path, data: DataConfig, required: tuple[str, ...], drawable: tuple[str, ...]
+) -> dict[str, Path]:
     """The files or folders in a folder that are named after splits: train.conll, dev/, wnut17train.conll."""
     entries = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "README", "LICENSE"))]
     labels = {labels_beside(entry) for entry in entries if entry.is_file() and split_in_name(entry.stem)}
@@ -347,23 +349,23 @@ def _split_files(folder: Path, data: DataConfig, required: tuple[str, ...], cut_
                 hint = "Name the files one by one, or put the files of each split into a folder with its name."
                 raise UserError(problem, path=folder, hint=hint)
             names[name] = entry
-    chosen = _split_names(str(folder), list(names), data, required, cut_validation)
+    chosen = _split_names(str(folder), list(names), data, required, drawable)
     return {split: names[part] for split, part in chosen.items()}
 
 
 def _split_names(
-    place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...], cut_validation: bool
+    place: str, there: Sequence[str], data: DataConfig, required: tuple[str, ...], drawable: tuple[str, ...]
 ) -> dict[str, str]:
-    """Choose the existing name for each split. cut_validation: validation may be chosen from the training split."""
+    """Choose the existing name for each split. drawable: splits that can be drawn from the training split."""
     chosen = {}
     for name in SPLITS:
         asked = getattr(data, f"{name}_split")
         default = name == "train" and asked == "train"
         found = next((other for other in ([asked] if asked else NAMES_OF_SPLIT[name]) if other in there), None)
-        is_cut = name == "validation" and cut_validation and "train" in chosen
+        is_drawn = name in drawable and "train" in chosen
         if found:
             chosen[name] = found
-        elif (name in required and not is_cut) or (asked and not default):
+        elif (name in required and not is_drawn) or (asked and not default):
             raise UserError(
                 f"there is no split {asked or name!r}.",
                 path=place,
@@ -409,59 +411,6 @@ def _plug_in(reader: Reader) -> tuple[str, ...]:
 
 def _first(limit: int) -> Callable[[pa.RecordBatch, int], pa.RecordBatch]:
     return lambda batch, first: batch.slice(0, max(0, limit - first))
-
-
-def _cut(
-    train: Split, data: DataConfig, seed: int, fraction: float, before: ValidationCut | None
-) -> tuple[Split, Split]:
-    """Training and validation sentences, each in the original order."""
-    if before and before.version > CUT_VERSION:
-        problem = "a newer version of tf-tokclf chose the validation sentences."
-        raise UserError(problem, path=train.place, hint="Upgrade with pip install -U tf-tokclf.")
-    n = len(train)
-    if n < 2:
-        hint = "Name a validation file with --set data.validation_file=FILE."
-        problem = "there is only one training sentence, so none can be used for validation."
-        raise UserError(problem, path=train.place, hint=hint)
-    n_validation = min(max(1, round(n * fraction)), n - 1)
-    chosen = np.zeros(n, bool)
-    chosen[np.random.default_rng(seed).permutation(n)[:n_validation]] = True
-    what = f"cut {fraction} by seed {seed}"
-
-    def part(mask: np.ndarray, name: str) -> Split:
-        def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
-            return batch.filter(pa.array(mask[first : first + batch.num_rows]))
-
-        return replace(transformed(train, f"{what}: {name}", change, cache=Cache.of(data)), name=name)
-
-    return part(~chosen, "train"), part(chosen, "validation")
-
-
-def _cut_off(
-    train: Split, data: DataConfig, seed: int, before: ValidationCut | None
-) -> tuple[Split, Split, ValidationCut]:
-    """Training sentences, validation sentences, and how they were chosen: as in `before`, or by `seed`. Raises
-    UserError if the sentences differ from those chosen before.
-    """
-    if before:
-        seed, fraction = before.seed, before.fraction
-    else:
-        fraction = data.validation_fraction
-    rest, validation = _cut(train, data, seed, fraction, before)
-    cut = ValidationCut(seed, fraction, len(validation), len(train), content_hash(validation))
-    _check_cut(cut, before, rest.place)
-    return rest, validation, cut
-
-
-def _check_cut(cut: ValidationCut, before: ValidationCut | None, place: str) -> None:
-    """Raise UserError if the validation sentences differ from those used in training."""
-    if before is None or (cut.hash, cut.n_all) == (before.hash, before.n_all):
-        return
-    problem = "the validation sentences of the run cannot be reproduced, because the training data has changed"
-    if cut.n_all != before.n_all:
-        problem += f" from {counted(before.n_all, 'sentence')} to {cut.n_all:,}"
-    hint = "Restore the data, or name other validation data with --set data.validation_file=FILE."
-    raise UserError(f"{problem}.", path=place, hint=hint)
 
 
 def _check_content(found: Mapping[str, Split], formats: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
-from tf_tokclf.data.run_settings import run_config, settings_for, validation_cut, with_own_settings
+from tf_tokclf.data.run_settings import DRAWING, drawing_of, run_config, run_of, settings_for, with_own_settings
 from tf_tokclf.data.splits import Splits, load_splits
 from tf_tokclf.encoding.model_folders import reference_text
 from tf_tokclf.encoding.model_info import ModelInfo
@@ -132,13 +132,13 @@ def labelled_splits(
     task = task or (config.task if config else None) or (Task(info.task) if info.task else Task.NER)
     if not _names(data, split):
         own = with_own_settings(own_config(reference), data)
-        cut = validation_cut(reference)
+        _check_same_drawing(own_config(reference).data, own.data)
+        run = run_of(reference)
         splits = load_splits(
             own.data,
             task=task,
-            seed=own.training.seed,
             required=(split, "train") if with_training else (split,),
-            cut_before=cut,
+            drawn_before=drawing_of(run) if run else None,
         )
     else:
         place = str(getattr(data, f"{split}_file") or data.dataset_name)
@@ -146,6 +146,14 @@ def labelled_splits(
         splits = _in_known_scheme(chosen, data, info, split, task)
     _check_known(splits, split, info)
     return splits
+
+
+def _check_same_drawing(own: DataConfig, chosen: DataConfig) -> None:
+    """Raise UserError if other sentences would be drawn than in training, because the model has seen them."""
+    changed = [name for name in DRAWING if getattr(own, name) != getattr(chosen, name)]
+    if changed:
+        problem = f"data.{changed[0]} cannot be changed after training: the model was trained on the other sentences."
+        raise UserError(problem, hint="Leave it out, or train again with it.")
 
 
 def _names(data: DataConfig | None, split: str) -> bool:
@@ -162,10 +170,9 @@ def _in_known_scheme(chosen: DataConfig, given: DataConfig, info: ModelInfo, spl
 
     def load(scheme: str) -> Splits:
         data = chosen.model_copy(update={"scheme": scheme})
-        seed, cut = Config().training.seed, split != "test"
         file = getattr(data, f"{split}_file")
         shown = {split: str(file)} if file else None
-        return load_splits(data, task=task, seed=seed, required=(split,), cut_validation=cut, shown=shown)
+        return load_splits(data, task=task, required=(split,), draw=split != "test", shown=shown)
 
     if "scheme" in given.model_fields_set:
         return load(given.scheme)

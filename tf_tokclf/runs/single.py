@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.schema import Config
+from tf_tokclf.data.drawing import AnyDrawing
+from tf_tokclf.data.run_settings import drawing_of
+from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import prepare_repository, publication
 from tf_tokclf.report.terminal import status
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.plan import check_settings, plan_rows, plan_run
 from tf_tokclf.training.run_folder import check_room_for
 from tf_tokclf.training.train import RunResult, train
+
+log = logging.getLogger(__name__)
 
 PlanRows = list[tuple[str, str]]
 
@@ -33,7 +40,7 @@ def fit_single(
     repository = prepare_repository(config)
 
     with status("reading data and encoder"):
-        plan = plan_run(config)
+        plan = plan_run(config, drawn_before=_drawn_before(config, resume, resume_from))
     if show_plan and is_chief(config.training.strategy):
         show_plan(plan_rows(plan))
     with publication(plan, repository) as pushes:
@@ -41,3 +48,20 @@ def fit_single(
         if show_scores:
             show_scores(result)
     return result
+
+
+def _drawn_before(config: Config, resume: bool, resume_from: Path | None) -> AnyDrawing | None:
+    """What the run to be continued drew from its training data.
+
+    A record that cannot be read is written again. Whether the sentences are the same is checked later.
+    """
+    if resume_from is not None:
+        # A run, its folder of checkpoints, or one checkpoint.
+        folders = (resume_from, resume_from.parent, resume_from.parent.parent)
+        run = next((run for run in map(RunDir, folders) if run.validation_cut.is_file()), None)
+        return drawing_of(run) if run else None
+    try:
+        return drawing_of(RunDir.of(config.output_dir)) if resume else None
+    except UserError as error:
+        log.warning("%s", error)
+        return None

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
+from tf_tokclf.data.drawing import AnyDrawing
 from tf_tokclf.data.splits import TrainingSplits, load_training_splits
 from tf_tokclf.encoding.encoded_split import encode_split
 from tf_tokclf.encoding.model_config import model_config
@@ -64,14 +65,17 @@ class RunPlan:
         return PieceLoss(training.label_smoothing, training.span_weight, outside)
 
 
-def plan_run(config: Config) -> RunPlan:
-    """Read and check everything that `config` refers to. Raises UserError before anything is written."""
+def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPlan:
+    """Read and check everything that `config` refers to. Raises UserError before anything is written.
+
+    drawn_before: which of the training sentences were drawn for other splits when the run started, to resume it.
+    """
     check_settings(config)
     run = RunDir.of(config.output_dir)
     name = config.model.name_or_path or ""
     folder = local_model_folder(name, revision=config.model.revision, trust_remote_code=config.model.trust_remote_code)
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
-    splits = load_training_splits(config.data, task=config.task, seed=config.training.seed)
+    splits = load_training_splits(config.data, task=config.task, drawn_before=drawn_before)
     reading = WindowSettings.of(config.alignment, folder, tokenizer)
     info = ModelInfo(
         reading,
@@ -153,8 +157,11 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     training, optimizer = plan.config.training, plan.config.optimizer
     labels = plan.info.labels
     reading = plan.info.reading
+    drawing = plan.splits.drawing
     sizes = [
-        f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}" for split in plan.splits
+        f"{split.name}: {counted(len(split), 'sentence')}, {counted(split.n_words, 'word')}"
+        + (f", {drawing.how(split.name)}" if drawing and split.name in drawing.names else "")
+        for split in plan.splits
     ]
     windows = plan.batches.windows
     n_sentences = pc.count_distinct(windows.data.column("sentence")).as_py()

@@ -57,6 +57,7 @@ def results_json(
             split.name: {"n_sentences": len(split), "n_words": split.n_words, "fingerprint": split.fingerprint}
             for split in plan.splits
         },
+        "drawn": {name: drawing.how(name) for name in drawing.names} if (drawing := plan.splits.drawing) else {},
         "notes": list(plan.splits.notes),
         "repairs": dict(plan.splits.repairs),
         "best_epoch": best_epoch(history).epoch,

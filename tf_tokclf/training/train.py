@@ -139,8 +139,8 @@ def start_or_resume(
         begin = resume_folder(plan, identity, resume_from)
     if begin is None:
         save_config(plan.config, plan.run.config)
-    if plan.splits.cut:
-        write_json(plan.run.validation_cut, plan.splits.cut.to_json())
+    if plan.splits.drawing:
+        write_json(plan.run.validation_cut, plan.splits.drawing.to_json())
     return begin
 
 

@@ -219,7 +219,7 @@ def test_skipped_sentences_are_counted_and_listed_in_splits_from_the_cache_too(t
     path.write_bytes(SKIPPABLE["ragged line"][1])
     data = DataConfig(train_file=str(path), on_error="skip")
     for _ in range(2):
-        splits = load_splits(data, task=Task.NER, seed=1, cut_validation=False)
+        splits = load_splits(data, task=Task.NER, draw=False)
         assert splits.train.metadata.n_skipped == 1
         assert "train: 1 sentence left out (unreadable)" in splits.notes
     assert caplog.text.count("line 4: the line has 3 columns instead of 2") == 2

@@ -8,7 +8,8 @@ import pytest
 
 from tests.data.converting import case, converted
 from tests.data.sample_files import read
-from tf_tokclf.config.schema import Task
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.splits import read_sentences
 
 
 def token(number: int, form: str, misc: str = "_", upos: str = "X") -> str:
@@ -104,3 +105,11 @@ def test_any_field_of_conllu_is_a_label(column, labels):
 
 def test_spans_in_misc_are_found_for_other_tasks_than_pos():
     assert read("ranges_and_empty_nodes.conllu")[0].labels == ("O", "O", "O", "O", "B-LOC", "O")
+
+
+def test_documents_begin_with_and_without_an_id(tmp_path: Path):
+    path = tmp_path / "a.conllu"
+    comments = ("", "# newdoc\n", "", "# newdoc id = b\n", "# newdoc\n")
+    path.write_text("".join(f"{comment}{token(1, 'Oslo')}\n" for comment in comments), encoding="utf-8")
+    documents = [sentence.document for sentence in read_sentences(path, DataConfig())]
+    assert documents == [None, "a.conllu#1", "a.conllu#1", "b", "a.conllu#3"]

@@ -44,9 +44,11 @@ class ConlluReader(FileReader):
         return self.missing == OUTSIDE_LABEL
 
     def sentences(self, problems: Problems) -> Iterator[Sentence]:
-        document = None
+        document, n_documents = None, 0
         for origin, tokens in parsed_sentences(self.path, self.options.encoding, problems):
-            document = tokens.metadata.get("newdoc id", document)
+            if "newdoc" in tokens.metadata or "newdoc id" in tokens.metadata:
+                n_documents += 1
+                document = tokens.metadata.get("newdoc id") or f"{self.path.name}#{n_documents}"
             yield self._sentence(tokens, origin, document, problems)
 
     def _sentence(self, tokens: TokenList, origin: Origin, document: str | None, problems: Problems) -> Sentence:
