@@ -1,10 +1,15 @@
-"""A new head on an encoder."""
+"""A new head on an encoder, and weights in half precision."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
 
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.loading import new_classifier
@@ -21,3 +26,24 @@ def test_a_new_head_is_spread_as_that_of_the_pytorch_classes(tiny_bert: Path):
     # 4.6 % of a normal distribution are beyond two standard deviations
     assert 0.035 < np.mean(np.abs(kernel) > 2) < 0.057
     assert not model.classifier.bias.numpy().any()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_shards_in_half_precision_become_float32_weights_of_the_same_values(
+    dtype: type, tiny_bert: Path, tmp_path: Path
+):
+    weights = {name: values.astype(dtype) for name, values in load_file(tiny_bert / "model.safetensors").items()}
+    folder = shutil.copytree(tiny_bert, tmp_path / "encoder", ignore=shutil.ignore_patterns("*.safetensors"))
+    names = sorted(weights)
+    shards = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, part in shards.items():
+        save_file({name: weights[name] for name in part}, folder / file)
+    weight_map = {name: file for file, part in shards.items() for name in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+    model = new_classifier(folder, ["O", "B-PER"], precision=Precision("float32", "test"))
+    assert {weight.dtype.name for weight in model.weights} == {"float32"}
+    (words,) = (values for name, values in weights.items() if name.endswith("word_embeddings.weight"))
+    (kernel,) = (values for name, values in weights.items() if name.endswith("layer.1.output.dense.weight"))
+    np.testing.assert_array_equal(model.bert.embeddings.weight.numpy(), words.astype(np.float32))
+    loaded = model.bert.encoder.layer[1].bert_output.dense.kernel.numpy()
+    np.testing.assert_array_equal(loaded, kernel.astype(np.float32).T)
