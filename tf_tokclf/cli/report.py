@@ -106,7 +106,7 @@ def _report(root: Path, output: Path, *, force: bool) -> str:
 def _training(run: RunDir) -> Training | None:
     """The spans of the training data, for scores of seen and unseen spans. None, with a warning, if it is gone."""
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.data.run_settings import validation_cut
+    from tf_tokclf.data.run_settings import drawing_of
     from tf_tokclf.data.splits import load_splits
     from tf_tokclf.errors import UserError
     from tf_tokclf.scoring.error_analysis import training_of
@@ -115,8 +115,7 @@ def _training(run: RunDir) -> Training | None:
         return None
     try:
         config = load_config(run.config)
-        cut = validation_cut(run.root)
-        splits = load_splits(config.data, task=config.task, seed=config.training.seed, cut_before=cut)
+        splits = load_splits(config.data, task=config.task, drawn_before=drawing_of(run))
     except UserError as error:
         log.warning("The page has no scores of spans that occur in the training data. %s", error)
         return None
