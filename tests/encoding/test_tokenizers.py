@@ -1,4 +1,4 @@
-"""What a tokenizer says about special tokens, and the limit of windows."""
+"""Tokenizers are loaded and saved as they are; special tokens; the limit of windows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import transformers
-from tokenizers import Tokenizer, models, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from tf_tokclf.encoding.tokenizers import special_types, window_limit
+from tf_tokclf.encoding.tokenizers import SAVED, load_tokenizer, save_tokenizer, special_types, window_limit
 
 
 def tokenizer_with(post_processor: object) -> transformers.PreTrainedTokenizerFast:
@@ -54,3 +54,47 @@ def test_types_of_special_tokens(post_processor: object, types: tuple[list[int],
 def test_positions_before_the_first_token_shorten_windows(tmp_path: Path, settings: dict[str, object], limit: int):
     (tmp_path / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 20}))
     assert window_limit(tmp_path, tokenizer_with(template("$A"))) == limit
+
+
+def test_a_saved_tokenizer_is_read_from_tokenizer_json_by_every_version(tmp_path: Path):
+    """transformers 5 builds those of other classes again from their vocabulary, without the normaliser of this one."""
+    backend = Tokenizer(models.Unigram([("<unk>", 0.0), ("▁a", -1.0), ("▁b", -2.0), ("a", -3.0)], unk_id=0))
+    backend.normalizer = normalizers.Replace("c", "b")
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = {"unk_token": "<unk>", "pad_token": "<unk>", "cls_token": "▁a", "sep_token": "a"}
+    tokenizer = transformers.XLMRobertaTokenizerFast(tokenizer_object=backend, **special)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "xlm-roberta"}))
+    save_tokenizer(tokenizer, tmp_path)
+    assert not {path.name for path in tmp_path.iterdir()} - {*SAVED, "config.json"}
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
+    again = load_tokenizer(tmp_path)
+    assert again.model_input_names == ["input_ids", "attention_mask"]
+    words = ["a", "c", "aa"]
+    assert again(words, is_split_into_words=True) == tokenizer(words, is_split_into_words=True)
+    assert (again.pad_token, again.cls_token, again.sep_token) == ("<unk>", "▁a", "a")
+
+
+def test_tokens_come_before_padding(tmp_path: Path):
+    tokenizer = tokenizer_with(template("$A <cls>"))
+    tokenizer.padding_side = "left"
+    tokenizer.save_pretrained(tmp_path)
+    assert load_tokenizer(tmp_path).padding_side == "right"
+
+
+def test_settings_of_transformers_5_are_read(tmp_path: Path):
+    tokenizer_with(template("$A <cls>")).save_pretrained(tmp_path)
+    settings = {
+        "backend": "tokenizers",
+        "tokenizer_class": "TokenizersBackend",
+        "cls_token": "<cls>",
+        "extra_special_tokens": ["<x>", "<y>"],
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "special_tokens_map.json").unlink()
+    for model_type in ("bert", "esm", "xlnet"):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+        tokenizer = load_tokenizer(tmp_path)
+        assert tokenizer.additional_special_tokens == ["<x>", "<y>"]
+        assert tokenizer.cls_token_id == 0
+        assert tokenizer(["a"], is_split_into_words=True)["input_ids"] == [2, 0]

@@ -33,6 +33,8 @@ TOKENIZER, SETTINGS, SPECIAL, ADDED = (
     "added_tokens.json",
 )
 VOCABULARY = "vocab.txt"
+# The class that reads any tokenizer.json as it is.
+GENERAL = "PreTrainedTokenizerFast"
 # Vocabulary files that transformers can convert to a fast tokenizer if there is no tokenizer.json.
 SENTENCEPIECE = ("spiece.model", "spm.model", "sentencepiece.model", "sentencepiece.bpe.model")
 VOCABULARIES = (VOCABULARY, "vocab.json", "merges.txt", "bpe_encoder.bin", *SENTENCEPIECE)
@@ -223,7 +225,7 @@ def tokenizer_class_name(folder: Path) -> str:
         return str(name)
     slow = given if given in slow_names else None if given else by_type[0]
     if (folder / TOKENIZER).is_file() and not slow:
-        return "PreTrainedTokenizerFast"
+        return GENERAL
     kind = str(given or slow or "the tokenizer")[:60]
     raise UserError(
         f"{kind} is a slow tokenizer. Only fast ones report the word of each subword token.",

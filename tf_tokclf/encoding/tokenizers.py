@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.prefix_space import set_prefix_space, state_of, wants_prefix_space
 from tf_tokclf.encoding.tokenizer_files import (
+    GENERAL,
+    SETTINGS,
     TOKENIZER,
     clean_tokenizer_folder,
     needs_own_code,
@@ -76,8 +78,10 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write only tokenizer.json and the settings of the tokenizer to `folder`.
 
-    Chat templates are left out: token classifiers do not use them, and transformers saves them under names that the
-    tokenizer chooses. Raises JobError if any other file was written.
+    The class of a fast tokenizer is saved as `PreTrainedTokenizerFast`, which reads tokenizer.json as it is. From other
+    class names, transformers 5 builds a new tokenizer of that class around the vocabulary, which may split words
+    differently. Chat templates are left out: token classifiers do not use them, and transformers saves them under names
+    that the tokenizer chooses. Raises JobError if any other file was written.
     """
     before = set(folder.iterdir())
     templates, tokenizer.chat_template = tokenizer.chat_template, None
@@ -89,6 +93,12 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     known = SAVED | {"added_tokens.json", *tokenizer.vocab_files_names.values()}
     if unexpected := sorted(written - known):
         raise JobError(f"{folder}: saving the tokenizer wrote unexpected files: {', '.join(unexpected)}.")
+    if tokenizer.is_fast and getattr(tokenizer, "_auto_class", None) is None:
+        path = folder / SETTINGS
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        # DistilBERT, for example, accepts no token types, which the general class would return.
+        settings |= {"tokenizer_class": GENERAL, "model_input_names": list(tokenizer.model_input_names)}
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def is_panic(error: BaseException) -> bool:
@@ -115,6 +125,8 @@ def _made_ready(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
             hint="Choose a model that has a tokenizer.json.",
         )
     tokenizer.chat_template = None
+    # Everything here, and every table of positions, expects tokens before padding. XLNet's tokenizer pads on the left.
+    tokenizer.padding_side = "right"
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     # With BPE dropout, each call returns different subword tokens.

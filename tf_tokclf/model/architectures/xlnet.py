@@ -30,9 +30,9 @@ def correct_xlnet(model: keras.Model, special_types: tuple[Sequence[int], Sequen
 
 
 def _token_types(attention_mask: tf.Tensor, before: Sequence[int], after: Sequence[int]) -> tf.Tensor:
-    """(rows, width) int32. attention_mask: the same shape, 1 at tokens, which come first in their row."""
+    """(rows, width) int32, arbitrary at padding. attention_mask: the same shape, 1 at tokens."""
     mask = tf.cast(attention_mask, tf.int32)
-    from_start = tf.cumsum(tf.ones_like(mask), axis=1) - 1
+    from_start = tf.cumsum(mask, axis=1) - 1
     from_end = tf.reduce_sum(mask, axis=1, keepdims=True) - 1 - from_start
     types = tf.zeros_like(mask)
     for place, special in ((from_start, before), (from_end, after[::-1])):
