@@ -190,6 +190,11 @@ SWITCHES_OF_TYPE: Mapping[str, Mapping[str, tuple[tuple[Any, ...], str]]] = {
         "bi_data": ((None, False), "half of the sentences would be read backwards"),
     },
 }
+# The key of auto_map that names the model's own class for TensorFlow.
+OWN_CLASS = "TFAutoModelForTokenClassification"
+ENCODERS = (
+    "Choose a BERT, DistilBERT, ModernBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet or CamemBERT encoder."
+)
 LOADS_CODE = ("auto_map", "trust_remote_code")
 LOADS_MODELS = ("_name_or_path", "name_or_path", *LOADS_CODE)
 
@@ -260,9 +265,10 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     configuration with its own code is returned unchanged.
     """
     config = model_config(folder)
-    if trust_remote_code and has_code(config):
-        return config
     path = folder / "config.json"
+    if trust_remote_code and has_code(config):
+        _check_type(config, path, trust_remote_code=trust_remote_code)
+        return config
     _check_type(config, path)
     _check_references(config, path, trust_remote_code=trust_remote_code)
     _check_switches(config, path)
@@ -283,22 +289,23 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     return kept
 
 
-def _check_type(config: dict[str, Any], path: Path) -> None:
+def _check_type(config: dict[str, Any], path: Path, *, trust_remote_code: bool = False) -> None:
+    """Raise UserError unless a TensorFlow class is known, or is in the own code of a model that the user trusts."""
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         hint = 'Check that this is the folder of an encoder, and add its type, such as "model_type": "bert".'
         raise UserError("has no model_type.", path=path, hint=hint)
-    if model_type in MODEL_TYPES:
+    code = config.get("auto_map")
+    has_own_class = isinstance(code, dict) and OWN_CLASS in code
+    if model_type in MODEL_TYPES or (has_own_class and trust_remote_code):
         return
-    problem = f"there is no TensorFlow token classifier of type {model_type[:60]}."
-    if config.get("auto_map"):
-        hint = "The model contains its own Python code, which runs only with --trust-remote-code."
-    else:
-        hint = (
-            "Choose a BERT, DistilBERT, ModernBERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DeBERTa, MPNet or CamemBERT "
-            "encoder."
-        )
-    raise UserError(problem, path=path, hint=hint)
+    problem = f"there is no TensorFlow token classifier of type {model_type[:60]}"
+    if has_own_class:
+        hint = "If you trust its author: the code runs only with --trust-remote-code."
+        raise UserError(f"{problem}, except in the model's own Python code.", path=path, hint=hint)
+    if code:
+        problem += f", and the model's own Python code has none either (no {OWN_CLASS}), so it cannot be used"
+    raise UserError(f"{problem}.", path=path, hint=ENCODERS)
 
 
 def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: bool) -> None:

@@ -169,6 +169,7 @@ def _loaded_by_its_code(
     folder: Path, names: Sequence[str], *, trust_remote_code: bool
 ) -> tuple[keras.Model, Unmatched]:
     """A model whose folder contains its own code, which the user trusts."""
+    check_model_config(folder, trust_remote_code=trust_remote_code)
     config = transformers.AutoConfig.from_pretrained(
         folder, trust_remote_code=trust_remote_code, **_label_settings(names)
     )

@@ -1,0 +1,58 @@
+"""Which encoders are refused, and what the message advises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tf_tokclf.encoding.model_config import check_model_config
+from tf_tokclf.errors import UserError
+
+FOR_TENSORFLOW = {"TFAutoModelForTokenClassification": "code.Model"}
+FOR_PYTORCH = {"AutoConfig": "code.Config", "AutoModelForTokenClassification": "code.Model"}
+
+
+def message(folder: Path, *, trust_remote_code: bool = False, **config: object) -> str:
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError) as refused:
+        check_model_config(folder, trust_remote_code=trust_remote_code)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("trust_remote_code", [False, True])
+@pytest.mark.parametrize("code", [{}, {"auto_map": FOR_PYTORCH}])
+def test_types_without_a_tensorflow_class(tmp_path: Path, code: dict[str, object], trust_remote_code: bool):
+    said = message(tmp_path, model_type="eurobert", **code, trust_remote_code=trust_remote_code)
+    assert "there is no TensorFlow token classifier of type eurobert" in said
+    assert ("the model's own Python code has none either" in said) == bool(code)
+    assert "Choose a BERT" in said
+    assert "--trust-remote-code" not in said
+
+
+def test_code_for_tensorflow_must_be_trusted(tmp_path: Path):
+    said = message(tmp_path, model_type="toy", auto_map=FOR_TENSORFLOW)
+    assert "runs only with --trust-remote-code" in said
+    assert check_model_config(tmp_path, trust_remote_code=True)["model_type"] == "toy"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "setting", "value", "allowed"),
+    [
+        ("roberta-prelayernorm", "position_embedding_type", "relative_key", "absolute"),
+        ("bert", "position_embedding_type", "relative_key_query", "absolute"),
+        ("esm", "position_embedding_type", "relative_key", "rotary"),
+        ("deberta", "talking_head", True, False),
+        ("funnel", "separate_cls", False, True),
+        ("xlm", "sinusoidal_embeddings", True, False),
+        ("xlnet", "attn_type", "uni", "bi"),
+        ("xlnet", "bi_data", True, False),
+    ],
+)
+def test_settings_that_the_class_does_not_compute(
+    tmp_path: Path, model_type: str, setting: str, value: object, allowed: object
+):
+    assert f"{setting} is {value}: " in message(tmp_path, model_type=model_type, **{setting: value})
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type, setting: allowed}))
+    assert check_model_config(tmp_path)[setting] == allowed
