@@ -475,7 +475,7 @@ def test_the_links_of_the_hubs_cache_are_followed(tiny_classifier: Path, tmp_pat
 
 
 def test_a_saved_tokenizer_is_the_one_that_was_loaded(tmp_path: Path, tiny_bert: Path, tiny_roberta: Path):
-    """Compare class, settings and subword tokens of a WordPiece and a byte-level tokenizer."""
+    """Compare settings and output of a WordPiece and a byte-level tokenizer."""
     for folder in (tiny_bert, tiny_roberta):
         tokenizer = load_tokenizer(folder)
         target = tmp_path / folder.name
@@ -484,8 +484,8 @@ def test_a_saved_tokenizer_is_the_one_that_was_loaded(tmp_path: Path, tiny_bert:
         shutil.copy(folder / "config.json", target)
         again = transformers.AutoTokenizer.from_pretrained(target)
         words = ["ada", "visited", "London", "x9#"]
-        assert type(again) is type(tokenizer)
-        assert again(words, is_split_into_words=True).input_ids == tokenizer(words, is_split_into_words=True).input_ids
+        assert again.is_fast
+        assert again(words, is_split_into_words=True) == tokenizer(words, is_split_into_words=True)
         assert again.model_max_length == tokenizer.model_max_length
 
 
