@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +11,21 @@ import numpy as np
 from safetensors.numpy import load_file
 from transformers.dynamic_module_utils import custom_object_save
 
+from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
 from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_folder
 from tf_tokclf.model.backend import keras
+from tf_tokclf.model.layout_check import misfits
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import portable_weights, save_portable_weights
 from tf_tokclf.model.precision import Precision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 
@@ -47,13 +52,22 @@ def save_model_folder(
         write_model_info(partial, info)
 
 
-def check_saved(folder: Path, *, trust_remote_code: bool = False) -> None:
-    """Load `folder` again and compare every weight with the file. Raises JobError for the first difference."""
+def check_saved(folder: Path, *, encoder: Path | None = None, trust_remote_code: bool = False) -> None:
+    """Load `folder` again and compare every weight with the file. Raises JobError for the first difference.
+
+    encoder: the folder from which the model was loaded. If its file has PyTorch's layout, and names or shapes in
+    `folder` differ from it, PyTorch may not read the model. This is a warning.
+    """
     precision = Precision("float32", "as saved")
     loaded = portable_weights(load_classifier(folder, precision=precision, trust_remote_code=trust_remote_code))
     for name, array in load_file(folder / WEIGHTS).items():
         if name not in loaded or not np.array_equal(array, loaded[name]):
             raise JobError(f"{folder}: the weight {name} differs after loading the saved file. Do not use this folder.")
+    if encoder is not None and (names := misfits(folder, encoder)):
+        problem = f"{counted(len(names), 'weight')}, such as {names[0]},"
+        log.warning(
+            "%s: %s differ in name or shape from those of the encoder. PyTorch may not read it.", folder, problem
+        )
 
 
 def save_config(model: keras.Model, folder: Path) -> None:

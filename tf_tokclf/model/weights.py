@@ -61,7 +61,7 @@ def put_weights(model: keras.Model, files: WeightFiles, *, head: bool) -> Unmatc
     head: also use the classification head in the file. Without it, heads of other tasks do not count as unused.
     Raises UserError for a tensor with a different shape.
     """
-    by_name = {_current_name(name): name for name in files.shapes}
+    by_name = {current_name(name): name for name in files.shapes}
     prefix = model.base_model_prefix
     in_pytorch = files.layout == "pytorch"
     has_prefix = any(name.startswith(prefix + ".") for name in by_name)
@@ -118,10 +118,10 @@ def limited_weights(files: WeightFiles, *, n_labels: int) -> Iterator[None]:
         yield
 
 
-def _current_name(name: str) -> str:
+def current_name(name: str) -> str:
     """A tensor's name in the spelling that transformers has used since 2019.
 
-    >>> _current_name("bert.embeddings.LayerNorm.gamma")
+    >>> current_name("bert.embeddings.LayerNorm.gamma")
     'bert.embeddings.LayerNorm.weight'
     """
     stem, _, last = name.rpartition(".")

@@ -75,7 +75,9 @@ def train(
         with _explained_lack_of_memory(plan):
             end = _train_as_chief(plan, devices, stop, saver, callbacks)
             _forget_model()
-            check_saved(plan.run.model, trust_remote_code=plan.config.model.trust_remote_code)
+            check_saved(
+                plan.run.model, encoder=plan.encoder_folder, trust_remote_code=plan.config.model.trust_remote_code
+            )
             if not isinstance(begin, Finished):
                 saver.record(end)
             try:
