@@ -21,11 +21,12 @@ from tests.reference_models import (
     logits_of,
 )
 from tf_tokclf.encoding.model_config import MODEL_TYPES
-from tf_tokclf.model.backend import keras
+from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.precision import NO_MIXED_PRECISION
 from tf_tokclf.model.saving import save_config
+from tf_tokclf.training.checkpoints import check_tracked
 
 pytestmark = [
     pytest.mark.usefixtures("untraced"),
@@ -64,6 +65,10 @@ def test_logits_of_mixed_precision(reference: ReferenceModel, policy: str):
 
 def test_gradients(reference: ReferenceModel, model: keras.Model):
     check_gradients(reference, model)
+
+
+def test_a_checkpoint_has_all_weights(model: keras.Model):
+    check_tracked(tf.train.Checkpoint(model=model), model.variables)
 
 
 def test_losses_of_training(reference: ReferenceModel):

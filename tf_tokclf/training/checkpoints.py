@@ -14,14 +14,14 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import copy_whole, is_stream, sha256_of, whole_folder
 from tf_tokclf.json_text import read_json
 from tf_tokclf.model.backend import tf
@@ -102,6 +102,17 @@ class Checkpoint:
         status = state.read(str(self.folder / VARIABLES))
         status.assert_existing_objects_matched()
         status.assert_consumed()
+
+
+def check_tracked(state: tf.train.Checkpoint, variables: Sequence[tf.Variable]) -> None:
+    """Raise JobError unless a checkpoint of `state` contains all `variables` of its model.
+
+    The optimizer's variables follow from those of the model. TensorFlow finds variables through the attributes of objects. Two parts of a layer with the same name hide one
+    another, and no error is raised.
+    """
+    tracked = {id(found) for found in tf.train.TrackableView(state).descendants()}
+    if missing := [variable.name for variable in variables if id(variable) not in tracked]:
+        raise JobError(f"checkpoints of this model would lack {counted(len(missing), 'weight')}, such as {missing[0]}.")
 
 
 class CheckpointStore:

@@ -31,7 +31,14 @@ from tf_tokclf.model.saving import WEIGHTS, save_model_folder
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import RunRecord, checksums, damage, read_record, write_record
 from tf_tokclf.training.averaging import WeightAverage
-from tf_tokclf.training.checkpoints import N_KEPT, Checkpoint, CheckpointStore, Position, find_checkpoint
+from tf_tokclf.training.checkpoints import (
+    N_KEPT,
+    Checkpoint,
+    CheckpointStore,
+    Position,
+    check_tracked,
+    find_checkpoint,
+)
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch, write_history
@@ -239,6 +246,7 @@ class RunSaver:
         self._average = average
         state = {"model": model, "optimizer": optimizer, "batch_number": dropout.batch_number}
         self._state = tf.train.Checkpoint(**state, **({"average": average.averages} if average.averages else {}))
+        check_tracked(self._state, model.variables)
         self._saved_at = time.monotonic()
         if self._begin is None:
             return Position()

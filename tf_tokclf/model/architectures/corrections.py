@@ -18,7 +18,7 @@ from tf_tokclf.model.architectures.mobilebert import correct_mobilebert
 from tf_tokclf.model.architectures.mpnet import leave_out_pooler
 from tf_tokclf.model.architectures.roberta import start_after_padding
 from tf_tokclf.model.architectures.roformer import fix_positions
-from tf_tokclf.model.architectures.xlm import mask_within_float16
+from tf_tokclf.model.architectures.xlm import correct_xlm
 from tf_tokclf.model.architectures.xlnet import correct_xlnet
 from tf_tokclf.model.backend import keras
 
@@ -26,7 +26,7 @@ _CORRECTIONS: Mapping[str, Callable[[keras.Model], None]] = {
     "camembert": start_after_padding,
     "convbert": hide_padding,
     "esm": correct_esm,
-    "flaubert": mask_within_float16,
+    "flaubert": correct_xlm,
     "funnel": correct_funnel,
     "layoutlmv3": correct_layoutlmv3,
     "longformer": start_after_padding,
@@ -35,7 +35,7 @@ _CORRECTIONS: Mapping[str, Callable[[keras.Model], None]] = {
     "roberta": start_after_padding,
     "roberta-prelayernorm": start_after_padding,
     "roformer": fix_positions,
-    "xlm": mask_within_float16,
+    "xlm": correct_xlm,
     "xlm-roberta": start_after_padding,
 }
 

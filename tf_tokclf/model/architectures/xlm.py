@@ -1,4 +1,4 @@
-"""XLM and FlauBERT: attention in float16."""
+"""XLM and FlauBERT: embeddings in checkpoints, and attention in float16."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from typing import Any
 from tf_tokclf.model.backend import keras, tf
 
 
-def mask_within_float16(model: keras.Model) -> None:
-    """Hide padding with the smallest number of the data type in use.
+def correct_xlm(model: keras.Model) -> None:
+    """Let checkpoints contain the embeddings, and hide padding with the smallest number of the data type in use.
 
-    The TensorFlow classes subtract 1e30. In float16 this is infinity, which is also multiplied by 0, at tokens.
+    The TensorFlow classes subtract 1e30 at padding. In float16 this is infinity, which is also multiplied by 0, at
+    tokens.
     """
+    model.transformer.build = MethodType(_build, model.transformer)
     if model.compute_dtype == "float16":
         for layer in model.transformer.attentions:
             layer.call = MethodType(_attend, layer)
+
+
+def _build(encoder: keras.layers.Layer, input_shape: Any = None) -> None:
+    type(encoder).build(encoder, input_shape)
+    # The variable of the positions is also named "embeddings", and takes the place of this layer in checkpoints.
+    encoder._track_trackable(encoder.embeddings, "embeddings", overwrite=True)
 
 
 def _attend(
