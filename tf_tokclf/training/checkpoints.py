@@ -107,8 +107,8 @@ class Checkpoint:
 def check_tracked(state: tf.train.Checkpoint, variables: Sequence[tf.Variable]) -> None:
     """Raise JobError unless a checkpoint of `state` contains all `variables` of its model.
 
-    The optimizer's variables follow from those of the model. TensorFlow finds variables through the attributes of objects. Two parts of a layer with the same name hide one
-    another, and no error is raised.
+    The optimizer's variables follow from those of the model. TensorFlow finds variables through the attributes of
+    objects. Two parts of a layer with the same name hide one another, and no error is raised.
     """
     tracked = {id(found) for found in tf.train.TrackableView(state).descendants()}
     if missing := [variable.name for variable in variables if id(variable) not in tracked]:
