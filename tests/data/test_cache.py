@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -361,7 +362,6 @@ def test_without_a_home_folder_a_temporary_one_is_used_and_said_once(
 def test_a_user_whom_the_system_does_not_know_has_no_home_folder(monkeypatch: pytest.MonkeyPatch):
     for name in ("TF_TOKCLF_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
-    pwd = pytest.importorskip("pwd")
 
     def nobody(uid: int) -> object:
         raise KeyError(uid)

@@ -57,10 +57,9 @@ def test_logits(reference: ReferenceModel, model: keras.Model):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_logits_of_mixed_precision(reference: ReferenceModel, policy: str):
-    if reference.type in NO_MIXED_PRECISION:
-        pytest.skip(NO_MIXED_PRECISION[reference.type])
-    check_mixed_logits(reference, policy)
+@pytest.mark.parametrize("name", [name for name in CASES if ReferenceModel.of(name).type not in NO_MIXED_PRECISION])
+def test_logits_of_mixed_precision(name: str, policy: str):
+    check_mixed_logits(ReferenceModel.of(name), policy)
 
 
 def test_gradients(reference: ReferenceModel, model: keras.Model):

@@ -181,8 +181,8 @@ def drawing_from_json(values: Any) -> AnyDrawing:
 
 def changed_data(names: Sequence[str], n_before: int, train: Split) -> UserError:
     """The error for training data that has changed since sentences were drawn from it."""
-    which = " and ".join(reversed(names))
-    problem = f"the {which} sentences of the run cannot be found again, because the training data has changed"
+    split_text = " and ".join(reversed(names))
+    problem = f"the {split_text} sentences of the run cannot be found again, because the training data has changed"
     if len(train) != n_before:
         problem += f" from {counted(n_before, 'sentence')} to {len(train):,}"
     settings = " or ".join(f"--set data.{name}_file=FILE" for name in reversed(names))

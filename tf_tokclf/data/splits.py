@@ -272,8 +272,9 @@ def _with_drawn(
     except UserError as error:
         if {"train", *missing} & set(required):
             raise
-        which = " and ".join(missing)
-        logger.warning("the %s sentences are not separated from the training sentences: %s", which, error)
+        logger.warning(
+            "the sentences for %s are not separated from the training sentences: %s", " and ".join(missing), error
+        )
         return found, None
     together = {**found, **{name: split for name, split in parts.items() if name == "train" or name in missing}}
     return {name: together[name] for name in SPLITS if name in together}, drawing

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_tokclf.counted import counted
+
 # With more units, each is small, and exchanging them would take minutes.
 MOST_EXCHANGED = 1000
 
@@ -48,7 +50,7 @@ def draw_parts(units: Sequence[Unit], sizes: Mapping[str, int], seed: int) -> di
     than parts.
     """
     if len(units) <= len(sizes):
-        raise ValueError(f"{len(units)} units cannot be divided into {len(sizes)} parts and a rest")
+        raise ValueError(f"{len(units)} units cannot be divided into {counted(len(sizes), 'part')} and a rest")
     rng = np.random.default_rng(seed)
     n_units = Counter(type for unit in units for type in unit.counts)
     needed = {type for type, n in n_units.items() if n > 1}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 AGAIN = "Fetch or save the model again."
@@ -91,7 +92,7 @@ def _global_every(layers: Any, settings: Mapping[str, Any], path: Path) -> int:
         raise _wrong("layer_types", layers, f"which is not a list of {GLOBAL} and {LOCAL}", path)
     n_layers = settings.get("num_hidden_layers", DEFAULTS["num_hidden_layers"])
     if len(layers) != n_layers:
-        raise _wrong("layer_types", layers, f"which is not a list of {n_layers} types", path)
+        raise _wrong("layer_types", layers, f"which is not a list of {counted(n_layers, 'type')}", path)
     given = settings.get(GLOBAL_EVERY)
     rest = layers[1:]
     found = rest.index(GLOBAL) + 1 if GLOBAL in rest else max(len(layers), 2)

@@ -270,8 +270,9 @@ def _progress(run: RunDir, config: Config | None) -> str:
     n_epochs = len(_epochs(run))
     if not n_epochs and not run.checkpoints.is_dir():
         return "stopped before the first checkpoint"
-    total = f" of {config.training.num_train_epochs:,}" if config else ""
-    return f"stopped after {n_epochs:,}{total} epochs"
+    if not config:
+        return f"stopped after {counted(n_epochs, 'epoch')}"
+    return f"stopped after {n_epochs:,} of {counted(config.training.num_train_epochs, 'epoch')}"
 
 
 def _date(run: RunDir) -> datetime | None:
