@@ -43,7 +43,9 @@ def test_code_for_tensorflow_must_be_trusted(tmp_path: Path):
         ("roberta-prelayernorm", "position_embedding_type", "relative_key", "absolute"),
         ("bert", "position_embedding_type", "relative_key_query", "absolute"),
         ("esm", "position_embedding_type", "relative_key", "rotary"),
+        ("convbert", "head_ratio", 1, 2),
         ("deberta", "talking_head", True, False),
+        ("deberta-v2", "conv_groups", 2, 1),
         ("funnel", "separate_cls", False, True),
         ("xlm", "sinusoidal_embeddings", True, False),
         ("xlnet", "attn_type", "uni", "bi"),
@@ -56,3 +58,10 @@ def test_settings_that_the_class_does_not_compute(
     assert f"{setting} is {value}: " in message(tmp_path, model_type=model_type, **{setting: value})
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type, setting: allowed}))
     assert check_model_config(tmp_path)[setting] == allowed
+
+
+def test_a_padding_token_must_be_in_the_vocabulary(tmp_path: Path):
+    said = message(tmp_path, model_type="bert", vocab_size=30, pad_token_id=30)
+    assert "pad_token_id is 30, but the vocabulary has 30 tokens." in said
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 30, "pad_token_id": 29}))
+    assert check_model_config(tmp_path)["pad_token_id"] == 29

@@ -9,7 +9,15 @@ import pytest
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from tf_tokclf.encoding.tokenizers import SAVED, load_tokenizer, save_tokenizer, special_types, window_limit
+from tf_tokclf.encoding.tokenizers import (
+    DEFAULT_LIMIT,
+    NO_LIMIT,
+    SAVED,
+    load_tokenizer,
+    save_tokenizer,
+    special_types,
+    window_limit,
+)
 
 
 def tokenizer_with(post_processor: object) -> transformers.PreTrainedTokenizerFast:
@@ -54,6 +62,15 @@ def test_types_of_special_tokens(post_processor: object, types: tuple[list[int],
 def test_positions_before_the_first_token_shorten_windows(tmp_path: Path, settings: dict[str, object], limit: int):
     (tmp_path / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 20}))
     assert window_limit(tmp_path, tokenizer_with(template("$A"))) == limit
+
+
+@pytest.mark.parametrize(("model_type", "limit"), [("xlnet", NO_LIMIT), ("funnel", NO_LIMIT), ("bert", DEFAULT_LIMIT)])
+def test_models_without_positions_have_no_limit(tmp_path: Path, model_type: str, limit: int):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    tokenizer = tokenizer_with(template("$A"))
+    assert window_limit(tmp_path, tokenizer) == limit
+    tokenizer.model_max_length = 100
+    assert window_limit(tmp_path, tokenizer) == 100
 
 
 def test_a_saved_tokenizer_is_read_from_tokenizer_json_by_every_version(tmp_path: Path):

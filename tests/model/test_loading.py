@@ -1,4 +1,4 @@
-"""A new head on an encoder, and weights in half precision."""
+"""A new head on an encoder, numbers in configurations, and weights in half precision."""
 
 from __future__ import annotations
 
@@ -47,3 +47,22 @@ def test_shards_in_half_precision_become_float32_weights_of_the_same_values(
     np.testing.assert_array_equal(model.bert.embeddings.weight.numpy(), words.astype(np.float32))
     loaded = model.bert.encoder.layer[1].bert_output.dense.kernel.numpy()
     np.testing.assert_array_equal(loaded, kernel.astype(np.float32).T)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_attention_heads": 2.0, "num_hidden_layers": 2.0}, {"hidden_act": None, "layer_norm_eps": None}]
+)
+def test_whole_numbers_with_a_point_and_null_mean_what_they_would_in_other_programs(
+    settings: dict[str, object], tiny_bert: Path, tmp_path: Path
+):
+    folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **settings}), encoding="utf-8")
+    models = [new_classifier(path, ["O"], precision=Precision("float32", "test")) for path in (tiny_bert, folder)]
+    for name in settings:
+        values = [getattr(model.config, name) for model in models]
+        assert values[0] == values[1]
+        assert type(values[0]) is type(values[1])
+    ids = np.array([[3, 4, 5]], np.int32)
+    states = [model.bert(ids).last_hidden_state.numpy() for model in models]
+    np.testing.assert_array_equal(*states)

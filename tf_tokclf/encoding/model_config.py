@@ -176,6 +176,8 @@ ABSOLUTE_POSITIONS = frozenset(
 _ONLY_ABSOLUTE = "the TensorFlow class of this model type only computes absolute positions"
 # The same as SWITCHES for single model types.
 SWITCHES_OF_TYPE: Mapping[str, Mapping[str, tuple[tuple[Any, ...], str]]] = {
+    "convbert": {"head_ratio": ((None, 2), "PyTorch computes heads of another width than the TensorFlow class")},
+    "deberta-v2": {"conv_groups": ((None, 1), "the TensorFlow class only computes convolutions of one group")},
     "deberta": {"talking_head": ((None, False), "the TensorFlow class cannot mix attention heads")},
     "esm": {
         "position_embedding_type": (
@@ -286,6 +288,7 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
             # Keras would accept a number as the function itself and fail when it calls it.
             raise _bad_number(name, value, "which is not the name of a function", path)
     _check_products(kept, path)
+    _check_padding(kept, path)
     return kept
 
 
@@ -423,6 +426,13 @@ def _check_products(config: dict[str, Any], path: Path) -> None:
         if isinstance(positions, int) and (size or 0) > positions:
             problem = f"which is more than the {counted(positions, 'position')}"
             raise _bad_number("attention_window", window, problem, path)
+
+
+def _check_padding(config: dict[str, Any], path: Path) -> None:
+    """Refuse a padding token without a row in the embedding, as PyTorch does."""
+    padding, n_tokens = config.get("pad_token_id"), config.get("vocab_size")
+    if isinstance(padding, int) and isinstance(n_tokens, int) and padding >= n_tokens:
+        raise _bad_number("pad_token_id", padding, f"but the vocabulary has {counted(n_tokens, 'token')}", path)
 
 
 def _n_layers(config: dict[str, Any]) -> int:

@@ -31,6 +31,8 @@ NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
 # Model types that number positions from pad_token_id + 1, so that fewer positions are left for tokens.
 OFFSET_POSITIONS = {"camembert", "esm", "layoutlmv3", "longformer", "roberta", "roberta-prelayernorm", "xlm-roberta"}
+# Model types that compute distances only, so that a window may have any length.
+WITHOUT_POSITIONS = {"funnel", "xlnet"}
 # The default of pad_token_id in these types. MPNet always numbers as if it were 1.
 DEFAULT_PADDING = MPNET_PADDING = 1
 # The files that `save_tokenizer` writes.
@@ -136,13 +138,16 @@ def _made_ready(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 
 
 def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
-    """The maximum number of tokens in a window, including special tokens (512 if the model does not state it)."""
+    """The maximum number of tokens in a window, including special tokens.
+
+    It is 512 if the model does not state it, and 1,000,000 if neither the model nor its tokenizer has a limit.
+    """
     config = model_config(folder)
     positions = config.get("max_position_embeddings") or config.get("n_positions")
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < NO_LIMIT else []
     if isinstance(positions, int) and positions > 0:
         limits.append(positions - _first_position(config))
-    return min(limits, default=DEFAULT_LIMIT)
+    return min(limits, default=NO_LIMIT if config.get("model_type") in WITHOUT_POSITIONS else DEFAULT_LIMIT)
 
 
 def _first_position(config: dict[str, Any]) -> int:

@@ -146,12 +146,29 @@ def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: boo
     for name, value in kept.items():
         check_range(name, value, folder / "config.json")
     try:
-        config = kind(**kept, **_label_settings(names))
+        config = kind(**_like_defaults(kept, kind()), **_label_settings(names))
     except Exception as error:  # transformers checks little, so wrong values can raise anything
         problem = f"the model's configuration cannot be used: {first_line(error)}."
         raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
     config.architectures = architectures(folder)
     return config
+
+
+def _like_defaults(settings: dict[str, Any], defaults: Any) -> dict[str, Any]:
+    """`settings` with whole numbers as int, and without null for numbers and texts.
+
+    JSON has one kind of number, and other programs write null for what is not set. transformers passes both on, and
+    TensorFlow fails later. defaults: the configuration of the same type without settings.
+    """
+    found = {}
+    for name, value in settings.items():
+        default = getattr(defaults, name, None)
+        # Without a padding token, PyTorch trains the row of the embedding that would be its own.
+        if value is None and type(default) in (int, float, str) and name != "pad_token_id":
+            continue
+        is_whole = type(default) is int and isinstance(value, float) and value.is_integer()
+        found[name] = int(value) if is_whole else value
+    return found
 
 
 def settings_of_type(model_type: str) -> set[str]:
