@@ -141,15 +141,15 @@ def test_with_its_training_data_a_run_has_scores_of_known_spans(tmp_path: Path):
     (tmp_path / "train.conll").unlink()
     done = run(made.root, "-o", tmp_path / "page.html", "--force")
     assert done.exit_code == 0, done.output
-    assert "no scores of spans that occur in the training data" in " ".join(done.stderr.split())
+    assert "does not show scores by whether a span occurs in the training data" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["{first}", "{second}"], "Pass --compare to compare several."),
-        (["nowhere"], "nowhere: this folder does not exist. Give the folder of a run."),
-        (["{empty}"], "is not a run with results."),
+        (["nowhere"], "nowhere: this folder does not exist. Name the folder of a run."),
+        (["{empty}"], "contains no results of a run."),
         (["--compare", "{first}"], "There is nothing to compare with."),
         (["{first}", "-o", "{first}/results.json", "--force"], "writing it would destroy the input"),
         (["--compare", "{first}", "{second}", "-o", "{first}/predictions/test.jsonl", "--force"], "would destroy"),

@@ -107,7 +107,7 @@ def test_all_files_are_written_or_none(source: Path, tmp_path: Path):
     ("options", "message"),
     [
         (("--validation-fraction", 0.5, "--test-fraction", 0.5), "the shares 0.5 and 0.5 leave no sentences"),
-        (("--validation-fraction", 0, "--test-fraction", 0), "there is nothing to draw"),
+        (("--validation-fraction", 0, "--test-fraction", 0), "so there is nothing to draw"),
         (("--test-fraction", 1), "--test-fraction"),
         (("--output-format", "webanno"), "the format 'webanno' cannot be written"),
         (("--output-format", "nothing"), "--output-format: brat, cluener, conll"),

@@ -353,7 +353,7 @@ def test_without_a_home_folder_a_temporary_one_is_used_and_said_once(
         first, again = load(path), load(path)
     assert list(first) == list(again)
     assert caplog.text.count("There is no home folder (HOME), so data is cached in a temporary folder") == 1
-    assert "Set TF_TOKCLF_CACHE to a folder" in caplog.text
+    assert "set TF_TOKCLF_CACHE to a folder" in caplog.text
     folder = cache_folder()
     assert any(folder.rglob("*.arrow"))
     assert folder != Path("/.cache/tf-tokclf")
@@ -369,5 +369,5 @@ def test_a_user_whom_the_system_does_not_know_has_no_home_folder(monkeypatch: py
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     assert cache_folder().is_dir()
     monkeypatch.setenv("TF_TOKCLF_CACHE", "~/cache")
-    with pytest.raises(UserError, match="there is no such home folder"):
+    with pytest.raises(UserError, match="this home folder does not exist"):
         cache_folder()

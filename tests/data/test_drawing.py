@@ -171,7 +171,7 @@ def test_with_validation_data_only_the_test_sentences_are_drawn(tmp_path: Path):
 def test_a_data_set_with_a_test_split_is_not_divided(tmp_path: Path):
     for name in ("train", "test"):
         documents_of(tmp_path / f"{name}.conll", [2] * 10)
-    with pytest.raises(UserError, match="there is a test split, so none can be drawn"):
+    with pytest.raises(UserError, match=r"there already is a test split, so data\.test_fraction cannot be used"):
         load_splits(DataConfig(dataset_name=str(tmp_path), test_fraction=0.1), task=Task.NER)
 
 

@@ -120,7 +120,7 @@ def test_a_test_file_is_scored_though_the_training_data_has_changed(run: RunDir,
     with_data(run, test_file=conll_files["test_file"], test_fraction=None)
     train = run.root.parent / "train.conll"
     train.write_text(train.read_text() + "\nada\tB-PER\n")
-    message = "the sentences for validation are not separated from the training sentences"
+    message = "the training sentences still include those drawn for validation"
     assert message in command("evaluate", run.root).output
     assert "cannot be found again" in command("evaluate", run.root, "--errors", code=2).output
 

@@ -61,7 +61,7 @@ def test_what_the_dry_run_prints(hub, run):
     assert hub.log == []
     for line in (
         "repository: tester/other, branch main (public, unless the repository exists and is private)",
-        "model card: written again from the run",
+        "model card: generated from the run",
         "data set: leondz/wnut_17",
         f"example sentences: {SENTENCE}",
         "tags: tweets",

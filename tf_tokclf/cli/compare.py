@@ -59,7 +59,7 @@ from tf_tokclf.control_characters import echo
     type=click.Choice(["table", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed comparison. latex: a tabular for booktabs. Scores are in percent, but "
+    help="Format of the printed comparison. latex: a table for the package booktabs. Scores are in percent, but "
     "fractions in json.",
 )
 @click.option(

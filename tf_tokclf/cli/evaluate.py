@@ -88,8 +88,8 @@ _WITH_PREDICTIONS = {
     type=click.Choice(["table", "conlleval", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed scores. conlleval: the layout of the official script. latex: a tabular for booktabs. "
-    "Scores are in percent, but fractions in json.",
+    help="Format of the printed scores. conlleval: the layout of the official script. latex: a table for the package "
+    "booktabs. Scores are in percent, but fractions in json.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores to this file as JSON."

@@ -34,8 +34,8 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 @_run_option(
     "--resume-from-checkpoint",
     metavar="FOLDER",
-    help="Continue from the newest checkpoint in FOLDER: a checkpoint, a run, or a local copy of a Hub repository to "
-    "which training pushed checkpoints. The value true means --resume.",
+    help="Continue from the newest checkpoint in FOLDER: a checkpoint, a run, or a local copy of a Hub repository "
+    "that contains checkpoints. The value true has the same effect as --resume.",
 )
 @_run_option(
     "--seeds",
@@ -58,8 +58,8 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
     type=click.Choice(["table", "markdown", "latex", "csv", "json"]),
     default="table",
     show_default=True,
-    help="Format of the printed scores, with --seeds and --sweep too. latex: a tabular for booktabs. Scores are in "
-    "percent, but fractions in json.",
+    help="Format of the printed scores, with --seeds and --sweep too. latex: a table for the package booktabs. "
+    "Scores are in percent, but fractions in json.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
 @logging_options

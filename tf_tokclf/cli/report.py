@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 @click.command("report", cls=UnderscoreCommand)
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--compare", is_flag=True, help="Compare each of RUNS with the first one, on one page.")
-@click.option("--split", default="test", show_default=True, help="Split whose predictions --compare reads from runs.")
+@click.option(
+    "--split", default="test", show_default=True, help="Split whose predictions are compared (with --compare)."
+)
 @setting_parameter("evaluation.mode", "--mode", default="conlleval")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=10_000, show_default=True, help="Number of bootstrap samples."
@@ -48,12 +50,12 @@ def report_command(
     output: Path,
     force: bool,
 ) -> None:
-    """Write one HTML page about a run, or about several runs side by side.
+    """Write an HTML page about one run, or one that compares several runs.
 
     The page of a run is the one that fit writes. With --compare, the page shows learning curves, the settings that
-    differ, F1 by type with the intervals and p-values of compare, and the sentences that changed. RUNS can also be
-    folders of several seeds, files of predictions, or NAME=PATH,PATH,... as for compare. The page has no scripts and
-    needs no network.
+    differ, F1 by type with the intervals and p-values of compare, and the sentences with different predictions.
+    RUNS can also be folders of several seeds, files of predictions, or NAME=PATH,PATH,... as for compare. The page has
+    no scripts and works offline.
 
     \b
     tf-tokclf report runs/mine
@@ -95,9 +97,9 @@ def _report(root: Path, output: Path, *, force: bool) -> str:
 
     run = RunDir(root)
     if not root.is_dir():
-        raise UserError("this folder does not exist.", path=root, hint="Give the folder of a run.")
+        raise UserError("this folder does not exist.", path=root, hint="Name the folder of a run.")
     if not (run.results.is_file() or run.history.is_file() or run.predictions.is_dir()):
-        raise UserError("is not a run with results.", path=root, hint="Give the folder of a run.")
+        raise UserError("contains no results of a run.", path=root, hint="Name the folder of a run.")
     check_output(output, inputs=[path for path in run.root.rglob("*") if path.is_file()], force=force)
     with status("writing the report"):
         return report_html(run, training=_training(run))
@@ -117,6 +119,9 @@ def _training(run: RunDir) -> Training | None:
         config = load_config(run.config)
         splits = load_splits(config.data, task=config.task, drawn_before=drawing_of(run))
     except UserError as error:
-        log.warning("The page has no scores of spans that occur in the training data. %s", error)
+        log.warning(
+            "The page does not show scores by whether a span occurs in the training data, which cannot be read: %s",
+            error,
+        )
         return None
     return training_of(splits.train, splits.scheme) if splits.train else None

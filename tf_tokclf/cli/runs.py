@@ -28,11 +28,11 @@ from tf_tokclf.control_characters import echo
 )
 @logging_options
 def runs_command(folder: Path, sort: str | None, with_parts: bool, output_format: str) -> None:
-    """List all runs in FOLDER and its sub-folders. By default, FOLDER is `runs`.
+    """List all runs in FOLDER (default: runs) and its subfolders.
 
-    The table shows the name, state, data and encoder of each run, the settings that are not the same in all runs, the
-    seed, the F1 on the validation and the test set, training time and date. A folder of several seeds is one run with
-    the mean of their scores. The best trial stands for a sweep. Damaged and unfinished runs are listed with their
+    The table shows the name, state, data, encoder and seed of each run, the settings that differ between runs, F1 on
+    the validation and test sets, training time and date. A folder of several seeds has one row, with the mean of the
+    scores. A sweep has one row, with the scores of its best trial. Damaged and unfinished runs are listed with their
     state.
 
     \b

@@ -27,7 +27,7 @@ _SHARE = FiniteRange(min=0, max=1, max_open=True)
         required=True,
         metavar="FOLDER",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for the files. It must be new or empty.",
+        help="Folder for the files. It must be new or empty, except with --force.",
     ),
     click.option(
         "--validation-fraction",
@@ -35,7 +35,7 @@ _SHARE = FiniteRange(min=0, max=1, max_open=True)
         type=_SHARE,
         default=0.1,
         show_default=True,
-        help="Share of the sentences for validation. 0: no such file.",
+        help="Share of the sentences for validation. 0: no validation file.",
     ),
     click.option(
         "--test-fraction",
@@ -43,7 +43,7 @@ _SHARE = FiniteRange(min=0, max=1, max_open=True)
         type=_SHARE,
         default=0.1,
         show_default=True,
-        help="Share of the sentences for testing. 0: no such file.",
+        help="Share of the sentences for testing. 0: no test file.",
     ),
     "data.split_seed",
     "data.split_by",
@@ -64,7 +64,7 @@ _SHARE = FiniteRange(min=0, max=1, max_open=True)
     },
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--force", is_flag=True, help="Replace the files of an earlier call.")
+@click.option("--force", is_flag=True, help="Replace files that an earlier call of split wrote.")
 @data_set_option
 @logging_options
 @click.pass_context

@@ -209,15 +209,18 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
     )
     split_seed: int = setting(
         42,
-        "Random seed for drawing validation and test sentences. training.seed does not change them.",
+        "Random seed for drawing validation and test sentences. training.seed has no effect on them.",
         option="--split-seed",
         ge=0,
         le=2**32 - 1,
     )
     split_by: Literal["auto", "document", "sentence"] = setting(
         "auto",
-        "What stays whole when validation and test sentences are drawn. Equal sentences stay together.",
-        meanings={"auto": "documents, if the data has enough of them, else sentences"},
+        "Unit that is kept whole when validation and test sentences are drawn.",
+        meanings={
+            "auto": "documents if the data has enough of them, otherwise sentences",
+            "sentence": "sentences with the same words stay together",
+        },
         option="--split-by",
     )
     max_train_samples: PositiveInt | None = setting(

@@ -69,7 +69,7 @@ def cache_folder() -> Path:
         try:
             return Path(chosen).expanduser()
         except RuntimeError as error:
-            problem = f"TF_TOKCLF_CACHE is {chosen}, but there is no such home folder."
+            problem = f"TF_TOKCLF_CACHE is {chosen}, but this home folder does not exist."
             raise UserError(problem, hint="Set TF_TOKCLF_CACHE to the full path of a folder.") from error
     if xdg := os.environ.get("XDG_CACHE_HOME"):
         return Path(xdg) / "tf-tokclf"
@@ -92,8 +92,10 @@ def _home() -> Path | None:
 @cache
 def _warn_of_no_home() -> None:
     """Warn once per process."""
-    message = "There is no home folder (HOME), so data is cached in a temporary folder, which is deleted at the end. "
-    log.warning("%sSet TF_TOKCLF_CACHE to a folder to keep it.", message)
+    message = (
+        "There is no home folder (HOME), so data is cached in a temporary folder, which is deleted when the command"
+    )
+    log.warning("%s ends. To keep the cache, set TF_TOKCLF_CACHE to a folder.", message)
 
 
 def size_limit(data: DataConfig | None = None) -> int | None:

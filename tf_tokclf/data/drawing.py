@@ -238,7 +238,7 @@ def _members(train: Split, data: DataConfig, n_parts: int) -> tuple[_Unit, np.nd
         raise UserError("the data does not say which document a sentence belongs to.", path=train.place, hint=hint)
     if len(train) <= n_parts:
         problem = f"{counted(len(train), 'sentence')} cannot be divided into {n_parts + 1} splits."
-        hint = "Add sentences, or name the other splits with --set data.validation_file=FILE and data.test_file=FILE."
+        hint = "Add sentences, or name the other splits with --set data.validation_file=FILE --set data.test_file=FILE."
         raise UserError(problem, path=train.place, hint=hint)
     equal = _numbered(_digests(train))
     # With hardly any different sentences, equal ones have to be divided.

@@ -83,7 +83,7 @@ def drawing_of(run: RunDir) -> AnyDrawing | None:
     """Which training sentences became other splits of the run; None if none did, or if they have to be drawn again."""
     if not run.validation_cut.is_file():
         return _unrecorded_drawing(run)
-    hint = "Restore the file, or name validation and test data with --set data.validation_file=FILE."
+    hint = "Restore the file, or name the data with --set data.validation_file=FILE --set data.test_file=FILE."
     values = read_json(run.validation_cut, hint=hint)
     try:
         return drawing_from_json(values)

@@ -114,7 +114,9 @@ def divide(
 
 def _check_fractions(fractions: Mapping[str, float]) -> None:
     if not any(fractions.values()):
-        raise UserError("there is nothing to draw.", hint="Give --validation-fraction or --test-fraction.")
+        raise UserError(
+            "both shares are 0, so there is nothing to draw.", hint="Give --validation-fraction or --test-fraction."
+        )
     if sum(fractions.values()) >= 1:
         shares = " and ".join(f"{share:g}" for share in fractions.values())
         raise UserError(f"the shares {shares} leave no sentences for training.", hint="Make them smaller.")
@@ -128,7 +130,7 @@ def _check_folder(folder: Path, source: str, data: DataConfig, *, force: bool) -
     entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     if others := [name for name in entries if name.partition(".")[0] not in SPLITS]:
         shown = ", ".join(others[:5])
-        raise UserError(f"contains other files: {shown}.", path=folder, hint="Name a new folder.")
+        raise UserError(f"contains other files: {shown}.", path=folder, hint="Name a new or empty folder.")
     if entries and not force:
         raise UserError(f"contains {', '.join(entries)}.", path=folder, hint="Pass --force to replace the files.")
     check_replaceable(folder)

@@ -261,7 +261,9 @@ def _with_drawn(
     """The splits with those that are drawn from the training sentences: the same as `before`, if it is given."""
     if "test" in drawable and "test" in found:
         hint = "Leave out data.test_fraction, or name the file of the training split alone with data.train_file."
-        raise UserError("there is a test split, so none can be drawn.", path=found["test"].place, hint=hint)
+        raise UserError(
+            "there already is a test split, so data.test_fraction cannot be used.", path=found["test"].place, hint=hint
+        )
     missing = [name for name in drawable if name not in found]
     if "train" not in found or not missing:
         return found, None
@@ -272,9 +274,7 @@ def _with_drawn(
     except UserError as error:
         if {"train", *missing} & set(required):
             raise
-        logger.warning(
-            "the sentences for %s are not separated from the training sentences: %s", " and ".join(missing), error
-        )
+        logger.warning("the training sentences still include those drawn for %s: %s", " and ".join(missing), error)
         return found, None
     together = {**found, **{name: split for name, split in parts.items() if name == "train" or name in missing}}
     return {name: together[name] for name in SPLITS if name in together}, drawing

@@ -304,7 +304,7 @@ def _check_type(config: dict[str, Any], path: Path, *, trust_remote_code: bool =
         return
     problem = f"there is no TensorFlow token classifier of type {model_type[:60]}"
     if has_own_class:
-        hint = "If you trust its author: the code runs only with --trust-remote-code."
+        hint = "The code runs only with --trust-remote-code. Pass it if you trust the author."
         raise UserError(f"{problem}, except in the model's own Python code.", path=path, hint=hint)
     if code:
         problem += f", and the model's own Python code has none either (no {OWN_CLASS}), so it cannot be used"
@@ -312,7 +312,7 @@ def _check_type(config: dict[str, Any], path: Path, *, trust_remote_code: bool =
 
 
 def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: bool) -> None:
-    hint = "Do not use this model unless you trust its author. If you trust its author, remove the key."
+    hint = "Do not use this model unless you trust its author. If you do, remove the key."
     if "trust_remote_code" in config and not trust_remote_code:
         raise UserError(
             "sets trust_remote_code, which asks transformers to run code from the model folder.",

@@ -152,7 +152,7 @@ def _check_same_drawing(own: DataConfig, chosen: DataConfig) -> None:
     """Raise UserError if other sentences would be drawn than in training, because the model has seen them."""
     changed = [name for name in DRAWING if getattr(own, name) != getattr(chosen, name)]
     if changed:
-        problem = f"data.{changed[0]} cannot be changed after training: the model was trained on the other sentences."
+        problem = f"data.{changed[0]} cannot be changed after training, because the model saw other sentences."
         raise UserError(problem, hint="Leave it out, or train again with it.")
 
 

@@ -66,7 +66,9 @@ def check_saved(folder: Path, *, encoder: Path | None = None, trust_remote_code:
     if encoder is not None and (names := misfits(folder, encoder)):
         problem = f"{counted(len(names), 'weight')}, such as {names[0]},"
         log.warning(
-            "%s: %s differ in name or shape from those of the encoder. PyTorch may not read it.", folder, problem
+            "%s: %s differ in name or shape from those of the encoder. PyTorch may not be able to load the model.",
+            folder,
+            problem,
         )
 
 

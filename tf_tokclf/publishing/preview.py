@@ -81,7 +81,7 @@ def preview(
         card = contents(source.run, reference=target.repo_id, other_seeds=others)
         template = load_config(source.run.config).hub.card.template
         files[CARD] = len(render(card, template=template).encode())
-        origin = f"written again from the run{f', with the template {template}' if template else ''}"
+        origin = f"generated from the run{f', with the template {template}' if template else ''}"
         texts = _texts_of_run(card)
     elif CARD in files:
         origin, texts = "pushed unchanged", _texts_of_card(source.folder / CARD)

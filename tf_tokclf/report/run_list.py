@@ -35,7 +35,7 @@ class ListedRun:
 
     Attributes:
         name: Its path below the folder that was searched.
-        state: "finished", "running", "stopped in epoch 2 of 3" or "damaged: ..." for example.
+        state: "finished", "running", "stopped after 2 of 3 epochs" or "damaged: ..." for example.
         data: The training file or data set.
         encoder: The encoder, without the folder that contains it.
         settings: All settings that affect the result.

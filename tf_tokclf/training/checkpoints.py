@@ -112,7 +112,10 @@ def check_tracked(state: tf.train.Checkpoint, variables: Sequence[tf.Variable]) 
     """
     tracked = {id(found) for found in tf.train.TrackableView(state).descendants()}
     if missing := [variable.name for variable in variables if id(variable) not in tracked]:
-        raise JobError(f"checkpoints of this model would lack {counted(len(missing), 'weight')}, such as {missing[0]}.")
+        raise JobError(
+            f"checkpoints of this model would lack {counted(len(missing), 'weight')}, such as {missing[0]}. "
+            "Please report this with the type of the encoder."
+        )
 
 
 class CheckpointStore:
