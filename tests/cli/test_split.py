@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,16 @@ def test_files_are_replaced_with_force_only(source: Path, tmp_path: Path):
     assert "contains other files: notes.txt" in run(source, "-o", folder, "--force", code=2).output
     text = run(folder / "train.conll", "-o", folder, "--force", code=2).output
     assert "would destroy the input" in " ".join(text.split())
+
+
+def test_only_files_of_split_are_replaced(source: Path, tmp_path: Path):
+    for name in ("train.notes.md", "test/thesis.txt", "train.conll/thesis.txt"):
+        folder = tmp_path / Path(name).stem
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("mine")
+        assert "contains other files: " in run(source, "-o", folder, "--force", code=2).output
+        assert (folder / name).read_text() == "mine"
+        shutil.rmtree(folder)
 
 
 def test_all_files_are_written_or_none(source: Path, tmp_path: Path):

@@ -194,3 +194,14 @@ def test_numbers_of_sentences_are_read_back(mask: list[bool]):
     fields = {"source": "a", "seed": 1, "by": "sentence", "fractions": {"test": 0.1}, "n_repeated": {"test": 0}}
     record = {**fields, "sentences": {"test": text}, "n_all": len(mask), "hash": "", "version": 2}
     assert Drawing.from_json(record).sentences["test"] == text
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n_all": "10"}, {"fractions": ["test"]}, {"fractions": {"test": "0.1"}}, {"by": 7}]
+)
+def test_a_damaged_record_is_refused(changes: dict[str, object], tmp_path: Path):
+    path = documents_of(tmp_path / "all.conll", [3] * 20)
+    record = json.loads(json.dumps(load(path, test_fraction=0.2).drawing.to_json()))
+    assert isinstance(drawing_from_json(record), Drawing)
+    with pytest.raises(ValueError):  # noqa: PT011  # any of its messages
+        drawing_from_json({**record, **changes})

@@ -65,3 +65,29 @@ def test_a_padding_token_must_be_in_the_vocabulary(tmp_path: Path):
     assert "pad_token_id is 30, but the vocabulary has 30 tokens." in said
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 30, "pad_token_id": 29}))
     assert check_model_config(tmp_path)["pad_token_id"] == 29
+
+
+def test_sizes_are_whole_numbers_however_they_are_written(tmp_path: Path):
+    content = {
+        "model_type": "roberta",
+        "max_position_embeddings": 130.0,
+        "num_hidden_layers": None,
+        "pad_token_id": None,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    found = check_model_config(tmp_path)
+    assert found == {"max_position_embeddings": 130, "pad_token_id": None}
+    assert isinstance(found["max_position_embeddings"], int)
+    assert "describes 4,000,000 positions" in message(
+        tmp_path, model_type="roformer", max_position_embeddings=4e6, embedding_size=4e6
+    )
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_a_number_of_many_digits_is_out_of_range(tmp_path: Path, number: int):
+    assert "hidden_size is" in message(tmp_path, model_type="bert", hidden_size=number)
+
+
+def test_a_long_class_name_takes_no_time(tmp_path: Path):
+    """The search for a type grew with the square of the length: hours for this one."""
+    assert "has no model_type" in message(tmp_path, architectures=["ForA" * 1_000_000 + "!"])

@@ -111,6 +111,8 @@ def test_settings_of_other_tasks_and_of_kernels_are_left_out():
         ({"norm_bias": "yes"}, "norm_bias is yes, which is neither true nor false"),
         ({"num_attention_heads": 3}, "hidden_size is 32, which cannot be divided into 3 heads of an even width"),
         ({"num_attention_heads": 32}, "hidden_size is 32, which cannot be divided into 32 heads of an even width"),
+        ({"norm_eps": 10**400}, "norm_eps is 1000.*, and must be between"),
+        ({"num_hidden_layers": "x", "layer_types": ["full_attention"]}, "num_hidden_layers is x, which is not a whole"),
         ({"head_dim": 16}, "head_dim is 16: only hidden_size / num_attention_heads"),
     ],
 )

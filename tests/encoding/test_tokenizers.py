@@ -47,6 +47,11 @@ def test_types_of_special_tokens(post_processor: object, types: tuple[list[int],
     assert in_full == [*types[0], 0, *types[1]] or not any(in_full)
 
 
+def test_without_a_post_processor_there_are_no_special_tokens():
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")))
+    assert special_types(tokenizer) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("settings", "limit"),
     [
@@ -71,6 +76,11 @@ def test_models_without_positions_have_no_limit(tmp_path: Path, model_type: str,
     assert window_limit(tmp_path, tokenizer) == limit
     tokenizer.model_max_length = 100
     assert window_limit(tmp_path, tokenizer) == 100
+
+
+def test_positions_that_are_not_stated_are_those_of_the_default(tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta", "max_position_embeddings": None}))
+    assert window_limit(tmp_path, tokenizer_with(template("$A"))) == 510
 
 
 def test_a_saved_tokenizer_is_read_from_tokenizer_json_by_every_version(tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tf_tokclf.model.layout_check import misfits
+from tf_tokclf.model.saving import check_saved
 
 REFERENCE_MODELS = Path(__file__).parents[1] / "data" / "reference_models"
 Tensors = dict[str, np.ndarray]
@@ -58,3 +59,8 @@ def test_other_shapes_and_names_are_found(tmp_path: Path, change: Callable[[Tens
     found = misfits(rewritten(tmp_path / "renamed", "convbert", renamed), encoder)
     assert len(found) == 4
     assert all("self.search." in name for name in found)
+
+
+def test_an_encoder_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    check_saved(REFERENCE_MODELS / "bert", encoder=tmp_path)
+    assert "not compared with the files of the encoder" in caplog.text

@@ -67,10 +67,11 @@ class Drawing:
             names = set(found.fractions)
             is_whole = all(isinstance(n, int) for n in (found.seed, found.n_all, *found.n_repeated.values()))
             is_known = names <= set(DRAWN) and names == set(found.sentences) == set(found.n_repeated)
+            is_whole = is_whole and all(isinstance(share, float) for share in found.fractions.values())
             ranges = [pair for text in found.sentences.values() for pair in _parsed(text)]
+            in_order = all(1 <= first <= last <= found.n_all for first, last in ranges)
         except (TypeError, AttributeError) as error:
             raise ValueError(str(error)) from error
-        in_order = all(1 <= first <= last <= found.n_all for first, last in ranges)
         if not (is_whole and is_known and in_order and found.by in ("document", "sentence")):
             raise ValueError("it does not describe how sentences were drawn")
         return found

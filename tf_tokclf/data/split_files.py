@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,14 +86,16 @@ def divide(
     names = [name for name in SPLITS if fractions.get(name)]
     data = data.model_copy(update={f"{name}_fraction": fractions[name] for name in names})
     _check_fractions(fractions)
-    _check_folder(folder, source, data, force=force)
+    check_no_input(folder, source_files(source, data))
     format = _format(source, data, task, part, to_format)
+    ending = _ending(source, format)
+    # Folders of a split can contain anything, so they are never replaced.
+    _check_folder(folder, () if format.files else tuple(f"{name}{ending}" for name in SPLITS), force=force)
     split = load_split(source, data, task=task, part=part)
     scheme = scheme_of([split], data)[0] if split.has_labels else None
     drawing = draw(split, data, names)
     parts = drawing.parts(split, Cache.of(data))
     writing = Writing(task, scheme, label_names(split, scheme, scheme), separator)
-    ending = _ending(source, format)
     written, changes = {}, []
     with whole_folder(folder, unique=True) as partial:
         for name in (name for name in SPLITS if name in parts):
@@ -122,17 +124,17 @@ def _check_fractions(fractions: Mapping[str, float]) -> None:
         raise UserError(f"the shares {shares} leave no sentences for training.", hint="Make them smaller.")
 
 
-def _check_folder(folder: Path, source: str, data: DataConfig, *, force: bool) -> None:
-    """Raise UserError if the folder contains anything but files of an earlier call, or those without `force`."""
-    check_no_input(folder, source_files(source, data))
+def _check_folder(folder: Path, replaceable: Collection[str], *, force: bool) -> None:
+    """Raise UserError if the folder contains anything but the files `replaceable`, or these without `force`."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UserError("exists, and is not a folder.", path=folder, hint="Name another folder.")
-    entries = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    if others := [name for name in entries if name.partition(".")[0] not in SPLITS]:
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    if others := [entry.name for entry in entries if entry.name not in replaceable or not entry.is_file()]:
         shown = ", ".join(others[:5])
         raise UserError(f"contains other files: {shown}.", path=folder, hint="Name a new or empty folder.")
     if entries and not force:
-        raise UserError(f"contains {', '.join(entries)}.", path=folder, hint="Pass --force to replace the files.")
+        names = ", ".join(entry.name for entry in entries)
+        raise UserError(f"contains {names}.", path=folder, hint="Pass --force to replace the files.")
     check_replaceable(folder)
 
 

@@ -209,7 +209,23 @@ def model_config(folder: Path) -> dict[str, Any]:
         raise UserError("is not a JSON object.", path=path, hint=AGAIN)
     if config.get("model_type") is None and (model_type := inferred_model_type(config, folder)):
         config["model_type"] = model_type
-    return config
+    return {
+        name: _whole(value) if name in WHOLE_NUMBERS else value
+        for name, value in config.items()
+        if _is_set(name, value)
+    }
+
+
+def _is_set(name: str, value: Any) -> bool:
+    """Whether a value is given. Other programs write null for sizes that are not. A padding token may be null."""
+    return value is not None or name not in WHOLE_NUMBERS or name == "pad_token_id"
+
+
+def _whole(value: Any) -> Any:
+    """Whole numbers as int, also in lists. JSON has one kind of number: some programs write 12.0 for 12."""
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def architectures(folder: Path) -> list[str]:
@@ -384,7 +400,7 @@ def _check_numbers(name: str, value: Any, path: Path) -> None:
             if name in WHOLE_NUMBERS and number is not None:
                 raise _bad_number(name, value, "which is not a whole number", path)
             continue
-        if not math.isfinite(number):
+        if isinstance(number, float) and not math.isfinite(number):
             raise _bad_number(name, value, "which is not a number", path)
         if name not in WHOLE_NUMBERS:
             continue

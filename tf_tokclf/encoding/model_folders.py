@@ -11,7 +11,7 @@ from tf_tokclf.config.references import is_package_reference, resolve_reference
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
-from tf_tokclf.encoding.weight_files import H5, READABLE_WEIGHTS, TORCH, weight_files
+from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETENSORS, TORCH, weight_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_readable
 
@@ -120,7 +120,7 @@ def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
 
     with hub_errors(f"model {repo_id}", folder=repo_id):
         folder = fetch([*TOKENIZER_AND_CONFIG, "*.safetensors"] if weights else TOKENIZER_AND_CONFIG)
-        if weights and not any(folder.glob("*.safetensors")):
+        if weights and not any((folder / name).is_file() for name in (SAFETENSORS, INDEX)):
             folder = fetch([H5])
             if not (folder / H5).is_file():
                 folder = fetch(TORCH_FILES)

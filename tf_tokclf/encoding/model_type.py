@@ -37,6 +37,7 @@ _OTHER_TYPES = frozenset(
         "relative_attention_num_buckets",
     ]
 )
+LONGEST_NAME = 100
 _CLASS = re.compile(r"(\w+?)(?:Model|For[A-Z]\w*)")
 
 
@@ -57,7 +58,8 @@ def _type_of_class(name: Any) -> str | None:
     # This module contains only tables of names and imports no classes.
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    if not isinstance(name, str) or not (matched := _CLASS.fullmatch(name)):
+    # The time of the search grows with the square of the length.
+    if not isinstance(name, str) or len(name) > LONGEST_NAME or not (matched := _CLASS.fullmatch(name)):
         return None
     config_class = f"{matched[1]}Config"
     return next((kind for kind, its_class in CONFIG_MAPPING_NAMES.items() if its_class == config_class), None)

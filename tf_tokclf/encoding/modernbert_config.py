@@ -91,6 +91,8 @@ def _global_every(layers: Any, settings: Mapping[str, Any], path: Path) -> int:
     if not isinstance(layers, list) or not layers or not all(kind in (GLOBAL, LOCAL) for kind in layers):
         raise _wrong("layer_types", layers, f"which is not a list of {GLOBAL} and {LOCAL}", path)
     n_layers = settings.get("num_hidden_layers", DEFAULTS["num_hidden_layers"])
+    if not isinstance(n_layers, int) or isinstance(n_layers, bool):
+        raise _wrong("num_hidden_layers", n_layers, "which is not a whole number", path)
     if len(layers) != n_layers:
         raise _wrong("layer_types", layers, f"which is not a list of {counted(n_layers, 'type')}", path)
     given = settings.get(GLOBAL_EVERY)
@@ -156,7 +158,8 @@ def _check_number(settings: Mapping[str, Any], name: str, least: float, most: fl
     if name not in settings:
         return
     value = settings[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
         raise _wrong(name, value, "which is not a number", path)
     if not least <= value <= most:
         raise _wrong(name, value, f"and must be between {least:,} and {most:,}", path)

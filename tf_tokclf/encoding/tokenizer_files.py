@@ -202,7 +202,11 @@ def _stated_casing(tokenizer: dict[str, Any]) -> dict[str, Any]:
     normalizer = tokenizer.get("normalizer")
     if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
         return {}
-    names = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
+    names = {
+        "lowercase": "do_lower_case",
+        "strip_accents": "strip_accents",
+        "handle_chinese_chars": "tokenize_chinese_chars",
+    }
     return {ours: normalizer[theirs] for theirs, ours in names.items() if isinstance(normalizer.get(theirs), bool)}
 
 

@@ -147,7 +147,8 @@ def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < NO_LIMIT else []
     if isinstance(positions, int) and positions > 0:
         limits.append(positions - _first_position(config))
-    return min(limits, default=NO_LIMIT if config.get("model_type") in WITHOUT_POSITIONS else DEFAULT_LIMIT)
+    default = DEFAULT_LIMIT - _first_position(config)
+    return min(limits, default=NO_LIMIT if config.get("model_type") in WITHOUT_POSITIONS else default)
 
 
 def _first_position(config: dict[str, Any]) -> int:
@@ -216,7 +217,7 @@ def special_types(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
     after: list[int] = []
     for step in steps:
         own = before
-        for piece in step.get("single", []) if step["type"] == "TemplateProcessing" else ():
+        for piece in step.get("single", []) if step.get("type") == "TemplateProcessing" else ():
             if special := piece.get("SpecialToken"):
                 own += [special["type_id"]] * len(step["special_tokens"][special["id"]]["ids"])
             else:

@@ -218,7 +218,11 @@ def _with_mapped_head(
     config = copy(old.config)
     for key, value in _label_settings(names).items():
         setattr(config, key, value)
-    new = _token_classifier(config, folder)
+    if trust_remote_code and has_code(model_config(folder)):
+        new = type(old)(config)
+        new.build_in_name_scope()
+    else:
+        new = _token_classifier(config, folder)
     _draw_head(new)
     by_name = {_plain_name(weight): weight for weight in old.weights}
     head = {id(weight) for weight in new.classifier.weights}

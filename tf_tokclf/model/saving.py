@@ -14,7 +14,7 @@ from transformers.dynamic_module_utils import custom_object_save
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
 from tf_tokclf.encoding.tokenizers import save_tokenizer
-from tf_tokclf.errors import JobError
+from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import whole_folder
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.layout_check import misfits
@@ -63,7 +63,17 @@ def check_saved(folder: Path, *, encoder: Path | None = None, trust_remote_code:
     for name, array in load_file(folder / WEIGHTS).items():
         if name not in loaded or not np.array_equal(array, loaded[name]):
             raise JobError(f"{folder}: the weight {name} differs after loading the saved file. Do not use this folder.")
-    if encoder is not None and (names := misfits(folder, encoder)):
+    if encoder is not None:
+        _warn_of_misfits(folder, encoder)
+
+
+def _warn_of_misfits(folder: Path, encoder: Path) -> None:
+    try:
+        names = misfits(folder, encoder)
+    except UserError as error:  # the encoder's files may have been removed during the training
+        log.warning("%s: not compared with the files of the encoder. %s", folder, error)
+        return
+    if names:
         problem = f"{counted(len(names), 'weight')}, such as {names[0]},"
         log.warning(
             "%s: %s differ in name or shape from those of the encoder. PyTorch may not be able to load the model.",
