@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -559,5 +558,9 @@ def _repaired(
         return next(batches_of(sentences))
 
     repaired = transformed(split, f"repaired as {scheme.value} by {method}", change, cache=cache)
-    changed = [list(changed_labels(old, new)) for old, new in zip(split.label_sequences(), repaired.label_sequences())]
-    return repaired, sum(map(bool, changed)), Counter(chain.from_iterable(changed))
+    n_changed, changes = 0, Counter[tuple[str, str]]()
+    for old, new in zip(split.label_sequences(), repaired.label_sequences()):
+        of_sentence = list(changed_labels(old, new))
+        n_changed += bool(of_sentence)
+        changes.update(of_sentence)
+    return repaired, n_changed, changes

@@ -57,7 +57,7 @@ def _drawn_before(config: Config, resume: bool, resume_from: Path | None) -> Any
     """
     if resume_from is not None:
         # A run, its folder of checkpoints, or one checkpoint.
-        folders = (resume_from, resume_from.parent, resume_from.parent.parent)
+        folders = (resume_from, *resume_from.resolve().parents[:2])
         run = next((run for run in map(RunDir, folders) if run.validation_cut.is_file()), None)
         return drawing_of(run) if run else None
     try:
