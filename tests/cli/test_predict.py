@@ -103,6 +103,8 @@ def test_output_formats_are_checked_before_the_model_is_loaded(
     options: list[str],
     message: str,
 ):
+    if "--workers" in options:
+        need_modules("ray", extra="ray")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Tagger, "load", None)
     Path(source).write_text("text\nada\n", encoding="utf-8")
@@ -179,6 +181,7 @@ def closed_port() -> Iterator[int]:
 def test_what_workers_cannot_do(
     tiny_classifier: Path, source: Path, monkeypatch: pytest.MonkeyPatch, options: list[object], message: str
 ):
+    need_modules("ray", extra="ray")
     monkeypatch.chdir(source.parent)
     Path("other.txt").touch()
     assert message in refused([tiny_classifier, source.name, *options])
