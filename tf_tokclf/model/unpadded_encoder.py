@@ -2,9 +2,8 @@
 
 A layer gets the concatenated tokens of all rows, (tokens, width). Only attention arranges them in rows, and
 concatenates them again afterwards (as Zeng et al. 2022 do on GPUs, arXiv:2208.08124). All layers share one trace with
-few
-operations: the first step of MiniLM-L6 takes 2.7 s instead of 5.6 s. The weights, their names and the results are those
-of transformers.
+few operations: the first step of MiniLM-L6 takes 2.7 s instead of 5.6 s. The weights, their names and the results are
+those of transformers.
 """
 
 from __future__ import annotations

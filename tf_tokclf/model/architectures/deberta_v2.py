@@ -55,9 +55,7 @@ def _encode(
 ) -> tf.Tensor:
     """hidden_states: (rows, width, n). attention_mask: (rows, width), not 0 at tokens."""
     real = tf.not_equal(attention_mask, 0)
-    # A GPU would have to wait for the number of tokens.
-    removes_padding = is_packed() and not tf.config.list_physical_devices("GPU")
-    rows = rows_of(real, hidden_states.dtype) if removes_padding else Rows(tf.shape(real))
+    rows = rows_of(real, hidden_states.dtype) if is_packed() else Rows(tf.shape(real))
     n = hidden_states.shape[-1]
     one = _Layer(encoder, rows, real, training)
     # The layers differ only in their weights, so one trace is used for all of them.
