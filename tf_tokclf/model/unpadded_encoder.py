@@ -82,6 +82,15 @@ def _weights(layer: keras.layers.Layer) -> Weights:
     return {name: (tf.convert_to_tensor(a), tf.convert_to_tensor(b)) for name, (a, b) in variables.items()}
 
 
+def join(
+    name: str, part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, weights: Weights, *, training: bool
+) -> tf.Tensor:
+    """A dense layer of `inputs`, added to the residual `beside`, and a layer norm. name: that of its weights."""
+    outputs = part.dropout(dense(inputs, *weights[name]), training=training)
+    normed = layer_norm(tf.add_n([outputs, beside]), *weights[f"{name}_norm"], part.LayerNorm.epsilon)
+    return tf.cast(normed, beside.dtype)
+
+
 class _Layer:
     """The computation of an encoder layer on a batch, which all layers share."""
 
@@ -97,9 +106,9 @@ class _Layer:
         token = layer_number.set(number)
         try:
             attended = self._attend(pieces, weights)
-            pieces = self._join("attended", like.attention.dense_output, attended, pieces, weights)
+            pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
             inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
-            return self._join("outer", like.bert_output, inner, pieces, weights)
+            return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
         finally:
             layer_number.reset(token)
 
@@ -137,11 +146,3 @@ class _Layer:
 
         query, key, value = (dense(pieces, *weights[name]) for name in ("query", "key", "value"))
         return attend(query * (1 / layer.sqrt_att_head_size), key, value)
-
-    def _join(
-        self, name: str, part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, weights: Weights
-    ) -> tf.Tensor:
-        """A dense layer of `inputs`, added to the residual `beside`, followed by a layer norm."""
-        outputs = part.dropout(dense(inputs, *weights[name]), training=self._training)
-        normed = layer_norm(tf.add_n([outputs, beside]), *weights[f"{name}_norm"], part.LayerNorm.epsilon)
-        return tf.cast(normed, beside.dtype)

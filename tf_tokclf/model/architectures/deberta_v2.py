@@ -6,9 +6,8 @@ transformers. All layers share one trace, as in `unpadded_encoder`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MethodType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from tf_tokclf.model.architectures.relative_attention import Distances, attend, 
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
 from tf_tokclf.model.rows import Rows, is_packed, layer_number, rows_of
+from tf_tokclf.model.unpadded_encoder import Weights, join
 
 
 def use_skewing(model: keras.Model) -> None:
@@ -82,9 +82,6 @@ def _convolved(
     return tf.cast(layer_norm(pieces + activated, norm.gamma, norm.beta, norm.epsilon), pieces.dtype)
 
 
-Weights: TypeAlias = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
-
-
 def _weights(layer: keras.layers.Layer) -> Weights:
     """The weights of a layer: kernel and bias of dense layers, scale and offset of norms."""
     attention, joined, outer = layer.attention.self, layer.attention.dense_output, layer.bert_output
@@ -139,9 +136,9 @@ class _Layer:
         token = layer_number.set(number)
         try:
             attended = self._attend(pieces, weights, *distances)
-            pieces = self._join("attended", like.attention.dense_output, attended, pieces, weights)
+            pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
             inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
-            return self._join("outer", like.bert_output, inner, pieces, weights)
+            return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
         finally:
             layer_number.reset(token)
 
@@ -218,14 +215,6 @@ class _Layer:
         layer = self._like.attention.self
         width = layer.num_attention_heads * layer.attention_head_size
         return self._rows.take(tf.reshape(tf.transpose(by_head, [1, 2, 0, 3]), [-1, width]))
-
-    def _join(
-        self, name: str, part: keras.layers.Layer, inputs: tf.Tensor, beside: tf.Tensor, weights: Weights
-    ) -> tf.Tensor:
-        """A dense layer of `inputs`, added to the residual `beside`, followed by a layer norm."""
-        outputs = part.dropout(dense(inputs, *weights[name]), training=self._training)
-        normed = layer_norm(tf.add_n([outputs, beside]), *weights[f"{name}_norm"], part.LayerNorm.epsilon)
-        return tf.cast(normed, beside.dtype)
 
 
 def _rows_by_distance(encoder: keras.layers.Layer) -> np.ndarray:
