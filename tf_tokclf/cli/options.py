@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tf_tokclf.cli.setting_options import Decorator, HeadedOption, given_settings, setting_headings, setting_parameter
+from tf_tokclf.cli.similar_options import similar_option
 from tf_tokclf.cli.types import Text
 
 if TYPE_CHECKING:
@@ -49,7 +50,14 @@ class UnderscoreCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, after replacing underscores in known options by hyphens."""
         known = {name for parameter in self.params for name in parameter.opts + parameter.secondary_opts}
-        return super().parse_args(ctx, [_hyphenated(arg, known) for arg in args])
+        try:
+            return super().parse_args(ctx, [_hyphenated(arg, known) for arg in args])
+        except click.NoSuchOption as error:
+            # click also suggests options with a similar name and another meaning.
+            similar = similar_option(error.option_name, known)
+            hint = f" Did you mean {similar}?" if similar else ""
+            message = f"No such option: {error.option_name}.{hint}"
+            raise click.NoSuchOption(error.option_name, message, ctx=ctx) from None
 
 
 def _hyphenated(arg: str, known: set[str]) -> str:
