@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from tests.requirements import need_program
 from tests.waiting import LIMIT_S
+from tf_tokclf.cli.fit import FitCommand
 from tf_tokclf.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
@@ -145,6 +146,10 @@ def check_options(words: tuple[str, ...]) -> None:
         command, context = found, click.Context(found, info_name=found.name, parent=context, obj={})
     if set(left) & {"--help", "-h"}:
         return
+    if isinstance(command, FitCommand):
+        translation = command.translation(left)
+        assert translation.error is None
+        left = translation.args
     hyphenated = [word.replace("_", "-") if word.startswith("--") and "=" not in word else word for word in left]
     values, rest, _ = command.make_parser(context).parse_args(hyphenated)
     if rest:

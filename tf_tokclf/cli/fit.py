@@ -17,6 +17,7 @@ from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import echo, plain_text
 
 if TYPE_CHECKING:
+    from tf_tokclf.cli.run_ner import Translation
     from tf_tokclf.report.table_formats import ResultTable
     from tf_tokclf.run_dir import RunDir
     from tf_tokclf.runs.seeds import SeedSummary
@@ -34,15 +35,7 @@ class FitCommand(UnderscoreCommand):
         """Parse the arguments after their translation. Raises UserError about all that cannot be used."""
         if ctx.resilient_parsing:  # for shell completion
             return super().parse_args(ctx, args)
-        from tf_tokclf.cli.run_ner import translated
-
-        options = {
-            name: parameter
-            for parameter in self.params
-            if isinstance(parameter, click.Option)
-            for name in (*parameter.opts, *parameter.secondary_opts)
-        }
-        translation = translated(args, options)
+        translation = self.translation(args)
         try:
             rest = super().parse_args(ctx, translation.args)
         except click.UsageError as error:
@@ -51,6 +44,13 @@ class FitCommand(UnderscoreCommand):
             raise translation.error
         translation.log()
         return rest
+
+    def translation(self, args: list[str]) -> Translation:
+        """The options of `fit` for a command line that may contain arguments of run_ner.py."""
+        from tf_tokclf.cli.run_ner import translated
+
+        parameters = (parameter for parameter in self.params if isinstance(parameter, click.Option))
+        return translated(args, {name: one for one in parameters for name in (*one.opts, *one.secondary_opts)})
 
 
 @click.command("fit", cls=FitCommand)
@@ -89,7 +89,14 @@ class FitCommand(UnderscoreCommand):
     "Scores are in percent, but fractions in json.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
-@_run_option("--use-cpu", is_flag=True, hidden=True, help="Use no GPU, as in run_ner.py.")
+@_run_option(
+    "--use-cpu",
+    is_flag=True,
+    hidden=True,
+    expose_value=False,
+    callback=lambda ctx, parameter, use_cpu: _hide_gpus() if use_cpu else None,
+    help="Use no GPU, as in run_ner.py.",
+)
 @logging_options
 @click.pass_context
 def fit_command(
@@ -101,7 +108,6 @@ def fit_command(
     seeds: tuple[int, ...],
     scores_format: str,
     dry_run: bool,
-    use_cpu: bool,
 ) -> None:
     """Train a token classifier, score it and save it.
 
@@ -126,8 +132,6 @@ def fit_command(
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options)
 
-    if use_cpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     with status("loading TensorFlow"):
         from tf_tokclf.runs.fit import check_kind, fit, planned
         from tf_tokclf.runs.seeds import SeedSummary
@@ -222,6 +226,11 @@ def _print_formatted(table: Callable[[], ResultTable], json: dict[str, Any], sco
     else:
         echo(formatted(table(), scores_format), nl=False)
     echo(places, err=True)
+
+
+def _hide_gpus() -> None:
+    """Hide all GPUs from TensorFlow, which is imported later."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
 def _collect_sweep(ctx: click.Context, pairs: tuple[tuple[str, list[Any]], ...]) -> None:

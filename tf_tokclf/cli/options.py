@@ -55,9 +55,9 @@ class UnderscoreCommand(click.Command):
         except click.NoSuchOption as error:
             # click also suggests options with a similar name and another meaning.
             similar = similar_option(error.option_name, known)
+            message = click.NoSuchOption(error.option_name).message
             hint = f" Did you mean {similar}?" if similar else ""
-            message = f"No such option: {error.option_name}.{hint}"
-            raise click.NoSuchOption(error.option_name, message, ctx=ctx) from None
+            raise click.NoSuchOption(error.option_name, f"{message}{hint}", ctx=ctx) from None
 
 
 def _hyphenated(arg: str, known: set[str]) -> str:

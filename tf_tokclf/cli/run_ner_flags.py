@@ -268,9 +268,8 @@ ROWS: tuple[Row, ...] = (
     _ours("xla", "for GPUs; on the CPU it was slower, because it compiles for each shape", option="--jit-compile"),
     _ignored(
         "tf32",
-        "TensorFlow uses TF32 on GPUs that have it",
+        "TensorFlow always uses TF32 on GPUs that have it",
         only="true",
-        otherwise="TensorFlow's default cannot be changed",
     ),
     _ignored(
         "torch_compile torch_compile_backend torch_compile_mode torchdynamo jit_mode_eval use_ipex use_liger_kernel"
