@@ -40,7 +40,8 @@ from tf_tokclf.model.portable_weights import portable_weights
 from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.publishing.export.export import export_model
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.optimizer import Schedule, decay_rates_by_layer, freeze_embeddings, make_optimizer
+from tf_tokclf.training.optimizer import decay_rates_by_layer, freeze_embeddings, make_optimizer
+from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 from tf_tokclf.training.train import RunResult
 

@@ -17,7 +17,8 @@ from tf_tokclf.model.portable_weights import portable
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import PieceLoss
-from tf_tokclf.training.optimizer import Schedule, create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 
 FOLDER = Path(__file__).parent / "data" / "reference_models"

@@ -7,11 +7,11 @@ import re
 _PLURAL = re.compile(r"(annotation|label|line|record|row|sentence|span|text|word)s\b")
 
 
-def counted(n: int, noun: str, plural: str | None = None) -> str:
+def counted(n: float, noun: str, plural: str | None = None) -> str:
     """`n` and its noun in singular or plural. plural: needed if it is not the noun with an s.
 
-    >>> counted(1, "word"), counted(1_000, "word"), counted(0, "entry", "entries")
-    ('1 word', '1,000 words', '0 entries')
+    >>> counted(1, "word"), counted(1_000, "word"), counted(0, "entry", "entries"), counted(1.5, "epoch")
+    ('1 word', '1,000 words', '0 entries', '1.5 epochs')
     """
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 

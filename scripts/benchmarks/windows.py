@@ -56,7 +56,8 @@ def measured(n_tokens: int, n_layers: int, every: int, n_steps: int) -> dict[str
     from tf_tokclf.model.backend import tf, transformers
     from tf_tokclf.model.fast_gelu import use_fast_gelu
     from tf_tokclf.training.dropout import SeededDropout
-    from tf_tokclf.training.optimizer import Schedule, create_slots, defer_embedding, make_optimizer
+    from tf_tokclf.training.optimizer import create_slots, defer_embedding, make_optimizer
+    from tf_tokclf.training.schedule import Schedule
     from tf_tokclf.training.step import TrainingStep
 
     config = transformers.ModernBertConfig(num_hidden_layers=n_layers, global_attn_every_n_layers=every, num_labels=9)

@@ -14,25 +14,32 @@ from tests.training.test_train import config_for
 from tf_tokclf import evaluate, fit
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.scoring.measures import MEASURES
 from tf_tokclf.training.averaging import WeightAverage
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import best_epoch
-from tf_tokclf.training.optimizer import Schedule, create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
+from tf_tokclf.training.timetable import Timetable
 
 STEPS, EPOCHS = 7, 3
 
 
-def averaged(weight: tf.Variable, move: Callable[[int], object], *, decay: float) -> tuple[WeightAverage, list[int]]:
+WHOLE = Timetable(STEPS, STEPS * EPOCHS, range(STEPS, STEPS * EPOCHS + 1, STEPS))
+
+
+def averaged(
+    weight: tf.Variable, move: Callable[[int], object], *, decay: float, timetable: Timetable = WHOLE
+) -> tuple[WeightAverage, list[int]]:
     """The average over all epochs with the steps of `move`, and the numbers of the sampled steps."""
-    average = WeightAverage([weight], decay=decay, steps_per_epoch=STEPS, devices=Devices())
+    average = WeightAverage([weight], decay=decay, timetable=timetable, devices=Devices())
     entered = []
-    for number in range(1, STEPS * EPOCHS + 1):
+    for number in range(1, timetable.n_steps + 1):
         move(number)
-        epoch, step = divmod(number - 1, STEPS)
-        if average.is_due(step + 1):
-            average.add(epoch, step + 1)
+        if average.is_due(number):
+            average.add(number)
             entered.append(number)
     return average, entered
 
@@ -49,6 +56,20 @@ def test_it_is_the_mean_of_steps_by_age(decay: float, samples_per_epoch: int):
     np.testing.assert_allclose(average.averages[0].numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_scored_steps_are_sampled_too_with_the_weight_of_the_steps_since_the_last_sample():
+    # Evenly spread are 7 and 14. The epochs are scored at 2, 4, 6 ... 12, and at the last step, 15.
+    timetable = Timetable(STEPS, 15, [*range(2, 13, 2), 15])
+    values = np.random.default_rng(1).normal(size=(16, 4)).astype(np.float32)
+    weight = tf.Variable(values[0])
+    average, entered = averaged(weight, lambda n: weight.assign(values[n]), decay=0.999, timetable=timetable)
+    assert entered == [2, 4, 6, 7, 8, 10, 12, 14, 15]
+    # Each sample stands for the steps since the one before it.
+    by_age = 0.999 ** (15 - np.arange(1, 16))
+    stands_for = np.array([min(step for step in entered if step >= n) for n in range(1, 16)])
+    expected = np.average(values[stands_for], axis=0, weights=by_age)
+    np.testing.assert_allclose(average.averages[0].numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_weights_come_back_bit_for_bit():
     weight = tf.Variable([1.0, 0.1])
     average, _ = averaged(weight, lambda number: weight.assign_add([0.3, 0.7]), decay=0.5)
@@ -60,7 +81,7 @@ def test_weights_come_back_bit_for_bit():
 
 
 def test_without_a_decay_nothing_is_kept():
-    average = WeightAverage([tf.Variable([1.0])], decay=None, steps_per_epoch=STEPS, devices=Devices())
+    average = WeightAverage([tf.Variable([1.0])], decay=None, timetable=WHOLE, devices=Devices())
     assert average.averages == []
     assert not any(average.is_due(step) for step in range(1, STEPS + 1))
 
@@ -74,7 +95,7 @@ def averages_of_training(*, deferred: bool) -> list[np.ndarray]:
     if deferred:
         defer_embedding(optimizer, model, n_steps=STEPS)
     step = TrainingStep(model, optimizer, clip_norm=1.0, dropout=SeededDropout(model, seed=1))
-    average = WeightAverage(model.trainable_variables, decay=0.8, steps_per_epoch=STEPS, devices=Devices())
+    average = WeightAverage(model.trainable_variables, decay=0.8, timetable=WHOLE, devices=Devices())
     rng = np.random.default_rng(2)
     for number in range(1, STEPS + 1):
         # Few subword tokens, so that most rows of the embedding are deferred in most steps.
@@ -82,7 +103,7 @@ def averages_of_training(*, deferred: bool) -> list[np.ndarray]:
         step([{"input_ids": ids, "attention_mask": tf.ones_like(ids), "labels": ids % 2}])
         if average.is_due(number):
             step.settle()
-            average.add(0, number)
+            average.add(number)
     with average.in_place():
         return [weight.numpy() for weight in model.trainable_variables]
 
@@ -101,7 +122,7 @@ def test_the_average_is_scored_and_saved_and_a_checkpoint_has_both(
     options |= {"training.keep_checkpoints": 2}
     result = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **options))
     saved = load_file(result.run.model / "model.safetensors")["classifier.weight"].T
-    best = best_epoch(result.history).epoch
+    best = best_epoch(result.history, MEASURES["f1"]).epoch
     reader = tf.train.load_checkpoint(str(result.run.checkpoints / f"epoch-{best:04d}-step-0000000" / "variables"))
     heads = {
         name.split("/")[0]: reader.get_tensor(name)

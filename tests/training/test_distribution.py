@@ -29,7 +29,8 @@ from tf_tokclf.model.backend import tf
 from tf_tokclf.training.distribution import Devices, wait_for_workers
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import read_history
-from tf_tokclf.training.optimizer import Schedule, create_slots, make_optimizer, piece_embedding
+from tf_tokclf.training.optimizer import create_slots, make_optimizer, piece_embedding
+from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 
 pytestmark = pytest.mark.long

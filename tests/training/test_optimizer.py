@@ -9,16 +9,15 @@ from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf, transformers
 from tf_tokclf.training.optimizer import (
-    Schedule,
     clipped,
     create_slots,
     decay_rates_by_layer,
     defer_embedding,
     freeze_embeddings,
-    learning_rate_at,
     make_optimizer,
     rates_of,
 )
+from tf_tokclf.training.schedule import Schedule
 
 
 def test_rows_of_one_piece_are_summed_before_the_norm_is_taken():
@@ -30,27 +29,6 @@ def test_rows_of_one_piece_are_summed_before_the_norm_is_taken():
 def test_without_a_norm_gradients_stay_as_they_are():
     (gradient,) = clipped([tf.constant([30.0, 40.0])], None)
     assert gradient.numpy().tolist() == [30.0, 40.0]
-
-
-def test_the_rate_warms_up_and_decays_to_0():
-    config = OptimizerConfig(learning_rate=1.0, warmup_ratio=0.5)
-    optimizer = make_optimizer(config, Schedule.of(config, 8), loss_scaling=False)
-    rates = [learning_rate_at(optimizer, step) for step in range(9)]
-    assert rates_of(optimizer, 8).tolist() == rates[:8]
-    assert rates == pytest.approx([0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0])
-
-
-def test_a_schedule_without_steps_is_refused():
-    """create_optimizer would return a learning rate of NaN."""
-    with pytest.raises(ValueError, match="needs at least one step"):
-        Schedule(0, 0)
-
-
-def test_a_single_step_has_a_rate():
-    config = OptimizerConfig(learning_rate=1.0, warmup_ratio=0.9)
-    rate = learning_rate_at(make_optimizer(config, Schedule.of(config, 1), loss_scaling=False), 0)
-    assert np.isfinite(rate)
-    assert rate > 0
 
 
 def updated(make, gradients: list, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -92,14 +92,17 @@ def variables_in(checkpoint: Path) -> dict[str, bytes]:
     }
 
 
-def outcome(run: RunDir) -> dict[str, Any]:
-    """Everything of a finished run that must not depend on interruptions: all files, without times."""
+def outcome(run: RunDir, *, last: str = f"epoch-{N_EPOCHS:04d}-*") -> dict[str, Any]:
+    """Everything of a finished run that must not depend on interruptions: all files, without times.
+
+    last: a pattern for the names of checkpoints whose variables are compared.
+    """
     results = json.loads(run.results.read_text(encoding="utf-8"))
     results.pop("seconds")
     history = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines()]
     return {
         "best weights": (run.model / "model.safetensors").read_bytes(),
-        "last variables": [variables_in(folder) for folder in run.checkpoints.glob(f"epoch-{N_EPOCHS:04d}-*")],
+        "last variables": [variables_in(folder) for folder in sorted(run.checkpoints.glob(last))],
         "history": [{key: value for key, value in record.items() if "second" not in key} for record in history],
         "results": results,
         "predictions": [path.read_bytes() for path in sorted(run.predictions.iterdir())],

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.types import ChoiceList, NameOrNumber
+from tf_tokclf.cli.types import ChoiceList, NameOrNumber, PrefixedChoice
 from tf_tokclf.config.shipped_schema import DescribedSetting, described_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -20,9 +20,12 @@ _FIRST = (
     *("data.text_column_name", "data.label_column_name", "data.max_train_samples", "data.max_eval_samples"),
     *("data.use_cache", "model.name_or_path", "model.revision", "model.allow_incomplete_weights"),
     *("alignment.max_length", "alignment.overlap"),
-    *("training.num_train_epochs", "training.per_device_train_batch_size", "training.max_pieces_per_batch"),
-    *("training.gradient_accumulation_steps", "optimizer.learning_rate", "optimizer.weight_decay"),
-    *("optimizer.warmup_ratio", "optimizer.layer_decay", "optimizer.clip_norm", "training.patience"),
+    *("training.num_train_epochs", "training.max_steps", "training.per_device_train_batch_size"),
+    *("training.max_pieces_per_batch", "training.gradient_accumulation_steps"),
+    *("optimizer.learning_rate", "optimizer.weight_decay", "optimizer.lr_scheduler_type"),
+    *("optimizer.warmup_ratio", "optimizer.warmup_steps", "optimizer.layer_decay"),
+    *("optimizer.clip_norm", "training.eval_strategy", "training.eval_steps"),
+    *("training.metric_for_best_model", "training.patience"),
     *("training.logging_steps", "training.report_to", "training.seed", "training.precision"),
     *("training.checkpoint_steps", "training.keep_checkpoints", "training.checkpoint_minutes", "training.strategy"),
     *("training.label_smoothing", "training.span_weight", "training.ema_decay", "training.freeze_embeddings"),
@@ -159,6 +162,8 @@ def _with_default(about: str, default: str) -> str:
 def _click_type(setting: DescribedSetting) -> click.ParamType | type:
     if setting.by_number:
         return NameOrNumber()
+    if setting.prefixes:
+        return PrefixedChoice(setting.choices, setting.prefixes)
     if setting.choices:
         return click.Choice(setting.choices)
     kind = next(iter(setting.kinds))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from tf_tokclf.config.shipped_schema import without_prefixes
 
 
 class Text(click.types.StringParamType):
@@ -30,6 +33,22 @@ class NameOrNumber(click.ParamType):
         """
         digits = str(value).removeprefix("-")
         return int(value) if digits.isascii() and digits.isdigit() else value
+
+
+class PrefixedChoice(click.Choice):
+    """One of `choices`, which may begin with `prefixes` that have no meaning."""
+
+    def __init__(self, choices: Sequence[str], prefixes: Sequence[str]) -> None:
+        super().__init__(choices)
+        self._prefixes = prefixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The choice.
+
+        >>> PrefixedChoice(["f1", "loss"], ["eval_"]).convert("eval_loss", None, None)
+        'loss'
+        """
+        return super().convert(without_prefixes(str(value), self._prefixes), param, ctx)
 
 
 class SweptSetting(click.ParamType):

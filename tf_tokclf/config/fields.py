@@ -21,6 +21,7 @@ def setting(
     option: str | tuple[str, ...] = (),
     switches: Mapping[str, Any] | None = None,
     by_number: bool = False,
+    prefixes: tuple[str, ...] = (),
     reads: Reads | None = None,
     **constraints: Any,
 ) -> Any:
@@ -29,7 +30,8 @@ def setting(
     text: one or more sentences about what the setting does, with its unit. meanings: explanations of some of its
     values. option: the names of its option; a setting without an option can only be changed with --set. switches: names
     of options without a value -> the value that they set. by_number: a column or layer can also be given by number.
-    reads: the part of a file that the setting helps to read; all commands that read it get the option.
+    prefixes: beginnings of a value that have no meaning. reads: the part of a file that the setting helps to read; all
+    commands that read it get the option.
     """
     listed = {value_text(value): meaning for value, meaning in (meanings or {}).items()}
     # Meanings and switches are lists of pairs, because pydantic sorts the keys of mappings.
@@ -39,6 +41,7 @@ def setting(
         "meanings": list(listed.items()),
         "switches": list((switches or {}).items()),
         "by_number": by_number,
+        "prefixes": list(prefixes),
         "reads": reads,
     }
     return Field(

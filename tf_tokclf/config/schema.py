@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from tf_tokclf.config.fields import setting
-from tf_tokclf.config.shipped_schema import HEADING
+from tf_tokclf.config.shipped_schema import HEADING, without_prefixes
 from tf_tokclf.counted import counted
 
 
@@ -28,6 +28,10 @@ class Task(str, Enum):
 
 # Larger than any sensible value, but small enough that later computations do not overflow.
 COUNT_LIMIT = 1_000_000
+# The last learning rate of transformers' polynomial schedule.
+POLYNOMIAL_END = 1e-7
+# What the names of measures begin with in transformers' scripts.
+_MEASURE_PREFIXES = ("eval_", "overall_")
 Count = Annotated[int, Field(gt=0, le=COUNT_LIMIT)]
 
 
@@ -321,7 +325,7 @@ class AlignmentConfig(Section, json_schema_extra={HEADING: "Subword tokens and w
 
 
 class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
-    """AdamW with a linear warm-up and decay, as `transformers.create_optimizer` builds it."""
+    """AdamW as `transformers.create_optimizer` builds it, with a warm-up and a schedule of the learning rate."""
 
     learning_rate: PositiveFloat = setting(
         5e-5, "Highest learning rate, reached when the warm-up ends.", option="--learning-rate"
@@ -329,7 +333,30 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     weight_decay: float = setting(
         0.01, "Decoupled weight decay per step, multiplied by the learning rate.", option="--weight-decay", ge=0
     )
+    lr_scheduler_type: Literal[
+        "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
+    ] = setting(
+        "linear",
+        "Schedule of the learning rate after the warm-up, as in transformers.",
+        meanings={
+            "linear": "decay to 0",
+            "cosine": "decay to 0 along a cosine",
+            "cosine_with_restarts": "the same as cosine, because there is one cycle",
+            "polynomial": "linear decay to 1e-7",
+            "constant": "no warm-up and no decay",
+            "constant_with_warmup": "no decay",
+            "inverse_sqrt": "decay by the inverse square root of the step",
+        },
+        option="--lr-scheduler-type",
+    )
     warmup_ratio: float = setting(0.0, "Share of all steps used for warm-up.", option="--warmup-ratio", ge=0, lt=1)
+    warmup_steps: int = setting(
+        0,
+        "Steps used for warm-up. A number above 0 overrides warmup_ratio.",
+        option="--warmup-steps",
+        ge=0,
+        le=COUNT_LIMIT,
+    )
     layer_decay: float = setting(
         1.0,
         "Factor by which the learning rate is multiplied from each layer to the one below, starting at the head.",
@@ -344,11 +371,23 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     adam_beta2: float = setting(0.999, "Decay of Adam's second moment.", ge=0, lt=1)
     adam_epsilon: PositiveFloat = setting(1e-8, "Number added to the square root of Adam's second moment.")
 
+    @model_validator(mode="after")
+    def _decays(self) -> OptimizerConfig:
+        if self.lr_scheduler_type == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
+            raise ValueError(f"learning_rate must be above {POLYNOMIAL_END:g}, where the polynomial schedule ends")
+        return self
+
 
 class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     """Epochs, batches, precision, checkpoints and devices."""
 
     num_train_epochs: Count = setting(3, "Number of training epochs.", option="--num-train-epochs")
+    max_steps: Count | None = setting(
+        None,
+        "Number of optimizer steps to train for, instead of num_train_epochs. The last epoch can be incomplete.",
+        meanings={None: "off", -1: "off"},
+        option="--max-steps",
+    )
     per_device_train_batch_size: Count = setting(
         16,
         "Windows per batch. Several devices divide each batch, so their number does not change the result.",
@@ -410,9 +449,32 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         option="--jit-compile",
     )
     freeze_embeddings: bool = setting(False, "Do not train the encoder's embeddings.", option="--freeze-embeddings")
+    eval_strategy: Literal["epoch", "steps", "no"] | None = setting(
+        None,
+        "When the validation sentences are scored. The best of the scored models is kept.",
+        meanings={
+            None: "steps if eval_steps is set, else epoch",
+            "epoch": "after each epoch",
+            "steps": "every eval_steps steps, and at the end",
+            "no": "only at the end, so the last model is kept",
+        },
+        option=("--eval-strategy", "--evaluation-strategy"),
+    )
+    eval_steps: Count | None = setting(
+        None,
+        "Score the validation sentences every N optimizer steps, and at the end of training.",
+        meanings={None: "after each epoch"},
+        option="--eval-steps",
+    )
+    metric_for_best_model: Literal["f1", "precision", "recall", "accuracy", "loss"] = setting(
+        "f1",
+        "Measure on the validation sentences by which the best model is chosen. The lowest loss is the best.",
+        option="--metric-for-best-model",
+        prefixes=_MEASURE_PREFIXES,
+    )
     patience: PositiveInt | None = setting(
         None,
-        "Stop after this many epochs without a better validation F1.",
+        "Stop after this many scorings without a better score. By default, each epoch is scored once.",
         meanings={None: "never"},
         option="--patience",
     )
@@ -421,7 +483,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     )
     report_to: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = setting(
         ("tensorboard",),
-        "Where to report epochs, in addition to history.jsonl.",
+        "Where to report scores, in addition to history.jsonl.",
         meanings={(): "nowhere else"},
         option="--report-to",
     )
@@ -440,12 +502,12 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         300, "Longest time that workers wait for each other at the start, in seconds."
     )
     checkpoints: bool = setting(
-        True, "Write a checkpoint for --resume after each epoch. The last two are kept during the run."
+        True, "Write a checkpoint for --resume after each epoch and scoring. The last two are kept during the run."
     )
     keep_checkpoints: int = setting(
         0,
         "Number of checkpoints to keep when the run is finished. During the run, at least the last two are kept.",
-        option="--keep-checkpoints",
+        option=("--keep-checkpoints", "--save-total-limit"),
         ge=0,
         le=COUNT_LIMIT,
     )
@@ -461,6 +523,42 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     deterministic: bool = setting(
         False, "Compute exactly the same result in every run, at some cost in speed.", option="--deterministic"
     )
+
+    @property
+    def eval_by(self) -> Literal["epoch", "steps", "no"]:
+        """When the validation sentences are scored."""
+        return self.eval_strategy or ("steps" if self.eval_steps else "epoch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _score_when_logging(cls, values: Any) -> Any:
+        """As in transformers, logging_steps applies if eval_strategy is steps and eval_steps is not given."""
+        if isinstance(values, dict) and values.get("eval_strategy") == "steps" and values.get("eval_steps") is None:
+            return {**values, "eval_steps": values.get("logging_steps")}
+        return values
+
+    @field_validator("eval_strategy", mode="before")
+    @classmethod
+    def _never(cls, value: Any) -> Any:
+        """YAML 1.1 reads "no" as false."""
+        return "no" if value is False else value
+
+    @field_validator("metric_for_best_model", mode="before")
+    @classmethod
+    def _measure(cls, value: Any) -> Any:
+        return without_prefixes(value, _MEASURE_PREFIXES) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _steps_are_given(self) -> TrainingConfig:
+        if self.eval_strategy == "steps" and not self.eval_steps:
+            raise ValueError("eval_strategy is steps, but eval_steps is not set")
+        return self
+
+    @field_validator("max_steps", mode="before")
+    @classmethod
+    def _no_limit(cls, value: Any) -> Any:
+        """transformers' default, which command lines and configurations contain, means no limit."""
+        return None if value == -1 else value
 
     @property
     def batch_text(self) -> str:

@@ -7,7 +7,7 @@ nor the classes of the settings.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -37,6 +37,7 @@ class DescribedSetting:
     meanings: Mapping[str, str] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)
     by_number: bool = False
+    prefixes: tuple[str, ...] = ()
     reads: str | None = None
 
     @classmethod
@@ -51,6 +52,7 @@ class DescribedSetting:
             names=tuple(about.pop("names", ())),
             meanings=dict(about.pop("meanings", ())),
             switches=dict(about.pop("switches", ())),
+            prefixes=tuple(about.pop("prefixes", ())),
             **about,
         )
 
@@ -109,6 +111,17 @@ def with_meanings(text: str, meanings: Mapping[str, str]) -> str:
     """
     listed = "; ".join(f"{value}: {meaning}" for value, meaning in meanings.items())
     return f"{text} {listed}." if listed else text
+
+
+def without_prefixes(value: str, prefixes: Iterable[str]) -> str:
+    """The value without any of `prefixes` before it.
+
+    >>> without_prefixes("eval_overall_f1", ("eval_", "overall_"))
+    'f1'
+    """
+    for prefix in prefixes:
+        value = value.removeprefix(prefix)
+    return value
 
 
 @cache

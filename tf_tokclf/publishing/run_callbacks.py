@@ -20,6 +20,7 @@ from tf_tokclf.publishing.background_push import Publisher
 from tf_tokclf.publishing.hub_repository import HubRepository, Patience, Pushed
 from tf_tokclf.publishing.run_card import run_card
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.history import read_history, scorings_since_best
 from tf_tokclf.training.plan import RunPlan
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ CLONE = "hub-clone"
 
 
 class RunPushes(keras.callbacks.Callback):
-    """Pushes the model after each epoch according to hub.strategy. `finish` publishes the best model.
+    """Pushes the model after each scoring according to hub.strategy. `finish` publishes the best model.
 
     With "best", only a new best model is pushed. With "checkpoint" and "all_checkpoints", the checkpoint for
     `--resume-from-checkpoint` is pushed too. Training neither waits for these pushes nor fails because of them.
@@ -44,16 +45,15 @@ class RunPushes(keras.callbacks.Callback):
             keep_all=self._strategy == "all_checkpoints",
             patience=Patience(tries=plan.config.hub.tries),
         )
-        self._best = float("-inf")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Push a snapshot in the background."""
-        score = float((logs or {})["val_f1"])
-        is_best, self._best = score > self._best, max(score, self._best)
+        records = read_history(self._plan.run.history)
+        is_best = scorings_since_best(records, self._plan.measure) == 0
         if self._strategy == "end" or (self._strategy == "best" and not is_best):
             return
-        message = f"Training in progress, epoch {epoch + 1}"
-        self._publisher.offer(lambda folder: self._fill(folder, epoch), message)
+        n_epochs = records[-1].epoch
+        self._publisher.offer(lambda folder: self._fill(folder, n_epochs), f"Training in progress, epoch {n_epochs}")
 
     def finish(self) -> Pushed:
         """Publish the run's model folder and verify it. On failure, the JobError contains the command to repeat it."""
@@ -61,7 +61,7 @@ class RunPushes(keras.callbacks.Callback):
         command = command_to_finish(plan.run, repository, plan.config)
         return self._publisher.finish(plan.run.model, "End of training", command=command)
 
-    def _fill(self, folder: Path, epoch: int) -> None:
+    def _fill(self, folder: Path, n_epochs: float) -> None:
         plan = self._plan
         if self._strategy == "best":
             copy_folder(plan.run.model, folder)
@@ -73,7 +73,7 @@ class RunPushes(keras.callbacks.Callback):
         if checkpoint and self._strategy == "checkpoint":
             copy_folder(checkpoint, folder / "checkpoint")
         if checkpoint and self._strategy == "all_checkpoints":
-            copy_folder(checkpoint, folder / "checkpoints" / f"epoch-{epoch + 1}")
+            copy_folder(checkpoint, folder / "checkpoints" / f"epoch-{n_epochs}")
 
 
 def command_to_finish(run: RunDir, repository: HubRepository, config: Config) -> str:

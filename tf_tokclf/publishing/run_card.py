@@ -25,6 +25,7 @@ from tf_tokclf.report.score_tables import fact_lines
 from tf_tokclf.report.table_formats import markdown_text, percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.scoring.measures import MEASURES
 from tf_tokclf.seed_scores import f1_by_seed
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def contents(
         reading=tuple(_reading_facts(info)),
         training=tuple(_training_facts(config, results)),
         history=tuple(_history_row(json.loads(line)) for line in lines),
-        n_epochs=config.training.num_train_epochs,
+        n_epochs=None if config.training.max_steps else config.training.num_train_epochs,
         limits=tuple(_limits(info, scores)),
         examples=given.examples or tuple(_examples(run, config)),
         license=given.license,
@@ -217,13 +218,17 @@ def _reading_facts(info: Mapping[str, Any]) -> list[str]:
 
 def _training_facts(config: Config, results: Mapping[str, Any]) -> list[str]:
     training, optimizer = config.training, config.optimizer
+    warmup = f"{100 * optimizer.warmup_ratio:g} % of the steps"
+    if optimizer.warmup_steps:
+        warmup = counted(optimizer.warmup_steps, "step")
+    best_by = f"validation {MEASURES[training.metric_for_best_model].name}"
     facts = [
-        f"epochs: {training.num_train_epochs}"
-        + (f" (the weights are those of epoch {results['best_epoch']}, best by validation F1)" if results else ""),
+        (f"steps: {training.max_steps:,}" if training.max_steps else f"epochs: {training.num_train_epochs}")
+        + (f" (the weights are those of epoch {results['best_epoch']}, best by {best_by})" if results else ""),
         f"batch: {training.batch_text}"
         + (f" x {training.gradient_accumulation_steps}" if training.gradient_accumulation_steps > 1 else ""),
         f"optimizer: AdamW, learning rate {optimizer.learning_rate:g}, weight decay {optimizer.weight_decay:g}, "
-        f"linear decay, warm-up over {100 * optimizer.warmup_ratio:g} % of the steps, "
+        f"{optimizer.lr_scheduler_type} schedule, warm-up over {warmup}, "
         + (f"gradient norm clipped at {optimizer.clip_norm:g}" if optimizer.clip_norm else "gradients not clipped"),
         f"seed: {training.seed}",
     ]

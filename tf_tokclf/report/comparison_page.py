@@ -244,10 +244,10 @@ def _run_of(system: System) -> RunDir | None:
 
 def _points(run: RunDir, key: str, scale: float) -> list[tuple[float, float]]:
     """The values of a key in history.jsonl by epoch. Empty if the file is missing or damaged."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError):
         rows = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines() if line]
         return [
-            (float(number), scale * row[key])
+            (float(row.get("epoch", number)), scale * row[key])
             for number, row in enumerate(rows, 1)
             if isinstance(row, dict) and isinstance(row.get(key), int | float)
         ]

@@ -61,7 +61,10 @@ def line_chart(lines: Sequence[Line], *, alt: str, x_name: str, y_name: str, mar
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     y_ticks = ticks(min(ys), max(ys))
-    x_ticks = [x for x in ticks(min(xs), max(xs), 6) if min(xs) <= x <= max(xs) and x == int(x)]
+    inside = [x for x in ticks(min(xs), max(xs), 6) if min(xs) <= x <= max(xs)]
+    # Fractions of epochs only where there are no two whole ones.
+    whole = [x for x in inside if x == int(x)]
+    x_ticks = whole if len(whole) > 1 else inside
     plane = _Plane(min(xs), max(xs), y_ticks[0], y_ticks[-1])
     parts = _axes(plane, x_ticks, y_ticks, x_name, y_name)
     if mark is not None:

@@ -23,6 +23,7 @@ from tf_tokclf.report.table_formats import Column, Kind, ResultTable
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import is_locked
 from tf_tokclf.run_record import load_record
+from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.seed_scores import f1_by_seed
 
 # Settings that have a column of their own, and those that only affect the speed of scoring.
@@ -173,7 +174,7 @@ def _config(run: RunDir) -> Config:
 def _outcome(run: RunDir, config: Config | None) -> dict[str, Any]:
     """State, scores, seeds and time of a run."""
     if is_locked(run):
-        return {"state": "running", **_best_so_far(run)}
+        return {"state": "running", **_best_so_far(run, config)}
     with _reading(run.finished):
         record = load_record(run)
     missing = [name for name in record.files if not (run.root / name).is_file()] if record else []
@@ -186,7 +187,7 @@ def _outcome(run: RunDir, config: Config | None) -> dict[str, Any]:
         return _best_of_trials(run)
     # Earlier versions wrote no record, and kept their checkpoints until a run was finished.
     if not run.results.is_file() or (record is None and run.checkpoints.is_dir()):
-        return {"state": _progress(run, config), **_best_so_far(run)}
+        return {"state": _progress(run, config), **_best_so_far(run, config)}
     return {"state": "finished", **_scores(run)}
 
 
@@ -209,6 +210,12 @@ def _share(value: Any) -> float:
     if not 0 <= share <= 1:
         raise ValueError(f"{value} is not a score")
     return share
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{value} is not a number of epochs")
+    return value
 
 
 def _seconds(results: Mapping[str, Any]) -> float:
@@ -251,26 +258,32 @@ def _best_of_trials(run: RunDir) -> dict[str, Any]:
     return {**_scores(run), "state": f"finished, best of {counted(len(trials), 'trial')}"}
 
 
-def _epochs(run: RunDir) -> list[float]:
-    """The validation F1 of each epoch so far."""
+def _scorings(run: RunDir, measure: Measure = MEASURES["f1"]) -> list[tuple[float, float, float]]:
+    """The number of epochs, the validation F1 and its rank by `measure` of each scoring so far."""
     if not run.history.is_file():
         return []
     with _reading(run.history):
         lines = run.history.read_text(encoding="utf-8").splitlines()
-        return [_share(parse_json(line)["dev_f1"]) for line in lines]
+        records = [parse_json(line) for line in lines]
+        return [
+            (_number(record["epoch"]), _share(record["dev_f1"]), measure.rank(record.get(measure.field)))
+            for record in records
+        ]
 
 
-def _best_so_far(run: RunDir) -> dict[str, Any]:
-    scores = _epochs(run)
-    return {"f1": {"validation": max(scores)}} if scores else {}
+def _best_so_far(run: RunDir, config: Config | None) -> dict[str, Any]:
+    """The validation F1 of the model that is the best so far."""
+    measure = MEASURES[config.training.metric_for_best_model if config else "f1"]
+    scorings = _scorings(run, measure)
+    return {"f1": {"validation": max(scorings, key=lambda one: one[2])[1]}} if scorings else {}
 
 
 def _progress(run: RunDir, config: Config | None) -> str:
     """The state of a run that is not finished."""
-    n_epochs = len(_epochs(run))
+    n_epochs = max((epoch for epoch, *_ in _scorings(run)), default=0)
     if not n_epochs and not run.checkpoints.is_dir():
         return "stopped before the first checkpoint"
-    if not config:
+    if not config or config.training.max_steps:
         return f"stopped after {counted(n_epochs, 'epoch')}"
     return f"stopped after {n_epochs:,} of {counted(config.training.num_train_epochs, 'epoch')}"
 

@@ -31,8 +31,8 @@ def fit(
 ) -> RunResult | Any:
     """Train a token classifier, score it and save it.
 
-    The weights of the epoch with the best validation F1 are saved and scored on the validation and the test set. If
-    `hub.push` is on, the model is published.
+    The weights with the best validation F1, or `training.metric_for_best_model`, are saved and scored on the validation
+    and the test set. If `hub.push` is on, the model is published.
 
     Args:
         config: The configuration. A sweep in it trains once for each combination of its values and keeps the best run.
@@ -40,7 +40,8 @@ def fit(
         resume: Continue the run in the output folder. In a folder of several seeds, each of them is checked, continued
             or restored.
         resume_from: Continue a single run from the newest checkpoint in this folder.
-        callbacks: Keras callbacks that are called in every run.
+        callbacks: Keras callbacks that are called in every run. With `training.eval_steps`, they see the
+            training between two scorings as an epoch.
         show_plan: Called with the plan before training.
         show_scores: Called with the scores of a single run before its model is published.
 

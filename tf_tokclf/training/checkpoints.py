@@ -1,7 +1,8 @@
 """Checkpoints: folders with the complete state of a run, written completely or not at all. During a run the last two
 are kept. Of a finished run, `training.keep_checkpoints` are kept.
 
-checkpoints/epoch-0002-step-0000030/     2 complete epochs, and 30 steps of the next one
+checkpoints/epoch-0002-step-0000030/     2 complete epochs, and 30 steps of the next one. The name ends with -scored if
+                                         the validation sentences were scored after these steps
     state.json                           position and history of the run, its configuration and settings, and hashes of
                                          data and encoder
     variables.index, variables.data-*    weights, optimizer state, loss scale, batch number (tf.train.Checkpoint)
@@ -27,6 +28,7 @@ from tf_tokclf.json_text import read_json
 from tf_tokclf.model.backend import tf
 from tf_tokclf.training.history import EpochRecord
 from tf_tokclf.training.run_identity import Identity
+from tf_tokclf.training.timetable import Timetable
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +41,14 @@ STATE, VARIABLES, BEST, SUMS = "state.json", "variables", "best.safetensors", "S
 class Position:
     """The position of a run.
 
-    epoch: number of complete epochs. step: number of steps in the next epoch. loss, train_seconds: sum of the losses
-    and of the time of these steps. run_seconds: time of the whole run. history: the complete epochs, from which the
-    best one follows.
+    epoch: number of complete epochs. step: number of steps in the next epoch. n_unscored: number of steps since the
+    last scoring. loss, train_seconds: sum of the losses and of the time of these steps. run_seconds: time of the whole
+    run. history: the scorings so far, from which the best one follows.
     """
 
     epoch: int = 0
     step: int = 0
+    n_unscored: int = 0
     loss: float = 0.0
     train_seconds: float = 0.0
     run_seconds: float = 0.0
@@ -56,10 +59,28 @@ class Position:
         return replace(
             self,
             step=self.step + 1,
+            n_unscored=self.n_unscored + 1,
             loss=self.loss + loss,
             train_seconds=self.train_seconds + seconds,
             run_seconds=self.run_seconds + seconds,
         )
+
+    def after_scoring(self, record: EpochRecord) -> Position:
+        """The position after the validation sentences were scored."""
+        return Position(
+            self.epoch,
+            self.step,
+            run_seconds=self.run_seconds + record.dev_seconds,
+            history=(*self.history, record),
+        )
+
+    def n_steps(self, timetable: Timetable) -> int:
+        """The number of steps of the run so far."""
+        return self.epoch * timetable.steps_per_epoch + self.step
+
+    def after_epoch(self) -> Position:
+        """The beginning of the next epoch."""
+        return replace(self, epoch=self.epoch + 1, step=0)
 
     def to_json(self) -> dict[str, Any]:
         """The position as JSON values."""
@@ -69,14 +90,16 @@ class Position:
     def from_json(cls, fields: Mapping[str, Any]) -> Position:
         """The inverse of `to_json`. Raises TypeError or ValueError for invalid fields."""
         history = tuple(EpochRecord(**record) for record in fields["history"])
-        position = cls(**{**fields, "history": history})
+        # Earlier versions scored at the end of each epoch only.
+        position = cls(**{"n_unscored": fields["step"], **fields, "history": history})
         _ = position.name  # raises ValueError unless epoch and step are whole numbers
         return position
 
     @property
     def name(self) -> str:
         """The name of the checkpoint folder. Names sort by position."""
-        return f"epoch-{self.epoch:04d}-step-{self.step:07d}"
+        scored = "-scored" if self.step and not self.n_unscored else ""
+        return f"epoch-{self.epoch:04d}-step-{self.step:07d}{scored}"
 
     def __str__(self) -> str:
         return f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"

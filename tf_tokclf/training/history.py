@@ -1,4 +1,4 @@
-"""`history.jsonl` with one line per epoch, and the best epoch so far."""
+"""`history.jsonl` with one line per scoring of the validation sentences, and the best one so far."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.files import open_whole
+from tf_tokclf.scoring.measures import Measure
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """The results of an epoch. Epochs are numbered from 1.
+    """The results of the training since the last scoring, usually of an epoch.
 
-    The fields `dev_...` are about the validation split. train_loss: the mean over labelled subword tokens, weighted by
-    training.span_weight. dev_loss: the mean over words.
+    epoch: the number of epochs so far, with a fraction if the last one is not complete. The fields `dev_...` are about
+    the validation split. train_loss: the mean over labelled subword tokens, weighted by training.span_weight. dev_loss:
+    the mean over words.
     """
 
-    epoch: int
+    epoch: int | float
     train_loss: float
     dev_loss: float
     dev_precision: float
@@ -44,14 +46,19 @@ class EpochRecord:
         }
 
 
-def best_epoch(records: Iterable[EpochRecord]) -> EpochRecord:
-    """The record with the highest validation F1, the earliest one in case of a tie."""
-    return max(records, key=lambda record: (record.dev_f1, -record.epoch))
+def best_epoch(records: Sequence[EpochRecord], measure: Measure) -> EpochRecord:
+    """The best record, the earliest one in case of a tie."""
+    return records[_best(records, measure)]
 
 
-def epochs_since_best(records: Sequence[EpochRecord]) -> int:
-    """The number of epochs since the best one."""
-    return records[-1].epoch - best_epoch(records).epoch
+def scorings_since_best(records: Sequence[EpochRecord], measure: Measure) -> int:
+    """The number of records after the best one."""
+    return len(records) - 1 - _best(records, measure)
+
+
+def _best(records: Sequence[EpochRecord], measure: Measure) -> int:
+    ranks = [measure.rank(getattr(record, measure.field)) for record in records]
+    return ranks.index(max(ranks))
 
 
 def write_history(path: Path, records: Iterable[EpochRecord]) -> None:

@@ -1,10 +1,9 @@
-"""AdamW with linear warm-up and decay: transformers' `create_optimizer` with its known pitfalls fixed."""
+"""AdamW: the optimizer of transformers' `create_optimizer` with its known pitfalls fixed, and other schedules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,25 +11,8 @@ import numpy as np
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf, transformers
+from tf_tokclf.training.schedule import Schedule, ScheduledRate
 from tf_tokclf.training.weight_places import depths, is_embedding
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The number of optimizer steps of a run, and how many of them are the warm-up."""
-
-    n_steps: int
-    n_warmup_steps: int
-
-    def __post_init__(self) -> None:
-        # With 0 steps, create_optimizer would return a learning rate of NaN.
-        if self.n_steps < 1 or not 0 <= self.n_warmup_steps < self.n_steps:
-            raise ValueError(f"a schedule needs at least one step, and fewer warm-up steps than steps: {self}")
-
-    @classmethod
-    def of(cls, config: OptimizerConfig, n_steps: int) -> Schedule:
-        """The schedule of a run of `n_steps` steps."""
-        return cls(n_steps, min(round(n_steps * config.warmup_ratio), n_steps - 1))
 
 
 def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling: bool) -> keras.optimizers.Optimizer:
@@ -38,18 +20,10 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling:
 
     loss_scaling: wrap the optimizer for float16, in which small gradients would become 0.
     """
-    like, rate = transformers.create_optimizer(
-        init_lr=config.learning_rate,
-        num_train_steps=schedule.n_steps,
-        num_warmup_steps=schedule.n_warmup_steps,
-        # Without weight decay, create_optimizer would return another class, which stores its state differently.
-        weight_decay_rate=config.weight_decay or 1.0,
-        adam_beta1=config.adam_beta1,
-        adam_beta2=config.adam_beta2,
-        adam_epsilon=config.adam_epsilon,
-    )
+    # Without weight decay, create_optimizer would return an optimizer that excludes nothing from it.
+    like, _ = transformers.create_optimizer(config.learning_rate, schedule.n_steps, 0, weight_decay_rate=1.0)
     optimizer = DeferringAdamWeightDecay(
-        learning_rate=rate,
+        learning_rate=ScheduledRate(config.learning_rate, schedule),
         beta_1=config.adam_beta1,
         beta_2=config.adam_beta2,
         epsilon=config.adam_epsilon,

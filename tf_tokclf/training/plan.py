@@ -24,9 +24,11 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.labels.word_splitting import rule_keeping
 from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.training.batches import TrainingBatches
 from tf_tokclf.training.loss import PieceLoss
-from tf_tokclf.training.optimizer import Schedule
+from tf_tokclf.training.schedule import Schedule
+from tf_tokclf.training.timetable import Timetable
 from tf_tokclf.training.tracking import check_trackers
 
 if TYPE_CHECKING:
@@ -49,13 +51,14 @@ class RunPlan:
     tokenizer: PreTrainedTokenizerFast
     info: ModelInfo
     batches: TrainingBatches
+    timetable: Timetable
     schedule: Schedule
     precision: Precision
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch. The last one may use fewer batches."""
-        return -(-len(self.batches) // self.config.training.gradient_accumulation_steps)
+    def measure(self) -> Measure:
+        """The measure by which the best model is chosen."""
+        return MEASURES[self.config.training.metric_for_best_model]
 
     @property
     def loss(self) -> PieceLoss:
@@ -106,10 +109,11 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
         raise UserError(
             "the training sentences contain no words.", hint="Check the training file, its format and its columns."
         )
-    n_steps = -(-len(batches) // training.gradient_accumulation_steps) * training.num_train_epochs
+    timetable = Timetable.of(training, len(batches))
     precision = choose_precision(training.precision, model_type=model_config(folder).get("model_type", ""))
-    schedule = Schedule.of(config.optimizer, n_steps)
-    return RunPlan(config, run, splits, folder, tokenizer, info, batches, schedule, precision)
+    schedule = Schedule.of(config.optimizer, timetable.n_steps)
+    warn_of_ignored(config, schedule)
+    return RunPlan(config, run, splits, folder, tokenizer, info, batches, timetable, schedule, precision)
 
 
 # How each rule splits raw text.
@@ -152,6 +156,30 @@ def check_settings(config: Config) -> None:
     check_trackers(config.training.report_to)
 
 
+def warn_of_ignored(config: Config, schedule: Schedule) -> None:
+    """Warn of settings that have no effect because of others, and of a warm-up that does not end."""
+    training, optimizer, n_warmup = config.training, config.optimizer, schedule.n_warmup_steps
+    if training.eval_steps and training.eval_by != "steps":
+        log.warning("--eval-steps has no effect, because --eval-strategy is %s.", training.eval_by)
+    if not n_warmup:
+        return
+    if schedule.kind == "constant":
+        log.warning(
+            "the warm-up has no effect, because the learning rate is constant. To warm up, pass --lr-scheduler-type "
+            "constant_with_warmup."
+        )
+    elif optimizer.warmup_steps and optimizer.warmup_ratio:
+        by_ratio = f"--warmup-ratio {optimizer.warmup_ratio:g}"
+        log.warning("%s has no effect, because --warmup-steps is %d.", by_ratio, n_warmup)
+    if schedule.kind != "constant" and n_warmup >= schedule.n_steps:
+        log.warning(
+            "the warm-up of %s does not end, because the run has only %s. The learning rate stays below %g.",
+            counted(n_warmup, "step"),
+            counted(schedule.n_steps, "step"),
+            optimizer.learning_rate,
+        )
+
+
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     """The plan as rows of a name and a text."""
     training, optimizer = plan.config.training, plan.config.optimizer
@@ -166,14 +194,11 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     windows = plan.batches.windows
     n_sentences = pc.count_distinct(windows.data.column("sentence")).as_py()
     overlap = f"overlapping by {reading.overlap}" if len(windows) > n_sentences else "one for each sentence"
-    length, n_epochs = counted(reading.max_length, "subword token"), counted(training.num_train_epochs, "epoch")
+    length = counted(reading.max_length, "subword token")
     batch = training.batch_text
     if training.gradient_accumulation_steps > 1:
         batch += f", {counted(training.gradient_accumulation_steps, 'batch', 'batches')} per step"
-    rate = f"{optimizer.learning_rate:g}, "
-    n_warmup = plan.schedule.n_warmup_steps
-    rate += f"warm-up over {counted(n_warmup, 'step')}, " if n_warmup else "no warm-up, "
-    rate += "linear decay to 0"
+    rate = f"{optimizer.learning_rate:g}, {plan.schedule.about}"
     if optimizer.layer_decay != 1:
         rate += f", multiplied by {optimizer.layer_decay:g} for each layer below the head"
     spans = f"words in spans have weight {training.span_weight:g}, other words 1"
@@ -188,7 +213,8 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("alignment", ALIGNMENTS[reading.strategy]),
         ("windows", f"{len(windows):,} of at most {length}, {overlap}"),
         ("batches", f"{batch}, padded to {counted(len(plan.batches.widths), 'different length')}"),
-        ("steps", f"{plan.schedule.n_steps:,} ({n_epochs} of {counted(plan.steps_per_epoch, 'step')})"),
+        ("steps", plan.timetable.about),
+        *([("scoring", _scoring(plan))] if training.eval_by != "epoch" or plan.measure is not MEASURES["f1"] else []),
         ("learning rate", rate),
         ("weight decay", f"{optimizer.weight_decay:g}"),
         ("gradients", clip),
@@ -199,6 +225,15 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("decoding", plan.config.evaluation.decoding),
         ("output", str(plan.run.root)),
     ]
+
+
+def _scoring(plan: RunPlan) -> str:
+    """When the validation sentences are scored, and which model is kept."""
+    by = plan.config.training.eval_by
+    if by == "no":
+        return "at the end of training, so the last model is kept"
+    when = f"every {counted(plan.config.training.eval_steps or 0, 'step')}" if by == "steps" else "after each epoch"
+    return f"{when}; the model with the best validation {plan.measure.name} is kept"
 
 
 def _shortened(names: tuple[str, ...], limit: int = 60) -> str:

@@ -1,8 +1,8 @@
 """Saving the state of a run, and resuming it. The files on disk are consistent whenever the process is killed.
 
-At the end of an epoch, these are written in this order: the model folder if the epoch is the best, history.jsonl, and a
-checkpoint. A resumed run starts from the newest complete checkpoint, and resets the other two to the state at that
-time.
+After the validation sentences were scored, which usually is at the end of an epoch, these are written in this order:
+the model folder if it is the best, history.jsonl, and a checkpoint. A resumed run starts from the newest complete
+checkpoint, and resets the other two to the state at that time.
 
 At the end of a run, these are written in this order: finished.json with the checksums of the model, after the model was
 read back; predictions, results and report; finished.json with their checksums too. Then the checkpoints are removed.
@@ -41,7 +41,7 @@ from tf_tokclf.training.checkpoints import (
 )
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.history import best_epoch, write_history
+from tf_tokclf.training.history import scorings_since_best, write_history
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.run_folder import check_links, clear, clear_folder, remove_leftovers
 from tf_tokclf.training.run_identity import N_EPOCHS, Identity, check_same, setting_differences, settings_of
@@ -316,17 +316,22 @@ class RunSaver:
         training = self._plan.config.training
         if not training.checkpoints:
             return
-        n_steps = position.epoch * self._plan.steps_per_epoch + position.step
+        n_steps = position.n_steps(self._plan.timetable)
         by_steps = training.checkpoint_steps is not None and n_steps % training.checkpoint_steps == 0
         minutes = (time.monotonic() - self._saved_at) / 60
         if by_steps or (training.checkpoint_minutes is not None and minutes >= training.checkpoint_minutes):
             self.save(position)
 
     def end_epoch(self, position: Position) -> None:
+        """Write a checkpoint at the end of an epoch that is not scored."""
+        if self._plan.config.training.checkpoints:
+            self.save(position)
+
+    def end_stretch(self, position: Position) -> None:
         """Save the model if it is the best so far, the history, and a checkpoint."""
         plan = self._plan
         check_data(plan.run)
-        if best_epoch(position.history) is position.history[-1]:
+        if scorings_since_best(position.history, plan.measure) == 0:
             with self._average.in_place():
                 save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model)
         write_history(plan.run.history, position.history)

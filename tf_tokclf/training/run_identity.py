@@ -15,7 +15,7 @@ from tf_tokclf.data.splits import Split
 from tf_tokclf.errors import UserError
 from tf_tokclf.run_dir import RunDir
 
-N_EPOCHS = "training.num_train_epochs"
+N_EPOCHS, N_STEPS = "training.num_train_epochs", "training.max_steps"
 _DEVICES = "number of devices"
 
 
@@ -38,6 +38,8 @@ class Identity:
 
     def is_longer_than(self, before: Identity) -> bool:
         """Whether this is the run `before` with more epochs."""
+        if self.settings.get(N_STEPS) is not None:
+            return False
         n_before = before.settings.get(N_EPOCHS)
         same = Identity({**self.settings, N_EPOCHS: n_before}, self.contents)
         return isinstance(n_before, int) and self.settings[N_EPOCHS] > n_before and not same.differences(before)

@@ -43,7 +43,7 @@ class RunResult:
 
     Attributes:
         run: The folder of the run.
-        history: Losses, scores and times of each epoch.
+        history: Losses, scores and times of each scoring of the validation sentences, usually one per epoch.
         evaluations: The scores of the splits `"validation"` and, if there is one, `"test"`.
     """
 
@@ -59,7 +59,7 @@ def train(
     resume_from: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> RunResult:
-    """Train, save the epoch with the best validation F1, and score validation and test with the saved model.
+    """Train, save the best model by its scores on validation, and score validation and test with the saved model.
 
     resume: continue the run in the plan's folder from its newest checkpoint. resume_from: continue from the newest
     checkpoint in this folder. callbacks: additional Keras callbacks. Raises UserError for what the user has to change,

@@ -1,4 +1,4 @@
-"""The training loop: each epoch is trained, scored on the validation sentences, and saved."""
+"""The training loop: train to the next step that is scored, score the validation sentences, and save."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tf_tokclf.training.batches import BatchPlan
 from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.history import EpochRecord, best_epoch, epochs_since_best
+from tf_tokclf.training.history import EpochRecord, best_epoch, scorings_since_best
 from tf_tokclf.training.optimizer import learning_rate_at
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.resume import RunSaver
@@ -47,7 +47,9 @@ class Learner:
 
 
 class Trainer:
-    """The loop over epochs, from `position` on. `trainer_factory.make_trainer` creates it.
+    """The loop over stretches of training, from `position` on. `trainer_factory.make_trainer` creates it.
+
+    A stretch ends with a scoring. It is usually an epoch, and it is what the callbacks see as an epoch.
 
     own: callbacks of the run itself; their on_train_end is called even if training fails. callbacks: all callbacks,
     including these. saver: None on hosts that write nothing.
@@ -80,11 +82,11 @@ class Trainer:
         self._callbacks = callbacks
 
     def run(self) -> tuple[EpochRecord, ...]:
-        """Train all epochs and save the best one. On a request to stop, save the state and raise StopAsked."""
+        """Train all steps and save the best scored model. On a request to stop, save the state and raise StopAsked."""
         self._callbacks.on_train_begin()
         try:
             while not self._is_over():
-                self._epoch()
+                self._stretch()
         except BaseException as error:
             # Other callbacks could treat on_train_end as success.
             for callback in self._own:
@@ -93,58 +95,74 @@ class Trainer:
                 self._saver.save(self.position)
             raise
         self._callbacks.on_train_end()
-        best = best_epoch(self.position.history)
-        log.info("best epoch: %d, validation F1 %.2f", best.epoch, best.dev_f1 * 100)
+        measure = self._plan.measure
+        best = best_epoch(self.position.history, measure)
+        log.info("best epoch: %s, %s", best.epoch, measure.text(getattr(best, measure.field)))
         return self.position.history
 
     def _is_over(self) -> bool:
-        training, history = self._plan.config.training, self.position.history
-        if len(history) >= training.num_train_epochs:
+        training, measure, history = self._plan.config.training, self._plan.measure, self.position.history
+        if not self.position.n_unscored and self._n_done == self._plan.timetable.n_steps:
             return True
-        if not history or training.patience is None or epochs_since_best(history) < training.patience:
+        if not history or training.patience is None or scorings_since_best(history, measure) < training.patience:
             return False
-        log.info("stopped early: no better validation F1 for %s", counted(training.patience, "epoch"))
+        stretch = "epoch" if training.eval_by == "epoch" else "scoring"
+        log.info("stopped early: no better validation %s for %s", measure.name, counted(training.patience, stretch))
         return True
 
-    def _epoch(self) -> None:
-        """The rest of the current epoch."""
-        epoch = self.position.epoch
-        self._callbacks.on_epoch_begin(epoch)
-        self._take_steps()
+    @property
+    def _n_done(self) -> int:
+        """The number of steps of the run so far."""
+        return self.position.n_steps(self._plan.timetable)
+
+    def _stretch(self) -> None:
+        """The rest of the current stretch."""
+        number = len(self.position.history)
+        self._callbacks.on_epoch_begin(number)
+        # Unscored steps begin after the last scoring, also if the next one was interrupted.
+        end = self._plan.timetable.next_scored(self._n_done - self.position.n_unscored)
+        while self._n_done < end:
+            if self.position.step == self._plan.timetable.steps_per_epoch:
+                self._next_epoch()
+            self._take_steps(end - self._n_done)
         record = self._evaluate()
         self._save(record)
         # Some callbacks save the model, which must be the averaged one.
         with self._average.in_place():
-            self._callbacks.on_epoch_end(epoch, record.logs())
+            self._callbacks.on_epoch_end(number, record.logs())
 
-    def _take_steps(self) -> None:
-        """The rest of a pass over the training windows."""
+    def _next_epoch(self) -> None:
+        """Move to the next epoch without a scoring."""
+        self.position = self.position.after_epoch()
+        if self._saver:
+            self._saver.end_epoch(self.position)
+
+    def _take_steps(self, n_steps: int) -> None:
+        """At most `n_steps` steps of the current pass over the training windows."""
         first, n_batches = self.position.step, self._plan.config.training.gradient_accumulation_steps
-        batch_plan = self._plan.batches.plan(self.position.epoch)[first * n_batches :]
-        if not len(batch_plan):
-            return
+        batch_plan = self._plan.batches.plan(self.position.epoch)[first * n_batches : (first + n_steps) * n_batches]
         began = time.perf_counter()
         batches = iter(self._plan.batches.dataset(batch_plan))
-        for number, of_step in enumerate(_groups(batches, n_batches), first):
-            self._callbacks.on_train_batch_begin(number)
-            loss = self._take_step(number, of_step)
+        for number, of_step in enumerate(_groups(batches, n_batches)):
+            in_stretch = self.position.n_unscored
+            self._callbacks.on_train_batch_begin(in_stretch)
+            loss = self._take_step(of_step)
             if not math.isfinite(loss):
-                done = (number - first) * n_batches
-                raise self._not_finite(loss, number, batch_plan[done : done + n_batches])
+                raise self._not_finite(loss, first + number, batch_plan[number * n_batches : (number + 1) * n_batches])
             now = time.perf_counter()
             self.position = self.position.after_step(loss, now - began)
             began = now
-            self._callbacks.on_train_batch_end(number, {"loss": loss})
+            self._callbacks.on_train_batch_end(in_stretch, {"loss": loss})
             if self._saver:
                 self._saver.end_step(self.position)
             self._check_stop()
 
-    def _take_step(self, number: int, batches: list[Any]) -> float:
+    def _take_step(self, batches: list[Any]) -> float:
         """Update the weights, and their average if it is due. Returns the loss."""
         loss = float(self._step(batches))
-        if self._average.is_due(number + 1):
+        if self._average.is_due(self._n_done + 1):
             self._step.settle()
-            self._average.add(self.position.epoch, number + 1)
+            self._average.add(self._n_done + 1)
         return loss
 
     def _check_stop(self) -> None:
@@ -156,7 +174,7 @@ class Trainer:
             self._stop.check()
 
     def _evaluate(self) -> EpochRecord:
-        """Score the validation sentences at the end of an epoch."""
+        """Score the validation sentences at the end of a stretch."""
         self._step.settle()
         give_back_memory()
         began = time.perf_counter()
@@ -168,9 +186,9 @@ class Trainer:
         record = self._record(evaluation, dev_seconds=time.perf_counter() - began)
         give_back_memory()
         log.info(
-            "epoch %d/%d: training loss %.4f, validation loss %.4f, precision %.2f, recall %.2f, F1 %.2f, %s",
+            "epoch %s/%s: training loss %.4f, validation loss %.4f, precision %.2f, recall %.2f, F1 %.2f, %s",
             record.epoch,
-            self._plan.config.training.num_train_epochs,
+            self._plan.timetable.epochs(self._plan.timetable.n_steps),
             record.train_loss,
             record.dev_loss,
             record.dev_precision * 100,
@@ -181,10 +199,12 @@ class Trainer:
         return record
 
     def _record(self, evaluation: Evaluation, *, dev_seconds: float) -> EpochRecord:
-        scores, train_seconds = evaluation.scores, self.position.train_seconds
+        scores, train_seconds, n_steps = evaluation.scores, self.position.train_seconds, self.position.n_unscored
+        timetable = self._plan.timetable
+        n_words = self._plan.splits.train.n_words * n_steps / timetable.steps_per_epoch
         return EpochRecord(
-            epoch=self.position.epoch + 1,
-            train_loss=self.position.loss / self._plan.steps_per_epoch,
+            epoch=timetable.epochs(self._n_done),
+            train_loss=self.position.loss / n_steps,
             dev_loss=evaluation.loss,
             dev_precision=scores.overall.precision,
             dev_recall=scores.overall.recall,
@@ -193,18 +213,16 @@ class Trainer:
             learning_rate=learning_rate_at(self._optimizer, int(self._optimizer.iterations.numpy()) - 1),
             train_seconds=train_seconds,
             dev_seconds=dev_seconds,
-            words_per_second=self._plan.splits.train.n_words / train_seconds,
+            words_per_second=n_words / train_seconds,
         )
 
     def _save(self, record: EpochRecord) -> None:
-        """Move to the beginning of the next epoch, and save the state."""
-        self.position = Position(
-            epoch=self.position.epoch + 1,
-            run_seconds=self.position.run_seconds + record.dev_seconds,
-            history=(*self.position.history, record),
-        )
+        """Record the scoring, move to the next epoch if this one is complete, and save the state."""
+        self.position = self.position.after_scoring(record)
+        if self.position.step == self._plan.timetable.steps_per_epoch:
+            self.position = self.position.after_epoch()
         if self._saver:
-            self._saver.end_epoch(self.position)
+            self._saver.end_stretch(self.position)
 
     def _not_finite(self, loss: float, step: int, batches: BatchPlan) -> JobError:
         rows = [int(row) for batch in batches.rows for row in batch]

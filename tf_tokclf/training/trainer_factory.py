@@ -53,7 +53,7 @@ def make_trainer(
     step = _make_step(plan, learner, devices)
     position = _begin(learner, devices, saver)
     tagger = _make_tagger(plan, learner.model, devices)
-    own = _own_callbacks(plan) if devices.is_chief else []
+    own = _own_callbacks(plan, position) if devices.is_chief else []
     log.info("%s", counted(n_parameters(learner.model), "parameter"))
     return Trainer(
         plan,
@@ -99,7 +99,7 @@ def _make_learner(plan: RunPlan, devices: Devices) -> Learner:
     average = WeightAverage(
         model.trainable_variables,
         decay=training.ema_decay,
-        steps_per_epoch=plan.steps_per_epoch,
+        timetable=plan.timetable,
         devices=devices,
     )
     return Learner(model, optimizer, dropout, average)
@@ -139,13 +139,11 @@ def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
     )
 
 
-def _own_callbacks(plan: RunPlan) -> list[keras.callbacks.Callback]:
+def _own_callbacks(plan: RunPlan, position: Position) -> list[keras.callbacks.Callback]:
     """The callbacks that show and report progress."""
-    training, n_steps = plan.config.training, plan.steps_per_epoch
-    n_epochs = training.num_train_epochs
     show: keras.callbacks.Callback
     if stderr_console().is_terminal:
-        show = ProgressBar(steps_per_epoch=n_steps, n_epochs=n_epochs)
+        show = ProgressBar(plan.timetable, position)
     else:
-        show = StepLog(logging_steps=training.logging_steps, steps_per_epoch=n_steps, n_epochs=n_epochs)
+        show = StepLog(plan.timetable, position, logging_steps=plan.config.training.logging_steps)
     return [show, *tracking_callbacks(plan.config, plan.run)]

@@ -12,7 +12,8 @@ from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.parallel import n_lanes, side_by_side
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.optimizer import Schedule, create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 
 options = steps.parse_options()

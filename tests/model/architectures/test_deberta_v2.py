@@ -18,7 +18,8 @@ from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import save_portable_weights
 from tf_tokclf.model.precision import Precision, precision_policy
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.optimizer import Schedule, create_slots, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, make_optimizer
+from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 
 # DeBERTa v3, but with fewer buckets, so that distances share them.

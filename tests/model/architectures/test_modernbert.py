@@ -26,7 +26,8 @@ from tf_tokclf.model.precision import Precision, precision_policy
 from tf_tokclf.publishing.export.agreement import RuntimeProcess
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.training.dropout import SeededDropout
-from tf_tokclf.training.optimizer import Schedule, decay_rates_by_layer, freeze_embeddings, make_optimizer
+from tf_tokclf.training.optimizer import decay_rates_by_layer, freeze_embeddings, make_optimizer
+from tf_tokclf.training.schedule import Schedule
 
 SIZES = {
     "vocab_size": 40,

@@ -1,0 +1,47 @@
+"""The measures by which a run chooses the best of the models that it scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of a model on the validation sentences.
+
+    name: in messages. field: its key in history.jsonl. is_loss: lower values are better, and it is not a share.
+    """
+
+    name: str
+    field: str
+    is_loss: bool = False
+
+    def rank(self, value: float | None) -> float:
+        """A number that is higher for better values. An unknown value (None or NaN) is worse than all others.
+
+        >>> [MEASURES[name].rank(0.25) for name in ("f1", "loss")], MEASURES["loss"].rank(None)
+        ([0.25, -0.25], -inf)
+        """
+        if value is None or math.isnan(value):
+            return -math.inf
+        return -value if self.is_loss else value
+
+    def text(self, value: float) -> str:
+        """The value with its name.
+
+        >>> MEASURES["f1"].text(0.5), MEASURES["loss"].text(0.5)
+        ('validation F1 50.00', 'validation loss 0.5000')
+        """
+        return f"validation {self.name} " + (f"{value:.4f}" if self.is_loss else f"{value * 100:.2f}")
+
+
+# By the value of training.metric_for_best_model.
+MEASURES: Mapping[str, Measure] = {
+    "f1": Measure("F1", "dev_f1"),
+    "precision": Measure("precision", "dev_precision"),
+    "recall": Measure("recall", "dev_recall"),
+    "accuracy": Measure("accuracy", "dev_token_accuracy"),
+    "loss": Measure("loss", "dev_loss", is_loss=True),
+}
