@@ -243,6 +243,25 @@ def test_arguments_of_other_versions_are_known(names: str):
         (["--push_to_hub_model_id", "a", "--push_to_hub_organization", "b"], {"hub.model_id": "b/a"}),
         (["--push_to_hub_organization", "b"], {"hub.model_id": "b/o"}),
         (["--checkpointing_steps", "50"], {"training.checkpoint_steps": 50}),
+        (["--max_steps", "-1"], {}),
+        (["--eval_strategy", "no"], {"training.eval_strategy": "no"}),
+        (
+            ["--max_train_steps", "300.0", "--num_warmup_steps", "30"],
+            {"training.max_steps": 300, "optimizer.warmup_steps": 30},
+        ),
+        (
+            ["--warmup_steps", "0", "--lr_scheduler_type", "cosine"],
+            {"optimizer.warmup_steps": 0, "optimizer.lr_scheduler_type": "cosine"},
+        ),
+        (
+            ["--evaluation_strategy", "steps", "--eval_steps", "9"],
+            {"training.eval_strategy": "steps", "training.eval_steps": 9},
+        ),
+        (
+            ["--metric_for_best_model", "eval_loss", "--greater_is_better", "False"],
+            {"training.metric_for_best_model": "loss"},
+        ),
+        (["--save_total_limit", "2"], {"training.keep_checkpoints": 2}),
         (["--learning-rate", "1e-3", "--learning_rate", "2e-3"], {"optimizer.learning_rate": 2e-3}),
     ],
     ids=" ".join,
@@ -263,9 +282,9 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
         (["--optim=adamw_8bit"], "--optim adamw_8bit: "),
         (
             ["--load_best_model_at_end", "False"],
-            "--load_best_model_at_end False: the epoch with the best validation F1",
+            "--load_best_model_at_end False: the best of the scored models is always kept",
         ),
-        (["--metric_for_best_model", "loss"], "--metric_for_best_model loss: "),
+        (["--lr_scheduler_type", "reduce_lr_on_plateau"], "--lr_scheduler_type reduce_lr_on_plateau: only schedules"),
         (["--do_train", "False"], "--do_train False: fit always trains"),
         (["--max_predict_samples", "5"], "--max_predict_samples 5: --max-eval-samples limits validation and test data"),
         (["--num_train_epochs", "2.5"], "--num_train_epochs 2.5: only whole numbers are possible"),

@@ -169,11 +169,12 @@ ROWS: tuple[Row, ...] = (
     _ours("adam_epsilon", setting="optimizer.adam_epsilon"),
     _ours("max_grad_norm", "default 1.0 in both; 0 turns clipping off", assigned={"0": "optimizer.clip_norm=null"}),
     _ours("num_train_epochs", "whole epochs"),
-    _ignored(
-        "max_steps max_train_steps",
-        "training length is set by --num-train-epochs",
-        only="-1 0",
+    _ours(
+        "max_steps",
+        "overrides --num-train-epochs; the last epoch can be incomplete, and is scored and saved too",
+        dropped=("-1", "0"),
     ),
+    _ours("max_train_steps", option="--max-steps", dropped=("0",), note="of the script without the Trainer"),
     _ignored(
         "optim",
         "the optimizer is always AdamW",
@@ -181,26 +182,23 @@ ROWS: tuple[Row, ...] = (
         " paged_adamw paged_adamw_32bit",
     ),
     _refused("adafactor optim_args optim_target_modules", "the optimizer is always AdamW"),
-    _ignored(
+    _ours(
         "lr_scheduler_type",
-        "the learning rate always decays linearly",
-        only="linear",
+        "the same learning rate at each step; schedules that need more settings are not possible",
+        refused=("cosine_with_min_lr", "cosine_warmup_with_min_lr", "reduce_lr_on_plateau", "warmup_stable_decay"),
+        why="only schedules without settings of their own are possible",
     ),
-    _refused("lr_scheduler_kwargs", "the learning rate always decays linearly"),
+    _refused("lr_scheduler_kwargs", "the schedules have the settings that are transformers' defaults"),
     _ignored(
         "poly_power",
-        "the learning rate always decays linearly",
+        "the polynomial schedule always decays linearly",
         only="1",
     ),
     _ours("label_smoothing_factor", "the same as --label-smoothing"),
     _refused("neftune_noise_alpha", "no noise is added to embeddings"),
     _ours("warmup_ratio"),
-    _ignored(
-        "warmup_steps num_warmup_steps",
-        "there is no warm-up by default",
-        only="0",
-        otherwise="--warmup-ratio sets the share of all steps used for warm-up",
-    ),
+    _ours("warmup_steps", "overrides --warmup-ratio"),
+    _ours("num_warmup_steps", option="--warmup-steps"),
     # Logs, evaluation and checkpoints
     _ours("logging_steps", dropped=("0",)),
     _ignored(
@@ -214,10 +212,16 @@ ROWS: tuple[Row, ...] = (
         "log_level log_level_replica log_on_each_node disable_tqdm debug server_ip server_port",
         "--quiet and --verbose choose the messages, and progress bars are shown only on a terminal",
     ),
+    _ours(
+        "eval_strategy evaluation_strategy",
+        "epoch by default, not no. The end of training is always scored, and the best of the scored models is kept. "
+        "With no, this is the last one",
+        option="--eval-strategy",
+    ),
+    _ours("eval_steps", "used without --eval_strategy steps too", dropped=("0",)),
     _ignored(
-        "eval_strategy evaluation_strategy eval_steps eval_delay eval_on_start evaluate_during_training"
-        " eval_all_checkpoints save_strategy",
-        "the model is scored and saved after each epoch",
+        "eval_delay eval_on_start evaluate_during_training eval_all_checkpoints save_strategy",
+        "the model is scored as --eval-strategy says, and checkpoints are written after each epoch and scoring",
     ),
     _ours("save_steps", "checkpoints within an epoch, by steps or minutes", dropped=("0", "-1")),
     _ours(
@@ -225,8 +229,8 @@ ROWS: tuple[Row, ...] = (
     ),
     _ours(
         "save_total_limit",
-        "number kept after the run is finished (default 0); the last two are kept during the run",
-        option="--keep-checkpoints",
+        "the same as --keep-checkpoints: number kept after the run is finished (default 0); the last two are kept "
+        "during the run",
     ),
     _ignored(
         "save_only_model save_on_each_node enable_jit_checkpoint",
@@ -239,19 +243,11 @@ ROWS: tuple[Row, ...] = (
     ),
     _ignored(
         "load_best_model_at_end",
-        "the epoch with the best validation F1 is always kept",
+        "the best of the scored models is always kept",
         only="true",
     ),
-    _ignored(
-        "metric_for_best_model",
-        "the epoch with the best validation F1 is always kept",
-        only="f1 eval_f1 overall_f1 eval_overall_f1",
-    ),
-    _ignored(
-        "greater_is_better",
-        "a higher F1 is better",
-        only="true",
-    ),
+    _ours("metric_for_best_model", "f1 by default, not loss"),
+    _ignored("greater_is_better", "the lowest loss and the highest value of the other measures are the best"),
     _ignored(
         "ignore_data_skip restore_callback_states_from_checkpoint",
         "a resumed run continues exactly where it stopped",
