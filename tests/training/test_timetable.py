@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.training.history import read_history
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.timetable import Timetable
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def timetable(n_batches: int, **settings: object) -> Timetable:
@@ -50,6 +53,63 @@ def test_minus_one_is_no_number_of_steps():
     assert load_config(options={"training.max_steps": -1}).training.max_steps is None
     with pytest.raises(UserError, match="max_steps"):
         load_config(options={"training.max_steps": 0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "scored"),
+    [
+        ({"eval_steps": 3}, [3, 6, 8]),
+        ({"eval_steps": 4}, [4, 8]),
+        ({"eval_steps": 100}, [8]),
+        ({"eval_strategy": "steps", "eval_steps": 5}, [5, 8]),
+        # As in transformers.
+        ({"eval_strategy": "steps", "logging_steps": 6}, [6, 8]),
+        ({"eval_strategy": "epoch", "eval_steps": 3}, [4, 8]),
+        ({"eval_strategy": "no"}, [8]),
+        ({"eval_strategy": "no", "max_steps": 6}, [6]),
+        ({"eval_steps": 3, "max_steps": 5}, [3, 5]),
+    ],
+)
+def test_scorings_are_every_few_steps_and_at_the_end(settings: dict[str, object], scored: list[int]):
+    assert list(timetable(4, num_train_epochs=2, **settings).scored) == scored
+
+
+def test_no_is_a_strategy_that_yaml_reads_as_false():
+    assert load_config(assignments=["training.eval_strategy=no"]).training.eval_strategy == "no"
+
+
+def test_steps_without_their_number_are_refused():
+    with pytest.raises(UserError, match="eval_strategy is steps, but eval_steps is not set"):
+        load_config(options={"training.eval_strategy": "steps"})
+
+
+@pytest.mark.parametrize("name", ["loss", "eval_loss", "overall_loss", "eval_overall_loss"])
+def test_measures_have_the_names_of_transformers_too(name: str):
+    assert load_config(options={"training.metric_for_best_model": name}).training.metric_for_best_model == "loss"
+
+
+def test_patience_counts_scorings(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Weights that do not change are never better than the first ones."""
+    options = {"training.eval_steps": 2, "training.patience": 2, "optimizer.learning_rate": 1e-15}
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", **options)
+    with caplog.at_level(logging.INFO, "tf_tokclf"):
+        history = fit(config).history
+    n_per_epoch = plan_run(config).timetable.steps_per_epoch
+    assert [record.epoch for record in history] == [pytest.approx(n / n_per_epoch, abs=1e-4) for n in (2, 4, 6)]
+    assert "stopped early: no better validation F1 for 2 scorings" in caplog.text
+    assert f"best epoch: {history[0].epoch}, validation F1" in caplog.text
+
+
+def test_without_scorings_the_last_model_is_kept(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
+    options = {"training.eval_strategy": "no", "training.num_train_epochs": 2}
+    result = fit(config_for(conll_files, tiny_bert, tmp_path / "run", **options))
+    (record,) = result.history
+    assert record.epoch == 2
+    assert result.evaluations["validation"].scores.overall.f1 == record.dev_f1
+    n_words = plan_run(config_for(conll_files, tiny_bert, tmp_path / "run", **options)).splits.train.n_words
+    assert record.words_per_second == pytest.approx(2 * n_words / record.train_seconds)
 
 
 def test_a_run_of_a_number_of_steps_ends_there_and_saves_what_it_scored(
