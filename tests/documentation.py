@@ -14,6 +14,7 @@ from types import TracebackType
 import click
 from click.testing import CliRunner
 
+from tests.killing import KillServer
 from tests.requirements import need_program
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.fit import FitCommand
@@ -180,7 +181,8 @@ def run_ours(pipeline: Pipeline, *, replacements: Mapping[str, str], into: Path)
 class Servers:
     """Context manager: the servers that the commands of a page start, each on a free port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, kill_server: KillServer, folder: Path) -> None:
+        self._kill_server = kill_server
         self._folder = folder
         self._running = ExitStack()
         self._port_by_address: dict[str, str] = {}
@@ -200,7 +202,8 @@ class Servers:
         words = list(command[2:])
         at = words.index("--port")
         _, port = words.pop(at), words.pop(at)
-        server = self._running.enter_context(ServeProcess(Path(words[0]), self._folder, *words[1:]))
+        process = ServeProcess(self._kill_server, Path(words[0]), self._folder, *words[1:])
+        server = self._running.enter_context(process)
         self._port_by_address[f"127.0.0.1:{port}"] = f"127.0.0.1:{server.port}"
 
     def ask(self, command: tuple[str, ...]) -> str:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 
 # What of the environment says how this machine runs programs, and what the tools of the tests tell their processes.
 KEPT = {
-    *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "USER", "LOGNAME"),
+    *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "USER", "LOGNAME"),
     # Not PYTHONDONTWRITEBYTECODE: each command that a test starts would compile the package again in 0.4 s.
     *("PYTHONHASHSEED", "PYTHONUNBUFFERED"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM", "TF_FORCE_GPU_ALLOW_GROWTH"),
@@ -42,6 +42,8 @@ def environment_of_tests(users: dict[str, str], *, home: Path, hub: str) -> dict
     return kept | {
         # Processes of tests import this checkout, whatever their current folder is.
         "PYTHONPATH": str(ROOT),
+        # A process that is killed leaves its temporary files behind, such as those of TensorFlow's AutoGraph.
+        "TMPDIR": str(home / "tmp"),
         "HOME": str(home),
         "TF_TOKCLF_CACHE": str(home / "cache"),
         "HF_ENDPOINT": hub,
@@ -59,6 +61,7 @@ def environment_of_tests(users: dict[str, str], *, home: Path, hub: str) -> dict
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the user's environment and the network, before anything that reads them is imported."""
     home = Path(tempfile.mkdtemp(prefix="tf-tokclf-tests-"))
+    (home / "tmp").mkdir()
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     nobody = reserved_socket()
     config.add_cleanup(nobody.close)

@@ -3,6 +3,8 @@
 Importing TensorFlow takes seconds. Therefore one process imports it, computes nothing, and is forked for each run. An
 audit hook counts the changes that a run makes to its folder (files opened for writing, renamed, removed ...). The run
 is killed immediately before change number n, or some time after it.
+
+Tests that need a process with its own standard files, such as pipes, start `KillServer.command_line`.
 """
 
 from __future__ import annotations
@@ -11,16 +13,21 @@ import gc
 import json
 import os
 import resource
+import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
+from uuid import uuid4
 
 from tests.waiting import LIMIT_S
 
@@ -80,14 +87,17 @@ class KillServer:
     """The process that imports TensorFlow once and is forked for each run, as a context manager."""
 
     def __enter__(self) -> KillServer:
+        self._socket = f"tf-tokclf-tests-{uuid4()}"
         # In a separate session, so that its child processes can be ended together with it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.killing"],
+            [sys.executable, "-m", "tests.killing", self._socket],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+        assert self._process.stdout
+        assert self._process.stdout.readline() == "ready\n"
         return self
 
     def __exit__(
@@ -100,6 +110,15 @@ class KillServer:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(LIMIT_S)
         self._process.stdout.close()
+
+    def command_line(self, *args: object, before: str = "") -> list[str]:
+        """A command line that does the same as `tf-tokclf ARGS`, in seconds less.
+
+        It has its own standard files, folder and environment, and it can be sent signals. before: Python code to run
+        first. The modules are imported before the environment is set.
+        """
+        client = Path(__file__).with_name("forked_command.py")
+        return [sys.executable, "-IS", str(client), self._socket, before, *map(str, args)]
 
     def run(
         self,
@@ -122,20 +141,22 @@ class KillServer:
         *args: object,
         before: str = "",
         folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
         text: str = "",
         file_limit: int | None = None,
         limit_s: float = LIMIT_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command like `processes.run_command`, but with TensorFlow imported before the limits are set.
 
-        text: its standard input. file_limit: bytes after which writing to a file fails, as on a full disk.
+        environment: additional variables. text: its standard input. file_limit: bytes after which writing to a file
+        fails, as on a full disk.
         """
         place = str(folder or Path.cwd())
         call = Call(
             tuple(map(str, args)),
             place,
             max_file_size=file_limit,
-            environment=dict(os.environ),
+            environment={**os.environ, **(environment or {})},
             before=before,
             place=place,
             text=text,
@@ -153,21 +174,90 @@ class KillServer:
         return [Ended(**ended) for ended in json.loads(self._process.stdout.readline())]
 
 
-def serve() -> None:
+def serve(socket_name: str) -> None:
     """Run commands until the parent process closes standard input."""
     import tf_tokclf.runs.fit
+    import tf_tokclf.serving.server
     import tf_tokclf.training.train  # noqa: F401 - imported once, for all runs
 
     # The garbage collector would otherwise copy the memory of these objects into each process.
     gc.collect()
     gc.freeze()
-    for line in sys.stdin:
-        calls = [
-            Call(**fields | {"ending": Ending(**fields["ending"]) if fields["ending"] else None})
-            for fields in json.loads(line)
-        ]
-        waits = [_start(call) for call in calls]
-        print(json.dumps([asdict(wait()) for wait in waits]), flush=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"\0{socket_name}")
+        listening.listen()
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([0, listening], [], [])
+            if listening in ready:
+                _fork_for(listening)
+            elif line := sys.stdin.readline():
+                _run_together(line)
+            else:
+                return
+
+
+def _run_together(line: str) -> None:
+    calls = [
+        Call(**fields | {"ending": Ending(**fields["ending"]) if fields["ending"] else None})
+        for fields in json.loads(line)
+    ]
+    waits = [_start(call) for call in calls]
+    print(json.dumps([asdict(wait()) for wait in waits]), flush=True)
+
+
+def _fork_for(listening: socket.socket) -> None:
+    """Accept a connection of `forked_command` and fork. In the fork, run the command and raise SystemExit."""
+    connection, _ = listening.accept()
+    head, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
+    (n_bytes,) = struct.unpack("!Q", head)
+    request = json.loads(connection.recv(n_bytes, socket.MSG_WAITALL))
+    pid = os.fork()
+    if pid == 0:
+        listening.close()
+        _run_as_asked(request, dict(zip(request["descriptors"], descriptors)), connection)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    threading.Thread(target=_report_end, args=(pid, connection)).start()
+
+
+def _report_end(pid: int, connection: socket.socket) -> None:
+    _, status = os.waitpid(pid, 0)
+    with connection, suppress(OSError):
+        connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
+
+
+def _run_as_asked(request: dict[str, Any], descriptors: dict[int, int], connection: socket.socket) -> NoReturn:
+    from tf_tokclf.cli.main import main
+
+    threading.Thread(target=_obey, args=(connection,), daemon=True).start()
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    tempfile.tempdir = None
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if number in descriptors:
+            os.dup2(descriptors[number], number)
+            os.close(descriptors[number])
+            stream = open(0, encoding="utf-8") if number == 0 else getattr(sys, name)  # noqa: SIM115
+        else:
+            # As Python does when it is started without the file.
+            os.close(number)
+            stream = None
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.argv = ["tf-tokclf", *request["args"]]
+    exec(request["before"], {})
+    main()
+    sys.exit(0)
+
+
+def _obey(connection: socket.socket) -> None:
+    """Pass on the signals that the other process got, and end with it."""
+    with suppress(OSError):
+        while number := connection.recv(1):
+            os.kill(os.getpid(), number[0])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _start(call: Call) -> Callable[[], Ended]:
@@ -279,4 +369,4 @@ def _arrange(folder: str, ending: Ending | None, counting: int) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1])

@@ -18,6 +18,7 @@ from tests.documentation import (
     reason_not_to_run,
     run_ours,
 )
+from tests.killing import KillServer
 from tests.local_hub import USER, LocalHub
 from tf_tokclf.config.references import resolve_reference
 
@@ -53,11 +54,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_readme_works_from_top_to_bottom(
-    folder: Path, sample: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kill_server: KillServer,
+    folder: Path,
+    sample: Path,
+    tiny_bert: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ):
     replacements = {ENCODER: str(tiny_bert), "me/": f"{USER}/", SAMPLE: f"{sample}/"}
     answers = []
-    with LocalHub(tmp_path / "hub") as hub, Servers(tmp_path) as servers:
+    with LocalHub(tmp_path / "hub") as hub, Servers(kill_server, tmp_path) as servers:
         hub.use_here(monkeypatch, tmp_path / "home")
         for block in blocks(README, "bash", "python"):
             if block.language == "python":

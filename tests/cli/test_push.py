@@ -10,25 +10,23 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.local_hub import LocalHub
-from tests.publishing.running import contents, fit_options, run_cli
+from tests.publishing.running import contents, fit_options
 from tf_tokclf.cli.main import cli
 from tf_tokclf.run_dir import RunDir
 
 pytestmark = pytest.mark.long
 
 
-def test_push_of_a_plain_folder(tmp_path, tiny_classifier):
+def test_push_of_a_plain_folder(hub, tmp_path, tiny_classifier):
     folder = shutil.copytree(tiny_classifier, tmp_path / "plain")
     (folder / "README.md").write_text("# Card\n")
-    with LocalHub(tmp_path / "hub") as hub:
-        nameless = run_cli(hub, tmp_path / "home", "push", folder)
-        assert nameless.returncode == 2
-        assert "--hub-model-id" in nameless.stderr
-        done = run_cli(hub, tmp_path / "home", "push", folder, "--hub_model_id", "tester/plain", "--revision", "v1")
-        assert done.returncode == 0, done.stderr
-        assert hub.files("tester/plain", "v1") == contents(folder)
-        assert done.stdout == f"{hub.url}/tester/plain/tree/{hub.repository('tester/plain').sha('v1')}\n"
+    nameless = CliRunner().invoke(cli, ["push", str(folder)])
+    assert nameless.exit_code == 2
+    assert "--hub-model-id" in nameless.stderr
+    done = CliRunner().invoke(cli, ["push", str(folder), "--hub_model_id", "tester/plain", "--revision", "v1"])
+    assert done.exit_code == 0, done.stderr
+    assert hub.files("tester/plain", "v1") == contents(folder)
+    assert done.stdout == f"{hub.url}/tester/plain/tree/{hub.repository('tester/plain').sha('v1')}\n"
 
 
 def cut(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.killing import KillServer
 from tests.serving.running import ServeProcess, ask
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
@@ -75,7 +76,7 @@ def loopback() -> str:
 
 def test_the_address_to_open_is_printed(tiny_classifier: Path, tmp_path: Path):
     host = loopback()
-    with ServeProcess(tiny_classifier, tmp_path, "--host", host) as process:
+    with ServeProcess(None, tiny_classifier, tmp_path, "--host", host) as process:
         assert process.url == f"http://{f'[{host}]' if ':' in host else host}:{process.port}/"
         assert process.port > 0
         for address in (process.url, f"{process.url}docs"):
@@ -85,9 +86,11 @@ def test_the_address_to_open_is_printed(tiny_classifier: Path, tmp_path: Path):
         assert ask(process.port, "/health", host="ner.example.org", address=host).status == 400
 
 
-def test_the_address_to_open_is_printed_for_a_server_on_all_addresses(tiny_classifier: Path, tmp_path: Path):
+def test_the_address_to_open_is_printed_for_a_server_on_all_addresses(
+    kill_server: KillServer, tiny_classifier: Path, tmp_path: Path
+):
     options = ("--host", "0.0.0.0", "--allowed-host", "ner.example.org", "--allowed-host", "ner")
-    with ServeProcess(tiny_classifier, tmp_path, *options) as process:
+    with ServeProcess(kill_server, tiny_classifier, tmp_path, *options) as process:
         assert process.url == f"http://127.0.0.1:{process.port}/"
         assert "anyone who can reach 0.0.0.0 can use the server" in process.log
         assert ask(process.port, "/health", host="ner.example.org").status == 200

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from huggingface_hub import snapshot_download
 
 from tests.local_hub import TOKEN, LocalHub
 from tests.processes import Marked
@@ -88,19 +86,17 @@ def test_train_push_download_load_predict(tmp_path, conll_files, tiny_bert, monk
         assert hub.repository("tester/mine").private
         assert hub.files("tester/mine") == contents(run.model)
 
-        again = run_cli(hub, home, "push", run.root)
-        assert again.returncode == 0, again.stderr
+        hub.use_here(monkeypatch, home)
+        again = CliRunner().invoke(cli, ["push", str(run.root)])
+        assert again.exit_code == 0, again.stderr
         assert "Nothing to push" in again.stderr
         assert hub.repository("tester/mine").sha() in again.stdout
 
-        code = "from huggingface_hub import snapshot_download; print(snapshot_download('tester/mine'))"
-        env = {**os.environ, **hub.env(home)}
-        downloaded = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-        copy = contents(Path(downloaded.stdout.strip()))
+        copy = contents(Path(snapshot_download("tester/mine")))
         assert {name: copy[name] for name in contents(run.model)} == contents(run.model)
 
-        from_hub = run_cli(hub, home, "predict", "tester/mine", text=SENTENCE)
-        assert from_hub.returncode == 0, from_hub.stderr
+        from_hub = CliRunner().invoke(cli, ["predict", "tester/mine"], input=SENTENCE)
+        assert from_hub.exit_code == 0, from_hub.stderr
     from tf_tokclf.inference.tagger import Tagger
     from tf_tokclf.labels.sentence import Sentence
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -433,39 +434,45 @@ def test_memory_that_runs_out_in_a_batch_is_a_failed_job(tiny_classifier: Path):
         tagger(["ada saw rome"] * 16)
 
 
-def shell(text: str, **names: str | Path) -> subprocess.CompletedProcess[str]:
+def shell(kill_server: KillServer, text: str, **names: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a shell command line, in which `TF` stands for `tf-tokclf`."""
-    line = text.replace("TF ", f"{sys.executable} -m tf_tokclf ")
+    line = text.replace("TF ", f"{shlex.join(kill_server.command_line())} ")
     environment = {**os.environ, **{name: str(value) for name, value in names.items()}}
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, env=environment, timeout=LIMIT_S
     )
 
 
-def test_a_reader_that_goes_away_ends_the_command_in_peace(corpus: Path, tmp_path: Path, tiny_classifier: Path):
-    converted = shell('TF convert "$IN" - | head -1', IN=corpus)
+def test_a_reader_that_goes_away_ends_the_command_in_peace(
+    kill_server: KillServer, corpus: Path, tmp_path: Path, tiny_classifier: Path
+):
+    converted = shell(kill_server, 'TF convert "$IN" - | head -1', IN=corpus)
     assert (converted.returncode, converted.stdout) == (0, "word0\tO\n")
     assert "Traceback" not in converted.stderr
-    predicted = shell('TF predict --look-ahead 500 "$MODEL" "$IN" | head -1', MODEL=tiny_classifier, IN=corpus)
+    predicted = shell(
+        kill_server, 'TF predict --look-ahead 500 "$MODEL" "$IN" | head -1', MODEL=tiny_classifier, IN=corpus
+    )
     assert predicted.returncode == 0
     assert "Traceback" not in predicted.stderr
     assert "Exception ignored" not in predicted.stderr
 
 
-def test_output_that_is_closed_is_told(corpus: Path, tiny_classifier: Path):
+def test_output_that_is_closed_is_told(kill_server: KillServer, corpus: Path, tiny_classifier: Path):
     for line in ('TF convert "$IN" - >&-', 'TF predict "$MODEL" "$IN" >&-'):
-        done = shell(line, IN=corpus, MODEL=tiny_classifier)
+        done = shell(kill_server, line, IN=corpus, MODEL=tiny_classifier)
         assert done.returncode == 2, (line, done.stderr[-1500:])
         assert "Error: standard output is closed." in done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_text_is_converted_from_standard_input():
-    done = shell("printf 'Ada left\\nOslo\\n' | TF convert - - --from text --to jsonl")
+def test_text_is_converted_from_standard_input(kill_server: KillServer):
+    done = shell(kill_server, "printf 'Ada left\\nOslo\\n' | TF convert - - --from text --to jsonl")
     assert done.stdout == '{"tokens": ["Ada", "left"]}\n{"tokens": ["Oslo"]}\n', done.stderr
 
 
-def test_a_closed_standard_input_stops_only_what_reads_it(corpus: Path, tiny_classifier: Path, tmp_path: Path):
+def test_a_closed_standard_input_stops_only_what_reads_it(
+    kill_server: KillServer, corpus: Path, tiny_classifier: Path, tmp_path: Path
+):
     (tmp_path / "p.jsonl").write_text('{"tokens": ["Oslo"], "ner_tags": ["B-LOC"], "predicted": ["B-LOC"]}\n')
     for line in (
         'TF inspect "$IN" <&-',
@@ -473,18 +480,21 @@ def test_a_closed_standard_input_stops_only_what_reads_it(corpus: Path, tiny_cla
         'TF evaluate --predictions "$PREDICTIONS" <&-',
         'TF predict "$MODEL" "$IN" <&-',
     ):
-        done = shell(line, IN=corpus, MODEL=tiny_classifier, PREDICTIONS=tmp_path / "p.jsonl")
+        done = shell(kill_server, line, IN=corpus, MODEL=tiny_classifier, PREDICTIONS=tmp_path / "p.jsonl")
         assert done.returncode == 0, (line, done.stderr[-1500:])
     for line in (
         "TF convert - - --to jsonl <&-",
         "TF convert - - --from text --to jsonl <&-",
         'TF predict "$MODEL" <&-',
     ):
-        refused(shell(line, MODEL=tiny_classifier), "'-' stands for standard input, but standard input is closed.")
+        refused(
+            shell(kill_server, line, MODEL=tiny_classifier),
+            "'-' stands for standard input, but standard input is closed.",
+        )
 
 
-def test_a_full_standard_output_is_told(corpus: Path):
-    done = shell('TF convert "$IN" - > /dev/full', IN=corpus)
+def test_a_full_standard_output_is_told(kill_server: KillServer, corpus: Path):
+    done = shell(kill_server, 'TF convert "$IN" - > /dev/full', IN=corpus)
     assert done.returncode == 1, done.stderr[-1500:]
     assert "the disk is full (No space left on device)" in done.stderr
     assert "Traceback" not in done.stderr

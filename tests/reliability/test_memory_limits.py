@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
-from tests.processes import run_command
+from tests.killing import KillServer
 from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA leaves out what is mapped")
@@ -41,17 +41,17 @@ def wide_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bert(tmp_path_factory.mktemp("wide") / "bert", WORDS, max_position_embeddings=512)
 
 
-def limited(folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+def limited(kill_server: KillServer, folder: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command with a limit of 700 MB above its memory at the start."""
-    return run_command(*args, before=LIMITED, folder=folder, limit_s=2 * LIMIT_S)
+    return kill_server.command(*args, before=LIMITED, folder=folder, limit_s=2 * LIMIT_S)
 
 
 def test_training_with_batches_that_do_not_fit_says_which_would(
-    tmp_path: Path, long_sentences: Path, wide_encoder: Path
+    kill_server: KillServer, tmp_path: Path, long_sentences: Path, wide_encoder: Path
 ):
     files = ("--train-file", long_sentences, "--validation-file", long_sentences, "--max-eval-samples", "1")
     args = ("fit", *files, "--model-name-or-path", wide_encoder, "--output-dir", "run", "--num-train-epochs", "1")
-    done = limited(tmp_path, *args, "--per-device-train-batch-size", "256", "--max-length", "512")
+    done = limited(kill_server, tmp_path, *args, "--per-device-train-batch-size", "256", "--max-length", "512")
     assert done.returncode == 1, done.stderr[-3000:]
     said = " ".join(done.stderr.split())
     assert "Error: out of memory with batches of 256 windows and windows of up to 512 subword tokens." in said
@@ -59,15 +59,15 @@ def test_training_with_batches_that_do_not_fit_says_which_would(
     assert "or --max-length 256" in said
     assert "Traceback" not in done.stderr
     fitting = ("--per-device-train-batch-size", "2", "--max-length", "64", "--max-train-samples", "4")
-    again = limited(tmp_path, *args, *fitting)
+    again = limited(kill_server, tmp_path, *args, *fitting)
     assert again.returncode == 2
     assert "Continue it with --resume, choose another --output-dir, or replace that run with --force." in again.stderr
-    again = limited(tmp_path, *args, *fitting, "--force")
+    again = limited(kill_server, tmp_path, *args, *fitting, "--force")
     assert again.returncode == 0, again.stderr[-3000:]
 
 
 def test_predicting_with_batches_that_do_not_fit_says_which_would(
-    tmp_path: Path, long_sentences: Path, wide_encoder: Path
+    kill_server: KillServer, tmp_path: Path, long_sentences: Path, wide_encoder: Path
 ):
     from tf_tokclf import fit
     from tf_tokclf.config.loading import check_config
@@ -87,7 +87,7 @@ def test_predicting_with_batches_that_do_not_fit_says_which_would(
     many = tmp_path / "many.txt"
     many.write_text(("ada visited oslo " * 160 + "\n") * 1024, encoding="utf-8")
     batches = ("--per-device-eval-batch-size", "512", "--look-ahead", "1000000")
-    done = limited(tmp_path, "predict", "run", many, "-o", "out.jsonl", *batches)
+    done = limited(kill_server, tmp_path, "predict", "run", many, "-o", "out.jsonl", *batches)
     assert done.returncode == 1, done.stderr[-3000:]
     said = " ".join(done.stderr.split())
     assert "Error: out of memory with 512 windows of " in said

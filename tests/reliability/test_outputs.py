@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.killing import KillServer
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 
@@ -119,9 +119,9 @@ def test_a_device_is_written_into(name: str, force: bool, files: dict[str, Path]
 
 
 @pytest.mark.parametrize("name", ["convert", "predict", "config-schema"])
-def test_standard_output_by_name(name: str, files: dict[str, Path], tmp_path: Path):
+def test_standard_output_by_name(kill_server: KillServer, name: str, files: dict[str, Path], tmp_path: Path):
     """Also if standard output is redirected to a file."""
-    command = [sys.executable, "-m", "tf_tokclf", *args_of(WRITERS[name], files, "/dev/stdout")]
+    command = kill_server.command_line(*args_of(WRITERS[name], files, "/dev/stdout"))
     with (tmp_path / "out").open("w") as out:
         out.write("first\n")
         out.flush()
@@ -165,9 +165,9 @@ def test_an_input_that_is_in_the_way_while_the_output_is_written(name: str, file
     assert contents(tmp_path) == before
 
 
-def test_standard_input_that_is_the_output_is_refused(files: dict[str, Path]):
+def test_standard_input_that_is_the_output_is_refused(kill_server: KillServer, files: dict[str, Path]):
     text = files["text"].read_bytes()
-    command = [sys.executable, "-m", "tf_tokclf", "predict", str(files["model"]), "-o", str(files["text"]), "--force"]
+    command = kill_server.command_line("predict", files["model"], "-o", files["text"], "--force")
     with files["text"].open() as source:
         done = subprocess.run(command, stdin=source, capture_output=True, text=True, check=False, timeout=LIMIT_S)
     assert done.returncode == 2

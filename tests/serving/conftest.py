@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.killing import KillServer
 from tests.serving.running import ServeProcess
 from tf_tokclf.cli.main import cli
 from tf_tokclf.inference.tagger import Tagger
@@ -38,10 +39,10 @@ def predicted(tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def server(tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def server(kill_server: KillServer, tiny_classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`tf-tokclf serve` in a process of its own, with low limits."""
     options = ["--max-length", "2000", "--max-texts", "20", "--verbose"]
-    with ServeProcess(tiny_classifier, tmp_path_factory.mktemp("serve"), *options) as process:
+    with ServeProcess(kill_server, tiny_classifier, tmp_path_factory.mktemp("serve"), *options) as process:
         yield process
         # Ctrl-C. Another test uses SIGTERM.
         assert process.stop(signal.SIGINT) == 0

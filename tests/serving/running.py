@@ -17,6 +17,7 @@ from typing import Any
 
 import uvicorn
 
+from tests.killing import KillServer
 from tests.waiting import LIMIT_S, wait_until
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.serving.app import create_app
@@ -118,12 +119,21 @@ class Gated:
 
 
 class ServeProcess:
-    """`tf-tokclf serve MODEL OPTIONS`, on a port of its own. before: Python code that runs first."""
+    """`tf-tokclf serve MODEL OPTIONS`, on a port of its own.
 
-    def __init__(self, model: Path, folder: Path, *options: str, before: str = "") -> None:
+    kill_server: forks the process. None: a new process. before: Python code that runs first.
+    """
+
+    def __init__(
+        self, kill_server: KillServer | None, model: Path, folder: Path, *options: str, before: str = ""
+    ) -> None:
         self._log = folder / "serve.log"
-        start = f"{before}\nfrom tf_tokclf.__main__ import main\nmain()\n"
-        command = [sys.executable, "-c", start, "serve", str(model), "--port", "0", *options]
+        args = ("serve", str(model), "--port", "0", *options)
+        if kill_server is None:
+            start = f"{before}\nfrom tf_tokclf.__main__ import main\nmain()\n"
+            command = [sys.executable, "-c", start, *args]
+        else:
+            command = kill_server.command_line(*args, before=before)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.url = ""

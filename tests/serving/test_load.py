@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.encoders import make_panicking
+from tests.killing import KillServer
 from tests.processes import with_open_files
 from tests.serving.running import ServeProcess, predict
 from tests.serving.test_app import same
 from tests.waiting import LIMIT_S
 
-CLIENTS = f"{with_open_files(4096)}\nfrom tests.serving.load import main\nmain()"
+CLIENTS = f"{with_open_files(4096)}\nfrom tests.serving.load import main\nmain()\nraise SystemExit"
 # A time limit that is long enough for a busy machine.
 PATIENT = ("--timeout-s", str(LIMIT_S))
 
 
-def load(server: ServeProcess, *, n_idle: int, n_half_sent: int, texts: list[str]) -> dict[str, Any]:
+def load(
+    kill_server: KillServer, server: ServeProcess, *, n_idle: int, n_half_sent: int, texts: list[str]
+) -> dict[str, Any]:
     """The result of the load."""
     done = subprocess.run(
-        [sys.executable, "-c", CLIENTS, str(server.port), str(n_idle), str(n_half_sent)],
+        kill_server.command_line(server.port, n_idle, n_half_sent, before=CLIENTS),
         input=json.dumps(texts),
         capture_output=True,
         text=True,
@@ -32,12 +34,14 @@ def load(server: ServeProcess, *, n_idle: int, n_half_sent: int, texts: list[str
     return json.loads(done.stdout)
 
 
-def test_every_well_formed_request_is_answered(tiny_classifier: Path, tmp_path: Path, predicted):
+def test_every_well_formed_request_is_answered(
+    kill_server: KillServer, tiny_classifier: Path, tmp_path: Path, predicted
+):
     texts = [f"ada visited london {i}" for i in range(200)]
     model = make_panicking(tiny_classifier, tmp_path / "panics")
     # The default limit on open files of most systems.
-    with ServeProcess(model, tmp_path, *PATIENT, before=with_open_files(1024)) as server:
-        found = load(server, n_idle=1100, n_half_sent=300, texts=texts)
+    with ServeProcess(kill_server, model, tmp_path, *PATIENT, before=with_open_files(1024)) as server:
+        found = load(kill_server, server, n_idle=1100, n_half_sent=300, texts=texts)
         assert found["statuses"] == [200]
         assert found["panicking"] == [500] * 10
         assert found["others"] == [200] * 3
@@ -47,10 +51,14 @@ def test_every_well_formed_request_is_answered(tiny_classifier: Path, tmp_path: 
         assert "out of system resource" not in server.log
 
 
-def test_connections_fit_into_the_files_that_may_be_open(tiny_classifier: Path, tmp_path: Path):
-    with ServeProcess(tiny_classifier, tmp_path, *PATIENT, before=with_open_files(700, 700)) as server:
+def test_connections_fit_into_the_files_that_may_be_open(
+    kill_server: KillServer, tiny_classifier: Path, tmp_path: Path
+):
+    with ServeProcess(kill_server, tiny_classifier, tmp_path, *PATIENT, before=with_open_files(700, 700)) as server:
         assert "at most 125 connections instead of 1000, because this process may open only 700 files" in server.log
-        found = load(server, n_idle=900, n_half_sent=40, texts=[f"ada visited london {i}" for i in range(20)])
+        found = load(
+            kill_server, server, n_idle=900, n_half_sent=40, texts=[f"ada visited london {i}" for i in range(20)]
+        )
         assert found["statuses"] == [200]
         assert found["n_connections"] <= 125
         assert "out of system resource" not in server.log

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.killing import KillServer
 from tests.serving.running import Answer, ServeProcess, ask, metric, predict
 from tests.serving.test_app import same
 from tests.waiting import LIMIT_S, wait_until
@@ -72,7 +73,7 @@ def refuses(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Path, predicted):
+def test_stopping_finishes_what_is_in_flight(kill_server: KillServer, tiny_classifier: Path, tmp_path: Path, predicted):
     texts = texts_of(5, 1000, 60)
     requests = [texts[i : i + 50] for i in range(0, 1000, 50)]
     answers: dict[int, Answer] = {}
@@ -81,7 +82,7 @@ def test_stopping_finishes_what_is_in_flight(tiny_classifier: Path, tmp_path: Pa
         answers[i] = predict(process.port, inputs=requests[i])
 
     limits = ("--max-waiting-texts", "5000", "--max-batch-texts", "8", "--timeout-s", str(LIMIT_S))
-    with ServeProcess(tiny_classifier, tmp_path, *limits) as process:
+    with ServeProcess(kill_server, tiny_classifier, tmp_path, *limits) as process:
         port = process.port
         # A request that has started and cannot finish, so that one is running however fast the server is.
         late = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
@@ -121,7 +122,9 @@ def test_the_log_of_a_server_is_short(server: ServeProcess):
     assert "Error" not in server.log
 
 
-def test_the_process_ends_when_the_thread_that_runs_the_model_does(tiny_classifier: Path, tmp_path: Path):
+def test_the_process_ends_when_the_thread_that_runs_the_model_does(
+    kill_server: KillServer, tiny_classifier: Path, tmp_path: Path
+):
     code = """
 from tf_tokclf.serving.service import Service
 tag = Service._tag
@@ -131,7 +134,7 @@ def leave(self, requests):
     return tag(self, requests)
 Service._tag = leave
 """
-    with ServeProcess(tiny_classifier, tmp_path, before=code) as process:
+    with ServeProcess(kill_server, tiny_classifier, tmp_path, before=code) as process:
         assert predict(process.port, inputs="ada").status == 200
         with socket.create_connection(("127.0.0.1", process.port)):
             assert predict(process.port, inputs="please leave").status == 503

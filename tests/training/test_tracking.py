@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run_command
+from tests.killing import UNTRACED, KillServer
 from tests.requirements import need_modules
 from tf_tokclf import load_config
 from tf_tokclf.errors import UserError
@@ -62,9 +62,14 @@ def test_a_package_that_does_not_fit_the_others_is_said_before_training(
         check_trackers(["mlflow"])
 
 
-# One process for both: importing TensorFlow takes most of the time.
+# One process for both: training takes most of the time.
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str], tiny_bert: Path) -> Path:
+def reported(
+    kill_server: KillServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    conll_files: dict[str, str],
+    tiny_bert: Path,
+) -> Path:
     """The folder of a run that was reported to Weights & Biases and MLflow, offline."""
     need_modules("wandb", extra="wandb")
     need_modules("mlflow", extra="mlflow")
@@ -72,7 +77,8 @@ def reported(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, st
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
     settings = ["--num-train-epochs=2", "--report-to=wandb,mlflow", "--precision=float32"]
     args = ["fit", *files, *settings, f"--model-name-or-path={tiny_bert}", "--output-dir=run"]
-    done = run_command(*args, folder=folder, environment={"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"})
+    offline = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
+    done = kill_server.command(*args, before=UNTRACED, folder=folder, environment=offline)
     assert done.returncode == 0, done.stderr
     return folder
 
