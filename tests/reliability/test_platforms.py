@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.killing import UNTRACED
 from tests.waiting import LIMIT_S
 
 PACKAGE = Path(__file__).parents[2] / "tf_tokclf"
@@ -193,7 +194,7 @@ def test_training_and_prediction_run_without_posix(
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
     shutil.copytree(tiny_classifier, tmp_path / "model")
     commands = [fit, [*fit, "--force"], ["predict", "model", "in.txt", "-o", "out.jsonl"], ["evaluate", "run"]]
-    code = RUN.format(commands=commands, with_tensorflow=True)
+    code = f"{UNTRACED}\n{RUN.format(commands=commands, with_tensorflow=True)}"
     run_without_posix(code, tmp_path)
     assert (tmp_path / "out.jsonl").is_file()
     assert (tmp_path / "run" / "results.json").is_file()

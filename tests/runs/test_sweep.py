@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
-from tests.killing import Ended, Ending, KillServer
+from tests.killing import UNTRACED, Ended, Ending, KillServer
 from tests.requirements import need_modules
 from tests.training.test_train import config_for
 from tf_tokclf.cli.main import cli
@@ -70,10 +70,10 @@ def bench(kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory
     args = ["fit", *files, *settings, f"--model-name-or-path={encoder}"]
     where = [f"--output-dir={root.root}"]
     moment = Ending(change=2, place="epoch-0000-step-0000006")
-    killed = kill_server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment)
+    killed = kill_server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment, before=UNTRACED)
     first_tried = sorted(path.name for path in root.trials.iterdir())
     # Only the folder contains the values of the sweep.
-    went_on = kill_server.run(["fit", str(root.root), "--resume"], root.root)
+    went_on = kill_server.run(["fit", str(root.root), "--resume"], root.root, before=UNTRACED)
     return Bench(kill_server, root, args, killed, first_tried, went_on)
 
 
@@ -132,7 +132,7 @@ def test_a_killed_trial_goes_on_where_it_was(bench: Bench):
 def test_a_killed_trial_is_in_the_end_what_the_run_alone_gives(bench: Bench):
     alone, trial = RunDir(bench.root.root.parent / "alone"), bench.root.of_trial("001")
     settings = [f"--set={key}={value}" for key, value in GRID[1].items()]
-    ended = bench.server.run([*bench.args, *settings, f"--output-dir={alone.root}"], alone.root)
+    ended = bench.server.run([*bench.args, *settings, f"--output-dir={alone.root}"], alone.root, before=UNTRACED)
     assert ended.code == 0, ended.stderr
     assert (alone.model / "model.safetensors").read_bytes() == (trial.model / "model.safetensors").read_bytes()
     assert bench.results(alone) == bench.results(trial)

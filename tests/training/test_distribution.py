@@ -104,10 +104,10 @@ def test_two_devices_train_what_one_does(bench: DistributedRun, one: Path):
     assert_same_run(bench.root / "mirrored", one)
 
 
-@pytest.mark.parametrize("option", ["--ema-decay=0.8", "--layer-decay=0.5", "--gradient-accumulation-steps=2"])
-def test_two_devices_do_with_options_what_one_does(bench: DistributedRun, option: str):
-    names = [f"{devices}{option}" for devices in ("one", "mirrored")]
-    calls = [bench.call(names[0], option), bench.call(names[1], option, "--strategy=mirrored", n_cpus=2)]
+@pytest.mark.parametrize("options", [["--ema-decay=0.8", "--layer-decay=0.5"], ["--gradient-accumulation-steps=2"]])
+def test_two_devices_do_with_options_what_one_does(bench: DistributedRun, options: list[str]):
+    names = ["".join([devices, *options]) for devices in ("one", "mirrored")]
+    calls = [bench.call(names[0], *options), bench.call(names[1], *options, "--strategy=mirrored", n_cpus=2)]
     for call in calls:
         (ended,) = bench.server.run_together([call])
         assert ended.code == 0, ended.stderr
