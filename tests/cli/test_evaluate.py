@@ -13,6 +13,9 @@ from click.testing import CliRunner
 
 from tf_tokclf.cli.main import cli
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"
 ARCADA = str(SAMPLES / "wnut17_arcada.tsv")
 SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]

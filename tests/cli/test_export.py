@@ -13,6 +13,9 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.publishing.export import export as exporting
 from tf_tokclf.publishing.export.formats import write_export
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.mark.filterwarnings("ignore")  # Raised by the converters.
 def test_an_export_that_disagrees_is_not_kept(

@@ -13,6 +13,9 @@ from click.testing import CliRunner, Result
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 RATE, WARMUP = "optimizer.learning_rate", "optimizer.warmup_ratio"
 BAD_SWEEPS = [
     (["--sweep=learning_rate=1e-5,3e-5"], "setting learning_rate to sweep over. Did you mean optimizer.learning_rate"),

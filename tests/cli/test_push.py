@@ -14,7 +14,8 @@ from tests.publishing.running import contents, fit_options
 from tf_tokclf.cli.main import cli
 from tf_tokclf.run_dir import RunDir
 
-pytestmark = pytest.mark.long
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 
 def test_push_of_a_plain_folder(hub, tmp_path, tiny_classifier):

@@ -20,6 +20,9 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.scoring.predictions import Prediction, read_predictions
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.fixture(scope="module")
 def run(conll_files: dict[str, str], tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:

@@ -18,6 +18,9 @@ from tf_tokclf.inference.evaluate import evaluate
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 WORDS = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace")]
 GOLD = [("B-PER", "I-PER", "O", "B-LOC", "O"), ("B-LOC", "O", "B-PER")]
 OTHER = [("O", "O", "B-PER", "O", "B-LOC"), ("O", "B-PER", "O")]

@@ -29,6 +29,7 @@ from tf_tokclf.model.saving import save_config
 from tf_tokclf.training.checkpoints import check_tracked
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("untraced"),
     # The classes of transformers warn of themselves, and of initial values that the weights of the file replace.
     pytest.mark.filterwarnings("ignore:`TFSharedEmbeddings`:DeprecationWarning"),

@@ -17,6 +17,9 @@ from tests.reliability.bad_inputs.table import BAD, CELLS
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
+
 LONGEST_MESSAGE = 2500
 
 

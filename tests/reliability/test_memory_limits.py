@@ -13,7 +13,10 @@ from tests.encoders import make_bert
 from tests.killing import KillServer
 from tests.waiting import LIMIT_S
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA leaves out what is mapped")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere RLIMIT_DATA leaves out what is mapped"),
+]
 
 # The limit is set after TensorFlow is loaded and its threads have started, so that only the batch does not fit.
 LIMITED = """

@@ -26,6 +26,9 @@ from tf_tokclf.config.schema import Config, DataConfig
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "tf_tokclf").rglob("*.py"))
 ESC = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e"

@@ -18,6 +18,9 @@ from tf_tokclf.runs.seeds import SeedSummary
 from tf_tokclf.runs.sweep import SweepSummary
 from tf_tokclf.training.train import RunResult
 
+# The computation is not the subject: a model computes little here, and tracing would take longer.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SWEEP = {"training.label_smoothing": [0.0, 0.1]}
 
 

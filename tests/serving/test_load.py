@@ -7,12 +7,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.encoders import make_panicking
 from tests.killing import KillServer
 from tests.processes import with_open_files
 from tests.serving.running import ServeProcess, predict
 from tests.serving.test_app import same
 from tests.waiting import LIMIT_S
+
+pytestmark = pytest.mark.long
 
 CLIENTS = f"{with_open_files(4096)}\nfrom tests.serving.load import main\nmain()\nraise SystemExit"
 # A time limit that is long enough for a busy machine.

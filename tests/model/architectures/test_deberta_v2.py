@@ -22,6 +22,8 @@ from tf_tokclf.training.optimizer import create_slots, make_optimizer
 from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 
+pytestmark = pytest.mark.long
+
 # DeBERTa v3, but with fewer buckets, so that distances share them.
 LIKE_V3 = {
     "relative_attention": True,

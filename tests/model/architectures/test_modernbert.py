@@ -29,6 +29,8 @@ from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.optimizer import decay_rates_by_layer, freeze_embeddings, make_optimizer
 from tf_tokclf.training.schedule import Schedule
 
+pytestmark = pytest.mark.long
+
 SIZES = {
     "vocab_size": 40,
     "hidden_size": 16,
