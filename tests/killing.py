@@ -177,8 +177,10 @@ class KillServer:
 def serve(socket_name: str) -> None:
     """Run commands until the parent process closes standard input."""
     import tf_tokclf.runs.fit
-    import tf_tokclf.serving.server
-    import tf_tokclf.training.train  # noqa: F401 - imported once, for all runs
+    import tf_tokclf.training.train
+
+    with suppress(ImportError):
+        import tf_tokclf.serving.server  # noqa: F401 - imported once, for all runs
 
     # The garbage collector would otherwise copy the memory of these objects into each process.
     gc.collect()

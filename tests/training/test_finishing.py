@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import WORDS
-from tests.encoders import make_roberta
+from tests.encoders import make_bert, make_roberta
 from tests.training.test_train import config_for
 from tf_tokclf import fit, load_config
 from tf_tokclf.cli.main import cli
@@ -61,6 +61,12 @@ def copied(run: Path, folder: Path) -> Path:
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     (folder / "config.yaml").write_text(text.replace(str(run), str(folder)), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half of the layers of the encoder of other tests."""
+    return make_bert(tmp_path_factory.mktemp("encoders") / "bert", WORDS, num_hidden_layers=1)
 
 
 @pytest.fixture(scope="module")
