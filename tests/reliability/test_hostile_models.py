@@ -26,6 +26,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.encoders import make_bert, make_distilbert, make_modernbert, make_roberta
 from tests.killing import KillServer
+from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.encoding.model_config import MOST_LABELS
 from tf_tokclf.encoding.piece_cache import PieceStore
@@ -385,15 +386,17 @@ def link_to_elsewhere(path: Path, folder: Path) -> Path:
     return elsewhere
 
 
+@pytest.mark.filterwarnings("ignore")  # of the converter
 def test_unknown_content_and_links_are_in_no_export(
     before: str, model: Path, tmp_path: Path, conll_files: dict[str, str]
 ):
+    need_modules("ai_edge_litert", extra="export")
     for name in LINKED:
         link_to_elsewhere(model / name, tmp_path / "elsewhere")
     assert run("predict", model).stdout == before
     exported = tmp_path / "export"
     file = conll_files["test_file"]
-    done = run("export", model, "--format", "savedmodel", "--file", file, "--output", exported)
+    done = run("export", model, "--format", "tflite", "--file", file, "--output", exported)
     assert done.exit_code == 0, done.output
     files = [path for path in exported.rglob("*") if path.is_file()]
     assert files
@@ -901,8 +904,10 @@ def test_every_setting_that_a_model_reads_is_kept():
         assert READ_BY_MODEL.get(model_type, set()) <= read, model_type
 
 
+@pytest.mark.filterwarnings("ignore")  # of the converter
 def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conll_files: dict[str, str]):
     """Any other content of an untrusted configuration would be published with the trained model."""
+    need_modules("ai_edge_litert", extra="export")
     foreign = {
         "torch_dtype": "float16",
         "return_dict": False,
@@ -926,7 +931,7 @@ def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conl
     done = run("fit", *files, f"--model-name-or-path={encoder}", *options)
     assert done.exit_code == 0, done.output
     change(run_folder / "model" / "config.json", **foreign)
-    done = run("export", run_folder, "--format", "savedmodel", "--output", export)
+    done = run("export", run_folder, "--format", "tflite", "--output", export)
     assert done.exit_code == 0, done.output
     text = (export / "config.json").read_text(encoding="utf-8")
     assert set(json.loads(text)) <= known
