@@ -98,14 +98,21 @@ def _is_address(host: Any) -> bool:
     return True
 
 
-def pytest_collection_finish() -> None:
-    """Exclude the imported modules from garbage collection, which training triggers."""
-    gc.collect()
-    gc.freeze()
+# The file of the test before.
+_file: Path | None = None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Reset TensorFlow's random seed before each test, as pytest-randomly does for Python and NumPy."""
+    """Reset TensorFlow's random seed before each test, as pytest-randomly does for Python and NumPy.
+
+    Before the first test of a file, exclude all objects from garbage collection, which training triggers: the imported
+    modules, and what earlier files left behind.
+    """
+    global _file
+    if item.path != _file:
+        _file = item.path
+        gc.collect()
+        gc.freeze()
     if tensorflow := sys.modules.get("tensorflow"):
         tensorflow.random.set_seed(item.config.getoption("randomly_seed", 0) % 2**31)
 
