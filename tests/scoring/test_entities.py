@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval import scheme as seqeval_scheme
 from seqeval.metrics.sequence_labeling import get_entities
@@ -68,7 +68,6 @@ def strict_of_the_whole_sentence(labels: list[str], scheme: Scheme) -> list[Span
 
 
 @pytest.mark.parametrize("scheme", SPAN_SCHEMES)
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_both_readings_are_those_that_seqeval_gives_the_whole_sentence(scheme, data):
     labels = data.draw(label_lists(scheme))

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.values import check_values
@@ -52,7 +52,6 @@ CREDIT = {
 }
 
 
-@settings(max_examples=300, deadline=None)
 @given(gold=spans(), predicted=spans())
 def test_counts_are_those_of_the_best_matching(gold, predicted):
     counts = lenient_counts(arrays(gold), arrays(predicted))
@@ -60,7 +59,6 @@ def test_counts_are_those_of_the_best_matching(gold, predicted):
         assert counts[name] == Counts(best_total(gold, predicted, credit), len(predicted), len(gold)), name
 
 
-@settings(max_examples=100, deadline=None)
 @given(gold=spans(), predicted=spans())
 def test_gold_and_predicted_may_change_places(gold, predicted):
     there, back = (
@@ -93,7 +91,6 @@ def test_overlapping_pairs_are_all_of_them_in_order(gold, predicted):
     assert list(zip(of_gold.tolist(), of_predicted.tolist())) == expected
 
 
-@settings(max_examples=100, deadline=None)
 @given(gold=spans(), predicted=spans(), data=st.data())
 def test_a_matching_is_one_to_one_and_weighs_most(gold, predicted, data):
     pairs = [(i, j) for i, a in enumerate(gold) for j, b in enumerate(predicted) if overlap(a, b)]
@@ -131,7 +128,6 @@ def quality(pairs) -> tuple[int, int, int, int]:
     return sum(bounds(a, b) for a, b in pairs), sum(a.type == b.type for a, b in pairs), len(pairs), sum(shared)
 
 
-@settings(max_examples=200, deadline=None)
 @given(gold=spans(), predicted=spans())
 def test_spans_are_aligned_by_bounds_types_pairs_and_shared_words(gold, predicted):
     aligned = align_spans(gold[::-1], predicted[::-1])

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval import scheme as seqeval_schemes
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
@@ -78,14 +78,12 @@ def check_against_seqeval(sentences, scheme, mode):
 
 
 @pytest.mark.parametrize("scheme", SPAN_SCHEMES)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_conlleval_mode_equals_seqeval_on_any_labels(scheme, data):
     check_against_seqeval(data.draw(sets(scheme)), scheme, "conlleval")
 
 
 @pytest.mark.parametrize("scheme", STRICT_SCHEMES)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_strict_mode_equals_seqeval_on_any_labels(scheme, data):
     check_against_seqeval(data.draw(sets(scheme)), scheme, "strict")
@@ -292,7 +290,6 @@ def test_the_words_are_counted_when_there_are_enough(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_surface_forms_are_sets_of_forms(mode, data):
     scheme = data.draw(st.sampled_from(SPAN_SCHEMES))
@@ -320,7 +317,6 @@ def test_without_words_there_are_no_surface_forms():
     assert "surface_forms" not in scores.to_json()
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_counts_stand_in_the_row_of_their_sentence(data):
     scheme = data.draw(st.sampled_from(SPAN_SCHEMES))
