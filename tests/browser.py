@@ -78,15 +78,21 @@ class Browser:
 
     @property
     def requested(self) -> list[str]:
-        """The addresses that the page has requested."""
+        """The addresses that were requested since the last `open`."""
         return [
             event["params"]["request"]["url"]
             for event in self._events
             if event["method"] == "Network.requestWillBeSent"
         ]
 
+    def show(self, width: int, scheme: str) -> None:
+        """Change the width of the window and the colour scheme that the user prefers."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=1600, deviceScaleFactor=1, mobile=False)
+        self._send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
     def open(self, url: str) -> None:
         """Open an address and wait until the page is loaded."""
+        self._events.clear()
         self._send("Page.navigate", url=url)
         self._wait_for_page()
 

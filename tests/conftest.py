@@ -14,6 +14,7 @@ from tests.killing import KillServer
 from tests.requirements import need, need_program
 
 if TYPE_CHECKING:
+    from tests.browser import Browser
     from tests.local_hub import LocalHub
 
 # How long a case takes depends on what else the machine does.
@@ -57,6 +58,15 @@ def shared_data() -> Path:
 def chromium() -> str:
     """The command of the browser."""
     return need_program("chromium", "chromium-browser", "google-chrome", remedy="apt-get install chromium")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The only browser of all tests, because starting one takes seconds. It keeps nothing but the last page."""
+    from tests.browser import Browser
+
+    with Browser(chromium, tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

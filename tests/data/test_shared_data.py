@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from tests.requirements import need
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.splits import Split, Splits, load_splits
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.labels.spans import spans_of
+from tf_tokclf.labels.spans import convert_labels, spans_of
+from tf_tokclf.labels.validation import violations
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,15 @@ def load(shared_data: Path, name: str) -> Splits:
     need(", ".join(missing), not missing, f"it should be in {shared_data}")
     files = {f"{split}_file": str(shared_data / path) for split, path in wanted.files.items()}
     folder = {"dataset_name": str(shared_data / wanted.folder)} if wanted.folder else {}
-    data = DataConfig(**files, **folder, **wanted.options)
+    # Without the cache, which ends with the test.
+    data = DataConfig(**files, **folder, **wanted.options, use_cache=False)
     return load_splits(data, task=wanted.task, required=tuple(wanted.counts), draw=False)
+
+
+@pytest.fixture(scope="module")
+def loaded(shared_data: Path) -> Callable[[str], Splits]:
+    """The splits of a set, which are read once."""
+    return cache(lambda name: load(shared_data, name))
 
 
 def counts_of(split: Split, scheme: Scheme) -> tuple[int, int, int, int, int]:
@@ -125,23 +135,31 @@ def counts_of(split: Split, scheme: Scheme) -> tuple[int, int, int, int, int]:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_shared_set_has_the_counts_of_its_readme(shared_data, name):
-    splits = load(shared_data, name)
+def test_a_shared_set_has_the_counts_of_its_readme(loaded, name):
+    splits = loaded(name)
     assert splits.scheme is SETS[name].scheme
     assert {split.name: counts_of(split, splits.scheme) for split in splits} == SETS[name].counts
+    assert not any(violations(labels, splits.scheme) for split in splits for labels in split.label_sequences())
 
 
-def test_both_schemes_of_ncbi_disease_mean_the_same_spans(shared_data):
-    one, other = load(shared_data, "ncbi IOB2"), load(shared_data, "ncbi BIOES")
+def test_wikigold_reads_alike_as_io_and_iob1(loaded):
+    splits = loaded("wikigold")
+    assert counts_of(splits.train, Scheme.IOB1) == SETS["wikigold"].counts["train"]
+    assert "IOB1 fits equally well" in str(splits.detection)
+
+
+def test_both_schemes_of_ncbi_disease_mean_the_same_spans(loaded):
+    one, other = loaded("ncbi IOB2"), loaded("ncbi BIOES")
     for name in ("train", "validation", "test"):
-        for a, b in zip(one[name], other[name]):
+        for a, b in zip(one[name], other[name], strict=True):
             assert a.words == b.words
             assert spans_of(a.labels, one.scheme) == spans_of(b.labels, other.scheme)
+            assert convert_labels(a.labels, one.scheme, other.scheme) == list(b.labels)
 
 
-def test_documents_are_known(shared_data):
+def test_documents_are_known(loaded):
     def n_documents(name: str, split: str) -> int:
-        return len({sentence.document for sentence in load(shared_data, name)[split]})
+        return len({sentence.document for sentence in loaded(name)[split]})
 
     assert n_documents("wikigold", "train") == 145
     assert n_documents("litbank", "train") == 100

@@ -35,7 +35,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
 def test_damage_ends_in_sentences_or_a_message(tmp_path, path, on_error):
     chance = random.Random(path.name)
-    for _ in range(15):
+    for _ in range(8):
         copy = tmp_path / path.name
         copy.write_bytes(damaged(path.read_bytes(), chance))
         data = DataConfig(on_error=on_error, span_policy=chance.choice(["fail", "expand", "contract", "drop"]))

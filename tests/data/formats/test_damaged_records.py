@@ -47,7 +47,7 @@ def test_odd_values_end_in_sentences_or_a_message(tmp_path: Path, format: str):
     path = example(format, tmp_path)
     value = json.loads(path.read_text(encoding="utf-8"))
     chance = random.Random(format)
-    for _ in range(40):
+    for _ in range(20):
         path.write_text(json.dumps(damaged(value, chance)) + "\n", encoding="utf-8")
         data = DataConfig(format=chance.choice(["auto", format]), on_error=chance.choice(["stop", "skip"]))
         try:
