@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.processes import memory_needed, run_command
+from tests.killing import KillServer
+from tests.processes import memory_needed
 from tests.requirements import need_proc
 from tf_tokclf.cli.main import cli
 from tf_tokclf.config.schema import Config, DataConfig
@@ -354,14 +355,17 @@ def test_tokens_are_redacted(message: str):
 SECRET = "hf_SecretOfThisTestAlone0123456789"
 
 
-def crashing(code: str, tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
+def crashing(kill_server: KillServer, code: str, tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a separate process in which `code` breaks a part of the package."""
     before = f"from tf_tokclf.cli import main, inspect\nsecret = {SECRET!r}\n{code}"
-    return run_command(*args, before=before, folder=tmp_path, environment={"HF_TOKEN": "no-common-shape-of-one"})
+    token = {"HF_TOKEN": "no-common-shape-of-one"}
+    return kill_server.command(*args, before=before, folder=tmp_path, environment=token)
 
 
 @pytest.mark.parametrize("told", [SECRET, "no-common-shape-of-one", f"https://ada:{SECRET}@hub.example/x"])
-def test_a_crash_s_traceback_shows_neither_tokens_nor_control_characters(told: str, tmp_path: Path):
+def test_a_crash_s_traceback_shows_neither_tokens_nor_control_characters(
+    kill_server: KillServer, told: str, tmp_path: Path
+):
     """Also for causes and threads, because users paste tracebacks into bug reports."""
     code = f"""
 import threading
@@ -373,7 +377,7 @@ def broken(*args, **options):
 inspect.inspect_command.callback = broken
 """
     (tmp_path / "a.conll").write_text("ada\tO\n", encoding="utf-8")
-    done = crashing(code, tmp_path, "inspect", "a.conll")
+    done = crashing(kill_server, code, tmp_path, "inspect", "a.conll")
     assert done.returncode == 1
     for part in ("in a thread: ", "at first: ", "then: ", "Traceback"):
         assert part in done.stderr
