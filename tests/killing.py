@@ -33,6 +33,12 @@ from tests.waiting import LIMIT_S
 
 # Python code for `before`, with the effect of the fixture `untraced`.
 UNTRACED = "from tf_tokclf.model.backend import tf; tf.config.run_functions_eagerly(True)"
+# Python code for `before`: compute the halves of batches in parallel, as on a machine with two cores or more.
+TWO_LANES = """
+from tf_tokclf.model import forward
+from tf_tokclf.training import step
+forward.n_lanes = step.n_lanes = lambda: 2
+"""
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
 
 

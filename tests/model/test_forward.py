@@ -39,16 +39,17 @@ def test_a_window_has_the_same_scores_alone_as_among_others(name: str):
     model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
     forward, windows = forward_function(model), windows_of(LENGTHS)
 
-    def scores(windows: Windows) -> dict[int, np.ndarray]:
+    def scores(windows: Windows, *, lanes: int = 1) -> dict[int, np.ndarray]:
         equal = needs_equal_lengths(model)
         batches: list[WordScores] = list(
-            score_windows(forward, windows, batch_size=8, pad_id=0, lanes=1, longest=20, equal_lengths=equal)
+            score_windows(forward, windows, batch_size=8, pad_id=0, lanes=lanes, longest=20, equal_lengths=equal)
         )
         rows = np.concatenate([batch.sentence for batch in batches])
         values = np.concatenate([batch.log_probabilities for batch in batches])
         return {row: values[rows == row] for row in np.unique(rows)}
 
-    together = scores(windows)
+    # In two batches at the same time.
+    together = scores(windows, lanes=2)
     assert {row: len(values) for row, values in together.items()} == dict(enumerate(LENGTHS))
     for row, values in together.items():
         np.testing.assert_allclose(scores(only(windows, row))[row], values, rtol=0, atol=1e-5)

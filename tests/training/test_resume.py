@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import WORDS
 from tests.encoders import make_bert
-from tests.killing import UNTRACED, Ended, Ending, KillServer
+from tests.killing import TWO_LANES, UNTRACED, Ended, Ending, KillServer
 from tests.training.bench import Bench
 from tf_tokclf import fit, load_config
 from tf_tokclf.errors import UserError
@@ -55,11 +55,13 @@ class ResumedRun(Bench):
         *,
         resume: bool = True,
         more: tuple[str, ...] = (),
+        before: str = "",
         **options: Any,
     ) -> Ended:
-        """Train or resume it in the folder `name`. more: other settings."""
+        """Train or resume it in the folder `name`. more: other settings. before: Python code to run first."""
         flags = [*more, "--resume"] if resume else more
-        return self.server.run(self.fit_arguments(name, *flags), self.root / name, ending, **options)
+        args, before = self.fit_arguments(name, *flags), TWO_LANES + before
+        return self.server.run(args, self.root / name, ending, before=before, **options)
 
 
 # With several batches per step, the optimizer takes another path: it does not defer updates of the embedding.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,16 @@ from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.train import RunResult
 
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_lanes() -> Iterator[None]:
+    """Compute the halves of batches in parallel, however many cores there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("tf_tokclf.model.forward", "tf_tokclf.training.step"):
+            patch.setattr(f"{module}.n_lanes", lambda: 2)
+        yield
+
 
 RUN_FILES = {
     "config.yaml",
