@@ -60,7 +60,10 @@ def environment_of_tests(users: dict[str, str], *, home: Path, hub: str) -> dict
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the user's environment and the network, before anything that reads them is imported."""
-    home = Path(tempfile.mkdtemp(prefix="tf-tokclf-tests-"))
+    # Workers of pytest-xdist have the environment of the process that started them. Their folders are beside its
+    # folder, and not in it, because the names of sockets must be short.
+    beside = Path(os.environ["HOME"]).parent if hasattr(config, "workerinput") else None
+    home = Path(tempfile.mkdtemp(prefix="tf-tokclf-tests-", dir=beside))
     (home / "tmp").mkdir()
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     nobody = reserved_socket()
