@@ -9,6 +9,7 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.training.optimizer import learning_rate_at, make_optimizer, rates_of
+from tf_tokclf.training.plan import check_settings
 from tf_tokclf.training.schedule import KINDS, Schedule
 
 # The learning rates times 1e5 of ten steps with transformers 4.54.1 and PyTorch 2.13:
@@ -89,5 +90,7 @@ def test_other_kinds_are_refused_with_the_list():
 
 
 def test_a_peak_below_the_end_of_the_polynomial_schedule_is_refused():
+    options = {"optimizer.lr_scheduler_type": "polynomial", "optimizer.learning_rate": 1e-8}
+    needed = {"data.train_file": "t.conll", "model.name_or_path": "m", "output_dir": "o"}
     with pytest.raises(UserError, match="learning_rate must be above 1e-07"):
-        load_config(options={"optimizer.lr_scheduler_type": "polynomial", "optimizer.learning_rate": 1e-8})
+        check_settings(load_config(options={**options, **needed}))

@@ -62,7 +62,7 @@ def test_minus_one_is_no_number_of_steps():
         ({"eval_steps": 4}, [4, 8]),
         ({"eval_steps": 100}, [8]),
         ({"eval_strategy": "steps", "eval_steps": 5}, [5, 8]),
-        # As in transformers.
+        # As in transformers, logging_steps applies.
         ({"eval_strategy": "steps", "logging_steps": 6}, [6, 8]),
         ({"eval_strategy": "epoch", "eval_steps": 3}, [4, 8]),
         ({"eval_strategy": "no"}, [8]),
@@ -76,11 +76,6 @@ def test_scorings_are_every_few_steps_and_at_the_end(settings: dict[str, object]
 
 def test_no_is_a_strategy_that_yaml_reads_as_false():
     assert load_config(assignments=["training.eval_strategy=no"]).training.eval_strategy == "no"
-
-
-def test_steps_without_their_number_are_refused():
-    with pytest.raises(UserError, match="eval_strategy is steps, but eval_steps is not set"):
-        load_config(options={"training.eval_strategy": "steps"})
 
 
 @pytest.mark.parametrize("name", ["loss", "eval_loss", "overall_loss", "eval_overall_loss"])

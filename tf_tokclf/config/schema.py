@@ -28,8 +28,6 @@ class Task(str, Enum):
 
 # Larger than any sensible value, but small enough that later computations do not overflow.
 COUNT_LIMIT = 1_000_000
-# The last learning rate of transformers' polynomial schedule.
-POLYNOMIAL_END = 1e-7
 # What the names of measures begin with in transformers' scripts.
 _MEASURE_PREFIXES = ("eval_", "overall_")
 Count = Annotated[int, Field(gt=0, le=COUNT_LIMIT)]
@@ -371,12 +369,6 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     adam_beta2: float = setting(0.999, "Decay of Adam's second moment.", ge=0, lt=1)
     adam_epsilon: PositiveFloat = setting(1e-8, "Number added to the square root of Adam's second moment.")
 
-    @model_validator(mode="after")
-    def _decays(self) -> OptimizerConfig:
-        if self.lr_scheduler_type == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
-            raise ValueError(f"learning_rate must be above {POLYNOMIAL_END:g}, where the polynomial schedule ends")
-        return self
-
 
 class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     """Epochs, batches, precision, checkpoints and devices."""
@@ -463,7 +455,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     eval_steps: Count | None = setting(
         None,
         "Score the validation sentences every N optimizer steps, and at the end of training.",
-        meanings={None: "after each epoch"},
+        meanings={None: "after each epoch, or every logging_steps steps if eval_strategy is steps"},
         option="--eval-steps",
     )
     metric_for_best_model: Literal["f1", "precision", "recall", "accuracy", "loss"] = setting(
@@ -529,13 +521,12 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         """When the validation sentences are scored."""
         return self.eval_strategy or ("steps" if self.eval_steps else "epoch")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _score_when_logging(cls, values: Any) -> Any:
-        """As in transformers, logging_steps applies if eval_strategy is steps and eval_steps is not given."""
-        if isinstance(values, dict) and values.get("eval_strategy") == "steps" and values.get("eval_steps") is None:
-            return {**values, "eval_steps": values.get("logging_steps")}
-        return values
+    @property
+    def steps_between_scorings(self) -> int:
+        """The distance of two scorings if `eval_by` is steps. Without eval_steps, it is logging_steps, as in
+        transformers.
+        """
+        return self.eval_steps or self.logging_steps
 
     @field_validator("eval_strategy", mode="before")
     @classmethod
@@ -547,12 +538,6 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     @classmethod
     def _measure(cls, value: Any) -> Any:
         return without_prefixes(value, _MEASURE_PREFIXES) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _steps_are_given(self) -> TrainingConfig:
-        if self.eval_strategy == "steps" and not self.eval_steps:
-            raise ValueError("eval_strategy is steps, but eval_steps is not set")
-        return self
 
     @field_validator("max_steps", mode="before")
     @classmethod

@@ -27,7 +27,7 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.training.batches import TrainingBatches
 from tf_tokclf.training.loss import PieceLoss
-from tf_tokclf.training.schedule import Schedule
+from tf_tokclf.training.schedule import POLYNOMIAL_END, Schedule
 from tf_tokclf.training.timetable import Timetable
 from tf_tokclf.training.tracking import check_trackers
 
@@ -153,6 +153,12 @@ def check_settings(config: Config) -> None:
         problems.append("no folder for the run: give --output-dir")
     if problems:
         raise UserError("Incomplete configuration:" + "".join(f"\n  - {problem}" for problem in problems))
+    optimizer = config.optimizer
+    if optimizer.lr_scheduler_type == "polynomial" and optimizer.learning_rate <= POLYNOMIAL_END:
+        raise UserError(
+            f"optimizer.learning_rate must be above {POLYNOMIAL_END:g}, where the polynomial schedule ends.",
+            hint="Pass a higher --learning-rate or another --lr-scheduler-type.",
+        )
     check_trackers(config.training.report_to)
 
 
@@ -232,7 +238,9 @@ def _scoring(plan: RunPlan) -> str:
     by = plan.config.training.eval_by
     if by == "no":
         return "at the end of training, so the last model is kept"
-    when = f"every {counted(plan.config.training.eval_steps or 0, 'step')}" if by == "steps" else "after each epoch"
+    when = (
+        f"every {counted(plan.config.training.steps_between_scorings, 'step')}" if by == "steps" else "after each epoch"
+    )
     return f"{when}; the model with the best validation {plan.measure.name} is kept"
 
 

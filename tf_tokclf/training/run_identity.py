@@ -86,7 +86,10 @@ def another_run(what: str, run: RunDir, *, kind: str = "run") -> UserError:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """The settings that training depends on, including those at their defaults, by dotted name."""
-    return {name: value for name, value in setting_values(config).items() if not is_free(name)}
+    values = {name: value for name, value in setting_values(config).items() if not is_free(name)}
+    if config.training.eval_by == "steps":
+        values["training.eval_steps"] = config.training.steps_between_scorings
+    return values
 
 
 def encoder_hash(folder: Path) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tf_tokclf.config.schema import POLYNOMIAL_END, OptimizerConfig
+from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.model.backend import keras, tf
 
-# The time scale of inverse_sqrt without a warm-up, as in transformers.
+# The last learning rate of the polynomial schedule, and the time scale of inverse_sqrt without a warm-up, as in
+# transformers.
+POLYNOMIAL_END = 1e-7
 _TIMESCALE = 10_000
 
 

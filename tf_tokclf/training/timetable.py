@@ -31,7 +31,8 @@ class Timetable:
         """The timetable of a run whose epochs have `n_batches` batches. The last step of an epoch may use fewer."""
         per_epoch = -(-n_batches // training.gradient_accumulation_steps)
         n_steps = training.max_steps or per_epoch * training.num_train_epochs
-        distance = {"epoch": per_epoch, "steps": training.eval_steps, "no": None}[training.eval_by] or n_steps
+        distances = {"epoch": per_epoch, "steps": training.steps_between_scorings, "no": n_steps}
+        distance = distances[training.eval_by]
         return cls(per_epoch, n_steps, [*range(distance, n_steps, distance), n_steps])
 
     @property
