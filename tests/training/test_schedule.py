@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.training.optimizer import learning_rate_at, make_optimizer, rates_of
 from tf_tokclf.training.plan import check_settings
-from tf_tokclf.training.schedule import KINDS, Schedule
+from tf_tokclf.training.schedule import KINDS, Schedule, ScheduledRate
 
 # The learning rates times 1e5 of ten steps with transformers 4.54.1 and PyTorch 2.13:
 #     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
@@ -77,6 +79,15 @@ def test_a_single_step_has_a_rate(kind: str):
     rate = learning_rate_at(make_optimizer(config, Schedule.of(config, 1), loss_scaling=False), 0)
     assert np.isfinite(rate)
     assert rate > 0
+
+
+def test_a_rate_is_made_again_from_its_configuration():
+    """Keras stores it as JSON with a compiled model."""
+    config = OptimizerConfig(lr_scheduler_type="cosine", warmup_steps=3)
+    rate = make_optimizer(config, Schedule.of(config, 10), loss_scaling=False).get_config()["learning_rate"]["config"]
+    again = ScheduledRate.from_config(json.loads(json.dumps(rate)))
+    assert again.peak == 5e-5
+    assert again.schedule == Schedule(10, 3, "cosine")
 
 
 def test_a_schedule_without_steps_is_refused():

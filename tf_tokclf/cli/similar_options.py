@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 # Lower cutoffs suggest options with another meaning: --task for --tpu-name, --warmup-ratio for --warmup-steps.
 _CUTOFF = 0.9
+# Shorter ones are often abbreviations of something else: --lr is not the beginning of --lr-scheduler-type.
+_SHORTEST_BEGINNING = len("--eval")
 
 
 def similar_option(typed: str, known: Iterable[str]) -> str | None:
@@ -22,7 +24,7 @@ def similar_option(typed: str, known: Iterable[str]) -> str | None:
     near = difflib.get_close_matches(name, sorted(same_numbers), n=1, cutoff=_CUTOFF)
     if near:
         return near[0]
-    longer = [one for one in same_numbers if one.startswith(f"{name}-")]
+    longer = [one for one in same_numbers if one.startswith(f"{name}-") and len(name) >= _SHORTEST_BEGINNING]
     return longer[0] if len(longer) == 1 else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,7 +24,7 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling:
     # Without weight decay, create_optimizer would return an optimizer that excludes nothing from it.
     like, _ = transformers.create_optimizer(config.learning_rate, schedule.n_steps, 0, weight_decay_rate=1.0)
     optimizer = DeferringAdamWeightDecay(
-        learning_rate=ScheduledRate(config.learning_rate, schedule),
+        learning_rate=ScheduledRate(config.learning_rate, **asdict(schedule)),
         beta_1=config.adam_beta1,
         beta_2=config.adam_beta2,
         epsilon=config.adam_epsilon,

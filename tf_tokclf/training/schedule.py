@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tf_tokclf.config.schema import OptimizerConfig
@@ -47,15 +47,15 @@ class Schedule:
 
 
 class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
-    """The learning rate `peak` times the factor of `schedule`. The step is a whole number from 0.
+    """The learning rate `peak` times the factor of a schedule. The step is a whole number from 0.
 
-    Computed in float64, because PyTorch computes it with Python's numbers.
+    The other arguments are those of `Schedule`. Computed in float64, because PyTorch computes it with Python's numbers.
     """
 
-    def __init__(self, peak: float, schedule: Schedule) -> None:
+    def __init__(self, peak: float, n_steps: int, n_warmup_steps: int, kind: str) -> None:
         super().__init__()
         self.peak = peak
-        self.schedule = schedule
+        self.schedule = Schedule(n_steps, n_warmup_steps, kind)
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """The learning rate of `step` as a float32 scalar."""
@@ -68,7 +68,7 @@ class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the class."""
-        return {"peak": self.peak, "schedule": self.schedule}
+        return {"peak": self.peak, **asdict(self.schedule)}
 
 
 def _share_left(step: tf.Tensor, schedule: Schedule) -> tf.Tensor:
