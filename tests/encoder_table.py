@@ -148,7 +148,7 @@ def _saving(subject: Subject) -> str:
 def _long_texts(subject: Subject) -> str:
     """Each word of a text that is longer than a window has scores."""
     tagger = load(subject.run.run.root)
-    words = ["ada", "visited", "london"] * (tagger.info.reading.max_length // 10)
+    words = ["ada", "visited", "london"] * (tagger.info.reading.max_length // 10 + 1)
     assert sum(map(len, words)) > tagger.info.reading.max_length
     [tagged] = tagger.tag([Sentence(tuple(words))])
     assert not np.isnan(tagged.log_probabilities).any()

@@ -31,6 +31,9 @@ def cased(tmp_path: Path) -> Path:
         (folder / file).unlink()
     with (folder / "vocab.txt").open("a", encoding="utf-8") as file:
         file.writelines(f"{token}\n" for token in CAPITALS)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["vocab_size"] += len(CAPITALS)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 

@@ -18,6 +18,7 @@ from tf_tokclf.encoding.tokenizers import (
     special_types,
     window_limit,
 )
+from tf_tokclf.errors import UserError
 
 
 def tokenizer_with(post_processor: object) -> transformers.PreTrainedTokenizerFast:
@@ -100,6 +101,54 @@ def test_a_saved_tokenizer_is_read_from_tokenizer_json_by_every_version(tmp_path
     words = ["a", "c", "aa"]
     assert again(words, is_split_into_words=True) == tokenizer(words, is_split_into_words=True)
     assert (again.pad_token, again.cls_token, again.sep_token) == ("<unk>", "▁a", "a")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "names"),
+    [
+        ("bert", {"input_ids", "token_type_ids", "attention_mask"}),
+        *((name, {"input_ids", "attention_mask"}) for name in ("distilbert", "esm", "mpnet", "xlm")),
+    ],
+)
+def test_a_saved_tokenizer_returns_what_the_model_takes(tmp_path: Path, model_type: str, names: set[str]):
+    """The general class returns token types unless it is told otherwise, and models would refuse them."""
+    tokenizer_with(template("$A <cls>")).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    save_tokenizer(load_tokenizer(tmp_path), saved)
+    assert set(transformers.AutoTokenizer.from_pretrained(saved)("a")) == names
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path):
+    tokenizer = tokenizer_with(template("$A <cls>"))
+    tokenizer.add_tokens(["<added>"])  # models that never read it have no embedding for it
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 3}))
+    assert len(load_tokenizer(tmp_path)) == 4
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 2}))
+    with pytest.raises(UserError) as refused:
+        load_tokenizer(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}: the tokenizer has 3 tokens, but vocab_size in config.json is 2. "
+        "Tokenizer and weights belong to different models. Fetch or save the model again."
+    )
+
+
+def test_tokenizer_json_is_used_for_a_class_that_has_no_fast_version(tmp_path: Path):
+    tokenizer_with(template("<cls> $A <sep>")).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "esm"}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "EsmTokenizer"}))
+    for vocabulary in (None, "<cls>\n<sep>\na\n"):
+        if vocabulary:
+            (tmp_path / "vocab.txt").write_text(vocabulary)
+        assert load_tokenizer(tmp_path)(["a"], is_split_into_words=True)["input_ids"] == [0, 2, 1]
+    (tmp_path / "vocab.txt").write_text("<cls>\na\n<sep>\n")
+    with pytest.raises(UserError, match=r"tokenizer\.json: the token '<sep>' has another id than in the vocabulary"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match="EsmTokenizer is a slow tokenizer"):
+        load_tokenizer(tmp_path)
 
 
 def test_tokens_come_before_padding(tmp_path: Path):

@@ -20,6 +20,7 @@ from tf_tokclf.data.split_cache import content_hash
 from tf_tokclf.data.splits import load_split
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import read_record, write_record
+from tf_tokclf.training.checkpoints import write_sums
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -204,6 +205,31 @@ def test_runs_that_did_not_record_their_choice_keep_it_too(run: RunDir):
     settings |= {"training.seed": 3, "data.validation_fraction": 0.3}
     write_record(run, replace(record, settings=settings))
     assert scored(run, "validation") == first_choice(run)
+
+
+def test_a_checkpoint_of_the_first_versions_goes_on_with_its_choice(run: RunDir, tmp_path: Path, tiny_bert: Path):
+    """Copied from its run, which has no record of the sentences. Its settings have no seed for drawing."""
+    blocks = (run.root.parent / "train.conll").read_text().strip().split("\n\n")
+    chosen = {int(i) for i in np.random.default_rng(3).permutation(32)[:10]}
+    options = ("--model-name-or-path", tiny_bert, "--num-train-epochs", 1, "--seed", 3, "--report-to", "none")
+    options += ("--validation-fraction", 0.3)
+    files = []
+    for name, is_validation in (("train", False), ("validation", True)):
+        file = tmp_path / f"{name}.conll"
+        file.write_text("\n\n".join(block for i, block in enumerate(blocks) if (i in chosen) == is_validation) + "\n")
+        files += [f"--{name}-file", file]
+    command("fit", *files, *options, "--output-dir", tmp_path / "first", "--keep-checkpoints", 1)
+    [checkpoint] = RunDir(tmp_path / "first").checkpoints.iterdir()
+    copy = checkpoint.rename(tmp_path / "copy of checkpoint")
+    state = json.loads((copy / "state.json").read_text())
+    del state["settings"]["data.split_seed"]
+    (copy / "state.json").write_text(json.dumps(state))
+    (copy / "SHA256SUMS").unlink()
+    write_sums(copy)
+    options += ("--train-file", run.root.parent / "train.conll", "--output-dir", tmp_path / "second")
+    log = command("fit", *options, "--resume-from-checkpoint", copy).stderr
+    assert "continuing from the end of epoch 1" in " ".join(log.split())
+    assert words_and_gold(RunDir(tmp_path / "second").predictions_for("validation")) == first_choice(run)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.encoder_table import (
     outcome,
 )
 from tests.requirements import need_modules
-from tf_tokclf.encoding.model_config import MODEL_TYPES
+from tf_tokclf.encoding.model_types import MODEL_TYPES
 
 CELLS = cells_in(PAGE.read_text(encoding="utf-8"))
 # The cells of which the page says something.

@@ -20,11 +20,10 @@ from tests.reference_models import (
     check_training,
     logits_of,
 )
-from tf_tokclf.encoding.model_config import MODEL_TYPES
+from tf_tokclf.encoding.model_types import MODEL_TYPES
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import save_portable_weights
-from tf_tokclf.model.precision import NO_MIXED_PRECISION
 from tf_tokclf.model.saving import save_config
 from tf_tokclf.training.checkpoints import check_tracked
 
@@ -49,7 +48,7 @@ def model(reference: ReferenceModel) -> Iterator[keras.Model]:
 
 
 def test_every_type_has_a_case_of_its_name():
-    assert set(CASES) >= MODEL_TYPES
+    assert set(CASES) >= MODEL_TYPES.keys()
     assert all(ReferenceModel.of(name).type == name for name in MODEL_TYPES)
 
 
@@ -58,7 +57,7 @@ def test_logits(reference: ReferenceModel, model: keras.Model):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", [name for name in CASES if ReferenceModel.of(name).type not in NO_MIXED_PRECISION])
+@pytest.mark.parametrize("name", [name for name in CASES if not MODEL_TYPES[ReferenceModel.of(name).type].only_float32])
 def test_logits_of_mixed_precision(name: str, policy: str):
     check_mixed_logits(ReferenceModel.of(name), policy)
 

@@ -265,17 +265,17 @@ def test_models_configurations_and_tokenizers_have_one_way_in():
 def test_the_model_types_are_those_of_transformers():
     from transformers.models.auto.modeling_tf_auto import TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
 
-    from tf_tokclf.encoding.model_config import MODEL_TYPES
-    from tf_tokclf.model.loading import ARCHITECTURES
+    from tf_tokclf.encoding.model_types import MODEL_TYPES
+    from tf_tokclf.model.architectures.registry import own_class
 
-    assert {*TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, *ARCHITECTURES} == MODEL_TYPES
+    assert set(MODEL_TYPES) == {*TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, *filter(own_class, MODEL_TYPES)}
 
 
 def test_every_setting_of_a_tokenizer_is_known():
     """Each argument of these tokenizer types is kept, or is the name of a file."""
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
-    from tf_tokclf.encoding.model_config import MODEL_TYPES
+    from tf_tokclf.encoding.model_types import MODEL_TYPES
     from tf_tokclf.encoding.tokenizer_files import KEPT
 
     files = {"vocab_file", "merges_file", "tokenizer_file", "self", "args", "kwargs"}
@@ -887,21 +887,22 @@ def test_a_switch_leaves_the_logits_as_they_are_or_is_refused(
 
 def test_every_setting_that_a_model_reads_is_kept():
     """Includes settings that transformers' TensorFlow classes read, but that no configuration's constructor has."""
-    from tf_tokclf.encoding.model_config import DECIDED_HERE, MODEL_TYPES, READ_BY_MODEL
+    from tf_tokclf.encoding.model_config import DECIDED_HERE
     from tf_tokclf.encoding.model_config import SWITCHES as REFUSED_SWITCHES
+    from tf_tokclf.encoding.model_types import MODEL_TYPES
 
     # Settings for text generation or other tasks, or computed by the constructor.
     others = {"pooler_hidden_size", "asm_cutoffs", "asm_div_value", "id2lang", "lang2id", "num_blocks"}
     others |= {"use_return_dict"}
     others |= {"classifhidden_dropout_probier_dropout", "tie_word_embeddings", "true_hidden_size", "n_layers", "d_head"}
-    for model_type in MODEL_TYPES:
+    for model_type, facts in MODEL_TYPES.items():
         kind = transformers.CONFIG_MAPPING[model_type]
         module = sys.modules[transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[kind].__module__]
         source = inspect.getsource(module)
         read = set(re.findall(r"\bconfig\.(\w+)", source)) | set(re.findall(r"\bconfig, *[\"'](\w+)", source))
         read = {name for name in read if not callable(getattr(kind, name, None))}
         assert not read - settings_of_type(model_type) - DECIDED_HERE - set(REFUSED_SWITCHES) - others, model_type
-        assert READ_BY_MODEL.get(model_type, set()) <= read, model_type
+        assert facts.extra_settings <= read, model_type
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converter

@@ -112,7 +112,7 @@ def test_functions_are_not_called(attack: str, place: str, model: Path):
         (model / "pytorch_model.bin").write_bytes(LEGACY_START + pickled)
     else:
         write_zip(model / "pytorch_model.bin", pickled, NUMBERS)
-    assert_refused(predict(model), ": refers to ", "No code was run. Do not use this model unless you trust its author")
+    assert_refused(predict(model), ": refers to ", "No code was run. Look for a revision with safetensors")
 
 
 OTHER_INSTRUCTIONS = {

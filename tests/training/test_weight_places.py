@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_tokclf.encoding.model_config import MODEL_TYPES
+from tf_tokclf.encoding.model_types import MODEL_TYPES
 from tf_tokclf.model.backend import keras
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import portable

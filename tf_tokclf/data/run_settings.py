@@ -82,7 +82,8 @@ def run_config(reference: str | Path) -> Config | None:
 def drawing_of(run: RunDir) -> AnyDrawing | None:
     """Which training sentences became other splits of the run; None if none did, or if they have to be drawn again."""
     if not run.validation_cut.is_file():
-        return _unrecorded_drawing(run)
+        record = read_record(run)
+        return None if record is None else unrecorded_drawing(record.settings)
     hint = "Restore the file, or name the data with --set data.validation_file=FILE --set data.test_file=FILE."
     values = read_json(run.validation_cut, hint=hint)
     try:
@@ -91,12 +92,10 @@ def drawing_of(run: RunDir) -> AnyDrawing | None:
         raise UserError(f"cannot be read: {error}.", path=run.validation_cut, hint=hint) from error
 
 
-def _unrecorded_drawing(run: RunDir) -> FirstDrawing | None:
-    """That of a finished run of a version that did not record it."""
-    record = read_record(run)
-    if record is None or "data.split_seed" in record.settings:
+def unrecorded_drawing(settings: Mapping[str, Any]) -> FirstDrawing | None:
+    """What a run drew according to its settings, if it is of a version that did not record it. None for other runs."""
+    if "data.split_seed" in settings:
         return None
-    settings = record.settings
     return FirstDrawing(settings["training.seed"], settings["data.validation_fraction"])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.hints import OTHER_TOKENIZER
 from tf_tokclf.encoding.piece_cache import PieceStore, ranges
 from tf_tokclf.encoding.tokenizers import special_pieces
 from tf_tokclf.encoding.windows import WindowSettings, check_window, plan_windows
@@ -119,7 +120,7 @@ class Encoder:
             raise UserError(
                 f"the tokenizer returns the token id {largest}, but the model's vocabulary has "
                 f"{counted(self._n_embeddings, 'token')}.",
-                hint="Tokenizer and weights belong to different models. Fetch or save the model again.",
+                hint=OTHER_TOKENIZER,
             )
 
     def _fill(self, starts: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

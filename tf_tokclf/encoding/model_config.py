@@ -14,41 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.hints import AGAIN, OTHER_ENCODER, TOGETHER, UNTRUSTED
 from tf_tokclf.encoding.model_type import inferred_model_type
-from tf_tokclf.encoding.modernbert_config import AGAIN, modernbert_settings
+from tf_tokclf.encoding.model_types import CAUSAL, MODEL_TYPES, Switch, facts_of
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 
-# The model types with a TensorFlow class for token classification in transformers 4.54, and those with a class in
-# tf_tokclf/model/architectures. A test checks this list.
-MODEL_TYPES = frozenset(
-    [
-        "albert",
-        "bert",
-        "camembert",
-        "convbert",
-        "deberta",
-        "deberta-v2",
-        "distilbert",
-        "electra",
-        "esm",
-        "flaubert",
-        "funnel",
-        "layoutlm",
-        "layoutlmv3",
-        "longformer",
-        "mobilebert",
-        "modernbert",
-        "mpnet",
-        "rembert",
-        "roberta",
-        "roberta-prelayernorm",
-        "roformer",
-        "xlm",
-        "xlm-roberta",
-        "xlnet",
-    ]
-)
 MOST_LABELS = 20_000
 # Numbers of layers. Constructors loop over them. The largest published encoders have about 50.
 LAYER_COUNTS = frozenset(
@@ -130,27 +101,6 @@ DECIDED_HERE = frozenset(
         "transformers_version",
     ]
 )
-# Settings that the TensorFlow classes read although they are not arguments of the configuration's constructor. A test
-# compares this table with the source of transformers.
-READ_BY_MODEL: Mapping[str, frozenset[str]] = {
-    "deberta": frozenset(["cls_dropout", "embedding_size", "talking_head"]),
-    "deberta-v2": frozenset(
-        [
-            "attention_head_size",
-            "cls_dropout",
-            "conv_act",
-            "conv_groups",
-            "conv_kernel_size",
-            "embedding_size",
-            "norm_rel_ebd",
-            "position_buckets",
-            "share_att_key",
-        ]
-    ),
-    "esm": frozenset(["embedding_size"]),
-    "flaubert": frozenset(["initializer_range"]),
-    "xlm": frozenset(["initializer_range"]),
-}
 # Settings whose value is the name of a function.
 ACTIVATIONS = {
     "activation",
@@ -159,38 +109,14 @@ ACTIVATIONS = {
     "hidden_act",
     "hidden_activation",
 }
-_CAUSAL = "a word would be labelled without the words after it"
-# Settings that change what a model computes: the allowed values, and why other values are refused.
-SWITCHES: Mapping[str, tuple[tuple[Any, ...], str]] = {
-    "is_decoder": ((None, False), _CAUSAL),
-    "is_encoder": ((None, True), _CAUSAL),
-    "causal": ((None, False), _CAUSAL),
-    "add_cross_attention": ((None, False), "there is no second text to attend to"),
-    "pruned_heads": ((None, {}, []), "the TensorFlow classes cannot prune attention heads"),
-    "is_folding_model": ((None, False), "it predicts protein structures, not labels"),
-}
-# Model types whose TensorFlow classes ignore position_embedding_type.
-ABSOLUTE_POSITIONS = frozenset(
-    ["albert", "bert", "camembert", "electra", "layoutlm", "roberta", "roberta-prelayernorm", "xlm-roberta"]
-)
-_ONLY_ABSOLUTE = "the TensorFlow class of this model type only computes absolute positions"
-# The same as SWITCHES for single model types.
-SWITCHES_OF_TYPE: Mapping[str, Mapping[str, tuple[tuple[Any, ...], str]]] = {
-    "convbert": {"head_ratio": ((None, 2), "PyTorch computes heads of another width than the TensorFlow class")},
-    "deberta-v2": {"conv_groups": ((None, 1), "the TensorFlow class only computes convolutions of one group")},
-    "deberta": {"talking_head": ((None, False), "the TensorFlow class cannot mix attention heads")},
-    "esm": {
-        "position_embedding_type": (
-            (None, "absolute", "rotary"),
-            "the TensorFlow class of this model type only computes absolute and rotary positions",
-        )
-    },
-    "funnel": {"separate_cls": ((None, True), "the TensorFlow class cannot pool the first token with others")},
-    "xlm": {"sinusoidal_embeddings": ((None, False), "the TensorFlow class has no sinusoidal positions")},
-    "xlnet": {
-        "attn_type": ((None, "bi"), _CAUSAL),
-        "bi_data": ((None, False), "half of the sentences would be read backwards"),
-    },
+# Settings of any type that change what a model computes.
+SWITCHES: Mapping[str, Switch] = {
+    "is_decoder": Switch((None, False), CAUSAL),
+    "is_encoder": Switch((None, True), CAUSAL),
+    "causal": Switch((None, False), CAUSAL),
+    "add_cross_attention": Switch((None, False), "there is no second text to attend to"),
+    "pruned_heads": Switch((None, {}, []), "the TensorFlow classes cannot prune attention heads"),
+    "is_folding_model": Switch((None, False), "it predicts protein structures, not labels"),
 }
 # The key of auto_map that names the model's own class for TensorFlow.
 OWN_CLASS = "TFAutoModelForTokenClassification"
@@ -291,8 +217,8 @@ def check_model_config(folder: Path, *, trust_remote_code: bool = False) -> dict
     _check_references(config, path, trust_remote_code=trust_remote_code)
     _check_switches(config, path)
     _check_labels(config, path)
-    if config["model_type"] == "modernbert":
-        config = modernbert_settings(config, path)
+    if (read_settings := facts_of(config["model_type"]).read_settings) is not None:
+        config = read_settings(config, path)
     kept = {
         name: value
         for name, value in config.items()
@@ -328,7 +254,7 @@ def _check_type(config: dict[str, Any], path: Path, *, trust_remote_code: bool =
 
 
 def _check_references(config: dict[str, Any], path: Path, *, trust_remote_code: bool) -> None:
-    hint = "Do not use this model unless you trust its author. If you do, remove the key."
+    hint = f"{UNTRUSTED} If you do, remove the key."
     if "trust_remote_code" in config and not trust_remote_code:
         raise UserError(
             "sets trust_remote_code, which asks transformers to run code from the model folder.",
@@ -346,13 +272,10 @@ def _check_switches(config: dict[str, Any], path: Path) -> None:
     Settings that only change the form of the output, or how a model is trained, are not checked here: they are removed
     from the configuration.
     """
-    switches = {**SWITCHES, **SWITCHES_OF_TYPE.get(config["model_type"], {})}
-    if config["model_type"] in ABSOLUTE_POSITIONS:
-        switches["position_embedding_type"] = (None, "absolute"), _ONLY_ABSOLUTE
-    for name, (allowed, reason) in switches.items():
-        if (value := config.get(name)) not in allowed:
-            problem = f"{name} is {str(value)[:60]}: {reason}."
-            raise UserError(problem, path=path, hint="Choose an encoder that was trained without it.")
+    for name, switch in {**SWITCHES, **facts_of(config["model_type"]).switches}.items():
+        if (value := config.get(name)) not in switch.allowed:
+            problem = f"{name} is {str(value)[:60]}: {switch.reason}."
+            raise UserError(problem, path=path, hint=OTHER_ENCODER)
 
 
 def _mappings(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -369,14 +292,13 @@ def _mappings(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
 
 
 def _check_labels(config: dict[str, Any], path: Path) -> None:
-    hint = "config.json and weights do not belong together: fetch the model again."
     for name in ("id2label", "label2id"):
         if isinstance(labels := config.get(name), dict | list) and len(labels) > MOST_LABELS:
             problem = f"{name} has {counted(len(labels), 'label')}, but the limit is {MOST_LABELS:,}."
-            raise UserError(problem, path=path, hint=hint)
+            raise UserError(problem, path=path, hint=TOGETHER)
     n_labels = config.get("num_labels")
     if isinstance(n_labels, int) and n_labels > MOST_LABELS:
-        raise UserError(f"num_labels is {n_labels:,}, but the limit is {MOST_LABELS:,}.", path=path, hint=hint)
+        raise UserError(f"num_labels is {n_labels:,}, but the limit is {MOST_LABELS:,}.", path=path, hint=TOGETHER)
 
 
 def _is_plain(value: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from tf_tokclf.config.references import is_package_reference, resolve_reference
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
+from tf_tokclf.encoding.hints import TOGETHER
 from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
 from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETENSORS, TORCH, weight_files
 from tf_tokclf.errors import UserError
@@ -99,7 +100,7 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
 
     The weights themselves are compared with the files when they are loaded. This check also covers computed tables.
     """
-    path, hint = folder / "config.json", "config.json and weights do not belong together: fetch the model again."
+    path = folder / "config.json"
     n_bytes = sum(file.stat().st_size for file in weight_files(folder))
     width = next((config[name] for name in WIDTHS if isinstance(config.get(name), int)), 1)
     for name in TABLES:
@@ -107,7 +108,7 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
         if isinstance(rows, int) and rows * width > max(n_bytes, 1 << 20):
             table = f"{counted(rows, 'embedding')} of {counted(width, 'number')} ({name})"
             problem = f"describes {table}, more than fit into the {counted(n_bytes, 'byte')} of weights."
-            raise UserError(problem, path=path, hint=hint)
+            raise UserError(problem, path=path, hint=TOGETHER)
 
 
 def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig, Task
 from tf_tokclf.encoding.folder_files import is_there
+from tf_tokclf.encoding.hints import AGAIN
 from tf_tokclf.encoding.model_config import LONGEST_TEXT
 from tf_tokclf.encoding.tokenizers import window_limit
 from tf_tokclf.encoding.windows import WindowSettings
@@ -76,8 +77,7 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
         return ModelInfo(
             WindowSettings.of(AlignmentConfig(), folder, tokenizer), LabelSet(tuple(names), scheme_of_names(names))
         )
-    again = "Save or fetch the model again."
-    values = read_json(path, hint=again)
+    values = read_json(path, hint=AGAIN)
     try:
         if values["format_version"] > FORMAT_VERSION:
             hint = "Upgrade with pip install -U tf-tokclf."
@@ -92,7 +92,7 @@ def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokeniz
             decoding=_one_of(DECODINGS, values.get("decoding", "argmax")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"cannot be read: {repr(error)[:200]}.", path=path, hint=again) from error
+        raise UserError(f"cannot be read: {repr(error)[:200]}.", path=path, hint=AGAIN) from error
 
 
 def _one_of(known: Collection[str], value: Any) -> str:

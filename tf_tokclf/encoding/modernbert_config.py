@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.hints import AGAIN, OTHER_ENCODER
 from tf_tokclf.errors import UserError
 
-AGAIN = "Fetch or save the model again."
-OTHER = "Choose an encoder that was trained without it."
 GLOBAL, LOCAL = "full_attention", "sliding_attention"
 GLOBAL_EVERY = "global_attn_every_n_layers"
 # The defaults of all versions of transformers.
@@ -181,4 +180,4 @@ def _wrong(name: str, value: Any, problem: str, path: Path) -> UserError:
 
 
 def _refused(name: str, value: Any, reason: str, path: Path) -> UserError:
-    return UserError(f"{name} is {str(value)[:60]}: {reason}.", path=path, hint=OTHER)
+    return UserError(f"{name} is {str(value)[:60]}: {reason}.", path=path, hint=OTHER_ENCODER)

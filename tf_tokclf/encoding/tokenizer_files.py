@@ -20,8 +20,8 @@ from typing import Any
 
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
+from tf_tokclf.encoding.hints import AGAIN, UNTRUSTED
 from tf_tokclf.encoding.model_config import model_config
-from tf_tokclf.encoding.modernbert_config import AGAIN
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_links
 from tf_tokclf.json_text import read_json
@@ -119,7 +119,6 @@ KNOWN_PATTERNS = frozenset(
         r"""| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
     )
 )
-UNTRUSTED = "Do not use this model unless you trust its author."
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,9 @@ def tokenizer_class_name(folder: Path) -> str:
     if name in fast_names:
         return str(name)
     slow = given if given in slow_names else None if given else by_type[0]
-    if (folder / TOKENIZER).is_file() and not slow:
+    if (folder / TOKENIZER).is_file():
+        if slow:
+            _check_same_vocabulary(folder)
         return GENERAL
     kind = str(given or slow or "the tokenizer")[:60]
     raise UserError(
@@ -236,6 +237,28 @@ def tokenizer_class_name(folder: Path) -> str:
         path=folder,
         hint="Choose a model that has a tokenizer.json.",
     )
+
+
+def _check_same_vocabulary(folder: Path) -> None:
+    """Raise UserError if tokenizer.json has other ids than the vocabulary of the slow tokenizer beside it.
+
+    Nobody else checks this: transformers cannot make such a tokenizer.json, so it comes from another program.
+    """
+    model = _mapping(_checked_file(folder, TOKENIZER)).get("model")
+    stated = model.get("vocab") if isinstance(model, dict) else None
+    ids = _ids_in_vocabulary(folder)
+    for token, number in stated.items() if isinstance(stated, dict) else ():
+        if ids.get(token, number) != number:
+            problem = f"the token {token[:60]!r} has another id than in the vocabulary of the slow tokenizer."
+            raise UserError(problem, path=folder / TOKENIZER, hint=AGAIN)
+
+
+def _ids_in_vocabulary(folder: Path) -> dict[str, Any]:
+    """The ids of tokens in a vocabulary with one token on each line, or in one in JSON. Empty if there is none."""
+    if is_there(folder / VOCABULARY):
+        with _checked_file(folder, VOCABULARY).open(encoding="utf-8", errors="replace") as file:
+            return {line.strip(): number for number, line in enumerate(file)}
+    return _mapping(_checked_file(folder, "vocab.json")) if is_there(folder / "vocab.json") else {}
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:

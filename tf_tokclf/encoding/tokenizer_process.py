@@ -26,7 +26,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
 
-from tf_tokclf.encoding.modernbert_config import AGAIN
+from tf_tokclf.encoding.hints import AGAIN, UNTRUSTED
 from tf_tokclf.errors import UserError
 
 # The child uses the import path of its parent. `python -m` would first look in the working directory, which may be the
@@ -44,7 +44,6 @@ START_LIMIT_S = 600.0
 CLOCK_FACTOR = 30
 # None on Windows.
 _CPU_LIMIT_REACHED = getattr(signal, "SIGXCPU", None)
-HINT = "Do not use this model unless you trust its author."
 
 
 class TokenizerProcess:
@@ -107,7 +106,7 @@ def _tokenizing(pattern: str) -> str:
 class _Child:
     """The child process and the thread that reads its answers."""
 
-    def __init__(self, args: list[str], task: str, place: str | Path, *, hint: str = HINT) -> None:
+    def __init__(self, args: list[str], task: str, place: str | Path, *, hint: str = UNTRUSTED) -> None:
         """task: what the child does, as the subject of a message."""
         self._task, self._place, self._hint = task, place, hint
         self._process = subprocess.Popen(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_tokclf.counted import counted
+from tf_tokclf.encoding.hints import AGAIN, OTHER_TOKENIZER
 from tf_tokclf.encoding.model_config import model_config
+from tf_tokclf.encoding.model_types import facts_of, first_position
 from tf_tokclf.encoding.prefix_space import set_prefix_space, state_of, wants_prefix_space
 from tf_tokclf.encoding.tokenizer_files import (
     GENERAL,
@@ -29,12 +32,6 @@ if TYPE_CHECKING:
 # Tokenizers without a limit have a model_max_length of 1e30.
 NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
-# Model types that number positions from pad_token_id + 1, so that fewer positions are left for tokens.
-OFFSET_POSITIONS = {"camembert", "esm", "layoutlmv3", "longformer", "roberta", "roberta-prelayernorm", "xlm-roberta"}
-# Model types that compute distances only, so that a window may have any length.
-WITHOUT_POSITIONS = {"funnel", "xlnet"}
-# The default of pad_token_id in these types. MPNet always numbers as if it were 1.
-DEFAULT_PADDING = MPNET_PADDING = 1
 # The files that `save_tokenizer` writes.
 SAVED = frozenset(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
 
@@ -43,16 +40,16 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
     """The fast tokenizer in a model folder, with truncation and padding switched off.
 
     Code in the folder runs only with `trust_remote_code`. Otherwise transformers reads only the vocabulary and the
-    checked settings. Raises UserError if the folder has no tokenizer, or only a slow one.
+    checked settings. Raises UserError if the folder has no tokenizer or only a slow one, or if the tokenizer has more
+    tokens than the model.
     """
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers' own gap
     try:
         if trust_remote_code and needs_own_code(folder):
-            return _made_ready(
-                _from_folder("AutoTokenizer", folder, use_fast=True, trust_remote_code=trust_remote_code)
-            )
+            own = _from_folder("AutoTokenizer", folder, use_fast=True, trust_remote_code=trust_remote_code)
+            return _made_ready(own, folder)
         name = tokenizer_class_name(folder)
         with clean_tokenizer_folder(folder) as clean:
             if clean.unconverted:
@@ -61,7 +58,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
                 clean = with_converted(clean, definition, place=place)
             if clean.patterns:
                 TokenizerProcess.try_loading(clean.folder, name, clean.patterns[0], place=folder / TOKENIZER)
-            return _made_ready(_from_folder(name, clean.folder))
+            return _made_ready(_from_folder(name, clean.folder), folder)
     except UserError:
         raise
     except BaseException as error:
@@ -98,7 +95,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     if tokenizer.is_fast and getattr(tokenizer, "_auto_class", None) is None:
         path = folder / SETTINGS
         settings = json.loads(path.read_text(encoding="utf-8"))
-        # DistilBERT, for example, accepts no token types, which the general class would return.
+        # The general class would also return token types, which DistilBERT, for example, does not accept.
         settings |= {"tokenizer_class": GENERAL, "model_input_names": list(tokenizer.model_input_names)}
         path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -120,13 +117,18 @@ def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizer
     return tokenizer  # type: ignore[no-any-return]
 
 
-def _made_ready(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+def _made_ready(tokenizer: PreTrainedTokenizerFast, folder: Path) -> PreTrainedTokenizerFast:
     if not tokenizer.is_fast:
         raise UserError(
             f"{type(tokenizer).__name__} is a slow tokenizer. Only fast ones report the word of each subword token.",
             hint="Choose a model that has a tokenizer.json.",
         )
+    config = model_config(folder) if (folder / "config.json").is_file() else {}
+    _check_vocabulary(tokenizer, config, folder)
     tokenizer.chat_template = None
+    if not facts_of(config.get("model_type")).takes_token_types:
+        # Saved with the tokenizer. transformers passes all inputs that it names to the model.
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     # Everything here, and every table of positions, expects tokens before padding. XLNet's tokenizer pads on the left.
     tokenizer.padding_side = "right"
     tokenizer.backend_tokenizer.no_truncation()
@@ -135,6 +137,18 @@ def _made_ready(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     if getattr(tokenizer.backend_tokenizer.model, "dropout", None):
         tokenizer.backend_tokenizer.model.dropout = None
     return tokenizer
+
+
+def _check_vocabulary(tokenizer: PreTrainedTokenizerFast, config: Mapping[str, Any], folder: Path) -> None:
+    """Raise UserError if the tokenizer has more tokens than the model has embeddings.
+
+    Tokens that were added to the vocabulary do not count: models that never see them have no embeddings for them.
+    """
+    n_tokens = tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=False)
+    n_embeddings = config.get("vocab_size")
+    if isinstance(n_embeddings, int) and n_tokens > n_embeddings:
+        problem = f"the tokenizer has {counted(n_tokens, 'token')}, but vocab_size in config.json is {n_embeddings:,}."
+        raise UserError(problem, path=folder, hint=OTHER_TOKENIZER)
 
 
 def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
@@ -146,19 +160,9 @@ def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
     positions = config.get("max_position_embeddings") or config.get("n_positions")
     limits = [tokenizer.model_max_length] if tokenizer.model_max_length < NO_LIMIT else []
     if isinstance(positions, int) and positions > 0:
-        limits.append(positions - _first_position(config))
-    default = DEFAULT_LIMIT - _first_position(config)
-    return min(limits, default=NO_LIMIT if config.get("model_type") in WITHOUT_POSITIONS else default)
-
-
-def _first_position(config: dict[str, Any]) -> int:
-    """The position of the first token in the table of positions."""
-    if config.get("model_type") == "mpnet":
-        return MPNET_PADDING + 1
-    if config.get("model_type") not in OFFSET_POSITIONS:
-        return 0
-    padding = config.get("pad_token_id", DEFAULT_PADDING)
-    return (DEFAULT_PADDING if padding is None else int(padding)) + 1
+        limits.append(positions - first_position(config))
+    default = DEFAULT_LIMIT - first_position(config)
+    return min(limits, default=NO_LIMIT if facts_of(config.get("model_type")).is_unlimited else default)
 
 
 Tokenize = Callable[..., list[list[int]]]
@@ -188,7 +192,7 @@ def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
             if len(words) > 1:
                 return [ids for word in words for ids in tokenize([word], add_special_tokens=add_special_tokens)]
             problem = f"the tokenizer fails on the word {words[0][:99]!r}: {first_line(error)}."
-            raise UserError(problem, path=TOKENIZER, hint="Fetch or save the model again.") from error
+            raise UserError(problem, path=TOKENIZER, hint=AGAIN) from error
         return [encoding.ids for encoding in encodings]
 
     return tokenize

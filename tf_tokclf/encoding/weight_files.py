@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.hints import NO_PICKLE, UNTRUSTED, WEIGHTS_AGAIN
 from tf_tokclf.encoding.torch_pickle import UnsafeWeights, UnsupportedWeights
 from tf_tokclf.encoding.torch_weights import open_torch_weights
 from tf_tokclf.errors import UserError, first_line
@@ -28,8 +29,6 @@ TORCH, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # In order of preference. The last ones are pickles, so they are only read if there is nothing else.
 READABLE_WEIGHTS = (SAFETENSORS, INDEX, H5, TORCH, TORCH_INDEX)
 MOST_SHARDS = 1_000
-AGAIN = "Fetch or save the weights again."
-UNTRUSTED = "Do not use this model unless you trust its author."
 CONVERT = (
     "Convert the model once where torch is installed: "
     "AutoModel.from_pretrained(X).save_pretrained(Y) writes model.safetensors to the folder Y."
@@ -68,7 +67,7 @@ class WeightFiles:
             return _values(self._sources[name], name)
         except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
             problem = f"{shortened(name)} cannot be read: {first_line(error)}."
-            raise UserError(problem, path=self.path, hint=AGAIN) from error
+            raise UserError(problem, path=self.path, hint=WEIGHTS_AGAIN) from error
 
 
 def shortened(name: str) -> str:
@@ -112,13 +111,14 @@ def _preferred(folder: Path) -> Path:
 
 def _shards(index: Path) -> list[Path]:
     """The files that an index names, each once. They must be in the same folder."""
-    content = read_json(index, hint=AGAIN)
+    content = read_json(index, hint=WEIGHTS_AGAIN)
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
-        raise UserError("has no weight_map.", path=index, hint=AGAIN)
+        raise UserError("has no weight_map.", path=index, hint=WEIGHTS_AGAIN)
     names = list(dict.fromkeys(str(name) for name in weight_map.values()))
     if len(names) > MOST_SHARDS:
-        raise UserError(f"names {counted(len(names), 'file')}, more than {MOST_SHARDS:,}.", path=index, hint=AGAIN)
+        problem = f"names {counted(len(names), 'file')}, more than {MOST_SHARDS:,}."
+        raise UserError(problem, path=index, hint=WEIGHTS_AGAIN)
     suffix = ".bin" if index.name == TORCH_INDEX else ".safetensors"
     for name in names:
         if name != Path(name).name or "\\" in name or not name.endswith(suffix):
@@ -128,7 +128,7 @@ def _shards(index: Path) -> list[Path]:
                 hint=UNTRUSTED,
             )
         if not (index.parent / name).is_file():
-            raise UserError(f"names {name[:100]}, which does not exist.", path=index, hint=AGAIN)
+            raise UserError(f"names {name[:100]}, which does not exist.", path=index, hint=WEIGHTS_AGAIN)
     return [index.parent / name for name in names]
 
 
@@ -155,7 +155,7 @@ def _torch(path: Path, files: list[Path], stack: ExitStack) -> WeightFiles:
         try:
             opened = open_torch_weights(file, stack)
         except UnsafeWeights as error:
-            raise UserError(f"{first_line(error)}. No code was run.", path=file, hint=UNTRUSTED) from error
+            raise UserError(f"{first_line(error)}. No code was run.", path=file, hint=NO_PICKLE) from error
         except UnsupportedWeights as error:
             raise UserError(f"cannot be used: {first_line(error)}.", path=file, hint=CONVERT) from error
         except (OSError, ValueError) as error:
@@ -185,7 +185,7 @@ def _damaged(path: Path, error: Exception) -> UserError:
         if file.read(len(LFS_POINTER)) == LFS_POINTER.encode():
             problem = "is a Git LFS pointer instead of the weights."
             return UserError(problem, path=path, hint="Run `git lfs pull` in its folder.")
-    return UserError(f"is damaged: {first_line(error)}.", path=path, hint=AGAIN)
+    return UserError(f"is damaged: {first_line(error)}.", path=path, hint=WEIGHTS_AGAIN)
 
 
 def _collect(group: Any, path: Path, found: dict[str, Any], prefix: str = "", *, seen: set[Any]) -> None:
@@ -205,13 +205,13 @@ def _collect(group: Any, path: Path, found: dict[str, Any], prefix: str = "", *,
         seen.add(address)
         if isinstance(item, h5py.Group):
             if prefix.count("/") > 100:
-                raise UserError("is nested too deeply.", path=path, hint=AGAIN)
+                raise UserError("is nested too deeply.", path=path, hint=WEIGHTS_AGAIN)
             _collect(item, path, found, f"{prefix}{name}/", seen=seen)
         elif isinstance(item, h5py.Dataset):
             if item.external or item.is_virtual:
                 raise _leads_elsewhere(prefix + name, path)
             if item.nbytes > path.stat().st_size:
-                raise UserError(f"{prefix}{name} is larger than the file.", path=path, hint=AGAIN)
+                raise UserError(f"{prefix}{name} is larger than the file.", path=path, hint=WEIGHTS_AGAIN)
             found[prefix + name] = item
 
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.encoder import Windows, first_piece_mask
+from tf_tokclf.encoding.model_types import facts_of
 from tf_tokclf.encoding.piece_cache import ranges
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.parallel import MAX_LANES, n_lanes, side_by_side
 from tf_tokclf.model.rows import packed
@@ -20,25 +22,9 @@ from tf_tokclf.model.rows import packed
 WIDTH_MULTIPLE = 8
 
 
-# Model types whose code branches only on Python values.
-_PLAIN = {
-    *("albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta"),
-    "xlm-roberta",
-}
-
-
-# Model types whose scores depend on the padding behind a row. Funnel pools neighbouring tokens.
-_NEEDS_EQUAL_LENGTHS = {"funnel"}
-
-
 def needs_equal_lengths(model: keras.Model) -> bool:
     """Whether only rows of the same length, without padding, get the same scores together as alone."""
-    return model.config.model_type in _NEEDS_EQUAL_LENGTHS
-
-
-def needs_autograph(model: keras.Model) -> bool:
-    """Whether tracing `model` needs AutoGraph, for branches on tensors. AutoGraph doubles the time of tracing."""
-    return model.config.model_type not in _PLAIN
+    return facts_of(model.config.model_type).reads_padding
 
 
 def piece_logits(
@@ -64,7 +50,7 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None, 2), tf.int32),
         ],
-        autograph=needs_autograph(model),
+        autograph=architecture_of(model).needs_autograph,
     )
     def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.hints import AGAIN, TOGETHER
 from tf_tokclf.encoding.model_config import (
-    READ_BY_MODEL,
     architectures,
     check_is_classifier,
     check_model_config,
@@ -24,22 +24,17 @@ from tf_tokclf.encoding.model_config import (
     model_config,
     saved_labels,
 )
+from tf_tokclf.encoding.model_types import MODEL_TYPES
 from tf_tokclf.encoding.weight_files import open_weights
 from tf_tokclf.errors import UserError, first_line
-from tf_tokclf.model.architectures.corrections import correct
-from tf_tokclf.model.architectures.deberta_v2 import use_skewing
-from tf_tokclf.model.architectures.modernbert import TFModernBertForTokenClassification
+from tf_tokclf.model.architectures.registry import correct, own_class, speed_up
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.compact_layers import use_short_graphs
 from tf_tokclf.model.fast_gelu import use_fast_gelu
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
-from tf_tokclf.model.unpadded_encoder import use_packing
-from tf_tokclf.model.weights import IRRELEVANT, TOGETHER, Unmatched, limited_weights, put_weights
+from tf_tokclf.model.weights import IRRELEVANT, Unmatched, limited_weights, put_weights
 
 log = logging.getLogger(__name__)
-
-# The classes that transformers does not have, by model type.
-ARCHITECTURES = {"modernbert": TFModernBertForTokenClassification}
 
 OR_ALLOW = f"{TOGETHER} To train from these weights anyway, pass --allow-incomplete-weights."
 
@@ -88,8 +83,7 @@ def _made_ready(model: keras.Model, names: Sequence[str]) -> keras.Model:
     float32_head(model)
     use_fast_gelu(model)
     use_short_graphs(model)
-    use_packing(model)
-    use_skewing(model)
+    speed_up(model)
     return model
 
 
@@ -125,7 +119,7 @@ def _loaded(
 
 def _token_classifier(config: Any, folder: Path) -> keras.Model:
     """A model of a built-in type with initial weights. folder: that of its tokenizer."""
-    kind: Any = ARCHITECTURES.get(config.model_type)
+    kind: Any = own_class(config.model_type)
     kind = kind or transformers.TF_MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[type(config)]
     model = kind(config)
     correct(model, folder)
@@ -149,7 +143,7 @@ def _configuration(folder: Path, names: Sequence[str], *, trust_remote_code: boo
         config = kind(**_like_defaults(kept, kind()), **_label_settings(names))
     except Exception as error:  # transformers checks little, so wrong values can raise anything
         problem = f"the model's configuration cannot be used: {first_line(error)}."
-        raise UserError(problem, path=folder / "config.json", hint="Fetch or save the model again.") from error
+        raise UserError(problem, path=folder / "config.json", hint=AGAIN) from error
     config.architectures = architectures(folder)
     return config
 
@@ -175,7 +169,7 @@ def settings_of_type(model_type: str) -> set[str]:
     """The names of the settings that a built-in model type has."""
     kind = transformers.CONFIG_MAPPING[model_type]
     named = set(inspect.signature(kind.__init__).parameters) - {"self", "kwargs"}
-    return named | set(kind.attribute_map) | READ_BY_MODEL.get(model_type, frozenset())
+    return named | set(kind.attribute_map) | MODEL_TYPES[model_type].extra_settings
 
 
 def _label_settings(names: Sequence[str]) -> dict[str, Any]:

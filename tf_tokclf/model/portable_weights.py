@@ -15,9 +15,8 @@ from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_w
 
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_path
-from tf_tokclf.model.architectures.convbert import pytorch_shape
+from tf_tokclf.model.architectures.registry import in_pytorch_shape, pytorch_names
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.weight_names import pytorch_names
 
 
 def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
@@ -33,7 +32,7 @@ def portable(model: keras.Model, weight: tf.Variable, values: np.ndarray) -> tup
     """The PyTorch name of a weight of `model`, and `values`, which have the weight's shape, in PyTorch's layout."""
     name, transpose = convert_tf_weight_name_to_pt_weight_name(weight.name, tf_weight_shape=weight.shape)
     name = pytorch_names(model, name)[0]
-    return name, np.ascontiguousarray(pytorch_shape(name, apply_transpose(transpose, values, pt_to_tf=False)))
+    return name, np.ascontiguousarray(in_pytorch_shape(model, name, apply_transpose(transpose, values, pt_to_tf=False)))
 
 
 def save_portable_weights(model: keras.Model, path: Path) -> None:

@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tf_tokclf.encoding.model_types import facts_of
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
 
 # The first compute capability with float16 matrix units (Volta).
 FIRST_FAST_FLOAT16 = (7, 0)
-# Longformer's attention returns NaN in float16. DeBERTa v1 raises an exception for mixed types in training, Funnel
-# also in prediction.
-NO_MIXED_PRECISION = {
-    "deberta": "DeBERTa v1 does not support mixed precision",
-    "funnel": "Funnel does not support mixed precision",
-    "longformer": "Longformer returns NaN in float16",
-}
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ def choose_precision(requested: str, *, model_type: str = "") -> Precision:
 
     Raises UserError if the architecture does not support the requested mixed precision.
     """
-    reason = NO_MIXED_PRECISION.get(model_type)
+    reason = facts_of(model_type).only_float32
     if reason and requested not in ("auto", "float32"):
         raise UserError(f"precision {requested} is not possible: {reason}.", hint="Choose float32 or auto.")
     if reason and requested == "auto":

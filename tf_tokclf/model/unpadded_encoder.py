@@ -2,8 +2,7 @@
 
 A layer gets the concatenated tokens of all rows, (tokens, width). Only attention arranges them in rows, and
 concatenates them again afterwards (as Zeng et al. 2022 do on GPUs, arXiv:2208.08124). All layers share one trace with
-few operations: the first step of MiniLM-L6 takes 2.7 s instead of 5.6 s. The weights, their names and the results are
-those of transformers.
+few operations. The weights, their names and the results are those of transformers.
 """
 
 from __future__ import annotations
@@ -14,19 +13,18 @@ from typing import Any, TypeAlias
 
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
-from tf_tokclf.model.rows import Rows, is_packed, layer_number, rows_of
-
-# Model types whose layers have the same parts with the same names.
-_KINDS = {"bert", "camembert", "electra", "roberta", "xlm-roberta"}
+from tf_tokclf.model.rows import Rows, is_packed, rows_of
+from tf_tokclf.model.shared_trace import SharedTrace
+from tf_tokclf.model.softmax import softmax_gradient
 
 
 def use_packing(model: keras.Model) -> None:
-    """Make `model` compute without padding inside `packed`, if its type is supported.
+    """Make `model`, whose layers have the parts of BERT's, compute without padding inside `packed`.
 
     This is not used on GPUs, which would have to wait for the number of tokens.
     """
     encoder: Any = getattr(getattr(model, model.base_model_prefix, None), "encoder", None)
-    is_known = model.config.model_type in _KINDS and type(encoder).__module__.startswith("transformers.models.")
+    is_known = type(encoder).__module__.startswith("transformers.models.")
     if not is_known or not encoder.layer or model.config.is_decoder or tf.config.list_physical_devices("GPU"):
         return
     encoder.call = MethodType(_call, encoder)
@@ -53,12 +51,10 @@ def _encode(
     real = attention_mask[:, 0, 0, :] == 0
     rows = rows_of(real, hidden_states.dtype)
     n = hidden_states.shape[-1]
-    # The layers differ only in their weights, so one trace is used for all of them.
-    one = _Layer(layers[0], rows, attention_mask, training)
-    traced = tf.function(one.call, autograph=False)
+    shared = SharedTrace(_Layer(layers[0], rows, attention_mask, training).call, width=n)
     pieces = rows.pack(tf.reshape(hidden_states, [-1, n]))
     for number, layer in enumerate(layers):
-        pieces = traced(tf.ensure_shape(pieces, (None, n)), _weights(layer), tf.constant(number, tf.uint64))
+        pieces = shared(pieces, number, _weights(layer))
     last = tf.reshape(rows.unpack(pieces), tf.concat([rows.shape, [n]], axis=0))
     return transformers.modeling_tf_outputs.TFBaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last)
 
@@ -100,17 +96,13 @@ class _Layer:
         self._attention_mask = attention_mask
         self._training = training
 
-    def call(self, pieces: tf.Tensor, weights: Weights, number: tf.Tensor) -> tf.Tensor:
-        """pieces: (tokens, n). Returns the same shape. number: the number of the layer."""
+    def call(self, pieces: tf.Tensor, weights: Weights) -> tf.Tensor:
+        """pieces: (tokens, n). Returns the same shape."""
         like = self._like
-        token = layer_number.set(number)
-        try:
-            attended = self._attend(pieces, weights)
-            pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
-            inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
-            return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
-        finally:
-            layer_number.reset(token)
+        attended = self._attend(pieces, weights)
+        pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
+        inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
+        return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
 
     def _attend(self, pieces: tf.Tensor, weights: Weights) -> tf.Tensor:
         """(tokens, n) to (tokens, heads * width of a head)."""
@@ -136,7 +128,7 @@ class _Layer:
                 upstream = by_head(rows.spread_on_zeros(upstream))
                 of_used = tf.matmul(upstream, value, transpose_b=True)
                 of_shares = of_used if kept is None else of_used * kept
-                of_scores = shares * (of_shares - tf.reduce_sum(of_shares * shares, axis=-1, keepdims=True))
+                of_scores = softmax_gradient(shares, of_shares)
                 of_query = tf.matmul(of_scores, key)
                 of_key = tf.matmul(of_scores, query, transpose_a=True)
                 of_value = tf.matmul(used, upstream, transpose_a=True)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from transformers.modeling_tf_pytorch_utils import apply_transpose, convert_tf_weight_name_to_pt_weight_name
 
+from tf_tokclf.encoding.hints import TOGETHER
 from tf_tokclf.encoding.weight_files import WeightFiles, shortened
 from tf_tokclf.errors import UserError
+from tf_tokclf.model.architectures.registry import pytorch_names
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.weight_names import pytorch_names
 
-TOGETHER = "config.json and weights must belong together: fetch or save the model again."
 # Tensors that token classification does not use, or that are computed, not learnt.
 IRRELEVANT = re.compile(r"(^|[./])(pooler|position_ids|token_type_ids|inv_freq)([./:]|$)")
 HEAD = re.compile(r"^classifier([./]|$)")

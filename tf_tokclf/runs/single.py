@@ -9,12 +9,13 @@ from pathlib import Path
 from tf_tokclf.config.cluster import is_chief
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.drawing import AnyDrawing
-from tf_tokclf.data.run_settings import drawing_of
+from tf_tokclf.data.run_settings import drawing_of, unrecorded_drawing
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import prepare_repository, publication
 from tf_tokclf.report.terminal import status
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.training.checkpoints import find_checkpoint
 from tf_tokclf.training.plan import check_settings, plan_rows, plan_run
 from tf_tokclf.training.run_folder import check_room_for
 from tf_tokclf.training.train import RunResult, train
@@ -59,9 +60,25 @@ def _drawn_before(config: Config, resume: bool, resume_from: Path | None) -> Any
         # A run, its folder of checkpoints, or one checkpoint.
         folders = (resume_from, *resume_from.resolve().parents[:2])
         run = next((run for run in map(RunDir, folders) if run.validation_cut.is_file()), None)
-        return drawing_of(run) if run else None
+        return drawing_of(run) if run else _drawn_before_checkpoint(config, resume_from)
+    if not resume:
+        return None
+    run = RunDir.of(config.output_dir)
     try:
-        return drawing_of(RunDir.of(config.output_dir)) if resume else None
+        return drawing_of(run) or _drawn_before_checkpoint(config, run.checkpoints)
     except UserError as error:
         log.warning("%s", error)
         return None
+
+
+def _drawn_before_checkpoint(config: Config, place: Path) -> AnyDrawing | None:
+    """What a run of a version that did not record it had drawn, by the settings in a checkpoint at `place`.
+
+    None if there is no checkpoint, or if nothing is drawn: such runs have no record either.
+    """
+    if config.data.validation_file or not config.data.validation_fraction:
+        return None
+    try:
+        return unrecorded_drawing(find_checkpoint(place).identity.settings)
+    except UserError:
+        return None  # reported when the run is resumed

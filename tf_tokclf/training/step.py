@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.forward import needs_autograph, piece_logits
+from tf_tokclf.model.forward import piece_logits
 from tf_tokclf.model.parallel import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
@@ -50,7 +51,7 @@ class TrainingStep:
         self._embedding = piece_embedding(model)
         # The parts of a batch are computed in parallel, each on its own core.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
-        options = {"autograph": needs_autograph(model)}
+        options = {"autograph": architecture_of(model).needs_autograph}
         self._loss = loss or PieceLoss()
         self._is_compiled = jit_compile
         self._one_part = tf.function(

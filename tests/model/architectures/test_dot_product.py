@@ -1,4 +1,4 @@
-"""Attention in chunks is the same as at once."""
+"""Attention in parts is the same as at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_tokclf.model.architectures import dot_product
-from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks
+from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks, InGroups
 from tf_tokclf.model.backend import tf
 
 
@@ -27,6 +27,29 @@ def test_values_and_gradients(length: int, of_a_chunk: int, monkeypatch: pytest.
         return [attended, *product.slopes(query, key, value, kept, upstream)]
 
     for one, other in zip(computed(InChunks), computed(AtOnce), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_blocks", [1, 5, 6])
+@pytest.mark.parametrize("of_a_group", [2 * 3 * 4 * 7, 1, 10**6])
+def test_values_and_gradients_of_blocks(n_blocks: int, of_a_group: int, monkeypatch: pytest.MonkeyPatch):
+    drawn = np.random.default_rng(n_blocks)
+    query, upstream = (tf.constant(drawn.normal(size=(n_blocks, 3, 4, 2)), tf.float32) for _ in range(2))
+    key, value = (tf.constant(drawn.normal(size=(n_blocks, 3, 7, 2)), tf.float32) for _ in range(2))
+    mask = tf.constant(np.where(drawn.random((n_blocks, 1, 4, 7)) < 0.3, -1e9, 0), tf.float32)
+    monkeypatch.setattr(dot_product, "OF_A_CHUNK", of_a_group)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 3, None, 2))] * 4)
+    def computed(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, upstream: tf.Tensor) -> list[list[tf.Tensor]]:
+        found = []
+        for product in (InGroups(mask), AtOnce(mask)):
+            attended, kept = product.compute(query, key, value)
+            found.append([attended, *product.slopes(query, key, value, kept, upstream)])
+        return found
+
+    monkeypatch.setattr(dot_product, "MOST_AT_ONCE", 0)
+    in_groups, at_once = computed(query, key, value, upstream)
+    for one, other in zip(in_groups, at_once, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 

@@ -1,7 +1,7 @@
 """Compute DeBERTa v2 and v3 without gathering scores, and without padding where that is faster.
 
 Replaces the computation of the encoder in transformers' class. The weights, their names and the results are those of
-transformers. All layers share one trace, as in `unpadded_encoder`.
+transformers. All layers share one trace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from tf_tokclf.model.architectures.relative_attention import Distances, attend, rows_by_distance
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
-from tf_tokclf.model.rows import Rows, is_packed, layer_number, rows_of
+from tf_tokclf.model.rows import Rows, is_packed, rows_of
+from tf_tokclf.model.shared_trace import SharedTrace
 from tf_tokclf.model.unpadded_encoder import Weights, join
 
 
@@ -58,13 +59,11 @@ def _encode(
     rows = rows_of(real, hidden_states.dtype) if is_packed() else Rows(tf.shape(real))
     n = hidden_states.shape[-1]
     one = _Layer(encoder, rows, real, training)
-    # The layers differ only in their weights, so one trace is used for all of them.
-    traced = tf.function(one.call, autograph=False)
+    shared = SharedTrace(one.call, width=n)
     pieces = rows.pack(tf.reshape(hidden_states, [-1, n]))
     distances = one.distance_embedding()
     for number, layer in enumerate(encoder.layer):
-        arguments = [_weights(layer), tf.constant(number, tf.uint64), *distances]
-        pieces = traced(tf.ensure_shape(pieces, (None, n)), *arguments)
+        pieces = shared(pieces, number, _weights(layer), *distances)
         if number == 0 and encoder.conv is not None:
             pieces = _convolved(encoder.conv, rows, hidden_states, pieces, training)
     return tf.reshape(rows.unpack(pieces), tf.concat([rows.shape, [n]], axis=0))
@@ -130,17 +129,13 @@ class _Layer:
         used = tf.ensure_shape(table[self._distances.begin : self._distances.end], (None, table.shape[-1]))
         return [self._encoder.LayerNorm(used) if "layer_norm" in self._encoder.norm_rel_ebd else used]
 
-    def call(self, pieces: tf.Tensor, weights: Weights, number: tf.Tensor, *distances: tf.Tensor) -> tf.Tensor:
-        """pieces: (tokens, n). Returns the same shape. number: the number of the layer."""
+    def call(self, pieces: tf.Tensor, weights: Weights, *distances: tf.Tensor) -> tf.Tensor:
+        """pieces: (tokens, n). Returns the same shape. distances: the result of `distance_embedding`."""
         like = self._like
-        token = layer_number.set(number)
-        try:
-            attended = self._attend(pieces, weights, *distances)
-            pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
-            inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
-            return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
-        finally:
-            layer_number.reset(token)
+        attended = self._attend(pieces, weights, *distances)
+        pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
+        inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
+        return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
 
     def _attend(self, pieces: tf.Tensor, weights: Weights, *distances: tf.Tensor) -> tf.Tensor:
         """(tokens, n) to (tokens, heads * width of a head)."""

@@ -1,4 +1,4 @@
-"""Attention by dot products, with its gradient: at once, or in chunks of queries that need little memory.
+"""Attention by dot products, with its gradient: at once, or in parts that need little memory.
 
 All tensors are (blocks, heads, queries or keys, head width).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.softmax import softmax_gradient
 
 # The largest number of scores that are kept for the gradient, and that of a chunk, which should fit into a cache: with
 # 2,048 tokens and 12 heads, chunks of 4 MB take 1.0 s, at once 1.2 s, and chunks of 64 MB 2.6 s (two cores).
@@ -46,38 +47,34 @@ class AtOnce:
         of_shares = of_used
         for factor in factors:
             used, of_shares = shares * factor, of_used * factor
-        wide, of_shares = tf.cast(shares, tf.float32), tf.cast(of_shares, tf.float32)
-        of_scores = wide * (of_shares - tf.reduce_sum(of_shares * wide, axis=-1, keepdims=True))
+        of_scores = softmax_gradient(tf.cast(shares, tf.float32), tf.cast(of_shares, tf.float32))
         of_scores = tf.cast(of_scores, upstream.dtype)
         of_key = tf.matmul(of_scores, query, transpose_a=True)
         return tf.matmul(of_scores, key), of_key, tf.matmul(used, upstream, transpose_a=True)
 
 
-class InChunks:
-    """Like `AtOnce` for short rows. In long rows, the shares are computed again for the gradient.
+class _InParts:
+    """Like `AtOnce` for short rows. Long rows are computed in parts, and once more for the gradient.
 
-    Each chunk of queries attends to all keys (Rabe and Staats 2021, arXiv:2112.05682). The mask must be the same for
-    all queries.
+    (Rabe and Staats 2021, arXiv:2112.05682)
     """
 
     def __init__(self, mask: tf.Tensor, dropout: None = None) -> None:
-        self._of_chunk = AtOnce(mask)
+        """mask: float32, added to the scores. Dropout would have to be the same in both computations."""
+        self._mask = mask
+        self._whole = AtOnce(mask)
 
     def compute(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
         """See `AtOnce`."""
 
         def at_once() -> tuple[tf.Tensor, tf.Tensor]:
-            attended, (shares,) = self._of_chunk.compute(query, key, value)
+            attended, (shares,) = self._whole.compute(query, key, value)
             return attended, shares
 
-        def in_chunks() -> tuple[tf.Tensor, tf.Tensor]:
-            def attended(chunk: tf.Tensor) -> tf.Tensor:
-                return self._of_chunk.compute(chunk, key, value)[0]
+        def in_parts() -> tuple[tf.Tensor, tf.Tensor]:
+            return self._attended(query, key, value), tf.zeros([0, 0, 0, 0], query.dtype)
 
-            chunks = tf.map_fn(attended, _cut(query, key), parallel_iterations=1)
-            return _joined(chunks, query), tf.zeros([0, 0, 0, 0], query.dtype)
-
-        attended, shares = tf.cond(_is_short(query, key), at_once, in_chunks)
+        attended, shares = tf.cond(_is_short(query, key), at_once, in_parts)
         attended.set_shape(query.shape)
         return attended, (shares,)
 
@@ -90,31 +87,97 @@ class InChunks:
         upstream: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """See `AtOnce`."""
-
-        def in_chunks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            queries, upstreams = _cut(query, key), _cut(upstream, key)
-            n = tf.shape(queries)[0]
-
-            def add(
-                i: tf.Tensor, found: tf.TensorArray, of_key: tf.Tensor, of_value: tf.Tensor
-            ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor, tf.Tensor]:
-                _, again = self._of_chunk.compute(queries[i], key, value)
-                of_query, more_of_key, more_of_value = self._of_chunk.slopes(
-                    queries[i], key, value, again, upstreams[i]
-                )
-                return i + 1, found.write(i, of_query), of_key + more_of_key, of_value + more_of_value
-
-            start = (0, tf.TensorArray(query.dtype, size=n), tf.zeros_like(key), tf.zeros_like(value))
-            _, found, of_key, of_value = tf.while_loop(lambda i, *_: i < n, add, start, parallel_iterations=1)
-            return _joined(found.stack(), query), of_key, of_value
-
-        def at_once() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._of_chunk.slopes(query, key, value, kept, upstream)
-
-        slopes = tf.cond(_is_short(query, key), at_once, in_chunks)
+        slopes = tf.cond(
+            _is_short(query, key),
+            lambda: self._whole.slopes(query, key, value, kept, upstream),
+            lambda: self._slopes(query, key, value, upstream),
+        )
         for slope, like in zip(slopes, (query, key, value)):
             slope.set_shape(like.shape)
         return slopes
+
+    def _attended(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        """The attended values of long rows."""
+        raise NotImplementedError
+
+    def _slopes(
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, upstream: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The gradients of long rows."""
+        raise NotImplementedError
+
+
+class InChunks(_InParts):
+    """Parts are chunks of queries, which attend to all keys. The mask must be the same for all queries."""
+
+    def _attended(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        def attended(chunk: tf.Tensor) -> tf.Tensor:
+            return self._whole.compute(chunk, key, value)[0]
+
+        return _joined(tf.map_fn(attended, _cut(query, key), parallel_iterations=1), query)
+
+    def _slopes(
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, upstream: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        queries, upstreams = _cut(query, key), _cut(upstream, key)
+        n = tf.shape(queries)[0]
+
+        def add(
+            i: tf.Tensor, found: tf.TensorArray, of_key: tf.Tensor, of_value: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor, tf.Tensor]:
+            _, again = self._whole.compute(queries[i], key, value)
+            of_query, more_of_key, more_of_value = self._whole.slopes(queries[i], key, value, again, upstreams[i])
+            return i + 1, found.write(i, of_query), of_key + more_of_key, of_value + more_of_value
+
+        start = (0, tf.TensorArray(query.dtype, size=n), tf.zeros_like(key), tf.zeros_like(value))
+        _, found, of_key, of_value = tf.while_loop(lambda i, *_: i < n, add, start, parallel_iterations=1)
+        return _joined(found.stack(), query), of_key, of_value
+
+
+class InGroups(_InParts):
+    """Parts are groups of blocks, which do not depend on each other. The mask has a line for each block."""
+
+    def _attended(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        def attended(group: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            *inputs, mask = group
+            return AtOnce(mask).compute(*inputs)[0]
+
+        groups = self._groups(query, key, query, key, value)
+        found = tf.map_fn(attended, groups, fn_output_signature=query.dtype, parallel_iterations=1)
+        return _ungrouped(found, query)
+
+    def _slopes(
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, upstream: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def slopes(group: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            query, key, value, upstream, mask = group
+            product = AtOnce(mask)
+            _, kept = product.compute(query, key, value)
+            return product.slopes(query, key, value, kept, upstream)
+
+        groups = self._groups(query, key, query, key, value, upstream)
+        found = tf.map_fn(slopes, groups, fn_output_signature=(query.dtype,) * 3, parallel_iterations=1)
+        of_query, of_key, of_value = map(_ungrouped, found, (query, key, value))
+        return of_query, of_key, of_value
+
+    def _groups(self, query: tf.Tensor, key: tf.Tensor, *by_block: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Tensors (blocks, ...) and the mask as (groups, blocks of a group, ...), with zeros after the last block."""
+        n_blocks, n_heads, n_queries = (tf.shape(query)[axis] for axis in range(3))
+        size = tf.clip_by_value(OF_A_CHUNK // (n_heads * n_queries * tf.shape(key)[2]), 1, n_blocks)
+        after = (n_blocks + size - 1) // size * size - n_blocks
+
+        def grouped(blocks: tf.Tensor) -> tf.Tensor:
+            padded = tf.pad(blocks, [[0, after], [0, 0], [0, 0], [0, 0]])
+            shaped = tf.reshape(padded, tf.concat([[-1, size], tf.shape(blocks)[1:]], axis=0))
+            return tf.ensure_shape(shaped, (None, None, *blocks.shape[1:]))
+
+        return (*map(grouped, by_block), grouped(self._mask))
+
+
+def _ungrouped(groups: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """The inverse of the grouping of `like`."""
+    whole = tf.reshape(groups, tf.concat([[-1], tf.shape(like)[1:]], axis=0))
+    return whole[: tf.shape(like)[0]]
 
 
 def _is_short(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ precision: they grow with depth, because the norms are inside the layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tf_tokclf.model.architectures.blocks import Blocks
@@ -15,7 +15,8 @@ from tf_tokclf.model.architectures.cut_normal import CutNormal
 from tf_tokclf.model.architectures.modernbert_attention import Attention, Rotation
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
-from tf_tokclf.model.rows import Rows, is_packed, layer_number, rows_of
+from tf_tokclf.model.rows import Rows, is_packed, rows_of
+from tf_tokclf.model.shared_trace import SharedTrace
 
 Config: TypeAlias = transformers.ModernBertConfig
 # The deviations at which distributions are cut if the configuration does not say.
@@ -180,14 +181,10 @@ class _Computation:
         self._attention = attention
         self._training = training
 
-    def __call__(self, pieces: tf.Tensor, weights: Weights, number: tf.Tensor) -> tf.Tensor:
-        """pieces: (tokens, width) float32. Returns the same shape. number: the number of the layer."""
-        token = layer_number.set(number)
-        try:
-            pieces = self._plus(pieces, self._attended(pieces, weights), self._like.attn.out_drop)
-            return self._plus(pieces, self._transformed(pieces, weights), None)
-        finally:
-            layer_number.reset(token)
+    def __call__(self, pieces: tf.Tensor, weights: Weights) -> tf.Tensor:
+        """pieces: (tokens, width) float32. Returns the same shape."""
+        pieces = self._plus(pieces, self._attended(pieces, weights), self._like.attn.out_drop)
+        return self._plus(pieces, self._transformed(pieces, weights), None)
 
     def _attended(self, pieces: tf.Tensor, weights: Weights) -> tf.Tensor:
         like = self._like
@@ -252,16 +249,15 @@ class TFModernBertMainLayer(_Part):
         self, pieces: tf.Tensor, rows: Rows, real: tf.Tensor, training: bool, *, shares_traces: bool
     ) -> tf.Tensor:
         """pieces: (tokens, n) float32. Returns the same shape."""
-        shared: dict[tuple[bool, bool], Callable] = {}
+        shared: dict[tuple[bool, bool], SharedTrace] = {}
         attention = self._attentions(rows, real)
+        width = self.config.hidden_size
         for number, layer in enumerate(self.encoder_layers):
             kind = layer.computed_alike()
             if kind not in shared:
-                once = _Computation(layer, attention[layer.is_local], training)
-                shared[kind] = tf.function(once.__call__, autograph=False) if shares_traces else once
-            # One trace serves all layers of a kind, so it must not depend on the number.
-            pieces = tf.ensure_shape(pieces, (None, self.config.hidden_size))
-            pieces = shared[kind](pieces, layer.values(), tf.constant(number, tf.uint64))
+                computation = _Computation(layer, attention[layer.is_local], training)
+                shared[kind] = SharedTrace(computation, width=width, is_traced=shares_traces)
+            pieces = shared[kind](pieces, number, layer.values())
         return pieces
 
     def _attentions(self, rows: Rows, real: tf.Tensor) -> dict[bool, Attention]:

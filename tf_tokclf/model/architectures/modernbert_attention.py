@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_tokclf.model.architectures.blocks import Blocks
-from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks
+from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks, InGroups
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.rows import Rows
 
@@ -42,8 +42,9 @@ class Rotation:
 class Attention:
     """Multi-head attention over a batch: everything but the weights.
 
-    saves_memory: compute global attention of long rows in chunks of queries, and again for the gradient, so that memory
-    grows with the length and not with its square. It needs branches and loops, which converters do not know.
+    saves_memory: compute attention of long rows in parts, and again for the gradient. The memory of global attention
+    then grows with the length and not with its square, and local attention keeps no shares. It needs branches and
+    loops, which converters do not know.
     """
 
     rows: Rows
@@ -60,9 +61,7 @@ class Attention:
         shapes, adds reductions over no axes, which copy.
         """
         scale = (joint.shape[-1] // 3 // self.n_heads) ** -0.5
-        # Chunks would need the same dropout twice.
-        kind = InChunks if self.saves_memory and self.blocks.is_whole and dropout is None else AtOnce
-        product = kind(self.mask, dropout)
+        product = self._product(dropout)
 
         @tf.custom_gradient
         def attend(joint: tf.Tensor) -> Any:
@@ -83,6 +82,12 @@ class Attention:
             return self._from_queries(attended), gradient
 
         return attend(joint)
+
+    def _product(self, dropout: keras.layers.Dropout | None) -> AtOnce | InChunks | InGroups:
+        # Parts would need the same dropout twice.
+        if not self.saves_memory or dropout is not None:
+            return AtOnce(self.mask, dropout)
+        return InChunks(self.mask) if self.blocks.is_whole else InGroups(self.mask)
 
     def _queries(self, padded: tf.Tensor) -> tf.Tensor:
         """(rows * width, n) to (blocks, heads, size, head width)."""

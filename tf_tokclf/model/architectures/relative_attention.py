@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf_tokclf.model.backend import tf
+from tf_tokclf.model.softmax import softmax_gradient
 
 # Distances that a table of buckets covers at most. Those beyond it count as the furthest one.
 _FURTHEST = 2**16
@@ -132,7 +133,7 @@ def attend(
     def gradient(upstream: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
         of_used = tf.matmul(upstream, value, transpose_b=True)
         of_shares = of_used if kept is None else of_used * kept
-        of_scores = shares * (of_shares - tf.reduce_sum(of_shares * shares, axis=-1, keepdims=True))
+        of_scores = softmax_gradient(shares, of_shares)
         for_query = tf.matmul(of_scores, key)
         for_key = tf.matmul(of_scores, query, transpose_a=True)
         for_value = tf.matmul(used, upstream, transpose_a=True)

@@ -7,15 +7,19 @@ numbers of rows and columns are not fixed.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.errors import JobError
+from tf_tokclf.errors import JobError, first_line
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
+from tf_tokclf.publishing.export.plain_indexing import plain_indexing
+
+log = logging.getLogger(__name__)
 
 SIGNATURE = "serving_default"
 # The newest ONNX opset that onnxruntime's dynamic quantisation and all runtimes of the last three years support.
@@ -45,9 +49,20 @@ class Serving(tf.Module):
 
 
 def write_export(model: keras.Model, folder: Path, format: str, quantize: str | None) -> Path:
-    """Write `model` into `folder`. Returns the path that the runtime loads: a file, or the folder of a SavedModel."""
-    with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model):
-        return _WRITERS[format](Serving(model), folder, quantize)
+    """Write `model` into `folder`. Returns the path that the runtime loads: a file, or the folder of a SavedModel.
+
+    Raises JobError for a model that the converter does not support.
+    """
+    with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model), plain_indexing():
+        try:
+            return _WRITERS[format](Serving(model), folder, quantize)
+        except (JobError, MemoryError, OSError):
+            raise
+        except Exception as error:  # the converters raise exceptions of any class, some of which are not public
+            failure = error
+    # Outside of the block, which would print what the converter wrote.
+    log.debug("%s", failure, exc_info=failure)
+    raise _not_converted(format, model.config.model_type, failure)
 
 
 def _write_savedmodel(serving: Serving, folder: Path, quantize: str | None) -> Path:
@@ -69,11 +84,7 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
         path = folder / "model.tflite"
-        try:
-            path.write_bytes(converter.convert())
-        except Exception as error:  # the converter's exception class is not public
-            problem = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise JobError(f"this model cannot be converted to TFLite: {problem}") from None
+        path.write_bytes(converter.convert())
     return path
 
 
@@ -81,16 +92,13 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
     import tf2onnx
 
     path = folder / "model.onnx"
-    try:
-        tf2onnx.convert.from_function(
-            serving.serve,
-            list(serving.serve.input_signature),
-            opset=OPSET,
-            custom_op_handlers={"Erfc": (_erfc, [])},
-            output_path=str(path),
-        )
-    except (ValueError, KeyError, RuntimeError) as error:
-        raise JobError(f"tf2onnx cannot convert this model: {error}") from error
+    tf2onnx.convert.from_function(
+        serving.serve,
+        list(serving.serve.input_signature),
+        opset=OPSET,
+        custom_op_handlers={"Erfc": (_erfc, [])},
+        output_path=str(path),
+    )
     if quantize == "int8":
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -125,6 +133,20 @@ def _calm() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _not_converted(format: str, model_type: str, failure: Exception) -> JobError:
+    """What could not be converted, why, and what to do. The texts of converters have hundreds of lines."""
+    operations = sorted(set(_OPERATION.findall(str(failure))))
+    reason = f"the converter does not support {', '.join(operations[:5])}" if operations else first_line(failure)
+    return JobError(
+        f"a model of type {model_type} cannot be converted to {_NAMES[format]}: {reason}. "
+        "Every type can be exported with --format savedmodel. docs/encoders.md lists the other formats of each type. "
+        "--verbose shows the converter's output."
+    )
+
+
+# TensorFlow's operations in the messages of converters.
+_OPERATION = re.compile(r"\btf\.(?!lite\b)([A-Z]\w+)")
+_NAMES = {"savedmodel": "a SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
 _WRITERS: dict[str, Callable[[Serving, Path, str | None], Path]] = {
     "savedmodel": _write_savedmodel,
     "tflite": _write_tflite,
