@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.reference_models import ReferenceModel
 from tests.requirements import need_modules
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.model.backend import tf
+from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.publishing.export.agreement import LIMITS, Agreement, RuntimeProcess
@@ -104,10 +107,45 @@ def test_quantised_exports_have_limits_of_their_own(tiny_classifier: Path, tmp_p
     assert 0 < agreement.largest_logit_difference < 5
 
 
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.parametrize(("name", "format"), [("esm", "onnx"), ("mpnet", "tflite")])
+def test_indexing_and_reshapes_that_converters_get_wrong(name: str, format: str, tmp_path: Path):
+    need_modules(*NEEDED[format], extra="export")
+    reference = ReferenceModel.of(name)
+    run, _ = OPENERS[format](str(write_export(reference.load(), tmp_path, format, None)))
+    batch = reference.values("whole")
+    found = run(*(batch[name].astype(np.int32) for name in ("input_ids", "attention_mask")))
+    np.testing.assert_allclose(found, batch["logits"], rtol=1e-4, atol=2e-5)
+
+
+class Unknown(keras.Model):
+    """A model with an operation that TFLite does not have."""
+
+    config = SimpleNamespace(model_type="unknown")
+
+    def call(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, training: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(logits=tf.math.bessel_i0e(tf.cast(input_ids * attention_mask, tf.float32))[:, :, None])
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_an_operation_that_the_converter_does_not_support_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO), pytest.raises(JobError) as failed:
+        write_export(Unknown(), tmp_path, "tflite", None)
+    assert str(failed.value) == (
+        "a model of type unknown cannot be converted to TFLite: the converter does not support BesselI0e. "
+        "Every type of model can be exported with --format savedmodel. docs/encoders.md lists the other formats. "
+        "--verbose shows the output of the converter."
+    )
+    assert capfd.readouterr() == ("", "")
+    assert "tf.BesselI0e" not in caplog.text
+
+
 def test_an_export_that_does_not_run_is_said(tmp_path: Path):
     need_modules(*NEEDED["tflite"], extra="export")
     (tmp_path / "broken.tflite").write_bytes(b"nothing")
-    with pytest.raises(JobError, match="the export cannot be run"):
+    with pytest.raises(JobError, match=r"the export cannot be run: .*\. Every type of model can be exported with"):
         RuntimeProcess("tflite", tmp_path / "broken.tflite")
 
 

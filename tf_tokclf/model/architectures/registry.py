@@ -20,7 +20,7 @@ from tf_tokclf.model.architectures.funnel import correct_funnel
 from tf_tokclf.model.architectures.layoutlmv3 import correct_layoutlmv3
 from tf_tokclf.model.architectures.mobilebert import correct_mobilebert
 from tf_tokclf.model.architectures.modernbert import TFModernBertForTokenClassification
-from tf_tokclf.model.architectures.mpnet import leave_out_pooler
+from tf_tokclf.model.architectures.mpnet import correct_mpnet
 from tf_tokclf.model.architectures.roberta import start_after_padding
 from tf_tokclf.model.architectures.roformer import fix_positions
 from tf_tokclf.model.architectures.xlm import correct_xlm
@@ -73,7 +73,7 @@ _ARCHITECTURES: Mapping[str, Architecture] = {
     "longformer": Architecture(correct=start_after_padding),
     "mobilebert": Architecture(correct=correct_mobilebert),
     "modernbert": Architecture(own_class=TFModernBertForTokenClassification, needs_autograph=False),
-    "mpnet": Architecture(correct=leave_out_pooler, needs_autograph=False),
+    "mpnet": Architecture(correct=correct_mpnet, needs_autograph=False),
     "roberta": Architecture(correct=start_after_padding, speed_up=use_packing, needs_autograph=False),
     "roberta-prelayernorm": Architecture(correct=start_after_padding),
     "roformer": Architecture(correct=fix_positions),

@@ -20,6 +20,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, of_labelled_words
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.publishing.export import runtimes
+from tf_tokclf.publishing.export.folder import OTHER_FORMATS
 from tf_tokclf.scoring.scores import Scorer
 
 
@@ -117,6 +118,7 @@ class RuntimeProcess:
     """An exported model that runs in a new process. It is called like a forward pass."""
 
     def __init__(self, format: str, path: Path) -> None:
+        self._format = format
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
             [sys.executable, runtimes.__file__, format, str(path)],
@@ -163,7 +165,9 @@ class RuntimeProcess:
         self._process.wait(timeout=60)
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return JobError(f"the export cannot be run: {lines[-1] if lines else 'its process ended'}")
+        reason = lines[-1][:300].rstrip(".") if lines else "its process ended"
+        hint = "" if self._format == "savedmodel" else f" {OTHER_FORMATS}"
+        return JobError(f"the export cannot be run: {reason}.{hint}")
 
 
 Forward = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, float]]

@@ -14,6 +14,10 @@ from tf_tokclf.optional_packages import check_installed
 # Every export contains this file.
 AGREEMENT = "agreement.json"
 QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("int8",)}
+# What to do about a format that a model cannot be converted to, or in which its export does not run.
+OTHER_FORMATS = (
+    "Every type of model can be exported with --format savedmodel. docs/encoders.md lists the other formats."
+)
 # The modules that are needed to write an export and run it for the comparison, in addition to TensorFlow.
 MODULES = {"savedmodel": (), "tflite": ("ai_edge_litert",), "onnx": ("onnx", "onnxruntime", "tf2onnx")}
 

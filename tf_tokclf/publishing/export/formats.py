@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.errors import JobError, first_line
+from tf_tokclf.errors import JobError
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
+from tf_tokclf.publishing.export.folder import OTHER_FORMATS
 from tf_tokclf.publishing.export.plain_indexing import plain_indexing
 
 log = logging.getLogger(__name__)
@@ -92,13 +93,14 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
     import tf2onnx
 
     path = folder / "model.onnx"
-    tf2onnx.convert.from_function(
-        serving.serve,
-        list(serving.serve.input_signature),
-        opset=OPSET,
-        custom_op_handlers={"Erfc": (_erfc, [])},
-        output_path=str(path),
-    )
+    with _without_reshape_optimizer():
+        tf2onnx.convert.from_function(
+            serving.serve,
+            list(serving.serve.input_signature),
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+            output_path=str(path),
+        )
     if quantize == "int8":
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -106,6 +108,23 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
         quantize_dynamic(whole, path, weight_type=QuantType.QInt8)
         whole.unlink()
     return path
+
+
+@contextmanager
+def _without_reshape_optimizer() -> Iterator[None]:
+    """Leave reshapes to the runtime.
+
+    In some models, such as ESM, this optimizer takes the shape of a tensor before a reshape for that after it.
+    """
+    from tf2onnx import optimizer
+
+    before = optimizer._get_optimizers
+    kept = {name: factory for name, factory in before().items() if name != "reshape_optimizer"}
+    optimizer._get_optimizers = lambda: kept
+    try:
+        yield
+    finally:
+        optimizer._get_optimizers = before
 
 
 def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
@@ -136,11 +155,10 @@ def _calm() -> Iterator[None]:
 def _not_converted(format: str, model_type: str, failure: Exception) -> JobError:
     """What could not be converted, why, and what to do. The texts of converters have hundreds of lines."""
     operations = sorted(set(_OPERATION.findall(str(failure))))
-    reason = f"the converter does not support {', '.join(operations[:5])}" if operations else first_line(failure)
+    reason = f"the converter does not support {', '.join(operations[:5])}" if operations else "the converter failed"
     return JobError(
         f"a model of type {model_type} cannot be converted to {_NAMES[format]}: {reason}. "
-        "Every type can be exported with --format savedmodel. docs/encoders.md lists the other formats of each type. "
-        "--verbose shows the converter's output."
+        f"{OTHER_FORMATS} --verbose shows the output of the converter."
     )
 
 
