@@ -151,6 +151,26 @@ def test_tokenizer_json_is_used_for_a_class_that_has_no_fast_version(tmp_path: P
         load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize("single", ["$A", "[CLS] $A [SEP]"])
+def test_a_tokenizer_of_rembert_has_its_special_tokens(tmp_path: Path, single: str):
+    """transformers 5 saves a new one with the template "$A", and adds the tokens when it is loaded."""
+    backend = Tokenizer(
+        models.Unigram([("<pad>", 0.0), ("<unk>", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("▁a", -1.0)], 1)
+    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = [("[CLS]", 2), ("[SEP]", 3)] if single != "$A" else []
+    backend.post_processor = processors.TemplateProcessing(single=single, special_tokens=special)
+    backend.save(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": "RemBertTokenizer", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "rembert"}))
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    save_tokenizer(load_tokenizer(tmp_path), saved)
+    for tokenizer in (load_tokenizer(tmp_path), transformers.AutoTokenizer.from_pretrained(saved)):
+        assert tokenizer(["a"], is_split_into_words=True)["input_ids"] == [2, 4, 3]
+
+
 def test_tokens_come_before_padding(tmp_path: Path):
     tokenizer = tokenizer_with(template("$A <cls>"))
     tokenizer.padding_side = "left"

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 # Tokenizers without a limit have a model_max_length of 1e30.
 NO_LIMIT = 1_000_000
 DEFAULT_LIMIT = 512
+# Classes whose tokenizer.json transformers 5 saves without special tokens, which it adds again when it loads the class.
+COMPLETED_BY_CLASS = {"RemBertTokenizerFast"}
 # The files that `save_tokenizer` writes.
 SAVED = frozenset(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"))
 
@@ -114,7 +116,20 @@ def _from_folder(name: str, folder: Path, **options: Any) -> PreTrainedTokenizer
     if wants_prefix_space(tokenizer):
         tokenizer = load(folder, add_prefix_space=True, **options)
         set_prefix_space(tokenizer)
+    if name in COMPLETED_BY_CLASS and not tokenizer.num_special_tokens_to_add():
+        _surround(tokenizer, tokenizer.cls_token, tokenizer.sep_token)
     return tokenizer  # type: ignore[no-any-return]
+
+
+def _surround(tokenizer: PreTrainedTokenizerFast, before: str, after: str) -> None:
+    """Make the tokenizer add special tokens before and after a text. tokenizer.json will contain the change."""
+    from tokenizers import processors
+
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=[before, "$A", after],
+        pair=[before, "$A", after, "$B:1", f"{after}:1"],
+        special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in (before, after)],
+    )
 
 
 def _made_ready(tokenizer: PreTrainedTokenizerFast, folder: Path) -> PreTrainedTokenizerFast:
