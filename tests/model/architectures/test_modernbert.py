@@ -17,7 +17,6 @@ from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.encoding.tokenizers import load_tokenizer, window_limit
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.architectures import blocks
-from tf_tokclf.model.architectures.cut_normal import CutNormal
 from tf_tokclf.model.architectures.modernbert import TFModernBertForTokenClassification
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.forward import piece_logits
@@ -251,16 +250,6 @@ def test_a_new_classifier_is_spread_as_in_pytorch(encoder: Path):
     assert abs(kernel.std() - 0.88) < 0.02
     assert 1.9 < np.abs(kernel).max() <= 2.0001
     assert not model.classifier.bias.numpy().any()
-
-
-@pytest.mark.parametrize(("cutoff", "deviation"), [(1.0, 0.5396), (2.0, 0.8796), (3.0, 0.9866)])
-def test_a_normal_distribution_is_cut_anywhere(cutoff: float, deviation: float):
-    """The deviations after the cut are those of the textbook: 1 - 2 c p(c) / (2 P(c) - 1), under a root."""
-    keras.utils.set_random_seed(2)
-    drawn = CutNormal(0.1, cutoff)((400, 250)).numpy() / 0.1
-    assert np.abs(drawn).max() <= cutoff + 1e-5
-    assert drawn.std() == pytest.approx(deviation, rel=0.01)
-    assert abs(drawn.mean()) < 0.01
 
 
 def test_layers_are_numbered_for_the_optimizer_and_norms_do_not_decay():
