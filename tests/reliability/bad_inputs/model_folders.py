@@ -122,7 +122,7 @@ def models() -> list[Cell]:
         "huge",
         with_values(file, num_labels=10**9, id2label=None),
         "config.json: num_labels is 1,000,000,000",
-        "fetch the model again",
+        "fetch or save the model again",
         subject=subject,
     )
     bad(
