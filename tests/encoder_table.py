@@ -48,8 +48,8 @@ from tf_tokclf.training.train import RunResult
 PAGE = Path(__file__).parents[1] / "docs" / "encoders.md"
 BEGINS = "<!-- table of model types: written by scripts/make_encoder_table -->"
 ENDS = "<!-- end of the table -->"
-YES, NO, REFUSED, NOT_RUN = "yes", "no", "refused", ""
-WORDS = {YES, NO, REFUSED, NOT_RUN}
+YES, NO, REFUSED = "yes", "no", "refused"
+WORDS = {YES, NO, REFUSED}
 SENTENCES = (
     "ada/B-PER lovelace/I-PER visited/O london/B-LOC ./O",
     "rome/B-LOC saw/O alan/B-PER turing/I-PER ./O",
