@@ -38,6 +38,7 @@ def test_names_in_pytorch_come_before_those_of_earlier_versions():
     assert pytorch_names(model_of("deberta"), name) == (name,)
 
 
+@pytest.mark.filterwarnings("ignore:`TFSharedEmbeddings`:DeprecationWarning")
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [
