@@ -16,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.documentation import check_options
 from tf_tokclf.cli.fit import fit_command
 from tf_tokclf.cli.main import COMMANDS, cli
 from tf_tokclf.cli.run_ner_flags import LISTS, ROWS, SECRETS, SWITCHES, Ours, option_of, row_by_name
@@ -240,6 +241,7 @@ def test_arguments_of_other_versions_are_known(names: str):
         (["--max_eval_samples", "9", "--max_predict_samples", "9"], {"data.max_eval_samples": 9}),
         (["--optim", "adamw_hf", "--poly_power", "1.0", "--tf32", "yes"], {}),
         (["--deepspeed", "", "--fsdp=", "--adafactor", "False", "--tpu_num_cores=None"], {}),
+        (["--fsdp_config", "f.json", "--fsdp", ""], {}),
         (["--push_to_hub_model_id", "a", "--push_to_hub_organization", "b"], {"hub.model_id": "b/a"}),
         (["--push_to_hub_organization", "b"], {"hub.model_id": "b/o"}),
         (["--checkpointing_steps", "50"], {"training.checkpoint_steps": 50}),
@@ -289,6 +291,9 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
         (["--max_predict_samples", "5"], "--max_predict_samples 5: --max-eval-samples limits validation and test data"),
         (["--num_train_epochs", "2.5"], "--num_train_epochs 2.5: only whole numbers are possible"),
         (["--save_steps", "0.1"], "--save_steps 0.1: only whole numbers are possible"),
+        (["--report_to", "--do_train"], "--report_to: the value is missing"),
+        (["--adam_beta1", "--do_train"], "--adam_beta1: the value is missing"),
+        (["--save_total_limit"], "--save_total_limit: the value is missing"),
         (["--deepspeed"], "--deepspeed: the model is not divided between devices"),
         (["--lr_scheduler_kwargs", '{"num_cycles": 2}'], "--lr_scheduler_kwargs: "),
         (["--no_save_safetensors"], "--no_save_safetensors false: weights are always saved as safetensors"),
@@ -307,7 +312,8 @@ def test_all_arguments_that_cannot_be_used_are_in_one_message():
         "5 arguments cannot be used:",
         "  - --fsdp, --fsdp_config: the model is not divided between devices, so it must fit on each of them.",
         "  - --optim lion_32bit: the optimizer is always AdamW.",
-        "  - --foo, --seeed: there is no such option.",
+        "  - --foo: there is no such option.",
+        "  - --seeed: there is no such option. Did you mean --seed?",
         "Remove them. What to use instead is listed in docs/from-run-ner.md.",
     ]
     result = run("fit", *MINIMAL, *args)
@@ -394,6 +400,37 @@ def test_a_misspelt_option_is_one_message_with_the_suggestion():
     assert "Did you mean" not in run("fit", "--tokens", "3").output
 
 
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "run_ner.py",
+        "python examples/pytorch/token-classification/run_ner.py",
+        "python3 -u run_tf_ner.py",
+        "torchrun --nproc_per_node 8 run_ner.py",
+        "python -m torch.distributed.launch --nproc_per_node=2 ./run_ner.py",
+        "accelerate launch --mixed_precision fp16 run_ner_no_trainer.py",
+    ],
+)
+def test_the_name_of_the_script_can_be_pasted_too(launcher: str):
+    assert settings_of("--seed", "3") == {"training.seed": 3}
+    config = config_of(*launcher.split(), *MINIMAL, "--seed", "3")
+    assert config == config_of(*MINIMAL, "--seed", "3")
+    result = run("fit", *launcher.split(), *MINIMAL)
+    assert f"arguments of run_ner.py: {launcher.replace('=', ' ')} as fit" in result.stderr.replace("=", " ")
+
+
+def test_the_commands_for_an_evaluation_name_what_is_needed_to_read_the_data():
+    args = ("--dataset_name", "d", "--dataset_config_name", "en", "--label_column_name", "tags", "--do_eval")
+    with pytest.raises(UserError) as caught:
+        config_of("--model_name_or_path", "my model", *args)
+    command = str(caught.value).splitlines()[-1].strip()
+    assert command == (
+        "tf-tokclf evaluate 'my model' --split validation --set data.dataset_name=d --set data.dataset_config_name=en "
+        "--label-column-name tags"
+    )
+    check_options(tuple(shlex.split(command)))
+
+
 def written(folder: Path, **content: Any) -> str:
     (folder / "args.json").write_text(json.dumps(content), encoding="utf-8")
     return "args.json"
@@ -405,6 +442,18 @@ def test_set_overrides_a_file_of_arguments_and_options_override_set(folder: Path
     assert config_of(path, "--set", "training.seed=2").training.seed == 2
     config = config_of("--seed", "3", path, "--set", "training.seed=2", "--set", "alignment={max_length: 16}")
     assert (config.training.seed, config.alignment.max_length) == (3, 16)
+
+
+def test_a_file_with_the_defaults_of_all_arguments_is_accepted(folder: Path):
+    """As transformers writes it, except that it does not keep the best model by default."""
+    from transformers.training_args_tf import TFTrainingArguments
+
+    fields = [field for field in dataclasses.fields(TFTrainingArguments) if field.init]
+    content = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+    content |= {"output_dir": "o", "do_train": True, "load_best_model_at_end": True, "report_to": []}
+    content |= {"fsdp": [], "fsdp_config": {"min_num_params": 0}, "hub_token": "<HUB_TOKEN>", "lr_scheduler_kwargs": {}}
+    config = config_of(written(folder, **content, model_name_or_path="m", train_file="train.txt"))
+    assert (config.training.num_train_epochs, config.training.report_to, config.hub.push) == (3, (), False)
 
 
 def test_a_file_can_be_used_with_arguments_that_it_lacks(folder: Path):

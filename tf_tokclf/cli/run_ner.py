@@ -4,71 +4,38 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 
-from tf_tokclf.cli.run_ner_flags import LISTS, SECRETS, SWITCHES, Ignored, Ours, Refused, Row, option_of, row_by_name
+from tf_tokclf.cli.run_ner_arguments import (
+    FALSE,
+    Argument,
+    Kept,
+    Options,
+    Part,
+    arguments_file,
+    as_command_line,
+    parts_of,
+    without_script,
+)
+from tf_tokclf.cli.run_ner_flags import SWITCHES, Ignored, Ours, Refused, Row, option_of, row_by_name
 from tf_tokclf.cli.setting_options import SettingOption
+from tf_tokclf.cli.similar_options import similar_option
 from tf_tokclf.cli.types import ChoiceList
-from tf_tokclf.config.shipped_schema import described_settings
 from tf_tokclf.errors import UserError
-from tf_tokclf.json_text import parse_json
 
 log = logging.getLogger(__name__)
 
 PAGE = "docs/from-run-ner.md"
-# The spellings of truth values that transformers' HfArgumentParser accepts.
-_TRUE, _FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
 # Values with which an argument that cannot be used is turned off.
-_OFF = ("", "none", "null", "{}", "[]", *_FALSE)
-# Arguments files are short. Larger files are not read, because they are something else.
-_LONGEST_FILE = 1 << 20
-_LONGEST_SHOWN = 60
-
-Options = Mapping[str, click.Option]
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument that was given. name: without hyphens. typed: as the user wrote it. value: None if there is none."""
-
-    name: str
-    typed: str
-    value: str | None = None
-    in_file: bool = False
-
-    @property
-    def is_true(self) -> bool:
-        """The value of a switch, which is true if it has no value."""
-        return self.value is None or self.value.lower() not in _FALSE
-
-    @property
-    def key(self) -> str:
-        """The value in the spelling of the table: 0 for 0.0, and true and false for all spellings of a switch."""
-        value = "true" if self.value is None else self.value
-        if self.name in SWITCHES:
-            return str(self.is_true).lower()
-        try:
-            return f"{float(value):g}"
-        except ValueError:
-            return value.lower() if value.lower() in (*_TRUE, *_FALSE) else value
-
-    def __str__(self) -> str:
-        return self.typed
-
-    @property
-    def with_value(self) -> str:
-        """The argument with its value, unless that is secret."""
-        if self.value is None or self.name in SECRETS:
-            return self.typed
-        shown = self.value if len(self.value) <= _LONGEST_SHOWN else f"{self.value[:_LONGEST_SHOWN]}..."
-        return f"{self.typed} {shown}"
+_OFF = ("", "none", "null", "{}", "[]", *FALSE)
+_UNKNOWN = "there is no such option"
 
 
 @dataclass(frozen=True)
@@ -110,100 +77,20 @@ def translated(args: Sequence[str], options: Options) -> Translation:
     Options of `fit` that run_ner.py does not have stay as they are. If CONFIG is a file of arguments of run_ner.py,
     the command line overrides it.
     """
-    parts = list(_parts(args, options))
+    parts, launcher = without_script(list(parts_of(args, options)))
     path = next((part for part in parts if isinstance(part, str) and not part.startswith("-")), None)
     content = arguments_file(path) if path else None
-    in_file: list[Argument | _Kept] = []
+    in_file: list[Part] = []
     if content is not None:
         parts.remove(path)  # type: ignore[arg-type]
-        in_file = list(_parts(list(_as_command_line(content)), options, in_file=True))
-    return _assembled([*in_file, *parts], options, path if content is not None else None)
+        in_file = list(parts_of(list(as_command_line(content)), options, in_file=True))
+    result = _assembled([*in_file, *parts], path if content is not None else None, options)
+    if launcher:
+        result.read_as.insert(0, f"{shlex.join(launcher)} as fit")
+    return result
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """Arguments of the command line that stay as they are. unknown: whether no command has them."""
-
-    args: tuple[str, ...]
-    unknown: bool = False
-
-
-def _parts(args: Sequence[str], options: Options, *, in_file: bool = False) -> Iterator[Any]:
-    """The arguments of run_ner.py in a command line, and everything else: words as text, options as `_Kept`."""
-    at = 0
-    while at < len(args):
-        word, after = args[at], args[at + 1 :]
-        if word == "--":
-            yield _Kept(tuple(args[at:]))
-            return
-        part, n_values = _part(word, after, options, in_file) if word.startswith("--") else (word, 0)
-        yield part
-        at += 1 + n_values
-
-
-def _part(word: str, after: Sequence[str], options: Options, in_file: bool) -> tuple[Any, int]:
-    """What an argument that begins with two hyphens is, and how many of the arguments after it are its values."""
-    typed, equals, value = word.partition("=")
-    name = typed.removeprefix("--").replace("-", "_")
-    option = options.get(f"--{name.replace('_', '-')}")
-    is_negated = name.startswith("no_") and name.removeprefix("no_") in SWITCHES
-    if name not in row_by_name() and is_negated and option is None:
-        return Argument(name.removeprefix("no_"), typed, "false", in_file), 0
-    if name not in row_by_name():
-        n_values = 0 if option is None or option.is_flag or equals else min(1, len(after))
-        return _Kept((_hyphenated(word, option), *after[:n_values]), unknown=option is None), n_values
-    if equals:
-        return Argument(name, typed, value, in_file), 0
-    n_values = _n_values(name, after, option)
-    given = after[:n_values]
-    return Argument(name, typed, ",".join(given) if given else None, in_file), n_values
-
-
-def _hyphenated(word: str, option: click.Option | None) -> str:
-    typed, equals, value = word.partition("=")
-    return f"{typed.replace('_', '-')}{equals}{value}" if option else word
-
-
-def _n_values(name: str, after: Sequence[str], option: click.Option | None) -> int:
-    """How many of the arguments after an argument are its values."""
-    if name in SWITCHES:
-        return int(bool(after) and after[0].lower() in (*_TRUE, *_FALSE))
-    n_words = next(
-        (n for n, word in enumerate(after) if word.startswith("--") or word in ("-q", "-v", "-h")), len(after)
-    )
-    if name in LISTS:
-        return n_words
-    # click takes whatever comes next as the value of an option of ours.
-    return min(1, len(after) if option is not None and not option.is_flag else n_words)
-
-
-def arguments_file(path: str) -> dict[str, Any] | None:
-    """The content of a file of arguments of run_ner.py. None if it is something else, such as a configuration."""
-    file = Path(path)
-    try:
-        if file.suffix != ".json" or file.stat().st_size > _LONGEST_FILE:
-            return None
-        content = parse_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    ours = {name.partition(".")[0] for name in described_settings()}
-    is_theirs = any(name in row_by_name() and name not in ours for name in content)
-    is_ours = any(name in ours and isinstance(value, dict) for name, value in content.items())
-    return content if is_theirs and not is_ours else None
-
-
-def _as_command_line(content: Mapping[str, Any]) -> Iterator[str]:
-    """The command line for a file of arguments. null is the default of all arguments that can be null."""
-    for name, value in content.items():
-        if isinstance(value, list) and name in LISTS:
-            yield from (f"--{name}", *map(str, value))
-        elif value is not None and not name.startswith("_"):
-            yield f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
-
-
-def _assembled(parts: Iterable[Any], options: Options, file: str | None) -> Translation:
+def _assembled(parts: Iterable[Part], file: str | None, options: Options) -> Translation:
     parts = list(parts)
     values = {part.name: part for part in parts if isinstance(part, Argument)}
     result, first = Translation([]), list[str]()
@@ -212,10 +99,11 @@ def _assembled(parts: Iterable[Any], options: Options, file: str | None) -> Tran
             result.args.append(part)
         elif isinstance(part, Argument) and values[part.name] is not part:
             continue  # given again later
-        elif isinstance(part, _Kept):
+        elif isinstance(part, Kept):
             result.args += part.args
             if part.unknown:
-                result.problems.setdefault("there is no such option", []).append(part.args[0])
+                typed = part.args[0].partition("=")[0]
+                result.problems.setdefault(_unknown(typed, options), []).append(typed)
         else:
             outcome = _outcome(part, values, options)
             args = _assigned(outcome.args, options) if part.in_file else outcome.args
@@ -224,6 +112,12 @@ def _assembled(parts: Iterable[Any], options: Options, file: str | None) -> Tran
     result.args[:0] = first
     result.error = _not_training(values) or _error(result.problems, file)
     return result
+
+
+def _unknown(typed: str, options: Options) -> str:
+    effective = (f"--{name}" for name, row in row_by_name().items() if isinstance(row, Ours))
+    similar = similar_option(typed, {*options, *(name.replace("_", "-") for name in effective)})
+    return f"{_UNKNOWN}. Did you mean {similar}?" if similar else _UNKNOWN
 
 
 def _note(result: Translation, argument: Argument, outcome: Outcome) -> None:
@@ -239,11 +133,13 @@ def _note(result: Translation, argument: Argument, outcome: Outcome) -> None:
 
 def _error(problems: Mapping[str, list[str]], file: str | None) -> UserError | None:
     """One message about all arguments that cannot be used. None if click's own message is enough."""
-    if not problems or (file is None and list(problems) == ["there is no such option"]):
+    if file is None and all(why.startswith(_UNKNOWN) for why in problems):
         return None
     n = sum(map(len, problems.values()))
-    listed = [f"{', '.join(typed)}: {why}." for why, typed in problems.items()]
+    listed = [f"{', '.join(typed)}: {why}{'' if why.endswith('?') else '.'}" for why, typed in problems.items()]
     remedy = f"What to use instead is listed in {PAGE}."
+    if n == 0:
+        return None
     if n == 1:
         return UserError(f"{listed[0]} Remove it.", path=file, hint=remedy)
     listing = "".join(f"\n  - {line}" for line in listed)
@@ -268,17 +164,16 @@ def _not_training(values: Mapping[str, Argument]) -> UserError | None:
 
 
 def _evaluate_command(values: Mapping[str, Argument], split: str, extra: Sequence[str]) -> str:
-    def value(name: str) -> str | None:
-        return values[name].value if name in values else None
-
-    file = value(f"{split}_file")
-    if (folder := value("data_dir")) and not file:
-        file = str(Path(folder) / _FILES[split])
-    if file is None and (name := value("dataset_name")):
-        data = ["--split", split, "--set", f"data.dataset_name={name}"]
-    else:
+    given = {name: argument.value for name, argument in values.items() if argument.value}
+    file = given.get(f"{split}_file") or ("data_dir" in given and str(Path(given["data_dir"]) / _FILES[split]))
+    if file or "dataset_name" not in given:
         data = ["--file", file or "FILE"]
-    return shlex.join(["tf-tokclf", "evaluate", value("model_name_or_path") or "MODEL", *data, *extra])
+    else:
+        names = (name for name in ("dataset_name", "dataset_config_name") if name in given)
+        data = ["--split", split, *(word for name in names for word in ("--set", f"data.{name}={given[name]}"))]
+    for name in ("text_column_name", "label_column_name"):
+        data += [f"--{name.replace('_', '-')}", given[name]] if name in given else []
+    return shlex.join(["tf-tokclf", "evaluate", given.get("model_name_or_path", "MODEL"), *data, *extra])
 
 
 def _outcome(argument: Argument, values: Mapping[str, Argument], options: Options) -> Outcome:
@@ -291,8 +186,8 @@ def _outcome(argument: Argument, values: Mapping[str, Argument], options: Option
     if isinstance(row, Ours):
         return _set_by(argument, row, options)
     if isinstance(row, Refused):
-        is_off = argument.value is not None and argument.value.lower() in _OFF
-        return Outcome() if is_off else Outcome(problem=row.why, for_any_value=True)
+        is_used = not _is_off(argument) and not (row.only_with and _is_off(values.get(row.only_with)))
+        return Outcome(problem=row.why, for_any_value=True) if is_used else Outcome()
     same = values.get(row.same_as or "")
     accepted = (*row.only, same.key) if same else row.only
     if row.why_not_others and argument.key not in accepted:
@@ -300,16 +195,27 @@ def _outcome(argument: Argument, values: Mapping[str, Argument], options: Option
     return Outcome(ignored=row.why)
 
 
+def _is_off(argument: Argument | None) -> bool:
+    """Whether an argument that cannot be used is absent or turned off."""
+    if argument is None:
+        return True
+    # transformers writes <HUB_TOKEN> into files of arguments in place of the token.
+    return argument.value is not None and (
+        argument.value.lower() in _OFF or re.fullmatch("<[A-Z_]+>", argument.value) is not None
+    )
+
+
 def _set_by(argument: Argument, row: Ours, options: Options) -> Outcome:
     """The outcome for an argument that sets an option or a setting."""
+    if argument.value is None and argument.name not in SWITCHES:
+        return Outcome(problem="the value is missing")
     if row.setting:
-        return Outcome(("--set", f"{row.setting}={argument.value or ''}"))
+        return Outcome(("--set", f"{row.setting}={argument.value}"))
     name = option_of(argument.name, row)
     option = options[name]
     if option.is_flag:
         return Outcome((name,) if argument.is_true else _turned_off(option))
-    if argument.value is None:
-        return Outcome((name,))  # click says that the value is missing
+    assert argument.value is not None
     if argument.key in row.dropped:
         return Outcome(ignored=f"{argument.value} is the default here")
     if argument.key in row.assigned:
@@ -403,7 +309,7 @@ def _old_model_id(argument: Argument, values: Mapping[str, Argument], options: O
         values.get(f"{key}") for key in ("push_to_hub_organization", "push_to_hub_model_id", "output_dir")
     )
     if name is not None and argument is not name:
-        return Outcome(ignored=f"{name} contains it")
+        return Outcome(ignored=f"{name.typed} contains it")
     model = name.value if name else Path(folder.value or "").name if folder else None
     if not model:
         return Outcome(problem="the name of the repository is unknown")

@@ -54,10 +54,14 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Refused:
-    """Arguments that cannot be used, unless they are turned off. why: the reason."""
+    """Arguments that cannot be used, unless they are turned off.
+
+    why: the reason. only_with: an argument without which they have no effect in run_ner.py either.
+    """
 
     names: tuple[str, ...]
     why: str
+    only_with: str | None = None
 
 
 Row = Ours | Ignored | Refused
@@ -75,11 +79,13 @@ def _ignored(names: str, why: str, *, only: str = "", same_as: str | None = None
     return Ignored(_names(names), why, _names(only), same_as, otherwise)
 
 
-def _refused(names: str, why: str) -> Refused:
-    return Refused(_names(names), why)
+def _refused(names: str, why: str, only_with: str | None = None) -> Refused:
+    return Refused(_names(names), why, only_with)
 
 
 _LOGIN = "set HF_TOKEN or run `hf auth login`, because other users can read the command line of a process"
+
+_WHOLE_MODEL = "the model is not divided between devices, so it must fit on each of them"
 
 ROWS: tuple[Row, ...] = (
     # The model
@@ -282,11 +288,8 @@ ROWS: tuple[Row, ...] = (
         " ddp_static_graph xpu_backend average_tokens_across_devices dispatch_batches split_batches accelerator_config",
         "--strategy chooses the devices, which share each batch; the loss is averaged over the whole batch",
     ),
-    _refused(
-        "deepspeed fsdp fsdp_config fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap sharded_ddp mp_parameters"
-        " parallelism_config",
-        "the model is not divided between devices, so it must fit on each of them",
-    ),
+    _refused("deepspeed fsdp sharded_ddp mp_parameters parallelism_config", _WHOLE_MODEL),
+    _refused("fsdp_config fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap", _WHOLE_MODEL, only_with="fsdp"),
     _refused(
         "tpu_name tpu_zone gcp_project tpu_num_cores tpu_metrics_debug use_mps_device",
         "training runs on CPUs and NVIDIA GPUs only",

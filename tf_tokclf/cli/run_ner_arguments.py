@@ -1,0 +1,160 @@
+"""The arguments of transformers' run_ner.py in a command line, or in a file of arguments."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tf_tokclf.cli.run_ner_flags import LISTS, SECRETS, SWITCHES, row_by_name
+from tf_tokclf.config.shipped_schema import described_settings
+from tf_tokclf.json_text import parse_json
+
+# The spellings of truth values that transformers' HfArgumentParser accepts.
+TRUE, FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
+_SCRIPT = re.compile(r"(?:^|[/\\])run_(?:tf_)?ner(?:_\w+)?\.py$")
+# Arguments files are short. Larger files are not read, because they are something else.
+_LONGEST_FILE = 1 << 20
+_LONGEST_SHOWN = 60
+
+Options = Mapping[str, click.Option]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that was given. name: without hyphens. typed: as the user wrote it. value: None if there is none."""
+
+    name: str
+    typed: str
+    value: str | None = None
+    in_file: bool = False
+
+    @property
+    def is_true(self) -> bool:
+        """The value of a switch, which is true if it has no value."""
+        return self.value is None or self.value.lower() not in FALSE
+
+    @property
+    def key(self) -> str:
+        """The value in the spelling of the table: 0 for 0.0, and true and false for all spellings of a switch."""
+        value = "true" if self.value is None else self.value
+        if self.name in SWITCHES:
+            return str(self.is_true).lower()
+        try:
+            return f"{float(value):g}"
+        except ValueError:
+            return value.lower() if value.lower() in (*TRUE, *FALSE) else value
+
+    @property
+    def with_value(self) -> str:
+        """The argument with its value, unless that is secret."""
+        if self.value is None or self.name in SECRETS:
+            return self.typed
+        shown = self.value if len(self.value) <= _LONGEST_SHOWN else f"{self.value[:_LONGEST_SHOWN]}..."
+        return f"{self.typed} {shown}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Arguments of the command line that stay as they are. unknown: whether no command has them."""
+
+    args: tuple[str, ...]
+    unknown: bool = False
+
+
+# Words are text.
+Part = str | Argument | Kept
+
+
+def without_script(parts: list[Part]) -> tuple[list[Part], list[str]]:
+    """The parts after the name of the script, and the words up to it: `python run_ner.py`, or another launcher."""
+    at = next((n for n, part in enumerate(parts) if isinstance(part, str) and _SCRIPT.search(part)), -1)
+    words = (_words(part) for part in parts[: at + 1])
+    return parts[at + 1 :], [word for some in words for word in some]
+
+
+def _words(part: Part) -> Sequence[str]:
+    if isinstance(part, Argument):
+        return [part.typed]  # without its value, which may be secret
+    return part.args if isinstance(part, Kept) else [part]
+
+
+def parts_of(args: Sequence[str], options: Options, *, in_file: bool = False) -> Iterator[Part]:
+    """The arguments of run_ner.py in a command line, and everything else: words as text, options as `Kept`."""
+    at = 0
+    while at < len(args):
+        word, after = args[at], args[at + 1 :]
+        if word == "--":
+            yield Kept(tuple(args[at:]))
+            return
+        part, n_values = _part(word, after, options, in_file) if word.startswith("--") else (word, 0)
+        yield part
+        at += 1 + n_values
+
+
+def _part(word: str, after: Sequence[str], options: Options, in_file: bool) -> tuple[Part, int]:
+    """What an argument that begins with two hyphens is, and how many of the arguments after it are its values."""
+    typed, equals, value = word.partition("=")
+    name = typed.removeprefix("--").replace("-", "_")
+    option = options.get(f"--{name.replace('_', '-')}")
+    is_negated = name.startswith("no_") and name.removeprefix("no_") in SWITCHES
+    if name not in row_by_name() and is_negated and option is None:
+        return Argument(name.removeprefix("no_"), typed, "false", in_file), 0
+    if name not in row_by_name():
+        n_values = 0 if option is None or option.is_flag or equals else min(1, len(after))
+        return Kept((_hyphenated(word, option), *after[:n_values]), unknown=option is None), n_values
+    if equals:
+        return Argument(name, typed, value, in_file), 0
+    n_values = _n_values(name, after, option)
+    given = after[:n_values]
+    return Argument(name, typed, ",".join(given) if given else None, in_file), n_values
+
+
+def _hyphenated(word: str, option: click.Option | None) -> str:
+    typed, equals, value = word.partition("=")
+    return f"{typed.replace('_', '-')}{equals}{value}" if option else word
+
+
+def _n_values(name: str, after: Sequence[str], option: click.Option | None) -> int:
+    """How many of the arguments after an argument are its values."""
+    if name in SWITCHES:
+        return int(bool(after) and after[0].lower() in (*TRUE, *FALSE))
+    n_words = next(
+        (n for n, word in enumerate(after) if word.startswith("--") or word in ("-q", "-v", "-h")), len(after)
+    )
+    if name in LISTS:
+        return n_words
+    # click takes whatever comes next as the value of an option of ours.
+    return min(1, len(after) if option is not None and not option.is_flag else n_words)
+
+
+def arguments_file(path: str) -> dict[str, Any] | None:
+    """The content of a file of arguments of run_ner.py. None if it is something else, such as a configuration."""
+    file = Path(path)
+    try:
+        if file.suffix != ".json" or file.stat().st_size > _LONGEST_FILE:
+            return None
+        content = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    ours = {name.partition(".")[0] for name in described_settings()}
+    is_theirs = any(name in row_by_name() and name not in ours for name in content)
+    is_ours = any(name in ours and isinstance(value, dict) for name, value in content.items())
+    return content if is_theirs and not is_ours else None
+
+
+def as_command_line(content: Mapping[str, Any]) -> Iterator[str]:
+    """The command line for a file of arguments. null is the default of all arguments that can be null."""
+    for name, value in content.items():
+        if isinstance(value, list) and value and name in LISTS:
+            yield from (f"--{name}", *map(str, value))
+        elif value is not None and not name.startswith("_"):
+            text = value if isinstance(value, str) else json.dumps(value)
+            yield f"--{name}={'' if value == [] else text}"
