@@ -284,7 +284,7 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
         (["--optim=adamw_8bit"], "--optim adamw_8bit: "),
         (
             ["--load_best_model_at_end", "False"],
-            "--load_best_model_at_end False: the best of the scored models is always kept",
+            "--load_best_model_at_end False: the best of the scored models is kept, unless --eval-strategy is no",
         ),
         (["--lr_scheduler_type", "reduce_lr_on_plateau"], "--lr_scheduler_type reduce_lr_on_plateau: only schedules"),
         (["--do_train", "False"], "--do_train False: fit always trains"),

@@ -249,9 +249,9 @@ ROWS: tuple[Row, ...] = (
     ),
     _ignored(
         "load_best_model_at_end",
-        "the best of the scored models is always kept",
+        "the best of the scored models is kept",
         only="true",
-        otherwise="the best of the scored models is always kept. With --eval-strategy no, it is the last one",
+        otherwise="the best of the scored models is kept, unless --eval-strategy is no",
     ),
     _ours("metric_for_best_model", "f1 by default, not loss"),
     _ignored("greater_is_better", "the lowest loss and the highest value of the other measures are the best"),
