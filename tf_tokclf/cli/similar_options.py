@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 # Lower cutoffs suggest options with another meaning: --task for --tpu-name, --warmup-ratio for --warmup-steps.
 _CUTOFF = 0.9
-# Shorter ones are often abbreviations of something else: --lr is not the beginning of --lr-scheduler-type.
-_SHORTEST_BEGINNING = len("--eval")
 
 
 def similar_option(typed: str, known: Iterable[str]) -> str | None:
@@ -16,7 +14,7 @@ def similar_option(typed: str, known: Iterable[str]) -> str | None:
 
     >>> similar_option("--learnign_rate", ["--learning-rate"]), similar_option("--hub-private", ["--hub-private-repo"])
     ('--learning-rate', '--hub-private-repo')
-    >>> similar_option("--fp32", ["--fp16"]), similar_option("--max-steps", ["--save-steps"])
+    >>> similar_option("--fp32", ["--fp16"]), similar_option("--lr", ["--lr-scheduler-type"])
     (None, None)
     """
     name = typed.replace("_", "-")
@@ -24,7 +22,8 @@ def similar_option(typed: str, known: Iterable[str]) -> str | None:
     near = difflib.get_close_matches(name, sorted(same_numbers), n=1, cutoff=_CUTOFF)
     if near:
         return near[0]
-    longer = [one for one in same_numbers if one.startswith(f"{name}-") and len(name) >= _SHORTEST_BEGINNING]
+    # A single word is too little: --lr is not the beginning of --lr-scheduler-type.
+    longer = [one for one in same_numbers if one.startswith(f"{name}-")] if "-" in name.removeprefix("--") else []
     return longer[0] if len(longer) == 1 else None
 
 
