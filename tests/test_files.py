@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from tf_tokclf.files import (
     check_different,
     check_no_input,
     copy_whole,
+    is_file_locked,
     is_stream,
     lock_file,
     open_output,
@@ -316,6 +318,35 @@ def test_a_file_system_without_locks_keeps_nobody_out(tmp_path: Path, monkeypatc
     with lock_file(tmp_path / ".lock"):
         assert (tmp_path / ".lock").exists()
     assert not (tmp_path / ".lock").exists()
+
+
+def test_whether_a_file_is_locked(tmp_path: Path):
+    path = tmp_path / ".lock"
+    assert not is_file_locked(path)
+    with lock_file(path):
+        assert is_file_locked(path)
+    assert not is_file_locked(path)
+    assert not path.exists()
+    path.touch()  # a process that was killed leaves the file behind
+    before = path.stat()
+    assert not is_file_locked(path)
+    assert path.stat() == before
+    with path.open() as other:
+        # Another check in the same moment is no lock.
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not is_file_locked(path)
+
+
+def test_checks_in_the_moment_of_locking_do_not_disturb_it(tmp_path: Path):
+    path = tmp_path / ".lock"
+    path.touch()
+    with path.open() as check:
+        fcntl.flock(check, fcntl.LOCK_SH)
+        end_of_check = threading.Timer(0.05, fcntl.flock, (check, fcntl.LOCK_UN))
+        end_of_check.start()
+        with lock_file(path):
+            assert is_file_locked(path)
+        end_of_check.join()
 
 
 def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path):

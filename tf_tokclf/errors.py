@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tf_tokclf.control_characters import plain_text
+from tf_tokclf.redaction import redact
 
-class UserError(Exception):
+
+class _OneMessage:
+    """Part of an exception whose message says everything. Notebooks show it without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython and Jupyter show in place of a traceback."""
+        return [f"\x1b[1;31mError:\x1b[0m {plain_text(redact(str(self)))}"]
+
+
+class UserError(_OneMessage, Exception):
     """Something that the user has to change. The command line prints one message and exits with code 2.
 
     Attributes:
@@ -55,11 +66,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
 
 
-class JobError(Exception):
+class JobError(_OneMessage, Exception):
     """The job failed although the input is right, because of the network or the disk for example. Exit code 1."""
 
 
-class Stopped(KeyboardInterrupt):
+class Stopped(_OneMessage, KeyboardInterrupt):
     """Ctrl-C or SIGTERM stopped a run, and its state was saved. Exit code 130 (Ctrl-C) or 143 (SIGTERM)."""
 
     def __init__(self, message: str, *, exit_code: int) -> None:

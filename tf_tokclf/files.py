@@ -18,6 +18,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -39,6 +40,9 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Names of the process's own streams. If they lead to a regular file, it must not be replaced either.
 _OWN_STREAM = re.compile("/dev/(?P<name>stdout|stderr)|/(?:dev|proc/self)/fd/(?P<number>[0-9]{1,9})")
 _NUMBERS = {"stdout": 1, "stderr": 2}
+
+# How often a lock is tried, and the seconds in between. `is_file_locked` holds it for less than a millisecond.
+_LOCK_TRIES, _BETWEEN_TRIES_S = 20, 0.01
 
 # On Windows, folders cannot be opened, and fsync needs a file that is open for writing.
 _IS_POSIX = os.name == "posix"
@@ -350,6 +354,35 @@ def try_lock(descriptor: int) -> bool:
         return True
 
 
+def is_file_locked(path: Path) -> bool:
+    """Whether somebody holds the lock that `lock_file` takes. Nothing is written. The file is only opened for reading.
+
+    The check takes a shared lock for a moment, so several checks do not see each other, and `lock_file` waits for it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return not _try_shared_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_shared_lock(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return try_lock(descriptor)
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        log.debug("this file system does not support locks (%s)", error.strerror)
+    return True
+
+
 @contextmanager
 def lock_file(path: Path) -> Iterator[None]:
     """Create and lock the file `path` during the block. The lock ends with the process, even if the file remains.
@@ -368,7 +401,7 @@ def lock_file(path: Path) -> Iterator[None]:
 def _locked_descriptor(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        if not try_lock(descriptor):
+        if not _locked_soon(descriptor):
             os.close(descriptor)
             raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), str(path))
         with suppress(OSError):
@@ -376,6 +409,15 @@ def _locked_descriptor(path: Path) -> int:
                 return descriptor
         # The process that held the lock removed the file between the two calls.
         os.close(descriptor)
+
+
+def _locked_soon(descriptor: int) -> bool:
+    """Lock an open file. False if another process holds the lock for longer than a check takes."""
+    for _ in range(_LOCK_TRIES):
+        if try_lock(descriptor):
+            return True
+        time.sleep(_BETWEEN_TRIES_S)
+    return False
 
 
 # Outputs that the user named, which may be streams. A stream in the place of one of a run's own files was not named by

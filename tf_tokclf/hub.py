@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.redaction import redact
 
 if TYPE_CHECKING:
     import requests
@@ -284,22 +284,6 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
         return float(retry_after)
     date = parsedate_tz(retry_after)
     return max(0.0, mktime_tz(date) - time.time()) if date else None
-
-
-def redact(text: str, *tokens: str | None) -> str:
-    """`text` without the given tokens, that of HF_TOKEN, and anything that looks like a token.
-
-    >>> redact("https://user:hf_abcdefghijklmnop@huggingface.co/a/b", None)
-    'https://***@huggingface.co/a/b'
-    >>> redact("token hf_abcdefghijklmnop")
-    'token ***'
-    """
-    for token in (*tokens, os.environ.get("HF_TOKEN")):
-        # A shorter text is not a token, and might be part of ordinary words.
-        if token and len(token) >= 8:
-            text = text.replace(token, "***")
-    text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
-    return re.sub(r"\bhf_[A-Za-z0-9_]{8,}", "***", text)
 
 
 def _session() -> requests.Session:

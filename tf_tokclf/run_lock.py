@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tf_tokclf.errors import UserError
-from tf_tokclf.files import lock_file, try_lock
+from tf_tokclf.files import is_file_locked, lock_file
 from tf_tokclf.run_dir import RunDir
 
 
@@ -32,15 +31,8 @@ def locked(run: RunDir, *, hint: str = "Wait for it, or choose another --output-
 
 
 def is_locked(run: RunDir) -> bool:
-    """Whether a process is writing in the run's folder. Nothing is written."""
-    try:
-        descriptor = os.open(run.lock, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:
-        return False
-    try:
-        return not try_lock(descriptor)
-    finally:
-        os.close(descriptor)
+    """Whether a process is writing in the run's folder. Nothing is written, and no run that starts is disturbed."""
+    return is_file_locked(run.lock)
 
 
 def check_link(path: Path) -> None:

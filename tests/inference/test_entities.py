@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +141,41 @@ def test_schemes_that_the_pipeline_cuts_in_pieces(tagger: Tagger, monkeypatch: p
     bioes = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels), decoding="viterbi")
     assert {entity["entity_group"] for entity in bioes(TEXT)} <= {"PER"}
     assert bioes(TEXT)
+
+
+def shown_text(html: str) -> str:
+    """The text in a fragment, without the names of types behind the spans."""
+    return unescape(re.sub("<[^>]*>", "", re.sub(r"<span [^>]*>[^<]*</span>", "", html))).strip()
+
+
+def test_entities_are_lists_and_notebooks_show_them_as_text(tagger: Tagger):
+    entities = tagger(TEXT)
+    as_list = [dict(entity) for entity in entities]
+    assert entities == as_list
+    assert (json.loads(json.dumps(entities)), repr(entities)) == (as_list, repr(as_list))
+    assert shown_text(entities._repr_html_()) == TEXT
+    types = re.findall(r"<span [^>]*>([^<]*)</span>", entities._repr_html_())
+    assert types == [entity["entity_group"] for entity in entities]
+    entities.reverse()
+    assert shown_text(entities._repr_html_()) == TEXT
+    copied = copy.deepcopy(entities)
+    assert (copied, copied._repr_html_()) == (entities, entities._repr_html_())
+
+
+@pytest.mark.parametrize("ignored", [("O",), ()])
+def test_words_with_labels_are_shown_with_their_labels(tagger: Tagger, ignored: tuple[str, ...]):
+    words = tagger(TEXT, aggregation_strategy="none", ignore_labels=ignored)
+    assert shown_text(words._repr_html_()) == TEXT
+    assert re.findall(r"<span [^>]*>([^<]*)</span>", words._repr_html_()) == [word["entity"] for word in words]
+
+
+def test_several_texts_and_hostile_ones_are_shown(tagger: Tagger):
+    texts = [TEXT, "<script>alert('x')</script> ada & grace", "nothing"]
+    several = tagger(texts)
+    assert several == [tagger(text) for text in texts]
+    assert "<script" not in several._repr_html_()
+    assert [shown_text(p) for p in several._repr_html_().split("</p>")[:-1]] == texts
+    of_words = tagger([["ada", "visited", "london"]], is_split_into_words=True)
+    assert shown_text(of_words._repr_html_()) == "ada visited london"
+    assert [type(one) for one in tagger(iter(texts))] == [type(several[0])] * 3
+    assert "no texts" in tagger([])._repr_html_()

@@ -14,8 +14,8 @@ import pytest
 from tests.local_hub import TOKEN
 from tests.waiting import LIMIT_S
 from tf_tokclf.errors import JobError, UserError
-from tf_tokclf.hub import redact
 from tf_tokclf.publishing.hub_repository import HubRepository, Patience, check_revision, push_folder
+from tf_tokclf.redaction import redact
 
 QUICK = Patience(tries=4, first_wait_s=0.01)
 

@@ -347,7 +347,7 @@ def test_a_few_lines_of_yaml_cannot_fill_the_memory(tmp_path: Path):
 
 @pytest.mark.parametrize("message", ["token hf_abcdefghijklmnopqrstuvwxyzABCDEF was refused", "Bearer hf_" + "x" * 34])
 def test_tokens_are_redacted(message: str):
-    from tf_tokclf.hub import redact
+    from tf_tokclf.redaction import redact
 
     assert "hf_" not in redact(message).replace("hf_...", "")
 

@@ -175,7 +175,7 @@ def _stop(message: str, *, code: int) -> NoReturn:
     from rich.text import Text
 
     from tf_tokclf.control_characters import plain_text
-    from tf_tokclf.hub import redact
+    from tf_tokclf.redaction import redact
     from tf_tokclf.report.terminal import stderr_console
 
     stderr_console().print(Text.assemble(("Error: ", "bold red"), plain_text(redact(message))))
@@ -200,7 +200,7 @@ def _report_crash(kind: type[BaseException], error: BaseException, trace: Traceb
     import traceback
 
     from tf_tokclf.control_characters import plain_text
-    from tf_tokclf.hub import redact
+    from tf_tokclf.redaction import redact
 
     if sys.stderr is not None:
         print(plain_text(redact("".join(traceback.format_exception(kind, error, trace)))), end="", file=sys.stderr)

@@ -80,4 +80,4 @@ def _show_preview(path: Path, **options: Any) -> None:
 
     with status("checking"):
         found = preview(path, **options)
-    echo("\n".join(found.lines()))
+    echo(str(found))

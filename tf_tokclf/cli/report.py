@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, logging_options
 from tf_tokclf.cli.setting_options import setting_parameter
 from tf_tokclf.control_characters import echo
-
-if TYPE_CHECKING:
-    from tf_tokclf.run_dir import RunDir
-    from tf_tokclf.scoring.error_analysis import Training
-
-log = logging.getLogger(__name__)
 
 
 @click.command("report", cls=UnderscoreCommand)
@@ -89,39 +81,12 @@ def _comparison(runs: tuple[str, ...], *, split: str, mode: str, samples: int, s
 
 
 def _report(root: Path, output: Path, *, force: bool) -> str:
-    from tf_tokclf.errors import UserError
     from tf_tokclf.files import check_output
+    from tf_tokclf.report.reported_run import run_with_results, training_spans
     from tf_tokclf.report.run_page import report_html
     from tf_tokclf.report.terminal import status
-    from tf_tokclf.run_dir import RunDir
 
-    run = RunDir(root)
-    if not root.is_dir():
-        raise UserError("this folder does not exist.", path=root, hint="Name the folder of a run.")
-    if not (run.results.is_file() or run.history.is_file() or run.predictions.is_dir()):
-        raise UserError("contains no results of a run.", path=root, hint="Name the folder of a run.")
-    check_output(output, inputs=[path for path in run.root.rglob("*") if path.is_file()], force=force)
+    run = run_with_results(root)
+    check_output(output, inputs=[path for path in root.rglob("*") if path.is_file()], force=force)
     with status("writing the report"):
-        return report_html(run, training=_training(run))
-
-
-def _training(run: RunDir) -> Training | None:
-    """The spans of the training data, for scores of seen and unseen spans. None, with a warning, if it is gone."""
-    from tf_tokclf.config.loading import load_config
-    from tf_tokclf.data.run_settings import drawing_of
-    from tf_tokclf.data.splits import load_splits
-    from tf_tokclf.errors import UserError
-    from tf_tokclf.scoring.error_analysis import training_of
-
-    if not run.config.is_file():
-        return None
-    try:
-        config = load_config(run.config)
-        splits = load_splits(config.data, task=config.task, drawn_before=drawing_of(run))
-    except UserError as error:
-        log.warning(
-            "The page does not show scores by whether a span occurs in the training data, which cannot be read: %s",
-            error,
-        )
-        return None
-    return training_of(splits.train, splits.scheme) if splits.train else None
+        return report_html(run, training=training_spans(run))

@@ -42,7 +42,8 @@ def runs_command(folder: Path, sort: str | None, with_parts: bool, output_format
     """
     import json
 
-    from tf_tokclf.report.run_list import differing_settings, find_runs, run_table
+    from tf_tokclf.report.find_runs import find_runs
+    from tf_tokclf.report.run_table import differing_settings, run_table
     from tf_tokclf.report.table_formats import formatted, terminal_table
     from tf_tokclf.report.terminal import print_wide
 

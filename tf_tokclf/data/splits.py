@@ -12,7 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from tf_tokclf.config.references import resolve_reference
-from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
@@ -34,6 +34,7 @@ from tf_tokclf.data.reading.texts import given_scheme
 from tf_tokclf.data.split_cache import Split, SplitMetadata, hash_of, load_or_build, transformed
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError
+from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
@@ -42,7 +43,7 @@ from tf_tokclf.labels.validation import Detection, detect_scheme
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Split", "Splits", "cache_folder", "load_split", "load_splits", "read_sentences", "scheme_of"]
+__all__ = ["Split", "Splits", "cache_folder", "load_data", "load_split", "load_splits", "read_sentences", "scheme_of"]
 
 _PLACES_SHOWN = 20
 _CHANGES_SHOWN = 12
@@ -57,7 +58,7 @@ _NOT_READING = {
 
 
 @dataclass(frozen=True)
-class Splits:
+class Splits(HtmlForm):
     """The splits of a run with their common label scheme and labels.
 
     labels: the labels of all splits. trained_labels: the labels that a model can learn: those of the training
@@ -94,6 +95,22 @@ class TrainingSplits(Splits):
 
     train: Split
     validation: Split
+
+
+def load_data(config: Config) -> Splits:
+    """Read the labelled sentences of a configuration.
+
+    Args:
+        config: The configuration, of which only the task and the data matter.
+
+    Returns:
+        The splits `train`, `validation` and `test`, with their label scheme and labels. Notebooks show their sizes and
+        some sentences. Iterate over a split for its sentences.
+
+    Raises:
+        UserError: The data cannot be read, or there are no training sentences.
+    """
+    return load_splits(config.data, task=config.task)
 
 
 def load_training_splits(data: DataConfig, *, task: Task, drawn_before: AnyDrawing | None = None) -> TrainingSplits:

@@ -11,16 +11,18 @@ Intended differences from the pipeline:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
 from tf_tokclf.errors import UserError
-from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.schemes import Scheme, split_label
 from tf_tokclf.labels.sentence import text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
+from tf_tokclf.report.marked_text import MarkedText, TextSpan, marked_html
 
+Offsets = tuple[tuple[int, int], ...]
 Strategy = Literal["none", "simple", "first", "average", "max"]
 
 
@@ -46,6 +48,43 @@ class Entity(TypedDict, total=False):
     end: int
 
 
+class Entities(list[Entity]):
+    """The entities of a text: a list, which notebooks show as the text with its entities in colour.
+
+    Attributes:
+        text: The text to which `start` and `end` refer.
+        types: All types of the model. Each has its own colour.
+    """
+
+    def __init__(self, entities: Iterable[Entity] = (), *, text: str = "", types: tuple[str, ...] = ()) -> None:
+        super().__init__(entities)
+        self.text = text
+        self.types = types
+
+    def _repr_html_(self) -> str:
+        """The text with its entities in colour. All text is escaped."""
+        return marked_html([_marked(self)], self.types)
+
+
+class EntitiesOfTexts(list[Entities]):
+    """The entities of several texts: a list, which notebooks show as the texts with their entities in colour."""
+
+    def _repr_html_(self) -> str:
+        """The texts with their entities in colour. All text is escaped."""
+        return marked_html([_marked(one) for one in self], self[0].types if self else ())
+
+
+def _marked(entities: Entities) -> MarkedText:
+    """The text with its entities, or with the strategy "none" with its words that have a label."""
+    spans = []
+    # In the order of the text, also if the list was sorted by score.
+    for one in sorted(entities, key=lambda entity: entity["start"]):
+        label = one["entity_group"] if "entity_group" in one else one["entity"]
+        type_ = label if label in entities.types or "entity_group" in one else split_label(label)[1]
+        spans.append(TextSpan(one["start"], one["end"], type_ or "_", label or "_"))
+    return MarkedText(entities.text, spans)
+
+
 def check_strategy(strategy: str) -> None:
     """Raise UserError unless `strategy` is an aggregation strategy of the pipeline."""
     if strategy not in get_args(Strategy):
@@ -63,11 +102,14 @@ def aggregation_of(strategy: str) -> str:
     return strategy if strategy in ("average", "max") else "first"
 
 
-def entities_of(tagged: TaggedSentence, strategy: str, ignore_labels: Collection[str]) -> list[Entity]:
+def entities_of(tagged: TaggedSentence, strategy: str, ignore_labels: Collection[str]) -> Entities:
     """The records of a sentence, like in the pipeline."""
-    if strategy == "none":
-        return _word_entities(tagged, ignore_labels)
     text, offsets = text_of(tagged.sentence)
+    found = (_word_entities if strategy == "none" else _span_entities)(tagged, text, offsets, ignore_labels)
+    return Entities(found, text=text, types=tagged.label_set.types)
+
+
+def _span_entities(tagged: TaggedSentence, text: str, offsets: Offsets, ignore_labels: Collection[str]) -> list[Entity]:
     if tagged.label_set.scheme is Scheme.NONE:
         runs = [(i, i + 1, label) for i, label in enumerate(tagged.labels)]
     else:
@@ -88,8 +130,7 @@ def mean_score(scores: tuple[float, ...]) -> float:
     return float(np.mean(seen)) if seen else float("nan")
 
 
-def _word_entities(tagged: TaggedSentence, ignore_labels: Collection[str]) -> list[Entity]:
-    text, offsets = text_of(tagged.sentence)
+def _word_entities(tagged: TaggedSentence, text: str, offsets: Offsets, ignore_labels: Collection[str]) -> list[Entity]:
     found: list[Entity] = []
     for i, (label, score, (start, end)) in enumerate(zip(tagged.labels, tagged.scores, offsets), 1):
         if label not in ignore_labels:

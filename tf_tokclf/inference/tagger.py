@@ -18,7 +18,14 @@ from tf_tokclf.encoding.model_folders import local_model_folder, reference_text
 from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
-from tf_tokclf.inference.entities import Entity, Strategy, aggregation_of, check_strategy, entities_of
+from tf_tokclf.inference.entities import (
+    Entities,
+    EntitiesOfTexts,
+    Strategy,
+    aggregation_of,
+    check_strategy,
+    entities_of,
+)
 from tf_tokclf.inference.look_ahead import LOOK_AHEAD_WORDS, look_ahead
 from tf_tokclf.inference.prefetch import in_thread
 from tf_tokclf.labels.decoding import decode
@@ -163,7 +170,7 @@ class Tagger:
         ignore_labels: Sequence[str] = ("O",),
         is_split_into_words: Literal[False] = False,
         batch_size: int | None = None,
-    ) -> list[Entity]: ...
+    ) -> Entities: ...
 
     @overload
     def __call__(
@@ -174,7 +181,7 @@ class Tagger:
         ignore_labels: Sequence[str] = ("O",),
         is_split_into_words: Literal[False] = False,
         batch_size: int | None = None,
-    ) -> list[list[Entity]]: ...
+    ) -> EntitiesOfTexts: ...
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -185,7 +192,7 @@ class Tagger:
         ignore_labels: Sequence[str] = ("O",),
         is_split_into_words: Literal[True],
         batch_size: int | None = None,
-    ) -> list[Entity]: ...
+    ) -> Entities: ...
 
     @overload
     def __call__(
@@ -196,7 +203,7 @@ class Tagger:
         ignore_labels: Sequence[str] = ("O",),
         is_split_into_words: Literal[True],
         batch_size: int | None = None,
-    ) -> list[list[Entity]]: ...
+    ) -> EntitiesOfTexts: ...
 
     @overload
     def __call__(
@@ -207,7 +214,7 @@ class Tagger:
         ignore_labels: Sequence[str] = ("O",),
         is_split_into_words: Literal[False] = False,
         batch_size: int | None = None,
-    ) -> Iterator[list[Entity]]: ...
+    ) -> Iterator[Entities]: ...
 
     def __call__(
         self,
@@ -217,7 +224,7 @@ class Tagger:
         ignore_labels: Sequence[str] = ("O",),
         is_split_into_words: bool = False,
         batch_size: int | None = None,
-    ) -> list[Entity] | list[list[Entity]] | Iterator[list[Entity]]:
+    ) -> Entities | EntitiesOfTexts | Iterator[Entities]:
         """Find the entities of texts, with the keys of `transformers.pipeline`.
 
         Args:
@@ -231,12 +238,13 @@ class Tagger:
 
         Returns:
             A list of entities for one input, a list of such lists for several, an iterator of lists for an iterator.
+            Notebooks show these lists as texts with their entities in colour.
         """
         strategy = aggregation_strategy or self.aggregation_strategy
         check_strategy(strategy or "first")
         aggregation = aggregation_of(strategy) if strategy else self.aggregation
 
-        def labelled(items: Iterable[Any]) -> Iterator[list[Entity]]:
+        def labelled(items: Iterable[Any]) -> Iterator[Entities]:
             sentences = (self._sentence_of(item, is_split_into_words=is_split_into_words) for item in items)
             blocks = self.tag_blocks(sentences, aggregation=aggregation, batch_size=batch_size)
             for tagged in chain.from_iterable(blocks):
@@ -246,7 +254,7 @@ class Tagger:
             raise _refusal(inputs, is_split_into_words=is_split_into_words)
         if isinstance(inputs, str) or (is_split_into_words and _is_words(inputs)):
             return next(labelled([inputs]))
-        return labelled(inputs) if isinstance(inputs, Iterator) else list(labelled(inputs))
+        return labelled(inputs) if isinstance(inputs, Iterator) else EntitiesOfTexts(labelled(inputs))
 
     def _sentence_of(self, item: Any, *, is_split_into_words: bool) -> Sentence:
         if is_split_into_words and _has_order(item):

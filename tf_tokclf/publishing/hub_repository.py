@@ -19,12 +19,12 @@ from tf_tokclf.hub import (
     explain,
     hub_errors,
     never_connected,
-    redact,
     retry_after_s,
     status_of,
     stored_token,
     waiting_time,
 )
+from tf_tokclf.redaction import redact
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi

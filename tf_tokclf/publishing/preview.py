@@ -43,6 +43,9 @@ class Preview:
     card: str
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
     def lines(self) -> Iterator[str]:
         """The preview as text."""
         access = "private" if self.private else "public, unless the repository exists and is private"

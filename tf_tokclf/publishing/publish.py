@@ -155,8 +155,22 @@ def push(
 ) -> Pushed:
     """Publish a run (its model with a new card) or a model folder (unchanged), and verify the upload.
 
-    The defaults are the settings in the run's configuration. Raises UserError before any request to the Hub if the
-    model is incomplete or damaged.
+    Args:
+        path: The folder of a run, or a model folder.
+        repo_id: The repository on the Hub. The defaults of this and the next two are the run's settings.
+        private: Whether to create the repository as private.
+        revision: The branch.
+        message: The message of the commit.
+        keep_card: Whether to leave the model card of the run as it is.
+        other_seeds: Runs that differ only in the seed. The card shows the mean of all.
+        patience: How often failed requests are repeated, and for how long.
+
+    Returns:
+        The address of the commit, and whether anything had changed.
+
+    Raises:
+        UserError: The model is incomplete or damaged (found before any request to the Hub), or the Hub refuses it.
+        JobError: The Hub cannot be reached, or the upload could not be verified.
     """
     source = checked_source(path, repo_id=repo_id, private=private, revision=revision)
     target = source.target

@@ -25,6 +25,7 @@ from tf_tokclf.report.score_tables import fact_lines
 from tf_tokclf.report.table_formats import markdown_text, percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.scoring.measures import MEASURES
 from tf_tokclf.seed_scores import f1_by_seed
 
@@ -68,7 +69,6 @@ def contents(
     """
     config = load_config(run.config)
     results = read_json(run.results, hint=_RESTORE) if run.results.is_file() else {}
-    lines = run.history.read_text(encoding="utf-8").splitlines() if run.history.is_file() else []
     info_path = run.model / MODEL_INFO
     info = read_json(info_path, hint=_RESTORE) if info_path.is_file() else {}
     given = config.hub.card
@@ -92,7 +92,7 @@ def contents(
         scheme=info.get("scheme", ""),
         reading=tuple(_reading_facts(info)),
         training=tuple(_training_facts(config, results)),
-        history=tuple(_history_row(json.loads(line)) for line in lines),
+        history=tuple(map(_history_row, epoch_rows(run.history))),
         n_epochs=None if config.training.max_steps else config.training.num_train_epochs,
         limits=tuple(_limits(info, scores)),
         examples=given.examples or tuple(_examples(run, config)),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -15,14 +13,17 @@ import numpy as np
 
 from tf_tokclf.config.sweep import value_text
 from tf_tokclf.counted import counted
+from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Span
 from tf_tokclf.report.figures import Line, bar, gap_bar, line_chart
+from tf_tokclf.report.listed_run import list_run
 from tf_tokclf.report.marked_sentences import Shown, first_shown, marked_words
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.report.page_environment import page_environment
-from tf_tokclf.report.run_list import differing_settings, list_run
+from tf_tokclf.report.run_table import differing_settings
 from tf_tokclf.report.score_tables import MODE_RULES
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.scoring.bootstrap import OVERALL, Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Counts
@@ -244,14 +245,15 @@ def _run_of(system: System) -> RunDir | None:
 
 def _points(run: RunDir, key: str, scale: float) -> list[tuple[float, float]]:
     """The values of a key in history.jsonl by epoch. Empty if the file is missing or damaged."""
-    with suppress(OSError, ValueError, TypeError):
-        rows = [json.loads(line) for line in run.history.read_text(encoding="utf-8").splitlines() if line]
+    try:
+        rows = epoch_rows(run.history)
         return [
             (float(row.get("epoch", number)), scale * row[key])
             for number, row in enumerate(rows, 1)
-            if isinstance(row, dict) and isinstance(row.get(key), int | float)
+            if isinstance(row.get(key), int | float)
         ]
-    return []
+    except (UserError, ValueError, TypeError):
+        return []
 
 
 def _in_words(line: Line) -> str:

@@ -24,6 +24,12 @@ class Colour:
     dark_ink: str
 
 
+# Of a type without a colour of its own.
+GREY = Colour("#e3e4e7", "#3a3c40", "#45474c", "#e3e4e7")
+# The text on every `light_fill`, as in marks.css.
+TEXT_ON_LIGHT = "#1b1c1e"
+
+
 def colours(n: int) -> list[Colour]:
     """`n` colours with different fills.
 
@@ -66,6 +72,11 @@ class TypeColours:
     def __init__(self, types: Iterable[str]) -> None:
         self._number_by_type = {type_: i for i, type_ in enumerate(sorted(set(types)))}
         self._colours = colours(len(self._number_by_type))
+
+    def colour(self, type_: str) -> Colour:
+        """The colours of a type; grey for an unknown type."""
+        number = self._number_by_type.get(type_)
+        return GREY if number is None else self._colours[number]
 
     def css_class(self, type_: str) -> str:
         """The CSS class of a type; empty for an unknown type."""

@@ -21,6 +21,7 @@ from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, NAMES_OF_PARTS, f
 from tf_tokclf.report.table_formats import percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.scoring.counts import Counts
 from tf_tokclf.scoring.entities import Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked, Training
@@ -104,9 +105,7 @@ class Page:
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """The rows of history.jsonl."""
-        if not self.run.history.is_file():
-            return []
-        return [json.loads(line) for line in self.run.history.read_text(encoding="utf-8").splitlines() if line]
+        return epoch_rows(self.run.history)
 
     @cached_property
     def config(self) -> str:

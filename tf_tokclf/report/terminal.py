@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
-from tf_tokclf.hub import redact
+from tf_tokclf.redaction import redact
 
 _WIDEST = 10_000
 
@@ -87,12 +87,14 @@ def set_up_logging(*, verbose: bool = False, quiet: bool = False) -> None:
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
-    """Show `text` on a terminal while the block runs. In a pipe and with --quiet, nothing is shown.
+    """Show `text` on a terminal while the block runs. In a pipe, in a notebook and with --quiet, nothing is shown.
 
     The line is not animated, because stderr is redirected while TensorFlow is imported.
     """
     console = stderr_console()
-    if not (console.is_terminal and logging.getLogger("tf_tokclf").isEnabledFor(logging.INFO)):
+    # With FORCE_COLOR, a notebook counts as a terminal, where rich would ask for widgets.
+    is_terminal = console.is_terminal and not console.is_jupyter
+    if not (is_terminal and logging.getLogger("tf_tokclf").isEnabledFor(logging.INFO)):
         yield
         return
     line = Text(plain_text(redact(f"{text} ...")), style="dim", no_wrap=True, overflow="ellipsis")

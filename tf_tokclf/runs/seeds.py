@@ -13,6 +13,8 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.files import restore_replaced, write_json
 from tf_tokclf.model.backend import keras
 from tf_tokclf.publishing.publish import push, write_card
+from tf_tokclf.report.html_tables import html_table
+from tf_tokclf.report.result_tables import seeds_result_table
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.run_record import read_record
@@ -62,6 +64,10 @@ class SeedSummary:
             "mean": {split: self.mean(split) for split in splits},
             "standard_deviation": {split: self.deviation(split) for split in splits},
         }
+
+    def _repr_html_(self) -> str:
+        """The table that notebooks show."""
+        return html_table(seeds_result_table({one.seed: one.f1 for one in self.scores}, {}, median=self.median))
 
 
 def seeds_to_resume(config: Config) -> tuple[int, ...]:

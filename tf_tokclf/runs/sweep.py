@@ -27,6 +27,8 @@ from tf_tokclf.files import disk_problem, restore_replaced, write_json
 from tf_tokclf.model.backend import keras
 from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.publish import prepare_repository, push, write_card
+from tf_tokclf.report.html_tables import html_table
+from tf_tokclf.report.result_tables import sweep_result_table
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
@@ -89,6 +91,12 @@ class SweepSummary:
                 for one in self.trials
             },
         }
+
+    def _repr_html_(self) -> str:
+        """The table that notebooks show."""
+        names = list(self.best.values)
+        trials = [(one.name, [value_text(one.values[name]) for name in names], one.f1) for one in self.ranked()]
+        return html_table(sweep_result_table(names, trials, {}))
 
 
 def fit_sweep(

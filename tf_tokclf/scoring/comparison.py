@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.run_settings import run_config, settings_for
 from tf_tokclf.errors import UserError
+from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.bootstrap import N_SAMPLES, Difference, compare
@@ -38,7 +39,7 @@ class System:
     """A system and the scores of its runs (one per seed)."""
 
     name: str
-    sources: tuple[PredictionFile, ...]
+    sources: tuple[PredictionFile, ...] = field(repr=False)
     scores: tuple[Scores, ...]
 
     def f1(self, type_: str | None = None) -> list[float]:
@@ -66,7 +67,7 @@ class PairsOfRuns:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(HtmlForm):
     """Systems, and how each later one differs from the first, by type. The key "" holds the overall difference."""
 
     systems: tuple[System, ...]
@@ -136,7 +137,7 @@ def _spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def compare_systems(
-    names: Sequence[str],
+    systems: Sequence[str | Path],
     *,
     split: str = "test",
     gold: Path | None = None,
@@ -147,17 +148,29 @@ def compare_systems(
     n_samples: int = N_SAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two or more systems. Every later system is compared with the first.
+    """Compare two or more systems on the same sentences. Every later system is compared with the first.
 
-    names: runs, folders of runs, files of predictions, or NAME=PATH,PATH,... of any of them. Several runs under one
-    name are the seeds of one system, and so are the runs of `fit --seeds`.
-    split: the split whose predictions are read from runs.
-    gold: a file with the gold labels, for files of predictions without them.
-    data: how gold labels and predictions are read. If one of the systems is a run, the settings that are missing here
-    are those of the first run.
-    predicted_columns: the column of predicted labels, one for all systems or one for each. If empty, the columns are
-    recognised by their names and order.
+    Args:
+        systems: Runs, folders of runs, files of predictions, or `"NAME=PATH,PATH,..."` of any of them. Several runs
+            under one name are the seeds of one system, and so are the runs of `fit --seeds`.
+        split: The split whose predictions are read from runs.
+        gold: A file with the gold labels, for files of predictions without them.
+        data: How gold labels and predictions are read. If one of the systems is a run, the settings that are missing
+            here are those of the first run.
+        task: The task, if it differs from that of the first run.
+        predicted_columns: The column of predicted labels, one for all systems or one for each. If empty, the columns
+            are recognised by their names and order.
+        mode: How invalid label sequences are read: `"conlleval"` or `"strict"`.
+        n_samples: Number of bootstrap samples.
+        seed: Random seed of the resampling.
+
+    Returns:
+        The scores of the systems, and the differences of F1 with intervals and p-values.
+
+    Raises:
+        UserError: There is nothing to compare, or the systems were not scored on the same sentences.
     """
+    names = [str(system) for system in systems]
     if len(names) < 2:
         raise UserError("There is nothing to compare with.", hint="Give at least two runs or files of predictions.")
     if len(predicted_columns) not in (0, 1, len(names)):
@@ -172,10 +185,10 @@ def compare_systems(
     for source in sources:
         source.survey.check()
     _check_same_gold(sources)
-    systems = tuple(_system(name, sources, scheme, mode) for name, sources in _with_own_names(named, names))
-    tables = [[scores.table for scores in system.scores] for system in systems]
+    scored = tuple(_system(name, sources, scheme, mode) for name, sources in _with_own_names(named, names))
+    tables = [[scores.table for scores in system.scores] for system in scored]
     differences = (compare(tables[0], other, n_samples=n_samples, seed=seed) for other in tables[1:])
-    return Comparison(systems, tuple(differences))
+    return Comparison(scored, tuple(differences))
 
 
 Named = tuple[str, tuple[PredictionFile, ...]]

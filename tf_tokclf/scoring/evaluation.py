@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
 from tf_tokclf.scoring.entities import Mode
@@ -19,7 +20,7 @@ from tf_tokclf.scoring.scores import Scores, numbers
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(HtmlForm):
     """Scores of one set of sentences.
 
     Attributes:

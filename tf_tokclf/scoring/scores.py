@@ -12,6 +12,7 @@ import numpy as np
 
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
+from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
 from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
 from tf_tokclf.scoring.entities import MODES, entity_reader
@@ -23,7 +24,7 @@ _WORDS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class Scores(HtmlForm):
     """Scores of one set of sentences, and how they were computed.
 
     Attributes:
@@ -41,13 +42,13 @@ class Scores:
 
     scheme: Scheme
     mode: Mode
-    tables: Mapping[str, CountTable]
+    tables: Mapping[str, CountTable] = field(repr=False)
     n_words: int
     n_right_words: int
     n_inside_words: int
     n_right_inside_words: int
     lenient: Mapping[str, Counts] = field(default_factory=dict)
-    surface: Mapping[str, Counts] | None = None
+    surface: Mapping[str, Counts] | None = field(default=None, repr=False)
     facts: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -17,16 +17,9 @@ from tf_tokclf.labels.sentence import text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.records.base import Details
 from tf_tokclf.records.prediction_fields import span_records
+from tf_tokclf.report.marked_text import Part, TextSpan, parts_of
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.serving.limits import Limits
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the text: a span with its type, or text between spans."""
-
-    text: str
-    type: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,14 +116,7 @@ class Shown:
     def parts(self) -> Iterator[Part]:
         """The whole text, in parts."""
         text, _ = text_of(self.tagged.sentence)
-        at = 0
-        for row in self.rows:
-            if row.start > at:
-                yield Part(text[at : row.start])
-            yield Part(text[row.start : row.end], row.type)
-            at = row.end
-        if at < len(text):
-            yield Part(text[at:])
+        return parts_of(text, (TextSpan(row.start, row.end, row.type) for row in self.rows))
 
     def _words(self) -> Iterator[Row]:
         text, offsets = text_of(self.tagged.sentence)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.files import open_whole
+from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.scoring.measures import Measure
 
 
@@ -70,7 +71,7 @@ def write_history(path: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def read_history(path: Path) -> list[EpochRecord]:
-    """The epochs in a history file."""
-    lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The epochs in a history file. Raises UserError if it is damaged."""
+    lines = epoch_rows(path)
     rows: list[dict[str, Any]] = [{k: math.nan if v is None else v for k, v in line.items()} for line in lines]
     return [EpochRecord(**row) for row in rows]

@@ -16,7 +16,7 @@ from tf_tokclf.training.timetable import Timetable
 log = logging.getLogger(__name__)
 
 
-class _Steps:
+class Steps:
     """The number of steps of the run so far. Callbacks see each stretch between two scorings as an epoch.
 
     position: where training begins.
@@ -53,7 +53,7 @@ class StepLog(keras.callbacks.Callback):
     def __init__(self, timetable: Timetable, position: Position, *, logging_steps: int) -> None:
         super().__init__()
         self._every = logging_steps
-        self._steps = _Steps(timetable, position)
+        self._steps = Steps(timetable, position)
         self._losses: list[float] = []
         self._n_seen = 0
         self._seconds = 0.0
@@ -96,7 +96,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def __init__(self, timetable: Timetable, position: Position) -> None:
         super().__init__()
-        self._steps = _Steps(timetable, position)
+        self._steps = Steps(timetable, position)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -17,15 +17,19 @@ from tf_tokclf.files import disk_problem, write_json
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.model.saving import check_saved
+from tf_tokclf.report.html_tables import html_table
+from tf_tokclf.report.inline_report import InlineReport
+from tf_tokclf.report.result_tables import epochs_table, overall_table
 from tf_tokclf.report.run_page import write_report
 from tf_tokclf.report.terminal import status
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.training.checkpoints import Checkpoint, Position
 from tf_tokclf.training.distribution import Devices, find_devices
-from tf_tokclf.training.history import EpochRecord
+from tf_tokclf.training.history import EpochRecord, best_epoch
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.results import score_run, write_results
 from tf_tokclf.training.resume import Finished, RunSaver, check_data, explained_errors, resume_folder, stopped
@@ -45,11 +49,25 @@ class RunResult:
         run: The folder of the run.
         history: Losses, scores and times of each scoring of the validation sentences, usually one per epoch.
         evaluations: The scores of the splits `"validation"` and, if there is one, `"test"`.
+        measure: The measure by which the best model was chosen.
     """
 
     run: RunDir
     history: tuple[EpochRecord, ...]
     evaluations: dict[str, Evaluation]
+    measure: Measure = MEASURES["f1"]
+
+    @property
+    def report(self) -> InlineReport:
+        """The report of the run, which notebooks show inline."""
+        return InlineReport(self.run.report)
+
+    def _repr_html_(self) -> str:
+        """The epochs and the scores, as notebooks show them."""
+        best = self.history.index(best_epoch(self.history, self.measure))
+        epochs = html_table(epochs_table(((one.epoch, one.logs()) for one in self.history), best=best))
+        facts = {"run": str(self.run.root)}
+        return epochs + html_table(overall_table(self.evaluations, facts)) if self.evaluations else epochs
 
 
 def train(
@@ -91,7 +109,7 @@ def train(
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
         saver.finish(end)
         devices.leave()
-        return RunResult(plan.run, end.history, evaluations)
+        return RunResult(plan.run, end.history, evaluations, plan.measure)
 
 
 def _train_as_chief(

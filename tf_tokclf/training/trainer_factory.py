@@ -11,11 +11,13 @@ from tf_tokclf.counted import counted
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
+from tf_tokclf.report.notebook_display import in_notebook
 from tf_tokclf.report.terminal import stderr_console
 from tf_tokclf.training.averaging import WeightAverage
 from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
+from tf_tokclf.training.notebook_progress import NotebookProgress
 from tf_tokclf.training.optimizer import (
     create_slots,
     decay_rates_by_layer,
@@ -142,7 +144,9 @@ def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
 def _own_callbacks(plan: RunPlan, position: Position) -> list[keras.callbacks.Callback]:
     """The callbacks that show and report progress."""
     show: keras.callbacks.Callback
-    if stderr_console().is_terminal:
+    if in_notebook():
+        show = NotebookProgress(plan.timetable, position, name=str(plan.run.root))
+    elif stderr_console().is_terminal:
         show = ProgressBar(plan.timetable, position)
     else:
         show = StepLog(plan.timetable, position, logging_steps=plan.config.training.logging_steps)

@@ -1,33 +1,29 @@
-"""All runs below a folder, with their settings, scores and states. Damaged runs are listed too."""
+"""A run as it is listed: its settings, scores and state, whatever is wrong with it."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tf_tokclf.config.flat_settings import is_free, setting_values
 from tf_tokclf.config.loading import check_config, read_yaml
 from tf_tokclf.config.references import is_package_reference
 from tf_tokclf.config.schema import Config
-from tf_tokclf.config.sweep import value_text
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError, first_line
-from tf_tokclf.json_text import parse_json, read_json
-from tf_tokclf.report.table_formats import Column, Kind, ResultTable
+from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.run_lock import is_locked
 from tf_tokclf.run_record import load_record
 from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.seed_scores import f1_by_seed
-
-# Settings that have a column of their own, and those that only affect the speed of scoring.
-_SHOWN_ELSEWHERE = {"training.seed", "evaluation.per_device_eval_batch_size"}
 
 
 @dataclass(frozen=True)
@@ -71,58 +67,6 @@ class ListedRun:
             "seconds": self.seconds,
             "date": self.date.isoformat(timespec="seconds") if self.date else None,
         }
-
-
-def find_runs(folder: Path, *, with_parts: bool = False) -> list[ListedRun]:
-    """The runs in `folder` and below, ordered by name.
-
-    A folder of several seeds, or of a sweep, is one run. with_parts: also list the run of each seed and each trial. It
-    is implied if `folder` is such a folder itself.
-    """
-    if not folder.is_dir():
-        hint = "Name the folder that contains the folders of runs."
-        raise UserError("this folder does not exist.", path=folder, hint=hint)
-    found = list(_run_folders(folder, with_parts=with_parts or _has_parts(RunDir(folder))))
-    return [list_run(run, _name(run, folder)) for run in found]
-
-
-def _name(run: RunDir, folder: Path) -> str:
-    return folder.resolve().name if run.root == folder else run.root.relative_to(folder).as_posix()
-
-
-def _run_folders(folder: Path, *, with_parts: bool) -> Iterator[RunDir]:
-    """Runs by name. Links are followed once."""
-    seen = set()
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        run = RunDir(here)
-        try:
-            real = here.resolve()
-            if real in seen:
-                continue
-            seen.add(real)
-            is_run = _is_run(run)
-            inner = sorted(
-                (one for one in here.iterdir() if one.is_dir() and not one.name.startswith(".")), reverse=True
-            )
-        except OSError:
-            continue
-        if is_run:
-            yield run
-            inner = [one for one in inner if one not in run.folders or one == run.trials]
-            parts = {run.trials, *map(Path, (run.of_seed(seed).root for seed in run.seeds_with_folder))}
-            inner = inner if with_parts else [one for one in inner if one not in parts]
-        waiting += inner
-
-
-def _is_run(run: RunDir) -> bool:
-    files = (run.config, run.finished, run.results, run.history, run.seeds, run.sweep)
-    return any(path.is_file() for path in files) or run.checkpoints.is_dir()
-
-
-def _has_parts(run: RunDir) -> bool:
-    return run.seeds.is_file() or run.sweep.is_file() or run.trials.is_dir()
 
 
 def list_run(run: RunDir, name: str) -> ListedRun:
@@ -260,14 +204,10 @@ def _best_of_trials(run: RunDir) -> dict[str, Any]:
 
 def _scorings(run: RunDir, measure: Measure = MEASURES["f1"]) -> list[tuple[float, float, float]]:
     """The number of epochs, the validation F1 and its rank by `measure` of each scoring so far."""
-    if not run.history.is_file():
-        return []
     with _reading(run.history):
-        lines = run.history.read_text(encoding="utf-8").splitlines()
-        records = [parse_json(line) for line in lines]
         return [
-            (_number(record["epoch"]), _share(record["dev_f1"]), measure.rank(record.get(measure.field)))
-            for record in records
+            (_number(row["epoch"]), _share(row["dev_f1"]), measure.rank(row.get(measure.field)))
+            for row in epoch_rows(run.history)
         ]
 
 
@@ -310,108 +250,3 @@ def _short(path: str, *, parts: int = 1) -> str:
     if is_package_reference(path) or (parts == 1 and path.count("/") <= 1 and not path.startswith((".", "/", "~"))):
         return path
     return "/".join(Path(path).parts[-parts:]) if path else ""
-
-
-class Sorting(NamedTuple):
-    """A column to sort by: its name, the value of a run, and whether high values come first."""
-
-    name: str
-    value: Callable[[ListedRun], Any]
-    descending: bool = False
-
-
-def differing_settings(runs: Sequence[ListedRun]) -> list[str]:
-    """The settings that are not the same in all runs, in the order of the schema, except those with an own column."""
-    known = [run.settings for run in runs if run.settings]
-    names = dict.fromkeys(name for settings in known for name in settings)
-    return [
-        name
-        for name in names
-        if name not in _SHOWN_ELSEWHERE and any(one.get(name) != known[0].get(name) for one in known)
-    ]
-
-
-def run_table(
-    runs: Sequence[ListedRun], folder: Path, *, sort: str | None = None
-) -> tuple[ResultTable, list[ListedRun]]:
-    """The table of the runs, and the runs in its order.
-
-    sort: the name of a column. F1 and date are sorted from high to low, everything else from low to high, and empty
-    values come last. Raises UserError for an unknown column.
-    """
-    settings = differing_settings(runs)
-    names = dict(zip(settings, _leaves(settings)))
-    ordered = _sorted(runs, settings, sort) if sort else list(runs)
-    columns = (
-        *map(Column, ("name", "state", "data", "encoder", *names.values(), "seed")),
-        Column("validation F1", Kind.SHARE),
-        Column("test F1", Kind.SHARE),
-        Column("training time", Kind.SECONDS),
-        Column("date"),
-    )
-    rows = tuple(
-        (
-            *(run.name, run.state, run.data, run.encoder),
-            *(value_text(run.settings[name]) if name in run.settings else None for name in settings),
-            ", ".join(map(str, run.seeds)),
-            *(run.f1.get("validation"), run.f1.get("test"), run.seconds),
-            run.date.strftime("%Y-%m-%d %H:%M") if run.date else None,
-        )
-        for run in ordered
-    )
-    modes = sorted({mode for run in runs for mode in run.modes})
-    facts = {"runs in": str(folder), "F1": "micro average, of several seeds their mean"}
-    facts |= {"mode": " and ".join(modes)} if modes else {}
-    return ResultTable(columns, rows, facts), ordered
-
-
-def _leaves(settings: Sequence[str]) -> list[str]:
-    """The names of settings without their sections, where no other column has that name."""
-    leaves = [name.rpartition(".")[2] for name in settings]
-    taken = {"name", "state", "data", "encoder", "seed", "date", *(leaf for leaf in leaves if leaves.count(leaf) > 1)}
-    return [name if leaf in taken else leaf for leaf, name in zip(leaves, settings)]
-
-
-def _sorted(runs: Sequence[ListedRun], settings: Sequence[str], sort: str) -> list[ListedRun]:
-    columns = [
-        Sorting("name", lambda run: run.name),
-        Sorting("state", lambda run: run.state),
-        Sorting("data", lambda run: run.data),
-        Sorting("encoder", lambda run: run.encoder),
-        *(Sorting(leaf, _setting_of(name)) for leaf, name in zip(_leaves(settings), settings)),
-        Sorting("seed", lambda run: run.seeds or None),
-        Sorting("validation F1", lambda run: run.f1.get("validation"), descending=True),
-        Sorting("test F1", lambda run: run.f1.get("test"), descending=True),
-        Sorting("training time", lambda run: run.seconds),
-        Sorting("date", lambda run: run.date, descending=True),
-    ]
-    chosen = next((one for one in columns if _key(one.name) == _key(sort)), None)
-    if chosen is None:
-        known = ", ".join(one.name for one in columns)
-        raise UserError(f"--sort {sort}: there is no such column.", hint=f"The columns are: {known}.")
-    full = [run for run in runs if chosen.value(run) not in (None, "")]
-    empty = [run for run in runs if chosen.value(run) in (None, "")]
-    return sorted(full, key=chosen.value, reverse=chosen.descending) + empty
-
-
-def _setting_of(name: str) -> Callable[[ListedRun], Any]:
-    """The value of a setting for sorting: numbers by size and before texts."""
-
-    def value(run: ListedRun) -> Any:
-        found = run.settings.get(name)
-        if found is None:
-            return None
-        if isinstance(found, (int, float)):
-            return (0, float(found), "")
-        return (1, 0.0, value_text(found))
-
-    return value
-
-
-def _key(name: str) -> str:
-    """The name of a column as it can be written on the command line.
-
-    >>> _key("test F1") == _key("test-f1") == _key("TEST_F1")
-    True
-    """
-    return name.lower().replace(" ", "-").replace("_", "-")
