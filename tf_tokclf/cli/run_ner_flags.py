@@ -224,7 +224,7 @@ ROWS: tuple[Row, ...] = (
         "With no, this is the last one",
         option="--eval-strategy",
     ),
-    _ours("eval_steps", "used without --eval_strategy steps too", dropped=("0",)),
+    _ours("eval_steps", "it means --eval-strategy steps if that is not given", dropped=("0",)),
     _ignored(
         "eval_delay eval_on_start evaluate_during_training eval_all_checkpoints save_strategy",
         "the model is scored as --eval-strategy says, and checkpoints are written after each epoch and scoring",
