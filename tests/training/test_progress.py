@@ -1,13 +1,17 @@
-"""Log lines about the progress of training."""
+"""Log lines about the progress of training, and the progress bar."""
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 
 import pytest
+from rich.console import Console
 
+from tf_tokclf.training import progress
 from tf_tokclf.training.checkpoints import Position
-from tf_tokclf.training.progress import StepLog
+from tf_tokclf.training.progress import ProgressBar, StepLog
 from tf_tokclf.training.timetable import Timetable
 
 
@@ -42,3 +46,35 @@ def test_a_resumed_run_goes_on_counting(caplog: pytest.LogCaptureFixture):
     show = StepLog(timetable, Position(epoch=1, step=2, n_unscored=2), logging_steps=4)
     lines = lines_of(show, timetable, caplog, skip=7)
     assert [line.partition(":")[0] for line in lines] == ["epoch 2/2, step 4/5", "epoch 2/2, step 5/5"]
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a terminal receives."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(progress, "stderr_console", lambda: console)
+    return console.file
+
+
+def run_steps(n_steps: int) -> None:
+    """Show the bar, and let it see some of six steps."""
+    bar = ProgressBar(Timetable(6, 6, [6]), Position())
+    bar.on_train_begin()
+    bar.on_epoch_begin(0)
+    for step in range(n_steps):
+        bar.on_train_batch_end(step, {"loss": 0.25})
+    bar.on_train_end()
+
+
+def test_before_the_first_step_the_bar_shows_only_what_is_known(screen: io.StringIO):
+    run_steps(0)
+    assert "epoch 1/1" in screen.getvalue()
+    assert re.search(r"\b0/6\b", screen.getvalue())
+    assert not re.search("loss|left|--:--", screen.getvalue())
+
+
+def test_later_the_bar_shows_loss_and_time(screen: io.StringIO):
+    run_steps(5)
+    assert re.search(r"\b5/6\b", screen.getvalue())
+    assert "training loss 0.250" in screen.getvalue()
+    assert re.search(r"\d:\d\d:\d\d left", screen.getvalue())

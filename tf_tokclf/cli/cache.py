@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand
+from tf_tokclf.cli.options import UnderscoreCommand, arguments_without
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.control_characters import echo
 
@@ -43,10 +43,12 @@ def show_command(each: bool, as_json: bool) -> None:
         echo(json.dumps(contents.to_json(), indent=2, ensure_ascii=False))
         return
     from tf_tokclf.report.cache import cache_tables
+    from tf_tokclf.report.next_steps import after_cache_show, show_next
     from tf_tokclf.report.terminal import stdout_console
 
     console = stdout_console()
     console.print(cache_tables(contents, each=each), crop=False)
+    show_next(after_cache_show(n_entries=len(contents.entries)))
 
 
 @cache_command.command("clear", cls=UnderscoreCommand)
@@ -59,7 +61,8 @@ def show_command(each: bool, as_json: bool) -> None:
     help="Remove only entries that have not been used for this many days.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
-def clear_command(days: float, dry_run: bool) -> None:
+@click.pass_context
+def clear_command(ctx: click.Context, days: float, dry_run: bool) -> None:
     """Remove the entries of the cache that no process is using.
 
     Other files in the folder are not touched.
@@ -70,7 +73,10 @@ def clear_command(days: float, dry_run: bool) -> None:
     """
     from tf_tokclf.data.cache import Cache, cache_folder, size_limit
     from tf_tokclf.report.cache import cleared_text
+    from tf_tokclf.report.next_steps import after_cache_preview, show_next
 
     cache = Cache(cache_folder(), size_limit())
     cleared = cache.clear(unused_for_s=days * 24 * 3600, dry_run=dry_run)
     echo(cleared_text(cleared, dry_run=dry_run), err=True)
+    if dry_run and cleared.removed:
+        show_next(after_cache_preview(arguments_without(ctx, "dry_run")))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options
-from tf_tokclf.cli.setting_options import data_options, setting_parameter
+from tf_tokclf.cli.options import UnderscoreCommand, arguments_without, data_set_option, given_data, logging_options
+from tf_tokclf.cli.setting_options import data_options, given_settings, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
+
+if TYPE_CHECKING:
+    from tf_tokclf.scoring.comparison import Comparison
 
 
 @click.command("compare", cls=UnderscoreCommand)
@@ -96,13 +100,9 @@ def compare_command(
     tf-tokclf compare runs/small runs/large
     tf-tokclf compare small=runs/s1,runs/s2 large=runs/l1,runs/l2 --output comparison.json
     """
-    import json
-
     from tf_tokclf.files import check_output, write_json_output
-    from tf_tokclf.report.result_tables import comparison_table
-    from tf_tokclf.report.score_tables import comparison_tables
-    from tf_tokclf.report.table_formats import TABLE_FORMATS, formatted
-    from tf_tokclf.report.terminal import status, stdout_console
+    from tf_tokclf.report.next_steps import after_compare, show_next
+    from tf_tokclf.report.terminal import status
     from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
 
     if output is not None:
@@ -123,9 +123,23 @@ def compare_command(
         )
     if output:
         write_json_output(output, comparison.to_json())
+    _print(comparison, output_format, n_examples=examples)
+    # The page has no options for reading files of other programs.
+    if not (gold or predicted_columns or assignments or given_settings(ctx)):
+        show_next(after_compare(arguments_without(ctx, "examples", "output_format", "output", "force")))
+
+
+def _print(comparison: Comparison, output_format: str, *, n_examples: int) -> None:
+    import json
+
+    from tf_tokclf.report.result_tables import comparison_table
+    from tf_tokclf.report.score_tables import comparison_tables
+    from tf_tokclf.report.table_formats import TABLE_FORMATS, formatted
+    from tf_tokclf.report.terminal import stdout_console
+
     if output_format == "json":
         echo(json.dumps(comparison.to_json(), ensure_ascii=False))
     elif output_format in TABLE_FORMATS:
         echo(formatted(comparison_table(comparison), output_format), nl=False)
     else:
-        stdout_console().print(comparison_tables(comparison, n_examples=examples))
+        stdout_console().print(comparison_tables(comparison, n_examples=n_examples))

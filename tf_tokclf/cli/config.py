@@ -45,6 +45,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
     """
     from tf_tokclf.config.sweep import Sweep
     from tf_tokclf.errors import UserError
+    from tf_tokclf.report.next_steps import after_config, show_next
 
     problems = []
     for name in configs:
@@ -58,6 +59,8 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
             echo(f"{name}: no problems", err=True)
     if problems:
         raise UserError("\n".join(problems))
+    if len(configs) == 1:
+        show_next(after_config(configs[0], assignments))
 
 
 @config_command.command("fill", cls=UnderscoreCommand)
@@ -74,9 +77,12 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
     from tf_tokclf.config.flat_settings import setting_values
     from tf_tokclf.config.json_schema import schema_line
     from tf_tokclf.config.starter import Amount, starter_yaml
+    from tf_tokclf.report.next_steps import after_config, show_next
 
     values = setting_values(_loaded(config, assignments))
     _write(starter_yaml(values, Amount.FULL, heading=schema_line()), output, force=force, source=_file_of(config))
+    if output is not None:
+        show_next(after_config(output))
 
 
 @config_command.command("diff", cls=UnderscoreCommand)
@@ -94,6 +100,7 @@ def diff_command(a: str, b: str | None) -> None:
     from tf_tokclf.config.flat_settings import differences, setting_values
     from tf_tokclf.config.schema import Config
     from tf_tokclf.config.yaml_text import yaml_line
+    from tf_tokclf.report.next_steps import after_config_diff, show_next
 
     first = Config() if b is None else _loaded(a, ())
     second = _loaded(a if b is None else b, ())
@@ -102,6 +109,8 @@ def diff_command(a: str, b: str | None) -> None:
         echo(f"{name}: {yaml_line(old)} -> {yaml_line(new)}")
     if not found:
         echo("No settings differ.", err=True)
+    if b is not None:
+        show_next(after_config_diff(a, b))
 
 
 @config_command.command("schema", cls=UnderscoreCommand)

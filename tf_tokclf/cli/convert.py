@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options
-from tf_tokclf.cli.setting_options import data_options, setting_parameter
+from tf_tokclf.cli.setting_options import as_arguments, data_options, setting_parameter
 
 log = logging.getLogger(__name__)
 
@@ -102,3 +102,8 @@ def convert_command(
         )
     for line in [*done.notes, *done.summary()]:
         log.info(line)
+    if str(out) != "-":
+        from tf_tokclf.report.next_steps import after_convert, show_next
+
+        chosen = as_arguments({"task": task.value}) if task else []
+        show_next(after_convert(out, has_labels=done.source is not None, task=chosen))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
-from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import (
+    UnderscoreCommand,
+    arguments_without,
+    data_set_option,
+    given_data,
+    logging_options,
+    model_options,
+)
 from tf_tokclf.cli.setting_options import SettingOption, data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
@@ -159,10 +166,25 @@ def evaluate_command(
         from tf_tokclf.files import write_json_output
 
         write_json_output(output, result.to_json())
-    about = {"predictions": str(predictions)} if predictions else {"model": str(model)}
-    about |= {"gold labels": str(gold)} if gold else {}
-    about |= {} if predictions else {"data": file or f"{split or 'test'} split"}
-    _print(result, output_format, about)
+    _print(result, output_format, _about(ctx.params))
+    _show_next(ctx)
+
+
+def _about(given: Mapping[str, Any]) -> dict[str, str]:
+    """What was scored, for tables."""
+    if given["predictions"]:
+        gold = {"gold labels": str(given["gold"])} if given["gold"] else {}
+        return {"predictions": str(given["predictions"]), **gold}
+    return {"model": given["model"], "data": given["file"] or f"{given['split'] or 'test'} split"}
+
+
+def _show_next(ctx: click.Context) -> None:
+    from tf_tokclf.report.next_steps import after_evaluate, show_next
+
+    given = ctx.params
+    arguments = arguments_without(ctx, "output", "output_predictions", "force", "calibrate", "output_format")
+    split = None if given["file"] else given["split"] or "test"
+    show_next(after_evaluate(arguments, model=given["model"], split=split, has_errors=given["errors"]))
 
 
 def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **options: Any) -> Evaluation:

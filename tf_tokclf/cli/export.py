@@ -92,6 +92,7 @@ def export_command(
     data = given.model_copy(update={"test_file": file}) if file else given
     check_free(output, model, data, force=force)
 
+    from tf_tokclf.report.next_steps import after_export, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stdout_console
 
     with status("loading TensorFlow"):
@@ -114,3 +115,4 @@ def export_command(
     stdout_console().print(key_value_table(agreement.rows()))
     if agreement.problems:
         raise JobError(f"the export disagrees with the model and was not kept. {' '.join(agreement.problems)}")
+    show_next(after_export(output, format))

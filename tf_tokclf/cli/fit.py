@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, logging_options, set_option
+from tf_tokclf.cli.options import UnderscoreCommand, arguments_without, logging_options, set_option
 from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
 from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import echo, plain_text
 
 if TYPE_CHECKING:
     from tf_tokclf.cli.run_ner import Translation
+    from tf_tokclf.config.schema import Config
     from tf_tokclf.report.table_formats import ResultTable
     from tf_tokclf.run_dir import RunDir
     from tf_tokclf.runs.seeds import SeedSummary
@@ -124,7 +125,8 @@ def fit_command(
     tf-tokclf fit runs/mine --resume
     """
     from tf_tokclf.config.loading import load_config
-    from tf_tokclf.report.terminal import key_value_table, status, stderr_console, stdout_console
+    from tf_tokclf.report.next_steps import after_plan, show_next
+    from tf_tokclf.report.terminal import key_value_table, status, stderr_console
     from tf_tokclf.run_dir import RunDir
 
     options = dict(given_settings(ctx))
@@ -133,7 +135,7 @@ def fit_command(
         settings = load_config(config, assignments=assignments, options=options)
 
     with status("loading TensorFlow"):
-        from tf_tokclf.runs.fit import check_kind, fit, planned
+        from tf_tokclf.runs.fit import check_kind, fit
         from tf_tokclf.runs.seeds import SeedSummary
         from tf_tokclf.runs.sweep import SweepSummary
 
@@ -141,9 +143,8 @@ def fit_command(
         resume, resume_from_checkpoint = True, None
     if dry_run:
         check_kind(settings, seeds, resume_from_checkpoint or None)
-        with status("reading data and encoder"):
-            rows = planned(settings)
-        stdout_console().print(key_value_table(rows))
+        _show_plan(settings)
+        show_next(after_plan(arguments_without(ctx, "dry_run")))
         return
     result = fit(
         settings,
@@ -158,6 +159,24 @@ def fit_command(
         _show_sweep(result, run, names=list(settings.sweep), mode=mode, scores_format=scores_format)
     elif isinstance(result, SeedSummary):
         _show_seeds(result, run, mode=mode, scores_format=scores_format)
+    _show_next(settings, run)
+
+
+def _show_plan(settings: Config) -> None:
+    from tf_tokclf.report.terminal import key_value_table, status, stdout_console
+    from tf_tokclf.runs.fit import planned
+
+    with status("reading data and encoder"):
+        rows = planned(settings)
+    stdout_console().print(key_value_table(rows))
+
+
+def _show_next(settings: Config, run: RunDir) -> None:
+    from tf_tokclf.config.cluster import is_chief
+    from tf_tokclf.report.next_steps import after_fit, show_next
+
+    if is_chief(settings.training.strategy):
+        show_next(after_fit(run, is_pushed=settings.hub.push))
 
 
 def _show_scores(result: RunResult, *, scores_format: str) -> None:

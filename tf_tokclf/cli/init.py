@@ -53,6 +53,7 @@ def init_command(
     from tf_tokclf.data.inputs import source_files
     from tf_tokclf.data.split_names import data_settings
     from tf_tokclf.files import check_output, open_output
+    from tf_tokclf.report.next_steps import after_init, show_next
 
     if output is not None:
         check_output(output, inputs=source_files(data), force=force)
@@ -72,4 +73,5 @@ def init_command(
         return
     with open_output(output) as file:
         file.write(text)
-    echo(f"Wrote {output}. Next: tf-tokclf fit {output} --dry-run", err=True)
+    echo(f"Wrote {output}.", err=True)
+    show_next(after_init(output))

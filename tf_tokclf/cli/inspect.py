@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, logging_options, set_option
-from tf_tokclf.cli.setting_options import given_settings, setting_options
+from tf_tokclf.cli.setting_options import as_arguments, given_settings, setting_options
 from tf_tokclf.control_characters import echo
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def inspect_command(
     tf-tokclf inspect configs/wnut17.yaml --strict
     tf-tokclf inspect --train-file a.conll --test-file b.conll --model-name-or-path bert-base-cased
     """
-    config = _config(source, assignments, given_settings(ctx))
+    settings = given_settings(ctx)
+    config = _config(source, assignments, settings)
 
     from tf_tokclf.data.splits import load_splits
     from tf_tokclf.inspection.inspect import inspect_splits
@@ -86,13 +87,31 @@ def inspect_command(
         console.print(inspection_report(inspection, width=console.width), crop=False)
     if strict and inspection.count(Level.ERROR):
         sys.exit(1)
+    from tf_tokclf.report.next_steps import after_inspect, show_next
+
+    show_next(after_inspect(_fit_words(source, config, settings, assignments), n_errors=inspection.count(Level.ERROR)))
+
+
+def _fit_words(
+    source: str | None, config: Config, settings: dict[str, Any], assignments: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The command that trains on the same data."""
+    from tf_tokclf.report.next_steps import fit_words
+
+    data, has_configuration = config.data, source is not None and _is_configuration(source)
+    words = as_arguments(settings)
+    if source is not None:
+        words = [*([source] if has_configuration else as_arguments({_source_key(source): source})), *words]
+    words += [word for assignment in assignments for word in ("--set", assignment)]
+    if not (data.test_file or data.dataset_name or data.test_fraction or has_configuration):
+        words += ["--test-fraction", "0.1"]
+    name = Path(data.train_file or data.dataset_name or "data").stem
+    return fit_words(words, name, has_model=config.model.name_or_path is not None, output_dir=config.output_dir)
 
 
 def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str, Any]) -> Config:
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.references import is_meant_as_path, resolve_reference
-    from tf_tokclf.config.shipped import shipped_config
-    from tf_tokclf.data.detection import detect_format
     from tf_tokclf.errors import UserError
 
     if source is None:
@@ -102,14 +121,29 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
             hint = "Name a file, a folder, a Hub id or a configuration."
             raise UserError("no data to inspect.", hint=hint)
         return config
-    path = Path(resolve_reference(source))
-    is_yaml = source.endswith((".yaml", ".yml")) and not (path.is_file() and detect_format(path) == "rasa-text")
-    if is_yaml or (not path.exists() and shipped_config(Path(source))):
+    if _is_configuration(source):
         return load_config(source, assignments=assignments, options=settings)
-    if not path.exists() and is_meant_as_path(source):
+    if not resolve_reference(source).exists() and is_meant_as_path(source):
         raise UserError("there is no such file or folder.", path=source, hint="Check the path.")
-    key = "data.train_file" if path.is_file() or _is_one_split(path) else "data.dataset_name"
-    return load_config(assignments=assignments, options={key: source, **settings})
+    return load_config(assignments=assignments, options={_source_key(source): source, **settings})
+
+
+def _is_configuration(source: str) -> bool:
+    from tf_tokclf.config.references import resolve_reference
+    from tf_tokclf.config.shipped import shipped_config
+    from tf_tokclf.data.detection import detect_format
+
+    path = resolve_reference(source)
+    is_yaml = source.endswith((".yaml", ".yml")) and not (path.is_file() and detect_format(path) == "rasa-text")
+    return is_yaml or (not path.exists() and shipped_config(Path(source)) is not None)
+
+
+def _source_key(source: str) -> str:
+    """The setting that SOURCE is the value of, if it is not a configuration."""
+    from tf_tokclf.config.references import resolve_reference
+
+    path = resolve_reference(source)
+    return "data.train_file" if path.is_file() or _is_one_split(path) else "data.dataset_name"
 
 
 def _is_one_split(folder: Path) -> bool:

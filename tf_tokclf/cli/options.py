@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Headings in `--help` after those of the settings, in order.
 _OTHER_HEADINGS = ("Options", "Loading and running the model", "Messages")
 
+# The arguments of the command in the context's `meta`.
+_ARGUMENTS = "tf_tokclf.arguments"
+
 
 class UnderscoreCommand(click.Command):
     """A command that also accepts options with underscores, as in run_ner.py: `--train_file` for `--train-file`.
@@ -50,14 +53,34 @@ class UnderscoreCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, after replacing underscores in known options by hyphens."""
         known = {name for parameter in self.params for name in parameter.opts + parameter.secondary_opts}
+        hyphenated = [_hyphenated(arg, known) for arg in args]
+        ctx.meta[_ARGUMENTS] = tuple(hyphenated)
         try:
-            return super().parse_args(ctx, [_hyphenated(arg, known) for arg in args])
+            return super().parse_args(ctx, hyphenated)
         except click.NoSuchOption as error:
             # click also suggests options with a similar name and another meaning.
             similar = similar_option(error.option_name, known)
             message = click.NoSuchOption(error.option_name).message
             hint = f" Did you mean {similar}?" if similar else ""
             raise click.NoSuchOption(error.option_name, f"{message}{hint}", ctx=ctx) from None
+
+
+def arguments_without(ctx: click.Context, *names: str) -> list[str]:
+    """The arguments of the command as the user typed them, without the options whose parameters have these names."""
+    left_out = {
+        option: isinstance(parameter, click.Option) and parameter.is_flag
+        for parameter in ctx.command.params
+        if parameter.name in names
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    kept, words = [], iter(ctx.meta.get(_ARGUMENTS, ()))
+    for word in words:
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if not (word.startswith("-") and name in left_out):
+            kept.append(word)
+        elif word == name and not left_out[name]:
+            next(words, None)
+    return kept
 
 
 def _hyphenated(arg: str, known: set[str]) -> str:
@@ -181,7 +204,8 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["first", "average", "max"]),
             default="first",
             show_default=True,
-            help="How the scores of a word's subword tokens become the word's score.",
+            help="How the scores of a word's subword tokens become the word's score. first: those of the first token; "
+            "average: the mean of all; max: those of the token with the highest score.",
         ),
         setting_parameter("model.trust_remote_code", heading=heading),
     ):

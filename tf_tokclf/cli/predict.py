@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import (
+    UnderscoreCommand,
+    arguments_without,
+    data_set_option,
+    given_data,
+    logging_options,
+    model_options,
+)
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
@@ -170,6 +177,23 @@ def predict_command(
     elif output is not None:  # it was checked
         sharing = Sharing(n_workers, n_parts, ray_address or os.environ.get("RAY_ADDRESS"))
         predict_by_workers(spec, source, output, sharing, resume=resume, force=force)
+    _show_next(ctx)
+
+
+def _show_next(ctx: click.Context) -> None:
+    from tf_tokclf.report.next_steps import after_predict, show_next
+
+    given = ctx.params
+    own = ("output", "output_format", "force", "resume", "shard", "n_workers", "n_parts", "ray_address")
+    show_next(
+        after_predict(
+            given["model"],
+            given["source"],
+            arguments_without(ctx, *own),
+            has_output=given["output"] is not None,
+            format=given["output_format"],
+        )
+    )
 
 
 def _files_read(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, logging_options
+from tf_tokclf.cli.options import UnderscoreCommand, arguments_without, logging_options
 from tf_tokclf.cli.setting_options import setting_parameter
 from tf_tokclf.control_characters import echo
 
@@ -33,7 +33,9 @@ from tf_tokclf.control_characters import echo
     "settings. Nothing is sent, and no token is needed.",
 )
 @logging_options
+@click.pass_context
 def push_command(
+    ctx: click.Context,
     path: Path,
     hub_model_id: str | None,
     hub_private_repo: bool | None,
@@ -60,8 +62,11 @@ def push_command(
         "keep_card": keep_card,
         "other_seeds": other_seeds,
     }
+    from tf_tokclf.report.next_steps import after_preview, after_push, show_next
+
     if dry_run:
         _show_preview(path, **source)
+        show_next(after_preview(arguments_without(ctx, "dry_run")))
         return
     from tf_tokclf.publishing.hub_repository import Patience
     from tf_tokclf.publishing.publish import push
@@ -72,6 +77,7 @@ def push_command(
     if not pushed.changed:
         click.echo("Nothing to push: the repository is up to date.", err=True)
     click.echo(pushed.url)
+    show_next(after_push(pushed.repo_id, pushed.url, revision=revision))
 
 
 def _show_preview(path: Path, **options: Any) -> None:

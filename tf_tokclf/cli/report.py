@@ -54,6 +54,7 @@ def report_command(
     tf-tokclf report --compare runs/mine runs/second --output comparison.html
     """
     from tf_tokclf.files import check_output, open_output
+    from tf_tokclf.report.next_steps import after_report, show_next
     from tf_tokclf.scoring.comparison import files_of_systems
 
     if not compare and len(runs) > 1:
@@ -66,6 +67,7 @@ def report_command(
     with open_output(output) as file:
         file.write(text)
     echo(str(output))
+    show_next(after_report(output))
 
 
 def _comparison(runs: tuple[str, ...], *, split: str, mode: str, samples: int, seed: int) -> str:

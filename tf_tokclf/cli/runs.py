@@ -43,6 +43,7 @@ def runs_command(folder: Path, sort: str | None, with_parts: bool, output_format
     import json
 
     from tf_tokclf.report.find_runs import find_runs
+    from tf_tokclf.report.next_steps import after_runs, show_next
     from tf_tokclf.report.run_table import differing_settings, run_table
     from tf_tokclf.report.table_formats import formatted, terminal_table
     from tf_tokclf.report.terminal import print_wide
@@ -58,3 +59,4 @@ def runs_command(folder: Path, sort: str | None, with_parts: bool, output_format
         print_wide(terminal_table(table))
     else:
         echo(f"There are no runs in {folder}.", err=True)
+    show_next(after_runs(runs, folder))

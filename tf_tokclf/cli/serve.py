@@ -39,28 +39,28 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=32,
     show_default=True,
-    help="Largest number of texts in a batch. A batch can contain texts of several requests.",
+    help="Maximum number of texts in a batch. A batch can contain texts of several requests.",
 )
 @click.option(
     "--max-wait-ms",
     type=FiniteRange(min=0, max=60_000),
     default=5,
     show_default=True,
-    help="Longest time a request waits to be batched with others, in milliseconds.",
+    help="Maximum time a request waits to be batched with others, in milliseconds.",
 )
 @click.option(
     "--max-waiting-texts",
     type=click.IntRange(min=1),
     default=1024,
     show_default=True,
-    help="Largest number of texts that wait for the model. Further requests get status 503.",
+    help="Maximum number of texts that wait for the model. Further requests get status 503.",
 )
 @click.option(
     "--timeout-s",
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=30,
     show_default=True,
-    help="Longest time from the end of a request's headers to its response, in seconds. A request that takes longer "
+    help="Maximum time from the end of a request's headers to its response, in seconds. A request that takes longer "
     "gets status 408 or 504.",
 )
 @click.option(
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Largest number of open connections. A new one beyond that replaces a connection without a request, or gets "
+    help="Maximum number of open connections. A new one beyond that replaces a connection without a request, or gets "
     "status 503.",
 )
 @click.option(
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=10,
     show_default=True,
-    help="Longest time until all headers of a request have arrived, in seconds: from opening the connection, or from "
+    help="Maximum time until all headers of a request have arrived, in seconds: from opening the connection, or from "
     "the first byte of a later request. After that, the request gets status 408, or an unused connection is closed.",
 )
 @click.option(
@@ -84,28 +84,28 @@ if TYPE_CHECKING:
     type=FiniteRange(min=0, max=86_400, min_open=True),
     default=75,
     show_default=True,
-    help="Longest time a connection stays open between two requests, in seconds.",
+    help="Maximum time a connection stays open between two requests, in seconds.",
 )
 @click.option(
     "--max-body-bytes",
     type=click.IntRange(min=1),
     default=1 << 20,
     show_default=True,
-    help="Largest size of a request's body, in bytes. A larger request gets status 413.",
+    help="Maximum size of a request's body, in bytes. A larger request gets status 413.",
 )
 @click.option(
     "--max-texts",
     type=click.IntRange(min=1),
     default=256,
     show_default=True,
-    help="Largest number of texts in a request. Requests with more texts get status 422.",
+    help="Maximum number of texts in a request. Requests with more texts get status 422.",
 )
 @click.option(
     "--max-length",
     type=click.IntRange(min=1),
     default=20_000,
     show_default=True,
-    help="Largest number of characters in a text, or of words in a list. Requests with a longer text or list "
+    help="Maximum number of characters in a text, or of words in a list. Requests with a longer text or list "
     "get status 422.",
 )
 @model_options

@@ -58,6 +58,24 @@ def given_settings(ctx: click.Context) -> dict[str, Any]:
     return ctx.ensure_object(dict).setdefault("settings", {})
 
 
+def as_arguments(settings: Mapping[str, Any]) -> list[str]:
+    """The arguments of `fit` that give these settings, which were given by options.
+
+    >>> as_arguments({"data.train_file": "train.conll", "data.layer": -1, "data.use_cache": False})
+    ['--train-file', 'train.conll', '--layer=-1', '--overwrite-cache']
+    """
+    words: list[str] = []
+    for name, value in settings.items():
+        setting = described_settings()[name]
+        option = setting.names[0]
+        if isinstance(value, bool):
+            words.append(option if value or not setting.is_nullable else f"--no-{option.removeprefix('--')}")
+            continue
+        text = ",".join(value) if isinstance(value, (list, tuple)) else str(value)
+        words += [f"{option}={text}"] if text.startswith("-") else [option, text]
+    return words
+
+
 def setting_headings() -> tuple[str, ...]:
     """The headings of settings, in the order of the schema."""
     return tuple(dict.fromkeys(setting.heading for setting in described_settings().values()))

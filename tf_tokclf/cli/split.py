@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options
-from tf_tokclf.cli.setting_options import data_options
+from tf_tokclf.cli.setting_options import as_arguments, data_options
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.control_characters import echo
 
@@ -120,3 +120,8 @@ def split_command(
 
     console = stdout_console()
     console.print(division_table(done), crop=False)
+    from tf_tokclf.report.next_steps import after_split, show_next
+
+    files = {name: part.file for name, part in done.parts.items()}
+    chosen = as_arguments({"task": task.value}) if task else []
+    show_next(after_split(folder, files, task=chosen))

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tf_tokclf.errors import UserError
+from tf_tokclf.optional_packages import install_command
 
 PACKAGE_PREFIX = "package:"
 # What pip installs to get a package whose name on the index, version or dependencies need more than its own name.
@@ -67,6 +68,6 @@ def _package_root(name: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        hint = f"Install it: python -m pip install {_INSTALLED_WITH.get(name, name)}"
+        hint = f"Install it: {install_command()} {_INSTALLED_WITH.get(name, name)}"
         raise UserError(f"There is no installed package named {name!r}.", hint=hint)
     return Path(next(iter(spec.submodule_search_locations)))

@@ -164,7 +164,15 @@ class DataConfig(Section, json_schema_extra={HEADING: "Data"}):
         reads="labels",
     )
     repair: Literal["none", "conlleval", "discard"] = setting(
-        "none", "What to do with label sequences that the scheme forbids.", option="--repair", reads="labels"
+        "none",
+        "What to do with label sequences that the scheme forbids.",
+        meanings={
+            "none": "leave them unchanged",
+            "conlleval": "change them to the spans that the CoNLL script reads",
+            "discard": "label the words of invalid spans O",
+        },
+        option="--repair",
+        reads="labels",
     )
     label_spelling: Literal["standard", "keep"] = setting(
         "standard",

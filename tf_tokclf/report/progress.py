@@ -8,7 +8,8 @@ import time
 from types import TracebackType
 from typing import Protocol
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from tf_tokclf.counted import counted
 from tf_tokclf.report.terminal import duration, stderr_console
@@ -29,6 +30,16 @@ class Counts(Protocol):
     def n_words(self) -> int: ...
 
 
+class TimeLeftColumn(TimeRemainingColumn):
+    """The estimated time left, once it is known."""
+
+    def render(self, task: Task) -> Text:
+        """Such as "0:01:23 left"."""
+        if task.finished or task.time_remaining is None:
+            return Text("")
+        return super().render(task).append(" left")
+
+
 class RecordProgress:
     """Shows the number of sentences, the throughput and, if the size of the input is known, the time left."""
 
@@ -44,8 +55,7 @@ class RecordProgress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TaskProgressColumn(),
-                TimeRemainingColumn(),
-                TextColumn("left"),
+                TimeLeftColumn(),
                 console=stderr_console(),
                 transient=True,
             )

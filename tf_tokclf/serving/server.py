@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.optional_packages import install_hint
+from tf_tokclf.report.next_steps import after_start_of_server, show_next
 from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 
@@ -91,6 +92,7 @@ def run_server(service: Service, listening: socket.socket, hosts: AllowedHosts) 
     if hosts.is_open:
         log.warning("any Host is accepted, so any web page opened in this network can read responses of the server.")
     log.info("serving on %s (stop with Ctrl-C); /docs describes the API", hosts.url(address, port))
+    show_next(after_start_of_server(hosts.url(address, port)))
     with _signals_only_stop():
         server.run(sockets=[listening])
     if service.failure:

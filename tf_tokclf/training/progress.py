@@ -6,9 +6,10 @@ import logging
 import time
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from tf_tokclf.model.backend import keras
+from tf_tokclf.report.progress import TimeLeftColumn
 from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.timetable import Timetable
@@ -101,13 +102,12 @@ class ProgressBar(keras.callbacks.Callback):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("training loss {task.fields[loss]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("left"),
+            TextColumn("{task.fields[loss]}"),
+            TimeLeftColumn(),
             console=stderr_console(),
             transient=True,
         )
-        self._task = self._bar.add_task("training", total=timetable.n_steps, loss="-")
+        self._task = self._bar.add_task("training", total=timetable.n_steps, loss="")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._bar.start()
@@ -119,7 +119,7 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._steps.end_step(batch)
         about = self._about(self._steps.place[0]) + (", scoring validation" if self._steps.is_scored else "")
-        loss = f"{(logs or {})['loss']:.3f}"
+        loss = f"training loss {(logs or {})['loss']:.3f}"
         self._bar.update(self._task, description=about, completed=self._steps.n_done, loss=loss)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
