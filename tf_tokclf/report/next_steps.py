@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
@@ -310,11 +311,12 @@ def after_export(folder: Path, format: str) -> Iterator[Step]:
         words = ("docker", "run", "--rm", "-p", "8501:8501", "-v", volume, "-e", f"MODEL_NAME={name}")
         yield Step("Serve it with TensorFlow Serving", (*words, "tensorflow/serving"))
         return
-    model = str(folder / f"model.{format}")
+    # In double quotes, because the shell gets the code in single ones.
+    model = json.dumps(str(folder / f"model.{format}"), ensure_ascii=False)
     code = {
-        "onnx": f"import onnxruntime as ort; print(*ort.InferenceSession({model!r}).get_inputs(), sep='\\n')",
+        "onnx": f"import onnxruntime as ort; print(*ort.InferenceSession({model}).get_inputs())",
         "tflite": "from ai_edge_litert.interpreter import Interpreter; "
-        f"print(Interpreter({model!r}).get_signature_list())",
+        f"print(Interpreter({model}).get_signature_list())",
     }[format]
     yield Step("Load it, and list its inputs", (*_python(), "-c", shlex.quote(code)))
 
