@@ -69,12 +69,12 @@ def run_steps(n_steps: int) -> None:
 def test_before_the_first_step_the_bar_shows_only_what_is_known(screen: io.StringIO):
     run_steps(0)
     assert "epoch 1/1" in screen.getvalue()
-    assert re.search(r"\b0/6\b", screen.getvalue())
+    assert "0/6" in screen.getvalue()
     assert not re.search("loss|left|--:--", screen.getvalue())
 
 
 def test_later_the_bar_shows_loss_and_time(screen: io.StringIO):
     run_steps(5)
-    assert re.search(r"\b5/6\b", screen.getvalue())
+    assert "5/6" in screen.getvalue()
     assert "training loss 0.250" in screen.getvalue()
     assert re.search(r"\d:\d\d:\d\d left", screen.getvalue())
