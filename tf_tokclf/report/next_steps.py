@@ -25,7 +25,7 @@ from tf_tokclf.report.terminal import stderr_console
 from tf_tokclf.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from tf_tokclf.report.run_list import ListedRun
+    from tf_tokclf.report.listed_run import ListedRun
 
 # If this variable is set, no next steps are printed.
 NO_HINTS = "TF_TOKCLF_NO_HINTS"
