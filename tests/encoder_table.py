@@ -104,6 +104,7 @@ class Subject:
         options = {
             "data.train_file": str(self.data),
             "data.validation_file": str(self.data),
+            "recipe": "none",
             "model.name_or_path": str(self.encoder),
             "optimizer.learning_rate": 2e-3,
             "training.num_train_epochs": 2,

@@ -21,6 +21,7 @@ from tests.documentation import (
 from tests.killing import KillServer
 from tests.local_hub import USER, LocalHub
 from tests.shipped_sample import SAMPLE, cut_sample
+from tf_tokclf.training import recipe
 
 # The commands are the subject, and not the computation.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
@@ -45,6 +46,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
+    # By the rule, so few sentences would be trained for many epochs.
+    monkeypatch.setattr(recipe, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(recipe, "MOST_EPOCHS", 2)
     return folder
 
 

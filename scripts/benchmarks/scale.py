@@ -83,6 +83,7 @@ def run(folder: Path, *, batch: int, epochs: int) -> None:
     config = load_config(
         options={
             "task": "slots",
+            "recipe": "none",
             "data.train_file": str(folder / "train.conll"),
             "data.validation_file": str(folder / "dev.conll"),
             "model.name_or_path": str(folder / "encoder"),

@@ -70,7 +70,12 @@ def train(cores: list[set[int]], run: Path, encoder: Path, options: argparse.Nam
     """Train with one process per set of cores. Returns the time of the last epoch and the bytes sent over loopback."""
     data = "package:tf_tokclf/shipped/snips"
     command = [sys.executable, "-m", "tf_tokclf", "fit", f"--dataset-name={data}", f"--model-name-or-path={encoder}"]
-    command += [f"--output-dir={run}", f"--max-train-samples={options.samples}", "--max-eval-samples=200"]
+    command += [
+        "--recipe=none",
+        f"--output-dir={run}",
+        f"--max-train-samples={options.samples}",
+        "--max-eval-samples=200",
+    ]
     command += [f"--num-train-epochs={options.epochs}", f"--per-device-train-batch-size={options.batch}"]
     command += ["--learning-rate=3e-4", f"--precision={options.precision}", "--report-to=none"]
     command += ["--set=training.checkpoints=false"]

@@ -22,7 +22,14 @@ def test_show_says_where_how_much_and_of_what(
 ):
     monkeypatch.setenv("TF_TOKCLF_CACHE_SIZE", "300 MB")
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
-    run("fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", "--dry-run")
+    run(
+        "fit",
+        *files,
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        f"--output-dir={tmp_path / 'run'}",
+        "--dry-run",
+    )
     shown = run("cache", "show")
     assert shown.exit_code == 0
     lines = [line.split() for line in shown.stdout.splitlines()]

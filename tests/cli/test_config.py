@@ -40,7 +40,7 @@ def test_diff_names_settings_with_both_values():
 
 
 def test_diff_of_one_is_against_the_defaults():
-    assert "training.span_weight: 1.0 -> 2.0" in run("config", "diff", "quickstart").stdout
+    assert "training.span_weight: auto -> 2.0" in run("config", "diff", "quickstart").stdout
 
 
 def test_fill_says_the_same_as_the_file(tmp_path: Path):

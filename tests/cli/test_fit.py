@@ -49,6 +49,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(conll_files: dict[str, str],
         "--train_file",
         conll_files["train_file"],
         f"--validation_file={conll_files['validation_file']}",
+        "--recipe=none",
         "--model-name-or-path",
         str(tiny_bert),
         "--output_dir",
@@ -66,7 +67,16 @@ def test_a_bad_line_stops_fit_before_anything_is_written(tiny_bert: Path, tmp_pa
     train = tmp_path / "train.conll"
     train.write_text("ada\tB-PER\nsaw\tO\n\nrome\n", encoding="utf-8")
     output = tmp_path / "run"
-    result = run("fit", "--train-file", str(train), "--model-name-or-path", str(tiny_bert), "--output-dir", str(output))
+    result = run(
+        "fit",
+        "--train-file",
+        str(train),
+        "--recipe=none",
+        "--model-name-or-path",
+        str(tiny_bert),
+        "--output-dir",
+        str(output),
+    )
     assert result.exit_code == 2
     assert f"{train}, line 4" in result.stderr
     assert not output.exists()
@@ -76,18 +86,37 @@ def test_a_model_that_learned_no_spans_is_said_once(conll_files: dict[str, str],
     rare = tmp_path / "train.conll"
     rare.write_text("saw\tO\n\n" * 60 + "ada\tB-PER\n", encoding="utf-8")
     args = ["fit", "--train-file", rare, "--validation-file", conll_files["validation_file"]]
-    args += ["--model-name-or-path", tiny_bert, "--output-dir", tmp_path / "run", "--num-train-epochs", 2]
+    args += [
+        "--recipe=none",
+        "--model-name-or-path",
+        tiny_bert,
+        "--output-dir",
+        tmp_path / "run",
+        "--num-train-epochs",
+        2,
+    ]
     result = CliRunner().invoke(cli, [*map(str, args), "--learning-rate", "1e-2"])
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
     assert said.count("it has learned no spans") == 1
-    assert "Try more --num-train-epochs, --recipe best or a higher --learning-rate" in said
     assert "the column of labels is the right one" in said
+    command = f"tf-tokclf fit {tmp_path / 'run'} --span-weight 2 --output-dir {tmp_path / 'run-weight-2'}"
+    assert f"To try next: {command}" in said
+    stands_out = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["stands_out"]
+    assert stands_out["try"] == "--span-weight 2"
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "What stands out" in page
+    assert "<code>--span-weight 2</code>" in page
 
 
 def test_scores_for_another_program(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
     args = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
-    args += [f"--model-name-or-path={tiny_bert}", "--num-train-epochs=1", f"--output-dir={tmp_path / 'run'}"]
+    args += [
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        "--num-train-epochs=1",
+        f"--output-dir={tmp_path / 'run'}",
+    ]
     done = run("fit", *args, "--scores-format", "csv")
     assert done.exit_code == 0, done.output
     splits = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["splits"]
@@ -110,7 +139,14 @@ def test_bad_names_and_values_of_a_sweep_end_in_a_message_before_anything_is_tra
 ):
     need_modules("optuna", extra="sweep")
     files = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    args = ["fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", *options]
+    args = [
+        "fit",
+        *files,
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        f"--output-dir={tmp_path / 'run'}",
+        *options,
+    ]
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.stderr.split())
@@ -123,7 +159,14 @@ def test_a_sweep_in_a_file_is_checked_and_planned(conll_files: dict[str, str], t
     path.write_text("sweep: {optimizer.learning_rate: [1e-5, 3e-5], training.num_train_epochs: [2, 3]}\n")
     assert CliRunner().invoke(cli, ["config", "check", str(path)]).exit_code == 0
     files = [f"--{key.replace('_', '-')}={file}" for key, file in conll_files.items()]
-    args = ["fit", str(path), *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}"]
+    args = [
+        "fit",
+        str(path),
+        *files,
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        f"--output-dir={tmp_path / 'run'}",
+    ]
     result = CliRunner().invoke(cli, [*args, "--dry-run"])
     assert result.exit_code == 0, result.stderr
     planned = " ".join(result.stdout.split())

@@ -94,7 +94,9 @@ def test_a_whole_run_by_options_then_evaluate_and_predict(conll_files: dict[str,
     output = tmp_path / "run"
     files = [arg for name, path in conll_files.items() for arg in (f"--{name.replace('_', '-')}", path)]
     options = ["--learning-rate", "3e-3", "--num-train-epochs", "3", "--per-device-train-batch-size", "4"]
-    fitted = run("fit", *files, "--model-name-or-path", str(tiny_bert), "--output-dir", str(output), *options)
+    fitted = run(
+        "fit", *files, "--recipe=none", "--model-name-or-path", str(tiny_bert), "--output-dir", str(output), *options
+    )
     assert fitted.exit_code == 0, fitted.stderr
     assert "all (micro average)" in fitted.stdout
     measured = r"precision \d+\.\d\d, recall \d+\.\d\d, F1 \d+\.\d\d, .*\d s"

@@ -97,8 +97,8 @@ def test_fit_has_every_option_with_its_default(name: str):
 
 def test_defaults_are_shown_as_they_are_typed():
     shown = {name: setting.default_text for name, setting in described_settings().items()}
-    assert shown["optimizer.learning_rate"] == "5e-05"
-    assert shown["optimizer.layer_decay"] == "1"
+    assert shown["optimizer.learning_rate"] == "chosen by --recipe"
+    assert shown["optimizer.weight_decay"] == "0.01"
     assert shown["training.report_to"] == "tensorboard"
     assert shown["alignment.max_length"] == "the encoder's limit, at most 512"
     assert shown["data.format"] == "detected from name and content"

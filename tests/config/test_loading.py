@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tf_tokclf.config.loading import check_config, load_config, save_config
+from tf_tokclf.config.loading import check_config, load_config, save_config, with_settings
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, OptimizerConfig
 from tf_tokclf.config.sweep import Sweep
@@ -173,6 +173,7 @@ def test_a_recipe_fills_what_is_left_open_and_is_saved_as_what_it_stands_for(tmp
     assert config.optimizer.weight_decay == Config().optimizer.weight_decay
     save_config(config, tmp_path / "config.yaml")
     assert yaml.safe_load((tmp_path / "config.yaml").read_text()) == {
+        "recipe": "none",
         "optimizer": {"learning_rate": 2e-4, "layer_decay": 0.7},
         "training": {"span_weight": 2.0},
         "evaluation": {"decoding": "viterbi"},
@@ -202,7 +203,66 @@ def test_recipes_are_not_swept():
         Sweep.of(Config(sweep={"recipe": ["best", None]}))
 
 
-@pytest.mark.parametrize("tree", [{"recipe": "good"}, {"recipe": ["best"]}, {"recipe": "best", "optimizer": 3}])
+CHOSEN = (
+    "optimizer.learning_rate",
+    "optimizer.warmup_ratio",
+    "optimizer.layer_decay",
+    "training.num_train_epochs",
+    "training.per_device_train_batch_size",
+    "training.span_weight",
+    "evaluation.decoding",
+)
+
+
+def test_the_default_recipe_chooses_what_nobody_sets(tmp_path):
+    assert (Config().recipe, Config().left_to_recipe) == ("auto", CHOSEN)
+    path = write(tmp_path, "optimizer:\n  learning_rate: 5.0e-5\n")
+    options = {"training.span_weight": 1.0}
+    config = load_config(path, assignments=["training.num_train_epochs=3"], options=options)
+    python = Config(optimizer=OptimizerConfig(learning_rate=5e-5), training={"num_train_epochs": 3, "span_weight": 1})
+    assert config.left_to_recipe == python.left_to_recipe
+    # They are set, although to the values that they would have without a recipe.
+    assert set(CHOSEN) - set(config.left_to_recipe) == {CHOSEN[0], CHOSEN[3], CHOSEN[5]}
+
+
+@pytest.mark.parametrize("text", ["recipe: null", "recipe: none", "recipe: best"])
+def test_with_another_recipe_nothing_is_left_to_choose(tmp_path, text):
+    config = load_config(write(tmp_path, text))
+    assert (config.recipe, config.left_to_recipe) == ("none", ())
+    assert (rates(config) == (5e-5, 0.0, 1.0)) is (text != "recipe: best")
+    asked = load_config(write(tmp_path, text), options={"recipe": "auto"})
+    # A fixed recipe in the file is replaced, so that nothing of it is left.
+    assert asked.left_to_recipe == CHOSEN
+
+
+def earlier_run(folder: Path, *, recipe: str | None = None) -> Path:
+    """A configuration as a run of an earlier version saved it."""
+    config = load_config(options={"output_dir": "elsewhere", "training.seed": 7})
+    save_config(config if recipe is None else with_settings(config, {"recipe": recipe}), folder / "config.yaml")
+    return folder / "config.yaml"
+
+
+def test_a_run_that_was_saved_without_a_recipe_keeps_its_values(tmp_path):
+    path = earlier_run(tmp_path)
+    # Alone, it could be anybody's file.
+    assert load_config(path).recipe == "auto"
+    (tmp_path / "history.jsonl").touch()
+    assert load_config(path).recipe == "none"
+    assert load_config(path, options={"recipe": "auto"}).recipe == "auto"
+    assert load_config(earlier_run(tmp_path, recipe="auto")).recipe == "auto"
+    path.write_text("# mine\n" + path.read_text().replace("recipe: auto\n", ""))
+    assert load_config(path).recipe == "auto"
+
+
+def test_a_run_that_was_saved_without_a_recipe_and_wrote_nothing_else_keeps_its_values(tmp_path):
+    path = tmp_path / "config.yaml"
+    save_config(load_config(options={"output_dir": str(tmp_path)}), path)
+    assert load_config(path).recipe == "none"
+
+
+@pytest.mark.parametrize(
+    "tree", [{"recipe": "good"}, {"recipe": ["best"]}, {"recipe": 3}, {"recipe": "best", "optimizer": 3}]
+)
 def test_a_recipe_that_cannot_be_followed_is_told(tree):
     with pytest.raises(UserError, match=r"recipe|optimizer"):
         check_config(tree)

@@ -111,7 +111,14 @@ def test_an_encoded_split_with_a_changed_byte_is_encoded_anew(
     tiny_bert: Path, conll_files: dict[str, str], tmp_path: Path
 ):
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
-    args = ["fit", *files, f"--model-name-or-path={tiny_bert}", f"--output-dir={tmp_path / 'run'}", "--dry-run"]
+    args = [
+        "fit",
+        *files,
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        f"--output-dir={tmp_path / 'run'}",
+        "--dry-run",
+    ]
     assert run(*args).exit_code == 0
     (windows,) = (cache_folder() / "windows").glob("*.arrow")
     whole = windows.read_bytes()

@@ -37,7 +37,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory, conll_files: dict[str, str
     folder = tmp_path_factory.mktemp("cut")
     train = shutil.copy(conll_files["train_file"], folder / "train.conll")
     command(
-        *("fit", "--train-file", train, "--model-name-or-path", tiny_bert, "--output-dir", folder / "run"),
+        *(
+            "fit",
+            "--train-file",
+            train,
+            "--recipe=none",
+            "--model-name-or-path",
+            tiny_bert,
+            "--output-dir",
+            folder / "run",
+        ),
         *("--num-train-epochs", 1, "--validation-fraction", 0.3, "--test-fraction", 0.2, "--split-seed", 5),
         *("--report-to", "none"),
     )
@@ -297,7 +306,7 @@ def test_data_sets_of_a_folder_are_cut_in_the_same_way(trained: RunDir, tmp_path
     (tmp_path / "data").mkdir()
     shutil.copy(trained.root.parent / "train.conll", tmp_path / "data" / "train.conll")
     command(
-        *("fit", "--dataset-name", tmp_path / "data", "--model-name-or-path", tiny_bert),
+        *("fit", "--dataset-name", tmp_path / "data", "--recipe=none", "--model-name-or-path", tiny_bert),
         *("--output-dir", tmp_path / "run", "--num-train-epochs", 1, "--report-to", "none"),
     )
     run = RunDir(tmp_path / "run")
@@ -306,7 +315,14 @@ def test_data_sets_of_a_folder_are_cut_in_the_same_way(trained: RunDir, tmp_path
 
 def test_all_seeds_have_the_same_sentences(trained: RunDir, tmp_path: Path, tiny_bert: Path):
     command(
-        *("fit", "--train-file", trained.root.parent / "train.conll", "--model-name-or-path", tiny_bert),
+        *(
+            "fit",
+            "--train-file",
+            trained.root.parent / "train.conll",
+            "--recipe=none",
+            "--model-name-or-path",
+            tiny_bert,
+        ),
         *("--output-dir", tmp_path / "run", "--num-train-epochs", 1, "--seeds", "1,2", "--report-to", "none"),
         *("--test-fraction", 0.2),
     )

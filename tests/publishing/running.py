@@ -26,7 +26,7 @@ def run_cli(
 
 def fit_options(files: dict[str, str], encoder: Path, output: Path) -> list[object]:
     options: list[object] = [f"--{name.replace('_', '-')}={path}" for name, path in files.items()]
-    options += ["--model-name-or-path", encoder, "--output-dir", output, "--precision", "float32"]
+    options += ["--recipe=none", "--model-name-or-path", encoder, "--output-dir", output, "--precision", "float32"]
     return [
         *options,
         "--num-train-epochs",

@@ -39,6 +39,7 @@ def config_of(files: dict[str, str], encoder: Path, output: Path, **hub):
         {
             "output_dir": str(output),
             "data": files,
+            "recipe": "none",
             "model": {"name_or_path": str(encoder)},
             "training": {"num_train_epochs": 3, "precision": "float32"},
             "optimizer": {"learning_rate": 0.01},
@@ -208,7 +209,12 @@ def test_what_is_missing_is_told_before_a_repository_is_made(
     hub, tmp_path, conll_files, tiny_bert, monkeypatch, change, message
 ):
     monkeypatch.setattr("tf_tokclf.optional_packages.find_spec", lambda name: None)
-    settings = {"output_dir": str(tmp_path / "run"), "data": conll_files, "model": {"name_or_path": str(tiny_bert)}}
+    settings = {
+        "output_dir": str(tmp_path / "run"),
+        "data": conll_files,
+        "recipe": "none",
+        "model": {"name_or_path": str(tiny_bert)},
+    }
     with pytest.raises(UserError, match=message):
         fit_single(check_config({**settings, "hub": {"push": True, "model_id": "mine"}, **change}))
     assert hub.log == []

@@ -34,6 +34,7 @@ def given(tiny_classifier: Path, tiny_bert: Path, conll_files: dict[str, str], t
         check_config(
             {
                 "data": dict(conll_files),
+                "recipe": "none",
                 "model": {"name_or_path": str(tiny_bert)},
                 "training": {"num_train_epochs": 1, "keep_checkpoints": 1},
                 "output_dir": str(folder),

@@ -197,7 +197,12 @@ def test_every_file_of_a_run_and_of_exports_follows_the_umask(
     kill_server: KillServer, tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path
 ):
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    options += [f"--model-name-or-path={tiny_bert}", "--num-train-epochs=1", "--report-to=tensorboard,csv"]
+    options += [
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        "--num-train-epochs=1",
+        "--report-to=tensorboard,csv",
+    ]
     options += ["--per-device-train-batch-size=16"]
     options += ["--sweep", "optimizer.learning_rate=1e-3,1e-4", "--output-dir=run"]
     commands = [
@@ -261,7 +266,7 @@ def test_a_run_in_a_folder_that_may_not_be_written_in(
     kill_server: KillServer, tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path
 ):
     (tmp_path / "shut").mkdir(mode=0o555)
-    files = ("--train-file", conll_files["train_file"], "--model-name-or-path", tiny_bert)
+    files = ("--train-file", conll_files["train_file"], "--recipe=none", "--model-name-or-path", tiny_bert)
     result = without_privileges(kill_server, "fit", *files, "--output-dir", tmp_path / "shut" / "run")
     refused(result, "shut/run: the folder cannot be created: Permission denied.", "Choose another --output-dir")
 
@@ -299,7 +304,14 @@ def test_training_with_a_cache_that_may_only_be_read(
 ):
     (tmp_path / "cache").mkdir(mode=0o555)
     monkeypatch.setenv("TF_TOKCLF_CACHE", str(tmp_path / "cache"))
-    options = ["--model-name-or-path", tiny_bert, "--num-train-epochs=1", "--output-dir", tmp_path / "run"]
+    options = [
+        "--recipe=none",
+        "--model-name-or-path",
+        tiny_bert,
+        "--num-train-epochs=1",
+        "--output-dir",
+        tmp_path / "run",
+    ]
     done = without_privileges(kill_server, "fit", "--train-file", conll_files["train_file"], *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert not list((tmp_path / "cache").iterdir())

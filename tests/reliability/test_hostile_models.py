@@ -86,7 +86,7 @@ def assert_refused(result: Result, *parts: str) -> None:
 def every_command(model: Path, tmp_path: Path, conll: str) -> list[list[str]]:
     """The commands that load a model from a folder."""
     here, out = str(model), str(tmp_path / "out")
-    fit = ["fit", "--train-file", conll, "--model-name-or-path", here, "--output-dir", out]
+    fit = ["fit", "--train-file", conll, "--recipe=none", "--model-name-or-path", here, "--output-dir", out]
     return [
         ["predict", here],
         ["evaluate", here, "--file", conll],
@@ -237,7 +237,17 @@ def test_a_trusted_model_with_code_of_its_own_is_trained_saved_and_used(
     assert_refused(run("predict", theirs), "runs only with --trust-remote-code")
     assert run("predict", theirs, "--trust-remote-code").exit_code == 0
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
-    fit = ["fit", *files, "--model-name-or-path", theirs, "--num-train-epochs", "1", "--output-dir", tmp_path / "run"]
+    fit = [
+        "fit",
+        *files,
+        "--recipe=none",
+        "--model-name-or-path",
+        theirs,
+        "--num-train-epochs",
+        "1",
+        "--output-dir",
+        tmp_path / "run",
+    ]
     result = run(*fit, "--trust-remote-code")
     assert result.exit_code == 0, result.output
     assert {"configuration_toy.py", "modeling_toy.py"} <= listing(tmp_path / "run" / "model")
@@ -654,7 +664,15 @@ def test_an_encoder_that_does_not_match_its_file_is_refused_unless_allowed(
     tmp_path: Path, conll_files: dict[str, str], caplog: pytest.LogCaptureFixture
 ):
     encoder = encoder_with(tmp_path, drop("bert.encoder.layer.1", "encoder.layer.1"))
-    args = ["fit", "--train-file", conll_files["train_file"], "--model-name-or-path", encoder, "--output-dir"]
+    args = [
+        "fit",
+        "--train-file",
+        conll_files["train_file"],
+        "--recipe=none",
+        "--model-name-or-path",
+        encoder,
+        "--output-dir",
+    ]
     assert_refused(run(*args, tmp_path / "run"), "encoder.layer.1.", "--allow-incomplete-weights")
     logging.getLogger("tf_tokclf").handlers.clear()
     logging.getLogger("tf_tokclf").propagate = True
@@ -929,7 +947,7 @@ def test_a_trained_model_inherits_only_settings_of_its_type(tmp_path: Path, conl
     run_folder, export = tmp_path / "run", tmp_path / "export"
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
     options = ["--num-train-epochs=1", "--precision=float32", f"--output-dir={run_folder}"]
-    done = run("fit", *files, f"--model-name-or-path={encoder}", *options)
+    done = run("fit", *files, "--recipe=none", f"--model-name-or-path={encoder}", *options)
     assert done.exit_code == 0, done.output
     change(run_folder / "model" / "config.json", **foreign)
     done = run("export", run_folder, "--format", "tflite", "--output", export)

@@ -53,7 +53,17 @@ def test_training_with_batches_that_do_not_fit_says_which_would(
     kill_server: KillServer, tmp_path: Path, long_sentences: Path, wide_encoder: Path
 ):
     files = ("--train-file", long_sentences, "--validation-file", long_sentences, "--max-eval-samples", "1")
-    args = ("fit", *files, "--model-name-or-path", wide_encoder, "--output-dir", "run", "--num-train-epochs", "1")
+    args = (
+        "fit",
+        *files,
+        "--recipe=none",
+        "--model-name-or-path",
+        wide_encoder,
+        "--output-dir",
+        "run",
+        "--num-train-epochs",
+        "1",
+    )
     done = limited(kill_server, tmp_path, *args, "--per-device-train-batch-size", "256", "--max-length", "512")
     assert done.returncode == 1, done.stderr[-3000:]
     said = " ".join(done.stderr.split())
@@ -80,6 +90,7 @@ def test_predicting_with_batches_that_do_not_fit_says_which_would(
         check_config(
             {
                 "data": {**data, "max_train_samples": 2, "max_eval_samples": 1},
+                "recipe": "none",
                 "model": {"name_or_path": str(wide_encoder)},
                 "training": {"num_train_epochs": 1, "per_device_train_batch_size": 1},
                 "output_dir": str(tmp_path / "run"),

@@ -231,7 +231,7 @@ def test_files_that_are_read_beside_an_input_are_inputs(
         other.symlink_to(source)
         (tmp_path / beside.name).symlink_to(beside)
         args = ["fit", "--train-file", str(other), "--validation-file", str(other), "--output-dir", "run"]
-        args += ["--model-name-or-path", str(tiny_bert), "--force", *options]
+        args += ["--recipe=none", "--model-name-or-path", str(tiny_bert), "--force", *options]
     elif name == "export":
         (folder / "agreement.json").touch()
         before = contents(folder)
@@ -279,7 +279,7 @@ def test_force_does_not_remove_what_the_new_run_reads(
         train = str(tmp_path / "link")
     else:
         encoder = str(root / "model" if what == "model" else root)
-    args = ["fit", "--train-file", train, "--validation-file", train, "--model-name-or-path", encoder]
+    args = ["fit", "--train-file", train, "--validation-file", train, "--recipe=none", "--model-name-or-path", encoder]
     args += ["--output-dir", str(root)]
     saved = run([*args, "--dry-run"])
     assert saved.exit_code == 0, saved.stderr

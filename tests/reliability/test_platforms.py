@@ -185,7 +185,14 @@ def test_every_module_is_imported_and_training_and_prediction_run_without_posix(
     tmp_path: Path, conll_files: dict[str, str], tiny_bert: Path, tiny_classifier: Path
 ):
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    fit = ["fit", *options, f"--model-name-or-path={tiny_bert}", "--num-train-epochs=1", "--output-dir=run"]
+    fit = [
+        "fit",
+        *options,
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        "--num-train-epochs=1",
+        "--output-dir=run",
+    ]
     (tmp_path / "in.txt").write_text("ada saw rome\n", encoding="utf-8")
     shutil.copytree(tiny_classifier, tmp_path / "model")
     commands = [fit, [*fit, "--force"], ["predict", "model", "in.txt", "-o", "out.jsonl"], ["evaluate", "run"]]

@@ -28,7 +28,15 @@ def args(conll_files: dict[str, str], tiny_bert: Path, tmp_path_factory: pytest.
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
     folder = tmp_path_factory.mktemp("seeds") / "run"
     settings = ["--learning-rate=1e-3", "--num-train-epochs=1", "--precision=float32", f"--output-dir={folder}"]
-    return ["fit", *files, f"--model-name-or-path={tiny_bert}", *settings, "--seeds", ",".join(map(str, SEEDS))]
+    return [
+        "fit",
+        *files,
+        "--recipe=none",
+        f"--model-name-or-path={tiny_bert}",
+        *settings,
+        "--seeds",
+        ",".join(map(str, SEEDS)),
+    ]
 
 
 @pytest.fixture(scope="module")

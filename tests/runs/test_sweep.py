@@ -67,7 +67,7 @@ def bench(kill_server: KillServer, conll_files: dict[str, str], tmp_path_factory
     settings = ["--precision=float32", "--deterministic", "--save-steps=3", "--per-device-train-batch-size=4"]
     settings += ["--num-train-epochs=1", "--max-eval-samples=6", "--report-to=none"]
     root = RunDir(folder / "run")
-    args = ["fit", *files, *settings, f"--model-name-or-path={encoder}"]
+    args = ["fit", *files, *settings, "--recipe=none", f"--model-name-or-path={encoder}"]
     where = [f"--output-dir={root.root}"]
     moment = Ending(change=2, place="epoch-0000-step-0000006")
     killed = kill_server.run([*args, *where, *SWEEP], root.of_trial("001").root, moment, before=UNTRACED)

@@ -23,6 +23,7 @@ class Bench:
         """The run's settings without its folder."""
         return {
             **{f"data.{name}": path for name, path in self.files.items()},
+            "recipe": "none",
             "model.name_or_path": str(self.encoder),
             "optimizer.learning_rate": 1e-3,
             "training.precision": "float32",

@@ -174,7 +174,7 @@ def test_a_model_that_no_other_folder_can_take_the_place_of_is_told_before_anyth
     before = names(tmp_path)
     (tmp_path / "scratch").chmod(0o555)
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    args = ["fit", *options, f"--model-name-or-path={encoder}", f"--output-dir={moved}", "--force"]
+    args = ["fit", *options, "--recipe=none", f"--model-name-or-path={encoder}", f"--output-dir={moved}", "--force"]
     done = kill_server.command(*args, before=WITHOUT_PRIVILEGES)
     (tmp_path / "scratch").chmod(0o755)
     assert done.returncode == 2
@@ -199,7 +199,7 @@ def test_a_run_over_links_that_was_killed_starts_again(
 ):
     before = names(tmp_path)
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    options += [f"--model-name-or-path={encoder}", "--num-train-epochs=1", "--precision=float32"]
+    options += ["--recipe=none", f"--model-name-or-path={encoder}", "--num-train-epochs=1", "--precision=float32"]
     options += ["--set=training.keep_checkpoints=2"]
     options += ["--learning-rate=3e-3", "--per-device-train-batch-size=16", f"--output-dir={moved}"]
     moment = Ending(change=1, place=place.format(root=moved, scratch=tmp_path / "scratch"))
@@ -221,7 +221,16 @@ def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
     root = shutil.copytree(finished, tmp_path / "run")
     before = names(root)
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    args = ["fit", *options, "--model-name-or-path", str(tmp_path / "none"), "--output-dir", str(root), *more]
+    args = [
+        "fit",
+        *options,
+        "--recipe=none",
+        "--model-name-or-path",
+        str(tmp_path / "none"),
+        "--output-dir",
+        str(root),
+        *more,
+    ]
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == 2
     assert "there already is a run in" in result.stderr
@@ -247,7 +256,14 @@ with locked(RunDir(Path(sys.argv[1]))):
 """
     root = tmp_path / "run"
     options = [f"--{key.replace('_', '-')}={path}" for key, path in conll_files.items()]
-    args = ["fit", *options, f"--model-name-or-path={encoder}", f"--output-dir={root}", "--num-train-epochs=1"]
+    args = [
+        "fit",
+        *options,
+        "--recipe=none",
+        f"--model-name-or-path={encoder}",
+        f"--output-dir={root}",
+        "--num-train-epochs=1",
+    ]
     command = [sys.executable, "-c", code, str(root)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

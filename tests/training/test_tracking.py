@@ -76,7 +76,7 @@ def reported(
     folder = tmp_path_factory.mktemp("reported")
     files = [f"--{name.replace('_', '-')}={path}" for name, path in conll_files.items()]
     settings = ["--num-train-epochs=2", "--report-to=wandb,mlflow", "--precision=float32"]
-    args = ["fit", *files, *settings, f"--model-name-or-path={tiny_bert}", "--output-dir=run"]
+    args = ["fit", *files, *settings, "--recipe=none", f"--model-name-or-path={tiny_bert}", "--output-dir=run"]
     offline = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
     done = kill_server.command(*args, before=UNTRACED, folder=folder, environment=offline)
     assert done.returncode == 0, done.stderr

@@ -54,6 +54,7 @@ RUN_FILES = {
 def config_for(files: dict[str, str], encoder: Path, output: Path, **options: object) -> Config:
     settings = {f"data.{name}": path for name, path in files.items()}
     settings |= {
+        "recipe": "none",
         "model.name_or_path": str(encoder),
         "output_dir": str(output),
         "optimizer.learning_rate": 3e-3,

@@ -69,7 +69,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 @_OUTPUT
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
-    """Print a configuration with every setting.
+    """Print a configuration with every setting. Those that the recipe chooses are comments.
 
     \b
     tf-tokclf config fill mine.yaml -o complete.yaml
@@ -79,7 +79,8 @@ def fill_command(config: str, assignments: tuple[str, ...], output: Path | None,
     from tf_tokclf.config.starter import Amount, starter_yaml
     from tf_tokclf.report.next_steps import after_config, show_next
 
-    values = setting_values(_loaded(config, assignments))
+    loaded = _loaded(config, assignments)
+    values = {name: value for name, value in setting_values(loaded).items() if name not in loaded.left_to_recipe}
     _write(starter_yaml(values, Amount.FULL, heading=schema_line()), output, force=force, source=_file_of(config))
     if output is not None:
         show_next(after_config(output))
@@ -97,14 +98,14 @@ def diff_command(a: str, b: str | None) -> None:
     tf-tokclf config diff mine.yaml
     tf-tokclf config diff runs/first runs/second
     """
-    from tf_tokclf.config.flat_settings import differences, setting_values
+    from tf_tokclf.config.flat_settings import differences, values_or_auto
     from tf_tokclf.config.schema import Config
     from tf_tokclf.config.yaml_text import yaml_line
     from tf_tokclf.report.next_steps import after_config_diff, show_next
 
     first = Config() if b is None else _loaded(a, ())
     second = _loaded(a if b is None else b, ())
-    found = differences(setting_values(first), setting_values(second))
+    found = differences(values_or_auto(first), values_or_auto(second))
     for name, (old, new) in found.items():
         echo(f"{name}: {yaml_line(old)} -> {yaml_line(new)}")
     if not found:

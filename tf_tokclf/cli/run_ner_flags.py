@@ -152,7 +152,7 @@ ROWS: tuple[Row, ...] = (
     _ours("overwrite_output_dir", "the same as --force"),
     _ours("resume_from_checkpoint", "`true` has the same effect as `--resume`", dropped=("false",)),
     # Batches
-    _ours("per_device_train_batch_size", "default 16, not 8; all devices share one batch"),
+    _ours("per_device_train_batch_size", "chosen by the recipe, 16 with `--recipe none`; all devices share one batch"),
     _ours("per_gpu_train_batch_size", option="--per-device-train-batch-size"),
     _ours("per_device_eval_batch_size"),
     _ours("per_gpu_eval_batch_size", option="--per-device-eval-batch-size"),

@@ -12,12 +12,15 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tf_tokclf.config.fields import is_by_recipe
 from tf_tokclf.config.schema import Config
 
 _TYPES = {str: "text", int: "whole number", float: "number"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 _FREE = {
+    # The settings that it stands for are compared instead.
+    "recipe",
     "output_dir",
     "overwrite",
     "sweep",
@@ -43,12 +46,16 @@ _FREE_SECTIONS = ("hub.",)
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting: dotted name, type of its values in words, default and description."""
+    """A setting: dotted name, type of its values in words, default and description.
+
+    by_recipe: whether the recipe auto chooses it, and the default is that of the recipe none.
+    """
 
     name: str
     kind: str
     default: Any
     description: str
+    by_recipe: bool = False
 
     @property
     def key(self) -> str:
@@ -84,6 +91,11 @@ def setting_values(config: BaseModel, prefix: str = "") -> dict[str, Any]:
         else:
             values[prefix + name] = plain(value)
     return values
+
+
+def values_or_auto(config: Config) -> dict[str, Any]:
+    """All settings as in `setting_values`, but "auto" for those that the recipe has not chosen yet."""
+    return setting_values(config) | dict.fromkeys(config.left_to_recipe, "auto")
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -123,7 +135,7 @@ def _sections(model: type[BaseModel], prefix: str) -> Iterator[SettingSection]:
             inner.append((child, f"{prefix}{name}"))
         else:
             default = plain(field.get_default(call_default_factory=True))
-            own.append(Setting(prefix + name, _kind(field), default, field.description or ""))
+            own.append(Setting(prefix + name, _kind(field), default, field.description or "", is_by_recipe(field)))
     if own:
         yield SettingSection(prefix.rstrip("."), inspect.cleandoc(model.__doc__ or ""), tuple(own))
     for child, name in inner:

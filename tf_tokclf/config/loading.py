@@ -21,6 +21,7 @@ from tf_tokclf.config.shipped_schema import described_settings
 from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
+from tf_tokclf.run_dir import RunDir
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,11 @@ def _log_settings_over_recipe(tree: Tree) -> None:
 
 
 def read_yaml(path: str | Path) -> Tree:
-    """The mapping in a YAML file. If there is no such file, the shipped configuration of that name."""
+    """The mapping in a YAML file. If there is no such file, the shipped configuration of that name.
+
+    The file of a run of an earlier version, which had no recipe, gets the recipe none, so that its defaults stay the
+    same.
+    """
     path = Path(path)
     if path.is_dir():
         raise UserError("is a folder, and a configuration file was expected.", path=path, hint="Name a file in it.")
@@ -140,7 +145,19 @@ def read_yaml(path: str | Path) -> Tree:
         return {}
     if not isinstance(tree, dict):
         raise UserError("is not a mapping of sections.", path=found, hint="For an example, see tf-tokclf init.")
+    if "recipe" not in tree and _is_of_run(found, tree):
+        tree["recipe"] = "none"
     return tree
+
+
+def _is_of_run(path: Path, tree: Tree) -> bool:
+    """Whether the configuration at `path` was saved by a run, which left its files in the same folder."""
+    run = RunDir(path.parent)
+    if path.name != run.config.name or not is_saved_config(path):
+        return False
+    output_dir = tree["output_dir"]
+    in_place = isinstance(output_dir, str) and Path(output_dir).absolute() == path.parent.absolute()
+    return in_place or any(file.exists() for file in run.files if file.name != run.config.name)
 
 
 def _found(path: Path) -> Path | None:

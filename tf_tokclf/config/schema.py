@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from tf_tokclf.config.fields import setting
+from tf_tokclf.config.fields import is_by_recipe, setting
 from tf_tokclf.config.shipped_schema import HEADING, without_prefixes
 from tf_tokclf.counted import counted
 
@@ -334,7 +334,10 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     """AdamW as `transformers.create_optimizer` builds it, with a warm-up and a schedule of the learning rate."""
 
     learning_rate: PositiveFloat = setting(
-        5e-5, "Highest learning rate, reached when the warm-up ends.", option="--learning-rate"
+        5e-5,
+        "Highest learning rate, reached when the warm-up ends.",
+        option="--learning-rate",
+        by_recipe=True,
     )
     weight_decay: float = setting(
         0.01, "Decoupled weight decay per step, multiplied by the learning rate.", option="--weight-decay", ge=0
@@ -355,7 +358,9 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
         },
         option="--lr-scheduler-type",
     )
-    warmup_ratio: float = setting(0.0, "Share of all steps used for warm-up.", option="--warmup-ratio", ge=0, lt=1)
+    warmup_ratio: float = setting(
+        0.0, "Share of all steps used for warm-up.", option="--warmup-ratio", by_recipe=True, ge=0, lt=1
+    )
     warmup_steps: int = setting(
         0,
         "Steps used for warm-up. A number above 0 overrides warmup_ratio.",
@@ -367,6 +372,7 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
         1.0,
         "Factor by which the learning rate is multiplied from each layer to the one below, starting at the head.",
         option="--layer-decay",
+        by_recipe=True,
         gt=0,
         le=1,
     )
@@ -381,7 +387,7 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
 class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     """Epochs, batches, precision, checkpoints and devices."""
 
-    num_train_epochs: Count = setting(3, "Number of training epochs.", option="--num-train-epochs")
+    num_train_epochs: Count = setting(3, "Number of training epochs.", option="--num-train-epochs", by_recipe=True)
     max_steps: Count | None = setting(
         None,
         "Number of optimizer steps to train for, instead of num_train_epochs. The last epoch can be incomplete.",
@@ -392,6 +398,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         16,
         "Windows per batch. Several devices divide each batch, so their number does not change the result.",
         option="--per-device-train-batch-size",
+        by_recipe=True,
     )
     max_pieces_per_batch: Count | None = setting(
         None,
@@ -431,6 +438,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         1.0,
         "Weight in the loss of words that are in spans. Other words have weight 1.",
         option="--span-weight",
+        by_recipe=True,
         gt=0,
         le=100,
     )
@@ -588,6 +596,7 @@ class EvaluationConfig(Section, json_schema_extra={HEADING: "Scoring"}):
             "argmax": "the best label of each word",
             "viterbi": "the best sequence that the scheme allows",
         },
+        by_recipe=True,
     )
 
 
@@ -626,9 +635,10 @@ class HubConfig(Section, json_schema_extra={HEADING: "Publishing"}):
     card: CardConfig = CardConfig()
 
 
-# The settings of each recipe, used where nothing is set explicitly. best: learning rates that decrease from the head
+# The settings of fixed recipes, used where nothing is set explicitly. best: learning rates that decrease from the head
 # down (discriminative fine-tuning, Howard and Ruder 2018, arXiv:1801.06146), a higher weight of spans in the loss, and
-# decoding of valid sequences only. docs/log.md describes the experiments behind it.
+# decoding of valid sequences only. docs/log.md describes the experiments behind it. The recipe auto is not here: its
+# values depend on the encoder and the data (tf_tokclf/training/recipe.py).
 RECIPES: Mapping[str, Mapping[str, Mapping[str, float | str]]] = {
     "best": {
         "optimizer": {"learning_rate": 1e-3, "layer_decay": 0.7},
@@ -642,10 +652,15 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     """All settings of a run."""
 
     task: Task = setting(Task.NER, "Task. The label column of tables is {task}_tags.", option="--task", reads="labels")
-    recipe: Literal["best"] | None = setting(
-        None,
-        "Settings that work well together. On the command line, they override CONFIG; other options override them.",
-        meanings={"best": "learning rates, a loss and a decoding method that suit small encoders"},
+    recipe: Literal["auto", "best", "none"] = setting(
+        "auto",
+        "How the settings that matter most for the scores are chosen. Settings that are set explicitly stay as they "
+        "are, except that best on the command line overrides CONFIG.",
+        meanings={
+            "auto": "by the encoder and the amount of data",
+            "best": "learning rates, a loss and a decoding method that suit small encoders and few epochs",
+            "none": "those of the tutorials of transformers, such as 3 epochs at a learning rate of 5e-5",
+        },
         option="--recipe",
     )
     output_dir: str | None = setting(None, "Folder of the run.", option="--output-dir")
@@ -671,14 +686,34 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
         option="--sweep-trials",
     )
 
+    @property
+    def left_to_recipe(self) -> tuple[str, ...]:
+        """The dotted names of the settings that the recipe auto still has to choose."""
+        if self.recipe != "auto":
+            return ()
+        return tuple(
+            f"{section}.{key}"
+            for section, value in self
+            if isinstance(value, Section)
+            for key, field in type(value).model_fields.items()
+            if key not in value.model_fields_set and is_by_recipe(field)
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _follow_recipe(cls, values: Any) -> Any:
-        """Replace a recipe by its settings, so that a saved configuration has the same meaning in later versions."""
-        recipe = values.get("recipe") if isinstance(values, dict) else None
+        """Replace a fixed recipe by its settings, so that a saved configuration has the same meaning in later versions.
+
+        Earlier versions wrote null for none.
+        """
+        if not isinstance(values, dict) or "recipe" not in values:
+            return values
+        recipe = values["recipe"]
+        if recipe is None:
+            return {**values, "recipe": "none"}
         if not isinstance(recipe, str) or recipe not in RECIPES:
             return values
-        followed = {name: value for name, value in values.items() if name != "recipe"}
+        followed = {**values, "recipe": "none"}
         for name, settings in RECIPES[recipe].items():
             own = followed.get(name, {})
             if isinstance(own, Section):

@@ -39,6 +39,7 @@ class DescribedSetting:
     by_number: bool = False
     prefixes: tuple[str, ...] = ()
     reads: str | None = None
+    by_recipe: bool = False
 
     @classmethod
     def of(cls, name: str, schema: Mapping[str, Any], heading: str) -> DescribedSetting:
@@ -80,7 +81,11 @@ class DescribedSetting:
 
     @property
     def default_text(self) -> str:
-        """The default in help: a choice by its name, any other value by its meaning if it has one."""
+        """The default in help: a choice by its name, any other value by its meaning if it has one. A setting that the
+        default recipe chooses has no default of its own.
+        """
+        if self.by_recipe:
+            return "chosen by --recipe"
         if self.default is None:
             return self.meanings.get("null", "")
         if isinstance(self.default, list):
@@ -128,8 +133,8 @@ def without_prefixes(value: str, prefixes: Iterable[str]) -> str:
 def described_settings() -> Mapping[str, DescribedSetting]:
     """All settings by their dotted names, in the order of the schema.
 
-    >>> described_settings()["training.num_train_epochs"].default_text
-    '3'
+    >>> described_settings()["training.seed"].default_text
+    '42'
     """
     schema = json.loads(SHIPPED_SCHEMA.read_text(encoding="utf-8"))
     return {setting.name: setting for setting in _settings_in(schema, "", schema["$defs"])}

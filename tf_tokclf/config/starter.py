@@ -11,11 +11,13 @@ from tf_tokclf.config.flat_settings import Setting, SettingSection, setting_sect
 from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110
+BY_RECIPE = "The recipe chooses it, unless you remove the # below."
 
 # The most common settings. The others are only in the amount `full`.
 USUAL = frozenset(
     {
         "task",
+        "recipe",
         "output_dir",
         "data.train_file",
         "data.validation_file",
@@ -30,12 +32,15 @@ USUAL = frozenset(
         "optimizer.learning_rate",
         "optimizer.weight_decay",
         "optimizer.warmup_ratio",
+        "optimizer.layer_decay",
         "training.num_train_epochs",
         "training.per_device_train_batch_size",
         "training.gradient_accumulation_steps",
+        "training.span_weight",
         "training.precision",
         "training.patience",
         "training.seed",
+        "evaluation.mode",
         "evaluation.decoding",
         "hub.push",
         "hub.model_id",
@@ -53,7 +58,7 @@ class Amount(str, Enum):
 
 def starter_yaml(values: Mapping[str, Any], amount: Amount = Amount.USUAL, *, heading: str = "") -> str:
     """A configuration with `values` ("section.key" -> value) and, depending on `amount`, other settings at their
-    defaults. A comment explains each setting.
+    defaults. A comment explains each setting. Settings that the recipe chooses are comments too.
 
     >>> print(starter_yaml({"training.seed": 7}, Amount.MINIMAL), end="")
     # Epochs, batches, precision, checkpoints and devices.
@@ -81,6 +86,7 @@ def _is_written(setting: Setting, amount: Amount) -> bool:
 def _section_text(section: SettingSection, chosen: list[Setting], values: Mapping[str, Any]) -> str:
     name = section.name.rpartition(".")[2]
     depth = len(section.name.split(".")) if section.name else 0
+    open_ = {setting.name for setting in chosen if _is_open(setting, values)}
     lines = []
     if name:
         lines += _comment(section.about, "  " * (depth - 1))
@@ -88,9 +94,16 @@ def _section_text(section: SettingSection, chosen: list[Setting], values: Mappin
     for setting in chosen:
         # The type "text" adds nothing to the description.
         kind = "" if setting.kind.startswith("text") else f" ({setting.kind})"
-        lines += _comment(setting.description + kind, "  " * depth)
-        lines.append(f"{'  ' * depth}{setting.key}: {yaml_line(values.get(setting.name, setting.default))}")
+        about = f"{setting.description} {BY_RECIPE}" if setting.name in open_ else setting.description
+        lines += _comment(about + kind, "  " * depth)
+        mark = "# " if setting.name in open_ else ""
+        lines.append(f"{'  ' * depth}{mark}{setting.key}: {yaml_line(values.get(setting.name, setting.default))}")
     return "\n".join(lines) + "\n"
+
+
+def _is_open(setting: Setting, values: Mapping[str, Any]) -> bool:
+    """Whether the recipe chooses a setting."""
+    return setting.by_recipe and setting.name not in values and values.get("recipe", "auto") == "auto"
 
 
 def _comment(text: str, indent: str) -> list[str]:

@@ -146,7 +146,9 @@ class ComparisonPage:
             ("encoder", [one.encoder if one else "" for one in listed]),
         ]
         for name in differing_settings(known):
-            rows.append((name, [value_text(one.settings[name]) if one and one.settings else "" for one in listed]))
+            rows.append(
+                (name, [value_text(one.settings[name]) if one and name in one.settings else "" for one in listed])
+            )
         rows.append(("seed", [", ".join(map(str, one.seeds)) if one else "" for one in listed]))
         return [row for row in rows if any(row[1])]
 

@@ -78,7 +78,7 @@ def list_run(run: RunDir, name: str) -> ListedRun:
         known |= {
             "data": _data_name(config),
             "encoder": _short(config.model.name_or_path or ""),
-            "settings": {key: value for key, value in setting_values(config).items() if not is_free(key)},
+            "settings": _settings(config),
             "seeds": (config.training.seed,),
         }
     except _Damaged as error:
@@ -112,7 +112,14 @@ def _config(run: RunDir) -> Config:
     if not run.config.is_file():
         raise _Damaged(f"damaged: {run.config.name} is missing")
     with _reading(run.config):
-        return check_config(read_yaml(run.config))
+        # A configuration without a recipe is that of an earlier version.
+        return check_config({"recipe": "none", **read_yaml(run.config)})
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """The settings that affect the result, without those that the recipe of an unfinished sweep has not chosen."""
+    left = config.left_to_recipe
+    return {key: value for key, value in setting_values(config).items() if not is_free(key) and key not in left}
 
 
 def _outcome(run: RunDir, config: Config | None) -> dict[str, Any]:

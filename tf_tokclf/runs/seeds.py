@@ -18,8 +18,9 @@ from tf_tokclf.report.result_tables import seeds_result_table
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.run_record import read_record
-from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
+from tf_tokclf.runs.variants import chosen_variant, fit_unless_finished, take_over, variant
 from tf_tokclf.seed_scores import seeds_in
+from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_folder import check_links, claim_folder
 
 
@@ -112,6 +113,7 @@ def _fit_seeds(
     if resume:
         restore_replaced(root.model)
         check_links(root)
+        config = _with_choices_of(config, root, seeds)
     else:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
     scores = []
@@ -120,14 +122,24 @@ def _fit_seeds(
         f1 = fit_unless_finished(own, f"seed {seed}", resume=resume, callbacks=callbacks)
         scores.append(SeedScores(seed, f1))
     summary = SeedSummary(tuple(scores))
-    median = variant(config, root, {"training.seed": summary.median}, push=config.hub.push)
-    take_over(root, root.of_seed(summary.median), median)
+    chosen = root.of_seed(summary.median)
+    median = chosen_variant(config, root, chosen, {"training.seed": summary.median}, push=config.hub.push)
+    take_over(root, chosen, median)
     write_json(root.seeds, summary.to_json())
     if config.hub.push:
         push(root.root)
     else:
         write_card(root)
     return summary
+
+
+def _with_choices_of(config: Config, root: RunDir, seeds: Sequence[int]) -> Config:
+    """The configuration with what the recipe chose for the seeds that have started, because all seeds share it."""
+    for seed in seeds:
+        started = with_earlier_choices(variant(config, root.of_seed(seed), {}))
+        if not started.left_to_recipe:
+            return variant(started, root, {}, push=config.hub.push)
+    return config
 
 
 def _check(config: Config, seeds: Sequence[int]) -> None:

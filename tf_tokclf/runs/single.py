@@ -17,6 +17,7 @@ from tf_tokclf.report.terminal import status
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.training.checkpoints import find_checkpoint
 from tf_tokclf.training.plan import check_settings, plan_rows, plan_run
+from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_folder import check_room_for
 from tf_tokclf.training.train import RunResult, train
 
@@ -39,6 +40,8 @@ def fit_single(
     check_settings(config)
     check_room_for(config, resume=resume or resume_from is not None)
     repository = prepare_repository(config)
+    if resume or resume_from is not None:
+        config = with_earlier_choices(config, place=resume_from)
 
     with status("reading data and encoder"):
         plan = plan_run(config, drawn_before=_drawn_before(config, resume, resume_from))

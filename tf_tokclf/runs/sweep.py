@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.cluster import cluster_of
 from tf_tokclf.config.flat_settings import setting_values
-from tf_tokclf.config.loading import load_config, save_config
+from tf_tokclf.config.loading import load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import Sweep, value_text
 from tf_tokclf.data.inputs import run_inputs
@@ -31,8 +31,9 @@ from tf_tokclf.report.html_tables import html_table
 from tf_tokclf.report.result_tables import sweep_result_table
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
-from tf_tokclf.runs.variants import fit_unless_finished, take_over, variant
+from tf_tokclf.runs.variants import chosen_variant, fit_unless_finished, take_over, variant
 from tf_tokclf.training.plan import plan_run
+from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder, remove_leftovers
 from tf_tokclf.training.run_identity import another_run, check_same, setting_differences, settings_of
 
@@ -133,7 +134,7 @@ def fit_sweep(
         fit_unless_finished(
             variant(sweep.base, run, best.values), f"trial {best.name}", resume=True, callbacks=callbacks
         )
-        take_over(root, run, variant(config, root, best.values, push=config.hub.push))
+        take_over(root, run, chosen_variant(config, root, run, best.values, push=config.hub.push))
         if config.hub.push:
             push(root.root)
         else:
@@ -179,8 +180,9 @@ def _begin_or_resume(root: RunDir, config: Config, sweep: Sweep, *, resume: bool
         )
     elif root.model.exists():
         raise UserError("contains a run that is not a sweep.", path=root.root, hint="Choose another --output-dir.")
-    # A sweep that was stopped before its first trial has at most a configuration.
-    save_config(config, root.config)
+    # A sweep that was stopped before its first trial has at most a configuration. The recipe is named in it, because
+    # without that name it would be read as one of an earlier version.
+    save_config(with_settings(config, {"recipe": config.recipe}), root.config)
     return {}
 
 
@@ -198,7 +200,8 @@ def _values_of(run: RunDir, sweep: Sweep) -> dict[str, Any]:
 
 def _check_same_base(root: RunDir, sweep: Sweep) -> None:
     """Raise UserError if the settings that all trials share have changed since the sweep started."""
-    now, before = (settings_of(one) for one in (sweep.base, load_config(root.config)))
+    # When a sweep ends, its configuration becomes that of the best trial.
+    now, before = (settings_of(one) for one in (with_earlier_choices(sweep.base), load_config(root.config)))
     shared = {name: value for name, value in now.items() if name not in sweep.values}
     check_same(setting_differences(shared, before), root, kind="sweep")
 

@@ -17,6 +17,7 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import RunRecord, damage, note_change, read_record, write_record
 from tf_tokclf.runs.single import fit_single
+from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,13 @@ log = logging.getLogger(__name__)
 def variant(config: Config, run: RunDir, values: Mapping[str, Any], *, push: bool = False) -> Config:
     """The configuration with other values ("section.key" -> value) and another output folder."""
     return with_settings(config, {**values, "output_dir": str(run.root), "hub.push": push})
+
+
+def chosen_variant(
+    config: Config, root: RunDir, run: RunDir, values: Mapping[str, Any], *, push: bool = False
+) -> Config:
+    """The configuration of the chosen run, which has ended, with `root` as its folder."""
+    return variant(with_earlier_choices(variant(config, run, values)), root, {}, push=push)
 
 
 def fit_unless_finished(
@@ -36,6 +44,8 @@ def fit_unless_finished(
     callbacks.
     """
     run = RunDir.of(config.output_dir)
+    if resume:
+        config = with_earlier_choices(config)
     if not (resume and _is_finished(run, config)):
         log.info("%s: %s", name, run.root)
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
@@ -26,12 +27,15 @@ from tf_tokclf.model.precision import Precision, choose_precision
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.training.batches import TrainingBatches
+from tf_tokclf.training.estimate import estimate
 from tf_tokclf.training.loss import PieceLoss
+from tf_tokclf.training.recipe import Choice, Encoder, TrainingData, follow, slow_note
 from tf_tokclf.training.schedule import POLYNOMIAL_END, Schedule
 from tf_tokclf.training.timetable import Timetable
 from tf_tokclf.training.tracking import check_trackers
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
 
 log = logging.getLogger(__name__)
@@ -42,7 +46,10 @@ SAMPLED_SENTENCES = 3000
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A configuration applied to its data on this machine."""
+    """A configuration applied to its data on this machine.
+
+    config: without a recipe. choices: what the recipe chose, for people. note: about an encoder that learns slowly.
+    """
 
     config: Config
     run: RunDir
@@ -54,6 +61,8 @@ class RunPlan:
     timetable: Timetable
     schedule: Schedule
     precision: Precision
+    choices: tuple[Choice, ...] = ()
+    note: str | None = None
 
     @property
     def measure(self) -> Measure:
@@ -80,6 +89,16 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
     tokenizer = load_tokenizer(folder, trust_remote_code=config.model.trust_remote_code)
     splits = load_training_splits(config.data, task=config.task, drawn_before=drawn_before)
     reading = WindowSettings.of(config.alignment, folder, tokenizer)
+    encoder = model_config(folder)
+    windows = encode_split(
+        splits.train,
+        splits.trained_labels,
+        tokenizer,
+        reading,
+        cache=Cache.of(config.data),
+        n_embeddings=encoder.get("vocab_size"),
+    )
+    config, choices, note = _with_recipe(config, encoder, tokenizer, splits, windows)
     info = ModelInfo(
         reading,
         splits.trained_labels,
@@ -87,14 +106,6 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
         task=config.task.value,
         base_model=public_name(name),
         decoding=config.evaluation.decoding,
-    )
-    windows = encode_split(
-        splits.train,
-        splits.trained_labels,
-        tokenizer,
-        reading,
-        cache=Cache.of(config.data),
-        n_embeddings=model_config(folder).get("vocab_size"),
     )
     training = config.training
     batches = TrainingBatches(
@@ -110,10 +121,29 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
             "the training sentences contain no words.", hint="Check the training file, its format and its columns."
         )
     timetable = Timetable.of(training, len(batches))
-    precision = choose_precision(training.precision, model_type=model_config(folder).get("model_type", ""))
+    precision = choose_precision(training.precision, model_type=encoder.get("model_type", ""))
     schedule = Schedule.of(config.optimizer, timetable.n_steps)
     warn_of_ignored(config, schedule)
-    return RunPlan(config, run, splits, folder, tokenizer, info, batches, timetable, schedule, precision)
+    return RunPlan(config, run, splits, folder, tokenizer, info, batches, timetable, schedule, precision, choices, note)
+
+
+def _with_recipe(
+    config: Config,
+    model: Mapping[str, Any],
+    tokenizer: PreTrainedTokenizerFast,
+    splits: TrainingSplits,
+    windows: Dataset,
+) -> tuple[Config, tuple[Choice, ...], str | None]:
+    """The configuration with the settings that its recipe chooses, the choices, and a note about the encoder.
+
+    model: the content of the encoder's config.json.
+    """
+    encoder = Encoder.of(model, tokenizer)
+    n_pieces = pc.sum(pc.list_value_length(windows.data.column("input_ids"))).as_py() or 0
+    n_sentences = len(splits.train)
+    data = TrainingData.of(splits.trained_labels, n_sentences=n_sentences, n_windows=len(windows), n_pieces=n_pieces)
+    config, choices = follow(config, encoder, data)
+    return config, choices, slow_note(config, encoder, data)
 
 
 # How each rule splits raw text.
@@ -210,13 +240,16 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     spans = f"words in spans have weight {training.span_weight:g}, other words 1"
     if labels.outside is None:
         spans = f"span weight {training.span_weight:g} has no effect, because the labels do not include O"
+    choices = [choice.text for choice in plan.choices if choice.text]
     clip = f"clipped to a norm of {optimizer.clip_norm:g}" if optimizer.clip_norm else "not clipped"
     return [
         ("task", plan.config.task.value),
         ("encoder", plan.config.model.name_or_path or ""),
+        *([("", plan.note)] if plan.note else []),
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
         ("labels", f"{len(labels)}, scheme {labels.scheme.value}: {_shortened(labels.names)}"),
         ("alignment", ALIGNMENTS[reading.strategy]),
+        *[("" if i else "recipe", text) for i, text in enumerate(choices)],
         ("windows", f"{len(windows):,} of at most {length}, {overlap}"),
         ("batches", f"{batch}, padded to {counted(len(plan.batches.widths), 'different length')}"),
         ("steps", plan.timetable.about),
@@ -229,6 +262,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("computation", f"precision {plan.precision}" + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
         ("decoding", plan.config.evaluation.decoding),
+        *([("cost", str(cost))] if (cost := estimate(plan)) else []),
         ("output", str(plan.run.root)),
     ]
 

@@ -11,6 +11,7 @@ from tf_tokclf.files import open_whole, write_json
 from tf_tokclf.inference.evaluate import evaluate_sentences
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.training.advice import Advice
 from tf_tokclf.training.history import EpochRecord, best_epoch
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.stopping import StopRequest
@@ -41,14 +42,22 @@ def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
 
 
 def write_results(
-    plan: RunPlan, history: Sequence[EpochRecord], evaluations: dict[str, Evaluation], seconds: float
+    plan: RunPlan,
+    history: Sequence[EpochRecord],
+    evaluations: dict[str, Evaluation],
+    seconds: float,
+    stands_out: Advice | None,
 ) -> None:
-    """Write results.json: the scores of each split, and everything that they depend on."""
-    write_json(plan.run.results, results_json(plan, history, evaluations, seconds))
+    """Write results.json: the scores of each split, everything that they depend on, and what stands out."""
+    write_json(plan.run.results, results_json(plan, history, evaluations, seconds, stands_out))
 
 
 def results_json(
-    plan: RunPlan, history: Sequence[EpochRecord], evaluations: dict[str, Evaluation], seconds: float
+    plan: RunPlan,
+    history: Sequence[EpochRecord],
+    evaluations: dict[str, Evaluation],
+    seconds: float,
+    stands_out: Advice | None,
 ) -> dict[str, Any]:
     """The content of results.json."""
     return {
@@ -60,6 +69,7 @@ def results_json(
         "drawn": {name: drawing.how(name) for name in drawing.names} if (drawing := plan.splits.drawing) else {},
         "notes": list(plan.splits.notes),
         "repairs": dict(plan.splits.repairs),
+        "stands_out": stands_out.to_json() if stands_out else None,
         "best_epoch": best_epoch(history, plan.measure).epoch,
         "n_epochs": history[-1].epoch,
         "seed": plan.config.training.seed,

@@ -19,8 +19,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tf_tokclf.config.loading import config_text, load_config, save_config
+from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
+from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import change_while_in_use
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
@@ -62,6 +64,39 @@ class Finished:
     def position(self) -> Position:
         """The position at which the run ended."""
         return Position.from_json(self.record.position)
+
+
+def with_earlier_choices(config: Config, *, place: Path | None = None) -> Config:
+    """The configuration with what its recipe chose when the run in its output folder started.
+
+    place: use the run of the newest checkpoint in this folder instead. Unchanged if no run has started there, or if the
+    configuration leaves nothing to the recipe.
+    """
+    left = config.left_to_recipe
+    before = _settings_before(RunDir.of(config.output_dir), place) if left else None
+    if before is None:
+        return config
+    default = settings_of(Config(recipe="none"))
+    values = {name: before.get(name, default[name]) for name in left}
+    # The folder of a sweep has no values of its own until its best trial is known.
+    if "auto" in values.values():
+        return config
+    return with_settings(config, {**values, "recipe": "none"})
+
+
+def _settings_before(run: RunDir, place: Path | None) -> Mapping[str, Any] | None:
+    """The settings of the run in a folder. None if there is no run."""
+    if place is not None:
+        return find_checkpoint(place).identity.settings
+    if record := read_record(run):
+        return record.settings
+    try:
+        if run.config.is_file():
+            return settings_of(load_config(run.config))
+    except UserError as error:
+        log.debug("%s", error)
+    checkpoint = next(CheckpointStore(run.checkpoints).whole(), None)
+    return checkpoint.identity.settings if checkpoint else None
 
 
 def resume_folder(plan: RunPlan, identity: Identity, place: Path | None) -> Checkpoint | Finished | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.config.flat_settings import is_free, setting_values
+from tf_tokclf.config.flat_settings import is_free, values_or_auto
 from tf_tokclf.config.schema import Config
 from tf_tokclf.data.split_cache import content_hash
 from tf_tokclf.data.splits import Split
@@ -59,7 +59,7 @@ class Identity:
 
 def setting_differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     """A phrase for each setting that changed. A setting that did not exist before had its default value."""
-    default = settings_of(Config())
+    default = settings_of(Config(recipe="none"))
     return [
         f"{name} (was {before.get(name, default.get(name))!r}, is {value!r})"
         for name, value in now.items()
@@ -85,8 +85,10 @@ def another_run(what: str, run: RunDir, *, kind: str = "run") -> UserError:
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """The settings that training depends on, including those at their defaults, by dotted name."""
-    values = {name: value for name, value in setting_values(config).items() if not is_free(name)}
+    """The settings that training depends on, including those at their defaults, by dotted name. Those that the recipe
+    has not chosen yet are "auto".
+    """
+    values = {name: value for name, value in values_or_auto(config).items() if not is_free(name)}
     if config.training.eval_by == "steps":
         values["training.eval_steps"] = config.training.steps_between_scorings
     return values

@@ -27,6 +27,7 @@ from tf_tokclf.run_lock import locked
 from tf_tokclf.scoring.error_analysis import training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.measures import MEASURES, Measure
+from tf_tokclf.training.advice import Advice, advice
 from tf_tokclf.training.checkpoints import Checkpoint, Position
 from tf_tokclf.training.distribution import Devices, find_devices
 from tf_tokclf.training.history import EpochRecord, best_epoch
@@ -50,12 +51,14 @@ class RunResult:
         history: Losses, scores and times of each scoring of the validation sentences, usually one per epoch.
         evaluations: The scores of the splits `"validation"` and, if there is one, `"test"`.
         measure: The measure by which the best model was chosen.
+        stands_out: What stands out, and what to try next. None if nothing does.
     """
 
     run: RunDir
     history: tuple[EpochRecord, ...]
     evaluations: dict[str, Evaluation]
     measure: Measure = MEASURES["f1"]
+    stands_out: Advice | None = None
 
     @property
     def report(self) -> InlineReport:
@@ -104,12 +107,14 @@ def train(
             except StopAsked as asked:
                 raise stopped(stop, end, plan.run) from asked
         check_data(plan.run)
-        warn_of_no_spans(evaluations)
-        write_results(plan, end.history, evaluations, end.run_seconds)
+        stands_out = advice(plan.config, end.history, {name: one.scores for name, one in evaluations.items()})
+        if stands_out:
+            log.log(logging.WARNING if stands_out.is_serious else logging.INFO, "%s", stands_out.text(plan.run.root))
+        write_results(plan, end.history, evaluations, end.run_seconds, stands_out)
         write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
         saver.finish(end)
         devices.leave()
-        return RunResult(plan.run, end.history, evaluations, plan.measure)
+        return RunResult(plan.run, end.history, evaluations, plan.measure, stands_out)
 
 
 def _train_as_chief(
@@ -162,18 +167,6 @@ def start_or_resume(
     if plan.splits.drawing:
         write_json(plan.run.validation_cut, plan.splits.drawing.to_json())
     return begin
-
-
-def warn_of_no_spans(evaluations: dict[str, Evaluation]) -> None:
-    """Warn if the saved model finds no spans in validation sentences that contain some."""
-    validation = evaluations.get("validation")
-    if validation is None or validation.scores.overall.predicted or not validation.scores.overall.gold:
-        return
-    log.warning(
-        "the model labels every word of the validation sentences as O: it has learned no spans. Try more "
-        "--num-train-epochs, --recipe best or a higher --learning-rate, and check with tf-tokclf inspect that the "
-        "column of labels is the right one."
-    )
 
 
 @contextmanager

@@ -27,7 +27,7 @@ with tempfile.TemporaryDirectory() as output:
         "data.validation_file": str(options.folder / "validation.jsonl"),
         "model.name_or_path": options.encoder,
         "output_dir": f"{output}/run",
-        **({"recipe": options.recipe} if options.recipe else {"optimizer.learning_rate": 1e-4}),
+        **({"recipe": options.recipe} if options.recipe else {"recipe": "none", "optimizer.learning_rate": 1e-4}),
         "training.num_train_epochs": options.epochs,
         "training.seed": options.seed,
         "training.precision": options.precision,

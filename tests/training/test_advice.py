@@ -1,0 +1,141 @@
+"""What stands out in a run, on histories and scores that were made for it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tf_tokclf.cli.main import cli
+from tf_tokclf.cli.setting_options import given_settings
+from tf_tokclf.config.loading import with_settings
+from tf_tokclf.config.schema import Config
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.scoring.scores import Scores, score_sentences
+from tf_tokclf.training.advice import Advice, advice
+from tf_tokclf.training.history import EpochRecord
+
+GOOD = ([0.9, 0.4, 0.2], [0.5, 0.71, 0.7])
+
+
+def history(losses: Sequence[float], f1: Sequence[float]) -> list[EpochRecord]:
+    other = {"dev_loss": 0.1, "dev_precision": 0.5, "dev_recall": 0.5, "dev_token_accuracy": 0.9}
+    other |= {"learning_rate": 1e-3, "train_seconds": 1.0, "dev_seconds": 1.0, "words_per_second": 9.0}
+    pairs = enumerate(zip(losses, f1), 1)
+    return [EpochRecord(epoch=epoch, train_loss=loss, dev_f1=one, **other) for epoch, (loss, one) in pairs]
+
+
+def scores(*pairs: tuple[str, str], scheme: Scheme = Scheme.IOB2) -> Scores:
+    """The scores of one sentence: gold and predicted label of each word."""
+    return score_sentences([(tuple(gold for gold, _ in pairs), tuple(found for _, found in pairs))], scheme)
+
+
+FOUND = scores(("B-PER", "B-PER"), ("O", "O"), ("B-LOC", "B-LOC"))
+NOTHING = scores(("B-PER", "O"), ("O", "O"), ("B-LOC", "O"))
+NO_LOC = scores(("B-PER", "B-PER"), ("O", "O"), ("B-LOC", "O"), ("O", "B-ORG"))
+
+
+def advised(
+    losses_and_f1: tuple[Sequence[float], Sequence[float]] = GOOD,
+    by_split: Mapping[str, Scores] | None = None,
+    **settings: object,
+) -> Advice | None:
+    set_ = {name.replace("__", "."): value for name, value in settings.items()}
+    config = with_settings(Config(recipe="none", output_dir="runs/a b"), set_)
+    return advice(config, history(*losses_and_f1), by_split or {"validation": FOUND, "test": FOUND})
+
+
+def option_of(found: Advice | None) -> list[str]:
+    """The option that is to be tried. The command is complete, and does not touch the run."""
+    assert found is not None
+    words = shlex.split(found.command(Path("runs/a b")))
+    assert words[:3] == ["tf-tokclf", "fit", "runs/a b"]
+    assert words[5] == "--output-dir"
+    assert words[6].startswith("runs/a b-")
+    command = cli.get_command(None, "fit")
+    context = command.make_context("fit", words[2:], obj={})
+    assert given_settings(context)["output_dir"] == words[6]
+    return words[3:5]
+
+
+def test_nothing_stands_out_in_a_good_run():
+    assert advised() is None
+    assert advised(([0.5], [0.6])) is None
+    # Types that are not in the gold labels do not count, and neither does validation if there is a test split.
+    assert advised(by_split={"validation": NO_LOC, "test": scores(("B-PER", "B-PER"), ("O", "B-LOC"))}) is None
+
+
+def test_a_type_that_is_never_found():
+    found = advised(by_split={"validation": FOUND, "test": NO_LOC})
+    assert found is not None
+    assert found.findings == ("F1 on test is 0 for LOC (1 span). Rare types need more examples or more epochs.",)
+    assert option_of(found) == ["--span-weight", "2"]
+    assert option_of(advised(by_split={"validation": NO_LOC}, training__span_weight=2)) == ["--num-train-epochs", "6"]
+
+
+def test_a_word_class_that_is_never_found():
+    found = advised(by_split={"validation": scores(("NOUN", "NOUN"), ("X", "NOUN"), scheme=Scheme.NONE)})
+    assert found is not None
+    assert "F1 on validation is 0 for X (1 word)" in found.findings[0]
+    assert option_of(found) == ["--num-train-epochs", "6"]
+
+
+def test_many_types_are_counted():
+    rare = [(f"B-T{number}", "O") for number in range(9)]
+    found = advised(by_split={"validation": scores(("B-PER", "B-PER"), *rare, ("B-T8", "O"))})
+    assert found is not None
+    assert "for T8 (2 spans), T0 (1 span), T1 (1 span), T2 (1 span), T3 (1 span) and 4 more." in found.findings[0]
+
+
+def test_f1_that_is_still_rising():
+    found = advised(([0.9, 0.4, 0.2], [0.1, 0.3, 0.5]), training__num_train_epochs=3)
+    assert found is not None
+    assert found.findings == ("Validation F1 was still rising at the end, from 30.00 to 50.00.",)
+    assert option_of(found) == ["--num-train-epochs", "6"]
+    assert not found.is_serious
+    assert option_of(advised(([0.9, 0.2], [0.1, 0.3]), training__max_steps=70)) == ["--max-steps", "140"]
+    assert advised(([0.9, 0.4, 0.2], [0.1, 0.499, 0.5])) is None
+    assert advised(([0.9, 0.4, 0.2], [0.5, 0.3, 0.5])) is None
+
+
+@pytest.mark.parametrize("last", [0.89, 0.9, 1.5, float("nan")])
+@pytest.mark.parametrize(("rate", "other"), [(1e-5, "5e-05"), (5e-3, "0.001")])
+def test_a_loss_that_does_not_fall(last: float, rate: float, other: str):
+    found = advised(([0.9, 0.9, last], [0.2, 0.21, 0.2]), optimizer__learning_rate=rate)
+    assert found is not None
+    assert found.findings[0].startswith("The training loss did not fall: 0.9000 at first, ")
+    assert option_of(found) == ["--learning-rate", other]
+
+
+def test_a_rate_that_is_too_high_comes_first():
+    found = advised(
+        ([0.9, 0.95], [0.0, 0.0]), {"validation": NOTHING}, optimizer__learning_rate=0.02, optimizer__layer_decay=0.7
+    )
+    assert found is not None
+    assert [finding.split()[:4] for finding in found.findings] == [
+        ["The", "learning", "rate", "0.02"],
+        ["The", "training", "loss", "did"],
+        ["The", "model", "labels", "every"],
+    ]
+    assert option_of(found) == ["--learning-rate", "1e-3"]
+    assert advised(optimizer__learning_rate=0.01) is None
+    assert option_of(advised(optimizer__learning_rate=0.011)) == ["--learning-rate", "1e-4"]
+
+
+def test_a_model_that_finds_nothing_is_not_told_of_each_type():
+    found = advised(by_split={"validation": NOTHING, "test": NOTHING})
+    assert found is not None
+    assert len(found.findings) == 1
+    assert "it has learned no spans" in found.findings[0]
+    assert found.is_serious
+    assert found.text(Path("runs/mine")).splitlines() == [
+        "What stands out:",
+        f"  - {found.findings[0]}",
+        "To try next: tf-tokclf fit runs/mine --span-weight 2 --output-dir runs/mine-weight-2",
+    ]
+
+
+def test_without_gold_spans_nothing_can_be_found():
+    assert advised(by_split={"validation": scores(("O", "O"))}) is None

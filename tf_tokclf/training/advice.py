@@ -1,0 +1,142 @@
+"""What stands out in a finished run, and the one thing to try next."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_tokclf.config.schema import Config
+from tf_tokclf.counted import counted
+from tf_tokclf.scoring.scores import Scores
+from tf_tokclf.training.history import EpochRecord
+
+# Pre-trained encoders forget what they know at higher learning rates.
+HIGHEST_RATE = 1e-2
+# At a lower rate than this, a loss that does not fall suggests a higher one.
+LOW_RATE = 2e-4
+# F1 that still rises by this much at the end, as a fraction.
+RISE = 0.005
+# A loss that falls by less than this share does not fall.
+FALL = 0.05
+_MOST_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Advice:
+    """findings: a sentence about each thing that stands out. option: the option of `fit` to try next. is_serious:
+    whether the model is probably useless.
+    """
+
+    findings: tuple[str, ...]
+    option: str
+    is_serious: bool = False
+
+    def text(self, folder: Path) -> str:
+        """The findings, and the command line to try next. folder: that of the run."""
+        listed = "".join(f"\n  - {finding}" for finding in self.findings)
+        return f"What stands out:{listed}\nTo try next: {self.command(folder)}"
+
+    def command(self, folder: Path) -> str:
+        """The command line that trains the run in `folder` with the option, in a new folder next to it."""
+        name, value = self.option.split()
+        there = folder.with_name(f"{folder.name}-{name.strip('-').rpartition('-')[2]}-{value}")
+        return shlex.join(["tf-tokclf", "fit", str(folder), name, value, "--output-dir", str(there)])
+
+    def to_json(self) -> dict[str, object]:
+        """The entry in results.json, which does not depend on the folder of the run."""
+        return {"findings": list(self.findings), "try": self.option}
+
+
+def advice(config: Config, history: Sequence[EpochRecord], scores: Mapping[str, Scores]) -> Advice | None:
+    """What stands out in a run. None if nothing does.
+
+    config: without a recipe. scores: those of the saved model by split, "validation" and, if there is one, "test".
+    """
+    serious = [_high_rate(config), _steady_loss(config, history), _no_spans(config, scores)]
+    others = [_rising_f1(config, history), _types_at_zero(config, scores)]
+    # The first finding decides what to try: it is the most likely cause of the others.
+    found = [finding for finding in (*serious, *others) if finding]
+    if not found:
+        return None
+    return Advice(tuple(text for text, _ in found), found[0][1], is_serious=any(serious))
+
+
+# A finding, and the option that may remedy it.
+_Finding = tuple[str, str]
+
+
+def _high_rate(config: Config) -> _Finding | None:
+    rate = config.optimizer.learning_rate
+    if rate <= HIGHEST_RATE:
+        return None
+    text = f"The learning rate {rate:g} is above {HIGHEST_RATE:g}, at which encoders usually forget what they know."
+    # With a layer decay, the rate is that of the head.
+    return text, f"--learning-rate {'1e-4' if config.optimizer.layer_decay == 1 else '1e-3'}"
+
+
+def _steady_loss(config: Config, history: Sequence[EpochRecord]) -> _Finding | None:
+    """A training loss that does not fall from the first scoring of the validation sentences to the last."""
+    if len(history) < 2:
+        return None
+    first, last = history[0].train_loss, history[-1].train_loss
+    if math.isfinite(last) and last < first * (1 - FALL):
+        return None
+    rate = config.optimizer.learning_rate
+    other = rate * 5 if rate < LOW_RATE else rate / 5
+    text = f"The training loss did not fall: {first:.4f} at first, {last:.4f} at the end."
+    return text, f"--learning-rate {other:.2g}"
+
+
+def _no_spans(config: Config, scores: Mapping[str, Scores]) -> _Finding | None:
+    """A model that finds no spans in validation sentences that contain some."""
+    validation = scores.get("validation")
+    if validation is None or validation.overall.predicted or not validation.overall.gold:
+        return None
+    text = (
+        "The model labels every word of the validation sentences as O: it has learned no spans. Check with tf-tokclf "
+        "inspect that the column of labels is the right one."
+    )
+    return text, _more_weight_or_epochs(config)
+
+
+def _rising_f1(config: Config, history: Sequence[EpochRecord]) -> _Finding | None:
+    """A validation F1 that is clearly higher at the end than before."""
+    if len(history) < 2:
+        return None
+    before, last = max(record.dev_f1 for record in history[:-1]), history[-1].dev_f1
+    if last - before < RISE:
+        return None
+    text = f"Validation F1 was still rising at the end, from {before * 100:.2f} to {last * 100:.2f}."
+    return text, _more_epochs(config)
+
+
+def _types_at_zero(config: Config, scores: Mapping[str, Scores]) -> _Finding | None:
+    """Types that occur in the test sentences, or else in the validation sentences, and are never found."""
+    split = "test" if "test" in scores else "validation"
+    # That a model finds nothing at all is another finding.
+    if split not in scores or not scores[split].overall.predicted:
+        return None
+    kind = "span" if scores[split].has_spans else "word"
+    zero = [(name, counts.gold) for name, counts in scores[split].by_type.items() if counts.gold and not counts.correct]
+    if not zero:
+        return None
+    zero.sort(key=lambda one: (-one[1], one[0]))
+    named = ", ".join(f"{name} ({counted(n_gold, kind)})" for name, n_gold in zero[:_MOST_NAMES])
+    more = f" and {len(zero) - _MOST_NAMES} more" if len(zero) > _MOST_NAMES else ""
+    text = f"F1 on {split} is 0 for {named}{more}. Rare types need more examples or more epochs."
+    return text, _more_weight_or_epochs(config) if scores[split].has_spans else _more_epochs(config)
+
+
+def _more_weight_or_epochs(config: Config) -> str:
+    """More weight for the words in spans, if they have the same as others, else more epochs."""
+    return "--span-weight 2" if config.training.span_weight == 1 else _more_epochs(config)
+
+
+def _more_epochs(config: Config) -> str:
+    training = config.training
+    if training.max_steps is not None:
+        return f"--max-steps {training.max_steps * 2}"
+    return f"--num-train-epochs {training.num_train_epochs * 2}"
