@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tf_tokclf.config.loading import with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
-from tf_tokclf.encoding.model_config import MODEL_TYPES
+from tf_tokclf.encoding.model_types import MODEL_TYPES
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 
@@ -81,7 +81,7 @@ class Encoder:
             width=_first_number(config, _WIDTHS),
             n_layers=_first_number(config, _LAYERS),
             is_unigram=type(tokenizer.backend_tokenizer.model).__name__ == "Unigram",
-            can_decay=model_type in MODEL_TYPES - _WITHOUT_NUMBERS,
+            can_decay=model_type in MODEL_TYPES and model_type not in _WITHOUT_NUMBERS,
         )
 
     @property
