@@ -36,6 +36,7 @@ PAGE = "docs/from-run-ner.md"
 # Values with which an argument that cannot be used is turned off.
 _OFF = ("", "none", "null", "{}", "[]", *FALSE)
 _UNKNOWN = "there is no such option"
+_NO_VALUE = "the value is missing"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def _error(problems: Mapping[str, list[str]], file: str | None) -> UserError | N
     remedy = f"What to use instead is listed in {PAGE}."
     if n == 0:
         return None
+    if list(problems) == [_NO_VALUE]:
+        return UserError(listed[0], path=file, hint=f"Give {'it a value' if n == 1 else 'them values'}.")
     if n == 1:
         return UserError(f"{listed[0]} Remove it.", path=file, hint=remedy)
     listing = "".join(f"\n  - {line}" for line in listed)
@@ -208,7 +211,7 @@ def _is_off(argument: Argument | None) -> bool:
 def _set_by(argument: Argument, row: Ours, options: Options) -> Outcome:
     """The outcome for an argument that sets an option or a setting."""
     if argument.value is None and argument.name not in SWITCHES:
-        return Outcome(problem="the value is missing")
+        return Outcome(problem=_NO_VALUE)
     if row.setting:
         return Outcome(("--set", f"{row.setting}={argument.value}"))
     name = option_of(argument.name, row)

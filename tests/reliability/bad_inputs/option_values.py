@@ -15,7 +15,7 @@ def options() -> list[Cell]:
     bad("numbers", "out of range", "predict {model} t.txt --look-ahead 0", "0 is not in the range x>=1", "--look-ahead")
     bad("numbers", "out of range", "compare a.conll a.conll --samples 0", "0 is not in the range", "--samples")
     bad("numbers", "out of range", "inspect a.conll --examples -1", "-1 is not in the range", "--examples")
-    bad("numbers", "missing", "fit --seed", "Option '--seed' requires an argument")
+    bad("numbers", "missing", "fit --seed", "--seed: the value is missing. Give it a value.")
     bad("numbers", "huge", "compare a.conll a.conll --seed 1e9", "'1e9' is not a valid integer", "--seed")
     bad("shards", "wrong type", "predict {model} t.txt --shard x", "'x' is not I/N", "2/8")
     bad("shards", "out of range", "predict {model} t.txt --shard 3/2", "'3/2' is not I/N", "2/8")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.errors import JobError
+from tf_tokclf.files import disk_problem
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
 from tf_tokclf.publishing.export.folder import OTHER_FORMATS
@@ -60,6 +61,8 @@ def write_export(model: keras.Model, folder: Path, format: str, quantize: str | 
         except (JobError, MemoryError, OSError):
             raise
         except Exception as error:  # the converters raise exceptions of any class, some of which are not public
+            if disk_problem(error):
+                raise
             failure = error
     # Outside of the block, which would print what the converter wrote.
     log.debug("%s", failure, exc_info=failure)
