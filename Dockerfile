@@ -1,4 +1,4 @@
-# `tf-tokclf serve` on CPUs. The model folder is mounted read-only, and the server runs as a user without privileges.
+# `tf-tokclf serve` on CPUs. The model folder is mounted read-only, and the server runs as an unprivileged user.
 #
 #   docker build --tag tf-tokclf .
 #   docker run --rm --publish 127.0.0.1:8000:8000 --volume "$PWD/runs/mine/model:/model:ro" tf-tokclf
@@ -22,5 +22,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
 ENTRYPOINT ["tf-tokclf"]
-# Add --allowed-host for each other name by which clients reach the server.
+# Add --allowed-host NAME for each other host name that clients use.
 CMD ["serve", "/model", "--host", "0.0.0.0", "--port", "8000", "--allowed-host", "localhost"]

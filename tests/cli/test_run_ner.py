@@ -289,8 +289,8 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
         (["--lr_scheduler_type", "reduce_lr_on_plateau"], "--lr_scheduler_type reduce_lr_on_plateau: only schedules"),
         (["--do_train", "False"], "--do_train False: fit always trains"),
         (["--max_predict_samples", "5"], "--max_predict_samples 5: --max-eval-samples limits validation and test data"),
-        (["--num_train_epochs", "2.5"], "--num_train_epochs 2.5: only whole numbers are possible"),
-        (["--save_steps", "0.1"], "--save_steps 0.1: only whole numbers are possible"),
+        (["--num_train_epochs", "2.5"], "--num_train_epochs 2.5: it must be a whole number"),
+        (["--save_steps", "0.1"], "--save_steps 0.1: it must be a whole number"),
         (["--report_to", "--do_train"], "--report_to: the value is missing"),
         (["--adam_beta1", "--do_train"], "--adam_beta1: the value is missing"),
         (["--save_total_limit"], "--save_total_limit: the value is missing"),
@@ -303,7 +303,10 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
 def test_an_argument_that_cannot_be_used_is_named_with_the_reason(args: list[str], named: str):
     message = refusal_of(*args)
     assert message.startswith(named)
-    assert message.endswith(" Remove it. What to use instead is listed in docs/from-run-ner.md.")
+    remedy = (
+        "Give it a value." if "value is missing" in named else "What to use instead is listed in docs/from-run-ner.md."
+    )
+    assert message.endswith(f" {remedy}")
 
 
 def test_all_arguments_that_cannot_be_used_are_in_one_message():
@@ -345,7 +348,8 @@ def test_what_has_no_effect_is_logged_in_one_line_for_each_reason():
     assert [line for line in logged if "no effect" in line or "run_ner" in line] == [
         "arguments of run_ner.py: --xla as --jit-compile, --adam_beta1 as --set optimizer.adam_beta1=0.8",
         "--do_train, --do_eval: no effect, because fit trains and then scores the validation and test data",
-        "--torch_compile, --use_ipex: no effect, because it is for PyTorch only; TensorFlow graphs are always traced",
+        "--torch_compile, --use_ipex: no effect, because it exists only in PyTorch, and TensorFlow graphs are always "
+        "traced",
         "--cache_dir: no effect, because HF_HOME is the folder of downloads, and TF_TOKCLF_CACHE the folder of "
         "tokenised data",
     ]

@@ -89,5 +89,5 @@ def test_a_number_of_many_digits_is_out_of_range(tmp_path: Path, number: int):
 
 
 def test_a_long_class_name_takes_no_time(tmp_path: Path):
-    """The search for a type grew with the square of the length: hours for this one."""
+    """A pattern whose search time is quadratic in the length of the name would take hours here."""
     assert "has no model_type" in message(tmp_path, architectures=["ForA" * 1_000_000 + "!"])

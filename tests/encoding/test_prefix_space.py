@@ -22,7 +22,7 @@ def make_gemma_like(folder: Path, *, splits: bool) -> Path:
     backend.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
     trainer = trainers.BpeTrainer(vocab_size=150, special_tokens=["<pad>", "<unk>"], show_progress=False)
     backend.train_from_iterator([f" {TEXT}"] * 3, trainer)
-    # All spaces are replaced before this step, so it splits nothing.
+    # The normalizer has already replaced all spaces, so this step never finds one to split at.
     backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous") if splits else pre_tokenizers.Sequence([])
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", unk_token="<unk>")
     tokenizer.save_pretrained(folder)

@@ -144,7 +144,7 @@ def test_tokenizer_json_is_used_for_a_class_that_has_no_fast_version(tmp_path: P
             (tmp_path / "vocab.txt").write_text(vocabulary)
         assert load_tokenizer(tmp_path)(["a"], is_split_into_words=True)["input_ids"] == [0, 2, 1]
     (tmp_path / "vocab.txt").write_text("<cls>\na\n<sep>\n")
-    with pytest.raises(UserError, match=r"tokenizer\.json: the token '<sep>' has another id than in the vocabulary"):
+    with pytest.raises(UserError, match=r"tokenizer\.json: the token '<sep>' has a different id in the vocabulary"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(UserError, match="EsmTokenizer is a slow tokenizer"):

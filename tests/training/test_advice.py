@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,12 +101,14 @@ def test_f1_that_is_still_rising():
     assert advised(([0.9, 0.4, 0.2], [0.5, 0.3, 0.5])) is None
 
 
-@pytest.mark.parametrize("last", [0.89, 0.9, 1.5, float("nan")])
+@pytest.mark.parametrize(
+    ("last", "verb"), [(0.89, "hardly fell"), (0.9, "did not fall"), (1.5, "did not fall"), (math.nan, "did not fall")]
+)
 @pytest.mark.parametrize(("rate", "other"), [(1e-5, "5e-05"), (5e-3, "0.001")])
-def test_a_loss_that_does_not_fall(last: float, rate: float, other: str):
+def test_a_loss_that_does_not_fall(last: float, verb: str, rate: float, other: str):
     found = advised(([0.9, 0.9, last], [0.2, 0.21, 0.2]), optimizer__learning_rate=rate)
     assert found is not None
-    assert found.findings[0].startswith("The training loss did not fall: 0.9000 at first, ")
+    assert found.findings[0].startswith(f"The training loss {verb}: it was 0.9000 at first and ")
     assert option_of(found) == ["--learning-rate", other]
 
 

@@ -54,7 +54,7 @@ def test_the_plan_has_an_estimate_that_grows_with_the_work(
         assert found is not None
         seconds.append(found.seconds)
         row = dict(plan_rows(plan))["cost"]
-        assert re.fullmatch(r"about \d.* and 1\.1 GB of memory, roughly estimated", row)
+        assert re.fullmatch(r"about \d.* and 1\.1 GB of memory \(rough estimate\)", row)
     fixed, per_epoch = 2 * seconds[0] - seconds[1], (seconds[1] - seconds[0]) / 4
     assert per_epoch > 0
     assert fixed >= module.START_S

@@ -162,7 +162,7 @@ def test_a_slow_encoder_gets_more_epochs_and_a_note():
     assert epochs == recipe.SLOW_FACTOR * chosen(SMALL, data).training.num_train_epochs
     note = slow_note(chosen(SLOW, data), SLOW, data)
     assert note is not None
-    assert "learns slowly" in note
+    assert "learn slowly" in note
     few = with_settings(Config(recipe="none"), {"training.num_train_epochs": 3})
     asked = slow_note(few, SLOW, data)
     assert asked is not None
@@ -243,9 +243,9 @@ def test_the_plan_says_what_was_chosen_and_why(args: list[str], tmp_path: Path):
     said = " ".join(done.stdout.split())
     rate, decay, n_epochs = SIZE.learning_rate, SIZE.layer_decay, recipe.MOST_EPOCHS
     assert f"recipe learning rate {rate:g}, layer decay {decay:g}, " in said
-    assert ": the encoder is 32 wide" in said
+    assert ": the hidden size is 32" in said
     assert f"windows per batch: there are fewer than {recipe.FEW_SENTENCES} training sentences" in said
-    assert f"{n_epochs} epochs: for about {recipe.N_STEPS:,} steps, but at most {n_epochs} epochs" in said
+    assert f"{n_epochs} epochs: the aim is about {recipe.N_STEPS:,} steps, with at most {n_epochs} epochs" in said
     assert "decoding viterbi: the labels have a scheme" in said
     assert "span weight" not in said
     n_steps = 32 // recipe.SMALL_BATCH_SIZE

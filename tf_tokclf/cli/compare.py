@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     type=click.Choice(["table", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed comparison. latex: a table for the package booktabs. Scores are in percent, but "
-    "fractions in json.",
+    help="Format of the printed comparison. latex: a table for the package booktabs. Scores are percentages, except in "
+    "json, where they are fractions.",
 )
 @click.option(
     "--output",

@@ -69,7 +69,7 @@ def check_command(configs: tuple[str, ...], assignments: tuple[str, ...]) -> Non
 @_OUTPUT
 @_FORCE
 def fill_command(config: str, assignments: tuple[str, ...], output: Path | None, force: bool) -> None:
-    """Print a configuration with every setting. Those that the recipe chooses are comments.
+    """Print a configuration with every setting. Settings that the recipe chooses are commented out.
 
     \b
     tf-tokclf config fill mine.yaml -o complete.yaml

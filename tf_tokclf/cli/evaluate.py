@@ -96,7 +96,7 @@ _WITH_PREDICTIONS = {
     default="table",
     show_default=True,
     help="Format of the printed scores. conlleval: the layout of the official script. latex: a table for the package "
-    "booktabs. Scores are in percent, but fractions in json.",
+    "booktabs. Scores are percentages, except in json, where they are fractions.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the scores to this file as JSON."

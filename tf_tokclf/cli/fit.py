@@ -33,7 +33,7 @@ class FitCommand(UnderscoreCommand):
     """`fit`, which also accepts command lines and files of arguments of transformers' run_ner.py."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments after their translation. Raises UserError about all that cannot be used."""
+        """Translate the arguments, then parse them. Raises one UserError about all arguments that cannot be used."""
         if ctx.resilient_parsing:  # for shell completion
             return super().parse_args(ctx, args)
         translation = self.translation(args)
@@ -87,7 +87,7 @@ class FitCommand(UnderscoreCommand):
     default="table",
     show_default=True,
     help="Format of the printed scores, with --seeds and --sweep too. latex: a table for the package booktabs. "
-    "Scores are in percent, but fractions in json.",
+    "Scores are percentages, except in json, where they are fractions.",
 )
 @_run_option("--dry-run", is_flag=True, help="Print the plan and stop before training.")
 @_run_option(

@@ -56,7 +56,7 @@ class Outcome:
 
 @dataclass
 class Translation:
-    """The options of `fit` that a command line stands for, and what to tell the user about it."""
+    """The options of `fit` that a command line is translated to, and what to tell the user about it."""
 
     args: list[str]
     read_as: list[str] = field(default_factory=list)
@@ -228,7 +228,7 @@ def _set_by(argument: Argument, row: Ours, options: Options) -> Outcome:
     value = row.values.get(argument.value, argument.value)
     if isinstance(option.type, click.types.IntParamType) and _is_number(value) and not _is_number(value, int):
         if not float(value).is_integer():
-            return Outcome(problem="only whole numbers are possible")
+            return Outcome(problem="it must be a whole number")
         value = str(int(float(value)))
     return Outcome((name, value))
 

@@ -34,7 +34,7 @@ class Ours:
 
 @dataclass(frozen=True)
 class Ignored:
-    """Arguments that are accepted without effect.
+    """Arguments that are accepted but have no effect.
 
     why: the reason. only: the values that have no effect, empty for all. same_as: the argument whose value is also one
     of them. otherwise: why other values cannot be used, if that is another reason.
@@ -111,18 +111,18 @@ ROWS: tuple[Row, ...] = (
     # The data
     _ours(
         "task_name",
-        "reads the column {task}_tags. Another name has no effect, because the column of labels is detected",
+        "reads the column {task}_tags. Other names have no effect, because the column of labels is detected",
         option="--task",
     ),
     _ours(
-        "task_type", option="--task", values={"NER": "ner", "POS": "pos", "Chunk": "chunk"}, note="of transformers 3"
+        "task_type", option="--task", values={"NER": "ner", "POS": "pos", "Chunk": "chunk"}, note="from transformers 3"
     ),
     _ours("dataset_name", "Hub id or `save_to_disk` folder"),
     _ours("dataset_config_name"),
-    _ours("train_file validation_file test_file", "any format, CoNLL too"),
+    _ours("train_file validation_file test_file", "any format, including CoNLL"),
     _ours(
         "data_dir",
-        "of transformers 3: the files `train.txt`, `dev.txt` and `test.txt` in the folder",
+        "from transformers 3: reads `train.txt`, `dev.txt` and `test.txt` in the folder",
         option="--train-file",
     ),
     _ignored("labels", "the labels are those in the training data"),
@@ -133,7 +133,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _ignored("preprocessing_num_workers", "the tokenizer uses all cores"),
     _ours("max_seq_length max_length", "windows instead of truncation"),
-    _ignored("pad_to_max_length", "sentences of similar length form a batch, so there is little padding"),
+    _ignored("pad_to_max_length", "batches contain sentences of similar length, so there is little padding"),
     _ours("max_train_samples max_eval_samples", "--max-eval-samples also limits the test data"),
     _ignored(
         "max_predict_samples max_test_samples",
@@ -152,35 +152,39 @@ ROWS: tuple[Row, ...] = (
     _ours("overwrite_output_dir", "the same as --force"),
     _ours("resume_from_checkpoint", "`true` has the same effect as `--resume`", dropped=("false",)),
     # Batches
-    _ours("per_device_train_batch_size", "chosen by the recipe, 16 with `--recipe none`; all devices share one batch"),
+    _ours(
+        "per_device_train_batch_size", "chosen by the recipe (16 with `--recipe none`). The devices divide each batch"
+    ),
     _ours("per_gpu_train_batch_size", option="--per-device-train-batch-size"),
     _ours("per_device_eval_batch_size"),
     _ours("per_gpu_eval_batch_size", option="--per-device-eval-batch-size"),
     _ours("gradient_accumulation_steps"),
-    _ignored("auto_find_batch_size", "the message about exhausted memory suggests options"),
+    _ignored("auto_find_batch_size", "if memory runs out, the message suggests options"),
     _ignored(
         "group_by_length length_column_name dataloader_drop_last dataloader_num_workers dataloader_persistent_workers"
         " dataloader_pin_memory dataloader_prefetch_factor dataloader_multiprocessing_context dataloader_in_order",
-        "sentences of similar length always form a batch, and no sentence is left out",
+        "batches always contain sentences of similar length, and no sentence is left out",
     ),
     _ignored(
         "train_sampling_strategy",
-        "sentences of similar length always form a batch, and batches are in random order",
+        "batches always contain sentences of similar length, in random order",
         only="random group_by_length",
     ),
     # Optimizer
-    _ours("learning_rate weight_decay", "weight decay is 0.01 by default, not 0"),
+    _ours("learning_rate weight_decay", "the default weight decay is 0.01, not 0"),
     _ours("adam_beta1", setting="optimizer.adam_beta1"),
     _ours("adam_beta2", setting="optimizer.adam_beta2"),
     _ours("adam_epsilon", setting="optimizer.adam_epsilon"),
-    _ours("max_grad_norm", "default 1.0 in both; 0 turns clipping off", assigned={"0": "optimizer.clip_norm=null"}),
-    _ours("num_train_epochs", "whole epochs"),
+    _ours(
+        "max_grad_norm", "the default is 1.0 in both; 0 turns clipping off", assigned={"0": "optimizer.clip_norm=null"}
+    ),
+    _ours("num_train_epochs", "whole numbers only"),
     _ours(
         "max_steps",
         "overrides --num-train-epochs; the last epoch can be incomplete, and is scored and saved too",
         dropped=("-1", "0"),
     ),
-    _ours("max_train_steps", option="--max-steps", dropped=("0",), note="of the script without the Trainer"),
+    _ours("max_train_steps", option="--max-steps", dropped=("0",), note="from `run_ner_no_trainer.py`"),
     _ignored(
         "optim",
         "the optimizer is always AdamW",
@@ -190,11 +194,11 @@ ROWS: tuple[Row, ...] = (
     _refused("adafactor optim_args optim_target_modules", "the optimizer is always AdamW"),
     _ours(
         "lr_scheduler_type",
-        "the same learning rate at each step; schedules that need more settings are not possible",
+        "the same learning rate at each step as in transformers",
         refused=("cosine_with_min_lr", "cosine_warmup_with_min_lr", "reduce_lr_on_plateau", "warmup_stable_decay"),
         why="only schedules without settings of their own are possible",
     ),
-    _refused("lr_scheduler_kwargs", "the schedules have the settings that are transformers' defaults"),
+    _refused("lr_scheduler_kwargs", "the schedules always have transformers' default settings"),
     _ignored(
         "poly_power",
         "the polynomial schedule always decays linearly",
@@ -220,27 +224,25 @@ ROWS: tuple[Row, ...] = (
     ),
     _ours(
         "eval_strategy evaluation_strategy",
-        "epoch by default, not no. The end of training is always scored, and the best of the scored models is kept. "
-        "With no, this is the last one",
+        "the default is `epoch`, not `no`. The model is always scored at the end of training, and the best of the "
+        "scored models is kept. With `no`, that is the last model",
         option="--eval-strategy",
     ),
-    _ours("eval_steps", "it means --eval-strategy steps if that is not given", dropped=("0",)),
+    _ours("eval_steps", "if `--eval-strategy` is not given, it is `steps`", dropped=("0",)),
     _ignored(
         "eval_delay eval_on_start evaluate_during_training eval_all_checkpoints save_strategy",
-        "the model is scored as --eval-strategy says, and checkpoints are written after each epoch and scoring",
+        "--eval-strategy decides when the model is scored, and checkpoints are written after each epoch and scoring",
     ),
-    _ours("save_steps", "checkpoints within an epoch, by steps or minutes", dropped=("0", "-1")),
-    _ours(
-        "checkpointing_steps", option="--checkpoint-steps", dropped=("epoch",), note="of the script without the Trainer"
-    ),
+    _ours("save_steps", "the same as --checkpoint-steps: checkpoints within an epoch", dropped=("0", "-1")),
+    _ours("checkpointing_steps", option="--checkpoint-steps", dropped=("epoch",), note="from `run_ner_no_trainer.py`"),
     _ours(
         "save_total_limit",
-        "the same as --keep-checkpoints: number kept after the run is finished (default 0); the last two are kept "
-        "during the run",
+        "the same as --keep-checkpoints: the number to keep when the run is finished (default 0). During the run, at "
+        "least the last two are kept",
     ),
     _ignored(
         "save_only_model save_on_each_node enable_jit_checkpoint",
-        "checkpoints contain all that --resume needs, and Ctrl-C or SIGTERM also saves one",
+        "checkpoints contain everything that --resume needs, and Ctrl-C or SIGTERM also saves one",
     ),
     _ignored(
         "save_safetensors",
@@ -253,22 +255,25 @@ ROWS: tuple[Row, ...] = (
         only="true",
         otherwise="the best of the scored models is kept, unless --eval-strategy is no",
     ),
-    _ours("metric_for_best_model", "f1 by default, not loss"),
-    _ignored("greater_is_better", "the lowest loss and the highest value of the other measures are the best"),
+    _ours("metric_for_best_model", "the default is `f1`, not `loss`"),
+    _ignored("greater_is_better", "the lowest loss is the best, and the highest value of all other measures"),
     _ignored(
         "ignore_data_skip restore_callback_states_from_checkpoint",
         "a resumed run continues exactly where it stopped",
     ),
     _ours("seed", "one seed for everything"),
-    _ignored("data_seed", "--seed is the seed of everything"),
+    _ignored("data_seed", "--seed is used for everything"),
     _ours("full_determinism", option="--deterministic"),
     # Precision and devices
-    _ours("fp16 bf16", "`--precision auto` by default; False, unless the other is true, means `--precision float32`"),
+    _ours(
+        "fp16 bf16",
+        "the default is `--precision auto`. `False` means `--precision float32`, unless the other one is true",
+    ),
     _ignored(
         "fp16_opt_level fp16_backend half_precision_backend bf16_full_eval fp16_full_eval",
-        "TensorFlow computes the mixed precision, and the final scores are computed in float32",
+        "TensorFlow implements mixed precision, and the final scores are computed in float32",
     ),
-    _ours("xla", "for GPUs; on the CPU it was slower, because it compiles for each shape", option="--jit-compile"),
+    _ours("xla", "for GPUs. It was slower on CPUs, because it compiles for each batch shape", option="--jit-compile"),
     _ignored(
         "tf32",
         "TensorFlow always uses TF32 on GPUs that have it",
@@ -277,7 +282,7 @@ ROWS: tuple[Row, ...] = (
     _ignored(
         "torch_compile torch_compile_backend torch_compile_mode torchdynamo jit_mode_eval use_ipex use_liger_kernel"
         " liger_kernel_config torch_empty_cache_steps use_cache",
-        "it is for PyTorch only; TensorFlow graphs are always traced",
+        "it exists only in PyTorch, and TensorFlow graphs are always traced",
     ),
     _ignored(
         "gradient_checkpointing gradient_checkpointing_kwargs activation_checkpointing activation_checkpointing_kwargs",
@@ -313,10 +318,10 @@ ROWS: tuple[Row, ...] = (
     _ours("hub_revision", setting="hub.revision"),
     _ours("push_to_hub_model_id", option="--hub-model-id"),
     _ours("push_to_hub_organization", "it becomes the owner in `OWNER/NAME`", option="--hub-model-id"),
-    _ignored("hub_always_push", "a newer epoch replaces one that is still waiting"),
+    _ignored("hub_always_push", "a newer epoch replaces one that is still waiting to be uploaded"),
     _ours(
         "report_to",
-        "`all`: those of ours that are installed",
+        "`all` means those of tensorboard, csv, wandb and mlflow that are installed",
         refused=(
             *("azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "neptune", "swanlab"),
             "trackio",

@@ -19,7 +19,7 @@ _TYPES = {str: "text", int: "whole number", float: "number"}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 _FREE = {
-    # The settings that it stands for are compared instead.
+    # The settings that it chooses are compared instead.
     "recipe",
     "output_dir",
     "overwrite",
@@ -48,7 +48,7 @@ _FREE_SECTIONS = ("hub.",)
 class Setting:
     """A setting: dotted name, type of its values in words, default and description.
 
-    by_recipe: whether the recipe auto chooses it, and the default is that of the recipe none.
+    by_recipe: whether the recipe auto chooses it. The default is then that of the recipe none.
     """
 
     name: str

@@ -350,7 +350,7 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
         meanings={
             "linear": "decay to 0",
             "cosine": "decay to 0 along a cosine",
-            "cosine_with_restarts": "the same as cosine, because there is one cycle",
+            "cosine_with_restarts": "the same as cosine, because there is only one cycle",
             "polynomial": "linear decay to 1e-7",
             "constant": "no warm-up and no decay",
             "constant_with_warmup": "no decay",
@@ -363,7 +363,7 @@ class OptimizerConfig(Section, json_schema_extra={HEADING: "Training"}):
     )
     warmup_steps: int = setting(
         0,
-        "Steps used for warm-up. A number above 0 overrides warmup_ratio.",
+        "Number of warm-up steps. A number above 0 overrides warmup_ratio.",
         option="--warmup-steps",
         ge=0,
         le=COUNT_LIMIT,
@@ -390,7 +390,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     num_train_epochs: Count = setting(3, "Number of training epochs.", option="--num-train-epochs", by_recipe=True)
     max_steps: Count | None = setting(
         None,
-        "Number of optimizer steps to train for, instead of num_train_epochs. The last epoch can be incomplete.",
+        "Number of optimizer steps to train for. It overrides num_train_epochs. The last epoch can be incomplete.",
         meanings={None: "off", -1: "off"},
         option="--max-steps",
     )
@@ -459,7 +459,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     freeze_embeddings: bool = setting(False, "Do not train the encoder's embeddings.", option="--freeze-embeddings")
     eval_strategy: Literal["epoch", "steps", "no"] | None = setting(
         None,
-        "When the validation sentences are scored. The best of the scored models is kept.",
+        "When to score the validation sentences. The best of the scored models is kept.",
         meanings={
             None: "steps if eval_steps is set, else epoch",
             "epoch": "after each epoch",
@@ -476,13 +476,13 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     )
     metric_for_best_model: Literal["f1", "precision", "recall", "accuracy", "loss"] = setting(
         "f1",
-        "Measure on the validation sentences by which the best model is chosen. The lowest loss is the best.",
+        "Validation measure that decides which model is the best: the highest value, or the lowest loss.",
         option="--metric-for-best-model",
         prefixes=_MEASURE_PREFIXES,
     )
     patience: PositiveInt | None = setting(
         None,
-        "Stop after this many scorings without a better score. By default, each epoch is scored once.",
+        "Stop after this many validation scorings without improvement. By default, there is one scoring per epoch.",
         meanings={None: "never"},
         option="--patience",
     )
@@ -510,7 +510,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         300, "Longest time that workers wait for each other at the start, in seconds."
     )
     checkpoints: bool = setting(
-        True, "Write a checkpoint for --resume after each epoch and scoring. The last two are kept during the run."
+        True, "Write a checkpoint for --resume after each epoch and each scoring. The last two are kept during the run."
     )
     keep_checkpoints: int = setting(
         0,
@@ -539,8 +539,8 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
 
     @property
     def steps_between_scorings(self) -> int:
-        """The distance of two scorings if `eval_by` is steps. Without eval_steps, it is logging_steps, as in
-        transformers.
+        """The number of steps between two scorings if `eval_by` is steps. Without eval_steps, it is logging_steps, as
+        in transformers.
         """
         return self.eval_steps or self.logging_steps
 
@@ -558,7 +558,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     @field_validator("max_steps", mode="before")
     @classmethod
     def _no_limit(cls, value: Any) -> Any:
-        """transformers' default, which command lines and configurations contain, means no limit."""
+        """-1 means no limit. It is transformers' default, so command lines and configurations contain it."""
         return None if value == -1 else value
 
     @property
@@ -654,12 +654,12 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     task: Task = setting(Task.NER, "Task. The label column of tables is {task}_tags.", option="--task", reads="labels")
     recipe: Literal["auto", "best", "none"] = setting(
         "auto",
-        "How the settings that matter most for the scores are chosen. Settings that are set explicitly stay as they "
-        "are, except that best on the command line overrides CONFIG.",
+        "How to choose the settings that matter most for the scores. Settings that you set are kept, except that best "
+        "on the command line overrides CONFIG.",
         meanings={
-            "auto": "by the encoder and the amount of data",
-            "best": "learning rates, a loss and a decoding method that suit small encoders and few epochs",
-            "none": "those of the tutorials of transformers, such as 3 epochs at a learning rate of 5e-5",
+            "auto": "from the encoder and the amount of data",
+            "best": "fixed learning rates, loss and decoding, which suit small encoders and few epochs",
+            "none": "fixed common values, such as 3 epochs at a learning rate of 5e-5",
         },
         option="--recipe",
     )

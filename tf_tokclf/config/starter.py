@@ -11,7 +11,7 @@ from tf_tokclf.config.flat_settings import Setting, SettingSection, setting_sect
 from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110
-BY_RECIPE = "The recipe chooses it, unless you remove the # below."
+BY_RECIPE = "The recipe chooses the value, unless you remove the # below."
 
 # The most common settings. The others are only in the amount `full`.
 USUAL = frozenset(
@@ -58,7 +58,7 @@ class Amount(str, Enum):
 
 def starter_yaml(values: Mapping[str, Any], amount: Amount = Amount.USUAL, *, heading: str = "") -> str:
     """A configuration with `values` ("section.key" -> value) and, depending on `amount`, other settings at their
-    defaults. A comment explains each setting. Settings that the recipe chooses are comments too.
+    defaults. A comment explains each setting. Settings that the recipe chooses are commented out.
 
     >>> print(starter_yaml({"training.seed": 7}, Amount.MINIMAL), end="")
     # Epochs, batches, precision, checkpoints and devices.

@@ -249,7 +249,7 @@ def _check_same_vocabulary(folder: Path) -> None:
     ids = _ids_in_vocabulary(folder)
     for token, number in stated.items() if isinstance(stated, dict) else ():
         if ids.get(token, number) != number:
-            problem = f"the token {token[:60]!r} has another id than in the vocabulary of the slow tokenizer."
+            problem = f"the token {token[:60]!r} has a different id in the vocabulary of the slow tokenizer."
             raise UserError(problem, path=folder / TOKENIZER, hint=AGAIN)
 
 

@@ -45,7 +45,7 @@ class Step:
 
 
 def show_next(steps: Iterable[Step]) -> None:
-    """Print the steps on standard error, if a person is reading both outputs and did not ask for less.
+    """Print the steps on standard error, if both outputs are terminals and the user did not switch this off.
 
     steps: consumed only if they are printed, so an iterator may read files.
     """
@@ -53,7 +53,7 @@ def show_next(steps: Iterable[Step]) -> None:
     is_quiet = logging.getLogger("tf_tokclf").level > logging.INFO or bool(os.environ.get(NO_HINTS))
     if is_quiet or not console.is_terminal or sys.stdout is None or not sys.stdout.isatty():
         return
-    # With other characters, the command would not be the one that was meant.
+    # A command with control characters could not be shown as it is.
     shown = [step for step in steps if all(plain_text(word) == word for word in step.words)]
     if not shown:
         return
@@ -126,7 +126,7 @@ def free_path(path: Path) -> Path:
 
 
 def encoder_to_try() -> str:
-    """An encoder for commands that need one: the one in an installed package, else a usual one of the Hub."""
+    """An encoder for commands that need one: the one in an installed package, otherwise a common one on the Hub."""
     return f"package:{_OFFLINE_ENCODER}/model" if find_spec(_OFFLINE_ENCODER) else "distilbert-base-cased"
 
 
@@ -157,7 +157,7 @@ def after_plan(arguments: Sequence[str]) -> Iterator[Step]:
 
 def after_inspect(fit: tuple[str, ...], *, n_errors: int) -> Iterator[Step]:
     """`inspect` showed statistics and problems. fit: the command that trains on the same data."""
-    yield Step("When the errors are fixed, train" if n_errors else "Train", fit)
+    yield Step("After fixing the errors, train" if n_errors else "Train", fit)
 
 
 def after_fit(run: RunDir, *, is_pushed: bool) -> Iterator[Step]:
@@ -228,7 +228,7 @@ def after_compare(arguments: Sequence[str]) -> Iterator[Step]:
     """`compare` compared systems. arguments: those that `report` has too."""
     page = free_path(Path("comparison.html"))
     words = ours("report", "--compare", *arguments, "--output", page)
-    yield Step("Write the comparison as a page, with learning curves and sentences", words)
+    yield Step("Write the comparison as an HTML page, with learning curves and sentences", words)
 
 
 def after_runs(runs: Sequence[ListedRun], folder: Path) -> Iterator[Step]:
@@ -290,7 +290,7 @@ def after_predict(
     elif is_file and format != "label-studio":
         output = free_path(_beside(Path(source), "label-studio", ".json"))
         words = ours("predict", *arguments, "--output-format", "label-studio", "-o", output)
-        yield Step("Write tasks for Label Studio, to correct the predictions there", words)
+        yield Step("Write tasks for Label Studio, where you can correct the predictions", words)
     if find_spec("fastapi") and find_spec("uvicorn"):
         yield Step("Try sentences in a browser", ours("serve", model))
 
@@ -337,7 +337,7 @@ def after_preview(arguments: Sequence[str]) -> Iterator[Step]:
 def after_config(config: str | Path, assignments: Iterable[str] = ()) -> Iterator[Step]:
     """A configuration was checked, or written with every setting."""
     changes = [word for assignment in assignments for word in ("--set", assignment)]
-    yield Step("Check data and encoder too, and print the plan", ours("fit", config, *changes, "--dry-run"))
+    yield Step("Check the data and the encoder too, and print the plan", ours("fit", config, *changes, "--dry-run"))
     yield Step("Train", ours("fit", config, *changes))
 
 
@@ -351,12 +351,12 @@ def after_cache_show(*, n_entries: int) -> Iterator[Step]:
     """`cache show` printed the content of the cache."""
     if n_entries:
         words = ours("cache", "clear", "--older-than", "30", "--dry-run")
-        yield Step("See what was not used for 30 days", words)
+        yield Step("See which entries have not been used for 30 days", words)
 
 
 def after_cache_preview(arguments: Sequence[str]) -> Iterator[Step]:
     """`cache clear --dry-run` listed what would be removed. arguments: its own, without --dry-run."""
-    yield Step("Remove it", ours("cache", "clear", *arguments))
+    yield Step("Remove these entries", ours("cache", "clear", *arguments))
 
 
 def after_start_of_server(url: str) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""What stands out in a finished run, and the one thing to try next."""
+"""What stands out in a finished run, and one thing to try next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HIGHEST_RATE = 1e-2
 LOW_RATE = 2e-4
 # F1 that still rises by this much at the end, as a fraction.
 RISE = 0.005
-# A loss that falls by less than this share does not fall.
+# A loss that falls by less than this share counts as steady.
 FALL = 0.05
 _MOST_NAMES = 5
 
@@ -72,13 +72,13 @@ def _high_rate(config: Config) -> _Finding | None:
     rate = config.optimizer.learning_rate
     if rate <= HIGHEST_RATE:
         return None
-    text = f"The learning rate {rate:g} is above {HIGHEST_RATE:g}, at which encoders usually forget what they know."
+    text = f"The learning rate {rate:g} is above {HIGHEST_RATE:g}. Such rates usually undo the pre-training."
     # With a layer decay, the rate is that of the head.
     return text, f"--learning-rate {'1e-4' if config.optimizer.layer_decay == 1 else '1e-3'}"
 
 
 def _steady_loss(config: Config, history: Sequence[EpochRecord]) -> _Finding | None:
-    """A training loss that does not fall from the first scoring of the validation sentences to the last."""
+    """A training loss that hardly falls, or rises, from the first scoring of the validation sentences to the last."""
     if len(history) < 2:
         return None
     first, last = history[0].train_loss, history[-1].train_loss
@@ -86,7 +86,8 @@ def _steady_loss(config: Config, history: Sequence[EpochRecord]) -> _Finding | N
         return None
     rate = config.optimizer.learning_rate
     other = rate * 5 if rate < LOW_RATE else rate / 5
-    text = f"The training loss did not fall: {first:.4f} at first, {last:.4f} at the end."
+    verb = "hardly fell" if last < first else "did not fall"
+    text = f"The training loss {verb}: it was {first:.4f} at first and {last:.4f} at the end."
     return text, f"--learning-rate {other:.2g}"
 
 

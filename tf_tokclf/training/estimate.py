@@ -2,7 +2,7 @@
 
 The time follows from the number of arithmetic operations and the speed of a matrix product on this machine. The memory
 follows from the sizes of weights and activations (Korthikanti et al. 2022, arXiv:2205.05198, table 2). Both are rough:
-the factors are from a few runs with BERT encoders.
+the factors come from a few runs with BERT encoders.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tf_tokclf.model.matrix_speed import matrix_speed
 if TYPE_CHECKING:
     from tf_tokclf.training.plan import RunPlan
 
-# Training reaches this share of the speed of a matrix product. The rest is norms, softmax, dropout and the update.
+# Training reaches this share of the speed of a matrix product. Norms, softmax, dropout and the update take the rest.
 SHARE_OF_SPEED = 0.4
 # A step takes at least this time, however small the batch is.
 SHORTEST_STEP_S = 0.015
-# To build, trace, save and load the model.
+# The time to build, trace, save and load the model, in seconds.
 START_S = 10.0
-# Python and TensorFlow without a model.
+# The memory of Python and TensorFlow without a model.
 BASE_BYTES = 1.1e9
-# A weight, its gradient and the two moments of Adam, in float32.
+# Four numbers in float32: a weight, its gradient and the two moments of Adam.
 BYTES_PER_WEIGHT = 16
 
 
@@ -93,7 +93,7 @@ class Estimate:
 
     def __str__(self) -> str:
         memory = "GPU memory" if self.on_gpu else "memory"
-        return f"about {rough_duration(self.seconds)} and {self.n_bytes / 1e9:.1f} GB of {memory}, roughly estimated"
+        return f"about {rough_duration(self.seconds)} and {self.n_bytes / 1e9:.1f} GB of {memory} (rough estimate)"
 
 
 def estimate(plan: RunPlan) -> Estimate | None:

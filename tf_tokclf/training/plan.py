@@ -193,7 +193,7 @@ def check_settings(config: Config) -> None:
 
 
 def warn_of_ignored(config: Config, schedule: Schedule) -> None:
-    """Warn of settings that have no effect because of others, and of a warm-up that does not end."""
+    """Warn about settings that have no effect because of others, and about a warm-up that does not end."""
     training, optimizer, n_warmup = config.training, config.optimizer, schedule.n_warmup_steps
     if training.eval_steps and training.eval_by != "steps":
         log.warning("--eval-steps has no effect, because --eval-strategy is %s.", training.eval_by)
@@ -209,7 +209,7 @@ def warn_of_ignored(config: Config, schedule: Schedule) -> None:
         log.warning("%s has no effect, because --warmup-steps is %d.", by_ratio, n_warmup)
     if schedule.kind != "constant" and n_warmup >= schedule.n_steps:
         log.warning(
-            "the warm-up of %s does not end, because the run has only %s. The learning rate stays below %g.",
+            "the warm-up takes %s, but the run has only %s. The learning rate stays below %g.",
             counted(n_warmup, "step"),
             counted(schedule.n_steps, "step"),
             optimizer.learning_rate,

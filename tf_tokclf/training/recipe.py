@@ -1,7 +1,7 @@
-"""The recipe auto: settings of training that follow from the encoder and the amount of data.
+"""The recipe auto: training settings that are chosen from the encoder and the amount of data.
 
-Every setting that is set explicitly stays as it is. The result is a configuration without a recipe, so that a saved run
-has the same meaning in later versions. docs/how-to/recipes.md explains the rule, and docs/log.md has the experiments.
+Settings that are set explicitly are kept. The result is a configuration without a recipe, so that a saved run has the
+same meaning in later versions. docs/how-to/recipes.md explains the rule, and says which of its numbers were measured.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Size:
-    """The rates of encoders up to a width.
+    """The rates for encoders up to a hidden size.
 
-    width: the largest width of the hidden states. learning_rate, layer_decay: of the head, and its factor from layer to
-    layer. one_rate: the learning rate if all layers have the same. warmup_ratio: share of the steps.
+    width: the largest hidden size. learning_rate: that of the head. layer_decay: its factor from each layer to the one
+    below. one_rate: the learning rate if all layers have the same one. warmup_ratio: share of all steps.
     """
 
     width: float
@@ -43,7 +43,7 @@ SIZES = (
     Size(width=1023, learning_rate=3e-4, layer_decay=0.8, one_rate=5e-5, warmup_ratio=0.1),
     Size(width=math.inf, learning_rate=5e-5, layer_decay=0.9, one_rate=2e-5, warmup_ratio=0.1),
 )
-# A learning rate that is set is meant for all layers if it is below this share of the rule's rate of the head.
+# A learning rate that the user sets is meant for all layers if it is below this share of the rule's rate for the head.
 LOW_RATE = 1 / 3
 BATCH_SIZE, SMALL_BATCH_SIZE, FEW_SENTENCES = 16, 8, 500
 N_STEPS = 1_000
@@ -51,9 +51,9 @@ FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
 SLOW_FACTOR = 2
 SPAN_WEIGHT = 2.0
 
-# Kinds of encoders that learn slowly have at most this width, and at least this many layers.
+# Encoders that learn slowly have at most this hidden size, and at least this many layers.
 _SLOW_WIDTH, _SLOW_LAYERS = 384, 12
-# Names in config.json for the width of the hidden states and for the number of layers.
+# Names in config.json for the hidden size and for the number of layers.
 _WIDTHS = ("hidden_size", "dim", "emb_dim", "d_model")
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 # ALBERT repeats one layer.
@@ -64,8 +64,8 @@ _WITHOUT_NUMBERS = frozenset(["albert"])
 class Encoder:
     """What the rule needs to know about an encoder.
 
-    width: of its hidden states. n_layers: 0 if unknown. is_unigram: whether its tokenizer is a SentencePiece Unigram
-    model. can_decay: whether its layers are numbered, so that each can have its own learning rate.
+    width: hidden size, 0 if unknown. n_layers: 0 if unknown. is_unigram: whether its tokenizer is a SentencePiece
+    Unigram model. can_decay: whether its layers are numbered, so that each can have its own learning rate.
     """
 
     width: int
@@ -86,7 +86,7 @@ class Encoder:
 
     @property
     def is_slow(self) -> bool:
-        """Whether the encoder probably learns slowly: many narrow layers below a large multilingual vocabulary.
+        """Whether the encoder probably learns slowly: many small layers and a large multilingual vocabulary.
 
         This is a heuristic for distilled multilingual encoders such as multilingual-e5-small and
         multilingual-MiniLM-L12-H384.
@@ -95,7 +95,7 @@ class Encoder:
 
     @property
     def size(self) -> Size:
-        """The row of the rule. An encoder of unknown width counts as one of BERT's size."""
+        """The row of the rule. An encoder of unknown size counts as one of BERT's size."""
         width = self.width or 768
         return next(size for size in SIZES if width <= size.width)
 
@@ -138,9 +138,9 @@ class Choice:
 
 
 def follow(config: Config, encoder: Encoder, data: TrainingData) -> tuple[Config, tuple[Choice, ...]]:
-    """The configuration with the settings that its recipe leaves to the rule, and the choices.
+    """The configuration with the settings that the rule chooses, and the choices.
 
-    The result has the recipe none. A configuration with this recipe is returned as it is.
+    The result has the recipe none. A configuration that already has this recipe is returned unchanged.
     """
     if config.recipe == "none":
         return config, ()
@@ -158,18 +158,18 @@ def wanted_epochs(config: Config, encoder: Encoder, data: TrainingData) -> int:
 
 
 def slow_note(config: Config, encoder: Encoder, data: TrainingData) -> str | None:
-    """A note about an encoder that learns slowly. None for other encoders. config: with all settings chosen."""
+    """A note about an encoder that learns slowly. None for other encoders. config: contains all chosen settings."""
     if not encoder.is_slow:
         return None
     training = config.training
     kind = (
-        f"an encoder of {encoder.n_layers} layers that are {encoder.width} wide, with a multilingual vocabulary, "
-        "usually learns slowly"
+        f"encoders with {encoder.n_layers} layers, a hidden size of {encoder.width} and a SentencePiece Unigram "
+        "vocabulary usually learn slowly"
     )
     wanted = wanted_epochs(config, encoder, data)
     if training.max_steps is not None or training.num_train_epochs >= wanted:
-        return f"{kind}: it needs more epochs than others"
-    return f"{kind}: give it more epochs, such as --num-train-epochs {wanted}"
+        return f"{kind} and need more epochs than others"
+    return f"{kind}: use more epochs, such as --num-train-epochs {wanted}"
 
 
 def _choices(config: Config, encoder: Encoder, data: TrainingData) -> Iterator[Choice]:
@@ -201,7 +201,7 @@ def _rates(config: Config, left: set[str], encoder: Encoder) -> Choice | None:
     size, optimizer = encoder.size, config.optimizer
     values: dict[str, Any] = {}
     words = []
-    why = f"the encoder is {encoder.width:,} wide" if encoder.width else "the width of the encoder is unknown"
+    why = f"the hidden size is {encoder.width:,}" if encoder.width else "the hidden size is unknown"
     decay = optimizer.layer_decay
     if (name := "optimizer.layer_decay") in left:
         is_low = "optimizer.learning_rate" not in left and optimizer.learning_rate < size.learning_rate * LOW_RATE
@@ -211,7 +211,7 @@ def _rates(config: Config, left: set[str], encoder: Encoder) -> Choice | None:
         if not encoder.can_decay:
             why += ", and its layers are not numbered"
         elif is_low:
-            why = "the learning rate is low enough for all layers"
+            why = "such a low learning rate is taken as one for all layers"
     if (name := "optimizer.learning_rate") in left:
         values[name] = size.one_rate if decay == 1 else size.learning_rate
         words.insert(0, f"learning rate {values[name]:g}")
@@ -231,10 +231,10 @@ def _epochs_text(config: Config, encoder: Encoder, data: TrainingData) -> str:
     n_epochs = wanted_epochs(config, encoder, data)
     plain = n_epochs // SLOW_FACTOR if encoder.is_slow else n_epochs
     bounds = {FEWEST_EPOCHS: "least", MOST_EPOCHS: "most"}
-    bound = f", but at {bounds[plain]} {plain} epochs" if plain in bounds else ""
-    why = f"for about {N_STEPS:,} steps{bound}"
+    bound = f", with at {bounds[plain]} {plain} epochs" if plain in bounds else ""
+    why = f"the aim is about {N_STEPS:,} steps{bound}"
     if encoder.is_slow:
-        why += f", times {SLOW_FACTOR} for an encoder that learns slowly"
+        why += f", and {SLOW_FACTOR} times as many for an encoder that learns slowly"
     return f"{counted(n_epochs, 'epoch')}: {why}"
 
 

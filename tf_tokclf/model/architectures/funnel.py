@@ -1,4 +1,4 @@
-"""Funnel: position embeddings whose shapes allow gradients."""
+"""Funnel: corrects the shapes of the position embeddings, so that gradients can be computed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from tf_tokclf.model.backend import keras
 def correct_funnel(model: keras.Model) -> None:
     """Make training possible.
 
-    The TensorFlow class chooses in the graph, by the lengths of rows, between two position embeddings of a block. In
-    blocks that cannot pool, one of them is a placeholder with another rank, which has no gradient.
+    At run time, the TensorFlow class chooses between two position embeddings of a block, depending on the lengths of
+    the rows. In blocks that cannot pool, one of the two is a placeholder of a different rank, for which no gradient can
+    be computed.
     """
     for part in (model.funnel.encoder, model.funnel.decoder):
         structure = part.attention_structure
