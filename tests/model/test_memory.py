@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from tf_tokclf.model.backend import tf
+from tf_tokclf.model.memory import traced_gradients_forgotten
 
 # A separate process, because other tests also change the memory of this one.
 CODE = """
@@ -30,3 +35,21 @@ print(held - resident_memory())
 def test_holes_below_what_is_still_used_are_given_back():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 100_000_000, "164 MB had been freed"
+
+
+def test_what_a_traced_gradient_refers_to_is_freed():
+    @tf.custom_gradient
+    def doubled(x):
+        return 2 * x, lambda upstream: 2 * upstream
+
+    variable = tf.Variable(3.0)
+    with traced_gradients_forgotten():
+        function = tf.function(lambda: doubled(variable))
+        with tf.GradientTape() as tape:
+            result = function()
+        assert float(tape.gradient(result, variable)) == 2.0
+    graph = weakref.ref(function.get_concrete_function().graph)
+    del function, tape, result
+    gc.collect()
+
+    assert graph() is None

@@ -15,7 +15,7 @@ from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import disk_problem, write_json
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.memory import give_back_memory
+from tf_tokclf.model.memory import give_back_memory, traced_gradients_forgotten
 from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.html_tables import html_table
 from tf_tokclf.report.inline_report import InlineReport
@@ -94,7 +94,8 @@ def train(
         begin = start_or_resume(plan, identity, resume=resume, resume_from=resume_from)
         saver = RunSaver(plan, identity, begin)
         with _explained_lack_of_memory(plan):
-            end = _train_as_chief(plan, devices, stop, saver, callbacks)
+            with traced_gradients_forgotten():
+                end = _train_as_chief(plan, devices, stop, saver, callbacks)
             _forget_model()
             check_saved(
                 plan.run.model, encoder=plan.encoder_folder, trust_remote_code=plan.config.model.trust_remote_code
@@ -102,7 +103,7 @@ def train(
             if not isinstance(begin, Finished):
                 saver.record(end)
             try:
-                with status("scoring the saved model"):
+                with status("scoring the saved model"), traced_gradients_forgotten():
                     evaluations = score_run(plan, stop)
             except StopAsked as asked:
                 raise stopped(stop, end, plan.run) from asked
