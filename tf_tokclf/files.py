@@ -211,6 +211,16 @@ def write_json(path: str | Path, value: Any) -> None:
         _dump_json(value, file)
 
 
+def as_argument(path: Path) -> str:
+    """The path as an argument of a command line, which takes a word that begins with a hyphen for an option.
+
+    >>> as_argument(Path("-x")).endswith("-x"), as_argument(Path("-x"))[0], as_argument(Path("runs"))
+    (True, '.', 'runs')
+    """
+    text = str(path)
+    return f".{os.sep}{text}" if text.startswith("-") else text
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits. Raises OSError if it is not a regular file."""
     if is_stream(path):  # opening a pipe would wait forever

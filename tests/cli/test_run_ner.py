@@ -297,6 +297,9 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
         (["--deepspeed"], "--deepspeed: the model is not divided between devices"),
         (["--lr_scheduler_kwargs", '{"num_cycles": 2}'], "--lr_scheduler_kwargs: "),
         (["--no_save_safetensors"], "--no_save_safetensors false: weights are always saved as safetensors"),
+        (["--fp16=maybe"], "--fp16 maybe: the value is neither true nor false"),
+        (["--overwrite_output_dir=nope"], "--overwrite_output_dir nope: the value is neither true nor false"),
+        (["--no_fp16=false", "--adafactor"], "2 arguments cannot be used:\n  - --no_fp16: there is no such option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -423,6 +426,12 @@ def test_the_name_of_the_script_can_be_pasted_too(launcher: str):
     assert f"arguments of run_ner.py: {launcher.replace('=', ' ')} as fit" in result.stderr.replace("=", " ")
 
 
+def test_options_before_the_name_of_the_script_are_kept():
+    config = config_of("--seed", "3", "python", "-u", "run_ner.py", *MINIMAL)
+    assert config == config_of(*MINIMAL, "--seed", "3")
+    assert config != config_of(*MINIMAL)
+
+
 def test_the_commands_for_an_evaluation_name_what_is_needed_to_read_the_data():
     args = ("--dataset_name", "d", "--dataset_config_name", "en", "--label_column_name", "tags", "--do_eval")
     with pytest.raises(UserError) as caught:
@@ -463,6 +472,30 @@ def test_a_file_with_the_defaults_of_all_arguments_is_accepted(folder: Path):
 def test_a_file_can_be_used_with_arguments_that_it_lacks(folder: Path):
     path = written(folder, train_file="train.txt", do_train=False, do_eval=True)
     assert config_of(path, "--do_train", "--model_name_or_path", "m").data.train_file == "train.txt"
+
+
+@pytest.mark.parametrize("names", [("fp16", "bf16"), ("bf16", "fp16")])
+def test_a_precision_that_is_off_leaves_the_other_one_on(folder: Path, names: tuple[str, str]):
+    """transformers writes both into the file, in either order."""
+    on, off = names
+    minimal = {"model_name_or_path": "m", "train_file": "train.txt", "output_dir": "o"}
+    expected = {"fp16": "mixed_float16", "bf16": "mixed_bfloat16"}[on]
+    assert config_of(written(folder, **minimal, **{on: True, off: False})).training.precision == expected
+    assert config_of(written(folder, **minimal, **{off: False, on: True})).training.precision == expected
+    assert config_of(written(folder, **minimal, fp16=False, bf16=False)).training.precision == "float32"
+
+
+def test_a_file_of_arguments_may_begin_with_a_byte_order_mark(folder: Path):
+    path = folder / written(folder, model_name_or_path="m", train_file="train.txt", output_dir="o", seed=7)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert config_of("args.json").training.seed == 7
+
+
+def test_a_value_in_a_list_is_no_option(folder: Path):
+    path = written(folder, model_name_or_path="m", train_file="train.txt", report_to=["csv", "--force"])
+    result = run("fit", path)
+    assert result.exit_code == 2
+    assert "'--force' is not one of" in result.stderr
 
 
 def test_the_message_about_a_file_of_arguments_names_it(folder: Path):

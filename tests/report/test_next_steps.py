@@ -82,6 +82,11 @@ def test_init_leads_to_a_plan_and_to_training(here: Path, tiny_bert: Path):
     ]
 
 
+def test_a_file_whose_name_begins_with_a_hyphen_is_no_option(here: Path, tiny_bert: Path):
+    options = ("--data", here / "train.conll", "--model", tiny_bert, "-o", "./-mine.yaml")
+    assert recommended("init", *options)[1] == "tf-tokclf fit ./-mine.yaml"
+
+
 def test_a_plan_leads_to_training_with_the_same_options(here: Path, tiny_bert: Path):
     data, options = here / "train.conll", ("--model-name-or-path", tiny_bert, "--overlap", "8")
     command = ["fit", "--train_file", data, *options, "--output-dir", "runs/a b"]

@@ -142,3 +142,15 @@ def test_a_model_that_finds_nothing_is_not_told_of_each_type():
 
 def test_without_gold_spans_nothing_can_be_found():
     assert advised(by_split={"validation": scores(("O", "O"))}) is None
+
+
+@pytest.mark.parametrize("folder", [".", "..", "-x", "/"])
+def test_the_command_names_a_new_folder_next_to_any_run(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    here = tmp_path / "above" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    _, _, run, *_, there = shlex.split(Advice(("found",), "--max-steps 4").command(Path(folder)))
+    assert Path(run).resolve() == Path(folder).resolve()
+    assert not run.startswith("-x")
+    assert Path(there).resolve().parent == Path(folder).resolve().parent
+    assert Path(there).name == f"{Path(folder).resolve().name}-steps-4"

@@ -182,6 +182,8 @@ def _evaluate_command(values: Mapping[str, Argument], split: str, extra: Sequenc
 def _outcome(argument: Argument, values: Mapping[str, Argument], options: Options) -> Outcome:
     """What becomes of an argument. values: all arguments."""
     row: Row = row_by_name()[argument.name]
+    if not argument.has_valid_value and not (isinstance(row, Refused) and _is_off(argument)):
+        return Outcome(problem="the value is neither true nor false")
     if not isinstance(row, Ours) and f"--{argument.name.replace('_', '-')}" in options:
         row = Ours((argument.name,))
     if argument.name in _RULES:
@@ -285,7 +287,8 @@ def _task_name(argument: Argument, values: Mapping[str, Argument], options: Opti
 def _precision(argument: Argument, values: Mapping[str, Argument], options: Options) -> Outcome:
     if argument.is_true:
         return Outcome((f"--{argument.name}",))
-    return Outcome(("--precision", "float32"), first=True)
+    other = values.get("bf16" if argument.name == "fp16" else "fp16")
+    return Outcome() if other and other.is_true else Outcome(("--precision", "float32"), first=True)
 
 
 def _do(argument: Argument, values: Mapping[str, Argument], options: Options) -> Outcome:

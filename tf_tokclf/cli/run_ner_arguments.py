@@ -40,6 +40,11 @@ class Argument:
         return self.value is None or self.value.lower() not in FALSE
 
     @property
+    def has_valid_value(self) -> bool:
+        """Whether the value is a truth value, if the argument is a switch."""
+        return self.name not in SWITCHES or self.value is None or self.value.lower() in (*TRUE, *FALSE)
+
+    @property
     def key(self) -> str:
         """The value in the spelling of the table: 0 for 0.0, and true and false for all spellings of a switch."""
         value = "true" if self.value is None else self.value
@@ -72,10 +77,16 @@ Part = str | Argument | Kept
 
 
 def without_script(parts: list[Part]) -> tuple[list[Part], list[str]]:
-    """The parts after the name of the script, and the words up to it: `python run_ner.py`, or another launcher."""
-    at = next((n for n, part in enumerate(parts) if isinstance(part, str) and _SCRIPT.search(part)), -1)
-    words = (_words(part) for part in parts[: at + 1])
-    return parts[at + 1 :], [word for some in words for word in some]
+    """The parts around the launcher, and its words: `python run_ner.py`, or another launcher.
+
+    The launcher begins at the first word that is no option, and ends with the name of the script.
+    """
+    at = next((n for n, part in enumerate(parts) if isinstance(part, str) and _SCRIPT.search(part)), None)
+    if at is None:
+        return parts, []
+    start = next(n for n, part in enumerate(parts) if isinstance(part, str) and (n == at or not part.startswith("-")))
+    words = (_words(part) for part in parts[start : at + 1])
+    return parts[:start] + parts[at + 1 :], [word for some in words for word in some]
 
 
 def _words(part: Part) -> Sequence[str]:
@@ -103,7 +114,7 @@ def _part(word: str, after: Sequence[str], options: Options, in_file: bool) -> t
     name = typed.removeprefix("--").replace("-", "_")
     option = options.get(f"--{name.replace('_', '-')}")
     is_negated = name.startswith("no_") and name.removeprefix("no_") in SWITCHES
-    if name not in row_by_name() and is_negated and option is None:
+    if name not in row_by_name() and is_negated and option is None and not equals:
         return Argument(name.removeprefix("no_"), typed, "false", in_file), 0
     if name not in row_by_name():
         n_values = 0 if option is None or option.is_flag or equals else min(1, len(after))
@@ -139,7 +150,7 @@ def arguments_file(path: str) -> dict[str, Any] | None:
     try:
         if file.suffix != ".json" or file.stat().st_size > _LONGEST_FILE:
             return None
-        content = parse_json(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     if not isinstance(content, dict):
@@ -154,7 +165,7 @@ def as_command_line(content: Mapping[str, Any]) -> Iterator[str]:
     """The command line for a file of arguments. null is the default of all arguments that can be null."""
     for name, value in content.items():
         if isinstance(value, list) and value and name in LISTS:
-            yield from (f"--{name}", *map(str, value))
+            yield f"--{name}={','.join(map(str, value))}"
         elif value is not None and not name.startswith("_"):
             text = value if isinstance(value, str) else json.dumps(value)
             yield f"--{name}={'' if value == [] else text}"

@@ -20,6 +20,7 @@ from rich.text import Text
 from tf_tokclf.compressed import SUFFIXES, name_without_compression
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import as_argument
 from tf_tokclf.json_text import parse_json, read_json
 from tf_tokclf.report.terminal import stderr_console
 from tf_tokclf.run_dir import RunDir
@@ -84,7 +85,7 @@ def _wrapped(words: Sequence[str], width: int) -> str:
 
 def ours(*words: object) -> tuple[str, ...]:
     """`tf-tokclf WORDS`, quoted for the shell."""
-    return (*_program(), *(shlex.quote(str(word)) for word in words))
+    return (*_program(), *(shlex.quote(as_argument(w) if isinstance(w, Path) else str(w)) for w in words))
 
 
 def _program() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
+from tf_tokclf.files import as_argument
 from tf_tokclf.scoring.scores import Scores
 from tf_tokclf.training.history import EpochRecord
 
@@ -42,8 +43,10 @@ class Advice:
     def command(self, folder: Path) -> str:
         """The command line that trains the run in `folder` with the option, in a new folder next to it."""
         name, value = self.option.split()
-        there = folder.with_name(f"{folder.name}-{name.strip('-').rpartition('-')[2]}-{value}")
-        return shlex.join(["tf-tokclf", "fit", str(folder), name, value, "--output-dir", str(there)])
+        # The names of other folders are not those of the current folder and of the one above.
+        named = folder if folder.name not in ("", "..") else folder.resolve()
+        there = named.parent / f"{named.name}-{name.strip('-').rpartition('-')[2]}-{value}"
+        return shlex.join(["tf-tokclf", "fit", as_argument(folder), name, value, "--output-dir", str(there)])
 
     def to_json(self) -> dict[str, object]:
         """The entry in results.json, which does not depend on the folder of the run."""

@@ -269,12 +269,12 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
 
 def _scoring(plan: RunPlan) -> str:
     """When the validation sentences are scored, and which model is kept."""
-    by = plan.config.training.eval_by
-    if by == "no":
-        return "at the end of training, so the last model is kept"
-    when = (
-        f"every {counted(plan.config.training.steps_between_scorings, 'step')}" if by == "steps" else "after each epoch"
-    )
+    training = plan.config.training
+    by = training.eval_by
+    if by != "epoch" and len(plan.timetable.scored) == 1:
+        patience = f", and patience {training.patience} has no effect" if training.patience else ""
+        return f"at the end of training, so the last model is kept{patience}"
+    when = f"every {counted(training.steps_between_scorings, 'step')}" if by == "steps" else "after each epoch"
     return f"{when}; the model with the best validation {plan.measure.name} is kept"
 
 
