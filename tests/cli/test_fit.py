@@ -63,6 +63,19 @@ def test_dry_run_prints_the_plan_and_writes_nothing(conll_files: dict[str, str],
     assert not output.exists()
 
 
+@pytest.mark.parametrize("scoring", [("--eval-strategy", "no"), ("--eval-steps", "100")], ids=" ".join)
+def test_the_plan_says_that_patience_has_no_effect_on_a_single_scoring(
+    scoring: tuple[str, str], conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    files = [word for name, path in conll_files.items() for word in (f"--{name.replace('_', '-')}", path)]
+    options = ("--model-name-or-path", str(tiny_bert), "--output-dir", str(tmp_path / "run"), "--max-steps", "3")
+    result = run("fit", "--dry-run", *files, *options, *scoring, "--patience", "2")
+    assert result.exit_code == 0, result.stderr
+    plan = " ".join(result.stdout.split())
+    assert "scoring at the end of training, so the last model is kept, and patience 2 has no effect" in plan
+    assert "scoring every" not in plan
+
+
 def test_a_bad_line_stops_fit_before_anything_is_written(tiny_bert: Path, tmp_path: Path):
     train = tmp_path / "train.conll"
     train.write_text("ada\tB-PER\nsaw\tO\n\nrome\n", encoding="utf-8")
