@@ -11,7 +11,7 @@ from tf_tokclf.config.flat_settings import Setting, SettingSection, setting_sect
 from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110
-BY_RECIPE = "The recipe chooses the value, unless you remove the # below."
+BY_RECIPE = "The recipe chooses the value, unless you uncomment the next line."
 
 # The most common settings. The others are only in the amount `full`.
 USUAL = frozenset(
