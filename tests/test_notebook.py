@@ -78,6 +78,11 @@ def outputs_of(notebook: Any, source: str) -> list[Any]:
     return cell["outputs"]
 
 
+def is_advice(output: Any) -> bool:
+    """Whether an output is the warning that the model is useless, which is true of the tiny model of this test."""
+    return output["output_type"] == "stream" and "What stands out:" in output["text"]
+
+
 def html_of(output: Any) -> str:
     return "".join(output["data"]["text/html"])
 
@@ -96,7 +101,7 @@ def test_nothing_is_printed_but_results(executed: Any):
         (cell["source"].splitlines()[0], output["name"]): output["text"]
         for cell in cells(executed, "code")
         for output in cell["outputs"]
-        if output["output_type"] == "stream" and cell["source"] != UNDER_TIME
+        if output["output_type"] == "stream" and cell["source"] != UNDER_TIME and not is_advice(output)
     }
     assert set(streams) == {
         ("from tf_tokclf.publishing.preview import preview", "stdout"),
@@ -114,7 +119,8 @@ def test_the_data_is_shown_in_colour(executed: Any):
 
 
 def test_training_is_one_output_that_ends_as_a_table_of_the_epochs(executed: Any):
-    progress, result = outputs_of(executed, "result = tf_tokclf.fit(config)")
+    outputs = outputs_of(executed, "result = tf_tokclf.fit(config)")
+    progress, result = (output for output in outputs if not is_advice(output))
     assert (progress["output_type"], result["output_type"]) == ("display_data", "execute_result")
     assert "<progress" not in html_of(progress)
     assert re.findall(r"<tr[^>]*><td [^>]*>(\d)</td>", html_of(progress)) == ["1", "2"]

@@ -380,17 +380,17 @@ def is_file_locked(path: Path) -> bool:
 
 
 def _try_shared_lock(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        return try_lock(descriptor)
-    import fcntl
+    if sys.platform != "win32":
+        import fcntl
 
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        log.debug("this file system does not support locks (%s)", error.strerror)
-    return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.debug("this file system does not support locks (%s)", error.strerror)
+        return True
+    return try_lock(descriptor)
 
 
 @contextmanager
