@@ -994,6 +994,9 @@ def test_more_weights_than_the_file_holds_are_not_made(values: dict[str, int], m
         ({"pad_token_id": "x"}, "pad_token_id is x, which is not a whole number"),
         ({"pad_token_id": [1]}, "pad_token_id is [1], which is not a whole number"),
         ({"initializer_range": 1e30}, "initializer_range is 1e+30, which is out of range"),
+        ({"hidden_dropout_prob": "x"}, "hidden_dropout_prob is x, which is not a number"),
+        ({"classifier_dropout": [0.1]}, "classifier_dropout is [0.1], which is not a number"),
+        ({"layer_norm_eps": "x"}, "layer_norm_eps is x, which is not a number"),
     ],
 )
 def test_a_number_that_no_model_has_is_refused(values: dict[str, Any], part: str, model: Path):

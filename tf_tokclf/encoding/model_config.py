@@ -74,6 +74,8 @@ MOST_OF_A_POSITION_TABLE = 20_000_000
 WIDTHS = ("embedding_size", "hidden_size", "dim", "emb_dim", "d_model")
 # All settings that must be whole numbers, including those from which windows and positions are computed.
 WHOLE_NUMBERS = SIZES | LAYER_COUNTS | {"pad_token_id", "n_positions", "type_vocab_size"}
+# Endings of the names of settings that are numbers, or null.
+FRACTIONS = ("dropout", "dropout_prob", "layer_norm_eps", "initializer_range")
 LONGEST_TEXT, LONGEST_LIST = 1_000, 1_000
 # Settings that are ignored: this project decides what the model returns, in which data type it computes, and its
 # labels.
@@ -317,6 +319,8 @@ def _check_numbers(name: str, value: Any, path: Path) -> None:
     """Refuse numbers that are out of range for the setting `name`."""
     if isinstance(value, list) and name in ("pad_token_id", "n_positions", "type_vocab_size"):
         raise _bad_number(name, value, "which is not a whole number", path)
+    if name.endswith(FRACTIONS) and not isinstance(value, int | float | None):
+        raise _bad_number(name, value, "which is not a number", path)
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, bool) or not isinstance(number, int | float):
             if name in WHOLE_NUMBERS and number is not None:
