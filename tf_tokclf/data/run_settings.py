@@ -93,7 +93,7 @@ def drawing_of(run: RunDir) -> AnyDrawing | None:
 
 
 def unrecorded_drawing(settings: Mapping[str, Any]) -> FirstDrawing | None:
-    """What a run drew according to its settings, if it is of a version that did not record it. None for other runs."""
+    """What a run drew, derived from its settings, if its version did not record it. None for other runs."""
     if "data.split_seed" in settings:
         return None
     return FirstDrawing(settings["training.seed"], settings["data.validation_fraction"])

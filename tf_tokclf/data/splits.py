@@ -101,7 +101,7 @@ def load_data(config: Config) -> Splits:
     """Read the labelled sentences of a configuration.
 
     Args:
-        config: The configuration, of which only the task and the data matter.
+        config: The configuration. Only its task and its data settings are used.
 
     Returns:
         The splits `train`, `validation` and `test`, with their label scheme and labels. Notebooks show their sizes and

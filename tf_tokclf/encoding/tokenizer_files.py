@@ -240,9 +240,9 @@ def tokenizer_class_name(folder: Path) -> str:
 
 
 def _check_same_vocabulary(folder: Path) -> None:
-    """Raise UserError if tokenizer.json has other ids than the vocabulary of the slow tokenizer beside it.
+    """Raise UserError if the ids in tokenizer.json differ from those in the slow tokenizer's vocabulary file.
 
-    Nobody else checks this: transformers cannot make such a tokenizer.json, so it comes from another program.
+    transformers does not check this. It cannot make such a tokenizer.json, so the file comes from another program.
     """
     model = _mapping(_checked_file(folder, TOKENIZER)).get("model")
     stated = model.get("vocab") if isinstance(model, dict) else None

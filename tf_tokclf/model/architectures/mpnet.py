@@ -23,7 +23,7 @@ def correct_mpnet(model: keras.Model) -> None:
 
 
 def _buckets(distances: tf.Tensor, num_buckets: int = 32, max_distance: int = 128) -> tf.Tensor:
-    """The bucket of each distance of a key from its query: half of them for keys before it, and half for those behind.
+    """The bucket of each distance of a key from its query: half of them for keys before it, and half for keys after it.
 
     Half of these are for single distances, and the others grow logarithmically up to `max_distance`.
     """
