@@ -43,7 +43,7 @@ class Advice:
     def command(self, folder: Path) -> str:
         """The command line that trains the run in `folder` with the option, in a new folder next to it."""
         name, value = self.option.split()
-        # The names of other folders are not those of the current folder and of the one above.
+        # "." and ".." have no name of their own to which an ending could be added.
         named = folder if folder.name not in ("", "..") else folder.resolve()
         there = named.parent / f"{named.name}-{name.strip('-').rpartition('-')[2]}-{value}"
         return shlex.join(["tf-tokclf", "fit", as_argument(folder), name, value, "--output-dir", str(there)])
