@@ -154,3 +154,16 @@ def test_the_command_names_a_new_folder_next_to_any_run(folder: str, tmp_path: P
     assert not run.startswith("-x")
     assert Path(there).resolve().parent == Path(folder).resolve().parent
     assert Path(there).name == f"{Path(folder).resolve().name}-steps-4"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "there"), [("runs/a", "runs/a-trial-003-steps-4"), (".", "../here-trial-003-steps-4")]
+)
+def test_the_command_after_a_trial_names_a_folder_outside_the_sweep(
+    sweep: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    words = shlex.split(Advice(("found",), "--max-steps 4").command(Path(sweep, "trials", "003")))
+    assert Path(words[-1]).resolve() == Path(there).resolve()

@@ -11,6 +11,7 @@ from pathlib import Path
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.files import as_argument
+from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.scores import Scores
 from tf_tokclf.training.history import EpochRecord
 
@@ -41,16 +42,24 @@ class Advice:
         return f"What stands out:{listed}\nTo try next: {self.command(folder)}"
 
     def command(self, folder: Path) -> str:
-        """The command line that trains the run in `folder` with the option, in a new folder next to it."""
+        """The command line that trains the run in `folder` with the option, in a new folder next to it or its sweep."""
         name, value = self.option.split()
-        # "." and ".." have no name of their own to which an ending could be added.
-        named = folder if folder.name not in ("", "..") else folder.resolve()
+        named = _named(folder)
+        if named.parent.name == RunDir(named).trials.name:
+            # Another run does not belong to the trials of a sweep.
+            sweep = _named(named.parent.parent)
+            named = sweep.parent / f"{sweep.name}-trial-{named.name}"
         there = named.parent / f"{named.name}-{name.strip('-').rpartition('-')[2]}-{value}"
         return shlex.join(["tf-tokclf", "fit", as_argument(folder), name, value, "--output-dir", str(there)])
 
     def to_json(self) -> dict[str, object]:
         """The entry in results.json, which does not depend on the folder of the run."""
         return {"findings": list(self.findings), "try": self.option}
+
+
+def _named(folder: Path) -> Path:
+    """The folder by its name: "." and ".." have no name of their own to which an ending could be added."""
+    return folder if folder.name not in ("", "..") else folder.resolve()
 
 
 def advice(config: Config, history: Sequence[EpochRecord], scores: Mapping[str, Scores]) -> Advice | None:
