@@ -35,23 +35,29 @@ def scores(*pairs: tuple[str, str], scheme: Scheme = Scheme.IOB2) -> Scores:
 
 FOUND = scores(("B-PER", "B-PER"), ("O", "O"), ("B-LOC", "B-LOC"))
 NOTHING = scores(("B-PER", "O"), ("O", "O"), ("B-LOC", "O"))
-NO_LOC = scores(("B-PER", "B-PER"), ("O", "O"), ("B-LOC", "O"), ("O", "B-ORG"))
+LOC = ("B-LOC", "O")
+NO_LOC = scores(("B-PER", "B-PER"), ("O", "O"), *[LOC] * 5, ("O", "B-ORG"))
+# F1 by epoch that falls after the second one.
+FALLING = ([0.9, 0.4, 0.2, 0.1], [0.5, 0.71, 0.7, 0.69])
 
 
 def advised(
     losses_and_f1: tuple[Sequence[float], Sequence[float]] = GOOD,
     by_split: Mapping[str, Scores] | None = None,
+    n_training: int = 20,
     **settings: object,
 ) -> Advice | None:
     set_ = {name.replace("__", "."): value for name, value in settings.items()}
     config = with_settings(Config(recipe="none", output_dir="runs/a b"), set_)
-    return advice(config, history(*losses_and_f1), by_split or {"validation": FOUND, "test": FOUND})
+    by_split = by_split or {"validation": FOUND, "test": FOUND}
+    counts = {name: n_training for one in by_split.values() for name in one.by_type}
+    return advice(config, history(*losses_and_f1), by_split, counts)
 
 
 def option_of(found: Advice | None) -> list[str]:
     """The option that is to be tried. The command is complete, and does not touch the run."""
     assert found is not None
-    words = shlex.split(found.command(Path("runs/a b")))
+    words = shlex.split(found.command(Path("runs/a b")) or "")
     assert words[:3] == ["tf-tokclf", "fit", "runs/a b"]
     assert words[5] == "--output-dir"
     assert words[6].startswith("runs/a b-")
@@ -64,30 +70,57 @@ def option_of(found: Advice | None) -> list[str]:
 def test_nothing_stands_out_in_a_good_run():
     assert advised() is None
     assert advised(([0.5], [0.6])) is None
-    # Types that are not in the gold labels do not count, and neither does validation if there is a test split.
-    assert advised(by_split={"validation": NO_LOC, "test": scores(("B-PER", "B-PER"), ("O", "B-LOC"))}) is None
+    # Types that are not in the gold labels do not count.
+    assert advised(by_split={"validation": scores(("B-PER", "B-PER"), ("O", "B-LOC"))}) is None
 
 
 def test_a_type_that_is_never_found():
-    found = advised(by_split={"validation": FOUND, "test": NO_LOC})
+    found = advised(by_split={"validation": NO_LOC, "test": FOUND})
     assert found is not None
-    assert found.findings == ("F1 on test is 0 for LOC (1 span). Rare types need more examples or more epochs.",)
+    assert found.findings == ("F1 on validation is 0 for LOC (5 spans). A higher weight of words in spans may help.",)
     assert option_of(found) == ["--span-weight", "2"]
     assert option_of(advised(by_split={"validation": NO_LOC}, training__span_weight=2)) == ["--num-train-epochs", "6"]
 
 
-def test_a_word_class_that_is_never_found():
-    found = advised(by_split={"validation": scores(("NOUN", "NOUN"), ("X", "NOUN"), scheme=Scheme.NONE)})
+def test_a_type_with_few_examples_does_not_count():
+    assert advised(by_split={"validation": NO_LOC}, n_training=19) is None
+    assert advised(by_split={"validation": scores(("B-PER", "B-PER"), *[LOC] * 4)}) is None
+
+
+def test_settings_are_not_chosen_by_test_scores():
+    found = advised(by_split={"validation": FOUND, "test": NO_LOC})
     assert found is not None
-    assert "F1 on validation is 0 for X (1 word)" in found.findings[0]
+    assert found.findings == (
+        "F1 on test is 0 for LOC (5 spans). The validation sentences contain fewer than 5 of each type.",
+    )
+    assert "To try next" not in found.text(Path("runs/mine"))
+    assert found.to_json()["try"] is None
+    # With enough examples, validation decides.
+    enough = scores(("B-PER", "B-PER"), ("B-LOC", "B-LOC"), *[LOC] * 4)
+    assert advised(by_split={"validation": enough, "test": NO_LOC}) is None
+
+
+def test_a_run_that_has_converged_needs_examples_rather_than_epochs():
+    found = advised(FALLING, {"validation": NO_LOC}, training__span_weight=2)
+    assert found is not None
+    (finding,) = found.findings
+    assert "has not risen since epoch 2" in finding
+    assert "Label more examples" in finding
+    assert found.command(Path("runs/a b")) == "tf-tokclf evaluate 'runs/a b' --errors"
+
+
+def test_a_word_class_that_is_never_found():
+    found = advised(by_split={"validation": scores(("NOUN", "NOUN"), *[("X", "NOUN")] * 5, scheme=Scheme.NONE)})
+    assert found is not None
+    assert "F1 on validation is 0 for X (5 words)" in found.findings[0]
     assert option_of(found) == ["--num-train-epochs", "6"]
 
 
 def test_many_types_are_counted():
-    rare = [(f"B-T{number}", "O") for number in range(9)]
+    rare = [(f"B-T{number}", "O") for number in range(9)] * 5
     found = advised(by_split={"validation": scores(("B-PER", "B-PER"), *rare, ("B-T8", "O"))})
     assert found is not None
-    assert "for T8 (2 spans), T0 (1 span), T1 (1 span), T2 (1 span), T3 (1 span) and 4 more." in found.findings[0]
+    assert "for T8 (6 spans), T0 (5 spans), T1 (5 spans), T2 (5 spans), T3 (5 spans) and 4 more." in found.findings[0]
 
 
 def test_f1_that_is_still_rising():

@@ -24,25 +24,37 @@ RISE = 0.005
 # A loss that falls by less than this share counts as steady.
 FALL = 0.05
 _MOST_NAMES = 5
+# Fewer examples of a type say little about it: in the training data, and among the scored sentences.
+FEWEST_TRAINING, FEWEST_SCORED = 20, 5
+# Validation has been scored this often without a better F1: more epochs would hardly help.
+STEADY_SCORINGS = 2
+# To try next instead of training with another option.
+ERRORS = "evaluate --errors"
 
 
 @dataclass(frozen=True)
 class Advice:
-    """findings: a sentence about each thing that stands out. option: the option of `fit` to try next. is_serious:
-    whether the model is probably useless.
+    """findings: a sentence about each thing that stands out. option: the option of `fit` to try next, ERRORS, or None.
+    is_serious: whether the model is probably useless.
     """
 
     findings: tuple[str, ...]
-    option: str
+    option: str | None
     is_serious: bool = False
 
     def text(self, folder: Path) -> str:
         """The findings, and the command line to try next. folder: that of the run."""
         listed = "".join(f"\n  - {finding}" for finding in self.findings)
-        return f"What stands out:{listed}\nTo try next: {self.command(folder)}"
+        command = self.command(folder)
+        return f"What stands out:{listed}" + (f"\nTo try next: {command}" if command else "")
 
-    def command(self, folder: Path) -> str:
-        """The command line that trains the run in `folder` with the option, in a new folder next to it or its sweep."""
+    def command(self, folder: Path) -> str | None:
+        """The command line to try next. With an option, it trains the run in `folder` in a new folder next to it
+        or its sweep."""
+        if self.option is None:
+            return None
+        if self.option == ERRORS:
+            return shlex.join(["tf-tokclf", "evaluate", as_argument(folder), "--errors"])
         name, value = self.option.split()
         named = _named(folder)
         if named.parent.name == RunDir(named).trials.name:
@@ -62,13 +74,23 @@ def _named(folder: Path) -> Path:
     return folder if folder.name not in ("", "..") else folder.resolve()
 
 
-def advice(config: Config, history: Sequence[EpochRecord], scores: Mapping[str, Scores]) -> Advice | None:
+def advice(
+    config: Config,
+    history: Sequence[EpochRecord],
+    scores: Mapping[str, Scores],
+    n_training: Mapping[str, int],
+) -> Advice | None:
     """What stands out in a run. None if nothing does.
 
     config: without a recipe. scores: those of the saved model by split, "validation" and, if there is one, "test".
+    n_training: number of training spans of each type, or of words with each label if there is no label scheme.
     """
     serious = [_high_rate(config), _steady_loss(config, history), _no_spans(config, scores)]
-    others = [_rising_f1(config, history), _types_at_zero(config, scores)]
+    others = [
+        _rising_f1(config, history),
+        _types_at_zero(config, history, scores, n_training),
+        _types_at_zero_on_test(scores, n_training),
+    ]
     # The first finding decides what to try: it is the most likely cause of the others.
     found = [finding for finding in (*serious, *others) if finding]
     if not found:
@@ -76,8 +98,8 @@ def advice(config: Config, history: Sequence[EpochRecord], scores: Mapping[str, 
     return Advice(tuple(text for text, _ in found), found[0][1], is_serious=any(serious))
 
 
-# A finding, and the option that may remedy it.
-_Finding = tuple[str, str]
+# A finding, and what may remedy it, if that is known.
+_Finding = tuple[str, str | None]
 
 
 def _high_rate(config: Config) -> _Finding | None:
@@ -126,21 +148,61 @@ def _rising_f1(config: Config, history: Sequence[EpochRecord]) -> _Finding | Non
     return text, _more_epochs(config)
 
 
-def _types_at_zero(config: Config, scores: Mapping[str, Scores]) -> _Finding | None:
-    """Types that occur in the test sentences, or else in the validation sentences, and are never found."""
-    split = "test" if "test" in scores else "validation"
-    # That a model finds nothing at all is another finding.
-    if split not in scores or not scores[split].overall.predicted:
-        return None
-    kind = "span" if scores[split].has_spans else "word"
-    zero = [(name, counts.gold) for name, counts in scores[split].by_type.items() if counts.gold and not counts.correct]
+def _types_at_zero(
+    config: Config, history: Sequence[EpochRecord], scores: Mapping[str, Scores], n_training: Mapping[str, int]
+) -> _Finding | None:
+    """Types with enough examples that are never found in the validation sentences."""
+    zero = _never_found(scores.get("validation"), n_training)
     if not zero:
         return None
-    zero.sort(key=lambda one: (-one[1], one[0]))
-    named = ", ".join(f"{name} ({counted(n_gold, kind)})" for name, n_gold in zero[:_MOST_NAMES])
-    more = f" and {len(zero) - _MOST_NAMES} more" if len(zero) > _MOST_NAMES else ""
-    text = f"F1 on {split} is 0 for {named}{more}. Rare types need more examples or more epochs."
-    return text, _more_weight_or_epochs(config) if scores[split].has_spans else _more_epochs(config)
+    validation = scores["validation"]
+    text = f"F1 on validation is 0 for {_listed(zero, validation)}."
+    if validation.has_spans and config.training.span_weight == 1:
+        return f"{text} A higher weight of words in spans may help.", _more_weight_or_epochs(config)
+    if (best := _last_rise(history)) is not None:
+        why = f"Validation F1 has not risen since epoch {best.epoch:g}, so more epochs would hardly help"
+        return f"{text} {why}. Label more examples, or look for labels that contradict each other.", ERRORS
+    return f"{text} More epochs may help.", _more_epochs(config)
+
+
+def _types_at_zero_on_test(scores: Mapping[str, Scores], n_training: Mapping[str, int]) -> _Finding | None:
+    """The same for test sentences, if validation has too few examples of a type. Settings must not be chosen by test
+    scores, so there is no advice.
+    """
+    validation = scores.get("validation")
+    judged = {name for name, counts in validation.by_type.items() if counts.gold >= FEWEST_SCORED} if validation else ()
+    zero = {name: n for name, n in _never_found(scores.get("test"), n_training).items() if name not in judged}
+    if not zero:
+        return None
+    few = f"The validation sentences contain fewer than {FEWEST_SCORED} of each type"
+    return f"F1 on test is 0 for {_listed(zero, scores['test'])}. {few}.", None
+
+
+def _never_found(scores: Scores | None, n_training: Mapping[str, int]) -> dict[str, int]:
+    """The number of gold spans of each type that has enough examples and is never found."""
+    # That a model finds nothing at all is another finding.
+    if scores is None or not scores.overall.predicted:
+        return {}
+    return {
+        name: counts.gold
+        for name, counts in scores.by_type.items()
+        if counts.gold >= FEWEST_SCORED and not counts.correct and n_training.get(name, 0) >= FEWEST_TRAINING
+    }
+
+
+def _listed(n_gold: Mapping[str, int], scores: Scores) -> str:
+    """Types and their numbers of spans or words, the most frequent first."""
+    kind = "span" if scores.has_spans else "word"
+    names = sorted(n_gold, key=lambda name: (-n_gold[name], name))
+    named = ", ".join(f"{name} ({counted(n_gold[name], kind)})" for name in names[:_MOST_NAMES])
+    return named + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+
+
+def _last_rise(history: Sequence[EpochRecord]) -> EpochRecord | None:
+    """The best scoring, if it was followed by several that were no better. None if F1 may still rise."""
+    best = max(range(len(history)), key=lambda i: history[i].dev_f1, default=0)
+    is_steady = len(history) - 1 - best >= STEADY_SCORINGS and history[best].dev_f1 > 0
+    return history[best] if is_steady else None
 
 
 def _more_weight_or_epochs(config: Config) -> str:

@@ -93,11 +93,12 @@ class Estimate:
 
     def __str__(self) -> str:
         memory = "GPU memory" if self.on_gpu else "memory"
-        return f"about {rough_duration(self.seconds)} and {self.n_bytes / 1e9:.1f} GB of {memory} (rough estimate)"
+        time = f"about {rough_duration(self.seconds)} if the machine does nothing else"
+        return f"{time}, and {self.n_bytes / 1e9:.1f} GB of {memory}"
 
 
 def estimate(plan: RunPlan) -> Estimate | None:
-    """The estimate for a plan, with a measurement of about 50 ms. None for several hosts, because TensorFlow must not
+    """The estimate for a plan, with a measurement of about 0.1 s. None for several hosts, because TensorFlow must not
     compute before they are connected, and for encoders of unknown sizes.
     """
     shape = Shape.of(model_config(plan.encoder_folder))
@@ -135,17 +136,15 @@ def _seconds(plan: RunPlan, forward: float, *, n_batches: int) -> float:
 
 
 def rough_duration(seconds: float) -> str:
-    """A duration with one or two digits.
+    """A duration with one significant digit.
 
-    >>> rough_duration(44), rough_duration(400), rough_duration(6000), rough_duration(40_000)
-    ('40 s', '7 min', '1.7 h', '11 h')
+    >>> rough_duration(44), rough_duration(1330), rough_duration(6000), rough_duration(60_000)
+    ('40 s', '20 min', '2 h', '20 h')
     """
-    if seconds < 95:
+    if seconds < 55:
         return f"{max(round(seconds / 10), 1) * 10} s"
-    if seconds < 95 * 60:
-        return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
+    number, unit = (seconds / 60, "min") if seconds < 55 * 60 else (seconds / 3600, "h")
+    return f"{float(f'{max(number, 1):.1g}'):.0f} {unit}"
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int:

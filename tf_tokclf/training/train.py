@@ -108,11 +108,13 @@ def train(
             except StopAsked as asked:
                 raise stopped(stop, end, plan.run) from asked
         check_data(plan.run)
-        stands_out = advice(plan.config, end.history, {name: one.scores for name, one in evaluations.items()})
+        training = training_of(plan.splits.train, plan.splits.scheme)
+        scores = {name: one.scores for name, one in evaluations.items()}
+        stands_out = advice(plan.config, end.history, scores, training.n_spans)
         if stands_out:
             log.log(logging.WARNING if stands_out.is_serious else logging.INFO, "%s", stands_out.text(plan.run.root))
         write_results(plan, end.history, evaluations, end.run_seconds, stands_out)
-        write_report(plan.run, training=training_of(plan.splits.train, plan.splits.scheme))
+        write_report(plan.run, training=training)
         saver.finish(end)
         devices.leave()
         return RunResult(plan.run, end.history, evaluations, plan.measure, stands_out)
