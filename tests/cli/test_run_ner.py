@@ -19,9 +19,10 @@ from click.testing import CliRunner, Result
 from tests.documentation import check_options
 from tf_tokclf.cli.fit import fit_command
 from tf_tokclf.cli.main import COMMANDS, cli
+from tf_tokclf.cli.options import arguments_without
 from tf_tokclf.cli.run_ner_flags import LISTS, ROWS, SECRETS, SWITCHES, Ours, option_of, row_by_name
 from tf_tokclf.cli.setting_options import given_settings
-from tf_tokclf.cli.similar_options import similar_option
+from tf_tokclf.cli.similar_options import _NAMES_ELSEWHERE, similar_option
 from tf_tokclf.config.flat_settings import plain, setting_values
 from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
@@ -296,7 +297,7 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
         (["--save_total_limit"], "--save_total_limit: the value is missing"),
         (["--deepspeed"], "--deepspeed: the model is not divided between devices"),
         (["--lr_scheduler_kwargs", '{"num_cycles": 2}'], "--lr_scheduler_kwargs: "),
-        (["--no_save_safetensors"], "--no_save_safetensors false: weights are always saved as safetensors"),
+        (["--no_save_safetensors"], "--no_save_safetensors: weights are always saved as safetensors"),
         (["--fp16=maybe"], "--fp16 maybe: the value is neither true nor false"),
         (["--overwrite_output_dir=nope"], "--overwrite_output_dir nope: the value is neither true nor false"),
         (["--no_fp16=false", "--adafactor"], "2 arguments cannot be used:\n  - --no_fp16: there is no such option"),
@@ -307,7 +308,9 @@ def test_an_argument_that_cannot_be_used_is_named_with_the_reason(args: list[str
     message = refusal_of(*args)
     assert message.startswith(named)
     remedy = (
-        "Give it a value." if "value is missing" in named else "What to use instead is listed in docs/from-run-ner.md."
+        "Give it a value."
+        if "value is missing" in named
+        else "docs/from-run-ner.md lists replacements, where they exist."
     )
     assert message.endswith(f" {remedy}")
 
@@ -320,7 +323,7 @@ def test_all_arguments_that_cannot_be_used_are_in_one_message():
         "  - --optim lion_32bit: the optimizer is always AdamW.",
         "  - --foo: there is no such option.",
         "  - --seeed: there is no such option. Did you mean --seed?",
-        "Remove them. What to use instead is listed in docs/from-run-ner.md.",
+        "Remove them. docs/from-run-ner.md lists replacements, where they exist.",
     ]
     result = run("fit", *MINIMAL, *args)
     assert result.exit_code == 2
@@ -348,8 +351,8 @@ def test_what_has_no_effect_is_logged_in_one_line_for_each_reason():
         "0.8",
     )
     logged = run("fit", *MINIMAL, *args).stderr.splitlines()
-    assert [line for line in logged if "no effect" in line or "run_ner" in line] == [
-        "arguments of run_ner.py: --xla as --jit-compile, --adam_beta1 as --set optimizer.adam_beta1=0.8",
+    assert [line for line in logged if "no effect" in line or "read as" in line] == [
+        "--xla is read as --jit-compile, --adam_beta1 0.8 as --set optimizer.adam_beta1=0.8",
         "--do_train, --do_eval: no effect, because fit trains and then scores the validation and test data",
         "--torch_compile, --use_ipex: no effect, because it exists only in PyTorch, and TensorFlow graphs are always "
         "traced",
@@ -378,7 +381,7 @@ def test_no_option_with_another_meaning_is_suggested(command: str):
     assert found is not None
     known = {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)}
     theirs = {f"--{name}" for name, row in row_by_name().items() if not isinstance(row, Ours)}
-    others = {*theirs, "--foo", "--epochs", "--lr", "--tpu", "--batch-size", "--fp32", "--fp8", "--bf32"}
+    others = {*theirs, "--foo", "--tpu", "--fp32", "--fp8", "--bf32", "--batch", "--size"}
     suggested = {name: similar for name in others if (similar := similar_option(name, known))}
     assert suggested == {}
 
@@ -392,6 +395,17 @@ def test_no_option_with_another_meaning_is_suggested(command: str):
         ("--hub-private", "--hub-private-repo"),
         ("--tpu_name", None),
         ("--foo", None),
+        ("--epochs", "--num-train-epochs"),
+        ("--lr", "--learning-rate"),
+        ("--batch_size", "--per-device-train-batch-size"),
+        ("--eval-batch-size", "--per-device-eval-batch-size"),
+        ("--model", "--model-name-or-path"),
+        ("--train", "--train-file"),
+        ("--dev_file", "--validation-file"),
+        ("--test", "--test-file"),
+        ("--dataset", "--dataset-name"),
+        ("--max_len", "--max-seq-length"),
+        ("--output", "--output-dir"),
     ],
 )
 @pytest.mark.parametrize("command", ["fit"])
@@ -405,6 +419,17 @@ def test_a_misspelt_option_is_one_message_with_the_suggestion():
     assert "--aggregaton" in result.output
     assert " Did you mean --aggregation?" in result.output
     assert "Did you mean" not in run("fit", "--tokens", "3").output
+    assert " Did you mean --num-train-epochs?" in " ".join(run("fit", "--epochs", "3").output.split())
+    shown = run("predict", "m", "--batch-size", "3").output
+    assert " Did you mean --per-device-eval-batch-size?" in " ".join(shown.split())
+
+
+def test_a_name_of_another_tool_is_no_argument_of_run_ner():
+    """An argument of run_ner.py is translated, so that a suggestion for it would never be shown."""
+    names = [name for theirs in _NAMES_ELSEWHERE.values() for name in theirs.split()]
+    assert not {name.replace("-", "_") for name in names} & row_by_name().keys()
+    assert len(set(names)) == len(names)
+    assert {ours[0] for ours in _NAMES_ELSEWHERE} <= OPTIONS.keys()
 
 
 @pytest.mark.parametrize(
@@ -423,7 +448,45 @@ def test_the_name_of_the_script_can_be_pasted_too(launcher: str):
     config = config_of(*launcher.split(), *MINIMAL, "--seed", "3")
     assert config == config_of(*MINIMAL, "--seed", "3")
     result = run("fit", *launcher.split(), *MINIMAL)
-    assert f"arguments of run_ner.py: {launcher.replace('=', ' ')} as fit" in result.stderr.replace("=", " ")
+    assert f"{launcher.replace('=', ' ')} is read as fit" in result.stderr.replace("=", " ")
+
+
+@pytest.mark.parametrize(
+    "launcher", ["run_ner.py", "python run_ner.py", "/opt/bin/python3.11 -u run_ner.py", "torchrun -n 2 run_ner.py"]
+)
+@pytest.mark.parametrize("before", [(), ("args.json",)])
+def test_options_before_the_launcher_are_used(launcher: str, before: tuple[str, ...], folder: Path):
+    written(folder, max_seq_length=32)
+    ours = ("--set", "optimizer.warmup_ratio=0.3", "--dry-run", *before, "--recipe", "none")
+    context = fit_command.make_context(
+        "fit", [*ours, *launcher.split(), *MINIMAL, "--seed", "3"], parent=click.Context(cli, **cli.context_settings)
+    )
+    config = load_config(assignments=context.params["assignments"], options=given_settings(context))
+    assert context.params["dry_run"]
+    assert context.params["config"] is None
+    assert (config.optimizer.warmup_ratio, config.recipe, config.training.seed) == (0.3, "none", 3)
+    assert config.alignment.max_length == (32 if before else Config().alignment.max_length)
+
+
+def test_a_plan_is_followed_by_the_same_command_line_without_dry_run(folder: Path, encoder: Path):
+    path = written(folder, model_name_or_path=str(encoder), train_file="train.txt", output_dir="o", fp16=False)
+    for args in (
+        [path],
+        ["--seed=3", "python", "run_ner.py", "--train_file", "t", "--bf16"],
+        [path, "--learning_rate=1"],
+    ):
+        context = fit_command.make_context(
+            "fit", [*args, "--dry_run"], parent=click.Context(cli, **cli.context_settings)
+        )
+        assert arguments_without(context, "dry_run") == args
+
+
+def test_the_value_stands_in_the_line_about_what_an_argument_means():
+    args = ("python", "run_ner.py", *MINIMAL, "--fp16", "False", "--xla")
+    lines = [line for line in run("fit", *args).stderr.splitlines() if "read as" in line]
+    expected = "python run_ner.py is read as fit, --fp16 False as --precision float32, --xla as --jit-compile"
+    assert lines == [expected]
+    assert "--fp16 False is read as --precision float32" in run("fit", *MINIMAL, "--fp16", "False").stderr
 
 
 def test_options_before_the_name_of_the_script_are_kept():

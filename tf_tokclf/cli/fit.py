@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, arguments_without, logging_options, set_option
+from tf_tokclf.cli.options import UnderscoreCommand, arguments_without, logging_options, remember_arguments, set_option
 from tf_tokclf.cli.setting_options import HeadedOption, given_settings, setting_options
 from tf_tokclf.cli.types import SweptSetting
 from tf_tokclf.control_characters import echo, plain_text
@@ -44,6 +44,7 @@ class FitCommand(UnderscoreCommand):
         if translation.error:
             raise translation.error
         translation.log()
+        remember_arguments(ctx, args)
         return rest
 
     def translation(self, args: list[str]) -> Translation:

@@ -54,7 +54,7 @@ class UnderscoreCommand(click.Command):
         """Parse the arguments, after replacing underscores in known options by hyphens."""
         known = {name for parameter in self.params for name in parameter.opts + parameter.secondary_opts}
         hyphenated = [_hyphenated(arg, known) for arg in args]
-        ctx.meta[_ARGUMENTS] = tuple(hyphenated)
+        remember_arguments(ctx, hyphenated)
         try:
             return super().parse_args(ctx, hyphenated)
         except click.NoSuchOption as error:
@@ -63,6 +63,11 @@ class UnderscoreCommand(click.Command):
             message = click.NoSuchOption(error.option_name).message
             hint = f" Did you mean {similar}?" if similar else ""
             raise click.NoSuchOption(error.option_name, f"{message}{hint}", ctx=ctx) from None
+
+
+def remember_arguments(ctx: click.Context, args: Iterable[str]) -> None:
+    """Make `arguments_without` return these arguments, if the command parsed others in their place."""
+    ctx.meta[_ARGUMENTS] = tuple(args)
 
 
 def arguments_without(ctx: click.Context, *names: str) -> list[str]:
@@ -75,10 +80,10 @@ def arguments_without(ctx: click.Context, *names: str) -> list[str]:
     }
     kept, words = [], iter(ctx.meta.get(_ARGUMENTS, ()))
     for word in words:
-        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        name = word.partition("=")[0].replace("_", "-") if word.startswith("--") else word[:2]
         if not (word.startswith("-") and name in left_out):
             kept.append(word)
-        elif word == name and not left_out[name]:
+        elif "=" not in word and len(word) == len(name) and not left_out[name]:
             next(words, None)
     return kept
 

@@ -56,10 +56,13 @@ class Outcome:
 
 @dataclass
 class Translation:
-    """The options of `fit` that a command line is translated to, and what to tell the user about it."""
+    """The options of `fit` that a command line is translated to, and what to tell the user about it.
+
+    read_as: what the user typed, and what it means here.
+    """
 
     args: list[str]
-    read_as: list[str] = field(default_factory=list)
+    read_as: list[tuple[str, str]] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
     error: UserError | None = None
@@ -67,7 +70,8 @@ class Translation:
     def log(self) -> None:
         """Log which arguments mean other options, and which have no effect."""
         if self.read_as:
-            log.info("arguments of run_ner.py: %s", ", ".join(self.read_as))
+            first, *others = self.read_as
+            log.info("%s", ", ".join([f"{first[0]} is read as {first[1]}", *(f"{a} as {b}" for a, b in others)]))
         for why, typed in self.ignored.items():
             log.info("%s: no effect, because %s", ", ".join(dict.fromkeys(typed)), why)
 
@@ -87,7 +91,7 @@ def translated(args: Sequence[str], options: Options) -> Translation:
         in_file = list(parts_of(list(as_command_line(content)), options, in_file=True))
     result = _assembled([*in_file, *parts], path if content is not None else None, options)
     if launcher:
-        result.read_as.insert(0, f"{shlex.join(launcher)} as fit")
+        result.read_as.insert(0, (shlex.join(launcher), "fit"))
     return result
 
 
@@ -129,7 +133,7 @@ def _note(result: Translation, argument: Argument, outcome: Outcome) -> None:
         shown = argument.typed if outcome.for_any_value else argument.with_value
         result.problems.setdefault(outcome.problem, []).append(shown)
     elif outcome.args and outcome.args[0] != argument.typed.replace("_", "-"):
-        result.read_as.append(f"{argument.typed} as {shlex.join(outcome.args)}")
+        result.read_as.append((argument.with_value, shlex.join(outcome.args)))
 
 
 def _error(problems: Mapping[str, list[str]], file: str | None) -> UserError | None:
@@ -138,7 +142,7 @@ def _error(problems: Mapping[str, list[str]], file: str | None) -> UserError | N
         return None
     n = sum(map(len, problems.values()))
     listed = [f"{', '.join(typed)}: {why}{'' if why.endswith('?') else '.'}" for why, typed in problems.items()]
-    remedy = f"What to use instead is listed in {PAGE}."
+    remedy = f"{PAGE} lists replacements, where they exist."
     if n == 0:
         return None
     if list(problems) == [_NO_VALUE]:
@@ -163,12 +167,31 @@ def _not_training(values: Mapping[str, Argument]) -> UserError | None:
         if part and part.is_true
     ]
     listing = "".join(f"\n  {command}" for command in commands)
+    if prediction and prediction.is_true:
+        listing += f"\nTo label text without scores:\n  {_predict_command(values)}"
     return UserError(f"this command line does not train: --do_train is missing or false. To score a model:{listing}")
 
 
+def _predict_command(values: Mapping[str, Argument]) -> str:
+    given = _given(values)
+    column = ("--text-column-name", given["text_column_name"]) if "text_column_name" in given else ()
+    words = (given.get("model_name_or_path", "MODEL"), _file(given, "test") or "FILE", *column)
+    return shlex.join(["tf-tokclf", "predict", *words, "--output", "labelled.jsonl"])
+
+
+def _given(values: Mapping[str, Argument]) -> dict[str, str]:
+    return {name: argument.value for name, argument in values.items() if argument.value}
+
+
+def _file(given: Mapping[str, str], split: str) -> str | None:
+    """The file of a split, if there is one."""
+    in_folder = str(Path(given["data_dir"]) / _FILES[split]) if "data_dir" in given else None
+    return given.get(f"{split}_file") or in_folder
+
+
 def _evaluate_command(values: Mapping[str, Argument], split: str, extra: Sequence[str]) -> str:
-    given = {name: argument.value for name, argument in values.items() if argument.value}
-    file = given.get(f"{split}_file") or ("data_dir" in given and str(Path(given["data_dir"]) / _FILES[split]))
+    given = _given(values)
+    file = _file(given, split)
     if file or "dataset_name" not in given:
         data = ["--file", file or "FILE"]
     else:

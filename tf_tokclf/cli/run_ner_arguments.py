@@ -18,6 +18,7 @@ from tf_tokclf.json_text import parse_json
 # The spellings of truth values that transformers' HfArgumentParser accepts.
 TRUE, FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
 _SCRIPT = re.compile(r"(?:^|[/\\])run_(?:tf_)?ner(?:_\w+)?\.py$")
+_CONFIG = re.compile(r"\.(?:json|ya?ml)$")
 # Arguments files are short. Larger files are not read, because they are something else.
 _LONGEST_FILE = 1 << 20
 _LONGEST_SHOWN = 60
@@ -57,8 +58,9 @@ class Argument:
 
     @property
     def with_value(self) -> str:
-        """The argument with its value, unless that is secret."""
-        if self.value is None or self.name in SECRETS:
+        """The argument with its value, unless that is secret or part of the name, as in --no_NAME."""
+        is_negated = self.typed.removeprefix("--").replace("-", "_") != self.name
+        if self.value is None or is_negated or self.name in SECRETS:
             return self.typed
         shown = self.value if len(self.value) <= _LONGEST_SHOWN else f"{self.value[:_LONGEST_SHOWN]}..."
         return f"{self.typed} {shown}"
@@ -79,12 +81,14 @@ Part = str | Argument | Kept
 def without_script(parts: list[Part]) -> tuple[list[Part], list[str]]:
     """The parts around the launcher, and its words: `python run_ner.py`, or another launcher.
 
-    The launcher begins at the first word that is no option, and ends with the name of the script.
+    The launcher begins at the first word that is neither an option nor a file as CONFIG, and ends with the name of the
+    script. What stands before it was written for `fit`.
     """
     at = next((n for n, part in enumerate(parts) if isinstance(part, str) and _SCRIPT.search(part)), None)
     if at is None:
         return parts, []
-    start = next(n for n, part in enumerate(parts) if isinstance(part, str) and (n == at or not part.startswith("-")))
+    words_before = ((n, part) for n, part in enumerate(parts[:at]) if isinstance(part, str))
+    start = next((n for n, part in words_before if not (part.startswith("-") or _CONFIG.search(part))), at)
     words = (_words(part) for part in parts[start : at + 1])
     return parts[:start] + parts[at + 1 :], [word for some in words for word in some]
 

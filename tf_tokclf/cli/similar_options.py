@@ -8,16 +8,43 @@ from collections.abc import Iterable
 # Lower cutoffs suggest options with another meaning: --task for --tpu-name, --warmup-ratio for --warmup-steps.
 _CUTOFF = 0.9
 
+# Names of other tools, which are too short or too different to be found by their spelling. The first option that the
+# command has is suggested.
+_TRAIN_BATCH, _EVAL_BATCH = "--per-device-train-batch-size", "--per-device-eval-batch-size"
+_NAMES_ELSEWHERE: dict[tuple[str, ...], str] = {
+    ("--num-train-epochs",): "epochs num-epochs n-epochs max-epochs train-epochs",
+    ("--learning-rate",): "lr",
+    (_TRAIN_BATCH, _EVAL_BATCH): "batch-size bs",
+    (_TRAIN_BATCH,): "train-batch-size",
+    (_EVAL_BATCH,): "eval-batch-size",
+    ("--model-name-or-path",): "model model-name model-path encoder base-model pretrained-model",
+    ("--train-file",): "train train-data train-path training-file",
+    ("--validation-file",): "dev dev-file valid valid-file val val-file validation validation-data eval-file",
+    ("--test-file",): "test test-data test-path",
+    ("--output-dir", "--output"): "output out out-dir out-file output-file output-path save-dir",
+    ("--dataset-name",): "dataset",
+    ("--max-seq-length",): "max-len max-seq-len",
+    ("--lr-scheduler-type",): "scheduler lr-scheduler",
+    ("--gradient-accumulation-steps",): "accumulation-steps grad-accum accumulate-grad-batches",
+}
+
 
 def similar_option(typed: str, known: Iterable[str]) -> str | None:
-    """The option of which `typed` is a misspelling or the beginning. None if there is none.
+    """The option of which `typed` is a misspelling, the beginning, or the name in other tools. None if there is none.
 
     >>> similar_option("--learnign_rate", ["--learning-rate"]), similar_option("--hub-private", ["--hub-private-repo"])
     ('--learning-rate', '--hub-private-repo')
     >>> similar_option("--fp32", ["--fp16"]), similar_option("--lr", ["--lr-scheduler-type"])
     (None, None)
+    >>> similar_option("--lr", ["--learning-rate", "--lr-scheduler-type"])
+    '--learning-rate'
     """
+    known = tuple(known)
     name = typed.replace("_", "-")
+    elsewhere = (ours for ours, theirs in _NAMES_ELSEWHERE.items() if name.removeprefix("--") in theirs.split())
+    for option in (one for ours in elsewhere for one in ours):
+        if option in known:
+            return option
     same_numbers = {one for one in known if _digits(one) == _digits(name)}
     near = difflib.get_close_matches(name, sorted(same_numbers), n=1, cutoff=_CUTOFF)
     if near:
