@@ -163,6 +163,8 @@ def test_a_slow_encoder_gets_more_epochs_and_a_note():
     note = slow_note(chosen(SLOW, data), SLOW, data)
     assert note is not None
     assert "learn slowly" in note
+    texts = [choice.text for choice in follow(Config(), SLOW, data)[1]]
+    assert "40 epochs: twice the usual 20, because this encoder probably learns slowly" in texts
     few = with_settings(Config(recipe="none"), {"training.num_train_epochs": 3})
     asked = slow_note(few, SLOW, data)
     assert asked is not None
@@ -242,16 +244,18 @@ def test_the_plan_says_what_was_chosen_and_why(args: list[str], tmp_path: Path):
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
     rate, decay, n_epochs = SIZE.learning_rate, SIZE.layer_decay, recipe.MOST_EPOCHS
-    assert f"recipe learning rate {rate:g}, layer decay {decay:g}, " in said
-    assert ": the hidden size is 32" in said
-    assert f"windows per batch: there are fewer than {recipe.FEW_SENTENCES} training sentences" in said
-    assert f"{n_epochs} epochs: the aim is about {recipe.N_STEPS:,} steps, with at most {n_epochs} epochs" in said
+    assert f"recipe auto: chosen from the encoder and the data learning rate {rate:g}, layer decay {decay:g}, " in said
+    assert ": the hidden size is 32, and small encoders need higher rates" in said
+    assert f"windows per batch: with fewer than {recipe.FEW_SENTENCES} training sentences" in said
+    assert f"{n_epochs} epochs: the most that the rule uses (1,000 steps would need 250)" in said
     assert "decoding viterbi: the labels have a scheme" in said
     assert "span weight" not in said
     n_steps = 32 // recipe.SMALL_BATCH_SIZE
     assert f"({n_epochs} epochs of {n_steps} steps)" in said
     without = command(*args, f"--output-dir={tmp_path / 'run'}", "--recipe=none", "--dry-run")
-    assert not re.search("^recipe", without.stdout, re.MULTILINE)
+    assert re.search("^recipe +none: fixed values", without.stdout, re.MULTILINE)
+    best = command(*args, f"--output-dir={tmp_path / 'run'}", "--recipe=best", "--dry-run")
+    assert re.search("^recipe +best: fixed learning rate", best.stdout, re.MULTILINE)
     assert "(3 epochs of 2 steps)" in without.stdout
     assert "5e-05, no warm-up" in without.stdout
 
@@ -380,7 +384,11 @@ def test_what_init_writes_leaves_the_choice_to_the_recipe(args: list[str], tmp_p
         assert command("init", *words, "--force", "-o", path).exit_code == 0
         assert load_config(path).left_to_recipe == Config().left_to_recipe
         text = path.read_text(encoding="utf-8")
-        assert ("recipe: auto" in text) == ("# learning_rate: 5.0e-05" in text) == (amount != ["--minimal"])
+        assert (
+            ("recipe: auto" in text)
+            == ("# learning_rate:  # chosen by the recipe" in text)
+            == (amount != ["--minimal"])
+        )
         # The tiny encoder reads only 64 subword tokens, so the default overlap does not fit.
         done = command("fit", path, "--dry-run", "--overlap=8")
         assert done.exit_code == 0, done.output

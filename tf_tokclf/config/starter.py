@@ -11,7 +11,8 @@ from tf_tokclf.config.flat_settings import Setting, SettingSection, setting_sect
 from tf_tokclf.config.yaml_text import yaml_line
 
 WIDTH = 110
-BY_RECIPE = "The recipe chooses the value, unless you uncomment the next line."
+BY_RECIPE = "To set it yourself, remove the first # below and write a value."
+CHOSEN = " # chosen by the recipe"
 
 # The most common settings. The others are only in the amount `full`.
 USUAL = frozenset(
@@ -96,8 +97,9 @@ def _section_text(section: SettingSection, chosen: list[Setting], values: Mappin
         kind = "" if setting.kind.startswith("text") else f" ({setting.kind})"
         about = f"{setting.description} {BY_RECIPE}" if setting.name in open_ else setting.description
         lines += _comment(about + kind, "  " * depth)
-        mark = "# " if setting.name in open_ else ""
-        lines.append(f"{'  ' * depth}{mark}{setting.key}: {yaml_line(values.get(setting.name, setting.default))}")
+        is_open = setting.name in open_
+        value = CHOSEN if is_open else yaml_line(values.get(setting.name, setting.default))
+        lines.append(f"{'  ' * depth}{'# ' if is_open else ''}{setting.key}: {value}")
     return "\n".join(lines) + "\n"
 
 

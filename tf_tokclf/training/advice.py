@@ -50,7 +50,8 @@ class Advice:
 
     def command(self, folder: Path) -> str | None:
         """The command line to try next. With an option, it trains the run in `folder` in a new folder next to it
-        or its sweep."""
+        or its sweep.
+        """
         if self.option is None:
             return None
         if self.option == ERRORS:

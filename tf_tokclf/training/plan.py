@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from tf_tokclf.config.schema import Config
+from tf_tokclf.config.schema import RECIPES, Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.drawing import AnyDrawing
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # Sentences that the rule of word splitting is derived from.
 SAMPLED_SENTENCES = 3000
+# If the recipe chose both, its text contains them.
+RATES = {"optimizer.learning_rate", "optimizer.layer_decay"}
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     if labels.outside is None:
         spans = f"span weight {training.span_weight:g} has no effect, because the labels do not include O"
     choices = [choice.text for choice in plan.choices if choice.text]
+    chosen = {name for choice in plan.choices for name in choice.values}
     clip = f"clipped to a norm of {optimizer.clip_norm:g}" if optimizer.clip_norm else "not clipped"
     return [
         ("task", plan.config.task.value),
@@ -249,22 +252,33 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
         ("labels", f"{len(labels)}, scheme {labels.scheme.value}: {_shortened(labels.names)}"),
         ("alignment", ALIGNMENTS[reading.strategy]),
-        *[("" if i else "recipe", text) for i, text in enumerate(choices)],
+        ("recipe", _recipe_text(plan)),
+        *[("", text) for text in choices],
         ("windows", f"{len(windows):,} of at most {length}, {overlap}"),
         ("batches", f"{batch}, padded to {counted(len(plan.batches.widths), 'different length')}"),
         ("steps", plan.timetable.about),
         *([("scoring", _scoring(plan))] if training.eval_by != "epoch" or plan.measure is not MEASURES["f1"] else []),
-        ("learning rate", rate),
+        ("schedule", plan.schedule.about) if chosen >= RATES else ("learning rate", rate),
         ("weight decay", f"{optimizer.weight_decay:g}"),
         ("gradients", clip),
-        *([("loss", spans)] if training.span_weight != 1 else []),
+        *([("loss", spans)] if training.span_weight != 1 and "training.span_weight" not in chosen else []),
         *([("averaging", f"of the weights, decay {training.ema_decay:g} per step")] if training.ema_decay else []),
         ("computation", f"precision {plan.precision}" + (", compiled with XLA" if training.jit_compile else "")),
         ("seed", str(training.seed)),
-        ("decoding", plan.config.evaluation.decoding),
+        *([("decoding", plan.config.evaluation.decoding)] if "evaluation.decoding" not in chosen else []),
         *([("cost", str(cost))] if (cost := estimate(plan)) else []),
         ("output", str(plan.run.root)),
     ]
+
+
+def _recipe_text(plan: RunPlan) -> str:
+    """The recipe. A configuration contains the values of a fixed recipe instead of its name."""
+    if plan.choices:
+        return "auto: chosen from the encoder and the data"
+    config = plan.config.model_dump(include=set(RECIPES["best"]))
+    if all(config[section][key] == value for section, keys in RECIPES["best"].items() for key, value in keys.items()):
+        return "best: fixed learning rate, layer decay, span weight and decoding"
+    return "none: fixed values for settings that are not set"
 
 
 def _scoring(plan: RunPlan) -> str:

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 class Size:
     """The rates for encoders up to a hidden size.
 
-    width: the largest hidden size. learning_rate: that of the head. layer_decay: its factor from each layer to the one
-    below. one_rate: the learning rate if all layers have the same one. warmup_ratio: share of all steps.
+    width: the largest hidden size. about: the reason for the rates, in words. learning_rate: that of the head.
+    layer_decay: its factor from each layer to the one below. one_rate: the learning rate if all layers have the same
+    one. warmup_ratio: share of all steps.
     """
 
     width: float
+    about: str
     learning_rate: float
     layer_decay: float
     one_rate: float
@@ -39,9 +41,9 @@ class Size:
 
 # All numbers of the rule.
 SIZES = (
-    Size(width=512, learning_rate=1e-3, layer_decay=0.7, one_rate=2e-4, warmup_ratio=0.0),
-    Size(width=1023, learning_rate=3e-4, layer_decay=0.8, one_rate=5e-5, warmup_ratio=0.1),
-    Size(width=math.inf, learning_rate=5e-5, layer_decay=0.9, one_rate=2e-5, warmup_ratio=0.1),
+    Size(512, "small encoders need higher rates", 1e-3, layer_decay=0.7, one_rate=2e-4, warmup_ratio=0.0),
+    Size(1023, "larger encoders need lower rates", 3e-4, layer_decay=0.8, one_rate=5e-5, warmup_ratio=0.1),
+    Size(math.inf, "large encoders need low rates", 5e-5, layer_decay=0.9, one_rate=2e-5, warmup_ratio=0.1),
 )
 # A learning rate that the user sets is meant for all layers if it is below this share of the rule's rate for the head.
 LOW_RATE = 1 / 3
@@ -151,10 +153,13 @@ def follow(config: Config, encoder: Encoder, data: TrainingData) -> tuple[Config
 
 def wanted_epochs(config: Config, encoder: Encoder, data: TrainingData) -> int:
     """The number of epochs that the rule gives this encoder on this data."""
-    batch_size = config.training.per_device_train_batch_size
-    n_epochs = round(N_STEPS / data.steps_per_epoch(config, batch_size))
-    n_epochs = min(max(n_epochs, FEWEST_EPOCHS), MOST_EPOCHS)
+    n_epochs = min(max(_unlimited_epochs(config, data), FEWEST_EPOCHS), MOST_EPOCHS)
     return n_epochs * SLOW_FACTOR if encoder.is_slow else n_epochs
+
+
+def _unlimited_epochs(config: Config, data: TrainingData) -> int:
+    """The number of epochs with about N_STEPS steps, at least 1."""
+    return max(round(N_STEPS / data.steps_per_epoch(config, config.training.per_device_train_batch_size)), 1)
 
 
 def slow_note(config: Config, encoder: Encoder, data: TrainingData) -> str | None:
@@ -179,7 +184,11 @@ def _choices(config: Config, encoder: Encoder, data: TrainingData) -> Iterator[C
     if (batch := "training.per_device_train_batch_size") in left:
         few = data.n_sentences < FEW_SENTENCES
         size = SMALL_BATCH_SIZE if few else BATCH_SIZE
-        why = f"there are {'fewer than' if few else 'at least'} {FEW_SENTENCES} training sentences"
+        why = f"with {FEW_SENTENCES} training sentences or more, smaller batches would only cost time"
+        if few:
+            why = (
+                f"with fewer than {FEW_SENTENCES} training sentences, small batches give the model more steps to learn"
+            )
         config = with_settings(config, {batch: size})
         # A limit of subword tokens replaces the number of windows.
         text = f"{counted(size, 'window')} per batch: {why}" if config.training.max_pieces_per_batch is None else ""
@@ -187,7 +196,11 @@ def _choices(config: Config, encoder: Encoder, data: TrainingData) -> Iterator[C
     if (epochs := "training.num_train_epochs") in left and config.training.max_steps is None:
         yield Choice({epochs: wanted_epochs(config, encoder, data)}, _epochs_text(config, encoder, data))
     if (weight := "training.span_weight") in left:
-        value, why = (SPAN_WEIGHT, "the labels include O") if data.has_outside else (1.0, "no label is O")
+        value, why = (
+            (SPAN_WEIGHT, "most words are O, so words in spans count more")
+            if data.has_outside
+            else (1.0, "no label is O")
+        )
         yield Choice({weight: value}, f"span weight {value:g}: {why}")
     if (decoding := "evaluation.decoding") in left:
         method = "viterbi" if data.has_scheme else "argmax"
@@ -201,7 +214,9 @@ def _rates(config: Config, left: set[str], encoder: Encoder) -> Choice | None:
     size, optimizer = encoder.size, config.optimizer
     values: dict[str, Any] = {}
     words = []
-    why = f"the hidden size is {encoder.width:,}" if encoder.width else "the hidden size is unknown"
+    why = "the hidden size is unknown"
+    if encoder.width:
+        why = f"the hidden size is {encoder.width:,}, and {size.about}"
     decay = optimizer.layer_decay
     if (name := "optimizer.layer_decay") in left:
         is_low = "optimizer.learning_rate" not in left and optimizer.learning_rate < size.learning_rate * LOW_RATE
@@ -229,13 +244,14 @@ def _leaves_warmup(config: Config) -> bool:
 
 def _epochs_text(config: Config, encoder: Encoder, data: TrainingData) -> str:
     n_epochs = wanted_epochs(config, encoder, data)
-    plain = n_epochs // SLOW_FACTOR if encoder.is_slow else n_epochs
-    bounds = {FEWEST_EPOCHS: "least", MOST_EPOCHS: "most"}
-    bound = f", with at {bounds[plain]} {plain} epochs" if plain in bounds else ""
-    why = f"the aim is about {N_STEPS:,} steps{bound}"
+    epochs = counted(n_epochs, "epoch")
     if encoder.is_slow:
-        why += f", and {SLOW_FACTOR} times as many for an encoder that learns slowly"
-    return f"{counted(n_epochs, 'epoch')}: {why}"
+        return f"{epochs}: twice the usual {n_epochs // SLOW_FACTOR}, because this encoder probably learns slowly"
+    needed = _unlimited_epochs(config, data)
+    if needed == n_epochs:
+        return f"{epochs}: about {N_STEPS:,} steps"
+    bound = "most" if needed > n_epochs else "fewest"
+    return f"{epochs}: the {bound} that the rule uses ({N_STEPS:,} steps would need {needed:,})"
 
 
 def _first_number(config: Mapping[str, Any], names: tuple[str, ...]) -> int:
