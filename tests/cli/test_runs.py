@@ -110,6 +110,7 @@ def test_an_unknown_column_is_refused_and_the_known_ones_listed(folder: Path):
 
 def test_csv_and_other_formats_have_the_same_rows(folder: Path):
     rows = list(csv.DictReader(io.StringIO(runs(folder, "--format", "csv").stdout)))
+    assert {row["F1 definition"] for row in rows} == {"micro average; for several seeds, the mean"}
     assert [row["test F1 (percent)"] for row in rows] == ["50.00", "75.00", "25.00"]
     assert {row["mode"] for row in rows} == {"conlleval"}
     for format in ("markdown", "latex"):

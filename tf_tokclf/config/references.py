@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
 from tf_tokclf.errors import UserError
 from tf_tokclf.optional_packages import install_command
+from tf_tokclf.similar_names import similar_name
 
 PACKAGE_PREFIX = "package:"
 # What pip installs to get a package whose name on the index, version or dependencies need more than its own name.
@@ -68,6 +70,20 @@ def _package_root(name: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        hint = f"Install it: {install_command()} {_INSTALLED_WITH.get(name, name)}"
-        raise UserError(f"There is no installed package named {name!r}.", hint=hint)
+        raise UserError(f"There is no installed package named {name!r}.", hint=_package_hint(name))
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _package_hint(name: str) -> str:
+    """What to do about a missing package.
+
+    An unknown name gets no command that installs it: anybody may have registered a misspelt name on the package index.
+    """
+    if name in _INSTALLED_WITH:
+        return f"Install it: {install_command()} {_INSTALLED_WITH[name]}"
+    installed = [module.name for module in iter_modules() if module.ispkg]
+    near = similar_name(name, [*installed, *_INSTALLED_WITH])
+    if near is None:
+        return "Check the name, and that the package is installed in this Python environment."
+    command = "" if near in installed else f" Install it: {install_command()} {_INSTALLED_WITH[near]}"
+    return f"Did you mean {near}?{command}"

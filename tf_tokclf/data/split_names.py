@@ -10,6 +10,7 @@ from typing import Any
 
 from tf_tokclf.config.references import is_meant_as_path, resolve_reference
 from tf_tokclf.errors import UserError
+from tf_tokclf.similar_names import did_you_mean
 
 SPLITS = ("train", "validation", "test")
 # Names of each split in data sets, folders and files, in the order in which they are tried.
@@ -62,7 +63,8 @@ def data_settings(data: str) -> dict[str, Any]:
             return _named_files(data, {part: _inside(data, found, path) for part, found in parts.items()})
         return {"data.train_file": data}
     if is_meant_as_path(data):
-        raise UserError("there is no such file or folder.", path=data, hint="Name labelled training data.")
+        hint = did_you_mean(data, "Name labelled training data.")
+        raise UserError("there is no such file or folder.", path=data, hint=hint)
     return {"data.dataset_name": data}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
@@ -47,6 +48,9 @@ __all__ = ["Split", "Splits", "cache_folder", "load_data", "load_split", "load_s
 
 _PLACES_SHOWN = 20
 _CHANGES_SHOWN = 12
+# To find copies: validation sentences that are looked up, and their share from which the files must overlap by mistake.
+_N_COMPARED = 2000
+_COPIED_SHARE = 0.5
 
 # Options that do not affect what is read from a file.
 _NOT_READING = {
@@ -116,7 +120,25 @@ def load_data(config: Config) -> Splits:
 def load_training_splits(data: DataConfig, *, task: Task, drawn_before: AnyDrawing | None = None) -> TrainingSplits:
     """Read the splits for training; see `load_splits`."""
     splits = load_splits(data, task=task, drawn_before=drawn_before)
+    if splits.drawing is None:
+        _warn_of_copies(splits)
     return TrainingSplits(**{**vars(splits), "train": splits["train"], "validation": splits["validation"]})
+
+
+def _warn_of_copies(splits: Splits) -> None:
+    """Warn if most of the validation sentences are training sentences too, as in a copy of the training file."""
+    first = splits["validation"].table.column("words").slice(0, _N_COMPARED)
+    held_out = pc.binary_join(first, "\0").combine_chunks()
+    found: set[str] = set()
+    for words in splits["train"].table.column("words").chunks:
+        joined = pc.binary_join(words, "\0")
+        found.update(joined.filter(pc.is_in(joined, value_set=held_out)).to_pylist())
+    share = sum(sentence in found for sentence in held_out.to_pylist()) / len(held_out)
+    if share > _COPIED_SHARE:
+        logger.warning(
+            "%.0f %% of the validation sentences are also training sentences, so validation scores will be too high",
+            100 * share,
+        )
 
 
 def load_splits(
@@ -440,7 +462,10 @@ def _check_content(found: Mapping[str, Split], formats: Mapping[str, str]) -> No
         if not split.has_labels:
             problem = f"the {name} split has sentences without labels (read as {split.notes[0]})."
             hint = "Name the label column with --label-column-name."
-            if formats.get(name) == "text":
+            if formats.get(name) == "conll" and ": 1 column," in split.notes[0]:
+                problem = f"the {name} split contains only words and no labels (read as {split.notes[0]})."
+                hint = "Name a labelled file: one word per line, with its label in another column."
+            elif formats.get(name) == "text":
                 hint = "Name a labelled file, or set the format with --set data.format=FORMAT."
             raise UserError(problem, path=split.place, hint=hint)
 

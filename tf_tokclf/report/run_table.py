@@ -63,7 +63,7 @@ def run_table(
         for run in ordered
     )
     modes = sorted({mode for run in runs for mode in run.modes})
-    facts = {"runs in": str(folder), "F1": "micro average, of several seeds their mean"}
+    facts = {"runs in": str(folder), "F1 definition": "micro average; for several seeds, the mean"}
     facts |= {"mode": " and ".join(modes)} if modes else {}
     return ResultTable(columns, rows, facts), ordered
 

@@ -15,6 +15,7 @@ import numpy as np
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.run_settings import run_config, settings_for
+from tf_tokclf.data.split_names import SPLITS
 from tf_tokclf.errors import UserError
 from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.schemes import Scheme
@@ -261,11 +262,11 @@ def _runs_of_seeds(run: RunDir) -> list[RunDir]:
 
 
 def _no_predictions(place: Path, split: str) -> UserError:
-    return UserError(
-        f"contains no predictions for {split}.",
-        path=place,
-        hint="Choose another --split, or write them with `tf-tokclf evaluate`.",
-    )
+    folders = [place, *sorted(folder for folder in place.iterdir() if folder.is_dir())]
+    there = [name for name in SPLITS if any(RunDir(folder).predictions_for(name).is_file() for folder in folders)]
+    choices = f"Choose {' or '.join(f'--split {name}' for name in there)}, or write" if there else "Write"
+    hint = f"{choices} them with `tf-tokclf evaluate`."
+    return UserError(f"contains no predictions for {split}.", path=place, hint=hint)
 
 
 def _with_own_names(named: Sequence[Named], texts: Sequence[str]) -> Iterator[Named]:

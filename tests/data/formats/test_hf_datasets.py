@@ -80,6 +80,24 @@ def test_no_network(words, hub):
         load_from_hub("tester/words", None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("conll2003", "Its copy without a Python script is lhoestq/conll2003."),
+        ("masakhaner", "Most data sets are named OWNER/NAME."),
+        ("tester/absent", None),
+    ],
+)
+def test_a_name_without_owner_is_explained(hub, name, advice):
+    with pytest.raises(UserError, match="does not exist on the Hub") as absent:
+        load_from_hub(name, None, None)
+    hub.stop()
+    with pytest.raises(JobError, match="cannot be reached") as unreachable:
+        load_from_hub(name, None, None)
+    for caught in (absent, unreachable):
+        assert str(caught.value).endswith(advice) if advice else "OWNER" not in str(caught.value)
+
+
 def test_offline_mode(words, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)

@@ -84,7 +84,11 @@ def predictions() -> list[Cell]:
             {"a.jsonl": good, "b.jsonl": good[:30]},
             ("b.jsonl: contains no records", "Check the program that wrote it"),
         ),
-        ("wrong type", {"a.jsonl": good, "b.jsonl": folder}, ("b.jsonl: contains no predictions for test", "--split")),
+        (
+            "wrong type",
+            {"a.jsonl": good, "b.jsonl": folder},
+            ("b.jsonl: contains no predictions for test", "tf-tokclf evaluate"),
+        ),
         (
             "wrong encoding",
             {"a.jsonl": good, "b.jsonl": good.replace(b"Ada", b"\xe9")},

@@ -105,11 +105,26 @@ def _from_cache_without_hub(name: str, config: str | None, revision: str | None)
                 cached = _load(name, config, None)
         # If the cache has a problem too, the Hub's error is still the one to report.
         except Exception:
-            with hub_errors(subject, folder=folder):
+            with _old_name_explained(name), hub_errors(subject, folder=folder):
                 raise (error.__cause__ or error) from None
         log.warning("data set %s: the newest cached copy is used, because the Hub failed: %s", name, error)
         return cached
     return None
+
+
+@contextmanager
+def _old_name_explained(name: str) -> Iterator[None]:
+    """Add the present name to errors about a data set whose name lacks its owner."""
+    mirror = _MIRRORS.get(name.lower())
+    present = f"Its copy without a Python script is {mirror}." if mirror else "Most data sets are named OWNER/NAME."
+    try:
+        yield
+    except (UserError, JobError) as error:
+        if "/" in name:
+            raise
+        if isinstance(error, UserError):
+            raise UserError(error.problem, path=error.path, hint=f"{error.hint or ''} {present}".strip()) from error
+        raise JobError(f"{error} {present}") from error
 
 
 def _load(name: str, config: str | None, revision: str | None) -> dict[str, Dataset]:

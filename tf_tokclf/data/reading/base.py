@@ -24,6 +24,7 @@ from tf_tokclf.counted import counted_kind
 from tf_tokclf.data.reading.annotators import Agreement
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.similar_names import did_you_mean
 
 STDIN = Path("-")
 
@@ -173,7 +174,7 @@ def require_file(path: Path) -> Path:
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*"))[:8] if path.parent.is_dir() else []
         hint = f"The folder contains: {', '.join(near)}." if near else "Check the path."
-        raise UserError("there is no such file.", path=path, hint=hint)
+        raise UserError("there is no such file.", path=path, hint=did_you_mean(path, hint))
     return path
 
 

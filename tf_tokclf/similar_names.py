@@ -1,0 +1,35 @@
+"""The name that a user may have meant, among those that there are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+# Lower cutoffs suggest files of another split: test.conll for train.conll.
+_CUTOFF = 0.8
+# Names of a folder that are compared: a comparison takes a moment.
+_N_NAMES = 2000
+
+
+def similar_name(typed: str, known: Iterable[str], *, cutoff: float = _CUTOFF) -> str | None:
+    """The most similar of the known names, upper and lower case alike. None if no name is similar.
+
+    >>> similar_name("mine.yml", ["mine.yaml", "other.yaml"]), similar_name("train.conll", ["test.conll"])
+    ('mine.yaml', None)
+    """
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(typed.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(path: str | Path, otherwise: str) -> str:
+    """The hint for a path that does not exist: a similar name in the same folder, or `otherwise`."""
+    path = Path(path)
+    try:
+        near = similar_name(path.name, (entry.name for entry in islice(path.parent.iterdir(), _N_NAMES)))
+    # The folder is missing, unreadable, or has an impossible name.
+    except (OSError, ValueError):
+        near = None
+    return f"Did you mean {path.with_name(near)}?" if near else otherwise
