@@ -14,7 +14,7 @@ from tf_tokclf.similar_names import did_you_mean
     [("mine.yml", "mine.yaml"), ("tweet.conll", "tweets.conll"), ("TWEETS.conll", "tweets.conll"), ("a.yaml", None)],
 )
 def test_only_a_similar_name_in_the_folder_is_suggested(typed, meant, tmp_path):
-    for name in ("mine.yaml", "tweets.conll", "test.txt"):
+    for name in ("mine.yaml", "tweets.conll", "b.yaml", "dev.conll"):
         (tmp_path / name).touch()
     expected = f"Did you mean {tmp_path / meant}?" if meant else "Check the path."
     assert did_you_mean(tmp_path / typed, "Check the path.") == expected
@@ -30,7 +30,7 @@ def test_a_folder_that_cannot_be_listed_suggests_nothing(path):
     [
         (["fit", "mine.yml"], "mine.yml: there is no such configuration file. Did you mean mine.yaml?"),
         (["inspect", "tweet.conll"], "tweet.conll: there is no such file or folder. Did you mean tweets.conll?"),
-        (["fit", "--train-file", "tweet.conll"], "tweet.conll: there is no such file. Did you mean tweets.conll?"),
+        (["inspect", "--train-file", "tweet.conll"], "tweet.conll: there is no such file. Did you mean tweets.conll?"),
     ],
 )
 def test_commands_suggest_it(command, problem, tmp_path, monkeypatch):

@@ -28,7 +28,9 @@ def did_you_mean(path: str | Path, otherwise: str) -> str:
     """The hint for a path that does not exist: a similar name in the same folder, or `otherwise`."""
     path = Path(path)
     try:
-        near = similar_name(path.name, (entry.name for entry in islice(path.parent.iterdir(), _N_NAMES)))
+        entries = islice(path.parent.iterdir(), _N_NAMES)
+        # In short names, an equal suffix alone makes most of the similarity.
+        near = similar_name(path.name, (entry.name for entry in entries if similar_name(path.stem, [entry.stem])))
     # The folder is missing, unreadable, or has an impossible name.
     except (OSError, ValueError):
         near = None
