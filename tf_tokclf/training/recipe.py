@@ -168,8 +168,8 @@ def slow_note(config: Config, encoder: Encoder, data: TrainingData) -> str | Non
         return None
     training = config.training
     kind = (
-        f"encoders with {encoder.n_layers} layers, a hidden size of {encoder.width} and a SentencePiece Unigram "
-        "vocabulary usually learn slowly"
+        f"encoders with {counted(encoder.n_layers, 'layer')}, a hidden size of {encoder.width} and a SentencePiece "
+        "Unigram vocabulary usually learn slowly"
     )
     wanted = wanted_epochs(config, encoder, data)
     if training.max_steps is not None or training.num_train_epochs >= wanted:

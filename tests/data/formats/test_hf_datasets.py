@@ -83,7 +83,7 @@ def test_no_network(words, hub):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("conll2003", "Its copy without a Python script is lhoestq/conll2003."),
+        ("conll2003", "The copy of conll2003 to use is lhoestq/conll2003."),
         ("masakhaner", "Most data sets are named OWNER/NAME."),
         ("tester/absent", None),
     ],

@@ -116,7 +116,7 @@ def _from_cache_without_hub(name: str, config: str | None, revision: str | None)
 def _old_name_explained(name: str) -> Iterator[None]:
     """Add the present name to errors about a data set whose name lacks its owner."""
     mirror = _MIRRORS.get(name.lower())
-    present = f"Its copy without a Python script is {mirror}." if mirror else "Most data sets are named OWNER/NAME."
+    present = f"The copy of {name} to use is {mirror}." if mirror else "Most data sets are named OWNER/NAME."
     try:
         yield
     except (UserError, JobError) as error:
