@@ -160,9 +160,9 @@ def test_the_message_has_place_problem_and_remedy(tmp_path, case):
     assert caught.value.hint
 
 
-def test_a_missing_file_comes_with_its_neighbours(tmp_path):
+def test_a_missing_file_comes_with_a_similar_name(tmp_path):
     (tmp_path / "train.conll").write_bytes(GOOD)
-    with pytest.raises(UserError, match=r"there is no such file. The folder contains: train\.conll"):
+    with pytest.raises(UserError, match=r"there is no such file\. Did you mean .*train\.conll"):
         list(read_sentences(tmp_path / "trian.conll", DataConfig()))
 
 

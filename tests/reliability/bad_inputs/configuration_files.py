@@ -89,7 +89,7 @@ def configurations() -> list[Cell]:
     setting("model", "empty", "model.name_or_path=''", "no encoder", "--model-name-or-path")
     setting("model", "wrong type", "model.trust_remote_code=maybe", "model.trust_remote_code: 'maybe'", "boolean")
     setting("model", "hostile", "model.name_or_path=package:tf_tokclf/../../..", "leads out of the package", "inside")
-    setting("model", "truncated", "model.name_or_path=package:/", "no installed package", "Install it")
+    setting("model", "truncated", "model.name_or_path=package:/", "no installed package", "Check the name")
     setting("model", "wrong length", "model.name_or_path=a/b/c/d", "there is no model folder a/b/c/d", "Give a folder")
     setting("model", "huge", f"model.name_or_path=/{'x' * 5000}", "there is no such file (File name too long)", "Check")
     none("model", "wrong encoding", "names are text")
