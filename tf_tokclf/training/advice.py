@@ -29,7 +29,7 @@ FEWEST_TRAINING, FEWEST_SCORED = 20, 5
 # Validation has been scored this often without a better F1: more epochs would hardly help.
 STEADY_SCORINGS = 2
 # To try next instead of training with another option.
-ERRORS = "evaluate --errors"
+ERRORS = "tf-tokclf evaluate RUN --errors"
 
 
 @dataclass(frozen=True)
