@@ -16,6 +16,17 @@ from tf_tokclf.report.terminal import stderr_console, stdout_console
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
+def read_to_end(reader: int, writer: int) -> bytes:
+    """What processes that have ended wrote to a pseudo-terminal. Closes both of its ends."""
+    os.write(writer, b"\0")  # the end, so that reading does not wait
+    shown = b""
+    while not shown.endswith(b"\0"):
+        shown += os.read(reader, 1 << 16)
+    os.close(writer)
+    os.close(reader)
+    return shown.removesuffix(b"\0")
+
+
 def on_terminal(*arguments: object, text: str = "", stdout: Path | None = None) -> str:
     """What `tf-tokclf ARGUMENTS` shows on a terminal. The command must succeed.
 

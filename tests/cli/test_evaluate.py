@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from tf_tokclf.cli.main import cli
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 SAMPLES = Path(__file__).parent.parent / "data" / "scoring"

@@ -13,7 +13,7 @@ from tf_tokclf.cli.main import cli
 from tf_tokclf.publishing.export import export as exporting
 from tf_tokclf.publishing.export.formats import write_export
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 

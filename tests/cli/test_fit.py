@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 RATE, WARMUP = "optimizer.learning_rate", "optimizer.warmup_ratio"

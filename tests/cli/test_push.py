@@ -14,7 +14,7 @@ from tests.publishing.running import contents, fit_options
 from tf_tokclf.cli.main import cli
 from tf_tokclf.run_dir import RunDir
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 

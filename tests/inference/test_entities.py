@@ -19,7 +19,7 @@ from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.model.backend import transformers
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 TEXT = "ada lovelace visited london , and grace saw rome ."

@@ -20,7 +20,7 @@ from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.spans import convert_labels, repair_labels
 from tf_tokclf.training.plan import plan_run
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 SENTENCES = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace"), ("oslo",)]

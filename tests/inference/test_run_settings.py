@@ -18,7 +18,7 @@ from tf_tokclf.inference.evaluate import evaluate
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 WORDS = [("ada", "lovelace", "visited", "london", "."), ("paris", "saw", "grace")]

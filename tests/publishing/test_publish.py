@@ -28,7 +28,7 @@ from tf_tokclf.runs.single import fit_single
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.train import train
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 SENTENCE = "ada lovelace visited london .\n"

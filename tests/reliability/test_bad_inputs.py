@@ -17,7 +17,7 @@ from tests.reliability.bad_inputs.table import BAD, CELLS
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 LONGEST_MESSAGE = 2500

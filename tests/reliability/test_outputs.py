@@ -19,7 +19,7 @@ from tests.killing import KillServer
 from tests.waiting import LIMIT_S
 from tf_tokclf.cli.main import cli
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("untraced")]
 
 # Commands that write one file. Words in braces stand for files.

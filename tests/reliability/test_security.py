@@ -27,7 +27,7 @@ from tf_tokclf.config.schema import Config, DataConfig
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.errors import UserError
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from tests.documentation import check_options, is_ours
 from tests.local_hub import USER, LocalHub
 from tests.requirements import need_modules, need_program
-from tests.terminal import next_commands, on_terminal, without_escapes, words_of
+from tests.terminal import next_commands, on_terminal, read_to_end, without_escapes, words_of
 from tf_tokclf.cli.main import cli
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -249,12 +249,7 @@ def test_a_program_that_the_shell_does_not_find_is_named_by_its_path(is_on_path:
         env={**os.environ, "PATH": f"{beginning}{tmp_path}", "COLUMNS": "300", "NO_COLOR": "1"},
         check=True,
     )
-    os.write(writer, b"\0")  # the end, so that reading does not wait
-    shown = b""
-    while not shown.endswith(b"\0"):
-        shown += os.read(reader, 1 << 16)
-    os.close(writer)
-    os.close(reader)
+    shown = read_to_end(reader, writer)
     name = "tf-tokclf" if is_on_path else shlex.quote(str(program))
     assert next_commands(without_escapes(shown))[-1] == f"{name} fit new.yaml"
 

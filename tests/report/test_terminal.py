@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from tests.processes import run_command
+from tests.terminal import read_to_end
 from tf_tokclf.report.terminal import key_value_table, stdout_console
 
 
@@ -55,13 +56,7 @@ def inspected_on_terminal(path: Path, *options: str, **environment: str) -> tupl
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment},
         check=True,
     )
-    os.write(stderr, b"\0")  # the end, so that reading does not wait
-    shown = b""
-    while not shown.endswith(b"\0"):
-        shown += os.read(terminal, 1 << 16)
-    os.close(stderr)
-    os.close(terminal)
-    return result.stdout, shown.removesuffix(b"\0").decode()
+    return result.stdout, read_to_end(terminal, stderr).decode()
 
 
 def test_a_terminal_shows_what_a_command_is_doing(conll_files: dict[str, str]):

@@ -18,7 +18,7 @@ from tf_tokclf.runs.seeds import SeedSummary
 from tf_tokclf.runs.sweep import SweepSummary
 from tf_tokclf.training.train import RunResult
 
-# The computation is not the subject: a model computes little here, and tracing would take longer.
+# These models are so small that tracing would take longer than computing without it.
 pytestmark = pytest.mark.usefixtures("untraced")
 
 SWEEP = {"training.label_smoothing": [0.0, 0.1]}

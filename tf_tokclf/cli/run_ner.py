@@ -327,7 +327,7 @@ def _report_to(argument: Argument, values: Mapping[str, Argument], options: Opti
     assert isinstance(option.type, ChoiceList)
     if argument.value != "all":
         return _set_by(argument, row, options)
-    # The others are packages of the same name.
+    # Each of the other trackers is a package with the name of the tracker.
     installed = [name for name in option.type.choices if name in ("tensorboard", "csv") or find_spec(name)]
     return Outcome(("--report-to", ",".join(installed)))
 

@@ -30,7 +30,9 @@ _NAMES_ELSEWHERE: dict[tuple[str, ...], str] = {
 
 
 def similar_option(typed: str, known: Iterable[str]) -> str | None:
-    """The option of which `typed` is a misspelling, the beginning, or the name in other tools. None if there is none.
+    """The known option that the user probably meant by `typed`: a misspelling, its beginning, or a name in other tools.
+
+    None if there is no such option.
 
     >>> similar_option("--learnign_rate", ["--learning-rate"]), similar_option("--hub-private", ["--hub-private-repo"])
     ('--learning-rate', '--hub-private-repo')
