@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from tf_tokclf.cli.main import cli
+from tf_tokclf.report.run_table import COLUMN_NAMES
 
 
 def completions(args: list[str], incomplete: str) -> list[str]:
@@ -23,6 +24,12 @@ def test_options_are_completed():
 
 def test_choices_are_completed():
     assert completions(["fit", "--task"], "") == ["ner", "pos", "chunk", "slots"]
+
+
+def test_the_last_column_of_a_list_is_completed():
+    completed = completions(["runs", "--columns"], "name,")
+    assert {name.removeprefix("name,") for name in completed} == {*map(str.lower, COLUMN_NAMES), "f1"} - {"name"}
+    assert completions(["runs", "--columns"], "encoder,t") == ["encoder,test-f1", "encoder,training-time"]
 
 
 def test_inner_commands_are_completed():

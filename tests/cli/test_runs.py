@@ -119,6 +119,52 @@ def test_csv_and_other_formats_have_the_same_rows(folder: Path):
     assert "learning\\_rate" in runs(folder, "--format", "latex").stdout
 
 
+CHOSEN = ("--columns", "encoder, span-weight,optimizer.learning_rate,F1,encoder")
+
+
+def test_chosen_columns_in_all_formats(folder: Path):
+    head, *rows = runs(folder, *CHOSEN).stdout.splitlines()
+    assert [name.strip() for name in head.split("  ") if name.strip()] == [
+        *("encoder", "span_weight", "learning_rate", "validation F1", "test F1")
+    ]
+    assert [(row.split()[0], row.split()[2], row.split()[-1]) for row in rows] == [
+        *(("encoder", "1e-05", "50.00"), ("encoder", "0.002", "75.00"), ("encoder", "0.01", "25.00"))
+    ]
+    names = list(csv.DictReader(io.StringIO(runs(folder, "--format", "csv", *CHOSEN).stdout)).fieldnames or ())
+    assert names[:5] == ["encoder", "span_weight", "learning_rate", "validation F1 (percent)", "test F1 (percent)"]
+    markdown = runs(folder, "--format", "markdown", *CHOSEN).stdout
+    assert "| encoder | span_weight | learning_rate | validation F1 | test F1 |" in markdown
+    latex = runs(folder, "--format", "latex", *CHOSEN).stdout
+    assert "encoder & span\\_weight & learning\\_rate & validation F1 & test F1" in latex
+    found = json.loads(runs(folder, "--format", "json", "--sort", "test-f1", *CHOSEN).stdout)
+    assert [list(run) for run in found] == [["encoder", "settings", "f1"]] * 3
+    assert [run["settings"]["optimizer.learning_rate"] for run in found] == [0.002, 1e-5, 0.01]
+
+
+def test_a_chosen_column_without_values_is_shown_and_facts_about_f1_only_beside_f1(tmp_path: Path):
+    add_run(tmp_path / "stopped", kind="stopped")
+    table = runs(tmp_path, "--format", "markdown", "--columns", "name,test-f1").stdout
+    assert "| name | test F1 |" in table
+    assert "F1 definition" in table
+    assert "F1" not in runs(tmp_path, "--format", "markdown", "--columns", "name,date").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("encodr", "Did you mean encoder? The columns are: name, state,"),
+        ("num_epochs", "Did you mean num_train_epochs?"),
+        ("tst-f1", "Did you mean test F1?"),
+        ("zzz", "The columns are: name, state,"),
+    ],
+)
+def test_an_unknown_chosen_column_is_refused(folder: Path, typed: str, hint: str):
+    done = runs(folder, "--columns", f"name,{typed}")
+    assert done.exit_code == 2
+    assert f"--columns {typed}: there is no such column. {hint}" in " ".join(done.stderr.split())
+    assert runs(folder, "--columns", " , ").exit_code == 2
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:300])
 

@@ -112,3 +112,32 @@ class ChoiceList(click.ParamType):
             if name not in self.choices:
                 self.fail(f"{name!r} is not one of none, {', '.join(self.choices)}.", param, ctx)
         return names
+
+
+class NameList(click.ParamType):
+    """Names separated by commas. Shells complete each to one of `known`, but other names are allowed."""
+
+    name = "list"
+
+    def __init__(self, *known: str) -> None:
+        self._known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names.
+
+        >>> NameList().convert("test F1, date", None, None)
+        ('test F1', 'date')
+        """
+        if not isinstance(value, str):
+            return tuple(value)
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            self.fail("it contains no name.", param, ctx)
+        return names
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the last name."""
+        before, comma, begun = incomplete.rpartition(",")
+        given = before.split(",")
+        names = (name for name in self._known if name.startswith(begun) and name not in given)
+        return [CompletionItem(f"{before}{comma}{name}") for name in names]

@@ -2,25 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from tf_tokclf.config.flat_settings import is_free, setting_values
+from tf_tokclf.config.schema import Config
 from tf_tokclf.config.sweep import value_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.report.listed_run import ListedRun
 from tf_tokclf.report.table_formats import Column, Kind, ResultTable
+from tf_tokclf.similar_names import similar_name
 
 # Settings that have a column of their own, and those that only affect the speed of scoring.
 _SHOWN_ELSEWHERE = {"training.seed", "evaluation.per_device_eval_batch_size"}
+# A name for both columns of F1.
+_F1 = "f1"
+# Lower cutoffs suggest other columns: name for date.
+_CUTOFF = 0.7
 
 
-class Sorting(NamedTuple):
-    """A column to sort by: its name, the value of a run, and whether high values come first."""
+@dataclass(frozen=True)
+class RunColumn:
+    """A column of the table.
+
+    Attributes:
+        name: The name in the header.
+        shown: The value of a run in the table. None or an empty text if it has none.
+        kind: What the column contains.
+        key: The value to sort by, if it is another one.
+        descending: Whether high values come first when the runs are sorted by this column.
+        in_json: The keys that lead to the value in the JSON of a run. For a setting, its dotted name is the last one.
+    """
 
     name: str
-    value: Callable[[ListedRun], Any]
+    shown: Callable[[ListedRun], Any]
+    kind: Kind = Kind.TEXT
+    key: Callable[[ListedRun], Any] | None = None
     descending: bool = False
+    in_json: tuple[str, ...] = ()
+
+    @property
+    def setting(self) -> str | None:
+        """The dotted name of the setting that the column contains, if it contains one."""
+        return self.in_json[1] if self.in_json[0] == "settings" else None
+
+
+_BEFORE_SETTINGS = (
+    RunColumn("name", lambda run: run.name, in_json=("name",)),
+    RunColumn("state", lambda run: run.state, in_json=("state",)),
+    RunColumn("data", lambda run: run.data, in_json=("data",)),
+    RunColumn("encoder", lambda run: run.encoder, in_json=("encoder",)),
+)
+_AFTER_SETTINGS = (
+    RunColumn("seed", lambda run: ", ".join(map(str, run.seeds)), key=lambda run: run.seeds, in_json=("seeds",)),
+    RunColumn(
+        "validation F1", lambda run: run.f1.get("validation"), Kind.SHARE, descending=True, in_json=("f1", "validation")
+    ),
+    RunColumn("test F1", lambda run: run.f1.get("test"), Kind.SHARE, descending=True, in_json=("f1", "test")),
+    RunColumn("training time", lambda run: run.seconds, Kind.SECONDS, in_json=("seconds",)),
+    RunColumn(
+        "date",
+        lambda run: run.date.strftime("%Y-%m-%d %H:%M") if run.date else None,
+        key=lambda run: run.date,
+        descending=True,
+        in_json=("date",),
+    ),
+)
+# The names of the columns that every table has, as they are written on the command line.
+COLUMN_NAMES = tuple(column.name.replace(" ", "-") for column in (*_BEFORE_SETTINGS, *_AFTER_SETTINGS))
 
 
 def differing_settings(runs: Sequence[ListedRun]) -> list[str]:
@@ -34,70 +85,85 @@ def differing_settings(runs: Sequence[ListedRun]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class RunTable:
+    """Runs in their order, and the columns to show. is_whole: whether the user left the choice of columns to us."""
+
+    folder: Path
+    runs: tuple[ListedRun, ...]
+    columns: tuple[RunColumn, ...]
+    is_whole: bool
+
+    def table(self) -> ResultTable:
+        """The table. If a column contains F1, the facts say how it was measured."""
+        columns = tuple(Column(column.name, column.kind) for column in self.columns)
+        rows = tuple(tuple(column.shown(run) for column in self.columns) for run in self.runs)
+        facts = {"runs in": str(self.folder)}
+        if any(column.kind is Kind.SHARE for column in self.columns):
+            facts["F1 definition"] = "micro average; for several seeds, the mean"
+            modes = sorted({mode for run in self.runs for mode in run.modes})
+            facts |= {"mode": " and ".join(modes)} if modes else {}
+        return ResultTable(columns, rows, facts)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The values of each run: all, or those in the chosen columns."""
+        settings = [column.setting for column in self.columns if column.setting]
+        runs = [run.to_json(settings) for run in self.runs]
+        return runs if self.is_whole else [_part(run, [column.in_json for column in self.columns]) for run in runs]
+
+
 def run_table(
-    runs: Sequence[ListedRun], folder: Path, *, sort: str | None = None
-) -> tuple[ResultTable, list[ListedRun]]:
-    """The table of the runs, and the runs in its order.
+    runs: Sequence[ListedRun], folder: Path, *, columns: Sequence[str] = (), sort: str | None = None
+) -> RunTable:
+    """The table of the runs.
 
-    sort: the name of a column. F1 and date are sorted from high to low, everything else from low to high, and empty
-    values come last. Raises UserError for an unknown column.
+    columns: the names of the columns to show, in this order. `f1` means F1 on validation and test. Settings can be
+    named with or without their section. Without names, the table has the columns of every run and the settings that
+    differ. sort: the name of a column. F1 and date are sorted from high to low, everything else from low to high, and
+    empty values come last. Raises UserError for an unknown column.
     """
-    settings = differing_settings(runs)
-    names = dict(zip(settings, _leaves(settings)))
-    ordered = _sorted(runs, settings, sort) if sort else list(runs)
-    columns = (
-        *map(Column, ("name", "state", "data", "encoder", *names.values(), "seed")),
-        Column("validation F1", Kind.SHARE),
-        Column("test F1", Kind.SHARE),
-        Column("training time", Kind.SECONDS),
-        Column("date"),
-    )
-    rows = tuple(
-        (
-            *(run.name, run.state, run.data, run.encoder),
-            *(value_text(run.settings[name]) if name in run.settings else None for name in settings),
-            ", ".join(map(str, run.seeds)),
-            *(run.f1.get("validation"), run.f1.get("test"), run.seconds),
-            run.date.strftime("%Y-%m-%d %H:%M") if run.date else None,
-        )
-        for run in ordered
-    )
-    modes = sorted({mode for run in runs for mode in run.modes})
-    facts = {"runs in": str(folder), "F1 definition": "micro average; for several seeds, the mean"}
-    facts |= {"mode": " and ".join(modes)} if modes else {}
-    return ResultTable(columns, rows, facts), ordered
+    shown = (*_BEFORE_SETTINGS, *_setting_columns(differing_settings(runs)), *_AFTER_SETTINGS)
+    chosen = [column for name in columns for column in _named(name, shown, "--columns")] or shown
+    ordered = _sorted(runs, _named(sort, shown, "--sort")[0]) if sort else runs
+    return RunTable(folder, tuple(ordered), tuple(dict.fromkeys(chosen)), is_whole=not columns)
 
 
-def _leaves(settings: Sequence[str]) -> list[str]:
-    """The names of settings without their sections, where no other column has that name."""
+def _setting_columns(settings: Sequence[str]) -> Iterator[RunColumn]:
+    """A column for each setting, named without its section unless another column has that name."""
     leaves = [name.rpartition(".")[2] for name in settings]
-    taken = {"name", "state", "data", "encoder", "seed", "date", *(leaf for leaf in leaves if leaves.count(leaf) > 1)}
-    return [name if leaf in taken else leaf for leaf, name in zip(leaves, settings)]
+    taken = {*COLUMN_NAMES, *(leaf for leaf in leaves if leaves.count(leaf) > 1)}
+    for leaf, name in zip(leaves, settings):
+        yield RunColumn(name if leaf in taken else leaf, _text_of(name), key=_size_of(name), in_json=("settings", name))
 
 
-def _sorted(runs: Sequence[ListedRun], settings: Sequence[str], sort: str) -> list[ListedRun]:
-    columns = [
-        Sorting("name", lambda run: run.name),
-        Sorting("state", lambda run: run.state),
-        Sorting("data", lambda run: run.data),
-        Sorting("encoder", lambda run: run.encoder),
-        *(Sorting(leaf, _setting_of(name)) for leaf, name in zip(_leaves(settings), settings)),
-        Sorting("seed", lambda run: run.seeds or None),
-        Sorting("validation F1", lambda run: run.f1.get("validation"), descending=True),
-        Sorting("test F1", lambda run: run.f1.get("test"), descending=True),
-        Sorting("training time", lambda run: run.seconds),
-        Sorting("date", lambda run: run.date, descending=True),
-    ]
-    chosen = next((one for one in columns if _key(one.name) == _key(sort)), None)
-    if chosen is None:
-        known = ", ".join(one.name for one in columns)
-        raise UserError(f"--sort {sort}: there is no such column.", hint=f"The columns are: {known}.")
-    full = [run for run in runs if chosen.value(run) not in (None, "")]
-    empty = [run for run in runs if chosen.value(run) in (None, "")]
-    return sorted(full, key=chosen.value, reverse=chosen.descending) + empty
+def _text_of(name: str) -> Callable[[ListedRun], str | None]:
+    """A setting as text."""
+    return lambda run: value_text(run.settings[name]) if name in run.settings else None
 
 
-def _setting_of(name: str) -> Callable[[ListedRun], Any]:
+def _named(name: str, shown: Sequence[RunColumn], option: str) -> tuple[RunColumn, ...]:
+    """The columns of that name: one of those shown by default, or any setting."""
+    if _key(name) == _F1:
+        return tuple(column for column in shown if column.kind is Kind.SHARE)
+    others = _setting_columns([name for name in setting_values(Config()) if not is_free(name)])
+    # Where settings differ, a column has the name that it has in the table.
+    by_name = {_key(each): one for one in (*others, *shown) for each in (one.setting or one.name, one.name)}
+    if (found := by_name.get(_key(name))) is not None:
+        return (found,)
+    near = similar_name(_key(name), by_name, cutoff=_CUTOFF)
+    listed = f"The columns are: {', '.join(one.name for one in shown)}."
+    hint = f"Did you mean {by_name[near].name}? {listed}" if near else listed
+    raise UserError(f"{option} {name}: there is no such column.", hint=hint)
+
+
+def _sorted(runs: Sequence[ListedRun], column: RunColumn) -> list[ListedRun]:
+    key = column.key or column.shown
+    full = [run for run in runs if key(run) not in (None, "", ())]
+    empty = [run for run in runs if key(run) in (None, "", ())]
+    return sorted(full, key=key, reverse=column.descending) + empty
+
+
+def _size_of(name: str) -> Callable[[ListedRun], Any]:
     """The value of a setting for sorting: numbers by size and before texts."""
 
     def value(run: ListedRun) -> Any:
@@ -109,6 +175,22 @@ def _setting_of(name: str) -> Callable[[ListedRun], Any]:
         return (1, 0.0, value_text(found))
 
     return value
+
+
+def _part(run: Mapping[str, Any], places: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    """The values of a run at these places.
+
+    >>> _part({"name": "a", "f1": {"test": 0.5, "validation": 0.25}}, [("f1", "test"), ("name",)])
+    {'f1': {'test': 0.5}, 'name': 'a'}
+    """
+    part: dict[str, Any] = {}
+    for first, *rest in places:
+        if not rest:
+            part[first] = run[first]
+        else:
+            inner = part.setdefault(first, {})
+            inner |= {key: run[first][key] for key in rest if key in run[first]}
+    return part
 
 
 def _key(name: str) -> str:

@@ -119,9 +119,12 @@ def terminal_table(table: ResultTable) -> Table:
     return shown
 
 
-def formatted(table: ResultTable, format: str) -> str:
-    """The table as text in one of TABLE_FORMATS, with a line end. Only CSV contains columns that are empty."""
-    table = table if format == "csv" else without_empty_columns(table)
+def formatted(table: ResultTable, format: str, *, with_empty: bool = False) -> str:
+    """The table as text in one of TABLE_FORMATS, with a line end.
+
+    with_empty: whether it contains columns without any value. CSV always does.
+    """
+    table = table if with_empty or format == "csv" else without_empty_columns(table)
     return _WRITERS[format](table)
 
 
