@@ -307,9 +307,12 @@ def test_all_trackers_are_those_that_are_installed(monkeypatch: pytest.MonkeyPat
 def test_an_argument_that_cannot_be_used_is_named_with_the_reason(args: list[str], named: str):
     message = refusal_of(*args)
     assert message.startswith(named)
+    is_wrong = any(why in named for why in ("must be a whole number", "neither true nor false"))
     remedy = (
         "Give it a value."
         if "value is missing" in named
+        else "Correct it."
+        if is_wrong
         else "docs/from-run-ner.md lists replacements, where they exist."
     )
     assert message.endswith(f" {remedy}")
@@ -597,3 +600,64 @@ def test_a_run_without_gpus_hides_them(folder: Path, encoder: Path, monkeypatch:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     assert run("fit", *args, "--no_cuda").exit_code == 0
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+
+
+def test_options_of_fit_in_a_file_of_arguments(folder: Path):
+    written(folder, max_seq_length=32, dry_run=True, resume=False, seeds="1,2")
+
+    def parsed(*args: str) -> dict[str, Any]:
+        return fit_command.make_context("fit", list(args), parent=click.Context(cli)).params
+
+    found = parsed("args.json", *MINIMAL)
+    assert (found["dry_run"], found["resume"], found["seeds"]) == (True, False, (1, 2))
+    assert parsed("args.json", *MINIMAL, "--seeds", "3")["seeds"] == (3,)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"dry_run": "maybe"}, "--dry_run maybe: the value is neither true nor false. Correct it."),
+        ({"learning_rate": "fast"}, "--learning_rate fast: 'fast' is not a valid float. Correct it."),
+        ({"learning_rate": -1}, "--learning_rate: optimizer.learning_rate: -1.0 is not greater than 0."),
+        ({"seeds": "1,x"}, "--seeds: '1,x' is not a list of whole numbers such as 1,2,3."),
+        ({"sweep": "seed"}, "--sweep seed: 'seed' is not SECTION.KEY=V,V,..."),
+    ],
+)
+def test_messages_about_a_file_of_arguments_name_it(folder: Path, content: dict[str, Any], problem: str):
+    written(folder, **content, max_seq_length=32)
+    result = run("fit", "--dry-run", "python", "run_ner.py", "args.json", *MINIMAL)
+    assert result.exit_code == 2
+    assert f"Error: args.json: {problem}" in " ".join(result.stderr.split())
+
+
+def test_all_wrong_values_of_a_file_are_in_one_message(folder: Path):
+    written(folder, learning_rate="fast", dry_run="maybe", foo=1)
+    message = run("fit", "args.json", *MINIMAL).stderr
+    assert "args.json: 3 arguments cannot be used:" in message
+    assert all(
+        one in message for one in ("--learning_rate fast:", "--dry_run maybe:", "--foo: there is no such option")
+    )
+    assert "Correct or remove them." in message
+
+
+def test_the_command_line_is_not_blamed_on_the_file_of_arguments(folder: Path):
+    written(folder, learning_rate=-1)
+    result = run("fit", "args.json", *MINIMAL, "--learning-rate", "-2")
+    assert result.stderr == "Error: optimizer.learning_rate: -2.0 is not greater than 0.\n"
+
+
+@pytest.mark.parametrize("launcher", ["run_ner.py", "python run_ner.py", "torchrun --nproc_per_node 8 run_ner.py"])
+@pytest.mark.parametrize("values", [["csv"], ["tensorboard", "csv"]])
+def test_a_list_of_values_ends_before_the_launcher(launcher: str, values: list[str]):
+    expected = config_of(*MINIMAL, "--report-to", ",".join(values))
+    assert config_of("--report_to", *values, *launcher.split(), *MINIMAL) == expected
+    assert config_of("--debug", *launcher.split(), *MINIMAL) == config_of(*MINIMAL)
+
+
+def test_a_list_of_values_ends_before_a_configuration(folder: Path):
+    written(folder, max_seq_length=32)
+    config = config_of(*MINIMAL, "--report_to", "csv", "args.json")
+    assert (config.training.report_to, config.alignment.max_length) == (("csv",), 32)
+    (folder / "mine.yaml").write_text("training: {seed: 3}")
+    context = fit_command.make_context("fit", ["--report-to", "csv", "mine.yaml"], parent=click.Context(cli))
+    assert context.params["config"] == "mine.yaml"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The help lists these options first.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
+# The places of settings from a file of arguments, in the context's `meta`.
+_ORIGINS = "tf_tokclf.origins"
 
 
 class FitCommand(UnderscoreCommand):
@@ -40,10 +42,11 @@ class FitCommand(UnderscoreCommand):
         try:
             rest = super().parse_args(ctx, translation.args)
         except click.UsageError as error:
-            raise translation.error or error from None
+            raise translation.error or _placed(error, translation) from None
         if translation.error:
             raise translation.error
         translation.log()
+        ctx.meta[_ORIGINS] = translation.origins
         remember_arguments(ctx, args)
         return rest
 
@@ -53,6 +56,15 @@ class FitCommand(UnderscoreCommand):
 
         parameters = (parameter for parameter in self.params if isinstance(parameter, click.Option))
         return translated(args, {name: one for one in parameters for name in (*one.opts, *one.secondary_opts)})
+
+
+def _placed(error: click.UsageError, translation: Translation) -> Exception:
+    """The error, with the name of the file of arguments if the option comes from one."""
+    from tf_tokclf.errors import UserError
+
+    names = error.param.opts if isinstance(error, click.BadParameter) and error.param else ()
+    origin = next((translation.origins[name] for name in names if name in translation.origins), None)
+    return UserError(error.message, path=origin) if origin else error
 
 
 @click.command("fit", cls=FitCommand)
@@ -133,7 +145,7 @@ def fit_command(
     options = dict(given_settings(ctx))
     config = own_config(config, options, resume=resume)
     with _with_way_to_restore(config, resume=resume):
-        settings = load_config(config, assignments=assignments, options=options)
+        settings = load_config(config, assignments=assignments, options=options, origins=ctx.meta.get(_ORIGINS, {}))
 
     with status("loading TensorFlow"):
         from tf_tokclf.runs.fit import check_kind, fit
@@ -145,7 +157,9 @@ def fit_command(
     if dry_run:
         check_kind(settings, seeds, resume_from_checkpoint or None)
         _show_plan(settings)
-        show_next(after_plan(arguments_without(ctx, "dry_run")))
+        # The same command line without --dry-run would print the plan again.
+        if "--dry-run" not in ctx.meta.get(_ORIGINS, {}):
+            show_next(after_plan(arguments_without(ctx, "dry_run")))
         return
     result = fit(
         settings,

@@ -7,14 +7,16 @@ import logging
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tf_tokclf.cli.run_ner_arguments import (
     FALSE,
+    TRUE,
     Argument,
     Kept,
     Options,
@@ -44,7 +46,7 @@ class Outcome:
     """What becomes of an argument.
 
     args: the options that it sets. first: whether they come before all others, which then override them. ignored: why
-    it has no effect. problem: why it cannot be used, and whether for any value.
+    it has no effect. problem: why it cannot be used, and whether for any value. is_wrong: whether another value can be.
     """
 
     args: tuple[str, ...] = ()
@@ -52,19 +54,23 @@ class Outcome:
     ignored: str = ""
     problem: str = ""
     for_any_value: bool = False
+    is_wrong: bool = False
 
 
 @dataclass
 class Translation:
     """The options of `fit` that a command line is translated to, and what to tell the user about it.
 
-    read_as: what the user typed, and what it means here.
+    read_as: what the user typed, and what it means here. origins: the arguments of `--set` and the options that
+    come from a file, each with the file and its argument there. wrong: problems that another value solves.
     """
 
     args: list[str]
     read_as: list[tuple[str, str]] = field(default_factory=list)
     ignored: dict[str, list[str]] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
+    origins: dict[str, str] = field(default_factory=dict)
     error: UserError | None = None
 
     def log(self) -> None:
@@ -111,11 +117,16 @@ def _assembled(parts: Iterable[Part], file: str | None, options: Options) -> Tra
                 result.problems.setdefault(_unknown(typed, options), []).append(typed)
         else:
             outcome = _outcome(part, values, options)
-            args = _assigned(outcome.args, options) if part.in_file else outcome.args
-            (first if outcome.first or part.in_file else result.args).extend(args)
-            _note(result, part, outcome)
+            used = _assigned(outcome, options) if part.in_file else outcome
+            (first if used.first or part.in_file else result.args).extend(used.args)
+            _note(result, part, used if used.problem else outcome)
+            if part.in_file:
+                result.origins |= dict.fromkeys(used.args, f"{file}: {part.typed}")
     result.args[:0] = first
-    result.error = _not_training(values) or _error(result.problems, file)
+    for name in (part.args[0].partition("=")[0] for part in parts if isinstance(part, Kept)):
+        if name in options and not options[name].is_flag:
+            result.origins.pop(name, None)  # the command line overrides the file
+    result.error = _not_training(values) or _error(result, file)
     return result
 
 
@@ -131,26 +142,27 @@ def _note(result: Translation, argument: Argument, outcome: Outcome) -> None:
         result.ignored.setdefault(outcome.ignored, []).append(argument.typed)
     elif outcome.problem:
         shown = argument.typed if outcome.for_any_value else argument.with_value
+        result.wrong |= {outcome.problem} if outcome.is_wrong else set()
         result.problems.setdefault(outcome.problem, []).append(shown)
     elif outcome.args and outcome.args[0] != argument.typed.replace("_", "-"):
         result.read_as.append((argument.with_value, shlex.join(outcome.args)))
 
 
-def _error(problems: Mapping[str, list[str]], file: str | None) -> UserError | None:
+def _error(result: Translation, file: str | None) -> UserError | None:
     """One message about all arguments that cannot be used. None if click's own message is enough."""
-    if file is None and all(why.startswith(_UNKNOWN) for why in problems):
+    problems, n = result.problems, sum(map(len, result.problems.values()))
+    if n == 0 or (file is None and all(why.startswith(_UNKNOWN) for why in problems)):
         return None
-    n = sum(map(len, problems.values()))
-    listed = [f"{', '.join(typed)}: {why}{'' if why.endswith('?') else '.'}" for why, typed in problems.items()]
-    remedy = f"{PAGE} lists replacements, where they exist."
-    if n == 0:
-        return None
+    listed = [f"{', '.join(typed)}: {why}{'' if why.endswith(('?', '.')) else '.'}" for why, typed in problems.items()]
     if list(problems) == [_NO_VALUE]:
         return UserError(listed[0], path=file, hint=f"Give {'it a value' if n == 1 else 'them values'}.")
+    n_wrong = sum(why in result.wrong for why in problems)
+    verb = "Correct" if n_wrong == len(problems) else "Correct or remove" if n_wrong else "Remove"
+    remedy = f"{PAGE} lists replacements, where they exist." if n_wrong < len(problems) else None
     if n == 1:
-        return UserError(f"{listed[0]} Remove it.", path=file, hint=remedy)
+        return UserError(f"{listed[0]} {verb} it.", path=file, hint=remedy)
     listing = "".join(f"\n  - {line}" for line in listed)
-    return UserError(f"{n} arguments cannot be used:{listing}\nRemove them.", path=file, hint=remedy)
+    return UserError(f"{n} arguments cannot be used:{listing}\n{verb} them.", path=file, hint=remedy)
 
 
 def _not_training(values: Mapping[str, Argument]) -> UserError | None:
@@ -204,10 +216,15 @@ def _evaluate_command(values: Mapping[str, Argument], split: str, extra: Sequenc
 
 def _outcome(argument: Argument, values: Mapping[str, Argument], options: Options) -> Outcome:
     """What becomes of an argument. values: all arguments."""
-    row: Row = row_by_name()[argument.name]
-    if not argument.has_valid_value and not (isinstance(row, Refused) and _is_off(argument)):
-        return Outcome(problem="the value is neither true nor false")
-    if not isinstance(row, Ours) and f"--{argument.name.replace('_', '-')}" in options:
+    option = options.get(f"--{argument.name.replace('_', '-')}")
+    row: Row = row_by_name().get(argument.name) or Ours((argument.name,))
+    is_flag = argument.name in SWITCHES or (
+        argument.name not in row_by_name() and option is not None and option.is_flag
+    )
+    is_truth = argument.value is None or argument.value.lower() in (*TRUE, *FALSE)
+    if is_flag and not is_truth and not (isinstance(row, Refused) and _is_off(argument)):
+        return Outcome(problem="the value is neither true nor false", is_wrong=True)
+    if not isinstance(row, Ours) and option is not None:
         row = Ours((argument.name,))
     if argument.name in _RULES:
         return _RULES[argument.name](argument, values, options)
@@ -253,7 +270,7 @@ def _set_by(argument: Argument, row: Ours, options: Options) -> Outcome:
     value = row.values.get(argument.value, argument.value)
     if isinstance(option.type, click.types.IntParamType) and _is_number(value) and not _is_number(value, int):
         if not float(value).is_integer():
-            return Outcome(problem="it must be a whole number")
+            return Outcome(problem="it must be a whole number", is_wrong=True)
         value = str(int(float(value)))
     return Outcome((name, value))
 
@@ -272,17 +289,33 @@ def _turned_off(option: click.Option) -> tuple[str, ...]:
     return "--set", f"{option.setting}={json.dumps(not option.flag_value)}"
 
 
-def _assigned(args: Sequence[str], options: Options) -> Iterator[str]:
-    """Options of settings as assignments, which --set and other options override. Others as they are."""
+def _assigned(outcome: Outcome, options: Options) -> Outcome:
+    """The outcome with assignments in place of options of settings, which --set and other options override."""
+    try:
+        return replace(outcome, args=tuple(_assignments_for(outcome.args, options)))
+    except click.BadParameter as error:
+        return Outcome(problem=error.message, is_wrong=True)
+
+
+def _assignments_for(args: Sequence[str], options: Options) -> Iterator[str]:
+    """Options of settings as assignments, and others as they are. Raises click.BadParameter for a wrong value."""
     rest = list(args)
     while rest:
         name = rest.pop(0)
         option = options.get(name)
-        if not isinstance(option, SettingOption) or not (option.is_flag or rest):
+        if isinstance(option, SettingOption) and option.is_flag:
+            yield from _assignment(option, option.flag_value)
+            continue
+        if option is None or option.is_flag or not rest:
             yield name
             continue
-        value = option.flag_value if option.is_flag else option.type.convert(rest.pop(0), option, None)
-        yield from ("--set", f"{option.setting}={json.dumps(value, ensure_ascii=False)}")
+        text = rest.pop(0)
+        value = option.type.convert(text, option, None)
+        yield from _assignment(option, value) if isinstance(option, SettingOption) else (name, text)
+
+
+def _assignment(option: SettingOption, value: Any) -> tuple[str, str]:
+    return "--set", f"{option.setting}={json.dumps(value, ensure_ascii=False)}"
 
 
 # Arguments whose meaning depends on other arguments, on the file system or on the environment.

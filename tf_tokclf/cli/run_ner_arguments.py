@@ -18,6 +18,11 @@ from tf_tokclf.json_text import parse_json
 # The spellings of truth values that transformers' HfArgumentParser accepts.
 TRUE, FALSE = ("yes", "true", "t", "y", "1"), ("no", "false", "f", "n", "0")
 _SCRIPT = re.compile(r"(?:^|[/\\])run_(?:tf_)?ner(?:_\w+)?\.py$")
+# Programs that start scripts.
+_LAUNCHER = re.compile(
+    r"(?:^|[/\\])(?:python[\d.]*w?|pypy[\d.]*|torchrun|accelerate|deepspeed|mpirun|mpiexec|horovodrun|srun|env|uv|poetry"
+    r"|pipenv|conda|nohup|time|ipython)(?:\.exe)?$|^[A-Z]\w*="
+)
 _CONFIG = re.compile(r"\.(?:json|ya?ml)$")
 # Arguments files are short. Larger files are not read, because they are something else.
 _LONGEST_FILE = 1 << 20
@@ -39,11 +44,6 @@ class Argument:
     def is_true(self) -> bool:
         """The value of a switch, which is true if it has no value."""
         return self.value is None or self.value.lower() not in FALSE
-
-    @property
-    def has_valid_value(self) -> bool:
-        """Whether the value is a truth value, if the argument is a switch."""
-        return self.name not in SWITCHES or self.value is None or self.value.lower() in (*TRUE, *FALSE)
 
     @property
     def key(self) -> str:
@@ -100,7 +100,10 @@ def _words(part: Part) -> Sequence[str]:
 
 
 def parts_of(args: Sequence[str], options: Options, *, in_file: bool = False) -> Iterator[Part]:
-    """The arguments of run_ner.py in a command line, and everything else: words as text, options as `Kept`."""
+    """The arguments of run_ner.py in a command line, and everything else: words as text, options as `Kept`.
+
+    in_file: whether they come from a file of arguments. All known options are `Argument` then.
+    """
     at = 0
     while at < len(args):
         word, after = args[at], args[at + 1 :]
@@ -120,7 +123,7 @@ def _part(word: str, after: Sequence[str], options: Options, in_file: bool) -> t
     is_negated = name.startswith("no_") and name.removeprefix("no_") in SWITCHES
     if name not in row_by_name() and is_negated and option is None and not equals:
         return Argument(name.removeprefix("no_"), typed, "false", in_file), 0
-    if name not in row_by_name():
+    if name not in row_by_name() and not (in_file and option):
         n_values = 0 if option is None or option.is_flag or equals else min(1, len(after))
         return Kept((_hyphenated(word, option), *after[:n_values]), unknown=option is None), n_values
     if equals:
@@ -143,9 +146,20 @@ def _n_values(name: str, after: Sequence[str], option: click.Option | None) -> i
         (n for n, word in enumerate(after) if word.startswith("--") or word in ("-q", "-v", "-h")), len(after)
     )
     if name in LISTS:
-        return n_words
+        has_script = any(map(_SCRIPT.search, after))
+        ends = (n for n, word in enumerate(after[:n_words]) if _ends_list(word, is_first=n == 0, has_script=has_script))
+        return next(ends, n_words)
     # click takes whatever comes next as the value of an option of ours.
     return min(1, len(after) if option is not None and not option.is_flag else n_words)
+
+
+def _ends_list(word: str, *, is_first: bool, has_script: bool) -> bool:
+    """Whether a word after an argument with any number of values is none of them: it begins the launcher, or is CONFIG.
+
+    has_script: whether the name of the script follows.
+    """
+    is_launcher = _SCRIPT.search(word) or (has_script and _LAUNCHER.search(word))
+    return bool(is_launcher or (not is_first and (_CONFIG.search(word) or Path(word).exists())))
 
 
 def arguments_file(path: str) -> dict[str, Any] | None:

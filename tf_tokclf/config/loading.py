@@ -48,6 +48,7 @@ def load_config(
     *,
     assignments: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> Config:
     """Load and check a configuration.
 
@@ -56,6 +57,7 @@ def load_config(
             defaults.
         assignments: Settings as `"section.key=value"`, with the value in YAML. They override the file.
         options: Settings as `{"section.key": value}`. They override the file and `assignments`.
+        origins: Where assignments come from, if it is another file: `{"section.key=value": place}`.
 
     Returns:
         The complete configuration. It is immutable.
@@ -68,12 +70,14 @@ def load_config(
     file_problems = [_key(problem) for problem in _problems_of(tree)] if path is not None else []
     _log_settings_over_recipe(tree)
     given: list[tuple[str, Any]] = []
+    places: dict[str, str] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: there is no '='.", hint="Write --set section.key=value.")
         given.append((key.strip(), _yaml_value(assignment, value)))
-    origins = {key: f"--set {key}" for key, _ in given} | {key: _option_name(key) for key in options or {}}
+        places[key.strip()] = (origins or {}).get(assignment, f"--set {key.strip()}")
+    places |= {key: _option_name(key) for key in options or {}}
     given += (options or {}).items()
     # A recipe that is given here overrides the file. Other settings that are given here override the recipe.
     for key, value in [*_settings_of_recipe(dict(given).get("recipe")).items(), *given]:
@@ -81,12 +85,10 @@ def load_config(
     problems = _problems_of(tree)
     if not problems:
         return Config.model_validate(tree)
+    # Without a file, all settings are options, whose names are clear.
+    places = places if path is not None or origins else {}
     raise _config_error(
-        [
-            _placed(problem, lines, origins if path is not None else {}, in_file=_key(problem) in file_problems)
-            for problem in problems
-        ],
-        path,
+        [_placed(problem, lines, places, in_file=_key(problem) in file_problems) for problem in problems], path
     )
 
 
