@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tf_tokclf.library_log import show_warnings
 from tf_tokclf.version import __version__
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tf_tokclf.publishing.publish import push
     from tf_tokclf.runs.fit import fit
     from tf_tokclf.scoring.comparison import compare_systems as compare
+
+show_warnings()
 
 # Imported on first use, because importing TensorFlow takes seconds and much of the package does not need it.
 _HOMES = {

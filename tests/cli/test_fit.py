@@ -106,7 +106,7 @@ def test_a_model_that_learned_no_spans_is_said_once(conll_files: dict[str, str],
         "--output-dir",
         tmp_path / "run",
         "--num-train-epochs",
-        2,
+        5,
     ]
     result = CliRunner().invoke(cli, [*map(str, args), "--learning-rate", "1e-2"])
     assert result.exit_code == 0, result.output

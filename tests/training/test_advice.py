@@ -45,13 +45,14 @@ def advised(
     losses_and_f1: tuple[Sequence[float], Sequence[float]] = GOOD,
     by_split: Mapping[str, Scores] | None = None,
     n_training: int = 20,
+    n_steps: int = 1000,
     **settings: object,
 ) -> Advice | None:
     set_ = {name.replace("__", "."): value for name, value in settings.items()}
     config = with_settings(Config(recipe="none", output_dir="runs/a b"), set_)
     by_split = by_split or {"validation": FOUND, "test": FOUND}
     counts = {name: n_training for one in by_split.values() for name in one.by_type}
-    return advice(config, history(*losses_and_f1), by_split, counts)
+    return advice(config, history(*losses_and_f1), by_split, counts, n_steps=n_steps)
 
 
 def option_of(found: Advice | None) -> list[str]:
@@ -171,6 +172,49 @@ def test_a_model_that_finds_nothing_is_not_told_of_each_type():
         f"  - {found.findings[0]}",
         "To try next: tf-tokclf fit runs/mine --span-weight 2 --output-dir runs/mine-weight-2",
     ]
+
+
+def test_a_run_of_a_few_steps_is_not_judged_by_its_scores():
+    rising = ([0.9, 0.9], [0.1, 0.3])
+    found = advised(rising, {"validation": NOTHING}, n_steps=3, training__max_steps=3)
+    assert found is not None
+    assert found.text(Path("runs/mine")).splitlines() == [
+        "What stands out:",
+        "  - The model was trained for only 3 steps. Its scores do not show yet what it can learn. "
+        "For a full training, leave out --max-steps.",
+    ]
+    assert not found.is_serious
+    # If the steps are not limited, the data are small.
+    found = advised(rising, {"validation": NOTHING}, n_steps=6, training__num_train_epochs=2)
+    assert found is not None
+    assert found.findings == ("The model was trained for only 6 steps. Its scores do not show yet what it can learn.",)
+    assert option_of(found) == ["--num-train-epochs", "34"]
+    # As many as would say something, and a run in which nothing stands out.
+    assert len(advised(rising, {"validation": NOTHING}, n_steps=20).findings) == 3
+    assert advised(n_steps=3) is None
+
+
+def test_a_run_of_a_few_steps_shows_a_rate_that_is_too_high_and_a_loss_that_is_no_number():
+    found = advised(([math.nan], [0.0]), n_steps=3, optimizer__learning_rate=0.5, training__max_steps=3)
+    assert found is not None
+    assert [finding.split()[:3] for finding in found.findings] == [
+        *(["The", "learning", "rate"], ["The", "training", "loss"], ["The", "model", "was"])
+    ]
+    assert found.is_serious
+
+
+def test_the_command_names_the_program_as_it_was_started(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.argv", ["/opt/some where/tf-tokclf"])
+    assert (Advice(("found",), "--max-steps 4").command(Path("a")) or "").startswith(
+        "'/opt/some where/tf-tokclf' fit a "
+    )
+
+
+def test_notebooks_show_the_advice_in_html():
+    html = Advice(("a < b",), "--max-steps 4").to_html(Path("runs/a"))
+    assert "<li>a &lt; b</li>" in html
+    assert "<code>tf-tokclf fit runs/a --max-steps 4 --output-dir runs/a-steps-4</code>" in html
+    assert "To try next" not in Advice(("found",), None).to_html(Path("runs/a"))
 
 
 def test_without_gold_spans_nothing_can_be_found():

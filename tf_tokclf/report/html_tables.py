@@ -6,6 +6,8 @@ notebook's theme. All values are escaped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from tf_tokclf.report.page_environment import page_environment
@@ -26,3 +28,9 @@ def html_table(table: ResultTable, *, caption: str = "") -> Markup:
             facts=[f"{name}: {value}" for name, value in table.facts.items()],
         )
     )
+
+
+def html_findings(findings: Sequence[str], command: str | None) -> Markup:
+    """What stands out in a run as a list, and the command to try next."""
+    template = page_environment().get_template("findings.html.jinja")
+    return Markup(template.render(findings=findings, command=command))

@@ -38,6 +38,8 @@ _OUTCOME_STYLES = {
     Outcome.WRONG_BOTH: "both",
     Outcome.MISSED: "missed",
 }
+# What results.json recommends to try next, if that is not to train with another option.
+SEE_ERRORS = "tf-tokclf evaluate RUN --errors"
 
 
 def write_report(run: RunDir, *, training: Training | None = None) -> Path:
@@ -54,6 +56,7 @@ def report_html(run: RunDir, *, training: Training | None = None) -> str:
     """The report as text. All values in it are escaped."""
     environment = page_environment()
     environment.globals.update(bar=bar, stacked_bar=stacked_bar, mode_rules=MODE_RULES, lenient_names=LENIENT)
+    environment.globals.update(see_errors=SEE_ERRORS)
     return environment.get_template("report.html.jinja").render(page=Page(run, training))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
-from tf_tokclf.files import as_argument
+from tf_tokclf.report.html_tables import html_findings
+from tf_tokclf.report.next_steps import ours
+from tf_tokclf.report.run_page import SEE_ERRORS
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.scoring.scores import Scores
 from tf_tokclf.training.history import EpochRecord
@@ -28,14 +31,15 @@ _MOST_NAMES = 5
 FEWEST_TRAINING, FEWEST_SCORED = 20, 5
 # Validation has been scored this often without a better F1: more epochs would hardly help.
 STEADY_SCORINGS = 2
-# To try next instead of training with another option.
-ERRORS = "tf-tokclf evaluate RUN --errors"
+# After fewer steps, losses and scores do not yet show what a model can learn. More are recommended until there are this
+# many times as many.
+FEWEST_STEPS, MORE_STEPS = 20, 5
 
 
 @dataclass(frozen=True)
 class Advice:
-    """findings: a sentence about each thing that stands out. option: the option of `fit` to try next, ERRORS, or None.
-    is_serious: whether the model is probably useless.
+    """findings: a sentence about each thing that stands out. option: the option of `fit` to try next, SEE_ERRORS, or
+    None. is_serious: whether the model is probably useless.
     """
 
     findings: tuple[str, ...]
@@ -48,14 +52,18 @@ class Advice:
         command = self.command(folder)
         return f"What stands out:{listed}" + (f"\nTo try next: {command}" if command else "")
 
+    def to_html(self, folder: Path) -> Markup:
+        """The same for notebooks."""
+        return html_findings(self.findings, self.command(folder))
+
     def command(self, folder: Path) -> str | None:
         """The command line to try next. With an option, it trains the run in `folder` in a new folder next to it
         or its sweep.
         """
         if self.option is None:
             return None
-        if self.option == ERRORS:
-            return shlex.join(["tf-tokclf", "evaluate", as_argument(folder), "--errors"])
+        if self.option == SEE_ERRORS:
+            return " ".join(ours("evaluate", folder, "--errors"))
         name, value = self.option.split()
         named = _named(folder)
         if named.parent.name == RunDir(named).trials.name:
@@ -63,7 +71,7 @@ class Advice:
             sweep = _named(named.parent.parent)
             named = sweep.parent / f"{sweep.name}-trial-{named.name}"
         there = named.parent / f"{named.name}-{name.strip('-').rpartition('-')[2]}-{value}"
-        return shlex.join(["tf-tokclf", "fit", as_argument(folder), name, value, "--output-dir", str(there)])
+        return " ".join(ours("fit", folder, name, value, "--output-dir", str(there)))
 
     def to_json(self) -> dict[str, object]:
         """The entry in results.json, which does not depend on the folder of the run."""
@@ -80,11 +88,14 @@ def advice(
     history: Sequence[EpochRecord],
     scores: Mapping[str, Scores],
     n_training: Mapping[str, int],
+    *,
+    n_steps: int,
 ) -> Advice | None:
     """What stands out in a run. None if nothing does.
 
     config: without a recipe. scores: those of the saved model by split, "validation" and, if there is one, "test".
     n_training: number of training spans of each type, or of words with each label if there is no label scheme.
+    n_steps: number of steps of the run.
     """
     serious = [_high_rate(config), _steady_loss(config, history), _no_spans(config, scores)]
     others = [
@@ -94,6 +105,9 @@ def advice(
     ]
     # The first finding decides what to try: it is the most likely cause of the others.
     found = [finding for finding in (*serious, *others) if finding]
+    if n_steps < FEWEST_STEPS and found:
+        serious = [_high_rate(config), _diverged(config, history)]
+        found = [finding for finding in (*serious, _few_steps(config, n_steps)) if finding]
     if not found:
         return None
     return Advice(tuple(text for text, _ in found), found[0][1], is_serious=any(serious))
@@ -124,6 +138,22 @@ def _steady_loss(config: Config, history: Sequence[EpochRecord]) -> _Finding | N
     verb = "hardly fell" if last < first else "did not fall"
     text = f"The training loss {verb}: it was {first:.4f} at first and {last:.4f} at the end."
     return text, f"--learning-rate {other:.2g}"
+
+
+def _diverged(config: Config, history: Sequence[EpochRecord]) -> _Finding | None:
+    """A training loss that is not a number, or infinite."""
+    is_finite = all(math.isfinite(record.train_loss) for record in history)
+    return None if is_finite else _steady_loss(config, [*history[:1], *history])
+
+
+def _few_steps(config: Config, n_steps: int) -> _Finding:
+    """A run that is too short to judge by its scores. Whoever limits the steps has chosen this."""
+    training = config.training
+    text = f"The model was trained for only {counted(n_steps, 'step')}. Its scores do not show yet what it can learn."
+    if training.max_steps is not None:
+        return f"{text} For a full training, leave out --max-steps.", None
+    n_epochs = training.num_train_epochs * math.ceil(MORE_STEPS * FEWEST_STEPS / n_steps)
+    return text, f"--num-train-epochs {n_epochs}"
 
 
 def _no_spans(config: Config, scores: Mapping[str, Scores]) -> _Finding | None:
@@ -162,7 +192,7 @@ def _types_at_zero(
         return f"{text} A higher weight of words in spans may help.", _more_weight_or_epochs(config)
     if (best := _last_rise(history)) is not None:
         why = f"Validation F1 has not risen since epoch {best.epoch:g}, so more epochs would hardly help"
-        return f"{text} {why}. Label more examples, or look for labels that contradict each other.", ERRORS
+        return f"{text} {why}. Label more examples, or look for labels that contradict each other.", SEE_ERRORS
     return f"{text} More epochs may help.", _more_epochs(config)
 
 

@@ -66,11 +66,12 @@ class RunResult:
         return InlineReport(self.run.report)
 
     def _repr_html_(self) -> str:
-        """The epochs and the scores, as notebooks show them."""
+        """The epochs, the scores and what stands out, as notebooks show them."""
         best = self.history.index(best_epoch(self.history, self.measure))
         epochs = html_table(epochs_table(((one.epoch, one.logs()) for one in self.history), best=best))
         facts = {"run": str(self.run.root)}
-        return epochs + html_table(overall_table(self.evaluations, facts)) if self.evaluations else epochs
+        scores = html_table(overall_table(self.evaluations, facts)) if self.evaluations else ""
+        return epochs + scores + (self.stands_out.to_html(self.run.root) if self.stands_out else "")
 
 
 def train(
@@ -110,7 +111,8 @@ def train(
         check_data(plan.run)
         training = training_of(plan.splits.train, plan.splits.scheme)
         scores = {name: one.scores for name, one in evaluations.items()}
-        stands_out = advice(plan.config, end.history, scores, training.n_spans)
+        n_steps = end.n_steps(plan.timetable)
+        stands_out = advice(plan.config, end.history, scores, training.n_spans, n_steps=n_steps)
         if stands_out:
             log.log(logging.WARNING if stands_out.is_serious else logging.INFO, "%s", stands_out.text(plan.run.root))
         write_results(plan, end.history, evaluations, end.run_seconds, stands_out)
