@@ -55,6 +55,31 @@ def test_python_trains_a_sweep(conll_files: dict[str, str], tiny_bert: Path, tmp
     assert shown == [[("sweep", "training.label_smoothing 0.0, 0.1: 2 trials")]]
 
 
+def test_a_sweep_is_decided_by_the_measure_that_chooses_the_best_model(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path
+):
+    """The rate is so low that all trials have about the same F1, and the second one learns more."""
+    options = {"training.num_train_epochs": 1, "training.metric_for_best_model": "loss"}
+    sweep = {"optimizer.learning_rate": [1e-9, 1e-4]}
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", **options, sweep=sweep)
+    summary = tf_tokclf.fit(config)
+    assert isinstance(summary, SweepSummary)
+    losses = {}
+    for name in ("000", "001"):
+        history = (tmp_path / "run" / "trials" / name / "history.jsonl").read_text(encoding="utf-8")
+        losses[name] = json.loads(history.splitlines()[-1])["dev_loss"]
+    assert losses["001"] < losses["000"]
+    assert {trial.name: trial.value for trial in summary.trials} == losses
+    assert summary.best.name == "001"
+    stored = json.loads((tmp_path / "run" / "sweep.json").read_text(encoding="utf-8"))
+    assert (stored["chosen_by"], stored["best"]) == ("loss on validation", "001")
+    assert {name: trial["validation_loss"] for name, trial in stored["trials"].items()} == losses
+    assert "with the best validation loss" in summary._repr_html_()
+    # F1 would have chosen the other one, or the first of two equal ones.
+    f1 = [trial.f1["validation"] for trial in summary.trials if trial.f1]
+    assert f1[0] >= f1[1]
+
+
 def test_python_continues_from_a_checkpoint_elsewhere(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):
     def config(name: str) -> tf_tokclf.Config:
         options = {"training.num_train_epochs": 2, "training.keep_checkpoints": 1}

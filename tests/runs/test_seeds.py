@@ -17,6 +17,7 @@ from tf_tokclf.config.loading import load_config
 from tf_tokclf.config.schema import Config
 from tf_tokclf.errors import UserError
 from tf_tokclf.runs.seeds import SeedScores, SeedSummary, fit_seeds
+from tf_tokclf.scoring.measures import MEASURES
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -260,8 +261,18 @@ def test_lost_weights_of_a_finished_seed_are_named(folder: Path, args: list[str]
 
 def test_the_median_is_chosen_by_dev():
     scores = [(1, 0.5, 0.9), (2, 0.7, 0.1), (3, 0.6, 0.5), (4, 0.9, 0.5)]
-    summary = SeedSummary(tuple(SeedScores(seed, {"validation": dev, "test": test}) for seed, dev, test in scores))
+    summary = SeedSummary(tuple(SeedScores(seed, {"validation": dev, "test": test}, dev) for seed, dev, test in scores))
     assert summary.median == 3
+
+
+def test_the_median_is_that_of_the_measure_that_chooses_the_best_model():
+    losses = [(1, 0.5), (2, 0.1), (3, 0.3), (4, 0.2)]
+    scores = tuple(SeedScores(seed, {"validation": seed / 10}, loss) for seed, loss in losses)
+    summary = SeedSummary(scores, MEASURES["loss"])
+    assert summary.median == 3
+    assert summary.to_json()["median_of"] == "loss on validation"
+    assert summary.to_json()["seeds"]["2"] == {"f1": {"validation": 0.2}, "validation_loss": 0.1}
+    assert "with the median validation loss" in summary._repr_html_()
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 1)])

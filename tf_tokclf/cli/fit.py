@@ -91,8 +91,8 @@ def _placed(error: click.UsageError, translation: Translation) -> Exception:
     multiple=True,
     expose_value=False,
     callback=lambda ctx, parameter, pairs: _collect_sweep(ctx, pairs),
-    help="Train once for each of these values, and keep the run with the best validation F1. Can be repeated: all "
-    "combinations are then trained.",
+    help="Train once for each of these values, and keep the run with the best validation F1, or "
+    "--metric-for-best-model. Can be repeated: all combinations are then trained.",
 )
 @_run_option(
     "--scores-format",
@@ -224,7 +224,9 @@ def _show_seeds(summary: SeedSummary, run: RunDir, *, mode: str, scores_format: 
     f1 = {one.seed: one.f1 for one in summary.scores}
     places = f"model   {run.model} (seed {summary.median}, the median)\nscores  {run.seeds}"
     if scores_format != "table":
-        table = partial(seeds_result_table, f1, {"runs": str(run.root)}, median=summary.median, mode=mode)
+        table = partial(
+            seeds_result_table, f1, {"runs": str(run.root)}, median=summary.median, measure=summary.measure, mode=mode
+        )
         _print_formatted(table, summary.to_json(), scores_format, places)
         return
     out = stdout_console()
@@ -233,19 +235,18 @@ def _show_seeds(summary: SeedSummary, run: RunDir, *, mode: str, scores_format: 
 
 
 def _show_sweep(summary: SweepSummary, run: RunDir, *, names: list[str], mode: str, scores_format: str) -> None:
-    from tf_tokclf.config.sweep import value_text
     from tf_tokclf.report.result_tables import sweep_result_table
     from tf_tokclf.report.score_tables import sweep_table
     from tf_tokclf.report.terminal import stdout_console
 
-    trials = [(one.name, [value_text(one.values[name]) for name in names], one.f1) for one in summary.ranked()]
+    trials, measure = summary.trials_as_text(names), summary.measure
     places = f"model   {run.model} (trial {summary.best.name}, the best)\nscores  {run.sweep}"
     if scores_format != "table":
-        table = partial(sweep_result_table, names, trials, {"runs": str(run.root)}, mode=mode)
+        table = partial(sweep_result_table, names, trials, {"runs": str(run.root)}, measure=measure, mode=mode)
         _print_formatted(table, summary.to_json(), scores_format, places)
         return
     out = stdout_console()
-    out.print(sweep_table(names, [(name, values, f1["validation"] if f1 else None) for name, values, f1 in trials]))
+    out.print(sweep_table(names, [(name, values, value) for name, values, _, value in trials], measure))
     out.print(plain_text(f"\n{places}"), soft_wrap=True)
 
 

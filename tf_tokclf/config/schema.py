@@ -676,8 +676,8 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     hub: HubConfig = HubConfig()
     sweep: dict[str, tuple[bool | int | float | str | None, ...]] = setting(
         {},
-        "Values to try for each SECTION.KEY. Each combination is trained, and the run with the best validation F1 is "
-        "kept.",
+        "Values to try for each SECTION.KEY. Each combination is trained, and the run with the best validation F1, or "
+        "`training.metric_for_best_model`, is kept.",
     )
     sweep_trials: PositiveInt | None = setting(
         None,

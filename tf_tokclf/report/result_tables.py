@@ -12,10 +12,12 @@ from tf_tokclf.scoring.bootstrap import OVERALL, Difference, Interval
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.measures import Measure
 from tf_tokclf.scoring.scores import Scores
 
-# A trial: its name, the values of the settings, and its F1 by split, which is None if it failed.
-Trial = tuple[str, Sequence[str], Mapping[str, float] | None]
+# A trial: its name, the values of the settings, its F1 by split, and its validation score by the
+# measure that chooses the best. Both are None if it failed.
+Trial = tuple[str, Sequence[str], Mapping[str, float] | None, float | None]
 _ALL = "all (micro average)"
 _INTERVAL = "bootstrap over sentences, or Wilson's for few entities"
 _SCORES = (Column("precision", Kind.SHARE), Column("recall", Kind.SHARE), Column("F1", Kind.SHARE))
@@ -202,43 +204,61 @@ def _support(first: System, name: str) -> int:
 
 
 def seeds_result_table(
-    f1: Mapping[int, Mapping[str, float]], facts: Mapping[str, str], *, median: int, mode: str | None = None
+    f1: Mapping[int, Mapping[str, float]],
+    facts: Mapping[str, str],
+    *,
+    median: int,
+    measure: Measure,
+    mode: str | None = None,
 ) -> ResultTable:
     """The F1 of each seed by split, then mean and standard deviation.
 
-    facts: what was scored. mode: how invalid label sequences are read, if it is known.
+    facts: what was scored. measure: that of which `median` is the median. mode: how invalid label sequences are read,
+    if it is known.
     """
     splits = list(next(iter(f1.values())))
     columns = (Column("seed"), *(Column(f"{split} F1", Kind.SHARE) for split in splits))
     rows: list[tuple[Any, ...]] = [(str(seed), *(values[split] for split in splits)) for seed, values in f1.items()]
     by_split = [[values[split] for values in f1.values()] for split in splits]
     rows += [("mean", *map(statistics.mean, by_split)), ("standard deviation", *map(statistics.stdev, by_split))]
-    facts = {**facts, "F1": _average(mode), "model": f"seed {median}, with the median validation F1"}
+    facts = {**facts, "F1": _average(mode), "model": f"seed {median}, with the median validation {measure.name}"}
     return ResultTable(columns, tuple(rows), facts, frozenset({len(f1)}))
 
 
 def sweep_result_table(
-    names: Sequence[str], trials: Sequence[Trial], facts: Mapping[str, str], *, mode: str | None = None
+    names: Sequence[str],
+    trials: Sequence[Trial],
+    facts: Mapping[str, str],
+    *,
+    measure: Measure,
+    mode: str | None = None,
 ) -> ResultTable:
-    """The trials of a sweep over the settings `names`, best first.
+    """The trials of a sweep over the settings `names`, best first by `measure`.
 
     facts: what was scored. mode: how invalid label sequences are read, if it is known.
     """
-    splits = list(dict.fromkeys(split for *_, f1 in trials for split in f1 or ()))
+    splits = list(dict.fromkeys(split for *_, f1, _ in trials for split in f1 or ()))
+    others = [Column(f"validation {measure.name}", Kind.LOSS if measure.is_loss else Kind.SHARE)]
+    others = [] if measure.name == "F1" else others
     columns = (
         Column("trial"),
         *map(Column, short_names(names)),
         *(Column(f"{split} F1", Kind.SHARE) for split in splits),
+        *others,
         Column("state"),
     )
     rows = tuple(
-        (name, *values, *((f1 or {}).get(split) for split in splits), "finished" if f1 else "failed")
-        for name, values, f1 in trials
+        (
+            *(name, *values, *((f1 or {}).get(split) for split in splits)),
+            *([value] if others else []),
+            "finished" if f1 else "failed",
+        )
+        for name, values, f1, value in trials
     )
     facts = {
         **facts,
         "F1": _average(mode),
-        "model": f"trial {trials[0][0]}, with the best validation F1",
+        "model": f"trial {trials[0][0]}, with the best validation {measure.name}",
     }
     return ResultTable(columns, rows, facts, frozenset({0}))
 

@@ -18,6 +18,7 @@ from tf_tokclf.scoring.counts import Average, Counts
 from tf_tokclf.scoring.entities import MODES, Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.measures import Measure
 from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.scores import Scores
 
@@ -142,11 +143,15 @@ def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> Render
     return table
 
 
-def sweep_table(names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]]) -> RenderableType:
-    """Trials, best first: name, values of the settings `names`, and validation F1, which is None for a failed trial."""
-    table = _table("trial", *short_names(names), "validation F1")
-    for i, (name, values, f1) in enumerate(trials):
-        shown = "failed" if f1 is None else percent(f1)
+def sweep_table(
+    names: Sequence[str], trials: Sequence[tuple[str, Sequence[str], float | None]], measure: Measure
+) -> RenderableType:
+    """Trials, best first: name, values of the settings `names`, and the validation score by `measure`, which is None
+    for a failed trial.
+    """
+    table = _table("trial", *short_names(names), f"validation {measure.name}")
+    for i, (name, values, value) in enumerate(trials):
+        shown = "failed" if value is None else measure.shown(value)
         table.add_row(_text(f"{name} (best)" if i == 0 else name), *map(_text, values), shown)
     return table
 

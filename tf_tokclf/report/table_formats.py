@@ -27,8 +27,8 @@ class Kind(Enum):
     """What a column contains.
 
     SHARE: a fraction, shown in percent. GAP: the difference of two shares, shown in percentage points with its sign.
-    RANGE, GAP_RANGE: the ends of an interval of these; in CSV, two columns. P_VALUE: a probability. COUNT: a whole
-    number. SECONDS: a duration. NUMBER: a value as it is. TEXT: anything else.
+    RANGE, GAP_RANGE: the ends of an interval of these; in CSV, two columns. P_VALUE: a probability. LOSS: a loss.
+    COUNT: a whole number. SECONDS: a duration. NUMBER: a value as it is. TEXT: anything else.
     """
 
     TEXT = "text"
@@ -40,6 +40,7 @@ class Kind(Enum):
     RANGE = "range"
     GAP_RANGE = "range of gaps"
     P_VALUE = "p"
+    LOSS = "loss"
 
     @property
     def is_range(self) -> bool:
@@ -259,6 +260,7 @@ _SHOWN: Mapping[Kind, Callable[[Any], str]] = {
     Kind.RANGE: interval_text,
     Kind.GAP_RANGE: lambda value: f"{_gap(value[0])} to {_gap(value[1])}",
     Kind.P_VALUE: "{:.4f}".format,
+    Kind.LOSS: "{:.4f}".format,
 }
 # Units in the head of a CSV file.
 _UNITS = {

@@ -19,6 +19,7 @@ from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.run_record import read_record
 from tf_tokclf.runs.variants import chosen_variant, fit_unless_finished, take_over, variant
+from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.seed_scores import seeds_in
 from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_folder import check_links, claim_folder
@@ -26,10 +27,11 @@ from tf_tokclf.training.run_folder import check_links, claim_folder
 
 @dataclass(frozen=True)
 class SeedScores:
-    """The F1 (0 to 1) of one seed's run, by split."""
+    """The F1 (0 to 1) of one seed's run by split, and its validation score by the measure of `SeedSummary`."""
 
     seed: int
     f1: dict[str, float]
+    value: float
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,16 @@ class SeedSummary:
 
     Attributes:
         scores: The F1 of each seed by split, as fractions.
+        measure: The measure of which the median is chosen.
     """
 
     scores: tuple[SeedScores, ...]
+    measure: Measure = MEASURES["f1"]
 
     @property
     def median(self) -> int:
-        """The seed with the median validation F1; the lower one of two."""
-        by_dev = sorted(self.scores, key=lambda one: (one.f1["validation"], one.seed))
+        """The seed with the median validation score; the worse one of two."""
+        by_dev = sorted(self.scores, key=lambda one: (self.measure.rank(one.value), one.seed))
         return by_dev[(len(by_dev) - 1) // 2].seed
 
     def mean(self, split: str) -> float:
@@ -60,15 +64,18 @@ class SeedSummary:
         """The contents of seeds.json."""
         splits = self.scores[0].f1
         return {
-            "seeds": {str(one.seed): {"f1": one.f1} for one in self.scores},
+            "seeds": {str(one.seed): {"f1": one.f1, **self.measure.to_json(one.value)} for one in self.scores},
             "median": self.median,
+            "median_of": f"{self.measure.name} on validation",
             "mean": {split: self.mean(split) for split in splits},
             "standard_deviation": {split: self.deviation(split) for split in splits},
         }
 
     def _repr_html_(self) -> str:
         """The table that notebooks show."""
-        return html_table(seeds_result_table({one.seed: one.f1 for one in self.scores}, {}, median=self.median))
+        return html_table(
+            seeds_result_table({one.seed: one.f1 for one in self.scores}, {}, median=self.median, measure=self.measure)
+        )
 
 
 def seeds_to_resume(config: Config) -> tuple[int, ...]:
@@ -116,12 +123,12 @@ def _fit_seeds(
         config = _with_choices_of(config, root, seeds)
     else:
         claim_folder(root, overwrite=config.overwrite, inputs=run_inputs(config))
-    scores = []
+    scores, measure = [], MEASURES[config.training.metric_for_best_model]
     for seed in seeds:
         own = variant(config, root.of_seed(seed), {"training.seed": seed})
-        f1 = fit_unless_finished(own, f"seed {seed}", resume=resume, callbacks=callbacks)
-        scores.append(SeedScores(seed, f1))
-    summary = SeedSummary(tuple(scores))
+        of_run = fit_unless_finished(own, f"seed {seed}", measure, resume=resume, callbacks=callbacks)
+        scores.append(SeedScores(seed, of_run.f1, of_run.value))
+    summary = SeedSummary(tuple(scores), measure)
     chosen = root.of_seed(summary.median)
     median = chosen_variant(config, root, chosen, {"training.seed": summary.median}, push=config.hub.push)
     take_over(root, chosen, median)

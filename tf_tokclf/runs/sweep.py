@@ -28,10 +28,11 @@ from tf_tokclf.model.backend import keras
 from tf_tokclf.optional_packages import check_installed
 from tf_tokclf.publishing.publish import prepare_repository, push, write_card
 from tf_tokclf.report.html_tables import html_table
-from tf_tokclf.report.result_tables import sweep_result_table
+from tf_tokclf.report.result_tables import Trial, sweep_result_table
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_lock import locked
 from tf_tokclf.runs.variants import chosen_variant, fit_unless_finished, take_over, variant
+from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.training.plan import plan_run
 from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_folder import check_links, check_room_for, claim_folder, remove_leftovers
@@ -54,12 +55,14 @@ class TrialResult:
         name: Name of its folder.
         values: The settings that were tried.
         f1: F1 by split, as fractions. None if the trial failed.
+        value: The validation score by the measure of `SweepSummary`. None if the trial failed.
         error: Why the trial failed.
     """
 
     name: str
     values: dict[str, Any]
     f1: dict[str, float] | None
+    value: float | None
     error: str | None = None
 
 
@@ -69,42 +72,51 @@ class SweepSummary:
 
     Attributes:
         trials: The trials in the order of their folders.
+        measure: The measure by which the best one is chosen.
     """
 
     trials: tuple[TrialResult, ...]
+    measure: Measure = MEASURES["f1"]
 
     @property
     def best(self) -> TrialResult:
-        """The trial with the best validation F1; the first one of several."""
+        """The trial with the best validation score; the first one of several."""
         return self.ranked()[0]
 
     def ranked(self) -> list[TrialResult]:
-        """The trials, best validation F1 first and failed trials last."""
-        return sorted(self.trials, key=lambda one: -one.f1["validation"] if one.f1 else 1.0)
+        """The trials, best validation score first and failed trials last."""
+        return sorted(self.trials, key=lambda one: (one.f1 is None, -self.measure.rank(one.value)))
 
     def to_json(self) -> dict[str, Any]:
         """The contents of sweep.json."""
         return {
-            "chosen_by": "F1 on validation",
+            "chosen_by": f"{self.measure.name} on validation",
             "best": self.best.name if any(one.f1 for one in self.trials) else None,
-            "trials": {
-                one.name: {"settings": one.values, **({"f1": one.f1} if one.f1 else {"error": one.error})}
-                for one in self.trials
-            },
+            "trials": {one.name: {"settings": one.values, **self._outcome(one)} for one in self.trials},
         }
+
+    def _outcome(self, one: TrialResult) -> dict[str, Any]:
+        if one.f1 is None or one.value is None:
+            return {"error": one.error}
+        return {"f1": one.f1, **self.measure.to_json(one.value)}
+
+    def trials_as_text(self, names: Sequence[str]) -> list[Trial]:
+        """The trials for tables, best first, with the values of the settings `names`."""
+        return [
+            (one.name, [value_text(one.values[name]) for name in names], one.f1, one.value) for one in self.ranked()
+        ]
 
     def _repr_html_(self) -> str:
         """The table that notebooks show."""
         names = list(self.best.values)
-        trials = [(one.name, [value_text(one.values[name]) for name in names], one.f1) for one in self.ranked()]
-        return html_table(sweep_result_table(names, trials, {}))
+        return html_table(sweep_result_table(names, self.trials_as_text(names), {}, measure=self.measure))
 
 
 def fit_sweep(
     config: Config, *, resume: bool = False, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> SweepSummary:
     """Train a run for each combination of `config.sweep` in folders trials/000, trials/001 ... of the output folder,
-    and copy the model with the best validation F1 there.
+    and copy the model with the best validation score there.
 
     resume: keep finished trials, continue a stopped one, and try failed ones again. With hub.push, the best one is
     published. Raises UserError, before anything is trained, for what the user has to change.
@@ -132,7 +144,11 @@ def fit_sweep(
         run = root.of_trial(best.name)
         # The files of a trial that was finished before may have been damaged since.
         fit_unless_finished(
-            variant(sweep.base, run, best.values), f"trial {best.name}", resume=True, callbacks=callbacks
+            variant(sweep.base, run, best.values),
+            f"trial {best.name}",
+            summary.measure,
+            resume=True,
+            callbacks=callbacks,
         )
         take_over(root, run, chosen_variant(config, root, run, best.values, push=config.hub.push))
         if config.hub.push:
@@ -316,10 +332,11 @@ class _Trials:
         """The results of the trials so far."""
         return SweepSummary(
             tuple(
-                TrialResult(name, attributes["values"], attributes.get("f1"), attributes.get("error"))
-                for name, attributes in ((name, trial.user_attrs) for name, trial in sorted(self._latest().items()))
-                if "f1" in attributes or "error" in attributes
-            )
+                _result(name, trial.user_attrs)
+                for name, trial in sorted(self._latest().items())
+                if "f1" in trial.user_attrs or "error" in trial.user_attrs
+            ),
+            _measure(self._sweep),
         )
 
     def _enqueue(self, name: str, values: dict[str, Any]) -> None:
@@ -339,6 +356,18 @@ class _Trials:
         }
 
 
+def _measure(sweep: Sweep) -> Measure:
+    """The measure by which the best trial is chosen. If it is swept over, the one of the base configuration."""
+    return MEASURES[sweep.base.training.metric_for_best_model]
+
+
+def _result(name: str, attributes: Mapping[str, Any]) -> TrialResult:
+    # Earlier versions chose by F1, and did not record the value.
+    f1 = attributes.get("f1")
+    value = attributes.get("value", f1["validation"]) if f1 else None
+    return TrialResult(name, attributes["values"], f1, value, attributes.get("error"))
+
+
 def _run_trial(
     trial: optuna.Trial, sweep: Sweep, root: RunDir, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> None:
@@ -350,7 +379,8 @@ def _run_trial(
     log.info("trial %s: %s", name, ", ".join(f"{key} {value_text(value)}" for key, value in values.items()))
     try:
         own = variant(sweep.base, run, values)
-        f1 = fit_unless_finished(own, f"trial {name}", resume=run.config.is_file(), callbacks=callbacks)
+        measure = _measure(sweep)
+        scores = fit_unless_finished(own, f"trial {name}", measure, resume=run.config.is_file(), callbacks=callbacks)
     except (UserError, JobError) as error:
         if isinstance(error.__cause__, Exception) and disk_problem(error.__cause__):
             # The next trial would fail too. The sweep stops, and can be resumed from here.
@@ -359,8 +389,9 @@ def _run_trial(
         trial.set_user_attr("error", str(error))
         trial.study.tell(trial, state=optuna.trial.TrialState.FAIL)
     else:
-        trial.set_user_attr("f1", f1)
-        trial.study.tell(trial, f1["validation"])
+        trial.set_user_attr("f1", scores.f1)
+        trial.set_user_attr("value", scores.value)
+        trial.study.tell(trial, measure.rank(scores.value))
 
 
 def _name(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
@@ -15,12 +15,22 @@ from tf_tokclf.errors import Stopped
 from tf_tokclf.files import copy_whole, open_whole
 from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
+from tf_tokclf.run_history import epoch_rows
 from tf_tokclf.run_record import RunRecord, damage, note_change, read_record, write_record
 from tf_tokclf.runs.single import fit_single
+from tf_tokclf.scoring.measures import MEASURES, Measure
 from tf_tokclf.training.resume import with_earlier_choices
 from tf_tokclf.training.run_identity import check_same, setting_differences, settings_of
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VariantScores:
+    """F1 of a run by split (0 to 1), and its validation score by the measure that chooses among the runs."""
+
+    f1: dict[str, float]
+    value: float
 
 
 def variant(config: Config, run: RunDir, values: Mapping[str, Any], *, push: bool = False) -> Config:
@@ -36,12 +46,17 @@ def chosen_variant(
 
 
 def fit_unless_finished(
-    config: Config, name: str, *, resume: bool, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> dict[str, float]:
-    """Train or continue one of several runs. Returns its F1 (0 to 1) by split.
+    config: Config,
+    name: str,
+    measure: Measure,
+    *,
+    resume: bool,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> VariantScores:
+    """Train or continue one of several runs. Returns its scores.
 
-    name: of the run in messages. resume: skip the run if it is finished and not damaged. callbacks: additional Keras
-    callbacks.
+    measure: chooses among the runs. name: of the run in messages. resume: skip the run if it is finished and not
+    damaged. callbacks: additional Keras callbacks.
     """
     run = RunDir.of(config.output_dir)
     if resume:
@@ -57,7 +72,15 @@ def fit_unless_finished(
             # Free the memory of this run before the next one.
             keras.backend.clear_session()
     splits = json.loads(run.results.read_text(encoding="utf-8"))["splits"]
-    return {name: float(values["overall"]["f1"]) for name, values in splits.items()}
+    f1 = {name: float(values["overall"]["f1"]) for name, values in splits.items()}
+    return VariantScores(f1, f1["validation"] if measure.name == "F1" else _value(run, config, measure))
+
+
+def _value(run: RunDir, config: Config, measure: Measure) -> float:
+    """The validation score of the model of a finished run."""
+    own = MEASURES[config.training.metric_for_best_model]
+    best = max(epoch_rows(run.history), key=lambda row: own.rank(row.get(own.field)))
+    return float(best[measure.field])
 
 
 def take_over(root: RunDir, run: RunDir, config: Config) -> None:

@@ -34,7 +34,19 @@ class Measure:
         >>> MEASURES["f1"].text(0.5), MEASURES["loss"].text(0.5)
         ('validation F1 50.00', 'validation loss 0.5000')
         """
-        return f"validation {self.name} " + (f"{value:.4f}" if self.is_loss else f"{value * 100:.2f}")
+        return f"validation {self.name} {self.shown(value)}"
+
+    def to_json(self, value: float) -> dict[str, float]:
+        """The value by its name. Empty for F1, which is always listed.
+
+        >>> MEASURES["loss"].to_json(0.5), MEASURES["f1"].to_json(0.5)
+        ({'validation_loss': 0.5}, {})
+        """
+        return {} if self.name == "F1" else {f"validation_{self.name}": value}
+
+    def shown(self, value: float) -> str:
+        """The value alone, as in `text`."""
+        return f"{value:.4f}" if self.is_loss else f"{value * 100:.2f}"
 
 
 # By the value of training.metric_for_best_model.
