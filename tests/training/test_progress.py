@@ -73,6 +73,31 @@ def test_before_the_first_step_the_bar_shows_only_what_is_known(screen: io.Strin
     assert not re.search("loss|left|--:--", screen.getvalue())
 
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.mark.parametrize("width", [100, 80, 60, 40, 20])
+def test_the_bar_never_wraps(monkeypatch: pytest.MonkeyPatch, width: int):
+    """A line of which the end wraps would stay on the screen after each update."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    monkeypatch.setattr(progress, "stderr_console", lambda: console)
+    bar = ProgressBar(Timetable(1200, 24_000, [24_000]), Position(epoch=18, step=1190))
+    bar.on_train_begin()
+    bar.on_epoch_begin(0)
+    for step in range(10):
+        bar.on_train_batch_end(step, {"loss": 10.25})
+    bar._bar.refresh()
+    shown = console.file.getvalue()
+    bar.on_train_end()
+    lines = _ESCAPES.sub("", shown).split("\r")
+    assert "\n" not in "".join(lines)
+    assert max(map(len, lines)) <= width
+    last = lines[-1]
+    assert last.startswith("epoch 19/20"[:width])
+    assert ("\u2501" in last) == (width >= 80)
+    assert ("22800/24000" in last) == (width >= 40)
+
+
 def test_later_the_bar_shows_loss_and_time(screen: io.StringIO):
     run_steps(5)
     assert "5/6" in screen.getvalue()

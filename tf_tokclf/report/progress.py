@@ -5,10 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
-from rich.progress import BarColumn, Progress, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
 from rich.text import Text
 
 from tf_tokclf.counted import counted
@@ -18,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Seconds between two log lines where stderr is not a terminal.
 _LINE_EVERY_S = 30.0
+# The widths of a bar in characters.
+_SHORTEST_BAR, _LONGEST_BAR = 8, 40
 
 
 class Counts(Protocol):
@@ -40,6 +55,44 @@ class TimeLeftColumn(TimeRemainingColumn):
         return super().render(task).append(" left")
 
 
+class OneLineProgress(Progress):
+    """A progress display that never wraps: what does not fit into the width of the terminal is left out."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """A line for each task."""
+        for task in self.tasks:
+            yield _OneLine([column(task) for column in self.columns if isinstance(column, ProgressColumn)])
+
+
+@dataclass(frozen=True)
+class _OneLine:
+    """Cells in a line. If they do not fit, the bar gets shorter, then it and the cells behind it are left out, except
+    the last one: the time left. Of the first one, as much is shown as fits.
+    """
+
+    cells: list[RenderableType]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        cells = [cell for cell in self.cells if not (isinstance(cell, Text) and not cell.plain)]
+        while len(cells) > 1 and _width(cells, bar=_SHORTEST_BAR) > options.max_width:
+            bars = [i for i, cell in enumerate(cells) if isinstance(cell, ProgressBar)]
+            # The last but one, until only the first and the last are left.
+            del cells[bars[0] if bars else max(len(cells) - 2, 1)]
+        room = max(options.max_width - _width(cells, bar=0), 0)
+        for cell in cells:
+            if isinstance(cell, ProgressBar):
+                cell.width = min(room, _LONGEST_BAR)
+        line = Table.grid(*(Column(no_wrap=True, overflow="ellipsis") for _ in cells), padding=(0, 1))
+        line.add_row(*cells)
+        yield line
+
+
+def _width(cells: Iterable[RenderableType], *, bar: int) -> int:
+    """The width of the cells with a space between them."""
+    widths = [cell.cell_len if isinstance(cell, Text) else bar for cell in cells]
+    return sum(widths) + len(widths) - 1
+
+
 class RecordProgress:
     """Shows the number of sentences, the throughput and, if the size of the input is known, the time left."""
 
@@ -51,7 +104,7 @@ class RecordProgress:
 
     def __enter__(self) -> RecordProgress:
         if sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
-            self._bar = Progress(
+            self._bar = OneLineProgress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TaskProgressColumn(),

@@ -6,10 +6,10 @@ import logging
 import time
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from tf_tokclf.model.backend import keras
-from tf_tokclf.report.progress import TimeLeftColumn
+from tf_tokclf.report.progress import OneLineProgress, TimeLeftColumn
 from tf_tokclf.report.terminal import duration, stderr_console
 from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.timetable import Timetable
@@ -98,7 +98,7 @@ class ProgressBar(keras.callbacks.Callback):
     def __init__(self, timetable: Timetable, position: Position) -> None:
         super().__init__()
         self._steps = Steps(timetable, position)
-        self._bar = Progress(
+        self._bar = OneLineProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
