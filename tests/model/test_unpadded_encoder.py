@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import transformers
 
+from tf_tokclf.model.architectures.registry import speed_up
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.forward import piece_logits
 from tf_tokclf.model.precision import precision_policy
 from tf_tokclf.model.rows import layer_number, packed
-from tf_tokclf.model.unpadded_encoder import use_packing
 from tf_tokclf.training.dropout import SeededDropout
 
 SIZES = {
@@ -32,6 +32,15 @@ KINDS = {
     "xlm-roberta": (transformers.XLMRobertaConfig, "TFXLMRobertaForTokenClassification"),
     "camembert": (transformers.CamembertConfig, "TFCamembertForTokenClassification"),
     "electra": (transformers.ElectraConfig, "TFElectraForTokenClassification"),
+    "distilbert": (transformers.DistilBertConfig, "TFDistilBertForTokenClassification"),
+    "mpnet": (transformers.MPNetConfig, "TFMPNetForTokenClassification"),
+    "albert": (transformers.AlbertConfig, "TFAlbertForTokenClassification"),
+    "layoutlm": (transformers.LayoutLMConfig, "TFLayoutLMForTokenClassification"),
+}
+# Settings of single types. ALBERT has two groups of two layers, and computes each of them twice.
+OWN = {
+    "distilbert": {"hidden_dim": 24},
+    "albert": {"num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2, "embedding_size": 8},
 }
 # One row has no tokens.
 LENGTHS = np.array([7, 3, 9, 0, 1])
@@ -40,11 +49,14 @@ LENGTHS = np.array([7, 3, 9, 0, 1])
 def make(kind: str, *, dropout: float = 0.0, policy: str = "float32", **options: object) -> keras.Model:
     keras.utils.set_random_seed(3)
     config_class, name = KINDS[kind]
-    rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "classifier_dropout": dropout}
+    names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_dropout_prob")
+    # Those of DistilBERT.
+    names = (*names, "dropout", "attention_dropout", "seq_classif_dropout")
+    settings = {**SIZES, **OWN.get(kind, {}), **dict.fromkeys(names, dropout), **options}
     with precision_policy(policy):
-        model = getattr(transformers, name)(config_class(**SIZES, **rates, **options))
+        model = getattr(transformers, name)(config_class(**settings))
         model(input_ids=tf.ones((1, 2), tf.int32))
-    use_packing(model)
+    speed_up(model)
     return model
 
 
@@ -79,6 +91,9 @@ def test_the_logits_and_gradients_are_those_of_the_padded_layers(kind: str):
     model = make(kind)
     expected = logits_and_gradients(model, padded=True)
     mine = logits_and_gradients(model)
+    with packed():
+        # The layers of transformers would return them.
+        assert model(input_ids=batch()[0], output_attentions=True).attentions is None
     # 16 weights per layer, the embeddings and the head
     assert len(mine) == len(expected) > 32
     for one, other in zip(mine, expected):

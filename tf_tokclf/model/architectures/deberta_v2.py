@@ -16,7 +16,7 @@ from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
 from tf_tokclf.model.rows import Rows, is_packed, rows_of
 from tf_tokclf.model.shared_trace import SharedTrace
-from tf_tokclf.model.unpadded_encoder import Weights, join
+from tf_tokclf.model.unpadded_encoder import Joined, LayerParts, Weights
 
 
 def use_skewing(model: keras.Model) -> None:
@@ -81,23 +81,28 @@ def _convolved(
     return tf.cast(layer_norm(pieces + activated, norm.gamma, norm.beta, norm.epsilon), pieces.dtype)
 
 
-def _weights(layer: keras.layers.Layer) -> Weights:
-    """The weights of a layer: kernel and bias of dense layers, scale and offset of norms."""
+def _parts(layer: Any) -> LayerParts:
     attention, joined, outer = layer.attention.self, layer.attention.dense_output, layer.bert_output
-    parts = {
-        "query": attention.query_proj,
-        "key": attention.key_proj,
-        "value": attention.value_proj,
+    return LayerParts(
+        query=attention.query_proj,
+        key=attention.key_proj,
+        value=attention.value_proj,
+        n_heads=attention.num_attention_heads,
+        attention_dropout=attention.dropout,
+        attended=Joined(joined.dense, joined.LayerNorm, joined.dropout),
+        inner=layer.intermediate.dense,
+        activation=layer.intermediate.intermediate_act_fn,
+        outer=Joined(outer.dense, outer.LayerNorm, outer.dropout),
+    )
+
+
+def _weights(layer: Any) -> Weights:
+    attention = layer.attention.self
+    of_distance = {
         "query of distance": getattr(attention, "pos_query_proj", None),
         "key of distance": getattr(attention, "pos_key_proj", None),
-        "attended": joined.dense,
-        "inner": layer.intermediate.dense,
-        "outer": outer.dense,
     }
-    variables = {name: (part.kernel, part.bias) for name, part in parts.items() if part is not None}
-    for name, part in (("attended_norm", joined.LayerNorm), ("outer_norm", outer.LayerNorm)):
-        variables[name] = (part.gamma, part.beta)
-    return {name: (tf.convert_to_tensor(a), tf.convert_to_tensor(b)) for name, (a, b) in variables.items()}
+    return _parts(layer).weights(**of_distance)
 
 
 class _Layer:
@@ -131,11 +136,10 @@ class _Layer:
 
     def call(self, pieces: tf.Tensor, weights: Weights, *distances: tf.Tensor) -> tf.Tensor:
         """pieces: (tokens, n). Returns the same shape. distances: the result of `distance_embedding`."""
-        like = self._like
+        parts = _parts(self._like)
         attended = self._attend(pieces, weights, *distances)
-        pieces = join("attended", like.attention.dense_output, attended, pieces, weights, training=self._training)
-        inner = like.intermediate.intermediate_act_fn(dense(pieces, *weights["inner"]))
-        return join("outer", like.bert_output, inner, pieces, weights, training=self._training)
+        pieces = parts.attended(attended, pieces, weights, "attended", training=self._training)
+        return parts.feed_forward(pieces, weights, training=self._training)
 
     def _attend(self, pieces: tf.Tensor, weights: Weights, *distances: tf.Tensor) -> tf.Tensor:
         """(tokens, n) to (tokens, heads * width of a head)."""

@@ -13,20 +13,22 @@ import numpy as np
 
 from tf_tokclf.encoding.tokenizer_files import has_tokenizer
 from tf_tokclf.encoding.tokenizers import load_tokenizer, special_types
+from tf_tokclf.model.architectures.albert import use_packing_of_albert
+from tf_tokclf.model.architectures.bert import use_packing_of_bert
 from tf_tokclf.model.architectures.convbert import hide_padding, pytorch_shape
 from tf_tokclf.model.architectures.deberta_v2 import use_skewing
+from tf_tokclf.model.architectures.distilbert import use_packing_of_distilbert
 from tf_tokclf.model.architectures.esm import correct_esm
 from tf_tokclf.model.architectures.funnel import correct_funnel
 from tf_tokclf.model.architectures.layoutlmv3 import correct_layoutlmv3
 from tf_tokclf.model.architectures.mobilebert import correct_mobilebert
 from tf_tokclf.model.architectures.modernbert import TFModernBertForTokenClassification
-from tf_tokclf.model.architectures.mpnet import correct_mpnet
+from tf_tokclf.model.architectures.mpnet import correct_mpnet, use_packing_of_mpnet
 from tf_tokclf.model.architectures.roberta import start_after_padding
 from tf_tokclf.model.architectures.roformer import fix_positions
 from tf_tokclf.model.architectures.xlm import correct_xlm
 from tf_tokclf.model.architectures.xlnet import correct_xlnet
 from tf_tokclf.model.backend import keras
-from tf_tokclf.model.unpadded_encoder import use_packing
 
 # Changes a new model, before its weights are created, so that it computes what the PyTorch class computes.
 Correction = Callable[[keras.Model], None]
@@ -55,30 +57,31 @@ class Architecture:
 
 # Types that are not listed here need nothing special.
 _ARCHITECTURES: Mapping[str, Architecture] = {
-    "albert": Architecture(needs_autograph=False),
-    "bert": Architecture(speed_up=use_packing, needs_autograph=False),
-    "camembert": Architecture(correct=start_after_padding, speed_up=use_packing, needs_autograph=False),
+    "albert": Architecture(speed_up=use_packing_of_albert, needs_autograph=False),
+    "bert": Architecture(speed_up=use_packing_of_bert, needs_autograph=False),
+    "camembert": Architecture(correct=start_after_padding, speed_up=use_packing_of_bert, needs_autograph=False),
     "convbert": Architecture(correct=hide_padding, pytorch_shape=pytorch_shape),
     "deberta-v2": Architecture(
         speed_up=use_skewing,
         needs_autograph=False,
         renamed={".pos_proj.": ".pos_key_proj.", ".pos_q_proj.": ".pos_query_proj."},
     ),
-    "distilbert": Architecture(needs_autograph=False),
-    "electra": Architecture(speed_up=use_packing, needs_autograph=False),
+    "distilbert": Architecture(speed_up=use_packing_of_distilbert, needs_autograph=False),
+    "electra": Architecture(speed_up=use_packing_of_bert, needs_autograph=False),
     "esm": Architecture(correct=correct_esm),
     "flaubert": Architecture(correct=correct_xlm),
     "funnel": Architecture(correct=correct_funnel),
+    "layoutlm": Architecture(speed_up=use_packing_of_bert),
     "layoutlmv3": Architecture(correct=correct_layoutlmv3),
     "longformer": Architecture(correct=start_after_padding),
     "mobilebert": Architecture(correct=correct_mobilebert),
     "modernbert": Architecture(own_class=TFModernBertForTokenClassification, needs_autograph=False),
-    "mpnet": Architecture(correct=correct_mpnet, needs_autograph=False),
-    "roberta": Architecture(correct=start_after_padding, speed_up=use_packing, needs_autograph=False),
+    "mpnet": Architecture(correct=correct_mpnet, speed_up=use_packing_of_mpnet, needs_autograph=False),
+    "roberta": Architecture(correct=start_after_padding, speed_up=use_packing_of_bert, needs_autograph=False),
     "roberta-prelayernorm": Architecture(correct=start_after_padding),
     "roformer": Architecture(correct=fix_positions),
     "xlm": Architecture(correct=correct_xlm),
-    "xlm-roberta": Architecture(correct=start_after_padding, speed_up=use_packing, needs_autograph=False),
+    "xlm-roberta": Architecture(correct=start_after_padding, speed_up=use_packing_of_bert, needs_autograph=False),
     "xlnet": Architecture(read_token_types=correct_xlnet),
 }
 
