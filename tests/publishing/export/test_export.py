@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.documentation import ROOT, blocks
 from tests.reference_models import ReferenceModel
 from tests.requirements import need_modules
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.precision import Precision
@@ -33,6 +40,7 @@ FILES = {
 }
 NEEDED = {"tflite": ["ai_edge_litert"], "onnx": ["onnxruntime", "tf2onnx"], "savedmodel": []}
 MODELS = {"tflite": "model.tflite", "onnx": "model.onnx", "savedmodel": "1"}
+EXAMPLE = "add Blue in Green by Miles Davis to my evening jazz playlist"
 REFERENCE_MODELS = Path(__file__).parents[2] / "data" / "reference_models"
 
 
@@ -40,14 +48,28 @@ def data_of(conll_files: dict[str, str]) -> DataConfig:
     return DataConfig(test_file=conll_files["validation_file"])
 
 
+Exported = Callable[[str], tuple[Path, Agreement]]
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_classifier: Path, conll_files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Gives the folder of a float32 export in a format, and how it agrees with the model. Each is written once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @cache
+    def exported(format: str) -> tuple[Path, Agreement]:
+        need_modules(*NEEDED[format], extra="export")
+        output = folder / "exports" / format
+        output.parent.mkdir(exist_ok=True)
+        return output, export_model(tiny_classifier, output, format=format, data=data_of(conll_files))
+
+    return exported
+
+
 @pytest.mark.filterwarnings("ignore")  # of the converters
 @pytest.mark.parametrize("format", ["tflite", "onnx", "savedmodel"])
-def test_a_float_export_gives_the_same_labels(
-    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, format: str
-):
-    need_modules(*NEEDED[format], extra="export")
-    output = tmp_path / "export"
-    agreement = export_model(tiny_classifier, output, format=format, data=data_of(conll_files))
+def test_a_float_export_gives_the_same_labels(exported: Exported, format: str):
+    output, agreement = exported(format)
     assert agreement.problems == []
     assert (agreement.n_different_labels, agreement.label_agreement) == (0, 1.0)
     assert agreement.largest_logit_difference < 1e-4
@@ -57,6 +79,29 @@ def test_a_float_export_gives_the_same_labels(
     assert stored["passed"] is True
     assert stored["n_words"] == agreement.n_words > 20
     assert json.loads((output / "labels.json").read_text())[0] == "O"
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_the_code_in_the_documentation_labels_words_with_an_onnx_export(
+    exported: Exported, tiny_classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    output, _ = exported("onnx")
+    (code,) = [block for block in blocks(ROOT / "docs" / "predict.md", "python") if "onnxruntime" in block.text]
+    monkeypatch.chdir(output.parents[1])
+    names: dict[str, Any] = {}
+    exec(compile(code.text, str(code), "exec"), names)
+    assert len(ast.literal_eval(capsys.readouterr().out)) == len(EXAMPLE.split())
+    assert EXAMPLE in code.text
+    sentences = [
+        ["ada", "visited", "london", "with", "grace"],
+        ["london"],
+        ["x", "\u200b", "", "oslo"],
+        ["Zzyzx's", "a-b"],
+    ]
+    tagger = Tagger.load(tiny_classifier, decoding="argmax")
+    expected = [list(tagged.labels) for tagged in tagger.tag(Sentence(tuple(words)) for words in sentences)]
+    assert [names["label"](words) for words in sentences] == expected
+    assert len({label for labels in expected for label in labels}) > 2
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
