@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from tests.requirements import need_modules
 from tf_tokclf.cli.main import cli
 from tf_tokclf.publishing.export import export as exporting
+from tf_tokclf.publishing.export.agreement import LIMITS, Agreement
 from tf_tokclf.publishing.export.formats import write_export
 
 # These models are so small that tracing would take longer than computing without it.
@@ -37,7 +39,19 @@ def test_an_export_that_disagrees_is_not_kept(
     assert result.exit_code == 1
     assert "words have a different label" in result.stdout
     assert "disagrees with the model and was not kept" in result.stderr
+    assert "can be exported with --format savedmodel" in " ".join(result.stderr.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_agreement_on_few_words_asks_for_more():
+    agreement = Agreement(
+        "tflite", "int8", "runtime 1", "x.txt", 15, 134, 6, 1.6, 0.6, 0.5, 9, 3, 1.0, 2.0, LIMITS["int8"]
+    )
+    few = "134 words are few for this comparison: name more sentences with --file. "
+    other = "Export with --quantize float16, or without --quantize."
+    assert agreement.advice == few + other
+    assert replace(agreement, n_words=1000).advice == other
+    assert replace(agreement, n_words=1000, format="onnx").advice == "Export without --quantize."
 
 
 @pytest.mark.parametrize(

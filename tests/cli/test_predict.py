@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,7 @@ def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
         (["--shard", "x"], "'x' is not I/N with I from 1 to N"),
         (["--shard", "-1/4"], "'-1/4' is not I/N with I from 1 to N"),
         (["nothing.txt"], "there is no such file"),
+        (["play some jazz"], "To label a text, pass it on standard input"),
         (["--resume"], "Name the file with --output"),
         (["--output-format", "parquet"], "parquet output is possible only"),
     ],
@@ -152,6 +154,25 @@ def test_a_name_of_a_format_that_is_not_written_is_refused(tiny_classifier: Path
     (tmp_path / "in.conll").write_text("ada\tB-PER\n", encoding="utf-8")
     assert "which predict does not write" in refused([tiny_classifier, tmp_path / "in.conll", "-o", tmp_path / name])
     assert not (tmp_path / name).exists()
+
+
+def test_the_model_comes_first(tiny_classifier: Path, tmp_path: Path):
+    text = write_source("in.txt", tmp_path)
+    swapped = refused([text, tiny_classifier])
+    assert f"The model comes first: tf-tokclf predict {tiny_classifier} {text}" in swapped
+    assert "is a file, not a model folder. Give a folder, a Hub id" in refused([text])
+    assert "Name the folder that contains it" in refused([tiny_classifier / "model.safetensors"])
+
+
+@pytest.mark.parametrize(
+    ("file", "format"), [("model.onnx", "ONNX"), ("model.tflite", "TFLite"), ("1/saved_model.pb", "SavedModel")]
+)
+def test_an_export_is_told_from_a_model(tiny_classifier: Path, tmp_path: Path, file: str, format: str):
+    shutil.copytree(tiny_classifier, tmp_path / "export", ignore=shutil.ignore_patterns("*.safetensors"))
+    (tmp_path / "export" / file).parent.mkdir(exist_ok=True)
+    (tmp_path / "export" / file).write_bytes(b"export")
+    message = refused([tmp_path / "export"])
+    assert f"is an export for {format}, which only other programs can run. Name the run or the model folder" in message
 
 
 @pytest.fixture

@@ -110,7 +110,8 @@ def test_words_may_be_any_series(tagger: Tagger):
 def test_what_names_no_model_is_one_message(reference: object):
     for use in (tf_tokclf.load, tf_tokclf.evaluate):
         with pytest.raises(
-            UserError, match=r"a model is named by a text or a path, not by .*\. Give a folder, a Hub id"
+            UserError,
+            match=r"a model is named by a text or a path, not by .*\. Give a folder, a Hub id",
         ):
             use(reference)
 

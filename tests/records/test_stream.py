@@ -40,6 +40,38 @@ def test_each_line_is_a_record_and_each_word_stands_at_its_place(tmp_path: Path)
     assert words(records)[3][0] == "e\u0301te\u0301"
 
 
+def test_a_folder_of_text_files_has_the_lines_of_its_files_as_records(tmp_path: Path):
+    """Lines with the same number of words look like columns, but a single text file is read as text, too."""
+    texts = {"1.txt": ["Ada visited London", "Grace left Oslo"], "2.txt": ["x likes it", "", "Ada saw Grace"]}
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, lines in texts.items():
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = [record.sentence.text for record in read(folder)]
+    assert found == [line for lines in texts.values() for line in lines if line]
+    assert [tuple(text.split()) for text in found if text] == words(read(folder))
+    (folder / "2.txt").unlink()
+    assert words(read(folder, format="conll")) == [("Ada", "Grace")]
+
+
+def test_a_folder_of_columns_is_read_by_its_content(tmp_path: Path):
+    (tmp_path / "columns").mkdir()
+    (tmp_path / "columns" / "1.conll").write_text("Ada\tB-PER\nleft\tO\n\nOslo\tB-LOC\n", encoding="utf-8")
+    assert words(read(tmp_path / "columns")) == [("Ada", "left"), ("Oslo",)]
+
+
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [('{"text": "ada"}', True), ('\ufeff{"text": "ada"}', True), ("{ada} left", False), ("[1]", False)],
+)
+def test_json_lines_that_are_read_as_text_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str, warned: bool
+):
+    records = read(tmp_path / "in.txt", f"{line}\n{line}\n")
+    assert [record.sentence.text for record in records] == [line.removeprefix("\ufeff"), line]
+    assert caplog.text.count("For JSON lines, pass --format jsonl") == warned
+
+
 def test_an_empty_file_has_no_records(tmp_path: Path):
     for name in ("a.txt", "a.conll", "a.jsonl", "a.csv"):
         (tmp_path / name).touch()

@@ -119,14 +119,18 @@ def test_words_and_spans_can_be_left_out(port: int):
         ({"inputs": 3}, "inputs: must be a text, a list of texts, or a list of lists of words"),
         ({"inputs": None}, "inputs: must be a text"),
         ({"inputs": "\ud800"}, "inputs: Input should be a valid string, unable to parse raw data as a unicode"),
-        ({}, "inputs: Field required"),
+        ({}, "inputs: is required"),
+        (b"", "the body: must be a JSON object, sent as application/json"),
         ({"inputs": "a", "threshold": 1.5}, "threshold: Input should be less than or equal to 1"),
         ({"inputs": "a", "threshold": float("nan")}, "threshold: "),
         ({"inputs": "a", "top_k": True}, "top_k: Input should be a valid integer"),
-        ({"inputs": "a", "treshold": 0.5}, "treshold: Extra inputs are not permitted"),
+        (
+            {"inputs": "a", "treshold": 0.5},
+            "treshold: there is no such field; the fields are inputs, threshold, top_k, words,",
+        ),
         ({"inputs": list(range(8))}, "and 3 more"),
         (["a"], "the body: must be a JSON object"),
-        (b'{"inputs": "a"', "the body: JSON decode error"),
+        (b'{"inputs": "a"', "the body: is not valid JSON (Expecting ',' delimiter at character 14)"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said(port: int, request_: Any, message: str):
@@ -558,6 +562,12 @@ def test_predict_may_end_in_a_slash_too(port: int):
 def test_methods_that_a_path_does_not_have_are_answered_with_those_it_has(port: int, path: str, allowed: str):
     answer = ask(port, path, method="DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
+    assert answer.detail == f"DELETE is not supported here; the methods of this path are {allowed}"
+
+
+def test_an_unknown_path_is_told_where_the_paths_are_listed(port: int):
+    answer = ask(port, "/label", {"inputs": "ada"})
+    assert (answer.status, answer.detail) == (404, "there is no such path; /docs lists the paths")
 
 
 def test_the_page_has_its_style_and_no_other(port: int):

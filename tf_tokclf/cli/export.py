@@ -114,5 +114,6 @@ def export_command(
         )
     stdout_console().print(key_value_table(agreement.rows()))
     if agreement.problems:
-        raise JobError(f"the export disagrees with the model and was not kept. {' '.join(agreement.problems)}")
+        found = " ".join([*agreement.problems, agreement.advice]).strip()
+        raise JobError(f"the export disagrees with the model and was not kept. {found}")
     show_next(after_export(output, format))

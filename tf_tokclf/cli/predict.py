@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -147,6 +148,9 @@ def predict_command(
     tf-tokclf predict runs/mine raw.conll -o labelled.conll
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
+    if Path(model).is_file() and Path(source).is_dir():
+        order = shlex.join(["tf-tokclf", "predict", source, model])
+        raise click.UsageError(f"{model} is a file and {source} a folder. The model comes first: {order}")
     data, read = _files_read(ctx, model, source, assignments)
     if resume and output is None:
         raise click.UsageError("--resume continues a file. Name the file with --output.")

@@ -24,6 +24,11 @@ TORCH_FILES = [TORCH, "pytorch_model-*.bin"]
 # Settings that are the number of embeddings in a table.
 TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
+# The files of exports, which have no weights that could be loaded here, and their formats.
+EXPORTS = {"model.onnx": "ONNX", "model.tflite": "TFLite", "1/saved_model.pb": "SavedModel"}
+
+_EXPECTED = "Give a folder, a Hub id or package:NAME/PATH."
+
 
 def local_model_folder(
     reference: str, *, revision: str | None = None, weights: bool = True, trust_remote_code: bool = False
@@ -36,11 +41,11 @@ def local_model_folder(
     folder = Path(resolve_reference(reference))
     if not folder.is_dir():
         if folder.is_file():
-            raise UserError("is a file, not a model folder.", path=reference, hint="Name the folder that contains it.")
+            in_model = is_there(folder.parent / "config.json")
+            hint = "Name the folder that contains it." if in_model else _EXPECTED
+            raise UserError("is a file, not a model folder.", path=reference, hint=hint)
         if is_package_reference(reference) or not looks_like_hub_id(reference):
-            raise UserError(
-                f"there is no model folder {reference}.", hint="Give a folder, a Hub id or package:NAME/PATH."
-            )
+            raise UserError(f"there is no model folder {reference}.", hint=_EXPECTED)
         folder = _download(reference, revision, weights=weights)
     # The folder of a run contains its model.
     if not is_there(folder / "config.json") and (folder / "model" / "config.json").is_file():
@@ -65,7 +70,7 @@ def reference_text(reference: str | PathLike[str]) -> str:
     if isinstance(reference, (str, PathLike)) and isinstance(text := fspath(reference), str):
         return text
     problem = f"a model is named by a text or a path, not by {reference!r} ({type(reference).__name__})."
-    raise UserError(problem, hint="Give a folder, a Hub id or package:NAME/PATH.")
+    raise UserError(problem, hint=_EXPECTED)
 
 
 def looks_like_hub_id(reference: str) -> bool:
@@ -92,6 +97,13 @@ def public_name(reference: str) -> str:
 def _check_weights(folder: Path, reference: str) -> None:
     if any(is_there(folder / name) for name in READABLE_WEIGHTS):
         return
+    for name, format in EXPORTS.items():
+        if is_there(folder / name):
+            problem = f"is an export for {format}, which only other programs can run."
+            hint = (
+                "Name the run or the model folder that was exported. docs/predict.md#export shows how to run exports."
+            )
+            raise UserError(problem, path=reference, hint=hint)
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
+from tf_tokclf.counted import counted
 from tf_tokclf.encoding.encoder import Encoder, Windows
 from tf_tokclf.encoding.model_config import model_config, saved_labels
 from tf_tokclf.encoding.model_folders import local_model_folder, reference_text
@@ -99,6 +100,10 @@ class Tagger:
         self._encoder = Encoder(tokenizer, info.reading, n_embeddings=getattr(model.config, "vocab_size", None))
         self._forward = forward_function(model)
         self._lanes: int | None = None
+
+    def __repr__(self) -> str:
+        type_, labels = getattr(self.model.config, "model_type", "model"), counted(len(self.labels.names), "label")
+        return f"<Tagger: {type_}, {labels} in scheme {self.labels.scheme.value}, {self.decoding} decoding>"
 
     @classmethod
     def load(

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from tf_tokclf.compressed import CountingBytes, name_of_content, open_bytes
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.detection import files_in, is_folder_of_files
 from tf_tokclf.data.formats.docbin import spacy_module
 from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.reading.base import codec_named
@@ -29,6 +30,7 @@ from tf_tokclf.records.jsonl import JsonRecords
 from tf_tokclf.records.parquet import ParquetRecords
 from tf_tokclf.records.sentences import SentenceRecords
 from tf_tokclf.records.text import TextRecords
+from tf_tokclf.similar_names import did_you_mean
 
 
 @dataclass
@@ -80,8 +82,11 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
     path = Path(source) if source == STDIN else resolve_reference(source)
     if format == "parquet" and source == STDIN:
         raise UserError("Parquet cannot be read from standard input.", hint="Name a file.")
-    if path.is_dir() or format not in (*_STREAMED, "parquet"):
-        options = data.model_copy(update={"format": data.format if path.is_dir() else format})
+    if path.is_dir():
+        options = data.model_copy(update={"format": format_of_folder(path) if data.format == "auto" else data.format})
+        stream = RecordStream(source, SentenceRecords("folder", source, options, task), keep_errors)
+    elif format not in (*_STREAMED, "parquet"):
+        options = data.model_copy(update={"format": format})
         stream = RecordStream(source, SentenceRecords(format, source, options, task), keep_errors)
     elif format == "parquet":
         stream = RecordStream(source, ParquetRecords.open(path, data), keep_errors)
@@ -101,7 +106,8 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
 def check_source(source: str) -> None:
     """Raise UserError unless the file or folder exists."""
     if source != STDIN and not resolve_reference(source).exists():
-        raise UserError("there is no such file.", path=source, hint="Check the path; `-` is standard input.")
+        otherwise = "Check the path. To label a text, pass it on standard input."
+        raise UserError("there is no such file.", path=source, hint=did_you_mean(source, otherwise))
 
 
 def is_rereadable(source: str) -> bool:
@@ -127,6 +133,14 @@ def format_by_name(source: str) -> str:
     """
     path = Path(source) if source == STDIN else resolve_reference(source)
     return format_of_suffix(name_of_content(path).suffix.lower()) or "text"
+
+
+def format_of_folder(folder: Path) -> str:
+    """text if all files in a folder are text by their names, as it is for a single file; else auto."""
+    is_text = is_folder_of_files(folder, "auto") and all(
+        format_by_name(str(file)) == "text" for file in files_in(folder)
+    )
+    return "text" if is_text else "auto"
 
 
 def check_packages(source: str, format: str) -> None:

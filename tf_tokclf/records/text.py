@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
 
 from tf_tokclf.config.schema import DataConfig, Task
@@ -9,6 +11,8 @@ from tf_tokclf.data.reading.base import check_decoded
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.word_splitting import text_sentence
 from tf_tokclf.records.base import Frame
+
+log = logging.getLogger(__name__)
 
 
 class TextRecords:
@@ -30,4 +34,15 @@ class TextRecords:
     def parse(self, source: str, origin: Origin) -> Sentence:
         """The words of a line."""
         check_decoded(source, origin, self._data.encoding)
+        if origin.number == 1 and _is_json_object(source):
+            log.warning("the first line is a JSON object, but it is read as text. For JSON lines, pass --format jsonl")
         return text_sentence(source, self._data.word_splitting, origin)
+
+
+def _is_json_object(line: str) -> bool:
+    if not line.lstrip("\ufeff \t").startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

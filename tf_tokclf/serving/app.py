@@ -74,6 +74,7 @@ def create_app(service: Service, hosts: AllowedHosts = THIS_MACHINE) -> Gate:
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.add_exception_handler(400, _unreadable)
     app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(404, _not_found)
     app.add_exception_handler(405, partial(_not_allowed, app))
     return Gate(app, service.limits, hosts, service.metrics, _PATHS)
 
@@ -206,9 +207,16 @@ async def _failed(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": "the server failed; see its log"}, 500)
 
 
+async def _not_found(request: Request, error: Exception) -> Response:
+    """The response for a path that does not exist."""
+    return JSONResponse({"detail": "there is no such path; /docs lists the paths"}, 404)
+
+
 async def _not_allowed(app: FastAPI, request: Request, error: Exception) -> Response:
     """The response with the methods that the path supports. HEAD is supported wherever GET is."""
     routes = [route for route in app.routes if isinstance(route, Route) and route.path == request.scope["path"]]
     methods = {method for route in routes for method in route.methods or ()}
     allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
-    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(allowed)})
+    listed = ", ".join(allowed)
+    detail = f"{request.method} is not supported here; the methods of this path are {listed}"
+    return JSONResponse({"detail": detail}, 405, {"Allow": listed})

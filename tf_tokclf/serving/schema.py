@@ -37,6 +37,9 @@ class PredictRequest(PredictOptions):
     inputs: Inputs
 
 
+FIELDS = ("inputs", *PredictOptions.model_fields)
+
+
 class SpanAnswer(BaseModel):
     """A typed sequence of words."""
 
@@ -147,8 +150,16 @@ def problem_of(errors: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    if error.get("type") == "model_attributes_type":
+    type_, is_body = error.get("type"), len(error["loc"]) == 1
+    if type_ == "model_attributes_type" or (type_ == "missing" and is_body):
         return "must be a JSON object, sent as application/json"
+    if type_ == "json_invalid":
+        # FastAPI puts the position where the place of other errors is.
+        return f"is not valid JSON ({error['ctx']['error']} at character {error['loc'][-1]})"
+    if type_ == "extra_forbidden":
+        return f"there is no such field; the fields are {', '.join(FIELDS)}"
+    if type_ == "missing":
+        return "is required"
     return error["msg"].replace(" after validation,", ",")
 
 

@@ -77,7 +77,7 @@ TABLE = {
         "a.jsonl",
         b'{"x": 1}\n',
         {},
-        "none of the columns x seems to contain words. Name it with",
+        "none of the columns x seems to contain words or texts. Name it with",
     ),
     "id without a name": (
         "a.jsonl",

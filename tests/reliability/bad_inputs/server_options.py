@@ -29,7 +29,7 @@ def servers() -> list[Cell]:
     bad("truncated", "m --port 0", "model.safetensors: is damaged", "Fetch", m=model(cut("model.safetensors", 100)))
     bad("wrong type", "{model} --port http", "'http' is not a valid integer", "--port")
     bad("wrong type", "{model} --timeout-s soon", "'soon' is not a valid float", "--timeout-s")
-    bad("wrong type", "m --port 0", "m: is a file", "Name the folder that contains it", m=b"no folder")
+    bad("wrong type", "m --port 0", "m: is a file", "Give a folder", m=b"no folder")
     bad("wrong encoding", "{model} --port \u00b2", "is not a valid integer", "--port")
     no("wrong length", "each option has a single value")
     bad("out of range", "{model} --port 65536", "65536 is not in the range 0<=x<=65535", "--port")

@@ -30,7 +30,7 @@ def open_lines(path: Path, data: DataConfig, task: Task) -> PlainTextReader:
     """A reader of plain text."""
     reading = TextReading.of(data)
     options = data.model_copy(update={"format": "text"})
-    return PlainTextReader(path, options, (f"one sentence per line; {reading.note()}",), reading)
+    return PlainTextReader(path, options, (f"one sentence per line; {reading.note(has_spans=False)}",), reading)
 
 
 def _recognise(seen: Seen) -> Match | None:

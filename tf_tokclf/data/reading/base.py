@@ -277,14 +277,14 @@ def undecoded(line: str, path: Path, number: int, encoding: str) -> UserError | 
         return None
     byte = ord(bad.group()) - 0xDC00
     if not 0x80 <= byte <= 0xFF:
-        hint = "Set the file's encoding, or correct the line."
+        hint = "Set the file's encoding with --encoding, or correct the line."
         raised = f"contains a lone surrogate (U+{ord(bad.group()):X}) when read as {encoding}."
         return UserError(raised, path=path, line=number, hint=hint)
     shown = _UNDECODED.sub("\N{REPLACEMENT CHARACTER}", line.strip())[:60]
     hint = (
-        "The file seems to be UTF-16. Set the encoding to utf-16."
+        "The file seems to be UTF-16. Pass --encoding utf-16."
         if byte in (0xFF, 0xFE) and number == 1
-        else "Set the file's encoding (latin-1, cp1252 ...), or correct the line."
+        else "Set the file's encoding with --encoding (latin-1, cp1252 ...), or correct the line."
     )
     return UserError(f"byte 0x{byte:02x} is not valid {encoding} in {shown!r}.", path=path, line=number, hint=hint)
 

@@ -94,7 +94,8 @@ class Layout:
                 ends = "inclusive" if self.reading.rules.inclusive_end else "exclusive"
                 return f"words with spans{written}, ends {ends}, converted to {self.reading.scheme.value}"
             spans = f"spans in {self.label!r}" if self.label else "no spans"
-            return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {self.reading.note()}"
+            split = self.reading.note(has_spans=bool(self.label))
+            return f"{self.shape.value}, text in {self.word!r}, {spans}{written}; {split}"
         labels = f"labels in {self.label!r}" if self.label else "no labels"
         if self.has_nameless_ids:
             labels += " (ids without names; set them with data.label_names)"
@@ -514,8 +515,10 @@ def _guess(names: Sequence[str], wanted: Sequence[str], path: str, taken: Sequen
 
 
 def _no_column(names: Sequence[str], sample: Sequence[Record], path: str) -> UserError:
-    problem = f"none of the columns {', '.join(names)} seems to contain words."
+    problem = f"none of the columns {', '.join(names)} seems to contain words or texts."
     shown = json.dumps(sample[0], ensure_ascii=False, default=str)[:120] if sample else ""
-    tried = ", ".join(WORD_NAMES[:4])
-    hint = f"Name it with --text-column-name (names such as {tried} are recognised). The first record is {shown}."
+    hint = (
+        "Name it with --text-column-name (names such as tokens, words, text and sentence are recognised). "
+        f"The first record is {shown}."
+    )
     return UserError(problem, path=path, hint=hint)

@@ -68,9 +68,10 @@ class TextReading:
         """The same rules with another unit of offsets, or unchanged if `unit` is None."""
         return self if unit in (None, self.rules.unit) else replace(self, rules=replace(self.rules, unit=unit))
 
-    def note(self) -> str:
-        """One line about word splitting and the label scheme."""
-        return f"texts split into words by rule {self.splitting!r}, spans converted to {self.scheme.value}"
+    def note(self, *, has_spans: bool = True) -> str:
+        """One line about word splitting and, if there are spans, the label scheme."""
+        spans = f", spans converted to {self.scheme.value}" if has_spans else ""
+        return f"texts split into words by rule {self.splitting!r}{spans}"
 
     def reader(self, origin: Origin, problems: Problems) -> SpanReader:
         """The reader of a record's spans."""

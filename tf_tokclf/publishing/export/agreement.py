@@ -20,7 +20,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence, of_labelled_words
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.publishing.export import runtimes
-from tf_tokclf.publishing.export.folder import OTHER_FORMATS
+from tf_tokclf.publishing.export.folder import OTHER_FORMATS, QUANTIZATIONS
 from tf_tokclf.scoring.scores import Scorer
 
 
@@ -40,6 +40,9 @@ LIMITS = {
     "float16": Limits(label_agreement=0.999, logit_difference=0.1, f1_difference=0.005),
     "int8": Limits(label_agreement=0.97, logit_difference=None, f1_difference=0.03),
 }
+
+# On fewer words, a few labels that are almost equally likely can exceed a limit.
+FEW_WORDS = 1000
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,17 @@ class Agreement:
             if lost > limits.f1_difference:
                 found.append(f"F1 is lower by {100 * lost:.2f} points; the limit is {100 * limits.f1_difference:g}.")
         return found
+
+    @property
+    def advice(self) -> str:
+        """What to try if there are problems."""
+        if self.quantize is None:
+            return "" if self.format == "savedmodel" else OTHER_FORMATS
+        has_float16 = self.quantize != "float16" and "float16" in QUANTIZATIONS[self.format]
+        other = f"Export {'with --quantize float16, or ' if has_float16 else ''}without --quantize."
+        if self.n_words >= FEW_WORDS:
+            return other
+        return f"{counted(self.n_words, 'word')} are few for this comparison: name more sentences with --file. {other}"
 
     def to_json(self) -> dict[str, Any]:
         """The contents of agreement.json."""
