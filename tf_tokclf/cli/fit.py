@@ -138,6 +138,7 @@ def fit_command(
     tf-tokclf fit runs/mine --resume
     """
     from tf_tokclf.config.loading import load_config
+    from tf_tokclf.encoding.run_inputs import check_run_inputs
     from tf_tokclf.report.next_steps import after_plan, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stderr_console
     from tf_tokclf.run_dir import RunDir
@@ -147,6 +148,8 @@ def fit_command(
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options, origins=ctx.meta.get(_ORIGINS, {}))
 
+    if not settings.sweep:  # which may name the files
+        check_run_inputs(settings)
     with status("loading TensorFlow"):
         from tf_tokclf.runs.fit import check_kind, fit
         from tf_tokclf.runs.seeds import SeedSummary

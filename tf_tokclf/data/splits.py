@@ -117,6 +117,12 @@ def load_data(config: Config) -> Splits:
     return load_splits(config.data, task=config.task)
 
 
+def open_files(data: DataConfig, *, task: Task) -> None:
+    """Open the files of all splits, but read no sentences. Raises UserError if a format or column does not exist."""
+    files = {name: file for name in SPLITS if (file := getattr(data, f"{name}_file"))}
+    _file_readers({name: located(file) for name, file in files.items()}, data, task)
+
+
 def load_training_splits(data: DataConfig, *, task: Task, drawn_before: AnyDrawing | None = None) -> TrainingSplits:
     """Read the splits for training; see `load_splits`."""
     splits = load_splits(data, task=task, drawn_before=drawn_before)

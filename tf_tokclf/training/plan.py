@@ -19,6 +19,7 @@ from tf_tokclf.encoding.encoded_split import encode_split
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import local_model_folder, public_name
 from tf_tokclf.encoding.model_info import ModelInfo
+from tf_tokclf.encoding.run_inputs import check_complete, check_there
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.encoding.windows import ALIGNMENTS, WindowSettings
 from tf_tokclf.errors import UserError
@@ -175,16 +176,9 @@ def word_splitting(config: Config, splits: TrainingSplits) -> str:
 
 
 def check_settings(config: Config) -> None:
-    """Raise UserError if settings that every run needs are missing, or a package that the settings need."""
-    problems = []
-    if not (config.data.train_file or config.data.dataset_name):
-        problems.append("no training data: give --train-file or --dataset-name")
-    if not config.model.name_or_path:
-        problems.append("no encoder: give --model-name-or-path (a Hub id, a folder or package:NAME/PATH)")
-    if not config.output_dir:
-        problems.append("no folder for the run: give --output-dir")
-    if problems:
-        raise UserError("Incomplete configuration:" + "".join(f"\n  - {problem}" for problem in problems))
+    """Raise UserError if settings, files or packages that the run needs are missing."""
+    check_complete(config)
+    check_there(config)
     optimizer = config.optimizer
     if optimizer.lr_scheduler_type == "polynomial" and optimizer.learning_rate <= POLYNOMIAL_END:
         raise UserError(
