@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorflow.python.framework import ops
 
 from tf_tokclf.encoding.encoder import Windows
 from tf_tokclf.model.forward import WordScores, forward_function, needs_equal_lengths, score_windows
@@ -53,6 +56,20 @@ def test_a_window_has_the_same_scores_alone_as_among_others(name: str):
     assert {row: len(values) for row, values in together.items()} == dict(enumerate(LENGTHS))
     for row, values in together.items():
         np.testing.assert_allclose(scores(only(windows, row))[row], values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bert", "modernbert"])
+def test_a_model_that_was_used_is_freed(name: str):
+    """TensorFlow kept the traces of each model that was evaluated, and with them its weights: 0.1 GB for MiniLM-L6."""
+    model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
+    forward, known = forward_function(model), set(ops.gradient_registry._registry)
+    (batch,) = score_windows(forward, windows_of((3,)), batch_size=8, pad_id=0, lanes=1, longest=20)
+    assert len(batch.word) == 3
+    graph = weakref.ref(forward.get_concrete_function().graph)
+    del model, forward, batch
+    gc.collect()
+    assert set(ops.gradient_registry._registry) == known
+    assert graph() is None
 
 
 def test_rows_are_not_padded_beyond_the_longest_that_the_model_reads():

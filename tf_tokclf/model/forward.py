@@ -15,6 +15,7 @@ from tf_tokclf.encoding.piece_cache import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.memory import traced_gradients_forgotten
 from tf_tokclf.model.parallel import MAX_LANES, n_lanes, side_by_side
 from tf_tokclf.model.rows import packed
 
@@ -41,7 +42,8 @@ def piece_logits(
 def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np.ndarray], tf.Tensor]:
     """A function of input_ids (rows, width) int32, lengths (rows,) int32 and positions (tokens, 2) int32.
 
-    It returns the log-probabilities (tokens, labels) float32 of the tokens at these (row, column) positions.
+    It returns the log-probabilities (tokens, labels) float32 of the tokens at these (row, column) positions. They have
+    no gradients.
     """
 
     @tf.function(
@@ -54,7 +56,9 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
     )
     def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
-        logits = piece_logits(model, input_ids, mask, training=False)
+        # This runs while the function is traced. Otherwise TensorFlow would keep each model that was loaded.
+        with traced_gradients_forgotten():
+            logits = piece_logits(model, input_ids, mask, training=False)
         return tf.nn.log_softmax(tf.cast(tf.gather_nd(logits, positions), tf.float32))
 
     return forward
