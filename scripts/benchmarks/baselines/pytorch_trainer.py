@@ -1,42 +1,56 @@
-"""The PyTorch Trainer of transformers 5: with its defaults, with batches of similar length, or in bfloat16."""
+"""The PyTorch Trainer of transformers: with its defaults, with batches of similar length, in bfloat16, compiled."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
 import tempfile
 import time
-from pathlib import Path
+from dataclasses import fields
 
 import numpy as np
-from seqeval.metrics import accuracy_score, f1_score
-from tokenized_splits import tokenized_splits
+from seqeval.metrics import f1_score
+from tokenized_splits import tokenized_splits, word_tokenizer
+from training import peak_gb, print_measurements, training_parser
 from transformers import (
     AutoModelForTokenClassification,
-    AutoTokenizer,
     DataCollatorForTokenClassification,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
-parser = argparse.ArgumentParser()
-parser.add_argument("folder", type=Path)
-parser.add_argument("--encoder")
-parser.add_argument("--epochs", type=int)
-parser.add_argument("--seed", type=int)
-parser.add_argument("--learning-rate", type=float, default=1e-4)
+parser = training_parser()
 parser.add_argument("--grouped", action="store_true", help="batches of similar length")
 parser.add_argument("--bf16", action="store_true")
+parser.add_argument("--compile", action="store_true")
 options = parser.parse_args()
 set_seed(options.seed)
 
-tokenizer = AutoTokenizer.from_pretrained(options.encoder)
+
+class EpochTimes(TrainerCallback):
+    """Measures the seconds of each epoch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, *_: object, **__: object) -> None:
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, *_: object, **__: object) -> None:
+        self.seconds.append(time.perf_counter() - self._began)
+
+
+def grouping() -> dict[str, object]:
+    """The argument for batches of similar length, which transformers 5 renamed."""
+    known = {field.name for field in fields(TrainingArguments)}
+    return {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
+
+
+tokenizer = word_tokenizer(options.encoder)
 tokenized, names = tokenized_splits(options.folder, tokenizer, cache="hf-torch")
 labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
 model = AutoModelForTokenClassification.from_pretrained(options.encoder, **labels)
-grouping = {"train_sampling_strategy": "group_by_length"} if options.grouped else {}
+times = EpochTimes()
 with tempfile.TemporaryDirectory() as output:
     arguments = TrainingArguments(
         output,
@@ -51,7 +65,8 @@ with tempfile.TemporaryDirectory() as output:
         disable_tqdm=True,
         use_cpu=True,
         bf16=options.bf16,
-        **grouping,
+        torch_compile=options.compile,
+        **(grouping() if options.grouped else {}),
     )
     trainer = Trainer(
         model,
@@ -60,11 +75,12 @@ with tempfile.TemporaryDirectory() as output:
         eval_dataset=tokenized["validation"],
         data_collator=DataCollatorForTokenClassification(tokenizer),
         processing_class=tokenizer,
+        callbacks=[times],
     )
     began = time.perf_counter()
     trainer.train()
     trained = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_gb()
     began = time.perf_counter()
     answer = trainer.predict(tokenized["test"])
     guesses = np.argmax(answer.predictions, axis=-1)
@@ -72,15 +88,12 @@ with tempfile.TemporaryDirectory() as output:
     predicted = [[names[g] for g, i in zip(guess, row) if i != -100] for guess, row in zip(guesses, answer.label_ids)]
     f1 = f1_score(gold, predicted)
     scored = time.perf_counter() - began
-print(
-    json.dumps(
-        {
-            "train_seconds": round(trained, 2),
-            "score_seconds": round(scored, 2),
-            "f1": float(f1),
-            "products": "bfloat16" if options.bf16 else "float32",
-            "accuracy": float(accuracy_score(gold, predicted)),
-            "peak_gb": round(peak, 3),
-        }
-    )
+print_measurements(
+    train_seconds=trained,
+    epoch_seconds=times.seconds,
+    score_seconds=scored,
+    f1=f1,
+    precision="bfloat16" if options.bf16 else "float32",
+    peak=peak,
+    packages=("torch", "transformers"),
 )

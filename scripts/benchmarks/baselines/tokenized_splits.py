@@ -6,7 +6,17 @@ import json
 from pathlib import Path
 
 from datasets import DatasetDict, load_dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+# The types whose tokenizers need the space before each word to read it as the start of a word.
+NEEDS_SPACE = ("roberta", "deberta", "modernbert")
+
+
+def word_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder, for sentences that are split into words."""
+    model_type = json.loads((Path(encoder) / "config.json").read_text()).get("model_type")
+    space = {"add_prefix_space": True} if model_type in NEEDS_SPACE else {}
+    return AutoTokenizer.from_pretrained(encoder, **space)
 
 
 def tokenized_splits(folder: Path, tokenizer: PreTrainedTokenizerBase, *, cache: str) -> tuple[DatasetDict, list[str]]:

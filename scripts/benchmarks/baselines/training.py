@@ -1,0 +1,63 @@
+"""What the scripts that train have in common: their options, their peak memory, and the line that they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+
+def training_parser() -> argparse.ArgumentParser:
+    """A parser with the options that all systems have."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path, help="folder with the splits and the label names")
+    parser.add_argument("--encoder", help="model folder")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    return parser
+
+
+def peak_gb() -> float:
+    """The peak memory of this process so far, in GB.
+
+    On Linux it is read from /proc: `ru_maxrss` of a new process starts with the peak of the process that created it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        kilobytes = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(kilobytes) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def print_measurements(
+    *,
+    train_seconds: float,
+    epoch_seconds: Sequence[float],
+    score_seconds: float,
+    f1: float,
+    precision: str,
+    peak: float,
+    packages: Sequence[str],
+    **more: float,
+) -> None:
+    """Print what was measured, as JSON.
+
+    precision: that of the matrix products. peak: in GB, without scoring the test set. packages: whose versions matter.
+    """
+    measured = {
+        "train_seconds": round(train_seconds, 2),
+        "epoch_seconds": [round(seconds, 3) for seconds in epoch_seconds],
+        "score_seconds": round(score_seconds, 2),
+        "f1": float(f1),
+        "precision": precision,
+        "peak_gb": round(peak, 3),
+        "versions": ", ".join(f"{name} {version(name)}" for name in packages),
+        **more,
+    }
+    print(json.dumps(measured))
