@@ -14,7 +14,7 @@ standard deviation.
 REF is an encoder as for `fit`, by default MiniLM-L6. If it is a folder without weights, they are random. --shape uses
 the sizes of a known encoder with random weights and MiniLM's tokenizer. Times do not depend on the weights, but F1
 does, so it is not shown. With random weights, the default is 60 steps in two epochs. In the second one, no system
-traces or compiles any more.
+traces or compiles any more. The same holds for --length, which measures sentences of one length, without padding.
 
 "Share of their rate" is the rate of the matrix products on real subword tokens, as a share of that of large products.
 """
@@ -64,7 +64,8 @@ SYSTEMS = {
         "pytorch_trainer.py", ("--grouped", "--bf16", "--compile"), needs_torch=True, by_default=False
     ),
 }
-RANDOM_STEPS, RANDOM_EPOCHS = 60, 2
+# The lengths of trainings that only measure times.
+SHORT_STEPS, SHORT_EPOCHS = 60, 2
 
 Results = dict[str, list[Measured]]
 
@@ -111,8 +112,9 @@ def encoders(options: argparse.Namespace, scratch: Path) -> Iterator[Encoder]:
 
 def workload_of(options: argparse.Namespace, encoder: Encoder, length: int | None, folder: Path) -> Workload:
     """The sentences to train on. A limit of the steps limits the sentences, so that all systems read the same ones."""
-    epochs = options.epochs or (RANDOM_EPOCHS if encoder.is_random else 1)
-    n_steps = options.steps if options.steps is not None else RANDOM_STEPS if encoder.is_random or length else 0
+    epochs, n_steps = (SHORT_EPOCHS, SHORT_STEPS) if encoder.is_random or length else (1, 0)
+    epochs = options.epochs or epochs
+    n_steps = n_steps if options.steps is None else options.steps
     limits = [options.max_train_samples, max(n_steps // epochs, 1) * BATCH if n_steps else None]
     most = min((limit for limit in limits if limit is not None), default=None)
     return write_workload(options.data, folder, epochs=epochs, most=most, length=length, encoder=encoder.folder)
@@ -202,14 +204,14 @@ def parse_options() -> argparse.Namespace:
     add("--encoder", action="append", default=[], help="encoder, as for fit; can be repeated")
     add("--shape", action="append", default=[], choices=SHAPES, help="encoder with random weights; can be repeated")
     add("--rounds", type=int, default=3)
-    add("--epochs", type=int, help=f"default: 1, or {RANDOM_EPOCHS} with random weights")
+    add("--epochs", type=int, help=f"default: 1; {SHORT_EPOCHS} with random weights or --length")
     add("--seed", type=int, default=1, help="seed of the first round; each later round uses the next number")
     add("--max-train-samples", type=int, help="use only the first N training sentences")
     add(
         "--steps",
         type=int,
-        help="train about N steps in all epochs together, on fewer sentences; 0: all sentences. Default: 0, or "
-        f"{RANDOM_STEPS} with random weights and with --length",
+        help="train about N steps in all epochs together, on fewer sentences; 0: all sentences. Default: 0; "
+        f"{SHORT_STEPS} with random weights or --length",
     )
     add(
         "--length",
