@@ -44,7 +44,7 @@ def main() -> None:
         precision=tagger.model.compute_dtype,
         peak=peak,
         packages=("tf-tokclf", "tensorflow", "transformers"),
-        real_tflop=round(flop / 1e12, 3),
+        real_tflop=round(flop / 1e12, 6),
     )
 
 

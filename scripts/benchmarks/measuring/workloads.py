@@ -76,8 +76,9 @@ def _write(sentences: Iterable[tuple], path: Path) -> tuple[int, int]:
 
 
 def _of_one_length(splits: Splits, encoder: Path, n_tokens: int, n_sentences: int) -> Iterator[tuple]:
-    """Sentences of random words that are one token each, with a label that they have in the data. None begins a batch
-    with padding, because special tokens count.
+    """Sentences of random words that are one token each, with a label that they have in the data.
+
+    The special tokens count too, so that batches need no padding.
     """
     from tf_tokclf.encoding.tokenizers import load_tokenizer, special_pieces, tokenize_function
 
@@ -92,7 +93,7 @@ def _of_one_length(splits: Splits, encoder: Path, n_tokens: int, n_sentences: in
 
 
 def _labels_of_words(split: Split) -> dict[str, str]:
-    """A label for each word: the first that can stand after any other one."""
+    """A label for each word: its first one in the data that is valid after every other label."""
     found: dict[str, str] = {}
     for sentence in split:
         for word, label in zip(sentence.words, sentence.labels or ()):
