@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.errors import UserError
+from tf_tokclf.model.backend import transformers
 from tf_tokclf.training.batches import TrainingBatches, bucket_widths
 
 
@@ -41,6 +42,35 @@ def test_every_window_comes_once_an_epoch_and_padding_is_not_scored(tiny_bert: P
         assert (labels[mask == 1] == 1).all()
         rows += [(int(row[0]), int(m.sum())) for row, m in zip(ids, mask)]
     assert sorted(rows) == list(enumerate(lengths))
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_batches_are_those_of_the_collator_of_transformers(tiny_bert: Path, side: str):
+    tokenizer = load_tokenizer(tiny_bert)
+    tokenizer.padding_side = side
+    rng = np.random.default_rng(6)
+    rows = [rng.integers(5, 50, n).tolist() for n in rng.integers(3, 20, 30)]
+    labels = [[-100, *rng.integers(0, 3, len(row) - 1).tolist()] for row in rows]
+    # From a table in several parts, as one in the cache is.
+    whole = {"input_ids": rows, "labels": labels, "sentence": list(range(30))}
+    parts = [Dataset.from_dict({name: values[i : i + 7] for name, values in whole.items()}) for i in range(0, 30, 7)]
+    batches = TrainingBatches(concatenate_datasets(parts), tokenizer, batch_size=4, seed=1)
+    plan = batches.plan(0)
+    for number, batch in enumerate(batches.dataset(plan)):
+        theirs = transformers.DataCollatorForTokenClassification(
+            tokenizer, padding="max_length", max_length=int(plan.widths[number]), return_tensors="np"
+        )
+        expected = theirs([{"input_ids": rows[i], "labels": labels[i]} for i in plan.rows[number].tolist()])
+        for name, values in batch.items():
+            np.testing.assert_array_equal(values, expected[name])
+
+
+def test_batches_that_are_made_in_advance_are_the_same(tiny_bert: Path):
+    batches = batches_of([int(n) for n in np.random.default_rng(3).integers(3, 60, 50)], tiny_bert)
+    made_when_asked, ahead = (list(batches.dataset(batches.plan(0), device=device)) for device in (None, "/CPU:0"))
+    for one, other in zip(made_when_asked, ahead, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_all_batches_are_full_but_one(tiny_bert: Path):

@@ -52,7 +52,7 @@ def timetable(n_epochs: int, *, scored_every: int = 2) -> Timetable:
 
 
 def test_the_bar_covers_all_epochs_and_the_table_those_that_are_done(output: Recorder, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(notebook_progress, "_EVERY_S", 0.0)
+    monkeypatch.setattr(notebook_progress, "SHOWN_EVERY", 0.0)
     progress = NotebookProgress(timetable(2), Position(), name="runs/<b>")
     progress.on_train_begin()
     bars = [bar_in(output.shown[-1][0])]

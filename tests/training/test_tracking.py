@@ -36,7 +36,7 @@ def test_the_table_has_each_epoch_once_also_after_a_resume(tmp_path: Path):
 
 
 def test_tensorboard_alone_is_the_default(tmp_path: Path):
-    assert [type(c).__name__ for c in tracking_callbacks(load_config(), RunDir(tmp_path))] == ["TensorBoard"]
+    assert [type(c.inner).__name__ for c in tracking_callbacks(load_config(), RunDir(tmp_path))] == ["TensorBoard"]
 
 
 def test_nowhere_is_a_choice(tmp_path: Path):

@@ -120,6 +120,11 @@ class Checkpoint:
         path = self.folder / BEST
         return path if path.is_file() else None
 
+    def has_slot(self, name: str) -> bool:
+        """Whether the checkpoint contains an optimizer slot of this name for any weight."""
+        names = tf.train.load_checkpoint(str(self.folder / VARIABLES)).get_variable_to_shape_map()
+        return any(f"/{name}/.ATTRIBUTES" in variable for variable in names)
+
     def restore(self, state: tf.train.Checkpoint) -> None:
         """Restore all variables that `state` tracks."""
         status = state.read(str(self.folder / VARIABLES))

@@ -12,11 +12,8 @@ from tf_tokclf.report.page_environment import page_environment
 from tf_tokclf.report.result_tables import epochs_table
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.training.checkpoints import Position
-from tf_tokclf.training.progress import Steps
+from tf_tokclf.training.progress import SHOWN_EVERY, Steps
 from tf_tokclf.training.timetable import Timetable
-
-# Seconds between two updates while nothing is scored. Each of them is a message to the browser.
-_EVERY_S = 0.5
 
 
 class NotebookProgress(keras.callbacks.Callback):
@@ -41,9 +38,9 @@ class NotebookProgress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._steps.end_step(batch)
-        if not self._steps.is_scored and time.perf_counter() - self._shown < _EVERY_S:
+        if not self._steps.is_scored and time.perf_counter() - self._shown < SHOWN_EVERY:
             return
-        loss = f"training loss {(logs or {})['loss']:.3f}"
+        loss = f"training loss {float((logs or {})['loss']):.3f}"
         self._show_bar(
             loss, "scoring validation" if self._steps.is_scored else f"{duration(self._seconds_left())} left"
         )

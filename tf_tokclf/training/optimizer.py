@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -14,6 +15,10 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.training.schedule import Schedule, ScheduledRate
 from tf_tokclf.training.weight_places import depths, is_embedding
+
+# The optimizer slot that says up to which step the rows of a deferred embedding are updated.
+UP_TO = "up_to"
+_ROWS_AT_ONCE = 4096
 
 
 def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling: bool) -> keras.optimizers.Optimizer:
@@ -76,9 +81,6 @@ def _with_copies(weight: tf.Variable) -> tuple[tf.Variable, ...]:
     return (weight, *getattr(weight, "values", ()))
 
 
-_ROWS_AT_ONCE = 4096
-
-
 def freeze_embeddings(model: keras.Model) -> None:
     """Do not train the encoder's embeddings (subword tokens, positions, types) and their layer norm.
 
@@ -128,6 +130,32 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     # Factor on the learning rate by weight. The factor of other weights is 1.
     rate_factors: Mapping[Any, float] = {}
 
+    # Whether the update that is being applied changes anything, a bool scalar. None for yes.
+    _condition: tf.Tensor | None = None
+
+    @contextmanager
+    def only_if(self, condition: tf.Tensor) -> Iterator[None]:
+        """Updates in the block change nothing but `iterations` if `condition`, a bool scalar, is false.
+
+        The gradients must then be 0. The update is computed in any case, so that nobody has to read the condition.
+        """
+        self._condition = condition
+        try:
+            yield
+        finally:
+            self._condition = None
+
+    def _prepare_local(self, var_device: str, var_dtype: tf.DType, apply_state: dict) -> None:
+        super()._prepare_local(var_device, var_dtype, apply_state)
+        if self._condition is None:
+            return
+        state = apply_state[(var_device, var_dtype)]
+        # With these, both moments and the weights stay the same, bit for bit.
+        unchanging = {"lr_t": 0.0, "lr": 0.0}
+        unchanging |= {f"beta_{i}_t": 1.0 for i in (1, 2)} | {f"one_minus_beta_{i}_t": 0.0 for i in (1, 2)}
+        for name, value in unchanging.items():
+            state[name] = tf.where(self._condition, state[name], tf.constant(value, state[name].dtype))
+
     def rate_factor(self, weight: tf.Variable) -> float:
         """The factor on the learning rate of `weight`."""
         return self.rate_factors.get(weight.ref(), 1.0)
@@ -151,7 +179,7 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         n_steps = len(rates)
         self._deferred = embedding
         # A slot, so that it is saved and restored with the moments. Steps are whole numbers, exact up to 2**24.
-        self._rows_up_to = self.add_slot(embedding, "up_to", initializer="zeros", shape=embedding.shape[:1])
+        self._rows_up_to = self.add_slot(embedding, UP_TO, initializer="zeros", shape=embedding.shape[:1])
         beta_1, beta_2 = self._get_hyper("beta_1").numpy(), self._get_hyper("beta_2").numpy()
         ratio = float(beta_1) / float(beta_2) ** 0.5
         number = np.arange(1, n_steps + 1, dtype=np.float64)
@@ -246,11 +274,12 @@ def clipped(gradients: list[Gradient], norm: float | None) -> list[Gradient]:
     The gradient of the embedding consists of one row per subword token of the batch. Rows of the same token must be
     summed before the norm is computed, which tf.clip_by_global_norm does not do.
     """
-    summed = [_one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+    summed = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
     return tf.clip_by_global_norm(summed, norm)[0] if norm is not None else summed
 
 
-def _one_row_each(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+def one_row_each(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """The same gradient with the rows of the same token summed."""
     indices, place = tf.unique(gradient.indices)
     rows = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(indices))
     return tf.IndexedSlices(rows, indices, gradient.dense_shape)

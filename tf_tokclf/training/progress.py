@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from typing import Any
+from typing import Any, SupportsFloat
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
@@ -15,6 +16,10 @@ from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.timetable import Timetable
 
 log = logging.getLogger(__name__)
+
+# Seconds between two updates while nothing is scored. Each of them reads the loss, for which a GPU has to wait, and in
+# a notebook it is a message to the browser.
+SHOWN_EVERY = 0.5
 
 
 class Steps:
@@ -55,7 +60,7 @@ class StepLog(keras.callbacks.Callback):
         super().__init__()
         self._every = logging_steps
         self._steps = Steps(timetable, position)
-        self._losses: list[float] = []
+        self._losses: list[SupportsFloat] = []
         self._n_seen = 0
         self._seconds = 0.0
         self._since = time.perf_counter()
@@ -67,9 +72,6 @@ class StepLog(keras.callbacks.Callback):
         self._steps.end_stretch()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        now = time.perf_counter()
-        self._seconds += now - self._since
-        self._since = now
         self._n_seen += 1
         self._losses.append((logs or {})["loss"])
         self._steps.end_step(batch)
@@ -78,9 +80,13 @@ class StepLog(keras.callbacks.Callback):
         n_in_epoch = timetable.steps_in(epoch)
         if step % self._every and step != n_in_epoch and not self._steps.is_scored:
             return
-        n_left = timetable.n_steps - self._steps.n_done
-        mean = sum(self._losses) / len(self._losses)
+        mean = sum(map(float, self._losses)) / len(self._losses)
         self._losses.clear()
+        # The steps are over only now that their losses are read.
+        now = time.perf_counter()
+        self._seconds += now - self._since
+        self._since = now
+        n_left = timetable.n_steps - self._steps.n_done
         log.info(
             "epoch %d/%d, step %d/%d: training loss %.4f%s",
             epoch + 1,
@@ -108,6 +114,7 @@ class ProgressBar(keras.callbacks.Callback):
             transient=True,
         )
         self._task = self._bar.add_task("training", total=timetable.n_steps, loss="")
+        self._shown = -math.inf
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._bar.start()
@@ -119,8 +126,11 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._steps.end_step(batch)
         about = self._about(self._steps.place[0]) + (", scoring validation" if self._steps.is_scored else "")
-        loss = f"training loss {(logs or {})['loss']:.3f}"
-        self._bar.update(self._task, description=about, completed=self._steps.n_done, loss=loss)
+        fields = {"description": about, "completed": self._steps.n_done}
+        if self._steps.is_scored or time.perf_counter() - self._shown >= SHOWN_EVERY:
+            fields["loss"] = f"training loss {float((logs or {})['loss']):.3f}"
+            self._shown = time.perf_counter()
+        self._bar.update(self._task, **fields)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         current, step = self._steps.place

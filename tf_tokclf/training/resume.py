@@ -44,6 +44,7 @@ from tf_tokclf.training.checkpoints import (
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.history import scorings_since_best, write_history
+from tf_tokclf.training.optimizer import UP_TO
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.run_folder import check_links, clear, clear_folder, remove_leftovers
 from tf_tokclf.training.run_identity import N_EPOCHS, Identity, check_same, setting_differences, settings_of
@@ -267,6 +268,11 @@ class RunSaver:
             n_kept=max(N_KEPT, plan.config.training.keep_checkpoints),
         )
 
+    @property
+    def deferred_embedding(self) -> bool | None:
+        """Whether the run that is continued deferred updates of the embedding. None if there is no checkpoint."""
+        return self._begin.has_slot(UP_TO) if isinstance(self._begin, Checkpoint) else None
+
     def start(
         self,
         model: keras.Model,
@@ -346,16 +352,14 @@ class RunSaver:
         record = RunRecord(identity.settings, identity.contents, position.to_json(), files, texts)
         write_record(run, record)
 
-    def end_step(self, position: Position) -> None:
-        """Write a checkpoint if one is due after this number of steps or minutes."""
+    def is_due(self, n_steps: int) -> bool:
+        """Whether a checkpoint is due after this number of steps of the run, or by its minutes."""
         training = self._plan.config.training
         if not training.checkpoints:
-            return
-        n_steps = position.n_steps(self._plan.timetable)
-        by_steps = training.checkpoint_steps is not None and n_steps % training.checkpoint_steps == 0
+            return False
         minutes = (time.monotonic() - self._saved_at) / 60
-        if by_steps or (training.checkpoint_minutes is not None and minutes >= training.checkpoint_minutes):
-            self.save(position)
+        by_steps = training.checkpoint_steps is not None and n_steps % training.checkpoint_steps == 0
+        return by_steps or (training.checkpoint_minutes is not None and minutes >= training.checkpoint_minutes)
 
     def end_epoch(self, position: Position) -> None:
         """Write a checkpoint at the end of an epoch that is not scored."""

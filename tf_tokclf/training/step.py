@@ -11,6 +11,7 @@ from tf_tokclf.model.parallel import n_lanes
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import PieceLoss
+from tf_tokclf.training.loss_scaling import apply_if_finite
 from tf_tokclf.training.optimizer import clipped, piece_embedding
 
 Batch = Mapping[str, tf.Tensor]
@@ -61,17 +62,17 @@ class TrainingStep:
             jit_compile=jit_compile or None,
             **options,
         )
-        self._update = tf.function(self._update_by_one, input_signature=[_BATCH, _COUNT], **options)
+        self._update = tf.function(self._update_by_one, input_signature=[_BATCH], **options)
         self._add = tf.function(self._add_gradients, input_signature=[_BATCH, _COUNT], **options)
         self._settle = tf.function(self._settle_by_replicas, input_signature=[_ROWS], autograph=False)
         self._finish = tf.function(self._update_by_sum, input_signature=[], autograph=False)
 
     def __call__(self, batches: Sequence[Batch]) -> tf.Tensor:
         """Make one step with all `batches`. Returns their mean loss, a float32 scalar."""
-        total_weight = tf.add_n([self._loss.weight(batch["labels"]) for batch in batches])
         if len(batches) == 1:
             self.dropout.next_batch()
-            return self._update(batches[0], total_weight)
+            return self._update(batches[0])
+        total_weight = tf.add_n([self._loss.weight(batch["labels"]) for batch in batches])
         if not self._accumulators:
             self._accumulators = self._new_accumulators()
         losses = []
@@ -91,8 +92,8 @@ class TrainingStep:
     def _weights(self) -> list[tf.Variable]:
         return self.model.trainable_variables
 
-    def _update_by_one(self, batch: Batch, total_weight: tf.Tensor) -> tf.Tensor:
-        return self._devices.run(self._update_replica, batch, total_weight)
+    def _update_by_one(self, batch: Batch) -> tf.Tensor:
+        return self._devices.run(self._update_replica, batch, self._loss.weight(batch["labels"]))
 
     def _update_replica(self, batch: Batch, total_weight: tf.Tensor) -> tf.Tensor:
         self._deferring.catch_up(batch["input_ids"])
@@ -159,6 +160,9 @@ class TrainingStep:
         weights = [weight for _, weight in pairs]
         # Adam's update of a complete weight is fused. That of rows is not: it takes several passes over the weight.
         whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in zip(summed, weights)]
+        if self._scales_loss:
+            apply_if_finite(self.optimizer, whole, weights, clip_norm=self._clip_norm)
+            return
         update = zip(clipped(whole, self._clip_norm), weights)
         self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)
 

@@ -50,13 +50,9 @@ class StopRequest:
         self.signal, self.asked = signal.Signals(number), True
         log.warning("%s: saving, then stopping. Press Ctrl-C again to stop immediately.", NAMES[self.signal])
 
-    def check(self) -> None:
-        """Raise StopAsked if there was a request to stop."""
-        if self.asked:
-            raise StopAsked
-
     def checked(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, with `check` before each."""
+        """The items. Raises StopAsked before the next item if there was a request to stop."""
         for item in items:
-            self.check()
+            if self.asked:
+                raise StopAsked
             yield item

@@ -46,6 +46,40 @@ def tracking_callbacks(config: Config, run: RunDir) -> list[keras.callbacks.Call
     return [callback for name in config.training.report_to for callback in makers[name](config, run)]
 
 
+class EpochsOnly(keras.callbacks.Callback):
+    """A callback that is not called for single steps. Those of the trackers would handle each loss and then ignore it,
+    which takes as long as everything else that the program does in a step.
+    """
+
+    def __init__(self, inner: keras.callbacks.Callback) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def set_model(self, model: keras.Model) -> None:
+        """Give the model to the callback."""
+        self.inner.set_model(model)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Give the parameters to the callback."""
+        self.inner.set_params(params)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Pass on the call."""
+        self.inner.on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Pass on the call."""
+        self.inner.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Pass on the call."""
+        self.inner.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Pass on the call."""
+        self.inner.on_train_end(logs)
+
+
 class HistoryTable(keras.callbacks.Callback):
     """Writes history.csv, with the same content as history.jsonl."""
 
@@ -73,7 +107,7 @@ def _tensorboard(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
     # TensorFlow would create the folders with fixed permissions and ignore the umask.
     for folder in (run.logs / "train", run.logs / "validation"):
         folder.mkdir(parents=True, exist_ok=True)
-    return [keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq="epoch")]
+    return [EpochsOnly(keras.callbacks.TensorBoard(str(run.logs), write_graph=False, update_freq="epoch"))]
 
 
 def _wandb(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
@@ -87,7 +121,7 @@ def _wandb(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
         config=setting_values(config),
         reinit="finish_previous",
     )
-    return [WandbMetricsLogger(), keras.callbacks.LambdaCallback(on_train_end=lambda logs: wandb.finish())]
+    return [EpochsOnly(WandbMetricsLogger()), keras.callbacks.LambdaCallback(on_train_end=lambda logs: wandb.finish())]
 
 
 def _mlflow(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
@@ -98,4 +132,4 @@ def _mlflow(config: Config, run: RunDir) -> list[keras.callbacks.Callback]:
     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "tf-tokclf"))
     mlflow.start_run(run_name=run.root.name)
     mlflow.log_params(setting_values(config))
-    return [MlflowCallback(), keras.callbacks.LambdaCallback(on_train_end=lambda logs: mlflow.end_run())]
+    return [EpochsOnly(MlflowCallback()), keras.callbacks.LambdaCallback(on_train_end=lambda logs: mlflow.end_run())]

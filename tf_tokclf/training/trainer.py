@@ -19,7 +19,6 @@ from tf_tokclf.model.memory import give_back_memory
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.training.averaging import WeightAverage
-from tf_tokclf.training.batches import BatchPlan
 from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
@@ -28,6 +27,7 @@ from tf_tokclf.training.optimizer import learning_rate_at
 from tf_tokclf.training.plan import RunPlan
 from tf_tokclf.training.resume import RunSaver
 from tf_tokclf.training.step import TrainingStep
+from tf_tokclf.training.step_losses import UnreadLosses
 from tf_tokclf.training.stopping import StopAsked, StopRequest
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,9 @@ class Trainer:
         self._saver = saver
         self._own = own
         self._callbacks = callbacks
+        # They may expect the loss as a number, and one that has been checked, before they save the model.
+        others = (callback for callback in callbacks.callbacks if callback not in own)
+        self._others_see_steps = any(callback._implements_train_batch_hooks() for callback in others)
 
     def run(self) -> tuple[EpochRecord, ...]:
         """Train all steps and save the best scored model. On a request to stop, save the state and raise StopAsked."""
@@ -141,37 +144,40 @@ class Trainer:
         """At most `n_steps` steps of the current pass over the training windows."""
         first, n_batches = self.position.step, self._plan.config.training.gradient_accumulation_steps
         batch_plan = self._plan.batches.plan(self.position.epoch)[first * n_batches : (first + n_steps) * n_batches]
-        began = time.perf_counter()
-        batches = iter(self._plan.batches.dataset(batch_plan))
-        for number, of_step in enumerate(_groups(batches, n_batches)):
-            in_stretch = self.position.n_unscored
+        losses = UnreadLosses(self._move_on)
+        in_stretch, n_done = self.position.n_unscored, self._n_done
+        dataset = self._plan.batches.dataset(batch_plan, device=self._devices.input_device)
+        for of_step in _groups(iter(dataset), n_batches):
             self._callbacks.on_train_batch_begin(in_stretch)
-            loss = self._take_step(of_step)
+            loss = losses.add(self._step(of_step))
+            n_done += 1
+            if self._average.is_due(n_done):
+                self._step.settle()
+                self._average.add(n_done)
+            self._callbacks.on_train_batch_end(in_stretch, {"loss": float(loss) if self._others_see_steps else loss})
+            in_stretch += 1
+            if self._saver and self._saver.is_due(n_done):
+                losses.read()
+                self._saver.save(self.position)
+            if self._must_stop(n_done):
+                losses.read()
+                raise StopAsked
+        losses.read()
+
+    def _move_on(self, losses: Sequence[float], seconds: float) -> None:
+        """Move the position behind the next steps, which have these losses. seconds: the time of each step."""
+        for loss in losses:
             if not math.isfinite(loss):
-                raise self._not_finite(loss, first + number, batch_plan[number * n_batches : (number + 1) * n_batches])
-            now = time.perf_counter()
-            self.position = self.position.after_step(loss, now - began)
-            began = now
-            self._callbacks.on_train_batch_end(in_stretch, {"loss": loss})
-            if self._saver:
-                self._saver.end_step(self.position)
-            self._check_stop()
+                raise self._not_finite(loss)
+            self.position = self.position.after_step(loss, seconds)
 
-    def _take_step(self, batches: list[Any]) -> float:
-        """Update the weights, and their average if it is due. Returns the loss."""
-        loss = float(self._step(batches))
-        if self._average.is_due(self._n_done + 1):
-            self._step.settle()
-            self._average.add(self._n_done + 1)
-        return loss
-
-    def _check_stop(self) -> None:
-        """Raise StopAsked if there was a request to stop. On several hosts, all of them stop at the same step."""
-        n_workers, step = self._devices.n_workers, self.position.step
-        if n_workers > 1 and step % STEPS_BETWEEN_STOPS == 0:
+    def _must_stop(self, n_done: int) -> bool:
+        """Whether there was a request to stop. On several hosts, all of them stop after the same step."""
+        if self._devices.n_workers > 1:
+            if n_done % STEPS_BETWEEN_STOPS:
+                return False
             self._stop.asked = self._devices.any(self._stop.asked)
-        if n_workers == 1 or step % STEPS_BETWEEN_STOPS == 0:
-            self._stop.check()
+        return self._stop.asked
 
     def _evaluate(self) -> EpochRecord:
         """Score the validation sentences at the end of a stretch."""
@@ -224,7 +230,10 @@ class Trainer:
         if self._saver:
             self._saver.end_stretch(self.position)
 
-    def _not_finite(self, loss: float, step: int, batches: BatchPlan) -> JobError:
+    def _not_finite(self, loss: float) -> JobError:
+        """The error for the loss of the next step."""
+        step, n_batches = self.position.step, self._plan.config.training.gradient_accumulation_steps
+        batches = self._plan.batches.plan(self.position.epoch)[step * n_batches : (step + 1) * n_batches]
         rows = [int(row) for batch in batches.rows for row in batch]
         sentences = sorted({self._plan.batches.windows[row]["sentence"] for row in rows})
         train = self._plan.splits.train
