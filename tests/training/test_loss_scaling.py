@@ -85,8 +85,8 @@ def operations(encoder: Path, *, on_gpu: bool, monkeypatch: pytest.MonkeyPatch) 
     return {node.op for node in (*graph.node, *functions)}
 
 
-# The program can go on only when it knows a value or a shape that these compute. Assert is not one of them: in the check
-# of token ids by transformers, the program waits for the beginning of the step, while the rest of it is queued.
+# The program can go on only when it knows a value or a shape that these compute. Assert is not one of them: for the
+# check of token ids by transformers, the program waits for the beginning of the step, while the rest is queued.
 WAITING = {"If", "StatelessIf", "While", "StatelessWhile", "Switch", "Case", "Where", "Unique", "UniqueV2"}
 
 

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from tf_tokclf.model.backend import keras, tf, transformers
+from tf_tokclf.model.parallel import has_gpu
 
 _GELU = transformers.activations_tf.ACT2FN["gelu"]
 
 
 def use_fast_gelu(model: keras.Model) -> None:
     """Replace exact GELU in all layers of `model`, unless there is a GPU."""
-    if tf.config.list_physical_devices("GPU"):
+    if has_gpu():
         return
     _replace(model, _GELU, gelu)
 

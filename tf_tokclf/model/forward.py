@@ -16,7 +16,7 @@ from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.memory import traced_gradients_forgotten
-from tf_tokclf.model.parallel import MAX_LANES, n_lanes, side_by_side
+from tf_tokclf.model.parallel import MAX_LANES, has_gpu, n_lanes, side_by_side
 from tf_tokclf.model.rows import packed
 
 # Widths are rounded up to a multiple, because the math library prepares each distinct shape once.
@@ -121,7 +121,7 @@ def _windows_a_pass(batch_size: int | None, n_windows: int) -> int:
     tweets at once ran at 201 per second in passes of 4, 169 of 8, 112 of 16. With AVX2, 1,287 tweets ran at 151, 172
     and 148 per second in passes of 8, 16 and 32.
     """
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    on_gpu = has_gpu()
     if batch_size is None:
         few, many, very_many = 4, 16, 32
         batch_size = very_many if on_gpu else many if n_windows > 256 else few

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 
 from tf_tokclf.model.backend import tf
-from tf_tokclf.model.parallel import n_lanes, side_by_side
+from tf_tokclf.model.parallel import has_gpu, n_lanes, side_by_side
 
 SECONDS = 0.1
 FEWEST_PRODUCTS = 3
@@ -41,7 +41,7 @@ def matrix_speed(dtype: str, width: int, inner: int) -> float:
 
 def _computes_in_one_thread() -> bool:
     """Whether the thread that asks for a product also computes it, and a precise clock shows its time."""
-    if tf.config.list_physical_devices("GPU") or tf.config.threading.get_intra_op_parallelism_threads() != 1:
+    if has_gpu() or tf.config.threading.get_intra_op_parallelism_threads() != 1:
         return False
     return time.get_clock_info("thread_time").resolution < 1e-4
 

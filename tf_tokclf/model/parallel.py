@@ -33,9 +33,14 @@ N_CORES = _n_cores()
 MAX_LANES = 2
 
 
+def has_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def n_lanes() -> int:
     """The number of parts of a batch to run in parallel: 1 on GPUs and on a single core."""
-    return 1 if tf.config.list_physical_devices("GPU") else min(N_CORES, MAX_LANES)
+    return 1 if has_gpu() else min(N_CORES, MAX_LANES)
 
 
 def set_cpu_options() -> None:
@@ -43,7 +48,7 @@ def set_cpu_options() -> None:
 
     Graph optimisation is switched off: for a training step it takes 3 s and makes it no faster.
     """
-    if tf.config.list_physical_devices("GPU"):
+    if has_gpu():
         return
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if "TF_NUM_INTRAOP_THREADS" in os.environ or tf.config.threading.get_intra_op_parallelism_threads():

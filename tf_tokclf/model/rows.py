@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from tf_tokclf.model.backend import tf
+from tf_tokclf.model.parallel import has_gpu
 from tf_tokclf.model.precision import cpu_flags
 
 _is_on: ContextVar[bool] = ContextVar("packing", default=False)
@@ -102,4 +103,4 @@ def leaves_padding_out(dtype: tf.DType) -> bool:
     each number of tokens: the peak memory of an epoch of WNUT-17 with MiniLM-L6 is then 2.7 GB instead of 1.7 GB
     (AVX-512, two cores), and it is no faster. GPUs would have to wait for the number of tokens.
     """
-    return dtype == tf.float32 and "avx2" in cpu_flags() and not tf.config.list_physical_devices("GPU")
+    return dtype == tf.float32 and "avx2" in cpu_flags() and not has_gpu()

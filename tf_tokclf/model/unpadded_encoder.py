@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
+from tf_tokclf.model.parallel import has_gpu
 from tf_tokclf.model.rows import Rows, is_packed, rows_of
 from tf_tokclf.model.shared_trace import SharedTrace
 from tf_tokclf.model.softmax import softmax_gradient
@@ -105,7 +106,7 @@ def use_packing(model: keras.Model, kind: EncoderKind) -> None:
     encoder: Any = getattr(getattr(model, model.base_model_prefix, None), kind.encoder, None)
     is_known = type(encoder).__module__.startswith("transformers.models.")
     is_decoder = getattr(model.config, "is_decoder", False)
-    if not is_known or not kind.layers(encoder) or is_decoder or tf.config.list_physical_devices("GPU"):
+    if not is_known or not kind.layers(encoder) or is_decoder or has_gpu():
         return
     of_transformers = encoder.call
     parameters = inspect.signature(of_transformers)

@@ -21,6 +21,7 @@ from tf_tokclf.config.schema import TrainingConfig
 from tf_tokclf.encoding.encoder import UNSCORED
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.model.backend import VERBOSE, quiet_stderr, tf
+from tf_tokclf.model.parallel import has_gpu
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Devices:
         """Where batches are put in advance: a single GPU, or the memory from which several fetch their rows. None on
         CPUs, whose cores are busy with the step before: to make a batch takes a core 1 ms, and a step at least 50 ms.
         """
-        if not tf.config.list_physical_devices("GPU"):
+        if not has_gpu():
             return None
         return "/GPU:0" if self._strategy is None else "/CPU:0"
 
@@ -184,7 +185,7 @@ def find_devices(training: TrainingConfig) -> Devices:
         wait_for_workers(cluster, timeout_s=training.worker_timeout_s)
         with quiet_stderr(quiet=not VERBOSE):
             return Devices(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    kind = "GPU" if has_gpu() else "CPU"
     names = [device.name for device in tf.config.list_logical_devices(kind)]
     if training.strategy == "mirrored" or (training.strategy == "auto" and kind == "GPU" and len(names) > 1):
         with quiet_stderr(quiet=not VERBOSE):

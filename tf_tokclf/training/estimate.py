@@ -15,8 +15,8 @@ import numpy as np
 
 from tf_tokclf.config.cluster import cluster_of
 from tf_tokclf.encoding.model_config import model_config
-from tf_tokclf.model.backend import tf
 from tf_tokclf.model.matrix_speed import matrix_speed
+from tf_tokclf.model.parallel import has_gpu
 
 if TYPE_CHECKING:
     from tf_tokclf.training.plan import RunPlan
@@ -109,7 +109,7 @@ def estimate(plan: RunPlan) -> Estimate | None:
     n_rows, lengths = np.array([len(rows) for rows in epoch.rows]), epoch.widths
     speed = matrix_speed(dtype, shape.width, shape.inner)
     bytes_per_number = 4 if dtype == "float32" else 2
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    on_gpu = has_gpu()
     largest = max(
         shape.activation_bytes(int(n), int(length), bytes_per_number=bytes_per_number)
         for n, length in zip(n_rows, lengths)

@@ -11,6 +11,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import n_parameters, new_classifier
+from tf_tokclf.model.parallel import has_gpu
 from tf_tokclf.report.notebook_display import in_notebook
 from tf_tokclf.report.terminal import stderr_console
 from tf_tokclf.training.averaging import WeightAverage
@@ -88,8 +89,7 @@ def _defers_embedding(plan: RunPlan, devices: Devices, saver: RunSaver | None) -
     A run that is continued on another device goes on as it began, because the checkpoint belongs to one way.
     """
     before = saver.deferred_embedding if saver else None
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    now = not on_gpu and plan.config.training.gradient_accumulation_steps == 1
+    now = not has_gpu() and plan.config.training.gradient_accumulation_steps == 1
     return bool(devices.from_chief(bytes([now if before is None else before]))[0])
 
 
