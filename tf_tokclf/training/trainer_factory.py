@@ -51,8 +51,9 @@ def make_trainer(
     restored, and it is restored before other hosts receive the state.
     """
     _set_seeds(plan.config.training)
+    defers_embedding = _defers_embedding(plan, devices, saver)
     with devices.scope():
-        learner = _make_learner(plan, devices, defers_embedding=_defers_embedding(plan, devices, saver))
+        learner = _make_learner(plan, devices, defers_embedding=defers_embedding)
     step = _make_step(plan, learner, devices)
     position = _begin(learner, devices, saver)
     tagger = _make_tagger(plan, learner.model, devices)
