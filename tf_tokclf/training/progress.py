@@ -126,11 +126,10 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._steps.end_step(batch)
         about = self._about(self._steps.place[0]) + (", scoring validation" if self._steps.is_scored else "")
-        fields = {"description": about, "completed": self._steps.n_done}
+        self._bar.update(self._task, description=about, completed=self._steps.n_done)
         if self._steps.is_scored or time.perf_counter() - self._shown >= SHOWN_EVERY:
-            fields["loss"] = f"training loss {float((logs or {})['loss']):.3f}"
+            self._bar.update(self._task, loss=f"training loss {float((logs or {})['loss']):.3f}")
             self._shown = time.perf_counter()
-        self._bar.update(self._task, **fields)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         current, step = self._steps.place
