@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
+from tests.documentation import ROOT, asks_a_server, blocks, pipelines
 from tests.encoders import make_panicking
 from tests.serving.running import Gated, ask, metric, predict, served
 from tests.waiting import LIMIT_S, wait_until
@@ -31,6 +32,8 @@ from tf_tokclf.serving.hosts import AllowedHosts
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.server import listening_socket
 from tf_tokclf.serving.service import Service
+
+PAGE = ROOT / "docs" / "serving.md"
 
 TEXTS = ["ada lovelace visited london .", "", "grace left  oslo", "x 😀 ada\n\nrome", "ada " * 60]
 
@@ -563,6 +566,33 @@ def test_methods_that_a_path_does_not_have_are_answered_with_those_it_has(port: 
     answer = ask(port, path, method="DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
     assert answer.detail == f"DELETE is not supported here; the methods of this path are {allowed}"
+
+
+def test_the_python_code_in_the_documentation_prints_spans(port: int, capsys: pytest.CaptureFixture[str]):
+    (code,) = blocks(PAGE, "python")
+    assert "http://127.0.0.1:8000/" in code.text
+    exec(code.text.replace(":8000/", f":{port}/"), names := {})
+    spans = [span for prediction in names["predictions"] for span in prediction["spans"]]
+    printed = [f"{span['type']} {span['text']} {span['score']}" for span in spans]
+    assert capsys.readouterr().out.splitlines() == printed
+    assert printed
+
+
+def test_the_documentation_shows_requests_and_a_response_as_they_are(port: int):
+    sent = [
+        json.loads(command[command.index("--data") + 1])
+        for block in blocks(PAGE, "bash")
+        for pipeline in pipelines(block)
+        for command in pipeline.commands
+        if asks_a_server(command)
+    ]
+    assert len(sent) == 3
+    assert [ask(port, "/predict", request).status for request in sent] == [200, 200, 200]
+    (shown,) = [json.loads(block.text) for block in blocks(PAGE, "json") if "predictions" in block.text]
+    found = predict(port, inputs=shown["predictions"][0]["text"]).json
+    assert found.keys() == shown.keys()
+    assert list(found["predictions"][0]) == list(shown["predictions"][0])
+    assert list(found["predictions"][0]["spans"][0]) == list(shown["predictions"][0]["spans"][0])
 
 
 def test_an_unknown_path_is_told_where_the_paths_are_listed(port: int):
