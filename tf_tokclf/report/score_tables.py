@@ -12,7 +12,7 @@ from rich.text import Text
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted, counted_kind
 from tf_tokclf.report.table_formats import interval_text, percent
-from tf_tokclf.scoring.bootstrap import OVERALL, Difference
+from tf_tokclf.scoring.bootstrap import FEWEST_TO_RESAMPLE, OVERALL, Difference
 from tf_tokclf.scoring.comparison import Comparison, System
 from tf_tokclf.scoring.counts import Average, Counts
 from tf_tokclf.scoring.entities import MODES, Mode, entities_of
@@ -121,13 +121,28 @@ def fact_lines(facts: Mapping[str, int]) -> list[str]:
     return [counted_kind(number, _FACTS[name]) for name, number in shown.items()]
 
 
+def size_notes(scores: Scores) -> list[str]:
+    """That there are too few gold spans or sentences to conclude much, if that is so."""
+    few = []
+    if scores.has_spans and scores.overall.gold < FEWEST_TO_RESAMPLE:
+        few.append(counted(scores.overall.gold, "gold span"))
+    if scores.n_sentences < FEWEST_TO_RESAMPLE:
+        few.append(counted(scores.n_sentences, "sentence"))
+    return [f"Only {' in '.join(few)}: too few to conclude much from these scores. Label more."] if few else []
+
+
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     """The error analysis if there is one, then scores with intervals and notes."""
     parts: list[RenderableType] = []
     if evaluation.errors:
         parts += [errors_table(evaluation.errors), ""]
     notes = score_notes(evaluation.scores, by_argmax=evaluation.by_argmax)
-    return Group(*parts, scores_table(evaluation.scores, evaluation.intervals), "", *map(Text, notes))
+    return Group(
+        *parts,
+        scores_table(evaluation.scores, evaluation.intervals),
+        "",
+        *map(Text, [*notes, *size_notes(evaluation.scores)]),
+    )
 
 
 def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> RenderableType:
@@ -194,7 +209,7 @@ def comparison_tables(comparison: Comparison, *, n_examples: int = 3) -> Rendera
             "Counts are averaged over the runs of a system, sentence by sentence. Interval",
             "and p show the effect of the choice of sentences, sd and pairs that of seeds.",
         ]
-    return Group(*parts, "", *(Text(note) for note in notes))
+    return Group(*parts, "", *(Text(note) for note in [*notes, *size_notes(scores)]))
 
 
 def _overview(system: System) -> list[str]:
