@@ -116,6 +116,10 @@ def test_what_names_no_model_is_one_message(reference: object):
             use(reference)
 
 
+def test_a_tagger_is_shown_with_its_labels(tagger: Tagger):
+    assert repr(tagger) == "<Tagger: bert, 5 labels in scheme IOB2, argmax decoding>"
+
+
 def test_the_strategy_may_be_given_when_loading(tiny_classifier: Path, tagger: Tagger):
     loaded = tf_tokclf.load(tiny_classifier, aggregation_strategy="max")
     assert loaded(TEXT) == tagger(TEXT, aggregation_strategy="max")
