@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Resolve as click does, but suggest a command for an unknown name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = _nearest(args[0].lower())
+            near = _nearest(args[0])
             hint = f" Did you mean {near}?" if near else ""
             ctx.fail(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
@@ -117,10 +117,10 @@ class LazyGroup(click.Group):
 
 def _nearest(name: str) -> str | None:
     """The command that a user may have meant: another program's name for it, or a similar name."""
-    import difflib
+    from tf_tokclf.similar_names import similar_name
 
-    near = difflib.get_close_matches(name, [*COMMANDS, *OTHER_NAMES], n=1)
-    return OTHER_NAMES.get(near[0], near[0]) if near else None
+    near = similar_name(name, [*COMMANDS, *OTHER_NAMES], cutoff=0.6)
+    return OTHER_NAMES.get(near, near) if near else None
 
 
 @contextmanager

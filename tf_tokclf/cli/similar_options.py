@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from tf_tokclf.similar_names import similar_name
 
 # Lower cutoffs suggest options with another meaning: --task for --tpu-name, --warmup-ratio for --warmup-steps.
 _CUTOFF = 0.9
@@ -48,9 +49,8 @@ def similar_option(typed: str, known: Iterable[str]) -> str | None:
         if option in known:
             return option
     same_numbers = {one for one in known if _digits(one) == _digits(name)}
-    near = difflib.get_close_matches(name, sorted(same_numbers), n=1, cutoff=_CUTOFF)
-    if near:
-        return near[0]
+    if near := similar_name(name, same_numbers, cutoff=_CUTOFF):
+        return near
     # A single word is too little: --lr is not the beginning of --lr-scheduler-type.
     longer = [one for one in same_numbers if one.startswith(f"{name}-")] if "-" in name.removeprefix("--") else []
     return longer[0] if len(longer) == 1 else None

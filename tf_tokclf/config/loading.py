@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -24,7 +23,7 @@ from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole
 from tf_tokclf.run_dir import RunDir
-from tf_tokclf.similar_names import did_you_mean
+from tf_tokclf.similar_names import did_you_mean, similar_name
 
 log = logging.getLogger(__name__)
 
@@ -336,12 +335,12 @@ def _problem_text(problem: Any) -> str:
 def nearest_hint(where: str) -> str:
     """A hint that asks for the setting with the most similar name."""
     known = list(setting_names(Config))
-    near = difflib.get_close_matches(where, known, n=1, cutoff=0.5)
+    near = similar_name(where, known, cutoff=0.5)
     if not near:
-        leaf = where.rpartition(".")[2]
         by_leaf = {name.rpartition(".")[2]: name for name in known}
-        near = [by_leaf[match] for match in difflib.get_close_matches(leaf, by_leaf, n=1, cutoff=0.6)]
-    return f"Did you mean {near[0]}?" if near else "All are listed by: tf-tokclf config schema."
+        leaf = similar_name(where.rpartition(".")[2], by_leaf, cutoff=0.6)
+        near = by_leaf[leaf] if leaf else None
+    return f"Did you mean {near}?" if near else "All are listed by: tf-tokclf config schema."
 
 
 def setting_names(section: type[BaseModel], prefix: str = "") -> Iterable[str]:

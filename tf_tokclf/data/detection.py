@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +14,7 @@ from tf_tokclf.data.reading.annotated import Record
 from tf_tokclf.data.reading.base import Problems, Reader
 from tf_tokclf.data.split_names import split_in_name
 from tf_tokclf.errors import UserError
+from tf_tokclf.similar_names import similar_name
 
 _SAMPLED_RECORDS = 50
 _NOTHING_ELSE = Match(Confidence.POSSIBLE, "no other format was recognised")
@@ -53,8 +53,8 @@ def _known(asked: str) -> str:
     names = readable_names()
     plugged = [f"{format.name} ({format.plug_in})" for format in all_formats() if format.plug_in]
     others = f" Plug-ins: {', '.join(plugged)}." if plugged else ""
-    near = difflib.get_close_matches(asked, names, n=1)
-    return f"{f'Did you mean {near[0]}? ' if near else ''}Known formats: {', '.join(names)}.{others}"
+    near = similar_name(asked, names, cutoff=0.6)
+    return f"{f'Did you mean {near}? ' if near else ''}Known formats: {', '.join(names)}.{others}"
 
 
 def detect_format(path: Path, encoding: str = "utf-8") -> str:
