@@ -139,9 +139,7 @@ def fit_command(
     """
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.encoding.run_inputs import check_run_inputs
-    from tf_tokclf.report.next_steps import after_plan, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stderr_console
-    from tf_tokclf.run_dir import RunDir
 
     options = dict(given_settings(ctx))
     config = own_config(config, options, resume=resume)
@@ -152,17 +150,12 @@ def fit_command(
         check_run_inputs(settings)
     with status("loading TensorFlow"):
         from tf_tokclf.runs.fit import check_kind, fit
-        from tf_tokclf.runs.seeds import SeedSummary
-        from tf_tokclf.runs.sweep import SweepSummary
 
     if resume_from_checkpoint and resume_from_checkpoint.lower() == "true":
         resume, resume_from_checkpoint = True, None
     if dry_run:
         check_kind(settings, seeds, resume_from_checkpoint or None)
-        _show_plan(settings)
-        # The same command line without --dry-run would print the plan again.
-        if "--dry-run" not in ctx.meta.get(_ORIGINS, {}):
-            show_next(after_plan(arguments_without(ctx, "dry_run")))
+        _show_plan(settings, ctx)
         return
     result = fit(
         settings,
@@ -172,21 +165,34 @@ def fit_command(
         show_plan=lambda rows: stderr_console().print(key_value_table(rows)),
         show_scores=partial(_show_scores, scores_format=scores_format),
     )
-    run, mode = RunDir.of(settings.output_dir), settings.evaluation.mode
-    if isinstance(result, SweepSummary):
-        _show_sweep(result, run, names=list(settings.sweep), mode=mode, scores_format=scores_format)
-    elif isinstance(result, SeedSummary):
-        _show_seeds(result, run, mode=mode, scores_format=scores_format)
-    _show_next(settings, run)
+    _show_result(result, settings, scores_format=scores_format)
 
 
-def _show_plan(settings: Config) -> None:
+def _show_plan(settings: Config, ctx: click.Context) -> None:
+    from tf_tokclf.report.next_steps import after_plan, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stdout_console
     from tf_tokclf.runs.fit import planned
 
     with status("reading data and encoder"):
         rows = planned(settings)
     stdout_console().print(key_value_table(rows))
+    # If a file contains dry_run, the same command line without --dry-run would print the plan again.
+    if "--dry-run" not in ctx.meta.get(_ORIGINS, {}):
+        show_next(after_plan(arguments_without(ctx, "dry_run")))
+
+
+def _show_result(result: Any, settings: Config, *, scores_format: str) -> None:
+    """Print the scores of several runs, and what usually comes next."""
+    from tf_tokclf.run_dir import RunDir
+    from tf_tokclf.runs.seeds import SeedSummary
+    from tf_tokclf.runs.sweep import SweepSummary
+
+    run, mode = RunDir.of(settings.output_dir), settings.evaluation.mode
+    if isinstance(result, SweepSummary):
+        _show_sweep(result, run, names=list(settings.sweep), mode=mode, scores_format=scores_format)
+    elif isinstance(result, SeedSummary):
+        _show_seeds(result, run, mode=mode, scores_format=scores_format)
+    _show_next(settings, run)
 
 
 def _show_next(settings: Config, run: RunDir) -> None:
