@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import weakref
@@ -35,6 +36,35 @@ print(held - resident_memory())
 def test_holes_below_what_is_still_used_are_given_back():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 100_000_000, "164 MB had been freed"
+
+
+FAULTS = """
+import ctypes, resource
+from tf_tokclf.model.memory import keep_freed_memory
+
+keep_freed_memory()
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    # A block that glibc would get from the operating system, and return to it.
+    block = ctypes.create_string_buffer(16_000_000)
+    ctypes.memset(block, 1, len(block))
+    del block
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+page_faults()
+print(min(page_faults() for _ in range(3)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has settings for it")
+@pytest.mark.parametrize("by_user", [False, True])
+def test_freed_blocks_are_kept_unless_the_user_has_settings(by_user: bool):
+    environment = os.environ | (
+        {"MALLOC_TRIM_THRESHOLD_": "100000", "MALLOC_MMAP_THRESHOLD_": "100000"} if by_user else {}
+    )
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, env=environment)
+    assert (int(done.stdout) > 3000) == by_user, "16 MB are 3,907 pages of 4 kB"
 
 
 def test_what_a_traced_gradient_refers_to_is_freed():

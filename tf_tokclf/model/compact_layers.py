@@ -11,6 +11,7 @@ from types import MethodType
 from typing import Any
 
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.weight_copies import kernel_of
 
 
 def use_short_graphs(model: keras.Model) -> None:
@@ -25,7 +26,7 @@ def use_short_graphs(model: keras.Model) -> None:
 def _dense(layer: keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
     """inputs: (..., width). Returns (..., units)."""
     inputs = tf.cast(inputs, layer.compute_dtype)
-    outputs = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), layer.kernel)
+    outputs = tf.matmul(tf.reshape(inputs, [-1, inputs.shape[-1]]), kernel_of(layer))
     if layer.use_bias:
         outputs = tf.nn.bias_add(outputs, layer.bias)
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], axis=0))

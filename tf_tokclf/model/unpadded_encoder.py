@@ -19,6 +19,7 @@ from tf_tokclf.model.parallel import has_gpu
 from tf_tokclf.model.rows import Rows, is_packed, rows_of
 from tf_tokclf.model.shared_trace import SharedTrace
 from tf_tokclf.model.softmax import softmax_gradient
+from tf_tokclf.model.weight_copies import kernel_of
 
 Weights: TypeAlias = Mapping[str, tuple[tf.Tensor, tf.Tensor]]
 
@@ -69,10 +70,10 @@ class LayerParts:
         """Kernel and bias of dense layers, scale and offset of norms. others: more dense layers, by name."""
         parts = {"query": self.query, "key": self.key, "value": self.value, "inner": self.inner, **others}
         parts |= {"attended": self.attended.dense, "outer": self.outer.dense}
-        variables = {name: (part.kernel, part.bias) for name, part in parts.items() if part is not None}
+        found = {name: (kernel_of(part), tf.convert_to_tensor(part.bias)) for name, part in parts.items() if part}
         for name, norm in (("attended_norm", self.attended.norm), ("outer_norm", self.outer.norm)):
-            variables[name] = (norm.gamma, norm.beta)
-        return {name: (tf.convert_to_tensor(a), tf.convert_to_tensor(b)) for name, (a, b) in variables.items()}
+            found[name] = (tf.convert_to_tensor(norm.gamma), tf.convert_to_tensor(norm.beta))
+        return found
 
     def feed_forward(self, pieces: tf.Tensor, weights: Weights, *, training: bool) -> tf.Tensor:
         """pieces: (tokens, n), the output of attention. Returns the output of the layer, of the same shape."""

@@ -8,6 +8,7 @@ from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.forward import piece_logits
 from tf_tokclf.model.parallel import n_lanes
+from tf_tokclf.model.weight_copies import copies_in_use, kernels_to_copy
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import PieceLoss
@@ -50,6 +51,8 @@ class TrainingStep:
         self._accumulators: list[tf.Variable] = []
         self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
         self._embedding = piece_embedding(model)
+        self._kernels = kernels_to_copy(model)
+        copies = [tf.TensorSpec(kernel.shape, tf.bfloat16) for kernel in self._kernels]
         # The parts of a batch are computed in parallel, each on its own core.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": architecture_of(model).needs_autograph}
@@ -57,7 +60,7 @@ class TrainingStep:
         self._is_compiled = jit_compile
         self._one_part = tf.function(
             self._gradients_of_part,
-            input_signature=[_BATCH, _COUNT, _PART],
+            input_signature=[_BATCH, _COUNT, _PART, copies],
             # With None, the calling function decides.
             jit_compile=jit_compile or None,
             **options,
@@ -134,23 +137,41 @@ class TrainingStep:
 
     def _gradients(self, batch: Batch, total_weight: tf.Tensor) -> tuple[tf.Tensor, list]:
         """The loss of a replica's rows, and its gradients. The gradient of an unused weight is None."""
+        copies = [tf.cast(kernel, tf.bfloat16) for kernel in self._kernels]
         if self._n_parts == 1 and not self._is_compiled:
-            return self._gradients_of_part(batch, total_weight, tf.constant(0))
+            loss, gradients = self._gradients_of_part(batch, total_weight, tf.constant(0), copies)
+            return loss, self._of_weights(gradients)
         parts = [
-            self._one_part(rows_of_part(batch, part, self._n_parts), total_weight, tf.constant(part))
+            self._one_part(rows_of_part(batch, part, self._n_parts), total_weight, tf.constant(part), copies)
             for part in range(self._n_parts)
         ]
-        losses, gradients = zip(*parts)
-        return tf.add_n(losses), [_sum(of_weight) for of_weight in zip(*gradients)]
+        losses, of_parts = zip(*parts)
+        return tf.add_n(losses), self._of_weights([_sum(of_weight) for of_weight in zip(*of_parts)])
 
-    def _gradients_of_part(self, batch: Batch, total_weight: tf.Tensor, part: tf.Tensor) -> tuple[tf.Tensor, list]:
+    def _of_weights(self, gradients: list) -> list:
+        """The gradients of all weights, from those of their direct use and, at the end, those of the copies."""
+        n_weights = len(self._weights)
+        of_copies = {kernel.ref(): gradient for kernel, gradient in zip(self._kernels, gradients[n_weights:])}
+        found = []
+        for weight, gradient in zip(self._weights, gradients[:n_weights]):
+            if (of_copy := of_copies.get(weight.ref())) is not None:
+                of_copy = tf.cast(of_copy, weight.dtype)
+                gradient = of_copy if gradient is None else gradient + of_copy
+            found.append(gradient)
+        return found
+
+    def _gradients_of_part(
+        self, batch: Batch, total_weight: tf.Tensor, part: tf.Tensor, copies: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, list]:
+        """The loss of a part of a batch, and the gradients of the weights and of `copies`, those of their kernels."""
         self.dropout.begin(part, self._n_parts)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, copies_in_use(self._kernels, copies):
+            tape.watch(copies)
             inputs = batch["input_ids"], batch["attention_mask"]
             logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
             loss = tf.math.divide_no_nan(self._loss.summed(batch["labels"], logits), total_weight)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
-        gradients = tape.gradient(scaled, self._weights)
+        gradients = tape.gradient(scaled, [*self._weights, *copies])
         return loss, self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients
 
     def _apply(self, gradients: list) -> None:

@@ -15,7 +15,7 @@ from tf_tokclf.data.inputs import run_inputs
 from tf_tokclf.errors import JobError
 from tf_tokclf.files import disk_problem, write_json
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.memory import give_back_memory, traced_gradients_forgotten
+from tf_tokclf.model.memory import give_back_memory, keep_freed_memory, traced_gradients_forgotten
 from tf_tokclf.model.saving import check_saved
 from tf_tokclf.report.html_tables import html_table
 from tf_tokclf.report.inline_report import InlineReport
@@ -87,6 +87,7 @@ def train(
     checkpoint in this folder. callbacks: additional Keras callbacks. Raises UserError for what the user has to change,
     JobError when the job itself fails, and Stopped after Ctrl-C or SIGTERM.
     """
+    keep_freed_memory()
     devices = find_devices(plan.config.training)
     if not devices.is_chief:
         return _train_beside_the_chief(plan, devices)

@@ -17,6 +17,7 @@ from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
 from tf_tokclf.model.rows import Rows, is_packed, rows_of
 from tf_tokclf.model.shared_trace import SharedTrace
+from tf_tokclf.model.weight_copies import kernel_of
 
 Config: TypeAlias = transformers.ModernBertConfig
 # The deviations at which distributions are cut if the configuration does not say.
@@ -166,7 +167,7 @@ Weights: TypeAlias = Mapping[str, tuple[tf.Tensor, tf.Tensor | None]]
 
 def _dense_weights(layer: keras.layers.Dense) -> tuple[tf.Tensor, tf.Tensor | None]:
     bias = tf.cast(layer.bias, layer.compute_dtype) if layer.use_bias else None
-    return tf.cast(layer.kernel, layer.compute_dtype), bias
+    return kernel_of(layer), bias
 
 
 def _norm_weights(norm: keras.layers.LayerNormalization) -> tuple[tf.Tensor, tf.Tensor | None]:
