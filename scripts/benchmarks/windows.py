@@ -3,6 +3,7 @@
     scripts/benchmark windows                                 128 to 8,192 tokens, layers as in ModernBERT-base
     scripts/benchmark windows --layers 4 --every 100          one global layer and three local ones
     scripts/benchmark windows --tokens 512 --tokens 1024
+    scripts/benchmark windows --gradient-checkpointing        layers are computed again for the gradients
 
 The weights are random, because the time does not depend on them. Each step reads one window. Shown are the median and
 the range of the time of a step after two others, and the peak memory of the process. "before" is the peak before the
@@ -30,16 +31,20 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=22)
     parser.add_argument("--every", type=int, default=3, help="every n-th layer is global")
     parser.add_argument("--steps", type=int, default=3, help="the steps that are timed")
+    parser.add_argument("--gradient-checkpointing", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measured(arguments.one, arguments.layers, arguments.every, arguments.steps)))
+        sizes = arguments.one, arguments.layers, arguments.every, arguments.steps
+        print(json.dumps(measured(*sizes, gradient_checkpointing=arguments.gradient_checkpointing)))
         return
     print(machine())
     rows = []
     for n_tokens in arguments.tokens or LENGTHS:
         options = {"layers": arguments.layers, "every": arguments.every, "steps": arguments.steps, "one": n_tokens}
-        found = run([sys.executable, __file__, *(text for k, v in options.items() for text in (f"--{k}", str(v)))])
+        switches = ["--gradient-checkpointing"] if arguments.gradient_checkpointing else []
+        given = [text for k, v in options.items() for text in (f"--{k}", str(v))]
+        found = run([sys.executable, __file__, *switches, *given])
         times = [{"step": seconds} for seconds in found["steps"]]
         middle = sorted(found["steps"])[len(found["steps"]) // 2]
         cells = (f"{n_tokens:,}", spread(times, "step", 2), f"{n_tokens / middle:,.0f}")
@@ -48,7 +53,9 @@ def main() -> None:
     print(markdown_table(HEADINGS, rows))
 
 
-def measured(n_tokens: int, n_layers: int, every: int, n_steps: int) -> dict[str, object]:
+def measured(
+    n_tokens: int, n_layers: int, every: int, n_steps: int, *, gradient_checkpointing: bool
+) -> dict[str, object]:
     """The times of the steps in seconds, and the peak memory in GB."""
     sys.path.insert(0, str(ROOT))
     from tf_tokclf.config.schema import OptimizerConfig
@@ -68,7 +75,13 @@ def measured(n_tokens: int, n_layers: int, every: int, n_steps: int) -> dict[str
     optimizer = make_optimizer(OptimizerConfig(), Schedule(n_all, 0), loss_scaling=False)
     create_slots(optimizer, model.trainable_variables)
     defer_embedding(optimizer, model, n_steps=n_all)
-    step = TrainingStep(model, optimizer, clip_norm=1.0, dropout=SeededDropout(model, seed=1))
+    step = TrainingStep(
+        model,
+        optimizer,
+        clip_norm=1.0,
+        dropout=SeededDropout(model, seed=1),
+        gradient_checkpointing=gradient_checkpointing,
+    )
     ids = tf.random.uniform((1, n_tokens), 5, 50_000, tf.int64, seed=1)
     batch = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "labels": ids % 9}
     before, times = peak(), []

@@ -284,9 +284,11 @@ ROWS: tuple[Row, ...] = (
         " liger_kernel_config torch_empty_cache_steps use_cache",
         "it exists only in PyTorch, and TensorFlow graphs are always traced",
     ),
+    _ours("gradient_checkpointing"),
+    _ours("activation_checkpointing", option="--gradient-checkpointing"),
     _ignored(
-        "gradient_checkpointing gradient_checkpointing_kwargs activation_checkpointing activation_checkpointing_kwargs",
-        "it only saves memory, as smaller batches with --gradient-accumulation-steps do",
+        "gradient_checkpointing_kwargs activation_checkpointing_kwargs",
+        "they choose between two implementations of PyTorch",
     ),
     _ours("use_cpu no_cuda", option="--use-cpu", note="the same as `CUDA_VISIBLE_DEVICES=-1`"),
     _ignored(

@@ -25,6 +25,7 @@ _FREE = {
     "overwrite",
     "sweep",
     "sweep_trials",
+    "training.gradient_checkpointing",
     "training.logging_steps",
     "training.report_to",
     "training.checkpoints",

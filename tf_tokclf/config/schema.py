@@ -456,6 +456,12 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
         "slower on CPUs.",
         option="--jit-compile",
     )
+    gradient_checkpointing: bool = setting(
+        False,
+        "Keep only the inputs of the encoder's layers for the gradients, and compute the layers again. Needs less "
+        "memory and more time, and gives the same result.",
+        option="--gradient-checkpointing",
+    )
     freeze_embeddings: bool = setting(False, "Do not train the encoder's embeddings.", option="--freeze-embeddings")
     eval_strategy: Literal["epoch", "steps", "no"] | None = setting(
         None,

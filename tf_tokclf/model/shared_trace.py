@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_tokclf.model.backend import tf
+from tf_tokclf.model.recomputation import computed_layer
 from tf_tokclf.model.rows import layer_number
 
 
@@ -36,4 +37,4 @@ class SharedTrace:
         """The tokens (tokens, width) after layer `number`. others: the other arguments of the computation."""
         # A trace serves all shapes and numbers that it does not know.
         pieces = tf.ensure_shape(pieces, (None, self._width))
-        return self._compute(pieces, tf.constant(number, tf.uint64), *others)
+        return computed_layer(self._compute, pieces, tf.constant(number, tf.uint64), *others)

@@ -77,10 +77,17 @@ class Shape:
         per_token = 2.0 * self.weights_per_layer + 4.0 * length * self.width
         return n_rows * length * self.n_layers * per_token
 
-    def activation_bytes(self, n_rows: int, length: int, *, bytes_per_number: int) -> float:
-        """Memory of what a forward pass keeps for the gradients."""
-        per_token = 34 * self.width + 5 * self.n_heads * length
-        return n_rows * length * self.n_layers * per_token * bytes_per_number / 2
+    def activation_bytes(
+        self, n_rows: int, length: int, *, bytes_per_number: int, gradient_checkpointing: bool = False
+    ) -> float:
+        """Memory of what a forward pass keeps for the gradients.
+
+        gradient_checkpointing: only the inputs of layers are kept, and everything of one layer.
+        """
+        of_layer = 34 * self.width + 5 * self.n_heads * length
+        of_input = 2 * self.width
+        per_token = of_layer + self.n_layers * of_input if gradient_checkpointing else self.n_layers * of_layer
+        return n_rows * length * per_token * bytes_per_number / 2
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,11 @@ def estimate(plan: RunPlan) -> Estimate | None:
     speed = matrix_speed(dtype, shape.width, shape.inner)
     bytes_per_number = 4 if dtype == "float32" else 2
     on_gpu = has_gpu()
+    recomputes = plan.config.training.gradient_checkpointing
     largest = max(
-        shape.activation_bytes(int(n), int(length), bytes_per_number=bytes_per_number)
+        shape.activation_bytes(
+            int(n), int(length), bytes_per_number=bytes_per_number, gradient_checkpointing=recomputes
+        )
         for n, length in zip(n_rows, lengths)
     )
     operations = sum(shape.operations(int(n), int(length)) for n, length in zip(n_rows, lengths))
@@ -127,7 +137,8 @@ def _seconds(plan: RunPlan, forward: float, *, n_batches: int) -> float:
     splits, timetable = plan.splits, plan.timetable
     n_epochs = timetable.n_steps / timetable.steps_per_epoch
     # The gradient takes twice the time of the forward pass.
-    training = max(3 * forward, n_batches * SHORTEST_STEP_S)
+    n_passes = 4 if plan.config.training.gradient_checkpointing else 3
+    training = max(n_passes * forward, n_batches * SHORTEST_STEP_S)
     per_word = forward / max(splits.train.n_words, 1)
     validation = per_word * splits.validation.n_words
     # The saved model is scored in float32.

@@ -257,12 +257,19 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("gradients", clip),
         *([("loss", spans)] if training.span_weight != 1 and "training.span_weight" not in chosen else []),
         *([("averaging", f"of the weights, decay {training.ema_decay:g} per step")] if training.ema_decay else []),
-        ("computation", f"precision {plan.precision}" + (", compiled with XLA" if training.jit_compile else "")),
+        ("computation", _computation(plan)),
         ("seed", str(training.seed)),
         *([("decoding", plan.config.evaluation.decoding)] if "evaluation.decoding" not in chosen else []),
         *([("cost", str(cost))] if (cost := estimate(plan)) else []),
         ("output", str(plan.run.root)),
     ]
+
+
+def _computation(plan: RunPlan) -> str:
+    training = plan.config.training
+    compiled = ", compiled with XLA" if training.jit_compile else ""
+    again = ", layers computed again for the gradients" if training.gradient_checkpointing else ""
+    return f"precision {plan.precision}{compiled}{again}"
 
 
 def _recipe_text(plan: RunPlan) -> str:

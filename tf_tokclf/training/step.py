@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.forward import piece_logits
 from tf_tokclf.model.parallel import n_lanes
+from tf_tokclf.model.recomputation import mark_layers, recomputed_layers
 from tf_tokclf.model.weight_copies import copies_in_use, kernels_to_copy
 from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
@@ -39,9 +41,12 @@ class TrainingStep:
         dropout: SeededDropout,
         devices: Devices | None = None,
         jit_compile: bool = False,
+        gradient_checkpointing: bool = False,
         loss: PieceLoss | None = None,
     ) -> None:
-        """jit_compile: compile the gradients with XLA, once for each shape of a batch."""
+        """jit_compile: compile the gradients with XLA, once for each shape of a batch. gradient_checkpointing: keep only
+        the inputs of the encoder's layers for the gradients, and compute the layers again.
+        """
         self.model = model
         self._devices = devices or Devices()
         self.dropout = dropout
@@ -51,11 +56,15 @@ class TrainingStep:
         self._accumulators: list[tf.Variable] = []
         self._deferring = getattr(optimizer, "inner_optimizer", optimizer)
         self._embedding = piece_embedding(model)
-        self._kernels = kernels_to_copy(model)
+        # A layer that is computed again gets the gradients of its variables, but not those of copies.
+        self._kernels = [] if gradient_checkpointing else kernels_to_copy(model)
         copies = [tf.TensorSpec(kernel.shape, tf.bfloat16) for kernel in self._kernels]
         # The parts of a batch are computed in parallel, each on its own core.
         self._n_parts = n_lanes() if self._devices.n_replicas == 1 else 1
         options = {"autograph": architecture_of(model).needs_autograph}
+        self._recomputes = gradient_checkpointing
+        if gradient_checkpointing:
+            mark_layers(model)
         self._loss = loss or PieceLoss()
         self._is_compiled = jit_compile
         self._one_part = tf.function(
@@ -167,12 +176,18 @@ class TrainingStep:
         self.dropout.begin(part, self._n_parts)
         with tf.GradientTape() as tape, copies_in_use(self._kernels, copies):
             tape.watch(copies)
-            inputs = batch["input_ids"], batch["attention_mask"]
-            logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
+            with self._recomputation(tape):
+                inputs = batch["input_ids"], batch["attention_mask"]
+                logits = piece_logits(self.model, *inputs, training=True, padded=self._is_compiled)
             loss = tf.math.divide_no_nan(self._loss.summed(batch["labels"], logits), total_weight)
             scaled = self.optimizer.get_scaled_loss(loss) if self._scales_loss else loss
         gradients = tape.gradient(scaled, [*self._weights, *copies])
         return loss, self.optimizer.get_unscaled_gradients(gradients) if self._scales_loss else gradients
+
+    def _recomputation(self, tape: tf.GradientTape) -> AbstractContextManager[None]:
+        if not self._recomputes:
+            return nullcontext()
+        return recomputed_layers(self.model, tape, autograph=architecture_of(self.model).needs_autograph)
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]

@@ -195,7 +195,10 @@ def _out_of_memory(plan: RunPlan) -> JobError:
     else:
         half = f"--per-device-train-batch-size {max(training.per_device_train_batch_size // 2, 1)}"
     half += f" --gradient-accumulation-steps {training.gradient_accumulation_steps * 2}"
+    same = f"{half}, which gives the same result"
+    if not training.gradient_checkpointing:
+        same = f"--gradient-checkpointing or {half}, which give the same result"
     return JobError(
         f"out of memory with batches of {training.batch_text} and windows of up to {counted(length, 'subword token')}. "
-        f"Try {half}, which gives the same result, or --max-length {max(length // 2, 32)}."
+        f"Try {same}, or --max-length {max(length // 2, 32)}."
     )

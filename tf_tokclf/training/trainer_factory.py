@@ -131,6 +131,7 @@ def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingSte
         dropout=learner.dropout,
         devices=devices,
         jit_compile=plan.config.training.jit_compile,
+        gradient_checkpointing=plan.config.training.gradient_checkpointing,
         loss=plan.loss,
     )
 
