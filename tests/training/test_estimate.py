@@ -66,6 +66,32 @@ def test_the_plan_has_an_estimate_that_grows_with_the_work(
     assert other.n_bytes > found.n_bytes
 
 
+def test_gradient_checkpointing_takes_less_memory_and_more_time(
+    conll_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "matrix_speed", lambda dtype, width, inner: 1e6)
+    encoder = make_bert(tmp_path / "deep", num_hidden_layers=6)
+    plain, again = (
+        plan_run(config_for(conll_files, encoder, tmp_path / "run", **{"training.gradient_checkpointing": recomputes}))
+        for recomputes in (False, True)
+    )
+    costs = [estimate(plan) for plan in (plain, again)]
+    assert costs[0] is not None
+    assert costs[1] is not None
+    assert costs[1].n_bytes < costs[0].n_bytes
+    assert costs[0].seconds < costs[1].seconds < 4 / 3 * costs[0].seconds
+    assert dict(plan_rows(again))["computation"].endswith(", layers computed again for the gradients")
+    assert "layers" not in dict(plan_rows(plain))["computation"]
+
+
+def test_checkpointed_layers_keep_their_inputs_and_one_layer_all_the_rest():
+    sizes = {"width": 8, "inner": 32, "n_heads": 2, "n_tokens": 9, "embedding_width": 8}
+    one, three = (Shape(n_layers=n_layers, **sizes) for n_layers in (1, 3))
+    of_layer = one.activation_bytes(5, 7, bytes_per_number=4)
+    found = three.activation_bytes(5, 7, bytes_per_number=4, gradient_checkpointing=True)
+    assert found == of_layer + 3 * (5 * 7 * 8 * 4)
+
+
 def test_several_hosts_get_no_estimate(
     conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -175,6 +175,13 @@ def test_an_average_of_weights_and_a_budget_in_pieces_go_on_exactly(bench: Resum
     assert differences(bench, "averaged-killed", "averaged") == []
 
 
+def test_a_run_goes_on_with_gradient_checkpointing(bench: ResumedRun, undisturbed: Ended):
+    assert bench.fit("recomputed", Ending(change=1, place="epoch-0001-step-0000000", signal=signal.SIGINT)).code == 130
+    ended = bench.fit("recomputed", more=("--gradient-checkpointing",))
+    assert ended.code == 0, ended.stderr
+    assert differences(bench, "recomputed") == []
+
+
 def test_ctrl_c_saves_and_tells_how_to_go_on(bench: ResumedRun, disturbed: Disturbed):
     assert disturbed.interrupted.code == 130
     command = f"tf-tokclf fit {bench.root / 'disturbed' / 'config.yaml'} --resume"

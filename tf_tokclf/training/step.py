@@ -44,8 +44,8 @@ class TrainingStep:
         gradient_checkpointing: bool = False,
         loss: PieceLoss | None = None,
     ) -> None:
-        """jit_compile: compile the gradients with XLA, once for each shape of a batch. gradient_checkpointing: keep only
-        the inputs of the encoder's layers for the gradients, and compute the layers again.
+        """jit_compile: compile the gradients with XLA, once for each shape of a batch. gradient_checkpointing: keep
+        only the inputs of the encoder's layers for the gradients, and compute the layers again.
         """
         self.model = model
         self._devices = devices or Devices()
