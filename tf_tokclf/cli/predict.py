@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -148,14 +148,8 @@ def predict_command(
     tf-tokclf predict runs/mine raw.conll -o labelled.conll
     tf-tokclf predict runs/mine tweets.jsonl.gz -o tweets.ner.jsonl.gz --resume
     """
-    if Path(model).is_file() and Path(source).is_dir():
-        order = shlex.join(["tf-tokclf", "predict", source, model])
-        raise click.UsageError(f"{model} is a file and {source} a folder. The model comes first: {order}")
+    _check_arguments(ctx.params)
     data, read = _files_read(ctx, model, source, assignments)
-    if resume and output is None:
-        raise click.UsageError("--resume continues a file. Name the file with --output.")
-    if n_workers is None and (n_parts or ray_address):
-        raise click.UsageError("--parts and --ray-address can only be used with --workers.")
     if n_workers is None:
         _check_file(source, output, read, shard, resume=resume, force=force)
     else:
@@ -198,6 +192,18 @@ def _show_next(ctx: click.Context) -> None:
             format=given["output_format"],
         )
     )
+
+
+def _check_arguments(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for arguments that are wrong whatever the files contain."""
+    model, source = given["model"], given["source"]
+    if Path(model).is_file() and Path(source).is_dir():
+        order = shlex.join(["tf-tokclf", "predict", source, model])
+        raise click.UsageError(f"{model} is a file and {source} a folder. The model comes first: {order}")
+    if given["resume"] and given["output"] is None:
+        raise click.UsageError("--resume continues a file. Name the file with --output.")
+    if given["n_workers"] is None and (given["n_parts"] or given["ray_address"]):
+        raise click.UsageError("--parts and --ray-address can only be used with --workers.")
 
 
 def _files_read(
