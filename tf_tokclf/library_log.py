@@ -29,7 +29,7 @@ class LibraryHandler(logging.Handler):
             if self._has_stopped:
                 ours.propagate, self._has_stopped = True, False
             return
-        # The logger asks for this after it has called its own handlers, so it holds for this record too.
+        # The logger reads `propagate` after it has called its own handlers, so the change applies to this record too.
         self._has_stopped = self._has_stopped or ours.propagate
         ours.propagate = False
         if record.levelno >= logging.WARNING and sys.stderr is not None:
@@ -52,7 +52,7 @@ def _is_basic(handler: logging.Handler) -> bool:
 
 
 def show_warnings() -> None:
-    """Show the library's warnings in this process. The command line replaces this by its own way."""
+    """Show the library's warnings in this process. The command line replaces the handler by its own."""
     ours = logging.getLogger(_NAME)
     if not ours.handlers:
         ours.addHandler(LibraryHandler())

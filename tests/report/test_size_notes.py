@@ -12,7 +12,7 @@ from tf_tokclf.cli.main import cli
 
 
 def predictions(path: Path, n_sentences: int, n_spans: int) -> str:
-    """A file of predictions with as many sentences, each with as many spans. In the first one, one is missed."""
+    """A file of predictions with this number of sentences, and of spans in each. One span is missed."""
     gold = ["B-PER", "O"] * n_spans
     rows = [{"words": ["Ada", "saw"] * n_spans, "gold": gold, "predicted": gold} for _ in range(n_sentences)]
     rows[0] = {**rows[0], "predicted": ["O", *gold[1:]]}
@@ -23,8 +23,8 @@ def predictions(path: Path, n_sentences: int, n_spans: int) -> str:
 @pytest.mark.parametrize(
     ("n_sentences", "n_spans", "note"),
     [
-        (10, 1, "Only 10 gold spans in 10 sentences: too few to conclude much from these scores. Label more."),
-        (10, 5, "Only 10 sentences: too few to conclude much from these scores. Label more."),
+        (10, 1, "Only 10 gold spans in 10 sentences: too few to conclude much from these scores. Label more sentences."),
+        (10, 5, "Only 10 sentences: too few to conclude much from these scores. Label more sentences."),
         (50, 1, None),
     ],
 )

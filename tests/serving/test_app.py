@@ -565,7 +565,7 @@ def test_predict_may_end_in_a_slash_too(port: int):
 def test_methods_that_a_path_does_not_have_are_answered_with_those_it_has(port: int, path: str, allowed: str):
     answer = ask(port, path, method="DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
-    assert answer.detail == f"DELETE is not supported here; the methods of this path are {allowed}"
+    assert answer.detail == f"this path does not support DELETE; it supports {allowed}"
 
 
 def test_the_python_code_in_the_documentation_prints_spans(port: int, capsys: pytest.CaptureFixture[str]):

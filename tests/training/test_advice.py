@@ -180,14 +180,14 @@ def test_a_run_of_a_few_steps_is_not_judged_by_its_scores():
     assert found is not None
     assert found.text(Path("runs/mine")).splitlines() == [
         "What stands out:",
-        "  - The model was trained for only 3 steps. Its scores do not show yet what it can learn. "
+        "  - The model was trained for only 3 steps. Its scores do not yet show what it can learn. "
         "For a full training, leave out --max-steps.",
     ]
     assert not found.is_serious
     # If the steps are not limited, the data are small.
     found = advised(rising, {"validation": NOTHING}, n_steps=6, training__num_train_epochs=2)
     assert found is not None
-    assert found.findings == ("The model was trained for only 6 steps. Its scores do not show yet what it can learn.",)
+    assert found.findings == ("The model was trained for only 6 steps. Its scores do not yet show what it can learn.",)
     assert option_of(found) == ["--num-train-epochs", "34"]
     # As many as would say something, and a run in which nothing stands out.
     assert len(advised(rising, {"validation": NOTHING}, n_steps=20).findings) == 3

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # The help lists these options first.
 _run_option = partial(click.option, cls=HeadedOption, heading="Run")
-# The places of settings from a file of arguments, in the context's `meta`.
+# The key in the context's `meta` for the places of settings that come from a file of arguments.
 _ORIGINS = "tf_tokclf.origins"
 
 
@@ -91,8 +91,8 @@ def _placed(error: click.UsageError, translation: Translation) -> Exception:
     multiple=True,
     expose_value=False,
     callback=lambda ctx, parameter, pairs: _collect_sweep(ctx, pairs),
-    help="Train once for each of these values, and keep the run with the best validation F1, or "
-    "--metric-for-best-model. Can be repeated: all combinations are then trained.",
+    help="Train once for each of these values, and keep the run with the best validation F1, or with "
+    "the best --metric-for-best-model if it is set. Can be repeated: all combinations are then trained.",
 )
 @_run_option(
     "--scores-format",
@@ -146,7 +146,8 @@ def fit_command(
     with _with_way_to_restore(config, resume=resume):
         settings = load_config(config, assignments=assignments, options=options, origins=ctx.meta.get(_ORIGINS, {}))
 
-    if not settings.sweep:  # which may name the files
+    # A sweep can try several files. Each trial checks its own.
+    if not settings.sweep:
         check_run_inputs(settings)
     with status("loading TensorFlow"):
         from tf_tokclf.runs.fit import check_kind, fit

@@ -199,7 +199,7 @@ def _check_arguments(given: Mapping[str, Any]) -> None:
     model, source = given["model"], given["source"]
     if Path(model).is_file() and Path(source).is_dir():
         order = shlex.join(["tf-tokclf", "predict", source, model])
-        raise click.UsageError(f"{model} is a file and {source} a folder. The model comes first: {order}")
+        raise click.UsageError(f"{model} is a file and {source} is a folder. The model comes first: {order}")
     if given["resume"] and given["output"] is None:
         raise click.UsageError("--resume continues a file. Name the file with --output.")
     if given["n_workers"] is None and (given["n_parts"] or given["ray_address"]):

@@ -46,7 +46,8 @@ class Outcome:
     """What becomes of an argument.
 
     args: the options that it sets. first: whether they come before all others, which then override them. ignored: why
-    it has no effect. problem: why it cannot be used, and whether for any value. is_wrong: whether another value can be.
+    it has no effect. problem: why it cannot be used. for_any_value: whether that is so for any value. is_wrong: whether
+    the user has to correct the value.
     """
 
     args: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ class Translation:
     """The options of `fit` that a command line is translated to, and what to tell the user about it.
 
     read_as: what the user typed, and what it means here. origins: the arguments of `--set` and the options that
-    come from a file, each with the file and its argument there. wrong: problems that another value solves.
+    come from a file, each with the file and the argument in it. wrong: the problems that another value solves.
     """
 
     args: list[str]

@@ -102,7 +102,7 @@ def _words(part: Part) -> Sequence[str]:
 def parts_of(args: Sequence[str], options: Options, *, in_file: bool = False) -> Iterator[Part]:
     """The arguments of run_ner.py in a command line, and everything else: words as text, options as `Kept`.
 
-    in_file: whether they come from a file of arguments. All known options are `Argument` then.
+    in_file: whether they come from a file of arguments. Then all known options become `Argument`.
     """
     at = 0
     while at < len(args):
@@ -154,9 +154,9 @@ def _n_values(name: str, after: Sequence[str], option: click.Option | None) -> i
 
 
 def _ends_list(word: str, *, is_first: bool, has_script: bool) -> bool:
-    """Whether a word after an argument with any number of values is none of them: it begins the launcher, or is CONFIG.
+    """Whether `word` ends the values of an argument with any number of them: it begins the launcher, or is CONFIG.
 
-    has_script: whether the name of the script follows.
+    is_first: whether it would be the first value. has_script: whether the name of the script follows.
     """
     is_launcher = _SCRIPT.search(word) or (has_script and _LAUNCHER.search(word))
     return bool(is_launcher or (not is_first and (_CONFIG.search(word) or Path(word).exists())))

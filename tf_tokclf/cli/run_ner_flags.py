@@ -288,7 +288,7 @@ ROWS: tuple[Row, ...] = (
     _ours("activation_checkpointing", option="--gradient-checkpointing"),
     _ignored(
         "gradient_checkpointing_kwargs activation_checkpointing_kwargs",
-        "they choose between two implementations of PyTorch",
+        "they choose between two implementations in PyTorch",
     ),
     _ours("use_cpu no_cuda", option="--use-cpu", note="the same as `CUDA_VISIBLE_DEVICES=-1`"),
     _ignored(

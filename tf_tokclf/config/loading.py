@@ -56,7 +56,7 @@ def load_config(
             defaults.
         assignments: Settings as `"section.key=value"`, with the value in YAML. They override the file.
         options: Settings as `{"section.key": value}`. They override the file and `assignments`.
-        origins: Where assignments come from, if it is another file: `{"section.key=value": place}`.
+        origins: The places of assignments that come from a file of arguments: `{"section.key=value": place}`.
 
     Returns:
         The complete configuration. It is immutable.
@@ -84,7 +84,7 @@ def load_config(
     problems = _problems_of(tree)
     if not problems:
         return Config.model_validate(tree)
-    # Without a file, all settings are options, whose names are clear.
+    # If all settings are options of the command line, messages need not name them.
     places = places if path is not None or origins else {}
     raise _config_error(
         [_placed(problem, lines, places, in_file=_key(problem) in file_problems) for problem in problems], path

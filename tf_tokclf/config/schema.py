@@ -459,7 +459,7 @@ class TrainingConfig(Section, json_schema_extra={HEADING: "Training"}):
     gradient_checkpointing: bool = setting(
         False,
         "Keep only the inputs of the encoder's layers for the gradients, and compute the layers again. Needs less "
-        "memory and more time, and gives the same result.",
+        "memory and more time. The result is the same, except for rounding in bfloat16.",
         option="--gradient-checkpointing",
     )
     freeze_embeddings: bool = setting(False, "Do not train the encoder's embeddings.", option="--freeze-embeddings")
@@ -683,7 +683,7 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
     sweep: dict[str, tuple[bool | int | float | str | None, ...]] = setting(
         {},
         "Values to try for each SECTION.KEY. Each combination is trained, and the run with the best validation F1, or "
-        "`training.metric_for_best_model`, is kept.",
+        "with the best `training.metric_for_best_model` if it is set, is kept.",
     )
     sweep_trials: PositiveInt | None = setting(
         None,

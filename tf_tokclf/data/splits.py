@@ -118,7 +118,7 @@ def load_data(config: Config) -> Splits:
 
 
 def open_files(data: DataConfig, *, task: Task) -> None:
-    """Open the files of all splits, but read no sentences. Raises UserError if a format or column does not exist."""
+    """Open the files of all splits without reading sentences. Raises UserError if a format or column does not exist."""
     files = {name: file for name in SPLITS if (file := getattr(data, f"{name}_file"))}
     _file_readers({name: located(file) for name, file in files.items()}, data, task)
 

@@ -24,7 +24,7 @@ TORCH_FILES = [TORCH, "pytorch_model-*.bin"]
 # Settings that are the number of embeddings in a table.
 TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
-# The files of exports, which have no weights that could be loaded here, and their formats.
+# The files of exports by which they are recognised, and their formats. No weights can be loaded from them.
 EXPORTS = {"model.onnx": "ONNX", "model.tflite": "TFLite", "1/saved_model.pb": "SavedModel"}
 
 _EXPECTED = "Give a folder, a Hub id or package:NAME/PATH."
@@ -99,10 +99,8 @@ def _check_weights(folder: Path, reference: str) -> None:
         return
     for name, format in EXPORTS.items():
         if is_there(folder / name):
-            problem = f"is an export for {format}, which only other programs can run."
-            hint = (
-                "Name the run or the model folder that was exported. docs/predict.md#export shows how to run exports."
-            )
+            problem = f"is an export in {format} format, which only other programs can run."
+            hint = "Name the run or the model folder that was exported. docs/predict.md#export shows how to run exports."
             raise UserError(problem, path=reference, hint=hint)
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
 

@@ -1,4 +1,4 @@
-"""What a training run reads, checked without TensorFlow: simple mistakes are reported within a second."""
+"""Check what a training run reads, without TensorFlow, so that simple mistakes are reported within a second."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_run_inputs(config: Config) -> None:
 
 
 def check_complete(config: Config) -> None:
-    """Raise UserError if settings are missing that every run needs."""
+    """Raise UserError if settings that every run needs are missing."""
     problems = []
     if not (config.data.train_file or config.data.dataset_name):
         problems.append("no training data: give --train-file or --dataset-name")
@@ -37,7 +37,7 @@ def check_complete(config: Config) -> None:
 
 
 def check_there(config: Config) -> None:
-    """Raise one UserError about all files of data, and the folder of the encoder, that do not exist."""
+    """Raise one UserError that lists all data files that do not exist, and an encoder that cannot be used."""
     checks: list[tuple[str, Callable[[str], object]]] = [
         *((file, _check_data) for file in _files(config) if file != str(STDIN)),
         (config.model.name_or_path or "", partial(_check_encoder, trust_remote_code=config.model.trust_remote_code)),
@@ -56,7 +56,7 @@ def check_there(config: Config) -> None:
 
 
 def _files(config: Config) -> list[str]:
-    """The files of data that are named, each once."""
+    """The data files that the configuration names, each once."""
     data = config.data
     named = () if data.dataset_name else (data.train_file, data.validation_file, data.test_file)
     return list(dict.fromkeys(file for file in named if file))

@@ -56,7 +56,7 @@ def forward_function(model: keras.Model) -> Callable[[np.ndarray, np.ndarray, np
     )
     def forward(input_ids: tf.Tensor, lengths: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
-        # This runs while the function is traced. Otherwise TensorFlow would keep each model that was loaded.
+        # This runs while the function is traced. Without it, TensorFlow would keep every model that was loaded.
         with traced_gradients_forgotten():
             logits = piece_logits(model, input_ids, mask, training=False)
         return tf.nn.log_softmax(tf.cast(tf.gather_nd(logits, positions), tf.float32))

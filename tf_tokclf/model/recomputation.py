@@ -63,7 +63,7 @@ def mark_layers(model: keras.Model) -> None:
 
 
 def _layers(part: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The outermost numbered layers that have parts: norms alone, as in XLM, keep hardly more than their inputs."""
+    """The outermost numbered layers that have parts. Others, such as the norms of XLM, keep little more than inputs."""
     for child in _children(part):
         if not _NUMBERED.search(child.name):
             yield from _layers(child)
@@ -134,7 +134,7 @@ def _with_recomputation(trace: Callable[..., Any], tape: tf.GradientTape) -> Cal
 
 
 def _after(upstream: tf.Tensor, tensors: tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
-    """The same tensors, but not before `upstream` is computed: otherwise everything is recomputed at once.
+    """The same tensors, but only after `upstream` is computed. Otherwise all layers are recomputed at once.
 
     XLA ignores control dependencies, and it removes repeated computations of the same inputs.
     """

@@ -40,7 +40,7 @@ class Joined:
     ) -> tf.Tensor:
         """inputs: (tokens, n). beside: the residual, (tokens, width). name: that of the layer's weights in `weights`.
 
-        Returns (tokens, width). Another layer's weights can be in `weights`.
+        Returns (tokens, width). `weights` may be those of another layer.
         """
         outputs = dense(inputs, *weights[name])
         if self.dropout is not None:

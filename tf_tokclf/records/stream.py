@@ -136,7 +136,7 @@ def format_by_name(source: str) -> str:
 
 
 def format_of_folder(folder: Path) -> str:
-    """text if all files in a folder are text by their names, as it is for a single file; else auto."""
+    """`text` if the names of all files in a folder suggest it, as for a single file. Otherwise `auto`."""
     is_text = is_folder_of_files(folder, "auto") and all(
         format_by_name(str(file)) == "text" for file in files_in(folder)
     )

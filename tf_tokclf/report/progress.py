@@ -66,8 +66,8 @@ class OneLineProgress(Progress):
 
 @dataclass(frozen=True)
 class _OneLine:
-    """Cells in a line. If they do not fit, the bar gets shorter, then it and the cells behind it are left out, except
-    the last one: the time left. Of the first one, as much is shown as fits.
+    """Cells in a line. If they do not fit, the bar gets shorter. If that is not enough, the bar and the cells after it
+    are left out, except the last one, which is the time left. At last, the end of the first cell is cut off.
     """
 
     cells: list[RenderableType]

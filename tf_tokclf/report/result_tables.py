@@ -213,8 +213,8 @@ def seeds_result_table(
 ) -> ResultTable:
     """The F1 of each seed by split, then mean and standard deviation.
 
-    facts: what was scored. measure: that of which `median` is the median. mode: how invalid label sequences are read,
-    if it is known.
+    facts: what was scored. median: the seed with the median validation score by `measure`. mode: how invalid label
+    sequences are read, if it is known.
     """
     splits = list(next(iter(f1.values())))
     columns = (Column("seed"), *(Column(f"{split} F1", Kind.SHARE) for split in splits))

@@ -38,7 +38,7 @@ _OUTCOME_STYLES = {
     Outcome.WRONG_BOTH: "both",
     Outcome.MISSED: "missed",
 }
-# What results.json recommends to try next, if that is not to train with another option.
+# The command that results.json contains if looking at the errors is more useful than another training.
 SEE_ERRORS = "tf-tokclf evaluate RUN --errors"
 
 

@@ -31,7 +31,7 @@ class RunColumn:
         name: The name in the header.
         shown: The value of a run in the table. None or an empty text if it has none.
         kind: What the column contains.
-        key: The value to sort by, if it is another one.
+        key: The value to sort by, if it differs from `shown`.
         descending: Whether high values come first when the runs are sorted by this column.
         in_json: The keys that lead to the value in the JSON of a run. For a setting, its dotted name is the last one.
     """
@@ -87,7 +87,7 @@ def differing_settings(runs: Sequence[ListedRun]) -> list[str]:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Runs in their order, and the columns to show. is_whole: whether the user left the choice of columns to us."""
+    """Runs in their order, and the columns to show. is_whole: whether the user chose no columns."""
 
     folder: Path
     runs: tuple[ListedRun, ...]

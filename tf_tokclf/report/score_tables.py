@@ -122,13 +122,13 @@ def fact_lines(facts: Mapping[str, int]) -> list[str]:
 
 
 def size_notes(scores: Scores) -> list[str]:
-    """That there are too few gold spans or sentences to conclude much, if that is so."""
+    """A note if there are too few gold spans or sentences to conclude much. Otherwise empty."""
     few = []
     if scores.has_spans and scores.overall.gold < FEWEST_TO_RESAMPLE:
         few.append(counted(scores.overall.gold, "gold span"))
     if scores.n_sentences < FEWEST_TO_RESAMPLE:
         few.append(counted(scores.n_sentences, "sentence"))
-    return [f"Only {' in '.join(few)}: too few to conclude much from these scores. Label more."] if few else []
+    return [f"Only {' in '.join(few)}: too few to conclude much from these scores. Label more sentences."] if few else []
 
 
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:

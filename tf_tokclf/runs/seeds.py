@@ -40,7 +40,7 @@ class SeedSummary:
 
     Attributes:
         scores: The F1 of each seed by split, as fractions.
-        measure: The measure of which the median is chosen.
+        measure: The measure by which the median run is chosen.
     """
 
     scores: tuple[SeedScores, ...]
@@ -48,9 +48,9 @@ class SeedSummary:
 
     @property
     def median(self) -> int:
-        """The seed with the median validation score; the worse one of two."""
-        by_dev = sorted(self.scores, key=lambda one: (self.measure.rank(one.value), one.seed))
-        return by_dev[(len(by_dev) - 1) // 2].seed
+        """The seed with the median validation score. If two seeds are in the middle, it is the worse one."""
+        ranked = sorted(self.scores, key=lambda one: (self.measure.rank(one.value), one.seed))
+        return ranked[(len(ranked) - 1) // 2].seed
 
     def mean(self, split: str) -> float:
         """Mean F1 of a split over the seeds."""

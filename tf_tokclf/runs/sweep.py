@@ -80,7 +80,7 @@ class SweepSummary:
 
     @property
     def best(self) -> TrialResult:
-        """The trial with the best validation score; the first one of several."""
+        """The trial with the best validation score. If several have it, it is the first one."""
         return self.ranked()[0]
 
     def ranked(self) -> list[TrialResult]:
@@ -357,12 +357,12 @@ class _Trials:
 
 
 def _measure(sweep: Sweep) -> Measure:
-    """The measure by which the best trial is chosen. If it is swept over, the one of the base configuration."""
+    """The measure by which the best trial is chosen. If the trials differ in it, that of the base configuration."""
     return MEASURES[sweep.base.training.metric_for_best_model]
 
 
 def _result(name: str, attributes: Mapping[str, Any]) -> TrialResult:
-    # Earlier versions chose by F1, and did not record the value.
+    # Earlier versions chose by F1, and did not store the value separately.
     f1 = attributes.get("f1")
     value = attributes.get("value", f1["validation"]) if f1 else None
     return TrialResult(name, attributes["values"], f1, value, attributes.get("error"))

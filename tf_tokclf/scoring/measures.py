@@ -37,7 +37,7 @@ class Measure:
         return f"validation {self.name} {self.shown(value)}"
 
     def to_json(self, value: float) -> dict[str, float]:
-        """The value by its name. Empty for F1, which is always listed.
+        """The value under its name. Empty for F1, which JSON files always contain.
 
         >>> MEASURES["loss"].to_json(0.5), MEASURES["f1"].to_json(0.5)
         ({'validation_loss': 0.5}, {})

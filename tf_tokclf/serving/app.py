@@ -218,5 +218,5 @@ async def _not_allowed(app: FastAPI, request: Request, error: Exception) -> Resp
     methods = {method for route in routes for method in route.methods or ()}
     allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
     listed = ", ".join(allowed)
-    detail = f"{request.method} is not supported here; the methods of this path are {listed}"
+    detail = f"this path does not support {request.method}; it supports {listed}"
     return JSONResponse({"detail": detail}, 405, {"Allow": listed})

@@ -154,7 +154,7 @@ def _message(error: Mapping[str, Any]) -> str:
     if type_ == "model_attributes_type" or (type_ == "missing" and is_body):
         return "must be a JSON object, sent as application/json"
     if type_ == "json_invalid":
-        # FastAPI puts the position where the place of other errors is.
+        # FastAPI gives the position where other errors have the name of the field.
         return f"is not valid JSON ({error['ctx']['error']} at character {error['loc'][-1]})"
     if type_ == "extra_forbidden":
         return f"there is no such field; the fields are {', '.join(FIELDS)}"

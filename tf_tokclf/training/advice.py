@@ -31,8 +31,8 @@ _MOST_NAMES = 5
 FEWEST_TRAINING, FEWEST_SCORED = 20, 5
 # Validation has been scored this often without a better F1: more epochs would hardly help.
 STEADY_SCORINGS = 2
-# After fewer steps, losses and scores do not yet show what a model can learn. More are recommended until there are this
-# many times as many.
+# After fewer steps, losses and scores do not yet show what a model can learn. Then as many epochs are recommended as give
+# this many times the fewest steps.
 FEWEST_STEPS, MORE_STEPS = 20, 5
 
 
@@ -141,15 +141,15 @@ def _steady_loss(config: Config, history: Sequence[EpochRecord]) -> _Finding | N
 
 
 def _diverged(config: Config, history: Sequence[EpochRecord]) -> _Finding | None:
-    """A training loss that is not a number, or infinite."""
+    """A training loss that is NaN or infinite."""
     is_finite = all(math.isfinite(record.train_loss) for record in history)
     return None if is_finite else _steady_loss(config, [*history[:1], *history])
 
 
 def _few_steps(config: Config, n_steps: int) -> _Finding:
-    """A run that is too short to judge by its scores. Whoever limits the steps has chosen this."""
+    """A run that is too short to judge by its scores. No option is recommended to users who limited the steps."""
     training = config.training
-    text = f"The model was trained for only {counted(n_steps, 'step')}. Its scores do not show yet what it can learn."
+    text = f"The model was trained for only {counted(n_steps, 'step')}. Its scores do not yet show what it can learn."
     if training.max_steps is not None:
         return f"{text} For a full training, leave out --max-steps.", None
     n_epochs = training.num_train_epochs * math.ceil(MORE_STEPS * FEWEST_STEPS / n_steps)

@@ -72,8 +72,10 @@ class Devices:
 
     @property
     def input_device(self) -> str | None:
-        """Where batches are put in advance: a single GPU, or the memory from which several fetch their rows. None on
-        CPUs, whose cores are busy with the step before: to make a batch takes a core 1 ms, and a step at least 50 ms.
+        """Where batches are copied in advance: a single GPU, or main memory, from which several GPUs fetch their rows.
+
+        None on CPUs, whose cores are busy with the previous step. There, a batch takes 1 ms of one core, and a step at
+        least 50 ms.
         """
         if not has_gpu():
             return None

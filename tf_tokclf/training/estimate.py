@@ -82,7 +82,7 @@ class Shape:
     ) -> float:
         """Memory of what a forward pass keeps for the gradients.
 
-        gradient_checkpointing: only the inputs of layers are kept, and everything of one layer.
+        gradient_checkpointing: whether only the inputs of all layers, and the results of a single layer, are kept.
         """
         of_layer = 34 * self.width + 5 * self.n_heads * length
         of_input = 2 * self.width

@@ -16,7 +16,7 @@ from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.training.schedule import Schedule, ScheduledRate
 from tf_tokclf.training.weight_places import depths, is_embedding
 
-# The optimizer slot that says up to which step the rows of a deferred embedding are updated.
+# The name of the optimizer slot with the step up to which each row of a deferred embedding is updated.
 UP_TO = "up_to"
 _ROWS_AT_ONCE = 4096
 
@@ -137,7 +137,7 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     def only_if(self, condition: tf.Tensor) -> Iterator[None]:
         """Updates in the block change nothing but `iterations` if `condition`, a bool scalar, is false.
 
-        The gradients must then be 0. The update is computed in any case, so that nobody has to read the condition.
+        The gradients must then be 0. The update is always computed, so the program does not have to read the condition.
         """
         self._condition = condition
         try:

@@ -17,8 +17,8 @@ from tf_tokclf.training.timetable import Timetable
 
 log = logging.getLogger(__name__)
 
-# Seconds between two updates while nothing is scored. Each of them reads the loss, for which a GPU has to wait, and in
-# a notebook it is a message to the browser.
+# Seconds between two updates while nothing is scored. Each update reads the loss, which makes a GPU wait. In a notebook,
+# it is also a message to the browser.
 SHOWN_EVERY = 0.5
 
 
@@ -82,7 +82,7 @@ class StepLog(keras.callbacks.Callback):
             return
         mean = sum(map(float, self._losses)) / len(self._losses)
         self._losses.clear()
-        # The steps are over only now that their losses are read.
+        # On a GPU, the steps have ended only when their losses are read.
         now = time.perf_counter()
         self._seconds += now - self._since
         self._since = now

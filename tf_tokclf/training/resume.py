@@ -353,7 +353,7 @@ class RunSaver:
         write_record(run, record)
 
     def is_due(self, n_steps: int) -> bool:
-        """Whether a checkpoint is due after this number of steps of the run, or by its minutes."""
+        """Whether a checkpoint is due, by the number of steps of the run or by the minutes since the last one."""
         training = self._plan.config.training
         if not training.checkpoints:
             return False

@@ -158,7 +158,10 @@ class TrainingStep:
         return tf.add_n(losses), self._of_weights([_sum(of_weight) for of_weight in zip(*of_parts)])
 
     def _of_weights(self, gradients: list) -> list:
-        """The gradients of all weights, from those of their direct use and, at the end, those of the copies."""
+        """The gradients of all weights.
+
+        gradients: those of each weight where it is used itself, then those of the copies of kernels.
+        """
         n_weights = len(self._weights)
         of_copies = {kernel.ref(): gradient for kernel, gradient in zip(self._kernels, gradients[n_weights:])}
         found = []
@@ -172,7 +175,7 @@ class TrainingStep:
     def _gradients_of_part(
         self, batch: Batch, total_weight: tf.Tensor, part: tf.Tensor, copies: list[tf.Tensor]
     ) -> tuple[tf.Tensor, list]:
-        """The loss of a part of a batch, and the gradients of the weights and of `copies`, those of their kernels."""
+        """The loss of a part of a batch, and the gradients of the weights and then of `copies`, the kernels' copies."""
         self.dropout.begin(part, self._n_parts)
         with tf.GradientTape() as tape, copies_in_use(self._kernels, copies):
             tape.watch(copies)

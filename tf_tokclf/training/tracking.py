@@ -47,8 +47,10 @@ def tracking_callbacks(config: Config, run: RunDir) -> list[keras.callbacks.Call
 
 
 class EpochsOnly(keras.callbacks.Callback):
-    """A callback that is not called for single steps. Those of the trackers would handle each loss and then ignore it,
-    which takes as long as everything else that the program does in a step.
+    """Calls another callback for epochs, but not for single steps.
+
+    The callbacks of the trackers process the loss of each step and then ignore it. This takes as long as everything
+    else that the program does in a step.
     """
 
     def __init__(self, inner: keras.callbacks.Callback) -> None:

@@ -80,7 +80,7 @@ class Trainer:
         self._saver = saver
         self._own = own
         self._callbacks = callbacks
-        # They may expect the loss as a number, and one that has been checked, before they save the model.
+        # Other callbacks may expect the loss as a number, and may save the model, so the loss must be checked first.
         others = (callback for callback in callbacks.callbacks if callback not in own)
         self._others_see_steps = any(callback._implements_train_batch_hooks() for callback in others)
 
@@ -165,7 +165,7 @@ class Trainer:
         losses.read()
 
     def _move_on(self, losses: Sequence[float], seconds: float) -> None:
-        """Move the position behind the next steps, which have these losses. seconds: the time of each step."""
+        """Move the position past the next steps, one for each of `losses`. seconds: the time of each step."""
         for loss in losses:
             if not math.isfinite(loss):
                 raise self._not_finite(loss)

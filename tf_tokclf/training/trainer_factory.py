@@ -86,8 +86,8 @@ def _defers_embedding(plan: RunPlan, devices: Devices, saver: RunSaver | None) -
     million weights in BERT-base, less than a millisecond. Deferring would make it wait for the program, which has to
     know how many different tokens a batch has.
 
-    With accumulation, the later batches of a step would be read before the deferred updates of their rows are applied.
-    A run that is continued on another device goes on as it began, because the checkpoint belongs to one way.
+    With accumulation, rows would be read by the later batches of a step before their deferred updates are applied. A
+    run that is continued on another device goes on as it began, because the variables in a checkpoint depend on it.
     """
     before = saver.deferred_embedding if saver else None
     now = not has_gpu() and plan.config.training.gradient_accumulation_steps == 1

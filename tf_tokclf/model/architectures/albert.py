@@ -14,7 +14,7 @@ def use_packing_of_albert(model: keras.Model) -> None:
 
 
 def _begin(encoder: Any, embedded: tf.Tensor) -> tf.Tensor:
-    """The embedded tokens in the width of the layers."""
+    """The embedded tokens, projected to the width of the layers."""
     return encoder.embedding_hidden_mapping_in(embedded)
 
 

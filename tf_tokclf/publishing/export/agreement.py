@@ -41,7 +41,7 @@ LIMITS = {
     "int8": Limits(label_agreement=0.97, logit_difference=None, f1_difference=0.03),
 }
 
-# On fewer words, a few labels that are almost equally likely can exceed a limit.
+# If fewer words are compared, a few whose two best labels are almost equally likely can exceed a limit.
 FEW_WORDS = 1000
 
 
@@ -103,7 +103,7 @@ class Agreement:
         other = f"Export {'with --quantize float16, or ' if has_float16 else ''}without --quantize."
         if self.n_words >= FEW_WORDS:
             return other
-        return f"{counted(self.n_words, 'word')} are few for this comparison: name more sentences with --file. {other}"
+        return f"Only {counted(self.n_words, 'word')} were compared: name a file with more sentences with --file. {other}"
 
     def to_json(self) -> dict[str, Any]:
         """The contents of agreement.json."""
