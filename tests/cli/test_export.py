@@ -47,7 +47,7 @@ def test_an_agreement_on_few_words_asks_for_more():
     agreement = Agreement(
         "tflite", "int8", "runtime 1", "x.txt", 15, 134, 6, 1.6, 0.6, 0.5, 9, 3, 1.0, 2.0, LIMITS["int8"]
     )
-    few = "Only 134 words were compared: name a file with more sentences with --file. "
+    few = "Only 134 words were compared: pass a file of more sentences with --file. "
     other = "Export with --quantize float16, or without --quantize."
     assert agreement.advice == few + other
     assert replace(agreement, n_words=1000).advice == other

@@ -172,7 +172,7 @@ def test_an_export_is_told_from_a_model(tiny_classifier: Path, tmp_path: Path, f
     (tmp_path / "export" / file).parent.mkdir(exist_ok=True)
     (tmp_path / "export" / file).write_bytes(b"export")
     message = refused([tmp_path / "export"])
-    assert f"is an export in {format} format, which only other programs can run. Name the run or the model folder" in message
+    assert f"is an export in {format} format, which only other programs can run. Name the run or the model" in message
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ _COLUMNS = ("name", "state", "data", "encoder", "seed", "f1", "validation-f1", "
     metavar="COLUMN,COLUMN,...",
     type=NameList(*_COLUMNS),
     default=(),
-    help="Show only these columns, in this order. f1 stands for validation F1 and test F1. Any setting can be a column.  "
-    "[default: all, and the settings that differ]",
+    help="Show only these columns, in this order. f1 stands for validation F1 and test F1. Any setting can be a "
+    "column.  [default: all, and the settings that differ]",
 )
 @click.option("--all", "with_parts", is_flag=True, help="Also list the run of each seed and of each trial of a sweep.")
 @click.option(

@@ -100,7 +100,7 @@ def _check_weights(folder: Path, reference: str) -> None:
     for name, format in EXPORTS.items():
         if is_there(folder / name):
             problem = f"is an export in {format} format, which only other programs can run."
-            hint = "Name the run or the model folder that was exported. docs/predict.md#export shows how to run exports."
+            hint = "Name the run or the model that was exported. docs/predict.md#export shows how to run exports."
             raise UserError(problem, path=reference, hint=hint)
     raise UserError(f"{reference} has no weights.", hint=f"Expected one of {', '.join(READABLE_WEIGHTS)}.")
 

@@ -128,7 +128,8 @@ def size_notes(scores: Scores) -> list[str]:
         few.append(counted(scores.overall.gold, "gold span"))
     if scores.n_sentences < FEWEST_TO_RESAMPLE:
         few.append(counted(scores.n_sentences, "sentence"))
-    return [f"Only {' in '.join(few)}: too few to conclude much from these scores. Label more sentences."] if few else []
+    too_few = "too few to conclude much from these scores. Label more sentences."
+    return [f"Only {' in '.join(few)}: {too_few}"] if few else []
 
 
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:

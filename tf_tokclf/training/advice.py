@@ -31,8 +31,8 @@ _MOST_NAMES = 5
 FEWEST_TRAINING, FEWEST_SCORED = 20, 5
 # Validation has been scored this often without a better F1: more epochs would hardly help.
 STEADY_SCORINGS = 2
-# After fewer steps, losses and scores do not yet show what a model can learn. Then as many epochs are recommended as give
-# this many times the fewest steps.
+# After fewer steps, losses and scores do not yet show what a model can learn. The number of epochs that is recommended
+# then gives at least MORE_STEPS times as many.
 FEWEST_STEPS, MORE_STEPS = 20, 5
 
 

@@ -17,8 +17,8 @@ from tf_tokclf.training.timetable import Timetable
 
 log = logging.getLogger(__name__)
 
-# Seconds between two updates while nothing is scored. Each update reads the loss, which makes a GPU wait. In a notebook,
-# it is also a message to the browser.
+# Seconds between two updates while nothing is scored. Each update reads the loss, which makes a GPU wait. In a
+# notebook, it is also a message to the browser.
 SHOWN_EVERY = 0.5
 
 

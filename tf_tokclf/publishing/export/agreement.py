@@ -103,7 +103,7 @@ class Agreement:
         other = f"Export {'with --quantize float16, or ' if has_float16 else ''}without --quantize."
         if self.n_words >= FEW_WORDS:
             return other
-        return f"Only {counted(self.n_words, 'word')} were compared: name a file with more sentences with --file. {other}"
+        return f"Only {counted(self.n_words, 'word')} were compared: pass a file of more sentences with --file. {other}"
 
     def to_json(self) -> dict[str, Any]:
         """The contents of agreement.json."""
