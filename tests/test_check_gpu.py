@@ -24,7 +24,7 @@ def check() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
-    # Its dataclass looks up its own module.
+    # `dataclass` looks up the module of the class.
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     yield module

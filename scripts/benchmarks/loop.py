@@ -1,4 +1,4 @@
-"""The program's own time per training step: all that a GPU would have to wait for if it were infinitely fast.
+"""Measure the program's own time per training step, for which an infinitely fast GPU would have to wait.
 
     scripts/benchmark loop [--batch 16 --batch 128] [--steps 600]
 
@@ -6,10 +6,10 @@ A run of `tf-tokclf fit` trains on synthetic sentences of about 32 subword token
 function that computes nothing and returns a loss. What remains is the loop: making batches, calling the step, and the
 callbacks, the progress and the saver.
 
-Shown are milliseconds per step: of the process on all cores (CPU), of the thread of the loop (thread), and by the clock
-(wall). A number is the median of groups of 20 steps, with the smallest in brackets, which other programs on the machine
-disturb least. "bar" shows progress as on a terminal, "log" as in a pipe. "epoch" is the CPU time between two epochs.
-The goal is 2 ms of CPU time per step.
+The table shows milliseconds per step: CPU time of the process on all cores (CPU) and of the thread of the loop
+(thread), and time by the clock (wall). Each number is the median over groups of 20 steps. The smallest value is in
+brackets: other programs on the machine affect it least. With "bar", progress is shown as on a terminal, with "log" as
+in a pipe. "epoch" is the CPU time between two epochs. The goal is 2 ms of CPU time per step.
 """
 
 from __future__ import annotations

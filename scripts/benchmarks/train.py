@@ -11,12 +11,13 @@ shipped sample of SNIPS is used. Run this on a machine that does nothing else. I
 encoder: the medians, with the smallest and largest values of the rounds in brackets. For F1 it prints the mean and the
 standard deviation.
 
-REF is an encoder as for `fit`, by default MiniLM-L6. If it is a folder without weights, they are random. --shape uses
-the sizes of a known encoder with random weights and MiniLM's tokenizer. Times do not depend on the weights, but F1
-does, so it is not shown. With random weights, the default is 60 steps in two epochs. In the second one, no system
-traces or compiles any more. The same holds for --length, which measures sentences of one length, without padding.
+REF is an encoder as for `fit`, by default MiniLM-L6. A folder without weights gets random ones. --shape uses the sizes
+of a known encoder with random weights and MiniLM's tokenizer. Times do not depend on the weights, but F1 does, so it is
+not shown. With random weights, the default is 60 steps in two epochs. In the second epoch, no system traces or compiles
+anything. The same default applies to --length, which measures sentences of one length, without padding.
 
-"Share of their rate" is the rate of the matrix products on real subword tokens, as a share of that of large products.
+"share of their rate": operations per second on real subword tokens, as a share of the rate that large matrix products
+reach on this machine in the same precision.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ from measuring.workloads import BATCH, Workload, write_workload
 
 @dataclass(frozen=True)
 class System:
-    """A script that trains, and its arguments. by_default: it is measured unless it is left out.
+    """A script that trains, and its arguments.
 
-    for_scores: its time is of no interest of its own.
+    by_default: whether it is measured unless it is left out. for_scores: whether only its scores are of interest.
     """
 
     script: str
@@ -64,7 +65,7 @@ SYSTEMS = {
         "pytorch_trainer.py", ("--grouped", "--bf16", "--compile"), needs_torch=True, by_default=False
     ),
 }
-# The lengths of trainings that only measure times.
+# The numbers of steps and epochs of trainings that only measure times.
 SHORT_STEPS, SHORT_EPOCHS = 60, 2
 
 Results = dict[str, list[Measured]]
@@ -111,7 +112,7 @@ def encoders(options: argparse.Namespace, scratch: Path) -> Iterator[Encoder]:
 
 
 def workload_of(options: argparse.Namespace, encoder: Encoder, length: int | None, folder: Path) -> Workload:
-    """The sentences to train on. A limit of the steps limits the sentences, so that all systems read the same ones."""
+    """The sentences to train on. --steps limits the sentences, so that all systems train on the same ones."""
     epochs, n_steps = (SHORT_EPOCHS, SHORT_STEPS) if encoder.is_random or length else (1, 0)
     epochs = options.epochs or epochs
     n_steps = n_steps if options.steps is None else options.steps

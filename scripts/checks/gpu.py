@@ -1,16 +1,16 @@
-"""Check that this machine's GPU trains and predicts what its CPU does.
+"""Check that this machine's GPU trains and predicts as its CPU does.
 
     scripts/check_gpu          about two minutes
     scripts/check_gpu --cpu    the CPU against itself
 
 A small BERT with random weights learns synthetic sentences, once for each row of the table. Training is interrupted in
 the middle and resumed from its checkpoint. Then the model is evaluated and labels the test sentences. A second process
-does these without a GPU: it trains in float32 without an interruption, and evaluates and predicts with the models that
-the GPU trained.
+works without the GPU: it trains in float32 without an interruption, and evaluates and predicts with the models that the
+GPU trained.
 
-    loss        training loss of the last epoch, and its difference to that of the CPU
-    labels      share of the test words that get the same label on the CPU from the same model
-    tokens/s    subword tokens per second in the last epoch. This model is too small to make a GPU busy
+    loss        training loss of the last epoch, and its difference from that on the CPU
+    labels      share of the test words to which the same model gives the same label on the CPU
+    tokens/s    subword tokens per second in the last epoch. This model is too small to keep a GPU busy
     busy        highest utilisation of the GPU that nvidia-smi reported during training
     peak GB     largest amount of memory that TensorFlow used on the GPU at once; with --cpu, that of the process
 
@@ -106,7 +106,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.epochs < 2:
-        parser.error("--epochs: training is interrupted in the last epoch but one, so there must be two.")
+        parser.error("--epochs: training is interrupted in the last epoch but one, so there must be at least two.")
     options.row = options.row or list(ROWS)
     return options
 
@@ -130,7 +130,7 @@ def work(options: argparse.Namespace) -> int:
     """What a process does: train all rows on the device, or the reference on the CPU."""
     from tf_tokclf.model.backend import tf
 
-    # The interruptions are intended.
+    # Hide the messages about the interruptions, which are intended.
     logging.getLogger("tf_tokclf").setLevel(logging.ERROR)
     if options.work == "reference":
         write(options.folder, REFERENCE, reference(options))
@@ -154,7 +154,7 @@ def work(options: argparse.Namespace) -> int:
 
 
 def write_data(options: argparse.Namespace) -> None:
-    """Write the encoder and the sentences. Some words are always names, some never, and some only after "in"."""
+    """Write the encoder and the sentences. Each word is always a person, always a place, or never a name."""
     from tests.encoders import make_bert
 
     rng = np.random.default_rng(1)
@@ -170,7 +170,7 @@ def write_data(options: argparse.Namespace) -> None:
                 words[place], labels[place] = str(rng.choice(names)), kind
             lines += [f"{word}\t{label}\n" for word, label in zip(words, labels)] + ["\n"]
         (options.folder / f"{split}.conll").write_text("".join(lines), encoding="utf-8")
-    # Without dropout, whose masks are different on a CPU, which computes a batch in two parts.
+    # Without dropout: a CPU computes a batch in two parts, so its dropout masks would be different.
     sizes = {"hidden_size": options.width, "intermediate_size": 4 * options.width, "num_hidden_layers": options.layers}
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     vocabulary = [*others, *people, *places]
@@ -220,7 +220,7 @@ def on_device(options: argparse.Namespace, name: str) -> Found:
 
 
 def interruption(epoch: int, batch: int) -> Any:
-    """A callback that presses Ctrl-C after a step. Both are numbered from 0."""
+    """A callback that presses Ctrl-C after a step. epoch and batch are numbered from 0."""
     from tf_tokclf.model.backend import keras
 
     class Interrupts(keras.callbacks.Callback):
@@ -275,7 +275,7 @@ def problems_of(found: Found, reference: Found, tolerance: float) -> list[str]:
 
 
 def difference(one: float, other: float) -> float:
-    """The difference in relation to `other`. NaN if a value is NaN."""
+    """The difference as a share of `other`. NaN if a value is NaN."""
     return abs(one - other) / max(abs(other), 1e-3)
 
 
@@ -317,7 +317,7 @@ def device_name() -> str:
 
 
 def forget_peak() -> None:
-    """Measure the peak of the GPU's memory from now on."""
+    """Restart the measurement of the GPU's peak memory."""
     from tf_tokclf.model.backend import tf
 
     if tf.config.list_physical_devices("GPU"):
@@ -325,7 +325,7 @@ def forget_peak() -> None:
 
 
 def peak_gb() -> float:
-    """The largest amount of memory that was in use at once."""
+    """The largest amount of memory that was in use at once, in GB: on the GPU, or without one of the process."""
     import resource
 
     from tf_tokclf.model.backend import tf

@@ -20,7 +20,7 @@ finally:
 
 
 def refused(folder: Path, *args: str) -> str:
-    """The message with which `fit` refuses these arguments. No large library may be loaded before."""
+    """The message with which `fit` refuses these arguments, before any large library is loaded."""
     command = json.dumps(["fit", "--output-dir", "run", *args])
     done = subprocess.run(
         [sys.executable, "-c", _CODE, command], cwd=folder, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Copies of kernels: one for all uses in a step, with the gradients that Keras' own casts give."""
+"""Copies of kernels: one for all uses in a step, with the same gradients as Keras' own casts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small test sets: evaluate and compare say that their scores show little."""
+"""Small test sets: evaluate and compare say that the scores show little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trainer is made of depends on the device. A run that is continued on another one goes on as it began."""
+"""Which parts a trainer has depends on the device. A run that is continued on another device goes on as it began."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# Endings of the names of tables, whose rows are looked up, and of what is added. Neither is multiplied by tokens.
+# Endings of the names of weights by which tokens are not multiplied: tables, and weights that are added.
 NO_FACTOR = re.compile(r"(embeddings?|embed|emb|weight|cls_token|bias|gamma|beta)$")
 # ALBERT applies the same layers several times.
 SHARED = "albert_layer_groups"
@@ -28,6 +28,6 @@ def forward_flop(model: Any, lengths: Iterable[int]) -> float:
         name = weight.name.partition(":")[0]
         if len(weight.shape) >= 2 and not NO_FACTOR.search(name):
             per_token += 2 * float(np.prod(weight.shape)) * (repeats if SHARED in name else 1)
-    # Every configuration of transformers has these names, also if its file has others.
+    # Every configuration of transformers has attributes of these names, even if its file uses others.
     per_pair = 4 * config.num_hidden_layers * config.hidden_size
     return sum(per_token * n + per_pair * n * n for n in lengths)

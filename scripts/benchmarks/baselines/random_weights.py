@@ -1,6 +1,6 @@
 """Give random weights to a model folder that has a config.json: python random_weights.py FOLDER [--seed 1].
 
-They have PyTorch's layout, and no head, as those of a pre-trained encoder.
+They have PyTorch's layout and no head, like the weights of a pre-trained encoder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the scripts that train have in common: their options, their peak memory, and the line that they print."""
+"""What the scripts that train have in common: options, measuring peak memory, and printing the measurements."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def print_measurements(
 ) -> None:
     """Print what was measured, as JSON.
 
-    precision: that of the matrix products. peak: in GB, without scoring the test set. packages: whose versions matter.
+    precision: that of the matrix products. peak: in GB, before the test set is scored. packages: those whose versions
+    are printed.
     """
     measured = {
         "train_seconds": round(train_seconds, 2),

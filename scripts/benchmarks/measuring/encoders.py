@@ -65,7 +65,7 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model folder that all systems load. name: how the tables call it. is_random: its weights are random."""
+    """A model folder that all systems load. name: for the tables. is_random: whether its weights are random."""
 
     name: str
     folder: Path

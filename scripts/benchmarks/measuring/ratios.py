@@ -1,4 +1,4 @@
-"""Stored ratios: how many times as long as ours the other systems took, and what has changed since."""
+"""Stored ratios: the times of the other systems divided by ours, and what has changed since."""
 
 from __future__ import annotations
 
