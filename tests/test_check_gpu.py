@@ -35,7 +35,7 @@ def check() -> ModuleType:
 def found(
     check: ModuleType, tmp_path_factory: pytest.TempPathFactory, untraced: None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What both processes find, with few sentences and a narrow model: of the row, and of the reference."""
+    """What both processes find, with few sentences and a narrow model: the row, and the reference."""
     arguments = ["--cpu", f"--row={ROW}", "--sentences=48", "--epochs=2", "--layers=1", "--width=32"]
     options: Namespace = check.parse_options([*arguments, f"--folder={tmp_path_factory.mktemp('check')}"])
     for options.work in ("device", "reference"):

@@ -24,9 +24,9 @@ from tf_tokclf.model.precision import Precision
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "scripts" / "benchmarks"
 N_LABELS, WIDTH, INNER, N_LAYERS = 5, 32, 64, 2
-# Of one token in one layer: query, key, value and output, and the two matrices after them.
+# Operations of one token in one layer: query, key, value and output, and the two matrices after them.
 LAYER = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * INNER)
-# Of two tokens in one layer: the score, and a share of the mean of the values.
+# Operations of a pair of tokens in one layer: the attention score, and adding the weighted value.
 PAIR = 4 * WIDTH
 
 
@@ -254,7 +254,7 @@ def test_the_report_compares_each_system_with_ours(tmp_path):
     rows = {name: dict(zip(heading, row)) for name, row in (("ours", ours), ("theirs", theirs))}
     assert [row["precision"] for row in rows.values()] == ["bfloat16", "float32"]
     assert [row["against ours"] for row in rows.values()] == ["1.00 x", "1.50 x"]
-    # 500 GFLOP in 10 seconds of a machine that computes 200 in one, and in 15 of one that computes 100.
+    # 500 GFLOP in 10 seconds at a rate of 200 GFLOP/s, and in 15 seconds at a rate of 100 GFLOP/s.
     assert [row["share of their rate"] for row in rows.values()] == ["25%", "33%"]
     # The second epoch of 2.5 seconds has three batches.
     assert rows["ours"]["later step, ms"].startswith("833 ")

@@ -46,7 +46,7 @@ keep_freed_memory()
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    # A block that glibc would get from the operating system, and return to it.
+    # By default, glibc gets a block of this size from the operating system, and returns it when it is freed.
     block = ctypes.create_string_buffer(16_000_000)
     ctypes.memset(block, 1, len(block))
     del block

@@ -136,8 +136,8 @@ def test_compiled_steps_are_the_same():
 @pytest.mark.parametrize("name", CASES)
 def test_steps_of_all_types_are_the_same(name: str, policy: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tf_tokclf.training.step.n_lanes", lambda: 1)
-    # In Funnel, XLM and FlauBERT, the gradients of a tensor are summed in another order. Adam divides small ones by
-    # themselves, so that rounding errors grow.
+    # In Funnel, XLM and FlauBERT, the gradients of a tensor are summed in another order. Adam divides small
+    # gradients by their own size, which makes rounding errors grow.
     tolerance = 1e-4 if ReferenceModel.of(name).type in ("flaubert", "funnel", "xlm") else 0.0
     if policy == "float32" or not MODEL_TYPES[ReferenceModel.of(name).type].only_float32:
         check_same(name, precision=Precision(policy, "test"), tolerance=tolerance)

@@ -37,7 +37,7 @@ KINDS = {
     "albert": (transformers.AlbertConfig, "TFAlbertForTokenClassification"),
     "layoutlm": (transformers.LayoutLMConfig, "TFLayoutLMForTokenClassification"),
 }
-# Settings of single types. ALBERT has two groups of two layers, and computes each of them twice.
+# Settings that only some types have. ALBERT has two groups of two layers, and computes each of them twice.
 OWN = {
     "distilbert": {"hidden_dim": 24},
     "albert": {"num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2, "embedding_size": 8},
@@ -50,7 +50,7 @@ def make(kind: str, *, dropout: float = 0.0, policy: str = "float32", **options:
     keras.utils.set_random_seed(3)
     config_class, name = KINDS[kind]
     names = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_dropout_prob")
-    # Those of DistilBERT.
+    # The names that DistilBERT uses.
     names = (*names, "dropout", "attention_dropout", "seq_classif_dropout")
     settings = {**SIZES, **OWN.get(kind, {}), **dict.fromkeys(names, dropout), **options}
     with precision_policy(policy):
@@ -92,7 +92,7 @@ def test_the_logits_and_gradients_are_those_of_the_padded_layers(kind: str):
     expected = logits_and_gradients(model, padded=True)
     mine = logits_and_gradients(model)
     with packed():
-        # The layers of transformers would return them.
+        # The layers of transformers would return attentions, so this shows that ours were used.
         assert model(input_ids=batch()[0], output_attentions=True).attentions is None
     # 16 weights per layer, the embeddings and the head
     assert len(mine) == len(expected) > 32

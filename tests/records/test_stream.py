@@ -41,7 +41,7 @@ def test_each_line_is_a_record_and_each_word_stands_at_its_place(tmp_path: Path)
 
 
 def test_a_folder_of_text_files_has_the_lines_of_its_files_as_records(tmp_path: Path):
-    """Lines with the same number of words look like columns, but a single text file is read as text, too."""
+    """Lines with the same number of words look like columns, but a folder is read as text, like a single file."""
     texts = {"1.txt": ["Ada visited London", "Grace left Oslo"], "2.txt": ["x likes it", "", "Ada saw Grace"]}
     folder = tmp_path / "texts"
     folder.mkdir()

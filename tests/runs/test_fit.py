@@ -75,7 +75,7 @@ def test_a_sweep_is_decided_by_the_measure_that_chooses_the_best_model(
     assert (stored["chosen_by"], stored["best"]) == ("loss on validation", "001")
     assert {name: trial["validation_loss"] for name, trial in stored["trials"].items()} == losses
     assert "with the best validation loss" in summary._repr_html_()
-    # F1 would have chosen the other one, or the first of two equal ones.
+    # By F1, the other trial would have been chosen: it is better, or equal and the first.
     f1 = [trial.f1["validation"] for trial in summary.trials if trial.f1]
     assert f1[0] >= f1[1]
 

@@ -184,12 +184,12 @@ def test_a_run_of_a_few_steps_is_not_judged_by_its_scores():
         "For a full training, leave out --max-steps.",
     ]
     assert not found.is_serious
-    # If the steps are not limited, the data are small.
+    # If the steps are not limited, there is little data, and more epochs help.
     found = advised(rising, {"validation": NOTHING}, n_steps=6, training__num_train_epochs=2)
     assert found is not None
     assert found.findings == ("The model was trained for only 6 steps. Its scores do not yet show what it can learn.",)
     assert option_of(found) == ["--num-train-epochs", "34"]
-    # As many as would say something, and a run in which nothing stands out.
+    # A run with enough steps, and a short one in which nothing stands out.
     assert len(advised(rising, {"validation": NOTHING}, n_steps=20).findings) == 3
     assert advised(n_steps=3) is None
 

@@ -78,7 +78,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @pytest.mark.parametrize("width", [100, 80, 60, 40, 20])
 def test_the_bar_never_wraps(monkeypatch: pytest.MonkeyPatch, width: int):
-    """A line of which the end wraps would stay on the screen after each update."""
+    """A line that wraps would stay on the screen after each update."""
     console = Console(file=io.StringIO(), force_terminal=True, width=width)
     monkeypatch.setattr(progress, "stderr_console", lambda: console)
     bar = ProgressBar(Timetable(1200, 24_000, [24_000]), Position(epoch=18, step=1190))

@@ -11,7 +11,7 @@ from tf_tokclf.training.step_losses import UnreadLosses
 
 
 class OnDevice:
-    """Stands for a loss on a GPU. n_read counts how often any of them was copied."""
+    """Stands for a loss on a GPU. n_read counts the copies of all such losses."""
 
     n_read = 0
 
