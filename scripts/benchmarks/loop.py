@@ -54,9 +54,9 @@ def fake_step(times: list[tuple[float, ...]]) -> type:
 def main() -> None:
     """Measure all combinations in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, action="append", help="windows per batch, repeatable; default: 16 and 128")
-    parser.add_argument("--steps", type=int, default=600, help="in three epochs")
-    parser.add_argument("--encoder", default=ENCODER, help="its tokenizer is used, and its weights are loaded")
+    parser.add_argument("--batch", type=int, action="append", help="windows per batch; repeatable; default: 16 and 128")
+    parser.add_argument("--steps", type=int, default=600, help="number of steps in three epochs; default: 600")
+    parser.add_argument("--encoder", default=ENCODER, help="encoder to load, as for fit; default: MiniLM-L6")
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     rows = []

@@ -203,9 +203,16 @@ def parse_options() -> argparse.Namespace:
     add("--torch-python", help="interpreter of the environment with torch; without it, only TensorFlow is measured")
     add("--data", default="package:tf_tokclf/shipped/snips", help="folder with the three splits")
     add("--encoder", action="append", default=[], help="encoder, as for fit; can be repeated")
-    add("--shape", action="append", default=[], choices=SHAPES, help="encoder with random weights; can be repeated")
-    add("--rounds", type=int, default=3)
-    add("--epochs", type=int, help=f"default: 1; {SHORT_EPOCHS} with random weights or --length")
+    add(
+        "--shape",
+        action="append",
+        default=[],
+        choices=SHAPES,
+        metavar="NAME",
+        help=f"encoder with random weights; can be repeated: {', '.join(SHAPES)}",
+    )
+    add("--rounds", type=int, default=3, help="number of rounds; default: 3")
+    add("--epochs", type=int, help=f"number of epochs; default: 1; {SHORT_EPOCHS} with random weights or --length")
     add("--seed", type=int, default=1, help="seed of the first round; each later round uses the next number")
     add("--max-train-samples", type=int, help="use only the first N training sentences")
     add(
@@ -222,8 +229,10 @@ def parse_options() -> argparse.Namespace:
     )
     optional = [name for name, system in SYSTEMS.items() if not system.by_default]
     left_out = [name for name, system in SYSTEMS.items() if system.by_default and name != OURS]
-    add("--also", action="append", default=[], choices=optional, help="a system to add; can be repeated")
-    add("--leave-out", action="append", default=[], choices=left_out, help="a system to leave out; can be repeated")
+    for option, names, effect in (("--also", optional, "add"), ("--leave-out", left_out, "leave out")):
+        listed = "; ".join(f'"{name}"' for name in names)
+        about = f"system to {effect}; can be repeated: {listed}"
+        add(option, action="append", default=[], choices=names, metavar="SYSTEM", help=about)
     add("--baseline", type=Path, help="compare the ratios with those that are stored in this file")
     add("--write-baseline", type=Path, help="store the ratios in this file")
     return parser.parse_args()

@@ -97,11 +97,13 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "scripts/check_gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cpu", action="store_true", help="use the CPU in place of the GPU")
-    parser.add_argument("--row", action="append", choices=list(ROWS), help="repeatable; default: all rows")
-    parser.add_argument("--sentences", type=int, default=640, help="number of training sentences")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=256)
+    listed = "; ".join(f'"{name}"' for name in ROWS)
+    about = f"row of the table; can be repeated: {listed}; default: all"
+    parser.add_argument("--row", action="append", choices=list(ROWS), metavar="ROW", help=about)
+    parser.add_argument("--sentences", type=int, default=640, help="number of training sentences; default: 640")
+    parser.add_argument("--epochs", type=int, default=3, help="number of epochs, at least 2; default: 3")
+    parser.add_argument("--layers", type=int, default=4, help="number of layers of the model; default: 4")
+    parser.add_argument("--width", type=int, default=256, help="width of the model; default: 256")
     parser.add_argument("--work", choices=["device", "reference"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
