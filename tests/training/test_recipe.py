@@ -65,7 +65,7 @@ def test_rates_follow_from_the_width_of_the_encoder():
 def test_the_documentation_has_the_numbers_of_the_rule():
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "recipes.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "(" in line]
-    for size in recipe.SIZES:
+    for size in (*recipe.SIZES, recipe.SLOW):
         shown = [f"{size.layer_decay:g}", f"{size.one_rate:.0e}".replace("e-0", "e-"), f"{size.warmup_ratio or 'none'}"]
         assert [f"{size.learning_rate:.0e}".replace("e-0", "e-"), *shown] in [row[1:] for row in rows]
     text = " ".join(page.split())
@@ -81,6 +81,10 @@ def test_an_encoder_whose_layers_are_not_numbered_gets_one_rate():
     config = chosen(ALBERT, data_of(600))
     assert rates(config)[:2] == (ALBERT.size.one_rate, 1.0)
     assert rates(chosen(BASE, data_of(600), optimizer__layer_decay=1.0))[:2] == (BASE.size.one_rate, 1.0)
+
+
+def test_an_encoder_that_learns_slowly_gets_one_rate():
+    assert rates(chosen(SLOW, data_of(600))) == (recipe.SLOW.learning_rate, 1.0, recipe.SLOW.warmup_ratio)
 
 
 def test_a_low_rate_that_is_set_is_that_of_all_layers():

@@ -45,6 +45,8 @@ SIZES = (
     Size(1023, "larger encoders need lower rates", 3e-4, layer_decay=0.8, one_rate=5e-5, warmup_ratio=0.1),
     Size(math.inf, "large encoders need low rates", 5e-5, layer_decay=0.9, one_rate=2e-5, warmup_ratio=0.1),
 )
+# For encoders that learn slowly: rates that fall from layer to layer leave the lowest of many layers hardly trained.
+SLOW = Size(384, "many small layers need one rate", 2e-4, layer_decay=1.0, one_rate=2e-4, warmup_ratio=0.1)
 # A learning rate that the user sets is meant for all layers if it is below this share of the rule's rate for the head.
 LOW_RATE = 1 / 3
 BATCH_SIZE, SMALL_BATCH_SIZE, FEW_SENTENCES = 16, 8, 500
@@ -54,7 +56,7 @@ SLOW_FACTOR = 2
 SPAN_WEIGHT = 2.0
 
 # Encoders that learn slowly have at most this hidden size, and at least this many layers.
-_SLOW_WIDTH, _SLOW_LAYERS = 384, 12
+_SLOW_LAYERS = 12
 # Names in config.json for the hidden size and for the number of layers.
 _WIDTHS = ("hidden_size", "dim", "emb_dim", "d_model")
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
@@ -93,11 +95,13 @@ class Encoder:
         This is a heuristic for distilled multilingual encoders such as multilingual-e5-small and
         multilingual-MiniLM-L12-H384.
         """
-        return self.is_unigram and 0 < self.width <= _SLOW_WIDTH and self.n_layers >= _SLOW_LAYERS
+        return self.is_unigram and 0 < self.width <= SLOW.width and self.n_layers >= _SLOW_LAYERS
 
     @property
     def size(self) -> Size:
         """The row of the rule. An encoder of unknown size counts as one of BERT's size."""
+        if self.is_slow:
+            return SLOW
         width = self.width or 768
         return next(size for size in SIZES if width <= size.width)
 
