@@ -614,6 +614,8 @@ def test_options_of_fit_in_a_file_of_arguments(folder: Path):
     found = parsed("args.json", *MINIMAL)
     assert (found["dry_run"], found["resume"], found["seeds"]) == (True, False, (1, 2))
     assert parsed("args.json", *MINIMAL, "--seeds", "3")["seeds"] == (3,)
+    written(folder, max_seq_length=32, seeds=[1, 2])
+    assert parsed("args.json", *MINIMAL)["seeds"] == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -180,9 +180,13 @@ def arguments_file(path: str) -> dict[str, Any] | None:
 
 
 def as_command_line(content: Mapping[str, Any]) -> Iterator[str]:
-    """The command line for a file of arguments. null is the default of all arguments that can be null."""
+    """The command line for a file of arguments. null is the default of all arguments that can be null.
+
+    >>> list(as_command_line({"seeds": [1, 2], "model_name_or_path": "m", "fp16": None}))
+    ['--seeds=1,2', '--model_name_or_path=m']
+    """
     for name, value in content.items():
-        if isinstance(value, list) and value and name in LISTS:
+        if isinstance(value, list) and value and (name in LISTS or all(type(one) is int for one in value)):
             yield f"--{name}={','.join(map(str, value))}"
         elif value is not None and not name.startswith("_"):
             text = value if isinstance(value, str) else json.dumps(value)
