@@ -40,4 +40,5 @@ def kernel_of(layer: keras.layers.Dense) -> tf.Tensor:
     """The kernel of `layer`, (inputs, units), in the dtype that it computes in."""
     copies = _in_use.get()
     copy = None if copies is None else copies.get(layer.kernel.ref())
-    return tf.cast(layer.kernel, layer.compute_dtype) if copy is None else copy
+    # A tensor in any case: of the same dtype, tf.cast returns the variable, and layers with variables share no trace.
+    return tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype) if copy is None else copy
