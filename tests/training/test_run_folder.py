@@ -215,7 +215,7 @@ def test_a_run_over_links_that_was_killed_starts_again(
 def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
     finished: Path, conll_files: dict[str, str], tmp_path: Path, more: list[str]
 ):
-    """The encoder does not exist, but the check comes before it is read."""
+    """The encoder does not exist on the Hub, but the check comes before it is read."""
     if "--sweep" in more:
         need_modules("optuna", extra="sweep")
     root = shutil.copytree(finished, tmp_path / "run")
@@ -226,7 +226,7 @@ def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
         *options,
         "--recipe=none",
         "--model-name-or-path",
-        str(tmp_path / "none"),
+        "nobody/none",
         "--output-dir",
         str(root),
         *more,
@@ -237,7 +237,7 @@ def test_a_folder_with_a_run_is_refused_before_data_and_encoder_are_read(
     assert names(root) == before
     assert "none" in CliRunner().invoke(cli, [*args, "--force"]).stderr
     if not more:
-        config = settings(conll_files, tmp_path / "none", root)
+        config = settings(conll_files, Path("nobody/none"), root)
         with pytest.raises(UserError, match="there already is a run in"):
             fit(config)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +103,7 @@ def test_other_kinds_are_refused_with_the_list():
 
 def test_a_peak_below_the_end_of_the_polynomial_schedule_is_refused():
     options = {"optimizer.lr_scheduler_type": "polynomial", "optimizer.learning_rate": 1e-8}
+    Path("t.conll").write_text("a O\n")
     needed = {"data.train_file": "t.conll", "model.name_or_path": "m", "output_dir": "o"}
     with pytest.raises(UserError, match="learning_rate must be above 1e-07"):
         check_settings(load_config(options={**options, **needed}))

@@ -95,7 +95,7 @@ def configurations() -> list[Cell]:
     none("model", "wrong encoding", "names are text")
     none("model", "out of range", "it has no numbers")
     none("model", "duplicated", "see config file")
-    setting("model", "unreadable", "model.name_or_path=/proc/self/mem", "/proc/self/mem: is a file", "Name the folder")
+    setting("model", "unreadable", "model.name_or_path=/proc/self/mem", "/proc/self/mem: is a file", "Give a folder")
     setting("alignment", "wrong type", "alignment.max_length=long", "alignment.max_length: 'long' is not", "integer")
     setting("alignment", "out of range", "alignment.max_length=2", "leaves no room for words beside 2", "Increase it")
     setting(

@@ -28,7 +28,8 @@ def options() -> list[Cell]:
     bad("shards", "huge", f"predict {{model}} t.txt --shard 1/{'9' * 5000}", "is not I/N", "2/8")
     bad("seeds", "wrong type", "fit --seeds 1,x", "not a list of whole numbers", "1,2,3")
     bad("seeds", "out of range", "fit --seeds -1", "seeds must be 0 or greater", "--seeds")
-    bad("seeds", "duplicated", "fit --seeds 1,1", "--seeds 1,1", "two or more different seeds")
+    run = "fit --train-file {train} --model-name-or-path {encoder} --output-dir o"
+    bad("seeds", "duplicated", f"{run} --seeds 1,1", "--seeds 1,1", "two or more different seeds")
     bad("choices", "wrong type", "fit --task poss", "'poss' is not one of 'ner'", "--task")
     bad("choices", "wrong type", "fit --report-to klingon", "'klingon' is not one of", "tensorboard")
     bad("choices", "hostile", f"fit --task {ESC}", "is not one of 'ner'", "--task")
