@@ -14,11 +14,15 @@ def use_packing_of_bert(model: keras.Model) -> None:
 
 
 def _parts(layer: Any) -> LayerParts:
-    attention, joined, outer = layer.attention.self_attention, layer.attention.dense_output, layer.bert_output
+    attention = layer.attention.self_attention
+    return parts_around(layer, attention, query=attention.query, key=attention.key, value=attention.value)
+
+
+def parts_around(layer: Any, attention: Any, **projections: keras.layers.Dense) -> LayerParts:
+    """The parts of a layer that has those of BERT's. attention: its attention, with these query, key and value."""
+    joined, outer = layer.attention.dense_output, layer.bert_output
     return LayerParts(
-        query=attention.query,
-        key=attention.key,
-        value=attention.value,
+        **projections,
         n_heads=attention.num_attention_heads,
         attention_dropout=attention.dropout,
         attended=Joined(joined.dense, joined.LayerNorm, joined.dropout),

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from tf_tokclf.model.architectures.bert import parts_around
 from tf_tokclf.model.architectures.relative_attention import Distances, attend, rows_by_distance
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
 from tf_tokclf.model.rows import Rows, is_packed, rows_of
 from tf_tokclf.model.shared_trace import SharedTrace
-from tf_tokclf.model.unpadded_encoder import Joined, LayerParts, Weights
+from tf_tokclf.model.unpadded_encoder import LayerParts, Weights
 
 
 def use_skewing(model: keras.Model) -> None:
@@ -82,18 +83,9 @@ def _convolved(
 
 
 def _parts(layer: Any) -> LayerParts:
-    attention, joined, outer = layer.attention.self, layer.attention.dense_output, layer.bert_output
-    return LayerParts(
-        query=attention.query_proj,
-        key=attention.key_proj,
-        value=attention.value_proj,
-        n_heads=attention.num_attention_heads,
-        attention_dropout=attention.dropout,
-        attended=Joined(joined.dense, joined.LayerNorm, joined.dropout),
-        inner=layer.intermediate.dense,
-        activation=layer.intermediate.intermediate_act_fn,
-        outer=Joined(outer.dense, outer.LayerNorm, outer.dropout),
-    )
+    attention = layer.attention.self
+    query, key, value = attention.query_proj, attention.key_proj, attention.value_proj
+    return parts_around(layer, attention, query=query, key=key, value=value)
 
 
 def _weights(layer: Any) -> Weights:
