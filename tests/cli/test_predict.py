@@ -166,7 +166,13 @@ def test_the_model_comes_first(tiny_classifier: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("file", "format"), [("model.onnx", "ONNX"), ("model.tflite", "TFLite"), ("1/saved_model.pb", "SavedModel")]
+    ("file", "format"),
+    [
+        ("onnx/model.onnx", "ONNX"),
+        ("onnx/model_quantized.onnx", "ONNX"),
+        ("model.tflite", "TFLite"),
+        ("1/saved_model.pb", "SavedModel"),
+    ],
 )
 def test_an_export_is_told_from_a_model(tiny_classifier: Path, tmp_path: Path, file: str, format: str):
     shutil.copytree(tiny_classifier, tmp_path / "export", ignore=shutil.ignore_patterns("*.safetensors"))

@@ -23,7 +23,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
 @click.option(
     "--quantize",
     type=click.Choice(["float16", "int8"]),
-    help="Make the weights smaller: float16 (tflite), or int8 with activations quantised at run time (tflite, onnx).",
+    help="Make the weights smaller: float16, or int8 with activations quantised at run time (tflite, onnx).",
 )
 @click.option(
     "--split",
@@ -85,7 +85,7 @@ def export_command(
     tf-tokclf export dslim/bert-base-NER --format savedmodel --file dev.conll --output exports/serving
     """
     from tf_tokclf.errors import JobError
-    from tf_tokclf.publishing.export.folder import check_format, check_free
+    from tf_tokclf.publishing.export.folder import check_format, check_free, model_file
 
     check_format(format, quantize)
     given, task = given_data(ctx, assignments)
@@ -116,4 +116,4 @@ def export_command(
     if agreement.problems:
         found = " ".join([*agreement.problems, agreement.advice]).strip()
         raise JobError(f"the export disagrees with the model and was not kept. {found}")
-    show_next(after_export(output, format))
+    show_next(after_export(output, format, output / model_file(format, quantize)))

@@ -24,8 +24,14 @@ TORCH_FILES = [TORCH, "pytorch_model-*.bin"]
 # Settings that are the number of embeddings in a table.
 TABLES = ("vocab_size", "max_position_embeddings", "type_vocab_size")
 
+# Where an ONNX export in float32, or with smaller weights, is in its folder: as transformers.js and optimum expect.
+ONNX_FILES = {
+    None: "onnx/model.onnx",
+    "float16": "onnx/model_fp16.onnx",
+    "int8": "onnx/model_quantized.onnx",
+}
 # The files of exports by which they are recognised, and their formats. No weights can be loaded from them.
-EXPORTS = {"model.onnx": "ONNX", "model.tflite": "TFLite", "1/saved_model.pb": "SavedModel"}
+EXPORTS = {**dict.fromkeys(ONNX_FILES.values(), "ONNX"), "model.tflite": "TFLite", "1/saved_model.pb": "SavedModel"}
 
 _EXPECTED = "Give a folder, a Hub id or package:NAME/PATH."
 

@@ -304,8 +304,8 @@ def _beside(source: Path, addition: str, suffix: str | None = None) -> Path:
     return Path(f"{plain.stem}.{addition}{suffix or kept}{compression}")
 
 
-def after_export(folder: Path, format: str) -> Iterator[Step]:
-    """`export` wrote a folder."""
+def after_export(folder: Path, format: str, model: Path) -> Iterator[Step]:
+    """`export` wrote a folder. model: what the runtime loads."""
     if format == "savedmodel":
         name = shlex.quote(folder.resolve().name)
         volume = shlex.quote(f"{folder.resolve()}:/models/{folder.resolve().name}")
@@ -313,11 +313,11 @@ def after_export(folder: Path, format: str) -> Iterator[Step]:
         yield Step("Serve it with TensorFlow Serving", (*words, "tensorflow/serving"))
         return
     # In double quotes, because the shell gets the code in single ones.
-    model = json.dumps(str(folder / f"model.{format}"), ensure_ascii=False)
+    name = json.dumps(str(model), ensure_ascii=False)
     code = {
-        "onnx": f"import onnxruntime as ort; print(*ort.InferenceSession({model}).get_inputs())",
+        "onnx": f"import onnxruntime as ort; print(*ort.InferenceSession({name}).get_inputs())",
         "tflite": "from ai_edge_litert.interpreter import Interpreter; "
-        f"print(Interpreter({model}).get_signature_list())",
+        f"print(Interpreter({name}).get_signature_list())",
     }[format]
     yield Step("Load it, and list its inputs", (*_python(), "-c", shlex.quote(code)))
 

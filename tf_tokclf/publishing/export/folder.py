@@ -7,19 +7,25 @@ from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.inputs import data_files, data_files_of_run, model_files
+from tf_tokclf.encoding.model_folders import ONNX_FILES
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
 from tf_tokclf.optional_packages import check_installed
 
 # Every export contains this file.
 AGREEMENT = "agreement.json"
-QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("int8",)}
+QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("float16", "int8")}
 # What to do about a format that a model cannot be converted to, or in which its export does not run.
 OTHER_FORMATS = (
     "Every type of model can be exported with --format savedmodel. docs/encoders.md lists the other formats."
 )
 # The modules that are needed to write an export and run it for the comparison, in addition to TensorFlow.
 MODULES = {"savedmodel": (), "tflite": ("ai_edge_litert",), "onnx": ("onnx", "onnxruntime", "tf2onnx")}
+
+
+def model_file(format: str, quantize: str | None) -> str:
+    """What the runtime loads, relative to the folder of the export."""
+    return ONNX_FILES[quantize] if format == "onnx" else {"savedmodel": "1", "tflite": "model.tflite"}[format]
 
 
 def check_format(format: str, quantize: str | None) -> None:

@@ -1,7 +1,7 @@
 """Write a classifier as SavedModel, TFLite or ONNX.
 
-Inputs: `input_ids` and `attention_mask`, (rows, width) int32. Output: `logits`, (rows, width, labels) float32. The
-numbers of rows and columns are not fixed.
+Inputs: `input_ids` and `attention_mask`, (rows, width) int32, or int64 in ONNX, which is what transformers.js passes.
+Output: `logits`, (rows, width, labels) float32. The numbers of rows and columns are not fixed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tf_tokclf.errors import JobError
 from tf_tokclf.files import disk_problem
 from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, tf
 from tf_tokclf.model.fast_gelu import plain_gelu
-from tf_tokclf.publishing.export.folder import OTHER_FORMATS
+from tf_tokclf.publishing.export.folder import OTHER_FORMATS, model_file
 from tf_tokclf.publishing.export.plain_indexing import plain_indexing
 
 log = logging.getLogger(__name__)
@@ -29,24 +29,21 @@ OPSET = 17
 
 
 class Serving(tf.Module):
-    """The classifier as a tf.function with a fixed signature."""
+    """The classifier as a tf.function with a fixed signature. dtype: of the inputs."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, dtype: tf.DType) -> None:
         super().__init__()
         # A SavedModel stores everything that the attributes refer to. For a Keras model these are also the functions of
         # each layer, which are not needed, and tracing them takes two thirds of the time.
         self.weights = list(model.weights)
         self._call = lambda **inputs: model(**inputs, training=False)
+        names = ("input_ids", "attention_mask")
+        signature = [tf.TensorSpec((None, None), dtype, name=name) for name in names]
+        self.serve = tf.function(self._serve, input_signature=signature)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, None), tf.int32, name="input_ids"),
-            tf.TensorSpec((None, None), tf.int32, name="attention_mask"),
-        ]
-    )
-    def serve(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _serve(self, input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
         """Logits, (rows, width, labels) float32."""
-        outputs = self._call(input_ids=input_ids, attention_mask=attention_mask)
+        outputs = self._call(input_ids=tf.cast(input_ids, tf.int32), attention_mask=tf.cast(attention_mask, tf.int32))
         return {"logits": tf.cast(outputs.logits, tf.float32)}
 
 
@@ -57,7 +54,7 @@ def write_export(model: keras.Model, folder: Path, format: str, quantize: str | 
     """
     with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model), plain_indexing():
         try:
-            return _WRITERS[format](Serving(model), folder, quantize)
+            return _WRITERS[format](Serving(model, tf.int64 if format == "onnx" else tf.int32), folder, quantize)
         except (JobError, MemoryError, OSError):
             raise
         except Exception as error:  # the converters raise exceptions of any class, some of which are not public
@@ -71,7 +68,7 @@ def write_export(model: keras.Model, folder: Path, format: str, quantize: str | 
 
 def _write_savedmodel(serving: Serving, folder: Path, quantize: str | None) -> Path:
     """Write it into the sub-folder "1", since TensorFlow Serving expects a folder for each version."""
-    path = folder / "1"
+    path = folder / model_file("savedmodel", quantize)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(serving, str(path), signatures={SIGNATURE: serving.serve}, options=options)
     return path
@@ -87,7 +84,7 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        path = folder / "model.tflite"
+        path = folder / model_file("tflite", quantize)
         path.write_bytes(converter.convert())
     return path
 
@@ -95,7 +92,8 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
 def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
     import tf2onnx
 
-    path = folder / "model.onnx"
+    path = folder / model_file("onnx", quantize)
+    path.parent.mkdir()
     with _without_reshape_optimizer():
         tf2onnx.convert.from_function(
             serving.serve,
@@ -107,9 +105,13 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
     if quantize == "int8":
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        whole = path.rename(folder / "float32.onnx")
+        whole = path.rename(path.with_name("float32.onnx"))
         quantize_dynamic(whole, path, weight_type=QuantType.QInt8)
         whole.unlink()
+    elif quantize == "float16":
+        from tf_tokclf.publishing.export.quantization import with_float16_weights
+
+        with_float16_weights(path)
     return path
 
 

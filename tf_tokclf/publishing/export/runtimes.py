@@ -61,7 +61,8 @@ def open_onnx(path: str) -> tuple[Run, str]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        return session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+        inputs = {"input_ids": input_ids.astype(np.int64), "attention_mask": attention_mask.astype(np.int64)}
+        return session.run(["logits"], inputs)[0]
 
     return run, f"onnxruntime {onnxruntime.__version__}"
 
