@@ -109,7 +109,7 @@ def test_the_peak_does_not_contain_that_of_the_parent_process():
     parent = f"""
 import subprocess, sys, numpy
 ones = numpy.ones(50_000_000)
-code = "from training import peak_gb; print(peak_gb())"
+code = "from peak_memory import peak_gb; print(peak_gb())"
 subprocess.run([sys.executable, "-c", code], check=True, cwd={str(BENCHMARKS / "baselines")!r})
 """
     done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from baselines.peak_memory import peak_mb
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
 SENTENCES_AT_ONCE = 20_000
@@ -54,7 +54,7 @@ def measure(job: str, path: Path, model: str | None, n_words: int, folder: str) 
     environment = os.environ | {"TF_TOKCLF_CACHE": str(Path(folder) / "cache")}
     peak = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
     seconds = time.perf_counter() - start
-    print(f"{job:10} {seconds:8.1f} {n_words / seconds:10,.0f} {int(peak) / 1e3:8,.0f}", flush=True)
+    print(f"{job:10} {seconds:8.1f} {n_words / seconds:10,.0f} {float(peak):8,.0f}", flush=True)
 
 
 def run_job(job: str, path: Path, model: str | None) -> None:
@@ -76,7 +76,7 @@ def run_job(job: str, path: Path, model: str | None) -> None:
         inspect_splits(splits, tokenization=tokenization)
     if job == "align" and tokenization and splits.train:
         encode_split(splits.train, splits.labels, tokenization.tokenizer, tokenization.reading)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(peak_mb())
 
 
 def write_sentences(path: Path, n_sentences: int, mean_words: int, seed: int) -> int:

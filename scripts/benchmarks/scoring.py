@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import random
-import resource
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from baselines.peak_memory import peak_mb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -33,11 +34,6 @@ def sentences(n: int, seed: int = 0) -> Iterator[tuple[list[str], list[str]]]:
             gold[start : start + 2] = [f"B-{type_}", f"I-{type_}"][: WORDS - start]
         predicted = [label if label == "O" or rng.random() > 0.2 else f"B-{rng.choice(TYPES)}" for label in gold]
         yield gold, predicted
-
-
-def peak_mb() -> float:
-    """The peak memory of this process, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:

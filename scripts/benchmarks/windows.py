@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 
+from baselines.peak_memory import peak_gb
 from measuring import ROOT, machine, markdown_table, run, spread, told
 
 LENGTHS = (128, 256, 512, 1024, 2048, 4096, 8192)
@@ -84,16 +84,12 @@ def measured(
     )
     ids = tf.random.uniform((1, n_tokens), 5, 50_000, tf.int64, seed=1)
     batch = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "labels": ids % 9}
-    before, times = peak(), []
+    before, times = peak_gb(), []
     for _ in range(n_all):
         begun = time.perf_counter()
         float(step([batch]))
         times.append(time.perf_counter() - begun)
-    return {"steps": times[2:], "peak": peak(), "before": before}
-
-
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"steps": times[2:], "peak": peak_gb(), "before": before}
 
 
 if __name__ == "__main__":

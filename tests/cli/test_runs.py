@@ -141,6 +141,12 @@ def test_chosen_columns_in_all_formats(folder: Path):
     assert [run["settings"]["optimizer.learning_rate"] for run in found] == [0.002, 1e-5, 0.01]
 
 
+def test_the_setting_of_the_seed_is_the_column_seed(folder: Path):
+    found = runs(folder, "--format", "markdown", "--columns", "training.seed,seed,name").stdout
+    assert "| seed | name |" in found
+    assert "| 7 | inner/a |" in found
+
+
 def test_a_chosen_column_without_values_is_shown_and_facts_about_f1_only_beside_f1(tmp_path: Path):
     add_run(tmp_path / "stopped", kind="stopped")
     table = runs(tmp_path, "--format", "markdown", "--columns", "name,test-f1").stdout

@@ -47,11 +47,37 @@ def test_a_folder_of_text_files_has_the_lines_of_its_files_as_records(tmp_path: 
     folder.mkdir()
     for name, lines in texts.items():
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = [record.sentence.text for record in read(folder)]
-    assert found == [line for lines in texts.values() for line in lines if line]
-    assert [tuple(text.split()) for text in found if text] == words(read(folder))
+    found = read(folder)
+    assert [record.sentence.text for record in found] == [line for lines in texts.values() for line in lines]
+    assert [tuple((record.sentence.text or "").split()) for record in found] == words(found)
+    places = [f"{folder / name}, line {number}" for name in texts for number in range(1, 1 + len(texts[name]))]
+    assert [str(record.origin) for record in found] == places
+    assert [record.sentence.document for record in found] == ["1", "1", "2", "2", "2"]
     (folder / "2.txt").unlink()
     assert words(read(folder, format="conll")) == [("Ada", "Grace")]
+
+
+def test_a_line_of_a_folder_that_cannot_be_decoded_is_kept_with_its_problem(tmp_path: Path):
+    (tmp_path / "1.txt").write_bytes(b"Ada left\n")
+    (tmp_path / "2.txt").write_bytes(b"\ncaf\xe9 noir\nOslo\n")
+    with pytest.raises(UserError, match="2.txt, line 2: byte 0xe9 is not valid utf-8.* pass --on-error keep"):
+        read(tmp_path)
+    kept = read(tmp_path, keep=True)
+    assert words(kept) == [("Ada", "left"), (), (), ("Oslo",)]
+    assert [bool(record.problem) for record in kept] == [False, False, True, False]
+
+
+def test_the_note_says_what_in_a_folder_is_not_read(tmp_path: Path):
+    (tmp_path / "1.txt").write_text("Ada left\n", encoding="utf-8")
+    one_file = str(open_records(str(tmp_path), DataConfig(word_splitting="words")))
+    expected = f"{tmp_path}: text, 1 file, one sentence per line, split into words with --word-splitting words"
+    assert one_file == expected
+    for name in ("README.md", "LICENSE", "notes.pdf", "table.dat", ".hidden"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    (tmp_path / "more").mkdir()
+    noted = str(open_records(str(tmp_path), DataConfig(word_splitting="words")))
+    others = "1 subfolder (more) and 4 other files (LICENSE, README.md, notes.pdf, ...)"
+    assert noted == f"{expected}; not read: {others}"
 
 
 def test_a_folder_of_columns_is_read_by_its_content(tmp_path: Path):

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 import tf_tokclf
 from tests.training.test_train import config_for
 from tf_tokclf.cli.main import cli
-from tf_tokclf.errors import UserError
-from tf_tokclf.model.backend import keras
+from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.runs.fit import planned
 from tf_tokclf.runs.seeds import SeedSummary
 from tf_tokclf.runs.sweep import SweepSummary
@@ -78,6 +78,59 @@ def test_a_sweep_is_decided_by_the_measure_that_chooses_the_best_model(
     # By F1, the other trial would have been chosen: it is better, or equal and the first.
     f1 = [trial.f1["validation"] for trial in summary.trials if trial.f1]
     assert f1[0] >= f1[1]
+
+
+class OutOfMemory(keras.callbacks.Callback):
+    """Fails as TensorFlow does when memory runs out."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+@pytest.mark.parametrize(("precision", "exception"), [("float32", ""), ("mixed_bfloat16", " (except for rounding in")])
+def test_without_enough_memory_the_options_with_the_same_result_are_named(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, precision: str, exception: str
+):
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", **{"training.precision": precision})
+    with pytest.raises(JobError) as caught:
+        tf_tokclf.fit(config, callbacks=[OutOfMemory()])
+    exception = f"{exception} bfloat16)" if exception else ""
+    smaller = "--per-device-train-batch-size 2 --gradient-accumulation-steps 2"
+    assert f"Try --gradient-checkpointing{exception} or {smaller}, which give the same result" in str(caught.value)
+
+
+def damaged_history(history: Path, how: str) -> None:
+    if how == "missing":
+        history.unlink()
+        return
+    rows = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+    history.write_text("".join(json.dumps({**row, "dev_loss": None}) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize("how", ["missing", "null"])
+def test_without_the_measure_in_the_history_the_results_are_used(
+    conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path, how: str
+):
+    """These runs ended with a traceback."""
+    options = {"training.num_train_epochs": 1, "training.metric_for_best_model": "loss"}
+    config = config_for(conll_files, tiny_bert, tmp_path / "run", **options)
+    first = tf_tokclf.fit(config, seeds=(1, 2))
+    seed_1 = tmp_path / "run" / "seed-1"
+    damaged_history(seed_1 / "history.jsonl", how)
+    # The record of a run contains a checksum of its history, and earlier runs have no record.
+    (seed_1 / "finished.json").unlink()
+    again = tf_tokclf.fit(config, seeds=(1, 2), resume=True)
+    assert isinstance(first, SeedSummary)
+    assert isinstance(again, SeedSummary)
+    results = json.loads((seed_1 / "results.json").read_text(encoding="utf-8"))
+    assert again.scores[0].value == results["splits"]["validation"]["loss"]
+    assert again.scores[0].value == pytest.approx(first.scores[0].value, rel=1e-5)
+    assert again.scores[1] == first.scores[1]
+
+    results["splits"]["validation"]["loss"] = None
+    (seed_1 / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    with pytest.raises(UserError, match="seed-1: the validation loss of this run is unknown.* --metric-for-best-model"):
+        tf_tokclf.fit(config, seeds=(1, 2), resume=True)
 
 
 def test_python_continues_from_a_checkpoint_elsewhere(conll_files: dict[str, str], tiny_bert: Path, tmp_path: Path):

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Confidence, Format, Kind, Match, Seen
 from tf_tokclf.data.formats.registry import all_formats, formats_by_name, known_suffixes, readable_names
 from tf_tokclf.data.reading.annotated import Record
@@ -17,6 +18,7 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.similar_names import similar_name
 
 _SAMPLED_RECORDS = 50
+_NAMES_SHOWN = 3
 _NOTHING_ELSE = Match(Confidence.POSSIBLE, "no other format was recognised")
 
 
@@ -133,7 +135,7 @@ def files_in(folder: Path) -> list[Path]:
     """The files of a folder that is read file by file. Raises UserError if they differ in suffix or split."""
     known = known_suffixes()
     files = [p for p in sorted(folder.iterdir()) if p.is_file() and Seen(p).suffix in known]
-    named = [p for p in files if not p.name.startswith((".", "README", "LICENSE"))]
+    named = [p for p in files if not (p.name.startswith(".") or is_about_data(p))]
     if not named:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise UserError("is a folder of no known format.", path=folder, hint=f"Name a file in it. It contains {there}.")
@@ -147,6 +149,24 @@ def files_in(folder: Path) -> list[Path]:
     return named
 
 
+def is_about_data(path: Path) -> bool:
+    """Whether a file describes the data of its folder, by its name."""
+    return path.name.startswith(("README", "LICENSE"))
+
+
+def not_read_in(folder: Path, files: Sequence[Path]) -> str:
+    """What else a folder contains, to add to a note. Empty if there is nothing else than `files` and hidden entries."""
+    others = [p for p in sorted(folder.iterdir()) if p not in files and not p.name.startswith(".")]
+    folders = [p.name for p in others if p.is_dir()]
+    rest = [p.name for p in others if p.name not in folders]
+    counts = [
+        f"{counted(len(names), what)} ({', '.join(names[:_NAMES_SHOWN])}{', ...' if names[_NAMES_SHOWN:] else ''})"
+        for names, what in ((folders, "subfolder"), (rest, "other file"))
+        if names
+    ]
+    return f"; not read: {' and '.join(counts)}" if counts else ""
+
+
 def _open_folder(path: Path, data: DataConfig, task: Task) -> Reader:
     from tf_tokclf.data.formats.folder import FolderReader
 
@@ -155,4 +175,4 @@ def _open_folder(path: Path, data: DataConfig, task: Task) -> Reader:
     first = open_reader(files[0], inner, task)
     options = first.options.model_copy(update={"header": data.header})
     readers = (first, *(open_reader(file, options, task) for file in files[1:]))
-    return FolderReader(path, readers, tuple(file.stem for file in files))
+    return FolderReader(path, readers, tuple(file.stem for file in files), not_read_in(path, files))

@@ -17,7 +17,8 @@ from typing import Any
 
 from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.references import resolve_reference
-from tf_tokclf.data.detection import is_folder_of_files
+from tf_tokclf.counted import counted
+from tf_tokclf.data.detection import is_about_data, is_folder_of_files, not_read_in
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import open_whole, write_json
 from tf_tokclf.inference.partial_output import files_of, fingerprint, is_whole, model_fingerprint
@@ -181,11 +182,10 @@ def _files_in(source: str, format: str, output: Path) -> list[Path]:
     if not is_folder_of_files(folder, format):
         return []
     entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "_"))]
-    for inner in (path for path in entries if path.is_dir() and path != output):
-        log.warning("%s: the files in this subfolder are not labelled", inner)
-    files = [path for path in entries if path.is_file()]
+    files = [path for path in entries if path.is_file() and not is_about_data(path)]
     if not files:
         raise UserError("there is no file in this folder.", path=folder, hint="Check the path.")
+    log.info("%s: %s%s", source, counted(len(files), "file"), not_read_in(folder, [*files, output]))
     return files
 
 

@@ -17,7 +17,7 @@ class SentenceRecords:
 
     def __init__(self, name: str, path: str, data: DataConfig, task: Task) -> None:
         self.name = name
-        self.note = "read as labelled data"
+        self.note = "only the words are read"
         self._path = path
         self._data = data.model_copy(update={"label_column_name": ""})  # read words only, so that no record is left out
         self._task = task

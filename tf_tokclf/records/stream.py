@@ -7,7 +7,6 @@ from parsing them (`parse`), so that a resumed job can skip finished records qui
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +19,7 @@ from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.data.detection import files_in, is_folder_of_files
 from tf_tokclf.data.formats.docbin import spacy_module
 from tf_tokclf.data.formats.registry import format_of_suffix
-from tf_tokclf.data.reading.base import codec_named
+from tf_tokclf.data.reading.base import decoded_lines
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.records.base import STDIN, Record, RecordFormat
@@ -29,7 +28,7 @@ from tf_tokclf.records.csv import CsvRecords
 from tf_tokclf.records.jsonl import JsonRecords
 from tf_tokclf.records.parquet import ParquetRecords
 from tf_tokclf.records.sentences import SentenceRecords
-from tf_tokclf.records.text import TextRecords
+from tf_tokclf.records.text import TextFolder, TextRecords
 from tf_tokclf.similar_names import did_you_mean
 
 
@@ -62,7 +61,7 @@ class RecordStream:
         for number, source in islice(self.format.frames(), max(skip - before, 0), None):
             origin = Origin(self.place, number, self.format.unit)
             try:
-                yield Record(origin, source, self.format.parse(source, origin))
+                sentence = self.format.parse(source, origin)
             except UserError as error:
                 if not self.keep_errors:
                     hint = f"{error.hint or ''} To write such records without labels, pass --on-error keep.".strip()
@@ -70,6 +69,8 @@ class RecordStream:
                         error.problem, path=error.path, line=error.line, row=error.row, hint=hint
                     ) from error
                 yield Record(origin, source, Sentence((), None, origin), error.problem)
+            else:
+                yield Record(sentence.origin or origin, source, sentence)
 
 
 def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_errors: bool = False) -> RecordStream:
@@ -83,8 +84,10 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
     if format == "parquet" and source == STDIN:
         raise UserError("Parquet cannot be read from standard input.", hint="Name a file.")
     if path.is_dir():
-        options = data.model_copy(update={"format": format_of_folder(path) if data.format == "auto" else data.format})
-        stream = RecordStream(source, SentenceRecords("folder", source, options, task), keep_errors)
+        of_files = format_of_folder(path) if data.format == "auto" else data.format
+        options = data.model_copy(update={"format": of_files})
+        records = TextFolder(path, data) if of_files == "text" else SentenceRecords("folder", source, options, task)
+        stream = RecordStream(source, records, keep_errors)
     elif format not in (*_STREAMED, "parquet"):
         options = data.model_copy(update={"format": format})
         stream = RecordStream(source, SentenceRecords(format, source, options, task), keep_errors)
@@ -162,15 +165,3 @@ _STREAMED: dict[str, Callable[[Iterator[str], str, DataConfig, Task], RecordForm
     "jsonl": JsonRecords,
     "csv": CsvRecords,
 }
-
-
-def decoded_lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
-    """The lines of a stream with their ends. Invalid bytes become lone surrogates. A byte-order mark is dropped."""
-    codec = codec_named(encoding, place)
-    try:
-        with io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n") as text:
-            yield from text
-    except UnicodeError as error:
-        raise UserError(f"is not {encoding} text: {error}.", path=place, hint="Name its encoding.") from error
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}.", path=place, hint="Check its permissions.") from error

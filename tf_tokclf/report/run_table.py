@@ -15,8 +15,10 @@ from tf_tokclf.report.listed_run import ListedRun
 from tf_tokclf.report.table_formats import Column, Kind, ResultTable
 from tf_tokclf.similar_names import similar_name
 
-# Settings that have a column of their own, and those that only affect the speed of scoring.
-_SHOWN_ELSEWHERE = {"training.seed", "evaluation.per_device_eval_batch_size"}
+# Settings that a column of every table contains: the setting -> the column.
+_IN_OWN_COLUMN = {"training.seed": "seed"}
+# Those, and settings that only affect the speed of scoring.
+_SHOWN_ELSEWHERE = {*_IN_OWN_COLUMN, "evaluation.per_device_eval_batch_size"}
 # A name for both columns of F1.
 _F1 = "f1"
 # Lower cutoffs suggest other columns: name for date.
@@ -148,6 +150,7 @@ def _named(name: str, shown: Sequence[RunColumn], option: str) -> tuple[RunColum
     others = _setting_columns([name for name in setting_values(Config()) if not is_free(name)])
     # Where settings differ, a column has the name that it has in the table.
     by_name = {_key(each): one for one in (*others, *shown) for each in (one.setting or one.name, one.name)}
+    by_name |= {_key(setting): by_name[column] for setting, column in _IN_OWN_COLUMN.items()}
     if (found := by_name.get(_key(name))) is not None:
         return (found,)
     near = similar_name(_key(name), by_name, cutoff=_CUTOFF)

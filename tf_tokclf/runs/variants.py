@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from tf_tokclf.config.loading import config_text, load_config, save_config, with_settings
 from tf_tokclf.config.schema import Config
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
-from tf_tokclf.errors import Stopped
+from tf_tokclf.errors import Stopped, UserError
 from tf_tokclf.files import copy_whole, open_whole
 from tf_tokclf.model.backend import keras
 from tf_tokclf.run_dir import RunDir
@@ -73,14 +74,35 @@ def fit_unless_finished(
             keras.backend.clear_session()
     splits = json.loads(run.results.read_text(encoding="utf-8"))["splits"]
     f1 = {name: float(values["overall"]["f1"]) for name, values in splits.items()}
-    return VariantScores(f1, f1["validation"] if measure.name == "F1" else _value(run, config, measure))
+    if measure.name == "F1":
+        return VariantScores(f1, f1["validation"])
+    return VariantScores(f1, _value(run, config, measure, splits["validation"]))
 
 
-def _value(run: RunDir, config: Config, measure: Measure) -> float:
-    """The validation score of the model of a finished run."""
+def _value(run: RunDir, config: Config, measure: Measure, results: Mapping[str, Any]) -> float:
+    """The validation score of the model of a finished run, from the history, or else from its results.
+
+    results: the scores of the saved model on validation. Raises UserError if neither contains a number.
+    """
     own = MEASURES[config.training.metric_for_best_model]
-    best = max(epoch_rows(run.history), key=lambda row: own.rank(row.get(own.field)))
-    return float(best[measure.field])
+    rows = epoch_rows(run.history)
+    best = max(rows, key=lambda row: own.rank(_number(row.get(own.field))), default={})
+    value = _number(best.get(measure.field))
+    if value is None:
+        value = _number(measure.in_results(results))
+    if value is None:
+        raise UserError(
+            f"the validation {measure.name} of this run is unknown, so it cannot be compared with other runs.",
+            path=run.root,
+            hint="Choose among the runs by F1: --metric-for-best-model f1.",
+        )
+    return value
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None."""
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if is_number else None
 
 
 def take_over(root: RunDir, run: RunDir, config: Config) -> None:

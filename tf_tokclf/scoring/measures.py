@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Measure:
     """A measure of a model on the validation sentences.
 
-    name: in messages. field: its key in history.jsonl. is_loss: lower values are better, and it is not a share.
+    name: in messages. field: its key in history.jsonl. place: its keys in the scores of a split in results.json.
+    is_loss: lower values are better, and it is not a share.
     """
 
     name: str
     field: str
+    place: tuple[str, ...]
     is_loss: bool = False
 
     def rank(self, value: float | None) -> float:
@@ -27,6 +30,17 @@ class Measure:
         if value is None or math.isnan(value):
             return -math.inf
         return -value if self.is_loss else value
+
+    def in_results(self, scores: Mapping[str, Any]) -> Any:
+        """The value in the scores of a split in results.json. None if it is missing there.
+
+        >>> MEASURES["recall"].in_results({"overall": {"recall": 0.5}}), MEASURES["loss"].in_results({})
+        (0.5, None)
+        """
+        found: Any = scores
+        for key in self.place:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
 
     def text(self, value: float) -> str:
         """The value with its name.
@@ -51,9 +65,9 @@ class Measure:
 
 # By the value of training.metric_for_best_model.
 MEASURES: Mapping[str, Measure] = {
-    "f1": Measure("F1", "dev_f1"),
-    "precision": Measure("precision", "dev_precision"),
-    "recall": Measure("recall", "dev_recall"),
-    "accuracy": Measure("accuracy", "dev_token_accuracy"),
-    "loss": Measure("loss", "dev_loss", is_loss=True),
+    "f1": Measure("F1", "dev_f1", ("overall", "f1")),
+    "precision": Measure("precision", "dev_precision", ("overall", "precision")),
+    "recall": Measure("recall", "dev_recall", ("overall", "recall")),
+    "accuracy": Measure("accuracy", "dev_token_accuracy", ("token_accuracy",)),
+    "loss": Measure("loss", "dev_loss", ("loss",), is_loss=True),
 }

@@ -197,7 +197,9 @@ def _out_of_memory(plan: RunPlan) -> JobError:
     half += f" --gradient-accumulation-steps {training.gradient_accumulation_steps * 2}"
     same = f"{half}, which gives the same result"
     if not training.gradient_checkpointing:
-        same = f"--gradient-checkpointing or {half}, which give the same result"
+        # Only in bfloat16 does computing a layer again round differently.
+        exception = " (except for rounding in bfloat16)" if plan.precision.policy == "mixed_bfloat16" else ""
+        same = f"--gradient-checkpointing{exception} or {half}, which give the same result"
     return JobError(
         f"out of memory with batches of {training.batch_text} and windows of up to {counted(length, 'subword token')}. "
         f"Try {same}, or --max-length {max(length // 2, 32)}."

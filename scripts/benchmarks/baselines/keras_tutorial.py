@@ -20,7 +20,8 @@ import numpy as np
 import tf_keras as keras
 from seqeval.metrics import f1_score
 from tokenized_splits import tokenized_splits, word_tokenizer
-from training import peak_gb, print_measurements, training_parser
+from peak_memory import peak_gb
+from training import print_measurements, training_parser
 from transformers import (
     DataCollatorForTokenClassification,
     TFAutoModelForTokenClassification,

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from arithmetic import forward_flop
-from training import peak_gb, print_measurements, training_parser
+from peak_memory import peak_gb
+from training import print_measurements, training_parser
 
 from tf_tokclf import fit, load_config
 from tf_tokclf.config.schema import DataConfig

@@ -3,10 +3,11 @@
 import argparse
 import json
 import os
-import resource
 import time
 from itertools import islice
 from pathlib import Path
+
+from peak_memory import peak_mb
 
 parser = argparse.ArgumentParser()
 parser.add_argument("model")
@@ -50,5 +51,5 @@ for entities in pipe(inputs if options.framework == "pt" else list(inputs), batc
     n += 1
     n_entities += len(entities)
 seconds = time.perf_counter() - begun
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = peak_mb()
 print(json.dumps({"seconds": seconds, "sentences": n, "entities": n_entities, "peak_mb": peak}))

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from itertools import islice
 from pathlib import Path
 
+from peak_memory import peak_mb
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.inference.prediction_job import PredictionJob, predict_to_file
 from tf_tokclf.inference.tagger import Tagger
@@ -34,7 +34,7 @@ with tempfile.TemporaryDirectory() as folder:
     begun = time.perf_counter()
     done = predict_to_file(job, output)
     seconds = time.perf_counter() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     with output.open(encoding="utf-8") as file:
         n_entities = sum(len(json.loads(line)["spans"]) for line in file)
 print(json.dumps({"seconds": seconds, "sentences": done.n_records, "entities": n_entities, "peak_mb": peak}))

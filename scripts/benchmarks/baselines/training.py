@@ -1,11 +1,9 @@
-"""What the scripts that train have in common: options, measuring peak memory, and printing the measurements."""
+"""What the scripts that train have in common: options, and printing the measurements."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -20,19 +18,6 @@ def training_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     return parser
-
-
-def peak_gb() -> float:
-    """The peak memory of this process so far, in GB.
-
-    On Linux it is read from /proc: `ru_maxrss` of a new process starts with the peak of the process that created it.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        kilobytes = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(kilobytes) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def print_measurements(

@@ -11,6 +11,7 @@ from itertools import islice, repeat
 from operator import methodcaller
 from pathlib import Path
 
+from tf_tokclf.compressed import name_without_compression
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.formats.format import Format, Match, Seen, likely
@@ -58,6 +59,10 @@ _ENOUGH_LINES = 20
 _LABELS_SHARE = 0.5
 # A file is recognised as columns if at least this share of its lines has the most common number of columns.
 _COLUMNS_SHARE = 0.9
+
+# Names of files that may contain plain text or columns, and how to read them as text.
+_TEXT_SUFFIXES = (".txt", ".text")
+_AS_TEXT = "--set data.format=text (convert: --from text)"
 
 Splitter = Callable[[str], list[str]]
 Columns = Sequence[tuple[str, ...]]
@@ -382,12 +387,19 @@ class _ConllParser:
             "Correct the line, or set the separator. If it is a comment, set the prefix of comments:"
             " --set data.comment_prefix='#'."
         )
+        if self._may_be_text(fields):
+            hint = f"If the file is plain text, read it as such: {_AS_TEXT}. Otherwise, correct the line."
         return UserError(
             f"the line has {counted(len(fields), 'column')} instead of {width}: {shown!r}.",
             path=self.path,
             line=number,
             hint=hint,
         )
+
+    def _may_be_text(self, fields: Sequence[str]) -> bool:
+        """Whether the file may be plain text: its name says so, and the line contains no label."""
+        is_named_text = name_without_compression(self.reader.path).suffix.lower() in _TEXT_SUFFIXES
+        return is_named_text and not any(field == OUTSIDE_LABEL or looks_like_tags({field}) for field in fields)
 
     def _broken(self, line: str, word: str, tag: str, number: int) -> UserError | None:
         if not word or not tag:
@@ -600,7 +612,7 @@ def _check_labels(path: Path, values: Counter[str], has_tags: bool, column: str)
         f"{column} contains no labels: {counted(len(values), 'different value')} in {counted(n, 'line')}, such as "
         f"{shown}.",
         path=path,
-        hint="Name the label column (--label-column-name), or read the file as plain text (--set data.format=text).",
+        hint=f"Name the label column (--label-column-name), or read the file as plain text: {_AS_TEXT}.",
     )
 
 

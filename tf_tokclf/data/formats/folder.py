@@ -17,11 +17,12 @@ _RUNNING_TEXT = ("conll", "conllu", "text")
 
 @dataclass(frozen=True)
 class FolderReader:
-    """Reads all files of a folder."""
+    """Reads all files of a folder. not_read: what else the folder contains, to add to the note."""
 
     path: Path
     readers: tuple[Reader, ...]
     names: tuple[str, ...]
+    not_read: str = ""
 
     @property
     def place(self) -> str:
@@ -34,7 +35,7 @@ class FolderReader:
     @property
     def notes(self) -> tuple[str, ...]:
         each = ", one document per file" if self._are_documents else ""
-        return (f"{counted(len(self.readers), 'file')}{each}", *self.readers[0].notes)
+        return (f"{counted(len(self.readers), 'file')}{each}{self.not_read}", *self.readers[0].notes)
 
     @property
     def _are_documents(self) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import BinaryIO, Protocol, TextIO
 
 from tf_tokclf.compressed import is_compressed, open_bytes, standard_input
 from tf_tokclf.config.references import resolve_reference
@@ -217,6 +217,18 @@ def read_lines(path: Path, encoding: str) -> Iterator[str]:
         raise UserError(f"is not {encoding} text: {error}.", path=path, hint="Set its encoding.") from error
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}.", path=path, hint="Check its permissions.") from error
+
+
+def decoded_lines(file: BinaryIO, encoding: str, place: str) -> Iterator[str]:
+    """The lines of a stream with their ends. Invalid bytes become lone surrogates. A byte-order mark is dropped."""
+    codec = codec_named(encoding, place)
+    try:
+        with io.TextIOWrapper(file, codec, errors="surrogateescape", newline="\n") as text:
+            yield from text
+    except UnicodeError as error:
+        raise UserError(f"is not {encoding} text: {error}.", path=place, hint="Name its encoding.") from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}.", path=place, hint="Check its permissions.") from error
 
 
 def _check_first_line(line: str, path: Path, encoding: str) -> None:
