@@ -56,6 +56,20 @@ def test_a_mistyped_folder_is_named_as_a_folder_and_as_a_model(hub, monkeypatch)
         local_model_folder("runs/mien")
 
 
+def test_without_a_network_a_mistyped_path_is_the_mistake_of_the_user(hub, tmp_path, monkeypatch):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    hub.stop()
+    for name in ("runs/mien", "run"):
+        with pytest.raises(
+            UserError, match=f"there is no folder {name} here, and the Hub at .* cannot be reached"
+        ) as told:
+            local_model_folder(name)
+        assert str(told.value).endswith({"runs/mien": "Check the path.", "run": "Did you mean runs?"}[name])
+    with pytest.raises(JobError, match="there is no folder tester/absent here, and the Hub"):
+        local_model_folder("tester/absent")
+
+
 def test_a_mistyped_folder_of_data_is_named_as_a_folder_and_as_a_data_set(hub, tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"^there is no folder data/mien here, and data set data/mien does not exist on"

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.redaction import redact
+from tf_tokclf.similar_names import did_you_mean
 
 if TYPE_CHECKING:
     import requests
@@ -158,6 +160,8 @@ class _Failure:
         if self.found(requests.Timeout):
             return self.job_error(f"{place} did not respond in time.", check_network)
         if not_cached or self.found(requests.ConnectionError, ConnectionError):
+            if self.folder and is_mistyped(self.folder):
+                return self.user_error(f"{place} cannot be reached.", did_you_mean(self.folder, "Check the path."))
             return self.job_error(f"{place} cannot be reached.", check_network)
         if invalid := self.found(hub.HFValidationError):
             return self.user_error(f"{subject}: {_first_line(invalid)}", "A Hub id is NAME or OWNER/NAME.")
@@ -169,6 +173,14 @@ class _Failure:
             return None
         said = _server_message(self.error) or _first_line(self.error)
         return self.job_error(f"{self.subject}: the Hub rejected the request ({self.status}): {said}.")
+
+
+def is_mistyped(folder: str) -> bool:
+    """Whether a folder that does not exist is more likely a mistyped path than a name on the Hub: the folder above it
+    exists, or a similar name does.
+    """
+    above = Path(folder).parent
+    return (above != Path() and above.is_dir()) or bool(did_you_mean(folder, ""))
 
 
 def stored_token() -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 _CUTOFF = 0.8
 # Names of a folder that are compared: a comparison takes a moment.
 _N_NAMES = 2000
+_WILDCARDS = frozenset("*?[")
 
 
 def similar_name(typed: str, known: Iterable[str], *, cutoff: float = _CUTOFF) -> str | None:
@@ -24,9 +25,16 @@ def similar_name(typed: str, known: Iterable[str], *, cutoff: float = _CUTOFF) -
     return by_lower[near[0]] if near else None
 
 
-def did_you_mean(path: str | Path, otherwise: str) -> str:
-    """The hint for a path that does not exist: a similar name in the same folder, or `otherwise`."""
+def did_you_mean(path: str | Path, otherwise: str, *, is_data: bool = False) -> str:
+    """The hint for a path that does not exist: a similar name in the same folder, or `otherwise`. is_data: a folder of
+    files can be named too.
+
+    >>> did_you_mean("data/*.conll", "Check the path.", is_data=True)
+    'Patterns are not expanded. To read all files of a folder, name the folder: data'
+    """
     path = Path(path)
+    if is_data and _WILDCARDS & set(path.name):
+        return f"Patterns are not expanded. To read all files of a folder, name the folder: {path.parent}"
     try:
         entries = islice(path.parent.iterdir(), _N_NAMES)
         near = similar_name(path.name, (entry.name for entry in entries if _is_alike(path, entry)))

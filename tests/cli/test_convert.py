@@ -30,6 +30,14 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_pattern_of_files_gets_a_hint_to_their_folder(source: Path):
+    result = run(source.parent / "*.conll", source.parent / "out.jsonl")
+    assert result.exit_code == 2
+    hint = f"Patterns are not expanded. To read all files of a folder, name the folder: {source.parent}"
+    assert " ".join(result.stderr.split()).endswith(f"*.conll: there is no such file. {hint}")
+    assert run(source.parent, source.parent / "out.jsonl").exit_code == 0
+
+
 @pytest.mark.parametrize("second", ["She wrote a program there .", "Oslo was an O for her"])
 def test_plain_text_gets_a_hint_to_its_format_unless_a_line_has_labels(tmp_path: Path, second: str):
     (tmp_path / "a.txt").write_text(f"Ada Lovelace lived in London\n{second}\n", encoding="utf-8")

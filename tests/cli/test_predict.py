@@ -48,6 +48,23 @@ def test_the_command_reads_and_writes_streams(tiny_classifier: Path, tmp_path: P
     assert "is already complete" in done.stderr
 
 
+def test_an_unknown_suffix_of_the_output_is_refused_unless_the_records_are_kept(tiny_classifier: Path, tmp_path: Path):
+    """JSON lines were written to out.xyz without a word."""
+    source = write_source("in.txt", tmp_path)
+    told = refused([tiny_classifier, source, "-o", tmp_path / "out.xyz.gz"])
+    assert "the format cannot be inferred from the name" in told
+    assert "Use a suffix such as .jsonl or .conll, or set --output-format: same, jsonl, conll," in told
+    for options in (["-o", "out.xyz", "--output-format", "jsonl"], ["-o", "out"]):
+        args = ["predict", str(tiny_classifier), str(source), *options]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            assert CliRunner().invoke(cli, args).exit_code == 0
+    assert (tmp_path / "out.xyz").read_bytes() == (tmp_path / "out").read_bytes()
+    columns, kept = write_source("in.conll", tmp_path), tmp_path / "out.bio"
+    assert CliRunner().invoke(cli, ["predict", str(tiny_classifier), str(columns), "-o", str(kept)]).exit_code == 0
+    assert kept.read_text().startswith(columns.read_text().split("\n")[0])
+
+
 def test_the_command_labels_shards(tiny_classifier: Path, tmp_path: Path):
     source = write_source("in.csv", tmp_path)
     whole = tmp_path / "whole.csv"

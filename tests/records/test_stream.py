@@ -60,7 +60,7 @@ def test_a_folder_of_text_files_has_the_lines_of_its_files_as_records(tmp_path: 
 def test_a_line_of_a_folder_that_cannot_be_decoded_is_kept_with_its_problem(tmp_path: Path):
     (tmp_path / "1.txt").write_bytes(b"Ada left\n")
     (tmp_path / "2.txt").write_bytes(b"\ncaf\xe9 noir\nOslo\n")
-    with pytest.raises(UserError, match="2.txt, line 2: byte 0xe9 is not valid utf-8.* pass --on-error keep"):
+    with pytest.raises(UserError, match=r"2\.txt, line 2: byte 0xe9 is not valid utf-8.* pass --on-error keep"):
         read(tmp_path)
     kept = read(tmp_path, keep=True)
     assert words(kept) == [("Ada", "left"), (), (), ("Oslo",)]

@@ -129,7 +129,7 @@ def test_without_the_measure_in_the_history_the_results_are_used(
 
     results["splits"]["validation"]["loss"] = None
     (seed_1 / "results.json").write_text(json.dumps(results), encoding="utf-8")
-    with pytest.raises(UserError, match="seed-1: the validation loss of this run is unknown.* --metric-for-best-model"):
+    with pytest.raises(UserError, match=r"seed-1: the validation loss of this run is unknown.* --metric-for-best"):
         tf_tokclf.fit(config, seeds=(1, 2), resume=True)
 
 

@@ -125,7 +125,9 @@ def _config(source: str | None, assignments: tuple[str, ...], settings: dict[str
     if _is_configuration(source):
         return load_config(source, assignments=assignments, options=settings)
     if not resolve_reference(source).exists() and is_meant_as_path(source):
-        raise UserError("there is no such file or folder.", path=source, hint=did_you_mean(source, "Check the path."))
+        raise UserError(
+            "there is no such file or folder.", path=source, hint=did_you_mean(source, "Check the path.", is_data=True)
+        )
     return load_config(assignments=assignments, options={_source_key(source): source, **settings})
 
 

@@ -72,7 +72,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     "--output-format",
     type=click.Choice(_OUTPUTS),
     help="same: the records of SOURCE with predictions added; jsonl: words, labels, scores, spans.  "
-    "[default: inferred from the name of --output, else same; for text, jsonl]",
+    "[default: inferred from the name of --output, else same; for text, jsonl if --output has no suffix]",
 )
 @click.option(
     "--output",

@@ -63,7 +63,7 @@ def data_settings(data: str) -> dict[str, Any]:
             return _named_files(data, {part: _inside(data, found, path) for part, found in parts.items()})
         return {"data.train_file": data}
     if is_meant_as_path(data):
-        hint = did_you_mean(data, "Name labelled training data.")
+        hint = did_you_mean(data, "Name labelled training data.", is_data=True)
         raise UserError("there is no such file or folder.", path=data, hint=hint)
     return {"data.dataset_name": data}
 

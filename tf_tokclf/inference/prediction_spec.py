@@ -18,7 +18,7 @@ from tf_tokclf.inference.partial_output import identity_of
 from tf_tokclf.inference.prediction_job import PredictionJob, Shard, Watcher
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.records.base import Details
-from tf_tokclf.records.output import check_output_format, choose_output_format, open_output_format
+from tf_tokclf.records.output import check_output_format, choose_output_format, keeps_records, open_output_format
 from tf_tokclf.records.stream import RecordStream, check_packages, format_by_name, is_rereadable, open_records
 
 # The settings that matter where records are kept as they are and their labels are not read.
@@ -74,7 +74,8 @@ class PredictionSpec:
         format = given if given != "auto" else format_by_name(source)
         check_packages(source, given)
         is_folder = resolve_reference(source).is_dir()
-        check_output_format(self.output_format, output, format, is_table=not is_folder)
+        keeps = not is_folder and keeps_records(format)
+        check_output_format(self.output_format, output, format, keeps_records=keeps)
 
     def tagger(self) -> Tagger:
         """Load the model. Raises UserError if it does not support the options."""

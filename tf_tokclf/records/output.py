@@ -14,6 +14,7 @@ from tf_tokclf.config.schema import Task
 from tf_tokclf.data.formats.registry import format_of_suffix, formats_by_name
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import is_stream
 from tf_tokclf.json_text import json_line
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.records.base import Details, Lines, OutputFormat, RecordFormat
@@ -43,32 +44,50 @@ _ENRICHED: dict[type[RecordFormat], Callable[[Any, Details], OutputFormat]] = {
 def choose_output_format(asked: str | None, output: Path | None, source: RecordFormat) -> str:
     """The output format: the one in the options, else the one of the output's suffix, else that of the input."""
     own = source.name if type(source) in _ENRICHED else None
-    chosen = check_output_format(asked, output, source.name, is_table=own in _TABLES)
+    chosen = check_output_format(asked, output, source.name, keeps_records=own is not None)
     if chosen in (SAME, *_TABLES) or (asked is None and chosen == own):
         return SAME if own else "jsonl"
     return chosen
 
 
-def check_output_format(asked: str | None, output: Path | None, source_format: str, *, is_table: bool) -> str:
+def keeps_records(format: str) -> bool:
+    """Whether predictions can be added to the records of a file of this format.
+
+    >>> keeps_records("csv"), keeps_records("text")
+    (True, False)
+    """
+    return format in (ColumnRecords.name, JsonRecords.name, CsvRecords.name, ParquetRecords.name)
+
+
+def check_output_format(asked: str | None, output: Path | None, source_format: str, *, keeps_records: bool) -> str:
     """The format in the options, else the one of the output's suffix, else "same".
 
-    Raises UserError if it cannot be written for this source. is_table: whether the source is a single table, as CSV or
-    Parquet.
+    Raises UserError if it cannot be written for this source, or if the suffix tells nothing and the records of the
+    source are not kept. keeps_records: whether predictions can be added to the records of the source.
     """
-    told = format_of_suffix(name_without_compression(output).suffix.lower()) if output else None
+    suffix = name_without_compression(output).suffix if output else ""
+    told = format_of_suffix(suffix.lower())
     if output and told and told not in OUTPUT_FORMATS and asked is None:
         raise UserError(
             f"the suffix of {output.name!r} means the format {told}, which predict does not write.",
             hint="Use another suffix, such as .jsonl or .conll, and convert the file afterwards.",
         )
+    if output and suffix and not (told or asked or keeps_records or is_stream(output)):
+        raise UserError(
+            f"the format cannot be inferred from the name {output}.",
+            hint=f"Use a suffix such as .jsonl or .conll, or set --output-format: {_without_tables()}.",
+        )
     chosen = asked or told or SAME
-    if chosen in _TABLES and not (is_table and chosen == source_format):
-        others = ", ".join(name for name in OUTPUT_FORMATS if name not in _TABLES)
+    if chosen in _TABLES and not (keeps_records and chosen == source_format):
         raise UserError(
             f"{chosen} output is possible only for a single {chosen} file as input, but the input is {source_format}.",
-            hint=f"Choose {others}.",
+            hint=f"Choose {_without_tables()}.",
         )
     return chosen
+
+
+def _without_tables() -> str:
+    return ", ".join(name for name in OUTPUT_FORMATS if name not in _TABLES)
 
 
 def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details: Details) -> OutputFormat:

@@ -86,7 +86,8 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
     if path.is_dir():
         of_files = format_of_folder(path) if data.format == "auto" else data.format
         options = data.model_copy(update={"format": of_files})
-        records = TextFolder(path, data) if of_files == "text" else SentenceRecords("folder", source, options, task)
+        is_text = of_files == "text"
+        records: RecordFormat = TextFolder(path, data) if is_text else SentenceRecords("folder", source, options, task)
         stream = RecordStream(source, records, keep_errors)
     elif format not in (*_STREAMED, "parquet"):
         options = data.model_copy(update={"format": format})
@@ -117,7 +118,7 @@ def check_source(source: str) -> None:
         # A name that is too long is usually a text.
         raise UserError(error.problem, path=error.path, hint=otherwise) from error
     if not is_there:
-        raise UserError("there is no such file.", path=source, hint=did_you_mean(source, otherwise))
+        raise UserError("there is no such file.", path=source, hint=did_you_mean(source, otherwise, is_data=True))
 
 
 def is_rereadable(source: str) -> bool:

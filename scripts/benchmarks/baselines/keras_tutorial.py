@@ -18,9 +18,9 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 import tf_keras as keras
+from peak_memory import peak_gb
 from seqeval.metrics import f1_score
 from tokenized_splits import tokenized_splits, word_tokenizer
-from peak_memory import peak_gb
 from training import print_measurements, training_parser
 from transformers import (
     DataCollatorForTokenClassification,

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from peak_memory import peak_mb
+
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.inference.prediction_job import PredictionJob, predict_to_file
 from tf_tokclf.inference.tagger import Tagger

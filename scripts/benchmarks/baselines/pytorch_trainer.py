@@ -7,9 +7,9 @@ import time
 from dataclasses import fields
 
 import numpy as np
+from peak_memory import peak_gb
 from seqeval.metrics import f1_score
 from tokenized_splits import tokenized_splits, word_tokenizer
-from peak_memory import peak_gb
 from training import print_measurements, training_parser
 from transformers import (
     AutoModelForTokenClassification,

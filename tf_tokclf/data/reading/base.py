@@ -174,7 +174,7 @@ def require_file(path: Path) -> Path:
     if not path.exists():
         near = sorted(p.name for p in path.parent.glob("*"))[:8] if path.parent.is_dir() else []
         hint = f"The folder contains: {', '.join(near)}." if near else "Check the path."
-        raise UserError("there is no such file.", path=path, hint=did_you_mean(path, hint))
+        raise UserError("there is no such file.", path=path, hint=did_you_mean(path, hint, is_data=True))
     return path
 
 
