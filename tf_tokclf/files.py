@@ -22,6 +22,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import combinations
 from pathlib import Path
 from typing import IO, Any
 
@@ -531,6 +532,15 @@ def check_output(output: Path, *, inputs: Iterable[Path | None] = (), force: boo
         raise UserError(
             "you have no permission to write in this folder.", path=output.parent, hint="Check its permissions."
         )
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path], *, force: bool) -> None:
+    """`check_output` for several outputs, some of which may be None. Raises UserError if two are the same file."""
+    inputs, named = list(inputs), [path for path in outputs if path is not None]
+    for path in named:
+        check_output(path, inputs=inputs, force=force)
+    for one, other in combinations(named, 2):
+        check_different(one, other)
 
 
 def check_no_input(output: Path, inputs: Iterable[Path | None]) -> None:

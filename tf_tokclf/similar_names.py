@@ -20,9 +20,17 @@ def similar_name(typed: str, known: Iterable[str], *, cutoff: float = _CUTOFF) -
     >>> similar_name("mine.yml", ["mine.yaml", "other.yaml"]), similar_name("train.conll", ["test.conll"])
     ('mine.yaml', None)
     """
+    return next(iter(similar_names(typed, known, n=1, cutoff=cutoff)), None)
+
+
+def similar_names(typed: str, known: Iterable[str], *, n: int, cutoff: float = 0.6) -> list[str]:
+    """The `n` most similar of the known names at most, the nearest first.
+
+    >>> similar_names("PRE.recall", ["PER.recall", "PER.recall.low", "loss"], n=2)
+    ['PER.recall', 'PER.recall.low']
+    """
     by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(typed.lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[near[0]] if near else None
+    return [by_lower[name] for name in difflib.get_close_matches(typed.lower(), by_lower, n=n, cutoff=cutoff)]
 
 
 def did_you_mean(path: str | Path, otherwise: str, *, is_data: bool = False) -> str:

@@ -110,3 +110,28 @@ def test_scoring_files_loads_no_tensorflow():
         "sys.exit(r.exit_code or e.exit_code or int('tensorflow' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_requirements_on_differences(tmp_path: Path):
+    junit = tmp_path / "junit.xml"
+    args = ["compare", SPINNINGBYTES, f"a={ARCADA}", f"b={SPINNINGBYTES}", "--samples", "200", "--format", "json"]
+    gap = "f1.difference>=0"
+    required = ["--require", gap, "--require", "f1.difference.low>=-0.9", "--junit", str(junit)]
+    done = CliRunner().invoke(cli, [*args, *required])
+    found = json.loads(done.stdout)
+    difference = found["differences"][0]["overall"]["difference"]
+    assert difference < 0
+    assert done.exit_code == 1
+    assert [(one["system"], one["value"], one["met"]) for one in found["requirements"][:2]] == [
+        ("a", difference, False),
+        ("b", 0.0, True),
+    ]
+    assert "1 of 4 requirements are not met" in done.stderr
+    assert [line.split() for line in done.stderr.splitlines() if "a " in line and gap in line] == [
+        [gap, "a", f"{difference:.4f}"]
+    ]
+    assert 'failures="1"' in junit.read_text()
+    assert CliRunner().invoke(cli, [*args[:2], args[3], "--samples=9", "--require=f1.difference>=0"]).exit_code == 0
+    wrong = CliRunner().invoke(cli, [*args, "--require", "f1.diff>=0"])
+    assert wrong.exit_code == 2
+    assert "there is no value 'f1.diff' (there are f1.difference" in " ".join(wrong.stderr.split())

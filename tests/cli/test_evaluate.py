@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -151,3 +152,57 @@ def test_a_single_word_beside_the_scores_is_counted_in_the_singular(tiny_classif
     (tmp_path / "a.conll").write_text("ada\tB-PER\nsaw\tO\noslo\tB-NEW\n")
     result = CliRunner().invoke(cli, ["evaluate", str(tiny_classifier), "--file", str(tmp_path / "a.conll")])
     assert "1 word with a gold label that the model cannot predict" in " ".join(result.stdout.split()), result.output
+
+
+def gated(*required: str, options: tuple[str, ...] = ()) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of scoring the predictions of a shared task."""
+    args = [word for one in required for word in ("--require", one)]
+    result = CliRunner().invoke(cli, ["evaluate", "--predictions", ARCADA, *args, *options])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_requirements_that_are_met_change_only_the_json():
+    scores = json.loads(run("evaluate", "--predictions", ARCADA, "--format", "json"))
+    recall, (low, _) = scores["by_type"]["person"]["recall"], scores["recall_interval"]["by_type"]["person"]
+    assert low < recall
+    code, out, _ = gated(f"f1>={scores['overall']['f1']}", f"person.recall.low<={low}", options=("--format", "json"))
+    found = json.loads(out)
+    assert code == 0
+    assert found.pop("requirements") == [
+        {"requirement": f"f1>={scores['overall']['f1']:g}", "value": scores["overall"]["f1"], "met": True},
+        {"requirement": f"person.recall.low<={low:g}", "value": low, "met": True},
+    ]
+    assert found == scores
+
+
+def test_requirements_that_are_not_met_are_a_table_and_exit_code_1(tmp_path: Path):
+    output, junit = tmp_path / "scores.json", tmp_path / "junit.xml"
+    files = ("--output", str(output), "--junit", str(junit))
+    code, out, err = gated("f1>=0.99", "f1>=0.1", "person.recall.low>0.9", options=files)
+    assert code == 1
+    assert "95 % interval" in out
+    assert "2 of 3 requirements are not met" in err
+    rows = [line.split() for line in err.splitlines() if "0.9" in line]
+    scores = json.loads(output.read_text())
+    low = scores["recall_interval"]["by_type"]["person"][0]
+    assert rows == [["f1>=0.99", f"{scores['overall']['f1']:.4f}"], ["person.recall.low>0.9", f"{low:.4f}"]]
+    assert [one["met"] for one in scores["requirements"]] == [False, True, False]
+    cases = ElementTree.parse(junit).getroot().findall("./testsuite/testcase")
+    assert [(case.get("name"), len(case)) for case in cases] == [
+        ("f1>=0.99", 1),
+        ("f1>=0.1", 0),
+        ("person.recall.low>0.9", 1),
+    ]
+
+
+def test_wrong_requirements_are_mistakes_of_the_user(tmp_path: Path):
+    code, out, err = gated("f1=>0.5", "f1>=85")
+    assert (code, out) == (2, "")
+    assert "'f1=>0.5' is not NAME>=NUMBER" in err
+    code, out, err = gated("persn.recall>=0.5")
+    assert code == 2
+    assert "support" in out
+    assert "there is no value 'persn.recall' (there are person.recall" in " ".join(err.split())
+    assert "--junit needs --require" in run("evaluate", "--predictions", ARCADA, "--junit", "a.xml", code=2)
+    files = ("--junit", str(tmp_path / "a"), "--output", str(tmp_path / "a"))
+    assert "two outputs cannot be the same file" in gated("f1>=0", options=files)[2]

@@ -16,9 +16,11 @@ from tf_tokclf.scoring.bootstrap import (
     LEVEL,
     N_SAMPLES,
     Difference,
+    ScoreName,
     compare,
     f1_intervals,
     intervals_json,
+    score_intervals,
     wilson_interval,
 )
 from tf_tokclf.scoring.counts import Counts, CountTable
@@ -49,6 +51,31 @@ def slow_interval(table: CountTable, n_samples: int, seed: int) -> tuple[float, 
 def test_differences_are_values():
     check_values(Difference)
     assert Difference(0.25, 0.75, (0.0, 1.0), 0.5).difference == 0.5
+
+
+def slow_shares(table: CountTable, n_samples: int, seed: int) -> dict[str, tuple[float, float]]:
+    counts = table.per_sentence().sum(axis=1)
+    rng = np.random.default_rng(seed)
+    sums = np.array([counts[rng.integers(0, len(counts), len(counts))].sum(axis=0) for _ in range(n_samples)])
+    shares = {"precision": sums[:, 0] / sums[:, 1], "recall": sums[:, 0] / sums[:, 2]}
+    return {name: tuple(np.quantile(values, [0.025, 0.975])) for name, values in shares.items()}
+
+
+def test_intervals_of_precision_and_recall_are_those_of_resampled_sentences():
+    table = random_table(3)
+    found, slow = score_intervals(table, n_samples=4000), slow_shares(table, 4000, 5)
+    for name, interval in slow.items():
+        assert found[name][""] == pytest.approx(interval, abs=0.008)
+    assert found["f1"] == f1_intervals(table, n_samples=4000)
+    assert found["recall"][""] != found["precision"][""]
+
+
+@pytest.mark.parametrize(("measure", "n"), [("recall", 40), ("precision", 20)])
+def test_small_counts_have_wilsons_interval_of_precision_and_recall(measure: ScoreName, n: int):
+    low, high = wilson_interval(Counts(15, 20, 40), measure=measure)
+    assert (low, high) == pytest.approx(tuple(binomtest(15, n).proportion_ci(method="wilson")))
+    table = small_table([(15, 20, 40)])
+    assert score_intervals(table)[measure]["X"] == (low, high)
 
 
 def test_json_says_how_the_interval_was_made():

@@ -11,7 +11,7 @@ from tests.values import check_values
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.scoring.bootstrap import f1_intervals, intervals_json
+from tf_tokclf.scoring.bootstrap import f1_intervals, intervals_json, score_intervals
 from tf_tokclf.scoring.error_analysis import Training, analyse_errors
 from tf_tokclf.scoring.evaluation import Evaluation, evaluate_file, evaluate_predictions
 from tf_tokclf.scoring.predictions import Prediction
@@ -37,7 +37,7 @@ def test_an_evaluation_is_its_scores_and_what_is_known_besides():
     bare = Evaluation(scores)
     assert bare.to_json() == {
         **scores.to_json(),
-        "f1_interval": intervals_json(f1_intervals(scores.table)),
+        **{f"{name}_interval": intervals_json(one) for name, one in score_intervals(scores.table).items()},
         "loss": None,
     }
     assert bare.intervals == f1_intervals(scores.table)

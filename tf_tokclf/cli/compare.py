@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tf_tokclf.cli.options import UnderscoreCommand, arguments_without, data_set_option, given_data, logging_options
+from tf_tokclf.cli.requirements import Gate, requirement_options
 from tf_tokclf.cli.setting_options import data_options, given_settings, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
@@ -72,7 +74,8 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the comparison to this file as JSON.",
 )
-@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@requirement_options("f1.difference>=-0.005")
+@click.option("--force", is_flag=True, help="Replace existing output files.")
 @logging_options
 @click.pass_context
 def compare_command(
@@ -88,6 +91,8 @@ def compare_command(
     examples: int,
     output_format: str,
     output: Path | None,
+    required: tuple[str, ...],
+    junit: Path | None,
     force: bool,
 ) -> None:
     """Compare each of SYSTEMS with the first one on the same sentences.
@@ -100,14 +105,13 @@ def compare_command(
     tf-tokclf compare runs/small runs/large
     tf-tokclf compare small=runs/s1,runs/s2 large=runs/l1,runs/l2 --output comparison.json
     """
-    from tf_tokclf.files import check_output, write_json_output
+    from tf_tokclf.files import check_outputs
     from tf_tokclf.report.next_steps import after_compare, show_next
     from tf_tokclf.report.terminal import status
     from tf_tokclf.scoring.comparison import compare_systems, files_of_systems
 
-    if output is not None:
-        check_output(output, inputs=[gold, *files_of_systems(systems, split)], force=force)
-
+    gate = Gate.of(required, junit)
+    check_outputs([output, junit], [path for path in (gold, *files_of_systems(systems, split)) if path], force=force)
     data, task = given_data(ctx, assignments)
     with status("comparing"):
         comparison = compare_systems(
@@ -121,15 +125,31 @@ def compare_command(
             n_samples=samples,
             seed=seed,
         )
-    if output:
-        write_json_output(output, comparison.to_json())
-    _print(comparison, output_format, n_examples=examples)
+    _show(comparison, gate, output_format, output, n_examples=examples)
     # The page has no options for reading files of other programs.
     if not (gold or predicted_columns or assignments or given_settings(ctx)):
-        show_next(after_compare(arguments_without(ctx, "examples", "output_format", "output", "force")))
+        show_next(
+            after_compare(arguments_without(ctx, "examples", "output_format", "output", "required", "junit", "force"))
+        )
 
 
-def _print(comparison: Comparison, output_format: str, *, n_examples: int) -> None:
+def _show(comparison: Comparison, gate: Gate, output_format: str, output: Path | None, *, n_examples: int) -> None:
+    """Print and write the comparison, and check the requirements."""
+    from tf_tokclf.files import write_json_output
+    from tf_tokclf.scoring.requirements import difference_values
+
+    as_json = comparison.to_json()
+    differences = as_json["differences"]
+    subjects = [one["systems"][1] for one in differences] if len(differences) > 1 else [""]
+    outcome = gate.check(dict(zip(subjects, map(difference_values, differences))))
+    as_json |= outcome.to_json()
+    if output:
+        write_json_output(output, as_json)
+    _print(comparison, as_json, output_format, n_examples=n_examples)
+    outcome.close(suite="tf-tokclf compare", about=" and ".join(system.name for system in comparison.systems))
+
+
+def _print(comparison: Comparison, as_json: Mapping[str, Any], output_format: str, *, n_examples: int) -> None:
     import json
 
     from tf_tokclf.report.result_tables import comparison_table
@@ -138,7 +158,7 @@ def _print(comparison: Comparison, output_format: str, *, n_examples: int) -> No
     from tf_tokclf.report.terminal import stdout_console
 
     if output_format == "json":
-        echo(json.dumps(comparison.to_json(), ensure_ascii=False))
+        echo(json.dumps(as_json, ensure_ascii=False))
     elif output_format in TABLE_FORMATS:
         echo(formatted(comparison_table(comparison), output_format), nl=False)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from tf_tokclf.cli.options import (
     logging_options,
     model_options,
 )
+from tf_tokclf.cli.requirements import Gate, requirement_options
 from tf_tokclf.cli.setting_options import SettingOption, data_options, setting_parameter
 from tf_tokclf.cli.types import NameOrNumber
 from tf_tokclf.control_characters import echo
@@ -36,6 +37,8 @@ _WITH_PREDICTIONS = {
     "errors",
     "output_format",
     "output",
+    "required",
+    "junit",
     "force",
     "quiet",
     "verbose",
@@ -106,6 +109,7 @@ _WITH_PREDICTIONS = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write words, gold and predicted labels to this file as JSON lines.",
 )
+@requirement_options("PER.recall.low>=0.9")
 @click.option("--force", is_flag=True, help="Replace existing output files.")
 @model_options
 @logging_options
@@ -125,6 +129,8 @@ def evaluate_command(
     output_format: str,
     output: Path | None,
     output_predictions: Path | None,
+    required: tuple[str, ...],
+    junit: Path | None,
     force: bool,
     **options: Any,
 ) -> None:
@@ -135,11 +141,14 @@ def evaluate_command(
     tf-tokclf evaluate dslim/bert-base-NER --file test.conll --output scores.json
     tf-tokclf evaluate --predictions theirs.conll --gold test.conll --format conlleval
     """
+    from tf_tokclf.files import check_outputs
+
     _check_usage(model, predictions, gold)
+    gate = Gate.of(required, junit)
     data, task = given_data(ctx, assignments)
     if file:
         data = data.model_copy(update={"test_file": file})
-    _check_outputs(output, output_predictions, _inputs(model, data, predictions, gold), force=force)
+    check_outputs([output, output_predictions, junit], _inputs(model, data, predictions, gold), force=force)
     if predictions:
         from tf_tokclf.report.terminal import status
         from tf_tokclf.scoring.evaluation import evaluate_file
@@ -162,12 +171,23 @@ def evaluate_command(
             _calibrate(model, own, task, **options)
         scoring = {"mode": mode, "predictions": output_predictions, "errors": errors}
         result = _score_model(model, split or "test", data, task, **scoring, **options)
+    _show(result, gate, output_format, output, about=_about(ctx.params))
+    _show_next(ctx)
+
+
+def _show(result: Evaluation, gate: Gate, output_format: str, output: Path | None, *, about: dict[str, str]) -> None:
+    """Print and write the scores, and check the requirements. about: what was scored."""
+    from tf_tokclf.scoring.requirements import evaluation_values
+
+    as_json = result.to_json()
+    outcome = gate.check({"": evaluation_values(as_json)})
+    as_json |= outcome.to_json()
     if output:
         from tf_tokclf.files import write_json_output
 
-        write_json_output(output, result.to_json())
-    _print(result, output_format, _about(ctx.params))
-    _show_next(ctx)
+        write_json_output(output, as_json)
+    _print(result, as_json, output_format, about)
+    outcome.close(suite="tf-tokclf evaluate", about=", ".join(about.values()))
 
 
 def _about(given: Mapping[str, Any]) -> dict[str, str]:
@@ -182,7 +202,9 @@ def _show_next(ctx: click.Context) -> None:
     from tf_tokclf.report.next_steps import after_evaluate, show_next
 
     given = ctx.params
-    arguments = arguments_without(ctx, "output", "output_predictions", "force", "calibrate", "output_format")
+    arguments = arguments_without(
+        ctx, "output", "output_predictions", "force", "calibrate", "output_format", "required", "junit"
+    )
     split = None if given["file"] else given["split"] or "test"
     show_next(after_evaluate(arguments, model=given["model"], split=split, has_errors=given["errors"]))
 
@@ -238,19 +260,8 @@ def _inputs(model: str | None, data: DataConfig, predictions: Path | None, gold:
         yield from data_files_of_run(model)
 
 
-def _check_outputs(output: Path | None, predictions: Path | None, inputs: Iterable[Path], *, force: bool) -> None:
-    from tf_tokclf.files import check_different, check_output
-
-    inputs = list(inputs)
-    for path in (output, predictions):
-        if path is not None:
-            check_output(path, inputs=inputs, force=force)
-    if output and predictions:
-        check_different(output, predictions)
-
-
-def _print(result: Evaluation, output_format: str, about: dict[str, str]) -> None:
-    """Print the scores. about: what was scored."""
+def _print(result: Evaluation, as_json: Mapping[str, Any], output_format: str, about: dict[str, str]) -> None:
+    """Print the scores. as_json: the result for the format json. about: what was scored."""
     import json
 
     from tf_tokclf.report.conlleval import conlleval_text
@@ -260,7 +271,7 @@ def _print(result: Evaluation, output_format: str, about: dict[str, str]) -> Non
     from tf_tokclf.report.terminal import stdout_console
 
     if output_format == "json":
-        echo(json.dumps(result.to_json(), ensure_ascii=False))
+        echo(json.dumps(as_json, ensure_ascii=False))
     elif output_format == "conlleval":
         echo(conlleval_text(result.scores), nl=False)
     elif output_format in TABLE_FORMATS:

@@ -20,6 +20,7 @@ from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ra
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.measures import Measure
 from tf_tokclf.scoring.predictions import Prediction
+from tf_tokclf.scoring.requirements import Checked
 from tf_tokclf.scoring.scores import Scores
 
 _OUTCOMES = {
@@ -144,6 +145,18 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
         "",
         *map(Text, [*notes, *size_notes(evaluation.scores)]),
     )
+
+
+def failed_requirements(failed: Sequence[Checked], *, n_all: int) -> RenderableType:
+    """The requirements that are not met, with the values that were found. n_all: number of all requirements."""
+    has_subjects = any(one.subject for one in failed)
+    table = _table("not met", *(["system"] if has_subjects else []), "value")
+    for one in failed:
+        value = "unknown" if one.value is None else f"{one.value:.4f}"
+        table.add_row(_text(str(one.requirement)), *([_text(one.subject)] if has_subjects else []), value)
+    are = "is" if n_all == 1 else "are"
+    heading = Text(f"{len(failed)} of {counted(n_all, 'requirement')} {are} not met", style="bold red")
+    return Group(heading, table)
 
 
 def seeds_table(f1: Mapping[int, Mapping[str, float]], *, median: int) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Confidence intervals of F1 and tests of differences, computed from counts per sentence.
+"""Confidence intervals of scores and tests of differences, computed from counts per sentence.
 
 Intervals come from resampling sentences, separately for each type. Sentences with the same counts are interchangeable,
 so it is enough to draw how often each *kind* of sentence occurs in a sample, which is multinomially distributed. There
@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -26,6 +26,14 @@ FEWEST_SENTENCES = 10
 OVERALL = ""  # the key of all types together in dictionaries by type
 
 Interval = tuple[float, float]
+ScoreName = Literal["precision", "recall", "f1"]
+SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
+# Weights of the correct, predicted and gold items in the denominator of each score.
+_CONTAINS: Mapping[ScoreName, np.ndarray] = {
+    "precision": np.array([0, 1, 0]),
+    "recall": np.array([0, 0, 1]),
+    "f1": np.array([0, 1, 1]),
+}
 
 _DRAWS_AT_ONCE = 1 << 22
 
@@ -52,53 +60,87 @@ class Difference:
 def f1_intervals(
     table: CountTable, *, n_samples: int = N_SAMPLES, seed: int = 0, level: float = LEVEL
 ) -> dict[str, Interval]:
-    """Intervals of F1 by type, and of all types together under the key "".
+    """Intervals of F1 by type, and of all types together under the key "". See `score_intervals`."""
+    return score_intervals(table, measures=("f1",), n_samples=n_samples, seed=seed, level=level)["f1"]
 
-    Each is the percentile interval over the samples in which the type occurs. Wilson's interval is used instead if
-    there are fewer than FEWEST_TO_RESAMPLE entities or fewer than FEWEST_SENTENCES sentences that contain one, and if
-    F1 is 0 or 1, because it is then the same in every sample.
+
+def score_intervals(
+    table: CountTable,
+    *,
+    measures: Sequence[ScoreName] = SCORE_NAMES,
+    n_samples: int = N_SAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[ScoreName, dict[str, Interval]]:
+    """Intervals of each measure by type, and of all types together under the key "".
+
+    Each is the percentile interval over the samples in which the measure is defined. Wilson's interval is used instead
+    if there are fewer than FEWEST_TO_RESAMPLE items (F1: gold and predicted entities; precision: predicted; recall:
+    gold) or fewer than FEWEST_SENTENCES sentences that contain one, and if the score is 0 or 1, because it is then the
+    same in every sample.
     """
-    totals = {**table.by_type, OVERALL: table.overall}
-    return {
-        name: _f1_interval(table.of_sentences(name or None), total, n_samples, seed, level)
-        for name, total in totals.items()
-    }
+    intervals: dict[ScoreName, dict[str, Interval]] = {measure: {} for measure in measures}
+    for name, total in {**table.by_type, OVERALL: table.overall}.items():
+        counts = table.of_sentences(name or None)
+        samples: np.ndarray | None = None
+        for measure in measures:
+            interval = None
+            if _is_enough(measure, counts, total):
+                samples = _resample(counts, n_samples, seed) if samples is None else samples
+                interval = _resampled_interval(measure, samples, level)
+            intervals[measure][name] = interval or wilson_interval(total, level, measure=measure)
+    return intervals
 
 
-def _f1_interval(counts: np.ndarray, total: Counts, n_samples: int, seed: int, level: float) -> Interval:
-    """counts: (sentences, 3)."""
-    n_entities = total.predicted + total.gold - total.correct
-    n_sentences = int(counts.any(axis=1).sum())
-    if n_entities >= FEWEST_TO_RESAMPLE and n_sentences >= FEWEST_SENTENCES and total.f1 not in (0, 1):
-        samples = _resample(counts, n_samples, seed)
-        samples = samples[samples.any(axis=1)]
-        if len(samples):
-            return _percentiles(_f1(samples), level)
-    return wilson_interval(total, level)
+def _is_enough(measure: ScoreName, counts: np.ndarray, total: Counts) -> bool:
+    """Whether there is enough to resample. counts: (sentences, 3)."""
+    n_sentences = int((counts @ _CONTAINS[measure] > 0).sum())
+    has_items = _n_items(measure, total) >= FEWEST_TO_RESAMPLE and n_sentences >= FEWEST_SENTENCES
+    return has_items and getattr(total, measure) not in (0, 1)
 
 
-def wilson_interval(counts: Counts, level: float = LEVEL) -> Interval:
-    """Wilson's interval for F1, for small numbers of entities (Lam, Gopal and Qian 2024, arXiv:2309.14621).
+def _n_items(measure: ScoreName, total: Counts) -> float:
+    """The number of items of which the score is, or for F1 determines, a proportion."""
+    by_measure = {"precision": total.predicted, "recall": total.gold}
+    return by_measure.get(measure, total.predicted + total.gold - total.correct)
 
-    F1 = 2 s / (1 + s) grows with the proportion s = TP / (TP + FP + FN), so the ends of Wilson's interval for s give
-    those for F1. Unlike an interval from resampling, it is not empty if all entities are right or all are wrong.
+
+def _resampled_interval(measure: ScoreName, samples: np.ndarray, level: float) -> Interval | None:
+    """The percentile interval; None if the score is defined in no sample. samples: (samples, 3)."""
+    total = samples @ _CONTAINS[measure]
+    defined = total > 0
+    times = 2 if measure == "f1" else 1
+    return _percentiles(times * samples[defined, 0] / total[defined], level) if defined.any() else None
+
+
+def wilson_interval(counts: Counts, level: float = LEVEL, *, measure: ScoreName = "f1") -> Interval:
+    """Wilson's interval of a proportion (Wilson 1927), for small numbers of entities.
+
+    For F1 it is that of Lam, Gopal and Qian (2024, arXiv:2309.14621): F1 = 2 s / (1 + s) grows with the proportion
+    s = TP / (TP + FP + FN), so the ends of the interval for s give those for F1. Unlike an interval from resampling, it
+    is not empty if all entities are right or all are wrong.
 
     >>> [round(end, 3) for end in wilson_interval(Counts(correct=2, predicted=2, gold=2))]
     [0.51, 1.0]
+    >>> [round(end, 3) for end in wilson_interval(Counts(correct=2, predicted=2, gold=2), measure="recall")]
+    [0.342, 1.0]
     """
-    n = counts.predicted + counts.gold - counts.correct
+    n = _n_items(measure, counts)
     if not n:
         return 0.0, 0.0
     share, z = counts.correct / n, NormalDist().inv_cdf((1 + level) / 2)
     middle = share + z**2 / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = ((middle + side) / (1 + z**2 / n) for side in (-half, half))
+    if measure == "f1":
+        low, high = 2 * low / (1 + low), 2 * high / (1 + high)
     # Rounding must not move an end past the score itself.
-    return min(max(0.0, 2 * low / (1 + low)), counts.f1), max(min(1.0, 2 * high / (1 + high)), counts.f1)
+    score = getattr(counts, measure)
+    return min(max(0.0, low), score), max(min(1.0, high), score)
 
 
 def intervals_json(intervals: Mapping[str, Interval], *, n_samples: int = N_SAMPLES, level: float = LEVEL) -> Any:
-    """Intervals of F1 for results.json."""
+    """Intervals of one measure for results.json."""
     by_type = {name: list(one) for name, one in intervals.items() if name != OVERALL}
     return {"level": level, "n_samples": n_samples, "overall": list(intervals[OVERALL]), "by_type": by_type}
 

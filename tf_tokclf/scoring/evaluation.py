@@ -12,7 +12,7 @@ from typing import Any
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.schemes import Scheme
-from tf_tokclf.scoring.bootstrap import Interval, f1_intervals, intervals_json
+from tf_tokclf.scoring.bootstrap import Interval, ScoreName, intervals_json, score_intervals
 from tf_tokclf.scoring.entities import Mode
 from tf_tokclf.scoring.error_analysis import ErrorAnalysis, Training, analyse_errors
 from tf_tokclf.scoring.predictions import Prediction, PredictionFile, score_predictions
@@ -36,16 +36,21 @@ class Evaluation(HtmlForm):
     errors: ErrorAnalysis | None = None
     by_argmax: Scores | None = None
 
-    @cached_property
+    @property
     def intervals(self) -> dict[str, Interval]:
-        """95 % confidence intervals of F1, see `f1_intervals`."""
-        return f1_intervals(self.scores.table)
+        """95 % confidence intervals of F1 by type, and of all types together under the key ""."""
+        return self.score_intervals["f1"]
+
+    @cached_property
+    def score_intervals(self) -> dict[ScoreName, dict[str, Interval]]:
+        """95 % confidence intervals of precision, recall and F1, see `bootstrap.score_intervals`."""
+        return score_intervals(self.scores.table)
 
     def to_json(self) -> dict[str, Any]:
         """The entry of one split in results.json."""
         result = {
             **self.scores.to_json(),
-            "f1_interval": intervals_json(self.intervals),
+            **{f"{name}_interval": intervals_json(intervals) for name, intervals in self.score_intervals.items()},
             "loss": None if math.isnan(self.loss) else self.loss,
         }
         if self.by_argmax is not None:
