@@ -250,7 +250,7 @@ def evaluate_sentences(
         tagged = whole.of_labelled_words()
         gold = tagged.sentence.labels or ()
         predicted = translated_labels(tagged.labels, own_scheme, scorer.scheme)
-        scorer.add(gold, predicted, tagged.sentence.words)
+        scorer.add(gold, predicted, tagged.sentence.words, tagged.sentence.origin)
         if by_argmax:
             by_argmax.add(gold, translated_labels(_most_probable(tagged), own_scheme, scorer.scheme))
         own_gold = translated_labels(gold, scorer.scheme, own_scheme)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted, counted_kind
+from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.table_formats import interval_text, percent
 from tf_tokclf.scoring.bootstrap import FEWEST_TO_RESAMPLE, OVERALL, Difference
 from tf_tokclf.scoring.comparison import Comparison, System
@@ -18,6 +19,7 @@ from tf_tokclf.scoring.counts import Average, Counts
 from tf_tokclf.scoring.entities import MODES, Mode, entities_of
 from tf_tokclf.scoring.error_analysis import NOTHING, ErrorAnalysis, Outcome, Ranked
 from tf_tokclf.scoring.evaluation import Evaluation
+from tf_tokclf.scoring.leaks import Leaks, Miss
 from tf_tokclf.scoring.measures import Measure
 from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.requirements import Checked
@@ -47,6 +49,8 @@ MODE_RULES: dict[Mode, str] = {
 }
 # Names for the criteria of `Scores.lenient`.
 LENIENT = {"partial": "partial overlap", "boundary": "boundaries only", "type": "type only"}
+# Names for the measures of `Leaks`: how much of the gold spans is covered by predicted spans of any type.
+COVERED = {"character_recall": "characters", "touched": "touched", "covered": "fully covered"}
 # Names for divisions in `ErrorAnalysis.parts`, whose own names are keys in results.json.
 NAMES_OF_PARTS = {
     "position in the window in pieces": "position in the window in subword tokens",
@@ -98,6 +102,9 @@ def score_notes(scores: Scores, *, by_argmax: Scores | None = None) -> list[str]
         lines.append(f"F1 of distinct surface forms {percent(sum(scores.surface.values(), Counts()).f1)}")
     lenient = [f"{LENIENT[name]} {percent(counts.f1)}" for name, counts in scores.lenient.items()]
     lines.append(f"lenient F1: {', '.join(lenient)}")
+    if scores.leaks is not None:
+        shares = ", ".join(f"{COVERED[name]} {percent(share)}" for name, share in scores.leaks.shares().items())
+        lines.append(f"gold spans covered: {shares}")
     if by_argmax:
         lines.append(f"F1 with argmax decoding (each word's most probable label) {percent(by_argmax.overall.f1)}")
     return lines + _mode_lines(scores)
@@ -138,6 +145,8 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     parts: list[RenderableType] = []
     if evaluation.errors:
         parts += [errors_table(evaluation.errors), ""]
+        if evaluation.scores.leaks:
+            parts += [leaks_table(evaluation.scores.leaks), ""]
     notes = score_notes(evaluation.scores, by_argmax=evaluation.by_argmax)
     return Group(
         *parts,
@@ -306,13 +315,38 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
     return Group(*parts)
 
 
+def leaks_table(leaks: Leaks, *, n_listed: int = 5) -> RenderableType:
+    """How much of the gold spans of each type is covered by predicted spans of any type, and the worst misses."""
+    table = _table("covered gold spans", "characters", "95 % interval", "touched", "fully", "support", gap=1)
+    for type_ in (*leaks.types, OVERALL):
+        shares = leaks.shares(type_)
+        interval = interval_text(leaks.intervals["character_recall"].get(type_))
+        cells = [percent(shares["character_recall"]), interval, percent(shares["touched"]), percent(shares["covered"])]
+        table.add_row(_text(type_ or "all"), *cells, f"{leaks.n_spans(type_):,}", style="" if type_ else "bold")
+    parts: list[RenderableType] = [table]
+    if leaks.worst:
+        parts += ["", "worst misses, by the number of characters that are not covered:"]
+        parts += [_text("  " + miss_text(miss)) for miss in leaks.worst[:n_listed]]
+    return Group(*parts)
+
+
+def miss_text(miss: Miss) -> str:
+    """A gold span that is not covered: its place, its words and its type."""
+    leaked = f"{miss.n_leaked} of {counted(miss.n_characters, 'character')}"
+    return f"{place_text(miss.origin, miss.number)}, {' '.join(miss.words)} [{miss.type}]: {leaked}"
+
+
+def place_text(origin: Origin | None, number: int) -> str:
+    """The place of a sentence, whose number is used if its origin is not known."""
+    return f"{origin.path}, sentence at {origin.unit} {origin.number}" if origin else f"sentence {number}"
+
+
 def disputed_text(one: Ranked) -> str:
     """A word to review: its place, the gold label, the predicted label and its probability."""
     prediction, position = one.prediction, one.position or 0
     gold = (prediction.gold or ())[position]
     predicted = prediction.predicted[position]
-    origin = prediction.origin
-    place = f"{origin.path}, sentence at {origin.unit} {origin.number}" if origin else f"sentence {one.number}"
+    place = place_text(prediction.origin, one.number)
     return f"{place}, {prediction.words[position]}: gold {gold}, predicted {predicted} ({one.score:.3f})"
 
 

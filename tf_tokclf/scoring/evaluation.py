@@ -53,6 +53,8 @@ class Evaluation(HtmlForm):
             **{f"{name}_interval": intervals_json(intervals) for name, intervals in self.score_intervals.items()},
             "loss": None if math.isnan(self.loss) else self.loss,
         }
+        if self.scores.leaks is not None:
+            result["leaks"] = self.scores.leaks.to_json()
         if self.by_argmax is not None:
             result["by_argmax"] = numbers(self.by_argmax.overall)
         return result if self.errors is None else {**result, "errors": self.errors.to_json()}

@@ -359,7 +359,7 @@ def score_predictions(
     scorer = Scorer(scheme, mode=mode)
     n_unseen: int | None = None
     for prediction in predictions():
-        scorer.add(gold_of(prediction), prediction.predicted, prediction.words)
+        scorer.add(gold_of(prediction), prediction.predicted, prediction.words, prediction.origin)
         if prediction.scores is not None:
             n_unseen = (n_unseen or 0) + prediction.scores.count(None)
     scores = scorer.scores()

@@ -15,6 +15,7 @@ from typing import Any
 
 from tf_tokclf.errors import UserError
 from tf_tokclf.scoring.bootstrap import SCORE_NAMES
+from tf_tokclf.scoring.leaks import MEASURES
 from tf_tokclf.similar_names import similar_names
 
 # A score and its limit may differ in the last bit although they are the same number.
@@ -29,9 +30,11 @@ _REQUIREMENT = re.compile(
     r"\s*(?P<name>\S.*?)(?<![=<>!\s])\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>[-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*"
 )
 # The last parts of the names of values from -1 to 1.
-_SHARES = {*SCORE_NAMES, "token_accuracy", "token_accuracy_without_o", "low", "high", "difference", "p"}
+_SHARES = {*SCORE_NAMES, *MEASURES, "token_accuracy", "token_accuracy_without_o", "low", "high", "difference", "p"}
 # Parts of names that may be left out.
 _OPTIONAL = ("overall.", "by_type.")
+# What may stand before these parts.
+_OUTER = ("", "leaks.")
 
 Values = Mapping[str, float | None]
 
@@ -131,6 +134,9 @@ def evaluation_values(result: Mapping[str, Any]) -> dict[str, float | None]:
     values = dict(_numbers(result, ""))
     for measure in SCORE_NAMES:
         values |= _ends(result.get(f"{measure}_interval", {}), measure)
+    leaks = result.get("leaks", {})
+    for measure in MEASURES:
+        values |= {f"leaks.{name}": end for name, end in _ends(leaks.get(f"{measure}_interval", {}), measure).items()}
     return _with_short_names(values)
 
 
@@ -175,10 +181,10 @@ def _ends(intervals: Mapping[str, Any], measure: str) -> dict[str, float | None]
 
 def _with_short_names(values: Mapping[str, float | None]) -> dict[str, float | None]:
     """The values also under their names without `overall.` and `by_type.`, unless others have these names."""
-    short = {
-        name.removeprefix(prefix): value
-        for prefix in reversed(_OPTIONAL)
-        for name, value in values.items()
-        if name.startswith(prefix)
-    }
+    short = {}
+    for prefix in reversed(_OPTIONAL):
+        for name, value in values.items():
+            before, found, after = name.partition(prefix)
+            if found and before in _OUTER:
+                short[before + after] = value
     return {**short, **values}

@@ -14,9 +14,11 @@ from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 from tf_tokclf.html_form import HtmlForm
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme
+from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.scoring.counts import Average, Counts, CountTable, average, tally
 from tf_tokclf.scoring.entities import MODES, entity_reader
 from tf_tokclf.scoring.entities import Mode as Mode
+from tf_tokclf.scoring.leaks import LeakCounter, Leaks
 from tf_tokclf.scoring.matching import SpanArrays, lenient_counts
 
 # Words scored at once: enough for numpy to be fast, few enough for constant memory.
@@ -37,6 +39,7 @@ class Scores(HtmlForm):
         n_right_inside_words: Number of these words with the right label.
         lenient: Partial, boundary and type counts (`matching.lenient_counts`) over all types.
         surface: Counts of unique surface forms by type (WNUT-17's second measure). None if no words were given.
+        leaks: How much of the gold spans is covered by predicted ones. None if no words were given.
         facts: Other counts that qualify the scores, such as the number of words that the model did not see.
     """
 
@@ -50,6 +53,7 @@ class Scores(HtmlForm):
     lenient: Mapping[str, Counts] = field(default_factory=dict)
     surface: Mapping[str, Counts] | None = field(default=None, repr=False)
     facts: Mapping[str, int] = field(default_factory=dict)
+    leaks: Leaks | None = field(default=None, repr=False)
 
     @property
     def has_spans(self) -> bool:
@@ -167,10 +171,21 @@ class Scorer:
         self._words = np.zeros(4, np.int64)
         self._lenient: dict[str, Counts] = {}
         self._surface: list[set[tuple[int, tuple[str, ...]]]] | None = None
+        self._leaks: LeakCounter | None = None
         self._forget_buffer()
 
-    def add(self, gold: Sequence[str], predicted: Sequence[str], words: Sequence[str] | None = None) -> None:
-        """Count one sentence. words: needed for surface forms; give them for every sentence or for none."""
+    def add(
+        self,
+        gold: Sequence[str],
+        predicted: Sequence[str],
+        words: Sequence[str] | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """Count one sentence.
+
+        words: needed for surface forms and covered characters; give them for every sentence or for none. origin: of the
+        sentence, to name the places of spans that are not covered.
+        """
         if len(gold) != len(predicted):
             raise UserError(
                 f"Sentence {self._n_sentences + len(self._gold) + 1} has {counted(len(gold), 'gold label')}"
@@ -181,6 +196,7 @@ class Scorer:
         self._predicted.append(predicted)
         if words is not None:
             self._sentences.append(words)
+            self._origins.append(origin)
         self._n_buffered += len(gold)
         if self._n_buffered >= _WORDS_AT_ONCE:
             self._count_buffer()
@@ -200,12 +216,14 @@ class Scorer:
             n_right_inside_words=int(self._words[3]),
             lenient=self._lenient,
             surface=None if self._surface is None else self._surface_counts(self._surface),
+            leaks=self._leaks and self._leaks.result(tuple(self._type_ids), self._n_sentences),
         )
 
     def _forget_buffer(self) -> None:
         self._gold: list[Sequence[str]] = []
         self._predicted: list[Sequence[str]] = []
         self._sentences: list[Sequence[str]] = []
+        self._origins: list[Origin | None] = []
         self._n_buffered = 0
 
     def _count_buffer(self) -> None:
@@ -254,6 +272,7 @@ class Scorer:
                 self._lenient[name] = self._lenient.get(name, Counts()) + counts
             if self._sentences:
                 self._add_surface_forms(correct, predicted, gold)
+                self._add_leaks(gold, predicted)
 
     def _keep(self, kind: str, sentence: np.ndarray, type_: np.ndarray, counts: np.ndarray) -> None:
         self._rows[kind].append((sentence + self._n_sentences, type_, counts))
@@ -276,6 +295,12 @@ class Scorer:
         for forms, spans in zip(self._surface, kinds):
             columns = (column.tolist() for column in (spans.start, spans.end, spans.type))
             forms.update((type_, tuple(words[start:end])) for start, end, type_ in zip(*columns))
+
+    def _add_leaks(self, gold: SpanArrays, predicted: SpanArrays) -> None:
+        self._leaks = self._leaks or LeakCounter()
+        types = tuple(self._type_ids)
+        before = self._n_sentences
+        self._leaks.add(gold, predicted, self._sentences, types, origins=self._origins, n_before=before)
 
     def _surface_counts(self, surface: Sequence[set[tuple[int, tuple[str, ...]]]]) -> dict[str, Counts]:
         names = list(self._type_ids)
