@@ -100,6 +100,22 @@ def test_every_part_of_a_finished_run_is_there(page):
     assert len([a for a in page.named("svg") if a.get("class") == "chart"]) == 3
 
 
+def test_covered_spans_and_those_that_are_not_are_listed(tmp_path):
+    run = make_run(tmp_path)
+    predictions = [
+        Prediction(("Ada", NASTY), ("B-X", "O"), gold=("B-X", "I-X")),
+        Prediction(("Oslo",), ("B-Y",), gold=("B-X",)),
+    ]
+    write_predictions(run.predictions_for("test"), predictions)
+    scored = evaluate_file(run.predictions_for("test")).to_json()
+    write_json(run.results, {"splits": {"test": scored}})
+    page = Outline(report_html(run))
+    whole = 3 + len(NASTY) + 4
+    assert f"{100 * 7 / whole:.2f}" in page.text
+    assert "touched interval fully covered interval" in page.text
+    assert f"X {len(NASTY)} of {len(NASTY) + 3}" in page.text
+
+
 def test_drawings_have_a_text_or_are_decoration(page):
     for attributes in page.named("svg"):
         assert attributes.get("aria-hidden") == "true" or (

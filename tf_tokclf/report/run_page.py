@@ -13,11 +13,12 @@ from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.files import open_whole
 from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.report.figures import Line, bar, line_chart, reliability_chart, stacked_bar
 from tf_tokclf.report.marked_sentences import Shown, first_shown, joined, marked_words
 from tf_tokclf.report.marking import TypeColours, visible
 from tf_tokclf.report.page_environment import page_environment
-from tf_tokclf.report.score_tables import LENIENT, MODE_RULES, NAMES_OF_PARTS, fact_lines
+from tf_tokclf.report.score_tables import COVERED, LENIENT, MODE_RULES, NAMES_OF_PARTS, fact_lines
 from tf_tokclf.report.table_formats import percent
 from tf_tokclf.report.terminal import duration
 from tf_tokclf.run_dir import RunDir
@@ -31,6 +32,7 @@ from tf_tokclf.scoring.predictions import read_predictions, scheme_of
 _SPLITS = ("test", "validation", "train")  # errors are analysed on the first one that exists
 _SHOWN_EXAMPLES = 6
 _SHOWN_TYPES = 16
+_SHOWN_MISSES = 10
 _OUTCOME_STYLES = {
     Outcome.RIGHT: "right",
     Outcome.WRONG_TYPE: "type",
@@ -56,7 +58,7 @@ def report_html(run: RunDir, *, training: Training | None = None) -> str:
     """The report as text. All values in it are escaped."""
     environment = page_environment()
     environment.globals.update(bar=bar, stacked_bar=stacked_bar, mode_rules=MODE_RULES, lenient_names=LENIENT)
-    environment.globals.update(see_errors=SEE_ERRORS)
+    environment.globals.update(see_errors=SEE_ERRORS, covered_names=COVERED)
     return environment.get_template("report.html.jinja").render(page=Page(run, training))
 
 
@@ -81,6 +83,17 @@ class Dispute:
     gold: str
     predicted: str
     score: float
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A gold span that predicted spans do not cover."""
+
+    place: str
+    span: str
+    type: str
+    n_leaked: int
+    n_characters: int
 
 
 @dataclass(frozen=True)
@@ -326,6 +339,15 @@ class Page:
             )
         return rows
 
+    @property
+    def missed(self) -> list[Missed]:
+        """The gold spans with the most characters that are not covered."""
+        leaks = self.evaluation.scores.leaks if self.evaluation else None
+        return [
+            Missed(_place_of(one.origin, one.number), joined(one.words), one.type, one.n_leaked, one.n_characters)
+            for one in (leaks.worst[:_SHOWN_MISSES] if leaks else ())
+        ]
+
     def _example(self, one: Ranked, note: str = "") -> Example:
         prediction = one.prediction
         gold = entities_of(prediction.gold or (), self.scheme, self.mode)
@@ -342,8 +364,11 @@ def _has_gold(path: Path) -> bool:
 
 
 def _place(one: Ranked) -> str:
-    origin = one.prediction.origin
-    return visible(f"{Path(origin.path).name}, {origin.unit} {origin.number}" if origin else f"sentence {one.number}")
+    return _place_of(one.prediction.origin, one.number)
+
+
+def _place_of(origin: Origin | None, number: int) -> str:
+    return visible(f"{Path(origin.path).name}, {origin.unit} {origin.number}" if origin else f"sentence {number}")
 
 
 def _name_and_unit(name: str) -> tuple[str, str]:
