@@ -135,8 +135,8 @@ def evaluation_values(result: Mapping[str, Any]) -> dict[str, float | None]:
     for measure in SCORE_NAMES:
         values |= _ends(result.get(f"{measure}_interval", {}), measure)
     leaks = result.get("leaks", {})
-    for measure in MEASURES:
-        values |= {f"leaks.{name}": end for name, end in _ends(leaks.get(f"{measure}_interval", {}), measure).items()}
+    for share in MEASURES:
+        values |= {f"leaks.{name}": end for name, end in _ends(leaks.get(f"{share}_interval", {}), share).items()}
     return _with_short_names(values)
 
 

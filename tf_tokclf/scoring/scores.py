@@ -216,7 +216,7 @@ class Scorer:
             n_right_inside_words=int(self._words[3]),
             lenient=self._lenient,
             surface=None if self._surface is None else self._surface_counts(self._surface),
-            leaks=self._leaks and self._leaks.result(tuple(self._type_ids), self._n_sentences),
+            leaks=self._leaks.result(tuple(self._type_ids), self._n_sentences) if self._leaks else None,
         )
 
     def _forget_buffer(self) -> None:

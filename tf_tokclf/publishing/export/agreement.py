@@ -279,5 +279,6 @@ def _f1(sentences: Sequence[Sentence], labels: Sequence[tuple[str, ...]], scheme
         return None
     scorer = Scorer(scheme)
     for sentence, predicted in zip(sentences, labels):
-        scorer.add(*(of_labelled_words(sentence, one) for one in (sentence.labels or (), predicted, sentence.words)))
+        gold, ours = (of_labelled_words(sentence, one) for one in (sentence.labels or (), predicted))
+        scorer.add(gold, ours)
     return scorer.scores().overall.f1
