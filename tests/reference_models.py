@@ -10,8 +10,9 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from tf_tokclf.config.schema import OptimizerConfig
+from tf_tokclf.encoding.model_types import facts_of
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.model.forward import needs_equal_lengths, piece_logits
+from tf_tokclf.model.forward import piece_logits
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import portable
 from tf_tokclf.model.precision import Precision
@@ -73,7 +74,7 @@ def logits_of(model: keras.Model, batch: dict[str, np.ndarray]) -> tf.Tensor:
 def check_logits(reference: ReferenceModel, model: keras.Model) -> None:
     """At tokens; what is computed at padding is not used."""
     for batch in ("whole", "padded"):
-        if batch == "padded" and needs_equal_lengths(model):
+        if batch == "padded" and facts_of(model.config.model_type).reads_padding:
             continue  # the tagger does not pad for this type
         values = reference.values(batch)
         is_token = values["attention_mask"] == 1

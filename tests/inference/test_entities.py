@@ -143,7 +143,7 @@ def test_schemes_that_the_pipeline_cuts_in_pieces(tagger: Tagger, monkeypatch: p
     labels = LabelSet(("O", "B-PER", "E-PER", "S-PER", "I-PER"), Scheme.BIOES)
     from dataclasses import replace
 
-    bioes = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels), decoding="viterbi")
+    bioes = Tagger(tagger.forward_pass, tagger.tokenizer, replace(tagger.info, labels=labels), decoding="viterbi")
     assert {entity["entity_group"] for entity in bioes(TEXT)} <= {"PER"}
     assert bioes(TEXT)
 

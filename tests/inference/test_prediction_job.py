@@ -228,7 +228,7 @@ def test_a_broken_off_job_goes_on_to_the_same_bytes(tagger: Tagger, tmp_path: Pa
 def test_a_job_with_context_goes_on_to_the_same_bytes(tagger: Tagger, tiny_classifier: Path, tmp_path: Path):
 
     reading = replace(tagger.info.reading, context_sentences=2)
-    wide = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading), batch_size=4)
+    wide = Tagger(tagger.forward_pass, tagger.tokenizer, replace(tagger.info, reading=reading), batch_size=4)
     (tmp_path / "in.txt").write_text("\n".join(sample_texts()))
     whole = predicted(wide, tmp_path / "in.txt", tmp_path / "whole.jsonl")
     output = tmp_path / "out.jsonl"
@@ -341,7 +341,7 @@ def test_shards_of_nothing_are_nothing(tagger: Tagger, tmp_path: Path):
 
 def test_a_shard_sees_its_neighbours(tagger: Tagger, tmp_path: Path):
     reading = replace(tagger.info.reading, context_sentences=2)
-    wide = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading), batch_size=4)
+    wide = Tagger(tagger.forward_pass, tagger.tokenizer, replace(tagger.info, reading=reading), batch_size=4)
     source = write_source("in.txt", tmp_path)
     whole = predicted(wide, source, tmp_path / "whole.jsonl")
     assert whole != predicted(tagger, source, tmp_path / "narrow.jsonl")

@@ -21,6 +21,7 @@ from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras
+from tf_tokclf.model.forward import TensorFlowPass
 from tf_tokclf.model.loading import new_classifier
 from tf_tokclf.model.precision import Precision
 
@@ -35,7 +36,7 @@ def model(tiny_bert: Path) -> keras.Model:
 
 def tagger_for(model: keras.Model, folder: Path, **options: int | bool) -> Tagger:
     reading = WindowSettings("first", **{"max_length": 64, "overlap": 8, **options})
-    return Tagger(model, load_tokenizer(folder), ModelInfo(reading, LABELS), batch_size=4)
+    return Tagger(TensorFlowPass(model), load_tokenizer(folder), ModelInfo(reading, LABELS), batch_size=4)
 
 
 def sentences_of(lengths: list[int]) -> list[Sentence]:
@@ -58,7 +59,7 @@ def test_how_many_windows_a_pass_changes_nothing(model: keras.Model, tiny_bert: 
     sentences = sentences_of([1, 30, 7, 0, 200, 12, 3, 3])
     tagger = tagger_for(model, tiny_bert, max_length=16, overlap=2)
     one_by_one = next(tagger.tag_blocks(sentences, batch_size=1))
-    by_itself = Tagger(tagger.model, tagger.tokenizer, tagger.info)
+    by_itself = Tagger(tagger.forward_pass, tagger.tokenizer, tagger.info)
     for runs in (by_itself.tag_blocks(sentences), tagger.tag_blocks(sentences, batch_size=1000)):
         for one, other in zip(one_by_one, next(runs), strict=True):
             np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, atol=1e-5)
@@ -73,7 +74,7 @@ def test_a_forward_pass_of_somebody_elses_is_called_by_one_thread_at_a_time(mode
         time.sleep(0.01)
         lengths.append(input_ids.shape[1])
         at_work.release()
-        return tagger._forward(input_ids, *rest)
+        return tagger.forward_pass(input_ids, *rest)
 
     list(tagger.with_forward(forward).tag(sentences_of(list(range(1, 40)))))
     assert len(lengths) == 10

@@ -1,9 +1,10 @@
-"""Scores of windows: padding stays within what the model reads, and changes no score."""
+"""TensorFlow's forward pass: padding changes no score, and a model that was used is freed."""
 
 from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from tensorflow.python.framework import ops
 
 from tf_tokclf.encoding.encoder import Windows
-from tf_tokclf.model.forward import WordScores, forward_function, needs_equal_lengths, score_windows
+from tf_tokclf.forward_pass import Replaced
+from tf_tokclf.inference.word_scores import WordScores, score_windows
+from tf_tokclf.model.backend import tf
+from tf_tokclf.model.forward import TensorFlowPass
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.precision import Precision
 
@@ -40,13 +44,11 @@ def only(windows: Windows, row: int) -> Windows:
 @pytest.mark.parametrize("name", ["bert", "convbert", "funnel", "mobilebert", "xlnet"])
 def test_a_window_has_the_same_scores_alone_as_among_others(name: str):
     model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
-    forward, windows = forward_function(model), windows_of(LENGTHS)
+    forward, windows = TensorFlowPass(model), windows_of(LENGTHS)
 
     def scores(windows: Windows, *, lanes: int = 1) -> dict[int, np.ndarray]:
-        equal = needs_equal_lengths(model)
-        batches: list[WordScores] = list(
-            score_windows(forward, windows, batch_size=8, pad_id=0, lanes=lanes, longest=20, equal_lengths=equal)
-        )
+        passes = Replaced(replace(forward.facts, lanes=lanes), forward)
+        batches: list[WordScores] = list(score_windows(passes, windows, batch_size=8, pad_id=0, longest=20))
         rows = np.concatenate([batch.sentence for batch in batches])
         values = np.concatenate([batch.log_probabilities for batch in batches])
         return {row: values[rows == row] for row in np.unique(rows)}
@@ -62,23 +64,23 @@ def test_a_window_has_the_same_scores_alone_as_among_others(name: str):
 def test_a_model_that_was_used_is_freed(name: str):
     """TensorFlow kept the traces of each model that was evaluated, and with them its weights: 0.1 GB for MiniLM-L6."""
     model = load_classifier(REFERENCE_MODELS / name, precision=Precision("float32", "test"))
-    forward, known = forward_function(model), set(ops.gradient_registry._registry)
-    (batch,) = score_windows(forward, windows_of((3,)), batch_size=8, pad_id=0, lanes=1, longest=20)
+    forward, known = TensorFlowPass(model), set(ops.gradient_registry._registry)
+    (batch,) = score_windows(forward, windows_of((3,)), batch_size=8, pad_id=0, longest=20)
     assert len(batch.word) == 3
-    graph = weakref.ref(forward.get_concrete_function().graph)
+    graph = weakref.ref(forward._forward.get_concrete_function().graph)
     del model, forward, batch
     gc.collect()
     assert set(ops.gradient_registry._registry) == known
     assert graph() is None
 
 
-def test_rows_are_not_padded_beyond_the_longest_that_the_model_reads():
-    widths = []
+def test_memory_that_runs_out_has_pythons_own_name(monkeypatch: pytest.MonkeyPatch):
+    model = load_classifier(REFERENCE_MODELS / "bert", precision=Precision("float32", "test"))
+    forward = TensorFlowPass(model)
 
-    def forward(input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        widths.append(input_ids.shape[1])
-        return np.zeros((len(positions), 2), dtype=np.float32)
+    def full(*arrays: object) -> object:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    for longest in (13, 20):
-        list(score_windows(forward, windows_of(LENGTHS), batch_size=1, pad_id=0, lanes=1, longest=longest))
-    assert widths == [13, 13, 13, 8, 16, 16, 16, 8]
+    monkeypatch.setattr(forward, "_forward", full)
+    with pytest.raises(MemoryError):
+        forward(np.zeros((1, 3), np.int32), np.array([3], np.int32), np.zeros((1, 2), np.int32))

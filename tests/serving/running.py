@@ -105,7 +105,7 @@ class Gated:
     """A forward pass that waits at a gate."""
 
     def __init__(self, tagger: Tagger) -> None:
-        self._forward = tagger._forward
+        self._forward = tagger.forward_pass
         self.gate = threading.Event()
         self.gate.set()
         self.waits = threading.Event()

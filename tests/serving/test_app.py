@@ -159,7 +159,7 @@ def test_a_threshold_needs_spans(tagger: Tagger):
     from tf_tokclf.labels.schemes import Scheme
 
     labels = LabelSet(tagger.labels.names, Scheme.NONE)
-    without_spans = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, labels=labels))
+    without_spans = Tagger(tagger.forward_pass, tagger.tokenizer, replace(tagger.info, labels=labels))
     with server_of(without_spans) as port:
         answer = predict(port, inputs="ada", threshold=0.5)
         assert (answer.status, answer.detail) == (
@@ -222,7 +222,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(tagger: Tagger):
 
 
 def test_work_that_nobody_waits_for_is_given_up(tagger: Tagger):
-    forward, n_windows, asked = tagger._forward, [], threading.Event()
+    forward, n_windows, asked = tagger.forward_pass, [], threading.Event()
 
     def slow(*batch: Any) -> Any:
         # The first forward pass takes all the time of the request.
@@ -279,7 +279,7 @@ def test_limits_that_contradict_each_other_are_refused():
 
 def test_texts_of_one_request_are_neighbours_and_those_of_others_are_not(tagger: Tagger):
     reading = replace(tagger.info.reading, context_sentences=1)
-    with_context = Tagger(tagger.model, tagger.tokenizer, replace(tagger.info, reading=reading))
+    with_context = Tagger(tagger.forward_pass, tagger.tokenizer, replace(tagger.info, reading=reading))
     texts = ["ada left", "paris .", "grace saw rome"]
     sentences = Service(with_context, "m", Limits()).sentences_of(texts)
     alone = [next(with_context.tag([one])).scores for one in sentences]

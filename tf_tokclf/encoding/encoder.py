@@ -16,8 +16,7 @@ from tf_tokclf.encoding.windows import WindowSettings, check_window, plan_window
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
     from tf_tokclf.labels.label_set import LabelSet
 
 
@@ -72,9 +71,7 @@ class Windows:
 class Encoder:
     """Builds the windows of sentences."""
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, reading: WindowSettings, *, n_embeddings: int | None = None
-    ) -> None:
+    def __init__(self, tokenizer: WordTokenizer, reading: WindowSettings, *, n_embeddings: int | None = None) -> None:
         """n_embeddings: the number of token embeddings of the model, if it is known."""
         self.reading = reading
         self._n_embeddings = n_embeddings

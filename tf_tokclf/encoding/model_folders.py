@@ -12,6 +12,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.hints import TOGETHER
 from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
+from tf_tokclf.encoding.onnx_record import RECORD
 from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETENSORS, TORCH, weight_files
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_readable
@@ -37,9 +38,18 @@ _EXPECTED = "Give a folder, a Hub id or package:NAME/PATH."
 
 
 def local_model_folder(
-    reference: str, *, revision: str | None = None, weights: bool = True, trust_remote_code: bool = False
+    reference: str,
+    *,
+    revision: str | None = None,
+    weights: bool = True,
+    trust_remote_code: bool = False,
+    engine: str = "tensorflow",
+    precision: str | None = None,
 ) -> Path:
     """The local folder of a model. A model on the Hub is downloaded first; its weights only with `weights`.
+
+    engine, precision: what the model is loaded for, as in `Tagger.load`. An ONNX export needs no weights, except for
+    TensorFlow. From the Hub, `"auto"` fetches the weights if there are any.
 
     Raises UserError if there is no such model, if it has no weights, or if its configuration is refused
     (`check_model_config`).
@@ -61,10 +71,15 @@ def local_model_folder(
     patterns = [*TOKENIZER_AND_CONFIG, "*.safetensors", "*.h5", *TORCH_FILES] if weights else TOKENIZER_AND_CONFIG
     check_readable(path for path in sorted(folder.iterdir()) if path.is_file() and any(map(path.match, patterns)))
     config = check_model_config(folder, trust_remote_code=trust_remote_code)
-    if weights:
+    if weights and not _is_export_for(folder, engine):
         _check_weights(folder, reference)
         _check_sizes(folder, config)
     return folder
+
+
+def _is_export_for(folder: Path, engine: str) -> bool:
+    """Whether the engine can use a folder without weights."""
+    return engine != "tensorflow" and is_there(folder / RECORD) and not weight_files(folder)
 
 
 def reference_text(reference: str | PathLike[str]) -> str:

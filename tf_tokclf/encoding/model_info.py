@@ -23,7 +23,7 @@ from tf_tokclf.labels.validation import scheme_of_names
 from tf_tokclf.labels.word_splitting import DEFAULT_RULE, RULES
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 FILE_NAME = "tf_tokclf.json"
 FORMAT_VERSION = 1
@@ -70,7 +70,7 @@ def write_model_info(folder: Path, info: ModelInfo) -> None:
     write_json(folder / FILE_NAME, info.to_json())
 
 
-def read_model_info(folder: Path, names: list[str], tokenizer: PreTrainedTokenizerFast) -> ModelInfo:
+def read_model_info(folder: Path, names: list[str], tokenizer: WordTokenizer) -> ModelInfo:
     """Read `tf_tokclf.json`. For a classifier from elsewhere, use the defaults and the scheme of its label names."""
     path = folder / FILE_NAME
     if not is_there(path):
@@ -115,7 +115,7 @@ def _temperature(value: Any) -> float:
     return number
 
 
-def _checked_reading(reading: WindowSettings, folder: Path, tokenizer: PreTrainedTokenizerFast) -> WindowSettings:
+def _checked_reading(reading: WindowSettings, folder: Path, tokenizer: WordTokenizer) -> WindowSettings:
     """Check that the window settings are possible for the model."""
     numbers = (reading.max_length, reading.overlap, reading.context_sentences)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):

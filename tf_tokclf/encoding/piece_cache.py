@@ -17,7 +17,7 @@ import numpy as np
 from tf_tokclf.encoding.tokenizers import tokenize_function
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 # Number of distinct words in the store, about 200 MB. The store is emptied when there are more.
 MAX_WORDS = 1_000_000
@@ -34,7 +34,7 @@ class Pieces:
 class PieceStore:
     """Tokenises words and caches the results. It can be used by several threads."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: WordTokenizer) -> None:
         self._tokenize = tokenize_function(tokenizer)
         self._lock = threading.Lock()
         self._forget()

@@ -27,7 +27,7 @@ def state_of(component: Any) -> Any:
 
 def wants_prefix_space(tokenizer: PreTrainedTokenizerFast) -> bool:
     """Whether a word needs a space before it, and the tokenizer does not put it there."""
-    return tokenizer.is_fast and _missing(tokenizer) is not None
+    return tokenizer.is_fast and missing_prefix(tokenizer.backend_tokenizer) is not None
 
 
 def set_prefix_space(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -37,8 +37,8 @@ def set_prefix_space(tokenizer: PreTrainedTokenizerFast) -> None:
     """
     from tokenizers import normalizers, pre_tokenizers
 
-    missing = _missing(tokenizer)
     backend = tokenizer.backend_tokenizer
+    missing = missing_prefix(backend)
     if missing is None:
         return
     steps = list(_steps(state_of(backend.pre_tokenizer), "pretokenizers"))
@@ -53,9 +53,11 @@ def set_prefix_space(tokenizer: PreTrainedTokenizerFast) -> None:
     backend.normalizer = normalizers.Sequence([*before, normalizers.Prepend(missing)])
 
 
-def _missing(tokenizer: PreTrainedTokenizerFast) -> str | None:
-    """What has to come before each word: a space, its sign, or None if nothing does."""
-    backend = tokenizer.backend_tokenizer
+def missing_prefix(backend: Any) -> str | None:
+    """What has to come before each word: a space, its sign, or None if nothing does.
+
+    backend: a `tokenizers.Tokenizer`.
+    """
     normalizers = list(_steps(state_of(backend.normalizer), "normalizers"))
     steps = list(_steps(state_of(backend.pre_tokenizer), "pretokenizers"))
     if any(step["type"] == "Prepend" for step in normalizers) or any(step["type"] == "Metaspace" for step in steps):

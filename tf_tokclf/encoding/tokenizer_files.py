@@ -149,10 +149,9 @@ def clean_tokenizer_folder(folder: Path) -> Iterator[CleanTokenizer]:
             expected = f"Expected {TOKENIZER}, or a vocabulary such as {VOCABULARIES[0]}."
             raise UserError("has no tokenizer.", path=folder, hint=expected)
         patterns: list[str] = []
-        settings = _settings(folder)
+        settings = checked_settings(folder)
         if (clean / TOKENIZER).exists():
-            content = _mapping(folder / TOKENIZER)
-            _check_tokenizer(content, folder / TOKENIZER)
+            content = checked_tokenizer(folder)
             patterns = unknown_patterns([content.get("normalizer"), content.get("pre_tokenizer")])
             settings = _stated_casing(content) | settings
         elif (clean / VOCABULARY).exists() and _has_capitals(clean / VOCABULARY):
@@ -377,7 +376,19 @@ def _longest_replacement(charsmap: Any, path: Path) -> int:
     return max(map(len, texts.split(b"\0")), default=0)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def checked_tokenizer(folder: Path) -> dict[str, Any]:
+    """The content of tokenizer.json. Raises UserError if it would take too long to load or to use."""
+    content = checked_mapping(folder, TOKENIZER)
+    _check_tokenizer(content, folder / TOKENIZER)
+    return content
+
+
+def checked_mapping(folder: Path, name: str) -> dict[str, Any]:
+    """The object in a JSON file of the tokenizer. Links out of the folder are refused."""
+    return _mapping(_checked_file(folder, name))
+
+
+def checked_settings(folder: Path) -> dict[str, Any]:
     """The checked settings from tokenizer_config.json."""
     if not is_there(folder / SETTINGS):
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ from tf_tokclf.files import disk_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 # Tokenizers without a limit have a model_max_length of 1e30.
 NO_LIMIT = 1_000_000
@@ -139,7 +141,7 @@ def _made_ready(tokenizer: PreTrainedTokenizerFast, folder: Path) -> PreTrainedT
             hint="Choose a model that has a tokenizer.json.",
         )
     config = model_config(folder) if (folder / "config.json").is_file() else {}
-    _check_vocabulary(tokenizer, config, folder)
+    check_vocabulary(tokenizer.backend_tokenizer, folder)
     tokenizer.chat_template = None
     if not facts_of(config.get("model_type")).takes_token_types:
         # Saved with the tokenizer. transformers passes all inputs that it names to the model.
@@ -154,19 +156,20 @@ def _made_ready(tokenizer: PreTrainedTokenizerFast, folder: Path) -> PreTrainedT
     return tokenizer
 
 
-def _check_vocabulary(tokenizer: PreTrainedTokenizerFast, config: Mapping[str, Any], folder: Path) -> None:
-    """Raise UserError if the tokenizer has more tokens than the model has embeddings.
+def check_vocabulary(backend: Any, folder: Path) -> None:
+    """Raise UserError if the tokenizer has more tokens than the model in its folder has embeddings.
 
     Tokens that were added to the vocabulary do not count: models that never see them have no embeddings for them.
     """
-    n_tokens = tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=False)
+    config = model_config(folder) if (folder / "config.json").is_file() else {}
+    n_tokens = backend.get_vocab_size(with_added_tokens=False)
     n_embeddings = config.get("vocab_size")
     if isinstance(n_embeddings, int) and n_tokens > n_embeddings:
         problem = f"the tokenizer has {counted(n_tokens, 'token')}, but vocab_size in config.json is {n_embeddings:,}."
         raise UserError(problem, path=folder, hint=OTHER_TOKENIZER)
 
 
-def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
+def window_limit(folder: Path, tokenizer: WordTokenizer) -> int:
     """The maximum number of tokens in a window, including special tokens.
 
     It is 512 if the model does not state it, and 1,000,000 if neither the model nor its tokenizer has a limit.
@@ -183,7 +186,7 @@ def window_limit(folder: Path, tokenizer: PreTrainedTokenizerFast) -> int:
 Tokenize = Callable[..., list[list[int]]]
 
 
-def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
+def tokenize_function(tokenizer: WordTokenizer) -> Tokenize:
     """A function from words to the token ids of each word: `tokenize(words, add_special_tokens=False)`.
 
     It runs in a child process if the tokenizer has regular expressions that are not known to be harmless. It raises
@@ -213,7 +216,7 @@ def tokenize_function(tokenizer: PreTrainedTokenizerFast) -> Tokenize:
     return tokenize
 
 
-def special_pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+def special_pieces(tokenizer: WordTokenizer) -> tuple[list[int], list[int]]:
     """The ids of the special tokens before and after a sequence, such as ([101], [102])."""
     tokenize = tokenize_function(tokenizer)
     (bare,) = tokenize(["a"])
@@ -225,7 +228,7 @@ def special_pieces(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[
     raise UserError(problem, hint="Choose another model.")
 
 
-def special_types(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+def special_types(tokenizer: WordTokenizer) -> tuple[list[int], list[int]]:
     """The token types of the special tokens before and after a sequence: ([], [0, 2]) for XLNet.
 
     They are empty if a post-processor is not a template, as all types are 0 then.

@@ -18,7 +18,7 @@ from tf_tokclf.encoding.tokenizers import special_pieces, window_limit
 from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class WindowSettings:
     context_sentences: int = 0
 
     @classmethod
-    def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: PreTrainedTokenizerFast) -> WindowSettings:
+    def of(cls, alignment: AlignmentConfig, folder: Path, tokenizer: WordTokenizer) -> WindowSettings:
         """The settings of `alignment`, with values that are not set filled in from the limits of the model."""
         limit = window_limit(folder, tokenizer)
         max_length = alignment.max_length or min(limit, 512)

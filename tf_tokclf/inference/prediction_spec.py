@@ -58,6 +58,8 @@ class PredictionSpec:
             self.model,
             revision=self.loading.get("revision"),
             trust_remote_code=self.loading.get("trust_remote_code", False),
+            engine=self.loading.get("engine", "auto"),
+            precision=self.loading.get("precision"),
         )
 
     def from_anywhere(self) -> PredictionSpec:

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tf_tokclf.counted import counted
+from tf_tokclf.cpu import N_CORES
 from tf_tokclf.errors import JobError, Stopped, UserError, first_line
 from tf_tokclf.files import DISK_FULL
 from tf_tokclf.inference.partial_output import Progress
@@ -26,7 +27,6 @@ from tf_tokclf.inference.parts_folder import Part
 from tf_tokclf.inference.prediction_job import Watcher, predict_to_file
 from tf_tokclf.inference.prediction_spec import PredictionSpec
 from tf_tokclf.inference.tagger import Tagger
-from tf_tokclf.model.parallel import N_CORES
 from tf_tokclf.optional_packages import check_installed
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,11 @@ import numpy as np
 
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.encoder import Encoder, Windows
-from tf_tokclf.encoding.model_config import model_config, saved_labels
-from tf_tokclf.encoding.model_folders import local_model_folder, reference_text
-from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
-from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.model_folders import reference_text
+from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.errors import UserError
+from tf_tokclf.forward_pass import ForwardPass, Replaced
+from tf_tokclf.inference.engines import open_model
 from tf_tokclf.inference.entities import (
     Entities,
     EntitiesOfTexts,
@@ -29,19 +29,16 @@ from tf_tokclf.inference.entities import (
 )
 from tf_tokclf.inference.look_ahead import LOOK_AHEAD_WORDS, look_ahead
 from tf_tokclf.inference.prefetch import in_thread
+from tf_tokclf.inference.word_scores import score_windows
 from tf_tokclf.labels.decoding import decode
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.labels.word_splitting import text_sentence
-from tf_tokclf.model.backend import keras
-from tf_tokclf.model.forward import forward_function, needs_equal_lengths, score_windows
-from tf_tokclf.model.loading import load_classifier
-from tf_tokclf.model.precision import choose_precision
 from tf_tokclf.scoring.calibration import temper
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ class Tagger:
 
     def __init__(
         self,
-        model: keras.Model,
-        tokenizer: PreTrainedTokenizerFast,
+        forward_pass: ForwardPass,
+        tokenizer: WordTokenizer,
         info: ModelInfo,
         *,
         batch_size: int | None = None,
@@ -88,7 +85,7 @@ class Tagger:
         aggregation_strategy: Strategy | None = None,
         share: Share | None = None,
     ) -> None:
-        self.model = model
+        self.forward_pass = forward_pass
         self._share = share
         self.tokenizer = tokenizer
         self.info = info
@@ -97,21 +94,30 @@ class Tagger:
         self.aggregation = aggregation
         check_strategy(aggregation_strategy or "first")
         self.aggregation_strategy = aggregation_strategy
-        self._encoder = Encoder(tokenizer, info.reading, n_embeddings=getattr(model.config, "vocab_size", None))
-        self._forward = forward_function(model)
-        self._lanes: int | None = None
+        self._encoder = Encoder(tokenizer, info.reading, n_embeddings=forward_pass.facts.vocabulary_size)
 
     def __repr__(self) -> str:
-        type_, labels = getattr(self.model.config, "model_type", "model"), counted(len(self.labels.names), "label")
+        type_, labels = self.forward_pass.facts.model_type, counted(len(self.labels.names), "label")
         return f"<Tagger: {type_}, {labels} in scheme {self.labels.scheme.value}, {self.decoding} decoding>"
+
+    @property
+    def model(self) -> Any:
+        """The Keras model. Raises AttributeError if another library than TensorFlow computes the forward pass."""
+        model = getattr(self.forward_pass, "model", None)
+        if model is None:
+            engine = self.forward_pass.facts.engine
+            problem = f"{engine} computes this classifier, so there is no Keras model."
+            raise AttributeError(f'{problem} Load it with engine="tensorflow".')
+        return model
 
     @classmethod
     def load(
         cls,
         reference: str | Path,
         *,
+        engine: Literal["auto", "tensorflow", "onnx"] = "auto",
         revision: str | None = None,
-        precision: str = "float32",
+        precision: str | None = None,
         batch_size: int | None = None,
         decoding: str | None = None,
         aggregation: str = "first",
@@ -122,8 +128,13 @@ class Tagger:
 
         Args:
             reference: The folder of a run, a model folder, a Hub id, or `package:NAME/PATH`.
+            engine: The library that computes the scores: `"tensorflow"`, or `"onnx"` for ONNX Runtime and an ONNX file
+                that `tf-tokclf export` wrote. `"auto"` uses an ONNX file in float32 that was exported from the weights
+                in the folder, or any ONNX file in a folder without weights, and otherwise TensorFlow.
             revision: Branch, tag or commit on the Hub.
-            precision: `"float32"`, `"mixed_float16"`, `"mixed_bfloat16"`, or `"auto"` for what is fast on this machine.
+            precision: For TensorFlow `"float32"`, `"mixed_float16"`, `"mixed_bfloat16"`, or `"auto"` for what is fast
+                on this machine. For ONNX that of the file: `"float32"`, `"float16"`, `"int8"` or `"int4"`. The default
+                is `"float32"`, or for an export without weights the file that its record names.
             batch_size: Largest number of windows per forward pass. The default depends on the device.
             decoding: `"argmax"` for the best label of each word, or `"viterbi"` for the best sequence that the label
                 scheme allows. The default is the decoding of the training.
@@ -135,15 +146,17 @@ class Tagger:
         Raises:
             UserError: There is no such model, or it cannot be used.
         """
-        folder = local_model_folder(reference_text(reference), revision=revision, trust_remote_code=trust_remote_code)
-        tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
-        info = read_model_info(folder, saved_labels(folder), tokenizer)
-        chosen = choose_precision(precision, model_type=model_config(folder).get("model_type", ""))
-        model = load_classifier(folder, precision=chosen, trust_remote_code=trust_remote_code)
+        model = open_model(
+            reference_text(reference),
+            engine=engine,
+            revision=revision,
+            precision=precision,
+            trust_remote_code=trust_remote_code,
+        )
         return cls(
-            model,
-            tokenizer,
-            info,
+            model.forward_pass,
+            model.tokenizer,
+            model.info,
             batch_size=batch_size,
             decoding=decoding,
             aggregation=aggregation,
@@ -151,13 +164,12 @@ class Tagger:
         )
 
     def with_forward(self, forward: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> Tagger:
-        """A copy that calls `forward`, a function as `forward_function` returns it, instead of the model.
+        """A copy that calls `forward`, a function like `ForwardPass`, instead of the model.
 
         Only one thread calls it at a time.
         """
         other = copy(self)
-        other._forward = forward
-        other._lanes = 1
+        other.forward_pass = Replaced(replace(self.forward_pass.facts, lanes=1), forward)
         return other
 
     @property
@@ -316,15 +328,12 @@ class Tagger:
         windows = block.windows.rows((block.windows.sentence >= first) & (block.windows.sentence < last))
         scores = np.full((int(offsets[-1]), len(self.labels)), np.nan, dtype=np.float32)
         for batch in score_windows(
-            self._forward,
+            self.forward_pass,
             windows,
             batch_size=batch_size,
             pad_id=self.tokenizer.pad_token_id or 0,
             aggregation=aggregation,
-            lanes=self._lanes,
-            compute_dtype=self.model.compute_dtype,
             longest=self.info.reading.max_length,
-            equal_lengths=needs_equal_lengths(self.model),
         ):
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         if self._share:

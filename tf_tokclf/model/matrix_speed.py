@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from functools import cache
 
+from tf_tokclf.cpu import side_by_side
 from tf_tokclf.model.backend import tf
-from tf_tokclf.model.parallel import has_gpu, n_lanes, side_by_side
+from tf_tokclf.model.parallel import has_gpu, n_lanes
 
 SECONDS = 0.1
 FEWEST_PRODUCTS = 3

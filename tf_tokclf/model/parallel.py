@@ -8,29 +8,10 @@ two threads per operation, and 126 ms with two halves of the batch in parallel, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import Any, TypeVar
 
 import tensorflow as tf
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def _n_cores() -> int:
-    """The number of cores for this process: its CPU affinity, limited by OMP_NUM_THREADS.
-
-    Ray and other schedulers set OMP_NUM_THREADS to the share of a process.
-    """
-    n_bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = os.environ.get("OMP_NUM_THREADS", "")
-    return min(n_bound, int(share)) if share.isdecimal() and int(share) else n_bound
-
-
-N_CORES = _n_cores()
-MAX_LANES = 2
+from tf_tokclf.cpu import MAX_LANES, N_CORES
 
 
 def has_gpu() -> bool:
@@ -58,17 +39,3 @@ def set_cpu_options() -> None:
     except RuntimeError:
         # TensorFlow is already initialised, with the threads that the program chose.
         return
-
-
-def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], lanes: int) -> Iterator[Result]:
-    """Apply `function` to each item, with `lanes` calls in parallel. The results are in order."""
-    source = iter(items)
-    if lanes == 1:
-        yield from map(function, source)
-        return
-    with ThreadPoolExecutor(lanes) as pool:
-        waiting: list[Future[Any]] = [pool.submit(function, item) for item in islice(source, lanes)]
-        while waiting:
-            result = waiting.pop(0).result()
-            waiting += [pool.submit(function, item) for item in islice(source, 1)]
-            yield result

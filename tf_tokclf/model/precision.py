@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
+from tf_tokclf.cpu import cpu_flags
 from tf_tokclf.encoding.model_types import facts_of
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf
@@ -58,16 +57,6 @@ def _for_cpu() -> Precision:
     if fast:
         return Precision("mixed_bfloat16", f"the CPU has {fast}")
     return Precision("float32", "no GPU, and the CPU does not support bfloat16")
-
-
-@cache
-def cpu_flags() -> frozenset[str]:
-    """The CPU's features on Linux, such as avx2; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    return next((frozenset(line.split()) for line in lines if line.startswith("flags")), frozenset())
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from tf_tokclf.cpu import cpu_flags
 from tf_tokclf.model.backend import tf
 from tf_tokclf.model.parallel import has_gpu
-from tf_tokclf.model.precision import cpu_flags
 
 _is_on: ContextVar[bool] = ContextVar("packing", default=False)
 # The number of the layer that is computed, a uint64 scalar. Layers share a trace, so anything that must differ between

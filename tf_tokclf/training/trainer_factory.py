@@ -10,6 +10,7 @@ from tf_tokclf.config.schema import TrainingConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.forward import TensorFlowPass
 from tf_tokclf.model.loading import n_parameters, new_classifier
 from tf_tokclf.model.parallel import has_gpu
 from tf_tokclf.report.notebook_display import in_notebook
@@ -149,7 +150,7 @@ def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
     """The tagger for scoring the validation sentences. On several hosts, each scores a share of them."""
     evaluation = plan.config.evaluation
     return Tagger(
-        model,
+        TensorFlowPass(model),
         plan.tokenizer,
         plan.info,
         batch_size=evaluation.per_device_eval_batch_size,

@@ -55,7 +55,7 @@ def export_model(
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
-    tagger = Tagger.load(reference, revision=revision, batch_size=batch_size)
+    tagger = Tagger.load(reference, engine="tensorflow", revision=revision, batch_size=batch_size)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")

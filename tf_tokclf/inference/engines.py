@@ -1,0 +1,131 @@
+"""Choose the library that computes the forward pass, and load a classifier for it.
+
+TensorFlow and transformers are imported only if TensorFlow is chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_tokclf.encoding.model_config import check_is_classifier, saved_labels
+from tf_tokclf.encoding.model_folders import local_model_folder
+from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
+from tf_tokclf.encoding.onnx_record import FOLDER, OnnxFile, OnnxRecord, read_onnx_record, weights_sha256
+from tf_tokclf.encoding.tokenizers import load_tokenizer
+from tf_tokclf.encoding.weight_files import weight_files
+from tf_tokclf.encoding.word_tokenizer import read_saved_tokenizer
+from tf_tokclf.engine_names import ENGINES, ONNX_PRECISIONS, TENSORFLOW_PRECISIONS
+from tf_tokclf.errors import UserError
+from tf_tokclf.forward_pass import ForwardPass
+from tf_tokclf.optional_packages import check_installed
+
+if TYPE_CHECKING:
+    from tf_tokclf.encoding.word_tokenizer import WordTokenizer
+
+log = logging.getLogger(__name__)
+
+_DEFAULT = "float32"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A classifier: its forward pass, its tokenizer, and how it reads sentences."""
+
+    forward_pass: ForwardPass
+    tokenizer: WordTokenizer
+    info: ModelInfo
+
+
+def open_model(
+    reference: str,
+    *,
+    engine: str = "auto",
+    revision: str | None = None,
+    precision: str | None = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a classifier. The arguments are those of `Tagger.load`, which also names the errors."""
+    folder = local_model_folder(
+        reference, revision=revision, trust_remote_code=trust_remote_code, engine=engine, precision=precision
+    )
+    file = choose_file(folder, engine=engine, precision=precision)
+    if file is None:
+        # First of all, because it selects Keras 2.
+        from tf_tokclf.model.forward import TensorFlowPass
+
+        tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
+        info = read_model_info(folder, saved_labels(folder), tokenizer)
+        forward = TensorFlowPass.load(folder, precision=precision or _DEFAULT, trust_remote_code=trust_remote_code)
+        return LoadedModel(forward, tokenizer, info)
+    check_installed("--engine onnx", "onnxruntime", extra="onnx")
+    from tf_tokclf.inference.onnx_pass import OnnxPass
+
+    check_is_classifier(folder)
+    saved = read_saved_tokenizer(folder) or load_tokenizer(folder, trust_remote_code=trust_remote_code)
+    info = read_model_info(folder, saved_labels(folder), saved)
+    return LoadedModel(OnnxPass.load(folder, file, n_labels=len(info.labels)), saved, info)
+
+
+def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile | None:
+    """The ONNX file in a model folder that is to compute the forward pass; None if TensorFlow is.
+
+    Raises UserError if the engine or the precision is not possible for this folder.
+    """
+    check_names(engine, precision)
+    if engine == "tensorflow":
+        return None
+    record = read_onnx_record(folder)
+    weights = weight_files(folder)
+    if engine == "onnx" or precision in _ONLY_ONNX:
+        return _file_of_record(folder, record, precision)
+    if not weights:
+        return None if record is None else _file_of_record(folder, record, precision)
+    if record is None or precision not in (None, _DEFAULT) or find_spec("onnxruntime") is None:
+        return None
+    file = record.file_in(_DEFAULT)
+    if file is not None and record.weights != weights_sha256(folder):
+        message = "%s: the ONNX files were exported from other weights, so TensorFlow is used. Export the model again."
+        log.warning(message, folder / FOLDER)
+        return None
+    return file
+
+
+_ONLY_ONNX = set(ONNX_PRECISIONS) - set(TENSORFLOW_PRECISIONS)
+_ONLY_TENSORFLOW = set(TENSORFLOW_PRECISIONS) - set(ONNX_PRECISIONS) - {"auto"}
+
+
+def check_names(engine: str, precision: str | None) -> None:
+    """Raise UserError for an unknown engine or precision, or for a precision that the engine does not have."""
+    if engine not in ENGINES:
+        raise UserError(f"engine {engine!r} does not exist.", hint=f"Choose one of {', '.join(ENGINES)}.")
+    known = {*TENSORFLOW_PRECISIONS, *ONNX_PRECISIONS}
+    if precision is not None and precision not in known:
+        raise UserError(f"precision {precision!r} does not exist.", hint=f"Choose one of {', '.join(sorted(known))}.")
+    for name, others in (("tensorflow", _ONLY_ONNX), ("onnx", _ONLY_TENSORFLOW)):
+        if engine == name and precision in others:
+            other = "onnx" if name == "tensorflow" else "tensorflow"
+            raise UserError(
+                f"precision {precision} is not possible with engine {engine}.",
+                hint=f"Choose another precision, or engine {other}.",
+            )
+
+
+def _file_of_record(folder: Path, record: OnnxRecord | None, precision: str | None) -> OnnxFile:
+    if record is None:
+        hint = "Export it: tf-tokclf export MODEL --format onnx --output FOLDER, and name that folder."
+        raise UserError("has no ONNX export.", path=folder, hint=hint)
+    if weight_files(folder) and record.weights != weights_sha256(folder):
+        hint = "Export the model again, or pass --engine tensorflow."
+        raise UserError("the ONNX files were exported from other weights.", path=folder / FOLDER, hint=hint)
+    if precision in _ONLY_TENSORFLOW:
+        hint = "Name the model that was exported, or choose another precision."
+        raise UserError(f"precision {precision} needs weights, and this is an ONNX export.", path=folder, hint=hint)
+    file = record.file_in(record.default if precision in (None, "auto") else str(precision))
+    if file is None:
+        files = ", ".join(record.precisions)
+        raise UserError(f"has no ONNX file in {precision}, only in {files}.", path=folder, hint="Choose one of these.")
+    return file
