@@ -35,7 +35,7 @@ def make_bert(folder: Path, words: Iterable[str] = (), **changes: object) -> Pat
     limit = {**SIZES, **changes}["max_position_embeddings"]
     tokenizer = transformers.BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=limit)
     config = transformers.BertConfig(vocab_size=len(vocabulary), **{**SIZES, **changes})
-    return _save(folder, transformers.TFBertModel, config, tokenizer)
+    return save_encoder(folder, transformers.TFBertModel, config, tokenizer)
 
 
 def make_roberta(folder: Path, words: Iterable[str]) -> Path:
@@ -54,7 +54,7 @@ def make_roberta(folder: Path, words: Iterable[str]) -> Path:
     config = transformers.RobertaConfig(
         vocab_size=backend.get_vocab_size(), **SIZES, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2
     )
-    return _save(folder, transformers.TFRobertaModel, config, tokenizer)
+    return save_encoder(folder, transformers.TFRobertaModel, config, tokenizer)
 
 
 def make_modernbert(folder: Path, words: Iterable[str], *, nested: bool = False, **changes: object) -> Path:
@@ -95,7 +95,7 @@ def make_modernbert(folder: Path, words: Iterable[str], *, nested: bool = False,
     config = transformers.ModernBertConfig(
         vocab_size=backend.get_vocab_size(), pad_token_id=3, cls_token_id=1, sep_token_id=2, **sizes
     )
-    return _save(folder, TFModernBertModel, config, tokenizer)
+    return save_encoder(folder, TFModernBertModel, config, tokenizer)
 
 
 def make_distilbert(folder: Path) -> Path:
@@ -103,7 +103,7 @@ def make_distilbert(folder: Path) -> Path:
     sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64}
     tokenizer = transformers.AutoTokenizer.from_pretrained(make_bert(folder))
     config = transformers.DistilBertConfig(vocab_size=len(tokenizer), **sizes)
-    return _save(folder, transformers.TFDistilBertModel, config, tokenizer)
+    return save_encoder(folder, transformers.TFDistilBertModel, config, tokenizer)
 
 
 def make_unigram_tokenizer(words: Iterable[str]) -> object:
@@ -138,7 +138,7 @@ def make_panicking(classifier: Path, folder: Path) -> Path:
     return folder
 
 
-def _save(folder: Path, model_class: type, config: object, tokenizer: object) -> Path:
+def save_encoder(folder: Path, model_class: type, config: object, tokenizer: object) -> Path:
     """An encoder as on the Hub: safetensors in the layout of PyTorch, without a head."""
     from tf_tokclf.model.portable_weights import save_portable_weights
 

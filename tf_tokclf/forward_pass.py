@@ -20,6 +20,8 @@ class PassFacts:
     width_multiple: rows are padded to a multiple of this number of tokens. rows_a_pass: the number of windows per pass
     that is fast: for few windows, and for many. lanes: the number of parallel calls that is fast on this machine.
     most_lanes: on any machine; the size of a pass depends on it, so that scores do not depend on the number of cores.
+
+    file_sha256: the SHA-256 of the file that is computed, if it is not made of the weights in the model's folder.
     """
 
     engine: str
@@ -31,6 +33,7 @@ class PassFacts:
     rows_a_pass: tuple[int, int]
     lanes: int
     most_lanes: int
+    file_sha256: str | None = None
 
 
 class ForwardPass(Protocol):

@@ -210,10 +210,8 @@ def _show_next(ctx: click.Context) -> None:
 
 
 def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **options: Any) -> Evaluation:
+    from tf_tokclf.inference.evaluate import evaluate
     from tf_tokclf.report.terminal import status
-
-    with status("loading TensorFlow"):
-        from tf_tokclf.inference.evaluate import evaluate
 
     with status("scoring"):
         return evaluate(model, split=split, data=data, task=task, **options)
@@ -221,10 +219,8 @@ def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **
 
 def _calibrate(model: str, data: DataConfig, task: Task | None, **options: Any) -> None:
     """Fit the model's temperature on the validation set, and store it."""
+    from tf_tokclf.inference.calibrate import calibrate
     from tf_tokclf.report.terminal import status
-
-    with status("loading TensorFlow"):
-        from tf_tokclf.inference.calibrate import calibrate
 
     with status("calibrating"):
         calibrate(model, data=data, task=task, **options)

@@ -10,6 +10,7 @@ import click
 from tf_tokclf.cli.setting_options import Decorator, HeadedOption, given_settings, setting_headings, setting_parameter
 from tf_tokclf.cli.similar_options import similar_option
 from tf_tokclf.cli.types import Text
+from tf_tokclf.engine_names import ENGINES, ONNX_PRECISIONS, TENSORFLOW_PRECISIONS
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import DataConfig, Task
@@ -192,7 +193,25 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     heading = "Loading and running the model"
     for decorate in (
         setting_parameter("model.revision", "--model-revision", "revision", heading=heading),
-        setting_parameter("training.precision", heading=heading, default="float32"),
+        click.option(
+            "--engine",
+            cls=HeadedOption,
+            heading=heading,
+            type=click.Choice(ENGINES),
+            default="auto",
+            show_default=True,
+            help="Library that runs the model. onnx: ONNX Runtime, for exports in ONNX format. auto: onnx for an export, "
+            "or beside weights for a float32 file that was exported from them; otherwise tensorflow.",
+        ),
+        click.option(
+            "--precision",
+            cls=HeadedOption,
+            heading=heading,
+            type=click.Choice(list(dict.fromkeys((*TENSORFLOW_PRECISIONS, *ONNX_PRECISIONS)))),
+            help="Floating-point precision. mixed_float16, mixed_bfloat16 and auto (fast on this machine) are for "
+            "tensorflow; float16, int8 and int4 choose a file of an ONNX export.  "
+            "[default: float32, or for exports the file in onnx/record.json]",
+        ),
         setting_parameter(
             "evaluation.per_device_eval_batch_size",
             "--per-device-eval-batch-size",

@@ -154,10 +154,7 @@ def predict_command(
         _check_file(source, output, read, shard, resume=resume, force=force)
     else:
         _check_parts(source, output, read, shard)
-    from tf_tokclf.report.terminal import status
-
-    with status("loading TensorFlow"):
-        from tf_tokclf.inference.prediction_spec import PredictionSpec
+    from tf_tokclf.inference.prediction_spec import PredictionSpec
 
     spec = PredictionSpec(
         model,

@@ -166,11 +166,9 @@ def serve_command(
 
 
 def _started_service(model: str, limits: Limits, options: dict[str, Any]) -> Service:
+    from tf_tokclf.inference.evaluate import load
     from tf_tokclf.report.terminal import status
-
-    with status("loading TensorFlow"):
-        from tf_tokclf.inference.evaluate import load
-        from tf_tokclf.serving.service import Service
+    from tf_tokclf.serving.service import Service
 
     with status("loading the model"):
         service = Service(load(model, **options), _name_of(model), limits)

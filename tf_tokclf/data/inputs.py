@@ -26,6 +26,7 @@ _MODEL_FILES = (
     "*.h5",
     "*.bin",
     "*.bin.index.json",
+    "onnx/*",
 )
 
 

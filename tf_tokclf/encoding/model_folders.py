@@ -118,6 +118,9 @@ def public_name(reference: str) -> str:
 def _check_weights(folder: Path, reference: str) -> None:
     if any(is_there(folder / name) for name in READABLE_WEIGHTS):
         return
+    if is_there(folder / RECORD):
+        hint = "Use --engine onnx with predict, evaluate or serve, or name the model that was exported."
+        raise UserError("is an export in ONNX format, which TensorFlow cannot run.", path=reference, hint=hint)
     for name, format in EXPORTS.items():
         if is_there(folder / name):
             problem = f"is an export in {format} format, which only other programs can run."

@@ -49,6 +49,7 @@ def open_model(
     trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a classifier. The arguments are those of `Tagger.load`, which also names the errors."""
+    check_names(engine, precision)
     folder = local_model_folder(
         reference, revision=revision, trust_remote_code=trust_remote_code, engine=engine, precision=precision
     )
@@ -75,7 +76,6 @@ def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile
 
     Raises UserError if the engine or the precision is not possible for this folder.
     """
-    check_names(engine, precision)
     if engine == "tensorflow":
         return None
     record = read_onnx_record(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -90,7 +91,7 @@ def evaluate(
         training = training_of(splits.train, splits.scheme) if splits.train else None
         analyst = ErrorAnalyst(splits.scheme, mode, training)
     with open_output(predictions) if predictions else nullcontext() as file:
-        return evaluate_sentences(
+        result = evaluate_sentences(
             tagger,
             splits[split],
             mode=mode,
@@ -99,6 +100,8 @@ def evaluate(
             analyst=analyst,
             n_repaired=splits.repairs.get(split, 0),
         )
+    facts = tagger.forward_pass.facts
+    return replace(result, engine=f"{facts.engine}, {facts.precision}")
 
 
 def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:

@@ -59,6 +59,7 @@ class OnnxPass:
             rows_a_pass=(4, 16),
             lanes=1,
             most_lanes=1,
+            file_sha256=file.sha256,
         )
         return cls(session, facts)
 

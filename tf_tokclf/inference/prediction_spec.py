@@ -13,7 +13,9 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.data.run_settings import inherit, own_settings, run_config
 from tf_tokclf.encoding.model_folders import local_model_folder
+from tf_tokclf.encoding.weight_files import weight_files
 from tf_tokclf.errors import UserError
+from tf_tokclf.forward_pass import PassFacts
 from tf_tokclf.inference.partial_output import identity_of
 from tf_tokclf.inference.prediction_job import PredictionJob, Shard, Watcher
 from tf_tokclf.inference.tagger import Tagger
@@ -151,11 +153,21 @@ class PredictionSpec:
             **self.reading,
             "as in the run": own_settings(self._run) if self._run else {},
             **self.details,
-            **self.loading,
+            **{name: value for name, value in self.loading.items() if name not in ("engine", "precision")},
+            **self._computation(tagger.forward_pass.facts),
             "threshold": self.threshold,
             "look ahead": self.look_ahead,
             "words": self.word_splitting or tagger.info.word_splitting,
         }
+
+    def _computation(self, facts: PassFacts) -> dict[str, Any]:
+        """How scores are computed, as far as they depend on it.
+
+        In float32, all libraries compute the same scores from the same weights, so that another one may resume a job.
+        """
+        if facts.precision == "float32" and weight_files(self.model_folder):
+            return {"precision": "float32"}
+        return {"precision": f"{facts.precision} ({facts.engine.partition(' ')[0]})", "ONNX file": facts.file_sha256}
 
     def identity(
         self, tagger: Tagger, stream: RecordStream, output_format: str, shard: Shard | None = None

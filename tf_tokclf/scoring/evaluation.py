@@ -29,12 +29,15 @@ class Evaluation(HtmlForm):
             none.
         errors: The error analysis. None unless it was requested.
         by_argmax: Scores of each word's most probable label, if the labels come from another decoding.
+        engine: The library that computed the scores of the labels, with its version, and the precision. None for
+            predictions from a file.
     """
 
     scores: Scores
     loss: float = math.nan
     errors: ErrorAnalysis | None = None
     by_argmax: Scores | None = None
+    engine: str | None = None
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -57,6 +60,8 @@ class Evaluation(HtmlForm):
             result["leaks"] = self.scores.leaks.to_json()
         if self.by_argmax is not None:
             result["by_argmax"] = numbers(self.by_argmax.overall)
+        if self.engine is not None:
+            result["engine"] = self.engine
         return result if self.errors is None else {**result, "errors": self.errors.to_json()}
 
 

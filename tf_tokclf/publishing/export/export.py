@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
 from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
+from tf_tokclf.encoding.onnx_record import weights_sha256
 from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.files import explained_full_disk, whole_folder, write_json
 from tf_tokclf.inference.evaluate import check_data, labelled_splits, with_word_rule
@@ -23,6 +25,12 @@ from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.export.agreement import Agreement, compare, size_of
 from tf_tokclf.publishing.export.folder import AGREEMENT, check_format, check_free
 from tf_tokclf.publishing.export.formats import write_export
+from tf_tokclf.publishing.export.onnx_files import write_record_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from tf_tokclf.encoding.onnx_record import OnnxPrecision
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +68,11 @@ def export_model(
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
         path = write_export(tagger.model, partial, format, quantize)
-        save_tokenizer(tagger.tokenizer, partial)
+        if format == "onnx":
+            write_record_of(
+                path, partial, precision=cast("OnnxPrecision", quantize or "float32"), weights=weights_sha256(folder)
+            )
+        save_tokenizer(cast("PreTrainedTokenizerFast", tagger.tokenizer), partial)
         save_config(tagger.model, partial)
         write_model_info(partial, tagger.info)
         write_json(partial / LABELS, list(tagger.labels.names))
