@@ -200,8 +200,8 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(ENGINES),
             default="auto",
             show_default=True,
-            help="Library that runs the model. onnx: ONNX Runtime, for exports in ONNX format. auto: onnx for an export, "
-            "or beside weights for a float32 file that was exported from them; otherwise tensorflow.",
+            help="Library that runs the model. onnx: ONNX Runtime, for ONNX exports. auto: onnx for an export, or "
+            "beside weights for a float32 file that was exported from them; otherwise tensorflow.",
         ),
         click.option(
             "--precision",
