@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import ml_dtypes
@@ -66,3 +67,40 @@ def test_whole_numbers_with_a_point_and_null_mean_what_they_would_in_other_progr
     ids = np.array([[3, 4, 5]], np.int32)
     states = [model.bert(ids).last_hidden_state.numpy() for model in models]
     np.testing.assert_array_equal(*states)
+
+
+def test_only_weights_that_are_not_in_the_file_are_drawn_and_as_without_a_file(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = shutil.copytree(tiny_bert, tmp_path / "incomplete")
+    tensors = load_file(folder / "model.safetensors")
+    lacking = [name for name in tensors if "encoder.layer.1.intermediate.dense" in name]
+    for name in lacking:
+        del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    n_drawn = []
+
+    def counted(initializer: keras.initializers.Initializer, *args: object, **options: object) -> object:
+        n_drawn.append(initializer)
+        return draw(initializer, *args, **options)
+
+    draw = keras.initializers.TruncatedNormal.__call__
+    monkeypatch.setattr(keras.initializers.TruncatedNormal, "__call__", counted)
+
+    def weights(precision: str) -> dict[str, np.ndarray]:
+        keras.utils.set_random_seed(3)
+        chosen = Precision(precision, "for the test")
+        model = new_classifier(folder, ["O", "B-X"], precision=chosen, allow_incomplete_weights=True)
+        return {weight.name.partition("/")[2]: weight.numpy() for weight in model.weights}
+
+    sparing = {precision: weights(precision) for precision in ("float32", "mixed_bfloat16")}
+    assert len(lacking) == 2
+    # The kernel that is lacking, and the head, which is then drawn from another distribution.
+    assert len(n_drawn) == 2 * 2
+    monkeypatch.setattr("tf_tokclf.model.loading.postponed_draws", lambda: nullcontext({}))
+    for found in sparing.values():
+        expected = weights("float32")
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values, err_msg=name)
+    assert len(n_drawn) > 20

@@ -32,7 +32,7 @@ from tf_tokclf.model.backend import VERBOSE, keras, quiet_stderr, transformers
 from tf_tokclf.model.compact_layers import use_short_graphs
 from tf_tokclf.model.fast_gelu import use_fast_gelu
 from tf_tokclf.model.precision import Precision, float32_head, precision_policy
-from tf_tokclf.model.weights import IRRELEVANT, Unmatched, limited_weights, put_weights
+from tf_tokclf.model.weights import IRRELEVANT, Unmatched, limited_weights, postponed_draws, put_weights
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +107,9 @@ def _loaded(
                 return _loaded_by_its_code(folder, names, trust_remote_code=trust_remote_code)
             config = _configuration(folder, names, trust_remote_code=trust_remote_code)
             with open_weights(folder) as files:
-                with limited_weights(files, n_labels=len(names)):
+                with limited_weights(files, n_labels=len(names)), postponed_draws() as draws:
                     model = _token_classifier(config, folder)
-                return model, put_weights(model, files, head=head)
+                return model, put_weights(model, files, head=head, draws=draws)
     except UserError:
         raise
     except Exception as error:  # transformers, TensorFlow and Keras check little in advance

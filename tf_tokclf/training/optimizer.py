@@ -99,9 +99,7 @@ def freeze_embeddings(model: keras.Model) -> None:
 def rates_of(optimizer: keras.optimizers.Optimizer, n_steps: int) -> np.ndarray:
     """(n_steps,) float64 the learning rate of each step."""
     schedule = optimizer._get_hyper("learning_rate")
-    steps = tf.range(n_steps)
-    rates = tf.function(lambda: tf.map_fn(schedule, steps, fn_output_signature=tf.float32))()
-    return rates.numpy().astype(np.float64)
+    return schedule(tf.range(n_steps)).numpy().astype(np.float64)
 
 
 def piece_embedding(model: keras.Model) -> tf.Variable | None:
@@ -166,7 +164,10 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
             return apply_state
         key = (var.device, var.dtype.base_dtype)
         state = apply_state[key]
-        return {**apply_state, key: {**state, **{name: state[name] * factor for name in ("lr_t", "lr")}}}
+        # All weights of a layer have the same factor.
+        if (scaled := (*key, factor)) not in apply_state:
+            apply_state[scaled] = {**state, **{name: state[name] * factor for name in ("lr_t", "lr")}}
+        return {**apply_state, key: apply_state[scaled]}
 
     def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None) -> tf.Operation:
         return super()._resource_apply_dense(grad, var, apply_state=self._with_own_rate(var, apply_state))
@@ -260,9 +261,11 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     def _decay_weights_op(self, var: tf.Variable, learning_rate: tf.Tensor, apply_state: dict) -> tf.Operation:
         if not self._do_use_weight_decay(var.name):
             return tf.no_op()
+        state = apply_state[(var.device, var.dtype.base_dtype)]
         # Multiplying the two scalars first saves a pass over the weights.
-        rate = learning_rate * apply_state[(var.device, var.dtype.base_dtype)]["weight_decay_rate"]
-        return var.assign_sub(var * rate, use_locking=self._use_locking)
+        if "decay_of_step" not in state:
+            state["decay_of_step"] = learning_rate * state["weight_decay_rate"]
+        return var.assign_sub(var * state["decay_of_step"], use_locking=self._use_locking)
 
 
 Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices

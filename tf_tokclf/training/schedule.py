@@ -58,7 +58,7 @@ class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
         self.schedule = Schedule(n_steps, n_warmup_steps, kind)
 
     def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
-        """The learning rate of `step` as a float32 scalar."""
+        """The learning rate of `step`, a number or a tensor of any shape, as a float32 tensor of that shape."""
         step = tf.cast(step, tf.float64)
         factor = KINDS[self.schedule.kind].factor(step, self.schedule, self.peak)
         if self.schedule.kind != "constant":

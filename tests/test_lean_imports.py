@@ -1,0 +1,82 @@
+"""Imports of the command line, and what programs that use the package as a library notice of them."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tf_tokclf import lean_imports
+from tf_tokclf.lean_imports import collected_afterwards, leave_out
+
+# Modules that commands import besides those that they need for their help.
+OF_COMMANDS = (
+    "runs.fit",
+    "inference.evaluate",
+    "inference.prediction_job",
+    "serving.server",
+    "publishing.export.export",
+)
+IMPORT_AS_A_COMMAND = f"""
+import gc, json, sys
+from tf_tokclf.lean_imports import only_a_command
+only_a_command()
+for name in {OF_COMMANDS!r}:
+    __import__("tf_tokclf." + name)
+import tensorflow, tf_keras, transformers
+absent = [name for name in ("pandas", "scipy", "sklearn", "matplotlib", "datasets", "torch") if name not in sys.modules]
+import pandas, scipy.sparse
+assert pandas.DataFrame({{"a": [1]}}).shape == (1, 1)
+print(json.dumps([absent, gc.isenabled(), gc.get_freeze_count() > 100_000]))
+"""
+
+
+def test_commands_import_tensorflow_without_what_they_do_not_use():
+    done = subprocess.run([sys.executable, "-c", IMPORT_AS_A_COMMAND], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    absent, collects, froze = json.loads(done.stdout)
+    assert absent == ["pandas", "scipy", "sklearn", "matplotlib", "datasets", "torch"]
+    assert collects
+    assert froze
+
+
+@pytest.fixture(params=[True, False])
+def is_command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    monkeypatch.setattr(lean_imports, "_is_command", request.param)
+    yield request.param
+    gc.unfreeze()
+
+
+def test_only_a_command_leaves_packages_out_and_only_inside_the_block(
+    is_command: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "not_needed.py").write_text("answer = 42")
+    monkeypatch.syspath_prepend(tmp_path)
+    with leave_out("not_needed", "json"):
+        assert import_module("json") is json
+        if is_command:
+            with pytest.raises(ModuleNotFoundError):
+                import_module("not_needed")
+    try:
+        assert import_module("not_needed").answer == 42
+    finally:
+        sys.modules.pop("not_needed", None)
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_objects_are_collected_again_after_the_block(is_command: bool, was_on: bool):
+    (gc.enable if was_on else gc.disable)()
+    try:
+        frozen = gc.get_freeze_count()
+        with collected_afterwards():
+            assert not gc.isenabled()
+        assert gc.isenabled() == was_on
+        assert (gc.get_freeze_count() > frozen) == is_command
+    finally:
+        gc.enable()
