@@ -206,3 +206,51 @@ def test_wrong_requirements_are_mistakes_of_the_user(tmp_path: Path):
     assert "--junit needs --require" in run("evaluate", "--predictions", ARCADA, "--junit", "a.xml", code=2)
     files = ("--junit", str(tmp_path / "a"), "--output", str(tmp_path / "a"))
     assert "two outputs cannot be the same file" in gated("f1>=0", options=files)[2]
+
+
+@pytest.fixture
+def by_domain(tmp_path: Path) -> Path:
+    """Predictions that are worse in one of two domains."""
+    path = tmp_path / "p.jsonl"
+    rows = [("web", "O" if i % 3 else "B-X") for i in range(90)] + [("news", "B-X")] * 90
+    records = [{"words": ["a", "b"], "predicted": [x, "O"], "gold": ["B-X", "O"], "domain": d} for d, x in rows]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_slices_are_scored_named_and_can_be_required(by_domain: Path):
+    args = ("evaluate", "--predictions", str(by_domain), "--by", "domain", "--by", "length")
+    text = run(*args)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "significantly worse: domain web (F1 -50.00 compared with the rest)" in text
+    assert "by length" in text
+    found = json.loads(run(*args, "--format", "json"))["slices"]
+    assert list(found) == ["domain", "length"]
+    web, news = found["domain"]["web"], found["domain"]["news"]
+    assert (web["f1"], news["f1"], web["recall"]) == (0.5, 1.0, 1 / 3)
+    assert web["f1_interval"][0] < 0.5 < web["f1_interval"][1]
+    assert web["corrected_p"] < 0.001 < 0.9 < news["corrected_p"]
+    # All sentences have the same length, so there is no rest to compare with.
+    assert list(found["length"]) == ["1 - 5"]
+    assert "p" not in found["length"]["1 - 5"]
+    run(*args, "--require", "slices.domain.news.f1.low>=0.9", "--require", "slices.domain.web.f1<=0.5")
+    assert "slices.domain.web.recall.high>=0.9" in run(*args, "--require", "slices.domain.web.recall.high>=0.9", code=1)
+
+
+def test_slices_of_columns_of_the_gold_file_and_by_spans_in_training(by_domain: Path, tmp_path: Path):
+    args = ("evaluate", "--predictions", str(by_domain), "--format", "json", "--by")
+    assert "there is no column 'doman'. There are domain." in run(*args, "doman", code=2)
+    assert "--set data.train_file=FILE" in " ".join(run(*args, "seen", code=2).split())
+    (tmp_path / "train.conll").write_text("a\tB-X\nb\tO\n\nc\tB-X\n", encoding="utf-8")
+    seen = json.loads(run(*args, "seen", "--set", f"data.train_file={tmp_path / 'train.conll'}"))["slices"]["seen"]
+    assert {part: one["support"] for part, one in seen.items()} == {"seen with this type": 180}
+
+
+def test_slices_of_a_model_by_a_column_of_its_file(tiny_classifier: Path, tmp_path: Path):
+    names = ["news", "web"]
+    blocks = [f"# domain = {n}\n" + "".join(f"{w}\tB-LOC\n" for w in words) for n, words in zip(names, SENTENCES)]
+    (tmp_path / "a.conll").write_text("\n".join(blocks))
+    args = ("evaluate", str(tiny_classifier), "--file", str(tmp_path / "a.conll"), "--by", "domain", "--format", "json")
+    found = json.loads(run(*args))["slices"]["domain"]
+    assert {part: one["support"] for part, one in found.items()} == {"news": 5, "web": 3}
+    assert [one["n_sentences"] for one in found.values()] == [1, 1]

@@ -114,7 +114,7 @@ def with_data(run: RunDir, **changes: object) -> None:
 def test_scoring_the_test_split_takes_the_training_sentences_of_the_run(run: RunDir):
     """Entities in the validation and test sentences are not entities in the training sentences."""
     with_data(run, max_train_samples=3)
-    result = command("evaluate", run.root, "--errors", "--format", "json")
+    result = command("evaluate", run.root, "--errors", "--by", "seen", "--format", "json")
     log = " ".join(result.stderr.split())
     assert "validation: 10 of 32 sentences, drawn from train.conll: 30 %, by sentence, seed 5" in log
     assert "test: 6 of 32 sentences, drawn from train.conll: 20 %, by sentence, seed 5" in log
@@ -124,6 +124,21 @@ def test_scoring_the_test_split_takes_the_training_sentences_of_the_run(run: Run
     parts = json.loads(result.stdout)["errors"]["parts"]["surface form in training"]
     assert len(familiar) - sum(familiar) == parts["unseen"]["support"]
     assert 0 < sum(familiar) < len(familiar)
+    slices = json.loads(result.stdout)["slices"]["seen"]
+    assert {name: one["f1"] for name, one in slices.items()} == {name: one["f1"] for name, one in parts.items()}
+
+
+def test_spans_of_another_file_are_compared_with_the_training_sentences_of_the_run(run: RunDir, tmp_path: Path):
+    with_data(run, max_train_samples=3)
+    forms = sorted(surface_forms(scored(run, "train")))
+    (tmp_path / "a.conll").write_text(
+        "".join(f"{word}\t{'I' if i else 'B'}-{type_}\n" for form, type_ in forms[:1] for i, word in enumerate(form))
+        + f"\nzzz\tB-{forms[0][1]}\n"
+    )
+    options = ("--by", "seen", "--format", "json")
+    slices = json.loads(command("evaluate", run.root, "--file", tmp_path / "a.conll", *options).stdout)["slices"]
+    support = {name: one["support"] for name, one in slices["seen"].items() if one["support"]}
+    assert support == {"seen with this type": 1, "unseen": 1}
 
 
 def test_a_test_file_is_scored_though_the_training_data_has_changed(run: RunDir, conll_files: dict[str, str]):

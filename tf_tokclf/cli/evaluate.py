@@ -35,6 +35,7 @@ _WITH_PREDICTIONS = {
     "assignments",
     "mode",
     "errors",
+    "by",
     "output_format",
     "output",
     "required",
@@ -88,6 +89,13 @@ _WITH_PREDICTIONS = {
     help="Also show an error analysis: kinds of errors, confused types, scores by length, and gold labels to check.",
 )
 @click.option(
+    "--by",
+    metavar="length|seen|domain|COLUMN",
+    multiple=True,
+    help="Also score slices: by length of sentence, by whether spans occur in the training data, by domain, or by a "
+    "column of the labelled file. Slices that are significantly worse are named. Can be repeated.",
+)
+@click.option(
     "--calibrate",
     is_flag=True,
     help="First fit a temperature on the run's validation split, and store it with the model.",
@@ -125,6 +133,7 @@ def evaluate_command(
     assignments: tuple[str, ...],
     mode: Literal["conlleval", "strict"],
     errors: bool,
+    by: tuple[str, ...],
     calibrate: bool,
     output_format: str,
     output: Path | None,
@@ -162,6 +171,7 @@ def evaluate_command(
                 predicted_column=predicted_column_name,
                 mode=mode,
                 errors=errors,
+                by=by,
             )
     else:
         assert model is not None  # checked above
@@ -169,7 +179,7 @@ def evaluate_command(
             # Options such as --scheme describe --file, and calibration reads the run's own data.
             own, _ = given_data(ctx, assignments, with_options=False)
             _calibrate(model, own, task, **options)
-        scoring = {"mode": mode, "predictions": output_predictions, "errors": errors}
+        scoring = {"mode": mode, "predictions": output_predictions, "errors": errors, "by": by}
         result = _score_model(model, split or "test", data, task, **scoring, **options)
     _show(result, gate, output_format, output, about=_about(ctx.params))
     _show_next(ctx)

@@ -32,6 +32,7 @@ from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.prediction_columns import shortened, types_of
 from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.scores import Scorer
+from tf_tokclf.scoring.slices import SliceCounter, slice_counter
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def evaluate(
     mode: Literal["conlleval", "strict"] = "conlleval",
     predictions: Path | None = None,
     errors: bool = False,
+    by: Sequence[str] = (),
     task: Task | None = None,
     **options: Any,
 ) -> Evaluation:
@@ -73,6 +75,8 @@ def evaluate(
         mode: How invalid label sequences are read: `"conlleval"` or `"strict"`.
         predictions: A file for words, labels and scores, as JSON lines.
         errors: Whether to analyse the errors.
+        by: Divisions of the data into slices that are also scored: `"length"` (of sentences), `"seen"` (whether spans
+            occur in the training data), `"domain"`, or columns of the labelled file.
         task: The task, if it differs from that of the run.
         **options: The options of `Tagger.load`.
 
@@ -85,11 +89,17 @@ def evaluate(
     reference = reference_text(reference)
     check_data(reference, split, data)  # before loading the model
     tagger = Tagger.load(reference, **options)
-    splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors)
-    analyst = None
-    if errors:
-        training = training_of(splits.train, splits.scheme) if splits.train else None
-        analyst = ErrorAnalyst(splits.scheme, mode, training)
+    splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors or "seen" in by)
+    training = training_of(splits.train, splits.scheme) if splits.train and (errors or "seen" in by) else None
+    analyst = ErrorAnalyst(splits.scheme, mode, training) if errors else None
+    if training is None and "seen" in by and run_config(reference):
+        # The scored file is not part of the run's data.
+        own = labelled_splits(reference, "train", None, tagger.info)
+        training = training_of(own["train"], own.scheme)
+    reading = _reading(reference, split, data)
+    slices = (
+        slice_counter(by, splits.scheme, mode, data=reading, task=task or Task.NER, training=training) if by else None
+    )
     with open_output(predictions) if predictions else nullcontext() as file:
         result = evaluate_sentences(
             tagger,
@@ -98,6 +108,7 @@ def evaluate(
             scheme=splits.scheme,
             predictions=file,
             analyst=analyst,
+            slices=slices,
             n_repaired=splits.repairs.get(split, 0),
         )
     facts = tagger.forward_pass.facts
@@ -149,6 +160,12 @@ def labelled_splits(
         splits = _in_known_scheme(chosen, data, info, split, task)
     _check_known(splits, split, info)
     return splits
+
+
+def _reading(reference: str, split: str, data: DataConfig | None) -> DataConfig:
+    """The settings with which the scored file is read."""
+    data = data or DataConfig()
+    return data if _names(data, split) else with_own_settings(own_config(reference), data).data
 
 
 def _check_same_drawing(own: DataConfig, chosen: DataConfig) -> None:
@@ -235,6 +252,7 @@ def evaluate_sentences(
     scheme: Scheme | None = None,
     predictions: IO[str] | None = None,
     analyst: ErrorAnalyst | None = None,
+    slices: SliceCounter | None = None,
     n_repaired: int = 0,
 ) -> Evaluation:
     """Label `sentences`, and score the result against their gold labels. Words without a gold label do not count.
@@ -264,12 +282,13 @@ def evaluate_sentences(
         n_unknown += int((ids < 0).sum())
         n_empty += tagged.n_empty
         n_truncated += tagged.n_truncated
-        if predictions or analyst:
+        if predictions or analyst or slices:
             prediction = _prediction(tagged, predicted, gold_scores=np.exp(np.where(ids >= 0, -losses, -np.inf)))
         if predictions:
             predictions.write(json_line(prediction.to_json()))
-        if analyst:
-            analyst.add(prediction)
+        for each in (analyst, slices):
+            if each:
+                each.add(prediction)
     facts = {
         "n_truncated_words": n_truncated,
         "n_empty_words": n_empty,
@@ -281,6 +300,7 @@ def evaluate_sentences(
         loss=loss / n_losses if n_losses else float("nan"),
         errors=analyst.result() if analyst else None,
         by_argmax=by_argmax.scores() if by_argmax else None,
+        slices=slices.result() if slices else None,
     )
 
 

@@ -24,6 +24,7 @@ from tf_tokclf.scoring.measures import Measure
 from tf_tokclf.scoring.predictions import Prediction
 from tf_tokclf.scoring.requirements import Checked
 from tf_tokclf.scoring.scores import Scores
+from tf_tokclf.scoring.slices import Slices
 
 _OUTCOMES = {
     Outcome.RIGHT: "right",
@@ -147,6 +148,8 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
         parts += [errors_table(evaluation.errors), ""]
         if evaluation.scores.leaks:
             parts += [leaks_table(evaluation.scores.leaks), ""]
+    if evaluation.slices:
+        parts += [slices_table(evaluation.slices), ""]
     notes = score_notes(evaluation.scores, by_argmax=evaluation.by_argmax)
     return Group(
         *parts,
@@ -160,6 +163,7 @@ def failed_requirements(failed: Sequence[Checked], *, n_all: int) -> RenderableT
     """The requirements that are not met, with the values that were found. n_all: number of all requirements."""
     has_subjects = any(one.subject for one in failed)
     table = _table("not met", *(["system"] if has_subjects else []), "value")
+    table.columns[0].max_width = None  # names can be copied
     for one in failed:
         value = "unknown" if one.value is None else f"{one.value:.4f}"
         table.add_row(_text(str(one.requirement)), *([_text(one.subject)] if has_subjects else []), value)
@@ -312,6 +316,29 @@ def errors_table(analysis: ErrorAnalysis, *, n_confusions: int = 8, n_listed: in
     if analysis.disputed:
         parts += ["", "gold labels to check, because the model is confident in another label:"]
         parts += [_text("  " + disputed_text(one)) for one in analysis.disputed[:n_listed]]
+    return Group(*parts)
+
+
+def slices_table(slices: Slices) -> RenderableType:
+    """A table of the scores of slices for each division, then the slices that are significantly worse."""
+    parts: list[RenderableType] = []
+    for name in slices.tables:
+        table = _table(f"by {plain_text(name)}", "precision", "recall", "F1", "95 % interval", "support", "p", gap=1)
+        for part, counts in slices.parts(name).items():
+            test = slices.tests.get((name, part))
+            table.add_row(
+                _text(part),
+                *map(percent, (counts.precision, counts.recall, counts.f1)),
+                interval_text(slices.intervals[name]["f1"].get(part)),
+                f"{counts.support:,}",
+                f"{test.corrected:.4f}" if test else "",
+                style="bold" if test and test.is_worse else "",
+            )
+        parts += [table, ""]
+    parts.append(Text("p: F1 is lower than that of the rest of the data; corrected for the number of slices (Holm)"))
+    for name, part in slices.worse:
+        gap = f"{100 * slices.tests[name, part].difference:+.2f}"
+        parts.append(_text(f"significantly worse: {name} {part} (F1 {gap} compared with the rest)"))
     return Group(*parts)
 
 

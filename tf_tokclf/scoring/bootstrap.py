@@ -178,6 +178,55 @@ def _difference(
     )
 
 
+def p_value_of_worse(counts: np.ndarray, *, n_samples: int = N_SAMPLES, seed: int = 0) -> float | None:
+    """The one-sided p-value for a part of the data with a lower F1 than the rest. None if one of them has no entities.
+
+    counts: (sentences, 2, 3), of the part and of the rest, which may share sentences. Sentences are resampled, and the
+    p-value is the share of samples in which the difference exceeds the observed one by as much as this exceeds 0
+    (Berg-Kirkpatrick, Burkett and Klein 2012, D12-1091). Where there is too little to resample (as in
+    `score_intervals`), Fisher's exact test compares the proportions s = TP / (TP + FP + FN), of which F1 is a function.
+    """
+    totals = [Counts(*row.tolist()) for row in counts.sum(axis=0)]
+    if not all(_n_items("f1", total) for total in totals):
+        return None
+    if not all(_is_enough("f1", counts[:, i], total) for i, total in enumerate(totals)):
+        return _fisher_p_value(*totals)
+    observed = totals[1].f1 - totals[0].f1
+    samples = _f1(_resample(counts, n_samples, seed))
+    exceeds = samples[:, 1] - samples[:, 0] - observed >= observed - 1e-12
+    return float((1 + exceeds.sum()) / (1 + n_samples))
+
+
+def _fisher_p_value(part: Counts, rest: Counts) -> float:
+    """The probability of at most as many correct items in the part, if all items are alike (Fisher 1935)."""
+    n, n_rest = int(_n_items("f1", part)), int(_n_items("f1", rest))
+    n_correct, correct = int(part.correct + rest.correct), int(part.correct)
+    low = max(0, n_correct - n_rest)
+    logs = [
+        _log_choices(n, k) + _log_choices(n_rest, n_correct - k) - _log_choices(n + n_rest, n_correct)
+        for k in range(low, correct + 1)
+    ]
+    return min(1.0, math.fsum(map(math.exp, logs)))
+
+
+def _log_choices(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number, so that the probability of any false discovery is limited (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [1.0] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = highest
+    return corrected
+
+
 def _f1(counts: np.ndarray) -> np.ndarray:
     """(..., 3) correct, predicted, gold -> (...)."""
     total = counts[..., 1] + counts[..., 2]

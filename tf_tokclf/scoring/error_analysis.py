@@ -23,7 +23,7 @@ from tf_tokclf.scoring.scores import numbers
 NOTHING = ""  # the type in a confusion if there is no predicted span, or no gold span
 
 _SPAN_LENGTHS = (1, 2, 3, 4, 6)
-_SENTENCE_LENGTHS = (1, 6, 11, 21, 41, 81)
+SENTENCE_LENGTHS = (1, 6, 11, 21, 41, 81)
 _TYPE_FREQUENCIES = (0, 1, 10, 100, 1000, 10000)
 _POSITIONS = (0, 16, 32, 64, 128, 256)
 _DISPUTED_ABOVE = 0.9
@@ -209,7 +209,7 @@ class ErrorAnalyst:
             n_sentences=self.n_sentences,
             outcomes=dict(sorted(self.outcomes.items())),
             confusion=self.confusion,
-            parts={name: dict(sorted(parts.items(), key=_part_order)) for name, parts in self.parts.items()},
+            parts={name: dict(sorted(parts.items(), key=part_order)) for name, parts in self.parts.items()},
             worst=_ranked(self.worst),
             disputed=_ranked(self.disputed),
             examples=self.examples,
@@ -230,7 +230,7 @@ class ErrorAnalyst:
     def _divisions(self, prediction: Prediction) -> dict[str, Callable[[Span], str | None]]:
         n_words = len(prediction.words)
         divisions: dict[str, Callable[[Span], str | None]] = {
-            "sentence length in words": lambda span: bucket(n_words, _SENTENCE_LENGTHS),
+            "sentence length in words": lambda span: bucket(n_words, SENTENCE_LENGTHS),
         }
         if self.scheme is not Scheme.NONE:
             divisions["span length in words"] = lambda span: bucket(span.length, _SPAN_LENGTHS)
@@ -239,7 +239,7 @@ class ErrorAnalyst:
             divisions["spans of its type in training"] = lambda span: bucket(
                 known.n_spans.get(span.type, 0), _TYPE_FREQUENCIES
             )
-            divisions["surface form in training"] = lambda span: _familiarity(prediction, span, known)
+            divisions["surface form in training"] = lambda span: familiarity(prediction, span, known)
         if prediction.positions is not None:
             positions = prediction.positions
             divisions["position in the window in pieces"] = lambda span: _position_part(positions[span.start])
@@ -276,7 +276,8 @@ def _ranked(heap: list[tuple[float, int, Ranked]]) -> list[Ranked]:
     return [item[-1] for item in sorted(heap, key=lambda item: item[:2], reverse=True)]
 
 
-def _familiarity(prediction: Prediction, span: Span, training: Training) -> str:
+def familiarity(prediction: Prediction, span: Span, training: Training) -> str:
+    """Whether the words of a span occur as a span in the training data."""
     form = prediction.words[span.start : span.end]
     if form in training.forms.get(span.type, ()):
         return "seen with this type"
@@ -299,6 +300,7 @@ def bucket(value: int, starts: Sequence[int]) -> str:
     return f"{starts[-1]} or more"
 
 
-def _part_order(item: tuple[str, Counts]) -> tuple[bool, int, str]:
+def part_order(item: tuple[str, Counts]) -> tuple[bool, int, str]:
+    """The key by which parts are sorted: ranges by their first number, then the others by name."""
     first = item[0].split()[0]
     return not first.isdigit(), int(first) if first.isdigit() else 0, item[0]

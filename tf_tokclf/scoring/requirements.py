@@ -137,6 +137,12 @@ def evaluation_values(result: Mapping[str, Any]) -> dict[str, float | None]:
     leaks = result.get("leaks", {})
     for share in MEASURES:
         values |= {f"leaks.{name}": end for name, end in _ends(leaks.get(f"{share}_interval", {}), share).items()}
+    for division, parts in result.get("slices", {}).items():
+        for part, one in parts.items():
+            of_part = {measure: one.get(f"{measure}_interval") for measure in SCORE_NAMES}
+            for measure, interval in of_part.items():
+                ends = _ends({"overall": interval}, measure)
+                values |= {f"slices.{division}.{part}.{name.removeprefix('overall.')}": x for name, x in ends.items()}
     return _with_short_names(values)
 
 
