@@ -158,29 +158,16 @@ def evaluate_command(
     if file:
         data = data.model_copy(update={"test_file": file})
     check_outputs([output, output_predictions, junit], _inputs(model, data, predictions, gold), force=force)
+    scoring: dict[str, Any] = {"data": data, "task": task, "mode": mode, "errors": errors, "by": by}
     if predictions:
-        from tf_tokclf.report.terminal import status
-        from tf_tokclf.scoring.evaluation import evaluate_file
-
-        with status("scoring"):
-            result = evaluate_file(
-                predictions,
-                gold,
-                data=data,
-                task=task,
-                predicted_column=predicted_column_name,
-                mode=mode,
-                errors=errors,
-                by=by,
-            )
+        result = _score_file(predictions, gold, predicted_column=predicted_column_name, **scoring)
     else:
         assert model is not None  # checked above
         if calibrate:
             # Options such as --scheme describe --file, and calibration reads the run's own data.
             own, _ = given_data(ctx, assignments, with_options=False)
             _calibrate(model, own, task, **options)
-        scoring = {"mode": mode, "predictions": output_predictions, "errors": errors, "by": by}
-        result = _score_model(model, split or "test", data, task, **scoring, **options)
+        result = _score_model(model, split=split or "test", predictions=output_predictions, **scoring, **options)
     _show(result, gate, output_format, output, about=_about(ctx.params))
     _show_next(ctx)
 
@@ -219,12 +206,20 @@ def _show_next(ctx: click.Context) -> None:
     show_next(after_evaluate(arguments, model=given["model"], split=split, has_errors=given["errors"]))
 
 
-def _score_model(model: str, split: str, data: DataConfig, task: Task | None, **options: Any) -> Evaluation:
+def _score_file(predictions: Path, gold: Path | None, **options: Any) -> Evaluation:
+    from tf_tokclf.report.terminal import status
+    from tf_tokclf.scoring.evaluation import evaluate_file
+
+    with status("scoring"):
+        return evaluate_file(predictions, gold, **options)
+
+
+def _score_model(model: str, **options: Any) -> Evaluation:
     from tf_tokclf.inference.evaluate import evaluate
     from tf_tokclf.report.terminal import status
 
     with status("scoring"):
-        return evaluate(model, split=split, data=data, task=task, **options)
+        return evaluate(model, **options)
 
 
 def _calibrate(model: str, data: DataConfig, task: Task | None, **options: Any) -> None:
