@@ -302,6 +302,10 @@ class RunSaver:
         write_history(self._plan.run.history, position.history)
         return position
 
+    def end(self) -> None:
+        """Forget the model and its state, which are saved, so that their memory can be freed."""
+        del self._model, self._average, self._state
+
     def _restore_best(self, weights: Path | None) -> None:
         """Write the model folder again: even if the weights are intact, another file in it may be damaged."""
         plan = self._plan
