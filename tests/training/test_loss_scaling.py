@@ -15,7 +15,7 @@ from tf_tokclf.model.loading import new_classifier
 from tf_tokclf.model.precision import Precision
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss_scaling import apply_if_finite
-from tf_tokclf.training.optimizer import clipped, create_slots, defer_embedding, make_optimizer
+from tf_tokclf.training.optimizer import create_slots, defer_embedding, make_optimizer
 from tf_tokclf.training.schedule import Schedule
 from tf_tokclf.training.step import TrainingStep
 
@@ -35,7 +35,9 @@ def gradients_of(step: int) -> list[tf.Tensor]:
 def by_keras(optimizer: Any, gradients: list, weights: list, clip_norm: float | None) -> None:
     optimizer.get_scaled_loss(tf.constant(1.0))
     gradients = optimizer.get_unscaled_gradients(gradients)
-    optimizer.apply_gradients(zip(clipped(gradients, clip_norm), weights))
+    if clip_norm is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+    optimizer.apply_gradients(zip(gradients, weights))
 
 
 def by_us(optimizer: Any, gradients: list, weights: list, clip_norm: float | None) -> None:

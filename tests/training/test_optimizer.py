@@ -9,26 +9,40 @@ from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import tf, transformers
 from tf_tokclf.training.optimizer import (
-    clipped,
+    DECAY_EVERY,
+    clip_factor,
     create_slots,
+    decay_at_intervals,
     decay_rates_by_layer,
     defer_embedding,
     freeze_embeddings,
+    global_norm,
     make_optimizer,
+    one_row_each,
     rates_of,
 )
 from tf_tokclf.training.schedule import Schedule
 
 
-def test_rows_of_one_piece_are_summed_before_the_norm_is_taken():
+def test_rows_of_one_piece_are_summed():
     rows = tf.IndexedSlices(tf.constant([[3.0], [3.0]]), tf.constant([1, 1]), dense_shape=tf.constant([2, 1]))
-    (gradient,) = clipped([rows], 1.0)
-    assert tf.convert_to_tensor(gradient).numpy().tolist() == [[0.0], [1.0]]
+    summed = one_row_each(rows)
+    assert tf.convert_to_tensor(summed).numpy().tolist() == [[0.0], [6.0]]
+    assert float(global_norm([summed, tf.constant([8.0])])) == 10
 
 
-def test_without_a_norm_gradients_stay_as_they_are():
-    (gradient,) = clipped([tf.constant([30.0, 40.0])], None)
-    assert gradient.numpy().tolist() == [30.0, 40.0]
+@pytest.mark.parametrize("most", [1.0, 20.0])
+def test_gradients_are_clipped_as_by_tensorflow(most: float):
+    gradients = [tf.constant([3.0, 4.0]), tf.constant([[12.0]])]
+    factor = clip_factor(global_norm(gradients), most)
+    expected, _ = tf.clip_by_global_norm(gradients, most)
+    for gradient, clipped in zip(gradients, expected, strict=True):
+        np.testing.assert_array_equal(gradient * factor, clipped)
+
+
+def test_gradients_that_are_not_finite_are_not_hidden_by_clipping():
+    assert np.isnan(clip_factor(global_norm([tf.constant([np.inf, 1.0])]), 1.0))
+    assert clip_factor(tf.constant(100.0), None) is None
 
 
 def updated(make, gradients: list, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -194,3 +208,34 @@ def test_frozen_embeddings_of_deberta_leave_the_distances_in_training():
     names = [weight.name.split("/", 1)[1] for weight in model.trainable_variables]
     assert not [name for name in names if name.startswith("deberta/embeddings/")]
     assert "deberta/encoder/rel_embeddings.weight:0" in names
+
+
+@pytest.mark.parametrize("n_steps", [20, 24])
+def test_decays_at_intervals_end_where_create_optimizer_takes_them(n_steps: int):
+    rng = np.random.default_rng(2)
+    config = OptimizerConfig(learning_rate=1e-3, weight_decay=0.1, warmup_ratio=0.2)
+    schedule = Schedule.of(config, n_steps)
+    mine = make_optimizer(config, schedule, loss_scaling=False)
+    decay_at_intervals(mine, n_steps=n_steps)
+    original, _ = transformers.create_optimizer(1e-3, n_steps, schedule.n_warmup_steps, weight_decay_rate=0.1)
+    ours, theirs = ([tf.Variable(value, name=name) for name, value in WEIGHTS.items()] for _ in range(2))
+    # Traced, as in training: the decay is then a condition in the graph.
+    step = tf.function(lambda *gradients: mine.update(gradients, ours), autograph=False)
+    without_decay = [weight.numpy() for weight in ours]
+    for n in range(n_steps):
+        gradients = [tf.constant(rng.normal(size=weight.shape), tf.float32) for weight in ours]
+        step(*gradients)
+        original.apply_gradients(zip(gradients, theirs))
+        is_last_of_interval = (n + 1) % DECAY_EVERY == 0 or n == n_steps - 1
+        for weight, reference in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(weight, reference, atol=5e-6 if is_last_of_interval else 1e-3)
+    assert any(np.abs(weight - before).max() > 1e-3 for weight, before in zip(ours, without_decay, strict=True))
+
+
+def test_a_decay_of_many_percent_is_made_in_each_step():
+    config = OptimizerConfig(learning_rate=0.1, weight_decay=0.1)
+    optimizer = make_optimizer(config, Schedule.of(config, 10), loss_scaling=False)
+    decay_at_intervals(optimizer, n_steps=10)
+    weight = tf.Variable(np.ones(4, np.float32), name="dense/kernel")
+    optimizer.update([tf.zeros(4)], [weight])
+    assert (weight.numpy() < 1).all()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.training.optimizer import Gradient, one_row_each
+from tf_tokclf.training.optimizer import Gradient, clip_factor, global_norm, one_row_each
 
 
 def apply_if_finite(
@@ -26,23 +26,12 @@ def apply_if_finite(
     gradients: unscaled, summed over the replicas. They are scaled down to a global norm of at most `clip_norm`.
     """
     gradients = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
-    norm = tf.linalg.global_norm(gradients)
+    norm = global_norm(gradients)
     is_finite = tf.math.is_finite(norm)
-    # The same factor as in tf.clip_by_global_norm.
-    factor = tf.ones_like(norm) if clip_norm is None else clip_norm * tf.minimum(1 / norm, 1 / clip_norm)
-    factor = tf.where(is_finite, factor, 0.0)
+    factor = clip_factor(norm, clip_norm)
+    factor = tf.where(is_finite, tf.ones_like(norm) if factor is None else factor, 0.0)
     _adapt(optimizer, is_finite)
-    pairs = [(_times(gradient, factor), weight) for gradient, weight in zip(gradients, weights, strict=True)]
-    inner = optimizer.inner_optimizer
-    with inner.only_if(is_finite):
-        inner.apply_gradients(pairs, experimental_aggregate_gradients=False)
-
-
-def _times(gradient: Gradient, factor: tf.Tensor) -> Gradient:
-    """The product. It is 0 if `factor` is 0, even where the gradient is not finite."""
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(_times(gradient.values, factor), gradient.indices, gradient.dense_shape)
-    return tf.math.multiply_no_nan(gradient, factor)
+    optimizer.inner_optimizer.update(gradients, weights, factor=factor, condition=is_finite)
 
 
 def _adapt(optimizer: keras.mixed_precision.LossScaleOptimizer, is_finite: tf.Tensor) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,12 +15,19 @@ import numpy as np
 from tf_tokclf.config.schema import OptimizerConfig
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf, transformers
+from tf_tokclf.model.parallel import MAX_LANES
 from tf_tokclf.training.schedule import Schedule, ScheduledRate
 from tf_tokclf.training.weight_places import depths, is_embedding
 
 # The name of the optimizer slot with the step up to which each row of a deferred embedding is updated.
 UP_TO = "up_to"
 _ROWS_AT_ONCE = 4096
+# Weights decay once for so many steps together, if they lose less than this share.
+DECAY_EVERY, MOST_DECAY = 8, 1e-3
+# How many large weights are updated at the same time on a device, and how many numbers make a weight large.
+N_AT_ONCE, LARGE = MAX_LANES, 1 << 14
+# Number of blocks in which a large gradient is cast.
+N_BLOCKS = 8
 
 
 def make_optimizer(config: OptimizerConfig, schedule: Schedule, *, loss_scaling: bool) -> keras.optimizers.Optimizer:
@@ -55,6 +64,12 @@ def defer_embedding(optimizer: keras.optimizers.Optimizer, model: keras.Model, *
     # Otherwise the sums do not converge, or overflow.
     if inner._get_hyper("beta_1") < tf.sqrt(inner._get_hyper("beta_2")) and rates.sum() * inner.weight_decay_rate < 1:
         inner.defer(embedding, rates=rates)
+
+
+def decay_at_intervals(optimizer: keras.optimizers.Optimizer, *, n_steps: int) -> None:
+    """Decay weights every few steps by the sum of these steps, if the result stays the same."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner.decay_at_intervals(rates_of(inner, n_steps))
 
 
 def decay_rates_by_layer(optimizer: keras.optimizers.Optimizer, model: keras.Model, decay: float) -> None:
@@ -113,6 +128,9 @@ def piece_embedding(model: keras.Model) -> tf.Variable | None:
     return next((w for w, s in zip(found, shapes) if s and len(s) == 2 and s[0] == model.config.vocab_size), None)
 
 
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
+
+
 class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     """transformers' AdamW that can defer the updates of a row of the embedding until its subword token is read again.
 
@@ -128,20 +146,58 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
     # Factor on the learning rate by weight. The factor of other weights is 1.
     rate_factors: Mapping[Any, float] = {}
 
-    # Whether the update that is being applied changes anything, a bool scalar. None for yes.
+    # Of the update that is being applied: the factor on the gradients, a float32 scalar, and whether it changes
+    # anything, a bool scalar. None for 1 and for yes.
+    _factor: tf.Tensor | None = None
     _condition: tf.Tensor | None = None
+    # The updates of dense weights so far, by device.
+    _updates: Mapping[str, list[tf.Operation]] = defaultdict(list)
+
+    # The weight decay of each step, (steps,) float32. None for the current learning rate times `weight_decay_rate`.
+    _decays: tf.Tensor | None = None
+    _has_decayed = False
+
+    def update(
+        self,
+        gradients: Sequence[Gradient],
+        weights: Sequence[tf.Variable],
+        *,
+        factor: tf.Tensor | None = None,
+        condition: tf.Tensor | None = None,
+    ) -> None:
+        """Make a step with `gradients` times `factor`, a float32 scalar. Gradients can be in bfloat16.
+
+        On each device, only a few weights are updated at the same time, one per lane. Each gradient is cast and scaled
+        just before it is used. This takes less memory, and it stays in the cache between the passes over it.
+
+        If `condition`, a bool scalar, is false, nothing changes but `iterations`. The factor must then be 0. The update
+        is always computed, so the program does not have to read the condition.
+        """
+        self._factor, self._condition, self._updates = factor, condition, defaultdict(list)
+        self._has_decayed = self._decays is not None and condition is None
+        try:
+            if self._has_decayed:
+                self._decay_replicas(weights)
+            self.apply_gradients(zip(gradients, weights, strict=True), experimental_aggregate_gradients=False)
+        finally:
+            self._factor, self._condition, self._has_decayed = None, None, False
+
+    def _scaled(self, gradient: tf.Tensor, var: tf.Variable) -> tf.Tensor:
+        gradient = tf.cast(gradient, var.dtype)
+        if self._factor is None:
+            return gradient
+        # The product with 0 is 0, even where the gradient is not finite.
+        return gradient * self._factor if self._condition is None else tf.math.multiply_no_nan(gradient, self._factor)
 
     @contextmanager
-    def only_if(self, condition: tf.Tensor) -> Iterator[None]:
-        """Updates in the block change nothing but `iterations` if `condition`, a bool scalar, is false.
+    def _in_turn(self, var: tf.Variable) -> Iterator[list[tf.Operation]]:
+        """Operations in the block wait for an earlier update on this device if `var` is large.
 
-        The gradients must then be 0. The update is always computed, so the program does not have to read the condition.
+        The block adds its last operation to the list.
         """
-        self._condition = condition
-        try:
-            yield
-        finally:
-            self._condition = None
+        updates = self._updates[var.device] if var.shape.num_elements() > LARGE else []
+        with tf.control_dependencies([updates[-N_AT_ONCE]] if len(updates) >= N_AT_ONCE else []):
+            yield updates
 
     def _prepare_local(self, var_device: str, var_dtype: tf.DType, apply_state: dict) -> None:
         super()._prepare_local(var_device, var_dtype, apply_state)
@@ -170,7 +226,11 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         return {**apply_state, key: apply_state[scaled]}
 
     def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None) -> tf.Operation:
-        return super()._resource_apply_dense(grad, var, apply_state=self._with_own_rate(var, apply_state))
+        rate = self._with_own_rate(var, apply_state)
+        with self._in_turn(var) as updates:
+            update = super()._resource_apply_dense(self._scaled(grad, var), var, apply_state=rate)
+            updates.append(update)
+        return update
 
     def defer(self, embedding: tf.Variable, *, rates: np.ndarray) -> None:
         """Defer updates of `embedding` (rows, width) from now on. rates: the learning rate of each step of the run.
@@ -238,6 +298,7 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
         self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor, apply_state: Any = None
     ) -> tf.Operation:
         apply_state = self._with_own_rate(var, apply_state)
+        grad = self._scaled(grad, var)
         if not self.defers(var):
             return super()._resource_apply_sparse(grad, var, indices, apply_state=apply_state)
         state = apply_state[(var.device, var.dtype.base_dtype)]
@@ -258,8 +319,23 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
             self._rows_up_to.scatter_update(tf.IndexedSlices(step, indices)),
         )
 
+    def decay_at_intervals(self, rates: np.ndarray) -> None:
+        """Decay weights every `DECAY_EVERY` steps from now on, by the sum of these steps. rates: as for `defer`.
+
+        A decay reads and writes all weights: 50 of the 470 ms of processor time of a step of DistilBERT. With a
+        learning rate of 1e-4 and a weight decay of 0.01, it takes a millionth of each weight, a few units in its last
+        place. Decays are put together only if their sum is below `MOST_DECAY`.
+        """
+        ends = np.arange(1, len(rates) + 1) % DECAY_EVERY == 0
+        ends[-1:] = True
+        sums = np.diff(np.cumsum(rates)[ends], prepend=0.0)
+        decays = np.zeros(len(rates))
+        decays[ends] = sums * self.weight_decay_rate
+        if decays.max(initial=0.0) < MOST_DECAY:
+            self._decays = tf.constant(decays, tf.float32)
+
     def _decay_weights_op(self, var: tf.Variable, learning_rate: tf.Tensor, apply_state: dict) -> tf.Operation:
-        if not self._do_use_weight_decay(var.name):
+        if self._has_decayed or not self._do_use_weight_decay(var.name):
             return tf.no_op()
         state = apply_state[(var.device, var.dtype.base_dtype)]
         # Multiplying the two scalars first saves a pass over the weights.
@@ -267,18 +343,58 @@ class DeferringAdamWeightDecay(transformers.AdamWeightDecay):
             state["decay_of_step"] = learning_rate * state["weight_decay_rate"]
         return var.assign_sub(var * state["decay_of_step"], use_locking=self._use_locking)
 
+    def _decay_replicas(self, weights: Sequence[tf.Variable]) -> None:
+        """Decay `weights` on every replica, if this is the last step of an interval."""
+        decayed = [w for w in weights if self._do_use_weight_decay(w.name) and not self.defers(w)]
 
-Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
+        def update(strategy: tf.distribute.Strategy) -> None:
+            rate = tf.gather(self._decays, self.iterations)
+
+            def decay() -> tf.Tensor:
+                self._updates = defaultdict(list)
+                for weight in decayed:
+                    strategy.extended.update(weight, self._decay, args=(rate,), group=False)
+                return rate
+
+            tf.cond(rate > 0, decay, lambda: rate)
+            self._updates = defaultdict(list)
+
+        tf.__internal__.distribute.interim.maybe_merge_call(update, tf.distribute.get_strategy())
+
+    def _decay(self, var: tf.Variable, rate: tf.Tensor) -> None:
+        with self._in_turn(var) as updates:
+            updates.append(var.assign_sub(var * (rate * self.rate_factor(var)), read_value=False))
 
 
-def clipped(gradients: list[Gradient], norm: float | None) -> list[Gradient]:
-    """The gradients, scaled down to a global norm of at most `norm`.
+def clip_factor(norm: tf.Tensor, most: float | None) -> tf.Tensor | None:
+    """The factor that scales gradients of this global norm, a scalar, down to a norm of at most `most`.
 
-    The gradient of the embedding consists of one row per subword token of the batch. Rows of the same token must be
-    summed before the norm is computed, which tf.clip_by_global_norm does not do.
+    It is the one of tf.clip_by_global_norm. If the norm is not finite, it is NaN, and shows in the next loss.
     """
-    summed = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
-    return tf.clip_by_global_norm(summed, norm)[0] if norm is not None else summed
+    if most is None:
+        return None
+    factor = most * tf.minimum(1 / norm, 1 / most)
+    return tf.where(tf.math.is_finite(norm), factor, np.nan)
+
+
+def global_norm(gradients: Sequence[Gradient]) -> tf.Tensor:
+    """The norm of all gradients together, a float32 scalar. Rows of the same token must be summed."""
+    parts = chain.from_iterable(map(_row_blocks, gradients))
+    return tf.linalg.global_norm([tf.cast(part, tf.float32) for part in parts])
+
+
+def _row_blocks(gradient: Gradient) -> list[tf.Tensor]:
+    """The values of `gradient` in blocks of rows. Blocks are not copied.
+
+    A block in float32 stays in the cache until it is squared. For DistilBERT, this saves 30 of the 460 ms of processor
+    time of a step.
+    """
+    values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+    n_numbers = values.shape.num_elements()
+    is_cast_in_blocks = (
+        values.dtype != tf.float32 and n_numbers and n_numbers > LARGE and values.shape[0] % N_BLOCKS == 0
+    )
+    return tf.split(values, N_BLOCKS) if is_cast_in_blocks else [values]
 
 
 def one_row_each(gradient: tf.IndexedSlices) -> tf.IndexedSlices:

@@ -15,7 +15,7 @@ from tf_tokclf.training.distribution import Devices, rows_of_part
 from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.loss import PieceLoss
 from tf_tokclf.training.loss_scaling import apply_if_finite
-from tf_tokclf.training.optimizer import clipped, piece_embedding
+from tf_tokclf.training.optimizer import clip_factor, global_norm, one_row_each, piece_embedding
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -132,7 +132,7 @@ class TrainingStep:
         loss, gradients = self._gradients(self._devices.own_rows(batch), total_weight)
         for accumulator, gradient in zip(self._accumulators, gradients):
             if gradient is not None:
-                accumulator.assign_add(tf.convert_to_tensor(gradient))
+                accumulator.assign_add(tf.cast(tf.convert_to_tensor(gradient), accumulator.dtype))
         return loss
 
     def _update_by_sum(self) -> tf.Tensor:
@@ -158,7 +158,7 @@ class TrainingStep:
         return tf.add_n(losses), self._of_weights([_sum(of_weight) for of_weight in zip(*of_parts)])
 
     def _of_weights(self, gradients: list) -> list:
-        """The gradients of all weights.
+        """The gradients of all weights. Those of kernels that are only used as copies are in bfloat16.
 
         gradients: those of each weight where it is used itself, then those of the copies of kernels.
         """
@@ -166,10 +166,10 @@ class TrainingStep:
         of_copies = {kernel.ref(): gradient for kernel, gradient in zip(self._kernels, gradients[n_weights:])}
         found = []
         for weight, gradient in zip(self._weights, gradients[:n_weights]):
-            if (of_copy := of_copies.get(weight.ref())) is not None:
-                of_copy = tf.cast(of_copy, weight.dtype)
-                gradient = of_copy if gradient is None else gradient + of_copy
-            found.append(gradient)
+            of_copy = of_copies.get(weight.ref())
+            if gradient is not None and of_copy is not None:
+                gradient += tf.cast(of_copy, weight.dtype)
+            found.append(of_copy if gradient is None else gradient)
         return found
 
     def _gradients_of_part(
@@ -194,16 +194,19 @@ class TrainingStep:
 
     def _apply(self, gradients: list) -> None:
         pairs = [(g, w) for g, w in zip(gradients, self._weights) if g is not None]
-        # Of the gradient of the embedding, the largest weight, only the rows of the batch are exchanged.
-        summed = self._devices.summed([g if w is self._embedding else tf.convert_to_tensor(g) for g, w in pairs])
         weights = [weight for _, weight in pairs]
+        # Of the gradient of the embedding, the largest weight, only the rows of the batch are exchanged.
+        dense = [g if w is self._embedding else tf.convert_to_tensor(g) for g, w in pairs]
+        if self._devices.n_replicas > 1:
+            dense = [g if w is self._embedding else tf.cast(g, w.dtype) for g, w in zip(dense, weights)]
+        summed = self._devices.summed(dense)
         # Adam's update of a complete weight is fused. That of rows is not: it takes several passes over the weight.
         whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in zip(summed, weights)]
         if self._scales_loss:
             apply_if_finite(self.optimizer, whole, weights, clip_norm=self._clip_norm)
             return
-        update = zip(clipped(whole, self._clip_norm), weights)
-        self.optimizer.apply_gradients(update, experimental_aggregate_gradients=False)
+        whole = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in whole]
+        self.optimizer.update(whole, weights, factor=clip_factor(global_norm(whole), self._clip_norm))
 
 
 def _sum(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor | tf.IndexedSlices | None:

@@ -22,6 +22,7 @@ from tf_tokclf.training.dropout import SeededDropout
 from tf_tokclf.training.notebook_progress import NotebookProgress
 from tf_tokclf.training.optimizer import (
     create_slots,
+    decay_at_intervals,
     decay_rates_by_layer,
     defer_embedding,
     freeze_embeddings,
@@ -115,6 +116,7 @@ def _make_learner(plan: RunPlan, devices: Devices, *, defers_embedding: bool) ->
     create_slots(optimizer, model.trainable_variables)
     if defers_embedding:
         defer_embedding(optimizer, model, n_steps=plan.schedule.n_steps)
+        decay_at_intervals(optimizer, n_steps=plan.schedule.n_steps)
     average = WeightAverage(
         model.trainable_variables,
         decay=training.ema_decay,
