@@ -30,6 +30,7 @@ ONNX_FILES = {
     None: "onnx/model.onnx",
     "float16": "onnx/model_fp16.onnx",
     "int8": "onnx/model_quantized.onnx",
+    "int4": "onnx/model_q4.onnx",
 }
 # The files of exports by which they are recognised, and their formats. No weights can be loaded from them.
 EXPORTS = {**dict.fromkeys(ONNX_FILES.values(), "ONNX"), "model.tflite": "TFLite", "1/saved_model.pb": "SavedModel"}

@@ -6,7 +6,7 @@ import ast
 import json
 import logging
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,8 @@ from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.precision import Precision
-from tf_tokclf.publishing.export.agreement import LIMITS, Agreement, RuntimeProcess
+from tf_tokclf.publishing.export import export as exporting
+from tf_tokclf.publishing.export.agreement import LIMITS, Agreement, Limits, RuntimeProcess
 from tf_tokclf.publishing.export.export import export_model
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.runtimes import OPENERS
@@ -141,11 +142,16 @@ def test_a_savedmodel_holds_weights_and_no_functions_of_keras_layers(tiny_classi
         ("tflite", "float16"),
         ("onnx", "float16"),
         pytest.param("tflite", "int8", marks=pytest.mark.slow),
-        pytest.param("onnx", "int8", marks=pytest.mark.slow),
+        ("onnx", "int4"),
     ],
 )
-def test_quantised_exports_have_limits_of_their_own(tiny_classifier: Path, tmp_path: Path, format: str, quantize: str):
+def test_quantised_exports_have_limits_of_their_own(
+    tiny_classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, quantize: str
+):
     need_modules(*NEEDED[format], extra="export")
+    if format == "onnx":
+        # The matrices of this model have fewer numbers than those that are quantised.
+        monkeypatch.setattr("tf_tokclf.publishing.export.quantization.SMALLEST", 1)
     (tmp_path / "in.txt").write_text("ada visited london\nx\n")
     data = DataConfig(test_file=str(tmp_path / "in.txt"), format="text")
     agreement = export_model(tiny_classifier, tmp_path / "export", format=format, quantize=quantize, data=data)
@@ -153,8 +159,48 @@ def test_quantised_exports_have_limits_of_their_own(tiny_classifier: Path, tmp_p
     assert agreement.model_f1 is None
     assert 0 < agreement.largest_logit_difference < 5
     if format == "onnx":
-        names = {"float16": "model_fp16.onnx", "int8": "model_quantized.onnx"}
+        names = {"float16": "model_fp16.onnx", "int4": "model_q4.onnx"}
         assert {path.name for path in (tmp_path / "export" / "onnx").iterdir()} == {names[quantize], "record.json"}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_an_int8_export_that_disagrees_names_layers_with_which_it_agrees(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    need_modules(*NEEDED["onnx"], extra="export")
+    monkeypatch.setattr("tf_tokclf.publishing.export.quantization.SMALLEST", 1)
+    monkeypatch.setitem(LIMITS, "int8", Limits(label_agreement=1.0, logit_difference=0.02, f1_difference=0.0))
+    # Converting takes most of the time of an export.
+    once = cache(lambda: write_export(Tagger.load(tiny_classifier).model, tmp_path, "onnx", None).read_bytes())
+
+    def write(model: keras.Model, folder: Path, *args: object) -> Path:
+        (folder / "onnx").mkdir()
+        (folder / "onnx" / "model.onnx").write_bytes(once())
+        return folder / "onnx" / "model.onnx"
+
+    monkeypatch.setattr(exporting, "write_export", write)
+    export = partial(export_model, tiny_classifier, format="onnx", data=data_of(conll_files))
+    failed = export(tmp_path / "failed", quantize="int8")
+    layers = failed.enough_in_float32
+    assert failed.problems
+    assert len(layers) >= 1
+    assert f"It agrees if these layers stay in float32: --keep-float32 {layers[0]}" in failed.advice
+    assert not (tmp_path / "failed").exists()
+
+    kept = export(tmp_path / "kept", quantize="int8", keep_float32=layers)
+    assert (kept.problems, kept.in_float32) == ([], layers)
+    automatic = export(tmp_path / "auto", quantize="auto")
+    assert (automatic.problems, automatic.in_float32, automatic.quantize) == ([], layers, "int8")
+    name = "onnx/model_quantized.onnx"
+    assert (tmp_path / "auto" / name).read_bytes() == (tmp_path / "kept" / name).read_bytes()
+    assert ("layers in float32", ", ".join(layers)) in automatic.rows()
+    assert export(tmp_path / "less", quantize="int8", keep_float32=layers[1:]).problems
+
+
+@pytest.mark.parametrize(("format", "quantize"), [("tflite", "int8"), ("onnx", "float16"), ("onnx", None)])
+def test_layers_can_only_be_kept_by_onnx_in_int8_or_int4(tmp_path: Path, format: str, quantize: str | None):
+    with pytest.raises(UserError, match="--keep-float32 is for ONNX exports in int8 or int4"):
+        export_model("any", tmp_path / "x", format=format, quantize=quantize, keep_float32=["a"])
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
@@ -235,7 +281,7 @@ def agreement_with(**changes: object) -> Agreement:
         ({"n_different_labels": 1}, "1 of 1,000 words have a different label"),
         ({"largest_logit_difference": 0.01}, "Logits differ"),
         ({"largest_logit_difference": float("nan")}, "NaN"),
-        ({"export_f1": 0.8, "quantize": "int8"}, "F1 is lower by 10.00 points; the limit is 3."),
+        ({"export_f1": 0.8, "quantize": "int8"}, "F1 is lower by 10.00 points; the limit is 0.3."),
         ({"n_different_labels": 20, "quantize": "float16"}, "a different label"),
     ],
 )

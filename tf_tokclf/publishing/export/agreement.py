@@ -32,13 +32,48 @@ class Limits:
     logit_difference: float | None
     f1_difference: float
 
+    def exceeded_by(self, found: Difference) -> list[str]:
+        """Differences beyond the limits, as sentences."""
+        problems = []
+        if found.label_agreement < self.label_agreement:
+            problems.append(
+                f"{found.n_labels:,} of {counted(found.n_words, 'word')} have a different label; "
+                f"{100 * self.label_agreement:g} % must agree."
+            )
+        if not np.isfinite(found.largest_logit_difference):
+            problems.append("Some logits are NaN.")
+        elif self.logit_difference is not None and found.largest_logit_difference > self.logit_difference:
+            largest = f"{found.largest_logit_difference:.3g}"
+            problems.append(f"Logits differ by up to {largest}; the limit is {self.logit_difference:g}.")
+        if found.lost_f1 is not None and found.lost_f1 > self.f1_difference:
+            problems.append(
+                f"F1 is lower by {100 * found.lost_f1:.2f} points; the limit is {100 * self.f1_difference:g}."
+            )
+        return problems
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How an export differs from its model. n_labels: words with another label. lost_f1: None without gold labels."""
+
+    n_words: int
+    n_labels: int
+    largest_logit_difference: float
+    lost_f1: float | None
+
+    @property
+    def label_agreement(self) -> float:
+        """Share of words with the same label."""
+        return 1 - self.n_labels / self.n_words if self.n_words else 1.0
+
 
 # In float32, an export computes the same in a different order. float16 weights change logits by thousandths, which
-# changes a label only if two are almost equally likely. int8 weights and activations change logits by tenths.
+# changes a label only if two are almost equally likely. int8 and int4 change logits by tenths.
 LIMITS = {
     None: Limits(label_agreement=1.0, logit_difference=1e-3, f1_difference=0.0),
     "float16": Limits(label_agreement=0.999, logit_difference=0.1, f1_difference=0.005),
-    "int8": Limits(label_agreement=0.97, logit_difference=None, f1_difference=0.03),
+    "int8": Limits(label_agreement=0.995, logit_difference=None, f1_difference=0.003),
+    "int4": Limits(label_agreement=0.99, logit_difference=None, f1_difference=0.005),
 }
 
 # If fewer words are compared, a few whose two best labels are almost equally likely can exceed a limit.
@@ -50,7 +85,8 @@ class Agreement:
     """The result of comparing an export with its model.
 
     sentences_from: the file or split of the sentences. The words per second are those of forward passes only, without
-    the first batch.
+    the first batch. in_float32: the layers of an int8 or int4 export that were left in float32. enough_in_float32: if
+    the export disagrees, the layers with which it was found to agree, if they were searched.
     """
 
     format: str
@@ -68,31 +104,24 @@ class Agreement:
     model_words_per_second: float
     export_words_per_second: float
     limits: Limits
+    in_float32: tuple[str, ...] = ()
+    enough_in_float32: tuple[str, ...] = ()
+
+    @property
+    def difference(self) -> Difference:
+        """The numbers that have limits."""
+        lost = None if self.model_f1 is None or self.export_f1 is None else self.model_f1 - self.export_f1
+        return Difference(self.n_words, self.n_different_labels, self.largest_logit_difference, lost)
 
     @property
     def label_agreement(self) -> float:
         """Share of words with the same label."""
-        return 1 - self.n_different_labels / self.n_words if self.n_words else 1.0
+        return self.difference.label_agreement
 
     @property
     def problems(self) -> list[str]:
         """Differences beyond the limits, as sentences."""
-        limits, found = self.limits, []
-        if self.label_agreement < limits.label_agreement:
-            found.append(
-                f"{self.n_different_labels:,} of {counted(self.n_words, 'word')} have a different label; "
-                f"{100 * limits.label_agreement:g} % must agree."
-            )
-        most = limits.logit_difference
-        if not np.isfinite(self.largest_logit_difference):
-            found.append("Some logits are NaN.")
-        elif most is not None and self.largest_logit_difference > most:
-            found.append(f"Logits differ by up to {self.largest_logit_difference:.3g}; the limit is {most:g}.")
-        if self.model_f1 is not None and self.export_f1 is not None:
-            lost = self.model_f1 - self.export_f1
-            if lost > limits.f1_difference:
-                found.append(f"F1 is lower by {100 * lost:.2f} points; the limit is {100 * limits.f1_difference:g}.")
-        return found
+        return self.limits.exceeded_by(self.difference)
 
     @property
     def advice(self) -> str:
@@ -101,6 +130,9 @@ class Agreement:
             return "" if self.format == "savedmodel" else OTHER_FORMATS
         has_float16 = self.quantize != "float16" and "float16" in QUANTIZATIONS[self.format]
         other = f"Export {'with --quantize float16, or ' if has_float16 else ''}without --quantize."
+        if self.enough_in_float32:
+            layers = " ".join(f"--keep-float32 {name}" for name in self.enough_in_float32)
+            other = f"It agrees if these layers stay in float32: {layers}. {other}"
         if self.n_words >= FEW_WORDS:
             return other
         return f"Only {counted(self.n_words, 'word')} were compared: pass a file of more sentences with --file. {other}"
@@ -125,6 +157,8 @@ class Agreement:
         ]
         if self.export_f1 is not None and self.model_f1 is not None:
             rows.append(("F1", f"{100 * self.export_f1:.2f} (model {100 * self.model_f1:.2f})"))
+        if self.in_float32:
+            rows.append(("layers in float32", ", ".join(self.in_float32)))
         return [*rows, ("result", "the export agrees with the model" if not self.problems else " ".join(self.problems))]
 
 
@@ -209,41 +243,67 @@ class _Recorded:
         return n_words / max(sum(self.seconds[first:]), 1e-9)
 
 
-def compare(
-    tagger: Tagger,
-    sentences: Sequence[Sentence],
-    scheme: Scheme,
-    *,
-    format: str,
-    quantize: str | None,
-    path: Path,
-    model_bytes: int,
-    sentences_from: str,
-) -> Agreement:
-    """Label `sentences` with the model in `tagger` and with its export at `path`, in the same batches."""
-    model = _Recorded(_in_this_process(tagger.model))
-    labels = _labels(tagger, model, sentences)
+class Original:
+    """What a model computes for the sentences of the comparison.
+
+    batches: what it was called with, as inputs of an export.
+    """
+
+    def __init__(self, tagger: Tagger, sentences: Sequence[Sentence], scheme: Scheme, place: str) -> None:
+        self.tagger, self.sentences, self.scheme, self.place = tagger, sentences, scheme, place
+        self.batches: list[dict[str, np.ndarray]] = []
+        model = _in_this_process(tagger.model)
+
+        def forward(ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, float]:
+            mask = np.arange(ids.shape[1]) < lengths[:, None]
+            self.batches.append({"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)})
+            return model(ids, lengths, positions)
+
+        self.recorded = _Recorded(forward)
+        self.labels = _labels(tagger, self.recorded, sentences)
+        self.f1 = _f1(sentences, self.labels, scheme)
+
+    @property
+    def n_words(self) -> int:
+        """Words of the sentences."""
+        return sum(map(len, self.sentences))
+
+    def compared(self, forward: Forward) -> tuple[Difference, _Recorded]:
+        """How `forward` differs from the model in the same batches, and what it computed."""
+        export = _Recorded(forward)
+        labels = _labels(self.tagger, export, self.sentences)
+        differences = [np.abs(a - b).max(initial=0.0) for a, b in zip(self.recorded.logits, export.logits)]
+        f1 = _f1(self.sentences, labels, self.scheme)
+        found = Difference(
+            n_words=self.n_words,
+            n_labels=sum(x != y for one, two in zip(self.labels, labels) for x, y in zip(one, two)),
+            largest_logit_difference=float(max(differences, default=0.0)),
+            lost_f1=None if self.f1 is None or f1 is None else self.f1 - f1,
+        )
+        return found, export
+
+
+def compare(original: Original, *, format: str, quantize: str | None, path: Path, model_bytes: int) -> Agreement:
+    """Label the sentences with the export at `path`, in its own process."""
     process = RuntimeProcess(format, path)
     try:
-        export = _Recorded(process)
-        export_labels = _labels(tagger, export, sentences)
+        found, export = original.compared(process)
     finally:
         process.close()
-    differences = [np.abs(a - b).max(initial=0.0) for a, b in zip(model.logits, export.logits)]
     return Agreement(
         format=format,
         quantize=quantize,
         runtime=process.version,
-        sentences_from=sentences_from,
-        n_sentences=len(sentences),
-        n_words=sum(map(len, sentences)),
-        n_different_labels=sum(x != y for one, two in zip(labels, export_labels) for x, y in zip(one, two)),
-        largest_logit_difference=float(max(differences, default=0.0)),
-        model_f1=_f1(sentences, labels, scheme),
-        export_f1=_f1(sentences, export_labels, scheme),
+        sentences_from=original.place,
+        n_sentences=len(original.sentences),
+        n_words=found.n_words,
+        n_different_labels=found.n_labels,
+        largest_logit_difference=found.largest_logit_difference,
+        model_f1=original.f1,
+        export_f1=None if original.f1 is None or found.lost_f1 is None else original.f1 - found.lost_f1,
         model_bytes=model_bytes,
         export_bytes=size_of(path),
-        model_words_per_second=model.words_per_second(),
+        model_words_per_second=original.recorded.words_per_second(),
         export_words_per_second=export.words_per_second(),
         limits=LIMITS[quantize],
     )

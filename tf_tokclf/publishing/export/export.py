@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,8 +23,8 @@ from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.saving import WEIGHTS, save_config
-from tf_tokclf.publishing.export.agreement import Agreement, compare, size_of
-from tf_tokclf.publishing.export.folder import AGREEMENT, check_format, check_free
+from tf_tokclf.publishing.export.agreement import Agreement, Original, compare, size_of
+from tf_tokclf.publishing.export.folder import AGREEMENT, AUTO, check_format, check_free, model_file
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.onnx_files import write_record_of
 
@@ -43,6 +44,7 @@ def export_model(
     *,
     format: str,
     quantize: str | None = None,
+    keep_float32: Sequence[str] = (),
     data: DataConfig | None = None,
     task: Task | None = None,
     split: str = "validation",
@@ -57,8 +59,10 @@ def export_model(
     if the export agrees with the model on up to `max_sentences` sentences. These are from `data.test_file` if it is
     given, which is read with the settings of the run unless `data` and `task` override them, and otherwise from `split`
     of the run `reference`. The caller must check `problems` of the result.
+
+    keep_float32: layers that an ONNX export in int8 or int4 leaves in float32.
     """
-    check_format(format, quantize)
+    check_format(format, quantize, keep_float32)
     check_free(output, reference, data or DataConfig(), force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
@@ -77,19 +81,39 @@ def export_model(
         write_model_info(partial, tagger.info)
         write_json(partial / LABELS, list(tagger.labels.names))
         log.info("comparing on %s of %s", counted(len(sentences), "sentence"), place)
-        agreement = compare(
-            tagger,
-            sentences,
-            scheme,
-            format=format,
-            quantize=quantize,
-            path=path,
-            model_bytes=size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder),
-            sentences_from=place,
-        )
+        original = Original(tagger, sentences, scheme, place)
+        model_bytes = size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder)
+        if format == "onnx" and quantize is not None:
+            agreement = _quantized(path, quantize, original, keep_float32, model_bytes)
+        else:
+            agreement = compare(original, format=format, quantize=quantize, path=path, model_bytes=model_bytes)
         write_json(partial / AGREEMENT, agreement.to_json())
         if agreement.problems:
             raise _Disagreement
+    return agreement
+
+
+def _quantized(path: Path, quantize: str, original: Original, keep: Sequence[str], model_bytes: int) -> Agreement:
+    """Replace the ONNX model `path` by one with smaller weights, and compare that with the original."""
+    import onnx
+
+    from tf_tokclf.publishing.export.float32_layers import Quantizer
+    from tf_tokclf.publishing.export.quantization import with_float16_weights
+
+    model = onnx.load(path)
+    kind = "int8" if quantize == AUTO else quantize
+    smaller = path.parents[1] / model_file("onnx", kind)
+    path.unlink()
+    if kind == "float16":
+        onnx.save(with_float16_weights(model), smaller)
+        return compare(original, format="onnx", quantize=kind, path=smaller, model_bytes=model_bytes)
+    quantizer = Quantizer(model, kind, original, keep)
+    kept = quantizer.sufficient() if quantize == AUTO else quantizer.keep
+    onnx.save(quantizer.quantized(kept), smaller)
+    agreement = compare(original, format="onnx", quantize=kind, path=smaller, model_bytes=model_bytes)
+    agreement = replace(agreement, in_float32=quantizer.in_order(kept))
+    if agreement.problems:
+        return replace(agreement, enough_in_float32=quantizer.in_order(quantizer.sufficient()))
     return agreement
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
 from tf_tokclf.optional_packages import check_installed
 
+# int8 with as few layers in float32 as the limits allow.
+AUTO = "auto"
 # Every export contains this file.
 AGREEMENT = "agreement.json"
-QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("float16", "int8")}
+QUANTIZATIONS = {"savedmodel": (), "tflite": ("float16", "int8"), "onnx": ("float16", "int8", "int4", AUTO)}
 # What to do about a format that a model cannot be converted to, or in which its export does not run.
 OTHER_FORMATS = (
     "Every type of model can be exported with --format savedmodel. docs/encoders.md lists the other formats."
@@ -25,11 +28,18 @@ MODULES = {"savedmodel": (), "tflite": ("ai_edge_litert",), "onnx": ("onnx", "on
 
 def model_file(format: str, quantize: str | None) -> str:
     """What the runtime loads, relative to the folder of the export."""
-    return ONNX_FILES[quantize] if format == "onnx" else {"savedmodel": "1", "tflite": "model.tflite"}[format]
+    return (
+        ONNX_FILES["int8" if quantize == AUTO else quantize]
+        if format == "onnx"
+        else {"savedmodel": "1", "tflite": "model.tflite"}[format]
+    )
 
 
-def check_format(format: str, quantize: str | None) -> None:
+def check_format(format: str, quantize: str | None, keep_float32: Sequence[str] = ()) -> None:
     """Raise UserError if the format does not support the quantisation, or a package that it needs is missing."""
+    if keep_float32 and (format != "onnx" or quantize not in ("int8", "int4", AUTO)):
+        hint = "Add --format onnx --quantize int8, or leave out --keep-float32."
+        raise UserError("--keep-float32 is for ONNX exports in int8 or int4.", hint=hint)
     if quantize is not None and quantize not in QUANTIZATIONS[format]:
         offered = " or ".join(f"--quantize {name}" for name in QUANTIZATIONS[format])
         hint = f"Use {offered}, or leave it out." if offered else "Leave out --quantize."

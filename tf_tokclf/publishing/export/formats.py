@@ -50,6 +50,8 @@ class Serving(tf.Module):
 def write_export(model: keras.Model, folder: Path, format: str, quantize: str | None) -> Path:
     """Write `model` into `folder`. Returns the path that the runtime loads: a file, or the folder of a SavedModel.
 
+    An ONNX model is always written in float32.
+
     Raises JobError for a model that the converter does not support.
     """
     with _calm(), quiet_stderr(quiet=not VERBOSE), plain_gelu(model), plain_indexing():
@@ -92,7 +94,7 @@ def _write_tflite(serving: Serving, folder: Path, quantize: str | None) -> Path:
 def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
     import tf2onnx
 
-    path = folder / model_file("onnx", quantize)
+    path = folder / model_file("onnx", None)
     path.parent.mkdir()
     with _without_reshape_optimizer():
         tf2onnx.convert.from_function(
@@ -102,16 +104,6 @@ def _write_onnx(serving: Serving, folder: Path, quantize: str | None) -> Path:
             custom_op_handlers={"Erfc": (_erfc, [])},
             output_path=str(path),
         )
-    if quantize == "int8":
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-
-        whole = path.rename(path.with_name("float32.onnx"))
-        quantize_dynamic(whole, path, weight_type=QuantType.QInt8)
-        whole.unlink()
-    elif quantize == "float16":
-        from tf_tokclf.publishing.export.quantization import with_float16_weights
-
-        with_float16_weights(path)
     return path
 
 

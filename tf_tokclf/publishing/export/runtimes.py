@@ -54,11 +54,11 @@ def open_tflite(path: str) -> tuple[Run, str]:
     return run, f"ai-edge-litert {version('ai-edge-litert')}"
 
 
-def open_onnx(path: str) -> tuple[Run, str]:
-    """Load an ONNX model."""
+def open_onnx(model: str | bytes) -> tuple[Run, str]:
+    """Load an ONNX model from its file, or from its content."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
     def run(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         inputs = {"input_ids": input_ids.astype(np.int64), "attention_mask": attention_mask.astype(np.int64)}
