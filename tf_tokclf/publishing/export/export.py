@@ -72,10 +72,6 @@ def export_model(
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
         path = write_export(tagger.model, partial, format, quantize)
-        if format == "onnx":
-            write_record_of(
-                path, partial, precision=cast("OnnxPrecision", quantize or "float32"), weights=weights_sha256(folder)
-            )
         save_tokenizer(cast("PreTrainedTokenizerFast", tagger.tokenizer), partial)
         save_config(tagger.model, partial)
         write_model_info(partial, tagger.info)
@@ -87,6 +83,10 @@ def export_model(
             agreement = _quantized(path, quantize, original, keep_float32, model_bytes)
         else:
             agreement = compare(original, format=format, quantize=quantize, path=path, model_bytes=model_bytes)
+        if format == "onnx":
+            precision = cast("OnnxPrecision", agreement.quantize or "float32")
+            file = partial / model_file(format, quantize)
+            write_record_of(file, partial, precision=precision, weights=weights_sha256(folder))
         write_json(partial / AGREEMENT, agreement.to_json())
         if agreement.problems:
             raise _Disagreement

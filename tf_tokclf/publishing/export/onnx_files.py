@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tf_tokclf.cpu import cpu_flags
 from tf_tokclf.encoding.onnx_record import OnnxFile, OnnxPrecision, write_onnx_record
 from tf_tokclf.files import sha256_of
-
-# Features of x86-64 CPUs for products of 8-bit numbers. Without them, sums of two products are cut off at 16 bits.
-VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
 def write_record_of(path: Path, folder: Path, *, precision: OnnxPrecision, weights: Mapping[str, str]) -> None:
     """Write the record of the ONNX file `path` in the folder of an export.
 
-    weights: the SHA-256 of each weight file of the model that was exported. An int8 file that was compared on a CPU
-    with VNNI needs such a CPU.
+    weights: the SHA-256 of each weight file of the model that was exported.
     """
-    needs = VNNI if precision == "int8" and cpu_flags() & set(VNNI) else ()
-    file = OnnxFile(file=path.name, precision=precision, sha256=sha256_of(path), opset=_opset(path), needs=needs)
+    file = OnnxFile(file=path.name, precision=precision, sha256=sha256_of(path), opset=_opset(path))
     write_onnx_record(folder, [file], weights=weights)
 
 
