@@ -46,6 +46,28 @@ def test_commands_import_tensorflow_without_what_they_do_not_use():
     assert froze
 
 
+READ_AS_A_COMMAND = """
+import json, sys
+from tf_tokclf.lean_imports import only_a_command
+only_a_command()
+from tf_tokclf import load_config, load_data
+splits = load_data(load_config(options={"data.train_file": sys.argv[1], "data.use_cache": False}))
+absent = "pandas" not in sys.modules
+import pyarrow
+frame = pyarrow.table({"a": [1, None]}).to_pandas()
+again = pyarrow.Table.from_pandas(frame)
+print(json.dumps([len(splits["train"]), absent, type(frame).__name__, again.column("a").null_count]))
+"""
+
+
+def test_commands_read_data_without_pandas_and_pyarrow_can_still_convert(tmp_path: Path):
+    (tmp_path / "train.conll").write_text("Ada B-PER\nleft O\n\nOslo B-LOC\n\n", encoding="utf-8")
+    command = [sys.executable, "-c", READ_AS_A_COMMAND, str(tmp_path / "train.conll")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [2, True, "DataFrame", 1]
+
+
 @pytest.fixture(params=[True, False])
 def is_command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
     monkeypatch.setattr(lean_imports, "_is_command", request.param)
@@ -59,7 +81,7 @@ def test_only_a_command_leaves_packages_out_and_only_inside_the_block(
     (tmp_path / "not_needed.py").write_text("answer = 42")
     monkeypatch.syspath_prepend(tmp_path)
     with leave_out("not_needed", "json"):
-        assert import_module("json") is json
+        assert import_module("json") is json  # was imported before
         if is_command:
             with pytest.raises(ModuleNotFoundError):
                 import_module("not_needed")

@@ -9,6 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from tf_tokclf.labels.sentence import Origin, Sentence
+from tf_tokclf.lean_imports import use_pyarrow_without_pandas
+
+use_pyarrow_without_pandas(pa)
 
 SCHEMA = pa.schema(
     [
