@@ -26,7 +26,7 @@ from tf_tokclf.labels.sentence import Origin
 from tf_tokclf.similar_names import similar_names
 
 # "# domain = news", "# id 5239d808-f300-46ea domain=en".
-_COMMENTS = re.compile(r"([\w:.-]+)\s*=\s*(\S.*?)(?=\s+[\w:.-]+\s*=|\s*$)")
+_COMMENTS = re.compile(r"(?:^#+\s*|\s)([\w:.-]+)\s*=\s*(\S.*?)(?=\s+[\w:.-]+\s*=|\s*$)")
 
 # The number of a sentence's first line or row, and the values of its columns.
 Numbered = Iterator[tuple[int, Mapping[str, Any]]]
@@ -177,6 +177,8 @@ def comment_values(line: str) -> dict[str, str]:
 
     >>> comment_values("# domain = world news"), comment_values("# id 5239d808 domain=en lang=de")
     ({'domain': 'world news'}, {'domain': 'en', 'lang': 'de'})
+    >>> comment_values("# http://a.de/b?c=d [2007-06-16]")
+    {}
     """
     return dict(_COMMENTS.findall(line))
 

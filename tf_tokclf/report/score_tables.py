@@ -335,7 +335,7 @@ def slices_table(slices: Slices) -> RenderableType:
                 style="bold" if test and test.is_worse else "",
             )
         parts += [table, ""]
-    parts.append(Text("p: F1 is lower than that of the rest of the data; corrected for the number of slices (Holm)"))
+    parts.append(Text("p: one-sided, F1 lower than in the rest of the data, after Holm's correction"))
     for name, part in slices.worse:
         gap = f"{100 * slices.tests[name, part].difference:+.2f}"
         parts.append(_text(f"significantly worse: {name} {part} (F1 {gap} compared with the rest)"))
