@@ -237,6 +237,17 @@ def test_slices_are_scored_named_and_can_be_required(by_domain: Path):
     assert "slices.domain.web.recall.high>=0.9" in run(*args, "--require", "slices.domain.web.recall.high>=0.9", code=1)
 
 
+def test_slices_are_rows_of_tables_in_other_formats(by_domain: Path):
+    args = ("evaluate", "--predictions", str(by_domain), "--by", "domain", "--format")
+    *_, overall, news, web = csv.DictReader(io.StringIO(run(*args, "csv")))
+    assert [row["type"] for row in (overall, news, web)] == ["all (micro average)", "domain: news", "domain: web"]
+    assert (web["F1 (percent)"], web["support"]) == ("50.00", "90")
+    text = run(*args, "markdown")
+    assert "| domain: web | 100.00 | 33.33 | 50.00 |" in text
+    assert "| **all (micro average)** |" in text
+    assert "slices significantly worse than the rest: domain web" in text
+
+
 def test_slices_of_columns_of_the_gold_file_and_by_spans_in_training(by_domain: Path, tmp_path: Path):
     args = ("evaluate", "--predictions", str(by_domain), "--format", "json", "--by")
     assert "there is no column 'doman'. There are domain." in run(*args, "doman", code=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tf_tokclf.report.score_tables import MODE_RULES, fact_lines, short_names
@@ -14,6 +14,7 @@ from tf_tokclf.scoring.counts import Average, Counts
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.measures import Measure
 from tf_tokclf.scoring.scores import Scores
+from tf_tokclf.scoring.slices import Slices
 
 # A trial: its name, the values of the settings, its F1 by split, and its validation score by the
 # measure that chooses the best. Both are None if it failed.
@@ -54,6 +55,10 @@ def evaluation_table(evaluations: Mapping[str, Evaluation], facts: Mapping[str, 
         rows += [(*([name] if several else []), *row) for row in of_types]
         bold.add(len(rows) - 1)
         facts |= {f"{name} {what}" if several else what: text for what, text in _sizes(evaluation.scores).items()}
+        if evaluation.slices:
+            rows += [(*([name] if several else []), *row) for row in _slice_rows(evaluation.slices)]
+            worse = ", ".join(f"{division} {part}" for division, part in evaluation.slices.worse)
+            facts["slices significantly worse than the rest"] = worse or "none"
     facts["interval"] = _INTERVAL
     return ResultTable(columns, tuple(rows), facts, frozenset(bold))
 
@@ -125,6 +130,15 @@ def _rows(scores: Scores, intervals: Mapping[str, Interval]) -> list[tuple[Any, 
     rows = [row(type_, counts, type_) for type_, counts in scores.by_type.items()]
     averages = [row("macro average", scores.macro), row("weighted average", scores.weighted)]
     return [*rows, *averages, row(_ALL, scores.overall, OVERALL)]
+
+
+def _slice_rows(slices: Slices) -> Iterator[tuple[Any, ...]]:
+    """The scores of each slice, which is named after its division."""
+    for division in slices.tables:
+        for part, counts in slices.parts(division).items():
+            interval = slices.intervals[division]["f1"].get(part)
+            shares = (counts.precision, counts.recall, counts.f1)
+            yield (f"{division}: {part}", *shares, interval, counts.support)
 
 
 def comparison_table(comparison: Comparison) -> ResultTable:
