@@ -257,6 +257,25 @@ def test_slices_of_columns_of_the_gold_file_and_by_spans_in_training(by_domain: 
     assert {part: one["support"] for part, one in seen.items()} == {"seen with this type": 180}
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "conll"])
+def test_slices_of_files_with_gold_and_predicted_labels(tmp_path: Path, suffix: str):
+    rows = [("news", "a", "B-X", "B-X"), ("news", "b", "O", "O"), ("web", "c", "B-X", "B-X"), ("web", "d", "B-X", "O")]
+    if suffix == "csv":
+        lines = ["sentence_id,domain,word,gold,predicted", *(f"{row[0]},{','.join(row)}" for row in rows)]
+    elif suffix == "tsv":
+        lines = ["domain\tword\tgold\tpredicted", *("\t".join(row) for row in rows)]
+        lines.insert(3, "")
+    else:
+        lines = [line for row in rows for line in (f"# domain = {row[0]}", " ".join(row[1:]), "")]
+    path = tmp_path / f"p.{suffix}"
+    path.write_text("\n".join(lines) + "\n")
+    found = json.loads(run("evaluate", "--predictions", str(path), "--by", "domain", "--format", "json"))["slices"]
+    assert {part: (one["recall"], one["support"]) for part, one in found["domain"].items()} == {
+        "news": (1.0, 1),
+        "web": (0.5, 2),
+    }
+
+
 def test_slices_of_a_model_by_a_column_of_its_file(tiny_classifier: Path, tmp_path: Path):
     names = ["news", "web"]
     blocks = [f"# domain = {n}\n" + "".join(f"{w}\tB-LOC\n" for w in words) for n, words in zip(names, SENTENCES)]

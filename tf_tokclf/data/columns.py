@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tf_tokclf.compressed import uncompressed
 from tf_tokclf.config.schema import DataConfig, Task
@@ -27,6 +27,8 @@ from tf_tokclf.similar_names import similar_names
 
 # "# domain = news", "# id 5239d808-f300-46ea domain=en".
 _COMMENTS = re.compile(r"(?:^#+\s*|\s)([\w:.-]+)\s*=\s*(\S.*?)(?=\s+[\w:.-]+\s*=|\s*$)")
+
+Opened = TypeVar("Opened")
 
 # The number of a sentence's first line or row, and the values of its columns.
 Numbered = Iterator[tuple[int, Mapping[str, Any]]]
@@ -132,9 +134,17 @@ def _json(path: Path, data: DataConfig) -> Numbered:
 
 
 def _csv(path: Path, data: DataConfig, task: Task) -> Numbered:
-    reader = open_csv(path, data, task)
+    reader = _opened(open_csv, path, data, task)
     for origin, record in csv_rows(path, reader.options, reader.names, reader.separator, Problems(skip=True)):
         yield origin.number, record
+
+
+def _opened(opening: Callable[[Path, DataConfig, Task], Opened], path: Path, data: DataConfig, task: Task) -> Opened:
+    """The reader of a file, in which the labels may be ambiguous: a file of predictions has two columns of them."""
+    try:
+        return opening(path, data, task)
+    except UserError:
+        return opening(path, data.model_copy(update={"label_column_name": ""}), task)
 
 
 def _parquet(path: Path, data: DataConfig, task: Task) -> Numbered:
@@ -156,7 +166,7 @@ def _conllu(path: Path, data: DataConfig, task: Task) -> Numbered:
 
 
 def _conll(path: Path, data: DataConfig, task: Task) -> Numbered:
-    reader = columns_reader(path, data, task)
+    reader = _opened(columns_reader, path, data, task)
     header: list[str] = []
     kept: dict[str, Any] = {}
     for first, block in blocks_of(read_lines(path, data.encoding)):
