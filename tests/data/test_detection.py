@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from tests.data.sample_files import SAMPLES
 from tf_tokclf.cli.main import cli
@@ -74,6 +76,14 @@ AMBIGUOUS = {
         [("folder", "possible")],
     ),
 }
+
+
+def test_a_parquet_file_can_be_inspected_although_it_is_not_text(tmp_path: Path):
+    records = {"tokens": [["Ada", "left"], ["Oslo"]], "ner_tags": [["B-PER", "O"], ["B-LOC"]]}
+    parquet.write_table(pyarrow.table(records), tmp_path / "train.parquet")
+    result = CliRunner().invoke(cli, ["inspect", str(tmp_path / "train.parquet")])
+    assert result.exit_code == 0, result.output
+    assert "format parquet (certain: its name ends in .parquet)" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize("case", AMBIGUOUS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -93,7 +94,9 @@ def _candidates(seen: Seen) -> Iterator[Candidate]:
         yield from _recognised([format for format in left if format.plug_in], seen)
     for format in told:
         yield Candidate(format, Match(Confidence.CERTAIN, f"its name ends in {seen.suffix}"))
-    yield from _recognised([format for format in left if not format.plug_in], seen)
+    # A file with the suffix of a binary format cannot be read as lines of text.
+    with suppress(UserError) if told else nullcontext():
+        yield from _recognised([format for format in left if not format.plug_in], seen)
 
 
 def _recognised(formats: Sequence[Format], seen: Seen) -> Iterator[Candidate]:
