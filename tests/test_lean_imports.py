@@ -68,6 +68,32 @@ def test_commands_read_data_without_pandas_and_pyarrow_can_still_convert(tmp_pat
     assert json.loads(done.stdout) == [2, True, "DataFrame", 1]
 
 
+SCORE_AS_A_COMMAND = """
+import json, sys
+from tf_tokclf.lean_imports import only_a_command
+only_a_command()
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.scoring.entities import entities_of
+labels = ["B-X", "I-X", "O", "I-Y"]
+found = [[str(span) for span in entities_of(labels, Scheme.IOB2, mode)] for mode in ("conlleval", "strict")]
+absent = not {"sklearn", "scipy", "pandas"} & set(sys.modules)
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import f1_score
+print(json.dumps([found, absent, UndefinedMetricWarning.__module__, f1_score([1, 0], [1, 0])]))
+"""
+
+
+def test_commands_score_without_scikit_learn_which_can_still_be_imported():
+    done = subprocess.run([sys.executable, "-c", SCORE_AS_A_COMMAND], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (conlleval, strict), absent, module, f1 = json.loads(done.stdout)
+    assert conlleval == ["Span(start=0, end=2, type='X')", "Span(start=3, end=4, type='Y')"]
+    assert strict == conlleval[:1]
+    assert absent
+    assert module == "sklearn.exceptions"
+    assert f1 == 1
+
+
 @pytest.fixture(params=[True, False])
 def is_command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
     monkeypatch.setattr(lean_imports, "_is_command", request.param)

@@ -65,6 +65,26 @@ def use_pyarrow_without_pandas(pyarrow: ModuleType) -> None:
 
 
 @contextmanager
+def stand_in_for_sklearn() -> Iterator[None]:
+    """In a command, let seqeval be imported without scikit-learn, of which it uses the class of a warning.
+
+    scikit-learn imports scipy and pandas too: 0.5 s and 70 MB. It can be imported as usual after the block.
+    """
+    if not _is_command or "sklearn" in sys.modules:
+        yield
+        return
+    package, exceptions = ModuleType("sklearn"), ModuleType("sklearn.exceptions")
+    vars(exceptions)["UndefinedMetricWarning"] = type("UndefinedMetricWarning", (UserWarning,), {})
+    stand_ins = {module.__name__: module for module in (package, exceptions)}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
+@contextmanager
 def collected_afterwards() -> Iterator[None]:
     """Switch the garbage collector off inside the block.
 

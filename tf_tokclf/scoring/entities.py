@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Literal, get_args
+from importlib import import_module
+from typing import Any, Literal, get_args
 
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, RULES, Scheme
 from tf_tokclf.labels.sentence import Span
+from tf_tokclf.lean_imports import stand_in_for_sklearn
 
 Mode = Literal["conlleval", "strict"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -139,10 +141,16 @@ def _letters(scheme: Scheme, mode: Mode) -> dict[str, str]:
     return {letter: known[role] for letter, role in ROLE_BY_PREFIX.items() if letter != OUTSIDE_LABEL}
 
 
-def _conlleval_entities(labels: list[str]) -> list[Entity]:
-    from seqeval.metrics.sequence_labeling import get_entities  # loads scikit-learn: 1.4 s
+@cache
+def _seqeval(module: str) -> Any:
+    """A module of seqeval, imported when it is needed: outside commands, it imports scikit-learn, which takes 1.4 s."""
+    with stand_in_for_sklearn():
+        return import_module(f"seqeval.{module}")
 
-    return [(first, last + 1, type_) for type_, first, last in get_entities(labels)]
+
+def _conlleval_entities(labels: list[str]) -> list[Entity]:
+    found = _seqeval("metrics.sequence_labeling").get_entities(labels)
+    return [(first, last + 1, type_) for type_, first, last in found]
 
 
 def _strict_reading(scheme: Scheme) -> Callable[[list[str]], list[Entity]]:
@@ -150,11 +158,10 @@ def _strict_reading(scheme: Scheme) -> Callable[[list[str]], list[Entity]]:
     name = _SEQEVAL_NAMES.get(known, known.value)
 
     def read(labels: list[str]) -> list[Entity]:
-        import seqeval.scheme
-
         if scheme is Scheme.IO:
             labels = _io_as_iob2(labels)
-        [entities] = seqeval.scheme.Entities([labels], getattr(seqeval.scheme, name)).entities
+        module = _seqeval("scheme")
+        [entities] = module.Entities([labels], getattr(module, name)).entities
         return [(entity.start, entity.end, entity.tag) for entity in entities]
 
     return read
