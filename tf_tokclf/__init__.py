@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.config.schema import Config
     from tf_tokclf.data.splits import load_data
-    from tf_tokclf.inference.evaluate import evaluate, load
+    from tf_tokclf.inference.evaluate import evaluate
+    from tf_tokclf.inference.load import load
     from tf_tokclf.publishing.publish import push
     from tf_tokclf.runs.fit import fit
     from tf_tokclf.scoring.comparison import compare_systems as compare
@@ -28,7 +29,7 @@ _HOMES = {
     "compare": ("tf_tokclf.scoring.comparison", "compare_systems"),
     "evaluate": ("tf_tokclf.inference.evaluate", "evaluate"),
     "fit": ("tf_tokclf.runs.fit", "fit"),
-    "load": ("tf_tokclf.inference.evaluate", "load"),
+    "load": ("tf_tokclf.inference.load", "load"),
     "load_config": ("tf_tokclf.config.loading", "load_config"),
     "load_data": ("tf_tokclf.data.splits", "load_data"),
     "push": ("tf_tokclf.publishing.publish", "push"),

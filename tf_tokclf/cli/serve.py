@@ -166,7 +166,7 @@ def serve_command(
 
 
 def _started_service(model: str, limits: Limits, options: dict[str, Any]) -> Service:
-    from tf_tokclf.inference.evaluate import load
+    from tf_tokclf.inference.load import load
     from tf_tokclf.report.terminal import status
     from tf_tokclf.serving.service import Service
 

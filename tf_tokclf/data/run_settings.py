@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,7 +20,6 @@ from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.config.yaml_text import yaml_line
 from tf_tokclf.data.detection import detect_format, is_folder_of_files, open_reader
-from tf_tokclf.data.drawing import AnyDrawing, FirstDrawing, drawing_from_json
 from tf_tokclf.data.formats.record_formats import RECORD_FORMATS
 from tf_tokclf.data.formats.registry import formats_by_name
 from tf_tokclf.data.reading.base import STDIN, located
@@ -28,6 +27,9 @@ from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import read_record
+
+if TYPE_CHECKING:
+    from tf_tokclf.data.drawing import AnyDrawing, FirstDrawing
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,9 @@ def drawing_of(run: RunDir) -> AnyDrawing | None:
         return None if record is None else unrecorded_drawing(record.settings)
     hint = "Restore the file, or name the data with --set data.validation_file=FILE --set data.test_file=FILE."
     values = read_json(run.validation_cut, hint=hint)
+    # Prediction imports this module, and does not draw sentences, which needs pyarrow.
+    from tf_tokclf.data.drawing import drawing_from_json
+
     try:
         return drawing_from_json(values)
     except ValueError as error:
@@ -96,6 +101,8 @@ def unrecorded_drawing(settings: Mapping[str, Any]) -> FirstDrawing | None:
     """What a run drew, derived from its settings, if its version did not record it. None for other runs."""
     if "data.split_seed" in settings:
         return None
+    from tf_tokclf.data.drawing import FirstDrawing
+
     return FirstDrawing(settings["training.seed"], settings["data.validation_fraction"])
 
 

@@ -1,4 +1,4 @@
-"""Load and evaluate models from Python."""
+"""Evaluate models from Python."""
 
 from __future__ import annotations
 
@@ -35,22 +35,6 @@ from tf_tokclf.scoring.scores import Scorer
 from tf_tokclf.scoring.slices import SliceCounter, slice_counter
 
 log = logging.getLogger(__name__)
-
-
-def load(reference: str | Path, **options: Any) -> Tagger:
-    """Load a trained classifier.
-
-    Args:
-        reference: The folder of a run, a model folder, a Hub id, or `package:NAME/PATH` of an installed package.
-        **options: The options of `Tagger.load`.
-
-    Returns:
-        A `Tagger`, which you call with texts.
-
-    Raises:
-        UserError: There is no such model, or it cannot be used.
-    """
-    return Tagger.load(reference, **options)
 
 
 def evaluate(

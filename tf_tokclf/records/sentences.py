@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tf_tokclf.config.schema import DataConfig, Task
-from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.records.base import Frame
 
@@ -24,6 +23,9 @@ class SentenceRecords:
 
     def frames(self) -> Iterator[Frame]:
         """The sentences."""
+        # Most inputs are other formats, and importing pyarrow would take a tenth of the time of a short prediction.
+        from tf_tokclf.data.splits import read_sentences
+
         for number, sentence in enumerate(read_sentences(self._path, self._data, task=self._task), 1):
             yield sentence.origin.number if sentence.origin else number, sentence
 
