@@ -6,6 +6,7 @@ float32 has seven: where the sixth is about to change, two libraries may round i
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -24,6 +25,7 @@ import tf_tokclf
 from tests.encoders import SIZES, make_bert, make_distilbert, make_roberta, save_encoder
 from tests.inference.sources import sample_texts, write_source
 from tests.requirements import need_modules
+from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.onnx_record import RECORD, weights_sha256
 from tf_tokclf.encoding.tokenizers import load_tokenizer
@@ -41,6 +43,8 @@ from tf_tokclf.model.precision import Precision
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.onnx_files import write_record_of
+from tf_tokclf.serving.limits import Limits
+from tf_tokclf.serving.service import Service
 
 need_modules("onnx", "onnxruntime", "tf2onnx", extra="export")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("untraced")]
@@ -222,6 +226,34 @@ def test_a_prediction_imports_no_tensorflow(export: Path, tmp_path: Path):
         done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["words"] == ["ada", "visited", "london", "."]
+
+
+def test_an_evaluation_states_its_engine(folder: Path, conll_files: dict[str, str]):
+    results = [
+        tf_tokclf.evaluate(folder, data=DataConfig(test_file=conll_files["test_file"]), engine=engine).to_json()
+        for engine in ("tensorflow", "onnx")
+    ]
+    engines = [result.pop("engine") for result in results]
+    assert re.fullmatch(r"tensorflow [\d.]+, float32", engines[0])
+    assert re.fullmatch(r"onnxruntime [\d.]+, float32", engines[1])
+    assert results[0].pop("loss") == pytest.approx(results[1].pop("loss"), abs=1e-5)
+    assert results[0] == results[1]
+
+
+def test_requests_share_a_session(export: Path):
+    service = Service(tf_tokclf.load(export), "tests/tiny", Limits())
+    service.start()
+    try:
+        texts = sample_texts(8)
+
+        async def answers() -> list[Any]:
+            return await asyncio.gather(*(service.tag(text) for text in texts))
+
+        found = [one for (one,) in filter(None, asyncio.run(answers()))]
+    finally:
+        service.close()
+    expected = list(tf_tokclf.load(export).tag(sentences_of(texts)))
+    assert [tagged.labels for tagged in found] == [tagged.labels for tagged in expected]
 
 
 def engine_of(folder: Path, **options: Any) -> str:
