@@ -222,7 +222,7 @@ def test_slices_are_scored_named_and_can_be_required(by_domain: Path):
     args = ("evaluate", "--predictions", str(by_domain), "--by", "domain", "--by", "length")
     text = run(*args)
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert "significantly worse: domain web (F1 -50.00 compared with the rest)" in text
+    assert "significantly worse by domain: web (F1 -50.00 compared with the rest)" in text
     assert "by length" in text
     found = json.loads(run(*args, "--format", "json"))["slices"]
     assert list(found) == ["domain", "length"]
@@ -245,7 +245,7 @@ def test_slices_are_rows_of_tables_in_other_formats(by_domain: Path):
     text = run(*args, "markdown")
     assert "| domain: web | 100.00 | 33.33 | 50.00 |" in text
     assert "| **all (micro average)** |" in text
-    assert "slices significantly worse than the rest: domain web" in text
+    assert "slices significantly worse than the rest: domain: web" in text
 
 
 def test_slices_of_columns_of_the_gold_file_and_by_spans_in_training(by_domain: Path, tmp_path: Path):

@@ -57,7 +57,7 @@ def evaluation_table(evaluations: Mapping[str, Evaluation], facts: Mapping[str, 
         facts |= {f"{name} {what}" if several else what: text for what, text in _sizes(evaluation.scores).items()}
         if evaluation.slices:
             rows += [(*([name] if several else []), *row) for row in _slice_rows(evaluation.slices)]
-            worse = ", ".join(f"{division} {part}" for division, part in evaluation.slices.worse)
+            worse = ", ".join(f"{division}: {part}" for division, part in evaluation.slices.worse)
             facts["slices significantly worse than the rest"] = worse or "none"
     facts["interval"] = _INTERVAL
     return ResultTable(columns, tuple(rows), facts, frozenset(bold))

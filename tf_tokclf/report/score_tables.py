@@ -338,7 +338,7 @@ def slices_table(slices: Slices) -> RenderableType:
     parts.append(Text("p: one-sided, F1 lower than in the rest of the data, after Holm's correction"))
     for name, part in slices.worse:
         gap = f"{100 * slices.tests[name, part].difference:+.2f}"
-        parts.append(_text(f"significantly worse: {name} {part} (F1 {gap} compared with the rest)"))
+        parts.append(_text(f"significantly worse by {name}: {part} (F1 {gap} compared with the rest)"))
     return Group(*parts)
 
 
