@@ -35,6 +35,13 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     "repeated.",
 )
 @click.option(
+    "--trim-vocabulary",
+    "trim_vocabulary",
+    metavar="FILE",
+    help="Leave out tokens that neither the training data of the run nor FILE needs, from the embeddings and the "
+    "tokenizer. FILE: one sentence per line. Single characters stay, so that any text can be read.",
+)
+@click.option(
     "--split",
     default="validation",
     show_default=True,
@@ -76,6 +83,7 @@ def export_command(
     output: Path,
     quantize: str | None,
     keep_float32: tuple[str, ...],
+    trim_vocabulary: str | None,
     split: str,
     file: str | None,
     assignments: tuple[str, ...],
@@ -115,6 +123,7 @@ def export_command(
             format=format,
             quantize=quantize,
             keep_float32=keep_float32,
+            trim_vocabulary=trim_vocabulary,
             data=data,
             task=task,
             split=split,

@@ -21,6 +21,7 @@ from tf_tokclf.labels.sentence import Sentence, of_labelled_words
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.publishing.export import runtimes
 from tf_tokclf.publishing.export.folder import OTHER_FORMATS, QUANTIZATIONS
+from tf_tokclf.publishing.export.vocabulary import VocabularyChange
 from tf_tokclf.scoring.scores import Scorer
 
 
@@ -40,7 +41,9 @@ class Limits:
                 f"{found.n_labels:,} of {counted(found.n_words, 'word')} have a different label; "
                 f"{100 * self.label_agreement:g} % must agree."
             )
-        if not np.isfinite(found.largest_logit_difference):
+        if found.largest_logit_difference is None:
+            pass
+        elif not np.isfinite(found.largest_logit_difference):
             problems.append("Some logits are NaN.")
         elif self.logit_difference is not None and found.largest_logit_difference > self.logit_difference:
             largest = f"{found.largest_logit_difference:.3g}"
@@ -54,11 +57,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Difference:
-    """How an export differs from its model. n_labels: words with another label. lost_f1: None without gold labels."""
+    """How an export differs from its model.
+
+    n_labels: words with another label. largest_logit_difference: None if the export has another vocabulary, so that
+    words may have other subword tokens. lost_f1: None without gold labels.
+    """
 
     n_words: int
     n_labels: int
-    largest_logit_difference: float
+    largest_logit_difference: float | None
     lost_f1: float | None
 
     @property
@@ -75,6 +82,9 @@ LIMITS = {
     "int8": Limits(label_agreement=0.995, logit_difference=None, f1_difference=0.003),
     "int4": Limits(label_agreement=0.99, logit_difference=None, f1_difference=0.005),
 }
+
+# With fewer tokens, some words are split into other subword tokens, which may change their labels.
+TRIMMED = LIMITS["int8"]
 
 # If fewer words are compared, a few whose two best labels are almost equally likely can exceed a limit.
 FEW_WORDS = 1000
@@ -96,7 +106,7 @@ class Agreement:
     n_sentences: int
     n_words: int
     n_different_labels: int
-    largest_logit_difference: float
+    largest_logit_difference: float | None
     model_f1: float | None
     export_f1: float | None
     model_bytes: int
@@ -106,6 +116,7 @@ class Agreement:
     limits: Limits
     in_float32: tuple[str, ...] = ()
     enough_in_float32: tuple[str, ...] = ()
+    vocabulary: VocabularyChange | None = None
 
     @property
     def difference(self) -> Difference:
@@ -152,11 +163,14 @@ class Agreement:
                 "words per second",
                 f"{self.export_words_per_second:,.0f} (model {self.model_words_per_second:,.0f})",
             ),
-            ("largest logit difference", f"{self.largest_logit_difference:.2e}"),
             ("same labels", f"{same:,} of {n_words} ({100 * self.label_agreement:.2f} %)"),
         ]
+        if self.largest_logit_difference is not None:
+            rows.insert(-1, ("largest logit difference", f"{self.largest_logit_difference:.2e}"))
         if self.export_f1 is not None and self.model_f1 is not None:
             rows.append(("F1", f"{100 * self.export_f1:.2f} (model {100 * self.model_f1:.2f})"))
+        if self.vocabulary is not None:
+            rows += self.vocabulary.rows()
         if self.in_float32:
             rows.append(("layers in float32", ", ".join(self.in_float32)))
         return [*rows, ("result", "the export agrees with the model" if not self.problems else " ".join(self.problems))]
@@ -246,20 +260,24 @@ class _Recorded:
 class Original:
     """What a model computes for the sentences of the comparison.
 
-    batches: what it was called with, as inputs of an export.
+    export_tagger: reads the sentences for the export, if that has another vocabulary. batches: what it calls the export
+    with.
     """
 
-    def __init__(self, tagger: Tagger, sentences: Sequence[Sentence], scheme: Scheme, place: str) -> None:
-        self.tagger, self.sentences, self.scheme, self.place = tagger, sentences, scheme, place
-        self.batches: list[dict[str, np.ndarray]] = []
-        model = _in_this_process(tagger.model)
-
-        def forward(ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, float]:
-            mask = np.arange(ids.shape[1]) < lengths[:, None]
-            self.batches.append({"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)})
-            return model(ids, lengths, positions)
-
-        self.recorded = _Recorded(forward)
+    def __init__(
+        self,
+        tagger: Tagger,
+        sentences: Sequence[Sentence],
+        scheme: Scheme,
+        place: str,
+        *,
+        export_tagger: Tagger | None = None,
+    ) -> None:
+        self.sentences, self.scheme, self.place = sentences, scheme, place
+        self.export_tagger = export_tagger or tagger
+        self.has_own_vocabulary = export_tagger is not None
+        self.batches = batches_of(self.export_tagger, sentences)
+        self.recorded = _Recorded(_in_this_process(tagger.model))
         self.labels = _labels(tagger, self.recorded, sentences)
         self.f1 = _f1(sentences, self.labels, scheme)
 
@@ -268,16 +286,19 @@ class Original:
         """Words of the sentences."""
         return sum(map(len, self.sentences))
 
+    def limits(self, quantize: str | None) -> Limits:
+        """How much an export of this model may differ."""
+        return TRIMMED if self.has_own_vocabulary and quantize in (None, "float16") else LIMITS[quantize]
+
     def compared(self, forward: Forward) -> tuple[Difference, _Recorded]:
         """How `forward` differs from the model in the same batches, and what it computed."""
         export = _Recorded(forward)
-        labels = _labels(self.tagger, export, self.sentences)
-        differences = [np.abs(a - b).max(initial=0.0) for a, b in zip(self.recorded.logits, export.logits)]
+        labels = _labels(self.export_tagger, export, self.sentences)
         f1 = _f1(self.sentences, labels, self.scheme)
         found = Difference(
             n_words=self.n_words,
             n_labels=sum(x != y for one, two in zip(self.labels, labels) for x, y in zip(one, two)),
-            largest_logit_difference=float(max(differences, default=0.0)),
+            largest_logit_difference=None if self.has_own_vocabulary else _largest(self.recorded, export),
             lost_f1=None if self.f1 is None or f1 is None else self.f1 - f1,
         )
         return found, export
@@ -305,8 +326,26 @@ def compare(original: Original, *, format: str, quantize: str | None, path: Path
         export_bytes=size_of(path),
         model_words_per_second=original.recorded.words_per_second(),
         export_words_per_second=export.words_per_second(),
-        limits=LIMITS[quantize],
+        limits=original.limits(quantize),
     )
+
+
+def batches_of(tagger: Tagger, sentences: Iterable[Sentence]) -> list[dict[str, np.ndarray]]:
+    """The inputs, int64, with which `tagger` calls a model for these sentences."""
+    batches = []
+
+    def forward(ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        mask = np.arange(ids.shape[1]) < lengths[:, None]
+        batches.append({"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)})
+        return np.zeros((len(positions), len(tagger.labels.names)), np.float32)
+
+    for _ in tagger.with_forward(forward).tag(sentences):
+        pass
+    return batches
+
+
+def _largest(one: _Recorded, two: _Recorded) -> float:
+    return float(max((np.abs(a - b).max(initial=0.0) for a, b in zip(one.logits, two.logits)), default=0.0))
 
 
 def size_of(path: Path) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +19,7 @@ from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
 from tf_tokclf.encoding.onnx_record import weights_sha256
 from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.files import explained_full_disk, whole_folder, write_json
-from tf_tokclf.inference.evaluate import check_data, labelled_splits, with_word_rule
+from tf_tokclf.inference.evaluate import check_data, labelled_splits, run_of, with_word_rule
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
@@ -27,6 +28,7 @@ from tf_tokclf.publishing.export.agreement import Agreement, Original, compare, 
 from tf_tokclf.publishing.export.folder import AGREEMENT, AUTO, check_format, check_free, model_file
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.onnx_files import write_record_of
+from tf_tokclf.publishing.export.trimmed_model import vocabulary_change, write_trimmed_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -45,6 +47,7 @@ def export_model(
     format: str,
     quantize: str | None = None,
     keep_float32: Sequence[str] = (),
+    trim_vocabulary: str | None = None,
     data: DataConfig | None = None,
     task: Task | None = None,
     split: str = "validation",
@@ -60,7 +63,8 @@ def export_model(
     given, which is read with the settings of the run unless `data` and `task` override them, and otherwise from `split`
     of the run `reference`. The caller must check `problems` of the result.
 
-    keep_float32: layers that an ONNX export in int8 or int4 leaves in float32.
+    keep_float32: layers that an ONNX export in int8 or int4 leaves in float32. trim_vocabulary: a file of texts; tokens
+    that neither these nor the training sentences of a run need are left out.
     """
     check_format(format, quantize, keep_float32)
     check_free(output, reference, data or DataConfig(), force=force)
@@ -69,20 +73,25 @@ def export_model(
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, engine="tensorflow", revision=revision, batch_size=batch_size)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
+    texts = _texts(reference, trim_vocabulary, tagger.info) if trim_vocabulary else None
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
         log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
-        path = write_export(tagger.model, partial, format, quantize)
-        save_tokenizer(cast("PreTrainedTokenizerFast", tagger.tokenizer), partial)
-        save_config(tagger.model, partial)
+        smaller = None if texts is None else _trimmed(tagger, texts, partial, batch_size)
+        exported = smaller or tagger
+        path = write_export(exported.model, partial, format, quantize)
+        save_tokenizer(cast("PreTrainedTokenizerFast", exported.tokenizer), partial)
+        save_config(exported.model, partial)
         write_model_info(partial, tagger.info)
         write_json(partial / LABELS, list(tagger.labels.names))
         log.info("comparing on %s of %s", counted(len(sentences), "sentence"), place)
-        original = Original(tagger, sentences, scheme, place)
+        original = Original(tagger, sentences, scheme, place, export_tagger=smaller)
         model_bytes = size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder)
         if format == "onnx" and quantize is not None:
             agreement = _quantized(path, quantize, original, keep_float32, model_bytes)
         else:
             agreement = compare(original, format=format, quantize=quantize, path=path, model_bytes=model_bytes)
+        if smaller is not None:
+            agreement = replace(agreement, vocabulary=vocabulary_change(tagger, smaller, sentences))
         if format == "onnx":
             precision = cast("OnnxPrecision", agreement.quantize or "float32")
             file = partial / model_file(format, quantize)
@@ -91,6 +100,21 @@ def export_model(
         if agreement.problems:
             raise _Disagreement
     return agreement
+
+
+def _texts(reference: str | Path, file: str, info: ModelInfo) -> Iterator[Sentence]:
+    """The sentences whose tokens are kept: those of `file`, and the training sentences if `reference` is a run."""
+    data = with_word_rule(DataConfig(test_file=file, format="text"), info)
+    run = run_of(reference)
+    training = labelled_splits(reference, "train", None, info)["train"] if run else ()
+    return chain(training, read_sentences(file, data))
+
+
+def _trimmed(tagger: Tagger, texts: Iterable[Sentence], folder: Path, batch_size: int | None) -> Tagger:
+    """The classifier without the tokens that `texts` do not need. folder: where there is space for temporary files."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        write_trimmed_model(tagger, texts, Path(scratch) / "model")
+        return Tagger.load(Path(scratch) / "model", engine="tensorflow", batch_size=batch_size)
 
 
 def _quantized(path: Path, quantize: str, original: Original, keep: Sequence[str], model_bytes: int) -> Agreement:

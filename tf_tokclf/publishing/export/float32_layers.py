@@ -12,7 +12,7 @@ import onnx
 
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
-from tf_tokclf.publishing.export.agreement import LIMITS, Original
+from tf_tokclf.publishing.export.agreement import Original
 from tf_tokclf.publishing.export.quantization import layers_of, quantized
 from tf_tokclf.publishing.export.runtimes import open_onnx
 from tf_tokclf.publishing.export.smoothing import smoothing
@@ -82,7 +82,7 @@ class Quantizer:
             return run(ids, mask)[positions[:, 0], positions[:, 1]], 0.0
 
         found, _ = self._original.compared(forward)
-        problems = LIMITS[self._kind].exceeded_by(found)
+        problems = self._original.limits(self._kind).exceeded_by(found)
         log.debug("%s in float32: %s", counted(len(keep), "layer"), " ".join(problems) or "agrees")
         return not problems
 
