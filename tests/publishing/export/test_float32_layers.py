@@ -15,8 +15,8 @@ need_modules("onnx", "onnxruntime", extra="export")
 import onnx  # noqa: E402
 
 from tests.publishing.export.graphs import classifier, logits  # noqa: E402
-from tf_tokclf.errors import UserError  # noqa: E402
-from tf_tokclf.publishing.export.agreement import Difference  # noqa: E402
+from tf_tokclf.errors import JobError, UserError  # noqa: E402
+from tf_tokclf.publishing.export.agreement import LIMITS, Difference, Limits  # noqa: E402
 from tf_tokclf.publishing.export.float32_layers import Quantizer  # noqa: E402
 
 RANDOM = np.random.default_rng(5)
@@ -27,6 +27,11 @@ POSITIONS = np.argwhere(np.ones((40, 5), bool))
 
 class Original:
     """Has the interface of `agreement.Original`. Tokens whose logits change much count as other labels."""
+
+    has_own_vocabulary = False
+
+    def limits(self, quantize: str) -> Limits:
+        return LIMITS[quantize]
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.batches = [{"input_ids": IDS, "attention_mask": np.ones_like(IDS)}]
@@ -52,6 +57,13 @@ def model() -> onnx.ModelProto:
 
 def test_only_the_layer_that_cannot_be_quantized_stays_in_float32(model: onnx.ModelProto):
     assert Quantizer(model, "int8", Original(model)).sufficient() == {"embeddings"}
+
+
+def test_a_vocabulary_with_which_float32_fails_too_is_said(model: onnx.ModelProto):
+    original = Original(model)
+    original.has_own_vocabulary, original.expected = True, -original.expected
+    with pytest.raises(JobError, match="even in float32 and was not kept. Pass a file with more texts"):
+        Quantizer(model, "int8", original).sufficient()
 
 
 def test_layers_are_kept_by_name_or_by_the_beginning_of_it(model: onnx.ModelProto):

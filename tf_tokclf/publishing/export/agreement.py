@@ -137,6 +137,8 @@ class Agreement:
     @property
     def advice(self) -> str:
         """What to try if there are problems."""
+        if self.vocabulary is not None and not self.enough_in_float32:
+            return "Pass a file with more texts to --trim-vocabulary, or leave it out."
         if self.quantize is None:
             return "" if self.format == "savedmodel" else OTHER_FORMATS
         has_float16 = self.quantize != "float16" and "float16" in QUANTIZATIONS[self.format]

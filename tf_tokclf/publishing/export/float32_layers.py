@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from tf_tokclf.counted import counted
-from tf_tokclf.errors import UserError
+from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.publishing.export.agreement import Original
 from tf_tokclf.publishing.export.quantization import layers_of, quantized
 from tf_tokclf.publishing.export.runtimes import open_onnx
@@ -43,10 +43,16 @@ class Quantizer:
     def sufficient(self) -> frozenset[str]:
         """Layers that are enough to keep in float32. If any one of them were quantized as well, the export would fail.
 
-        The layers that change the logits most are kept, as few as possible. Then each is tried without.
+        The layers that change the logits most are kept, as few as possible. Then each is tried without. Raises JobError
+        if the export would fail even with all layers in float32, because of its vocabulary.
         """
         if self._agrees(self.keep):
             return self.keep
+        if self._original.has_own_vocabulary and not self._agrees(frozenset(self._layers)):
+            raise JobError(
+                "with the trimmed vocabulary, the export disagrees with the model even in float32 and was not kept. "
+                "Pass a file with more texts to --trim-vocabulary, or leave it out."
+            )
         order = self._by_sensitivity()
         few, many = 0, len(order)
         while many - few > 1:
