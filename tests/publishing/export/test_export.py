@@ -197,6 +197,31 @@ def test_an_int8_export_that_disagrees_names_layers_with_which_it_agrees(
     assert export(tmp_path / "less", quantize="int8", keep_float32=layers[1:]).problems
 
 
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_an_export_with_a_smaller_vocabulary_is_a_complete_folder(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path
+):
+    need_modules(*NEEDED["onnx"], extra="export")
+    words = [line.split("\t")[0] for line in Path(conll_files["validation_file"]).read_text().splitlines() if line]
+    (tmp_path / "texts.txt").write_text(" ".join(words) + "\n")
+    output = tmp_path / "small"
+    agreement = export_model(
+        tiny_classifier, output, format="onnx", data=data_of(conll_files), trim_vocabulary=str(tmp_path / "texts.txt")
+    )
+    assert (agreement.problems, agreement.n_different_labels, agreement.largest_logit_difference) == ([], 0, None)
+    change = agreement.vocabulary
+    assert change is not None
+    assert (change.n_split_differently, change.unknown_after) == (0, change.unknown_before)
+    assert change.n_tokens_after < change.n_tokens_before
+    assert json.loads((output / "config.json").read_text())["vocab_size"] == change.n_tokens_after
+    assert json.loads((output / "agreement.json").read_text())["vocabulary"]["n_tokens_after"] == change.n_tokens_after
+    assert {path.name for path in output.iterdir()} == {*FILES, "onnx"}
+    before, after = (Tagger.load(folder) for folder in (tiny_classifier, output))
+    sentence = [Sentence(tuple(words[:5]))]
+    for one, two in zip(before.tag(sentence), after.tag(sentence)):
+        np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-4)
+
+
 @pytest.mark.parametrize(("format", "quantize"), [("tflite", "int8"), ("onnx", "float16"), ("onnx", None)])
 def test_layers_can_only_be_kept_by_onnx_in_int8_or_int4(tmp_path: Path, format: str, quantize: str | None):
     with pytest.raises(UserError, match="--keep-float32 is for ONNX exports in int8 or int4"):

@@ -62,7 +62,7 @@ def test_only_the_layer_that_cannot_be_quantized_stays_in_float32(model: onnx.Mo
 def test_a_vocabulary_with_which_float32_fails_too_is_said(model: onnx.ModelProto):
     original = Original(model)
     original.has_own_vocabulary, original.expected = True, -original.expected
-    with pytest.raises(JobError, match="even in float32 and was not kept. Pass a file with more texts"):
+    with pytest.raises(JobError, match=r"even in float32 and was not kept\. Pass a file with more texts"):
         Quantizer(model, "int8", original).sufficient()
 
 
