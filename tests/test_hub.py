@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -208,6 +209,23 @@ def test_model_from_the_cache_offline(hub, monkeypatch):
     assert local_model_folder("tester/m") == before
     with pytest.raises(UserError, match="offline mode is on"):
         local_model_folder("tester/other")
+
+
+def test_an_export_is_downloaded_without_weights(hub):
+    files = {
+        name: {"file": f"{name}.onnx", "precision": name, "sha256": "0" * 64, "opset": 17}
+        for name in ("float32", "int8")
+    }
+    record = {"format_version": 1, "weights": {}, "default": "float32", "files": list(files.values())}
+    contents = {"onnx/record.json": json.dumps(record).encode(), "onnx/float32.onnx": b"x", "onnx/int8.onnx": b"y"}
+    hub.repository("tester/m").commit({**contents, "model.safetensors": b"weights"})
+    hub.create("tester/alone").commit({**contents, "config.json": b'{"model_type": "bert"}'})
+    folder = local_model_folder("tester/m", engine="onnx", precision="int8")
+    assert {path.name for path in folder.rglob("*.*")} >= {"config.json", "int8.onnx"}
+    assert not {path.name for path in folder.rglob("*.*")} & {"model.safetensors", "float32.onnx"}
+    alone = local_model_folder("tester/alone", engine="auto")
+    assert [path.name for path in alone.rglob("*.onnx")] == ["float32.onnx"]
+    assert (local_model_folder("tester/m", engine="auto") / "model.safetensors").is_file()
 
 
 def test_pickles_are_downloaded_only_if_there_are_no_other_weights(hub):

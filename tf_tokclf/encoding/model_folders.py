@@ -12,8 +12,10 @@ from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.hints import TOGETHER
 from tf_tokclf.encoding.model_config import WIDTHS, check_model_config
-from tf_tokclf.encoding.onnx_record import RECORD
+from tf_tokclf.encoding.onnx_record import FOLDER as ONNX_FOLDER
+from tf_tokclf.encoding.onnx_record import RECORD, read_onnx_record
 from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETENSORS, TORCH, weight_files
+from tf_tokclf.engine_names import ONLY_ONNX
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_readable
 
@@ -63,7 +65,7 @@ def local_model_folder(
             raise UserError("is a file, not a model folder.", path=reference, hint=hint)
         if is_package_reference(reference) or not looks_like_hub_id(reference):
             raise UserError(f"there is no model folder {reference}.", hint=_EXPECTED)
-        folder = _download(reference, revision, weights=weights)
+        folder = _download(reference, revision, weights=weights, engine=engine, precision=precision)
     # The folder of a run contains its model.
     if not is_there(folder / "config.json") and (folder / "model" / "config.json").is_file():
         folder = folder / "model"
@@ -146,18 +148,29 @@ def _check_sizes(folder: Path, config: dict[str, Any]) -> None:
             raise UserError(problem, path=path, hint=TOGETHER)
 
 
-def _download(repo_id: str, revision: str | None, *, weights: bool) -> Path:
+def _download(repo_id: str, revision: str | None, *, weights: bool, engine: str, precision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
     from tf_tokclf.hub import hub_errors
 
-    def fetch(patterns: list[str]) -> Path:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
+    def fetch(patterns: list[str], ignored: str | None = "*/*") -> Path:
+        ignore = None if ignored is None else [ignored]
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, ignore_patterns=ignore))
+
+    def fetch_export() -> None:
+        record = read_onnx_record(fetch([RECORD], None))
+        file = record and record.file_in(record.default if precision in (None, "auto") else str(precision))
+        if file:
+            fetch([f"{ONNX_FOLDER}/{file.file}"], None)
 
     with hub_errors(f"model {repo_id}", folder=repo_id):
-        folder = fetch([*TOKENIZER_AND_CONFIG, "*.safetensors"] if weights else TOKENIZER_AND_CONFIG)
-        if weights and not any((folder / name).is_file() for name in (SAFETENSORS, INDEX)):
+        only_export = weights and (engine == "onnx" or (engine == "auto" and precision in ONLY_ONNX))
+        fetched = weights and not only_export
+        folder = fetch([*TOKENIZER_AND_CONFIG, "*.safetensors"] if fetched else TOKENIZER_AND_CONFIG)
+        if fetched and not any((folder / name).is_file() for name in (SAFETENSORS, INDEX)):
             folder = fetch([H5])
             if not (folder / H5).is_file():
                 folder = fetch(TORCH_FILES)
+        if only_export or (fetched and engine == "auto" and not weight_files(folder)):
+            fetch_export()
     return folder

@@ -18,7 +18,7 @@ from tf_tokclf.encoding.onnx_record import FOLDER, OnnxFile, OnnxRecord, read_on
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.encoding.weight_files import weight_files
 from tf_tokclf.encoding.word_tokenizer import read_saved_tokenizer
-from tf_tokclf.engine_names import ENGINES, ONNX_PRECISIONS, TENSORFLOW_PRECISIONS
+from tf_tokclf.engine_names import ENGINES, ONLY_ONNX, ONNX_PRECISIONS, TENSORFLOW_PRECISIONS
 from tf_tokclf.errors import UserError
 from tf_tokclf.forward_pass import ForwardPass
 from tf_tokclf.optional_packages import check_installed
@@ -80,7 +80,7 @@ def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile
         return None
     record = read_onnx_record(folder)
     weights = weight_files(folder)
-    if engine == "onnx" or precision in _ONLY_ONNX:
+    if engine == "onnx" or precision in ONLY_ONNX:
         return _file_of_record(folder, record, precision)
     if not weights:
         return None if record is None else _file_of_record(folder, record, precision)
@@ -94,7 +94,6 @@ def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile
     return file
 
 
-_ONLY_ONNX = set(ONNX_PRECISIONS) - set(TENSORFLOW_PRECISIONS)
 _ONLY_TENSORFLOW = set(TENSORFLOW_PRECISIONS) - set(ONNX_PRECISIONS) - {"auto"}
 
 
@@ -105,7 +104,7 @@ def check_names(engine: str, precision: str | None) -> None:
     known = {*TENSORFLOW_PRECISIONS, *ONNX_PRECISIONS}
     if precision is not None and precision not in known:
         raise UserError(f"precision {precision!r} does not exist.", hint=f"Choose one of {', '.join(sorted(known))}.")
-    for name, others in (("tensorflow", _ONLY_ONNX), ("onnx", _ONLY_TENSORFLOW)):
+    for name, others in (("tensorflow", ONLY_ONNX), ("onnx", _ONLY_TENSORFLOW)):
         if engine == name and precision in others:
             other = "onnx" if name == "tensorflow" else "tensorflow"
             raise UserError(
