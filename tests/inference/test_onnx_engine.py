@@ -276,6 +276,20 @@ def test_auto_uses_an_export_of_the_same_weights(folder: Path, export: Path, cap
     assert engine_of(export) == "tensorflow"
 
 
+def test_one_of_several_files_is_chosen_by_its_precision(folder: Path, export: Path):
+    record = json.loads((export / RECORD).read_text())
+    record["files"].append(record["files"][0] | {"precision": "int8", "file": "model_quantized.onnx"})
+    (export / RECORD).write_text(json.dumps(record | {"default": "int8"}))
+    assert engine_of(export) == engine_of(export, engine="onnx", precision="auto") == "onnx int8"
+    assert engine_of(export, precision="float32") == "onnx float32"
+    # Beside weights, a file in another precision is used only if it is asked for.
+    shutil.copy(folder / "model.safetensors", export)
+    assert engine_of(export) == "onnx float32"
+    assert engine_of(export, precision="int8") == "onnx int8"
+    (export / RECORD).write_text(json.dumps(record | {"default": "int8", "files": record["files"][1:]}))
+    assert engine_of(export) == "tensorflow"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
