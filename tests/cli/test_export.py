@@ -70,3 +70,19 @@ def test_a_missing_package_is_named_before_the_model_is_loaded(
     assert f"export --format {format} needs {missing}, which is not installed." in result.stderr
     assert "Install it: python -m pip install 'tf-tokclf[export]'" in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_file_of_texts_that_is_missing_or_in_the_output_is_refused(
+    tiny_classifier: Path, conll_files: dict[str, str], tmp_path: Path
+):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "agreement.json").touch()
+    (output / "texts.txt").write_text("ada\n")
+    args = ["export", tiny_classifier, "--format", "savedmodel", "--file", conll_files["test_file"], "-o", output]
+    for texts, problem in ((output / "texts.txt", "would destroy the input"), (tmp_path / "no.txt", "no such file")):
+        result = CliRunner().invoke(cli, [*map(str, args), "--force", "--trim-vocabulary", str(texts)])
+        assert result.exit_code == 2
+        assert problem in " ".join(result.stderr.split())
+    assert (output / "texts.txt").read_text() == "ada\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

@@ -108,7 +108,7 @@ def export_command(
     check_format(format, quantize, keep_float32)
     given, task = given_data(ctx, assignments)
     data = given.model_copy(update={"test_file": file}) if file else given
-    check_free(output, model, data, force=force)
+    check_free(output, model, data, texts=trim_vocabulary, force=force)
 
     from tf_tokclf.report.next_steps import after_export, show_next
     from tf_tokclf.report.terminal import key_value_table, status, stdout_console

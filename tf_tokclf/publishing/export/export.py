@@ -67,7 +67,7 @@ def export_model(
     that neither these nor the training sentences of a run need are left out.
     """
     check_format(format, quantize, keep_float32)
-    check_free(output, reference, data or DataConfig(), force=force)
+    check_free(output, reference, data or DataConfig(), texts=trim_vocabulary, force=force)
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)

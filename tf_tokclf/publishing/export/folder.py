@@ -47,13 +47,14 @@ def check_format(format: str, quantize: str | None, keep_float32: Sequence[str] 
     check_installed(f"export --format {format}", *MODULES[format], extra="export")
 
 
-def check_free(output: Path, model: str | Path, data: DataConfig, *, force: bool) -> None:
+def check_free(output: Path, model: str | Path, data: DataConfig, *, texts: str | None = None, force: bool) -> None:
     """Raise UserError if `output` must not be written.
 
-    That is the case if it contains the `model` or the `data` to compare on, or if it exists, unless `force` is set and
-    it is an export or empty.
+    That is the case if it contains the `model`, the `data` to compare on or the file `texts`, or if it exists, unless
+    `force` is set and it is an export or empty.
     """
-    check_no_input(output, chain(model_files(str(model)), data_files(data), data_files_of_run(model)))
+    more = data_files(DataConfig(test_file=texts)) if texts else ()
+    check_no_input(output, chain(model_files(str(model)), data_files(data), data_files_of_run(model), more))
     if not (output.exists() or output.is_symlink()):
         return
     if not output.is_dir() or (any(output.iterdir()) and not (output / AGREEMENT).is_file()):
