@@ -26,7 +26,7 @@ SHARE_OF_SPEED = 0.4
 # A step takes at least this time, however small the batch is.
 SHORTEST_STEP_S = 0.015
 # The time to build, trace, save and load the model, in seconds.
-START_S = 10.0
+START_S = 7.0
 # The memory of Python and TensorFlow without a model.
 BASE_BYTES = 1.1e9
 # Four numbers in float32: a weight, its gradient and the two moments of Adam.
