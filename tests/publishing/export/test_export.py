@@ -75,7 +75,8 @@ def test_a_float_export_gives_the_same_labels(exported: Exported, format: str):
     assert (agreement.n_different_labels, agreement.label_agreement) == (0, 1.0)
     assert agreement.largest_logit_difference < 1e-4
     assert agreement.model_f1 == agreement.export_f1
-    assert {path.name for path in output.iterdir()} == {*FILES, MODELS[format]}
+    card = {"README.md"} if format == "onnx" else set()
+    assert {path.name for path in output.iterdir()} == {*FILES, MODELS[format], *card}
     assert format != "onnx" or (output / "onnx" / "model.onnx").is_file()
     stored = json.loads((output / "agreement.json").read_text())
     assert stored["passed"] is True
@@ -88,7 +89,7 @@ def test_the_code_in_the_documentation_labels_words_with_an_onnx_export(
     exported: Exported, tiny_classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     output, _ = exported("onnx")
-    (code,) = [block for block in blocks(ROOT / "docs" / "predict.md", "python") if "onnxruntime" in block.text]
+    (code,) = [block for block in blocks(ROOT / "docs" / "predict.md", "python") if "InferenceSession" in block.text]
     monkeypatch.chdir(output.parents[1])
     names: dict[str, Any] = {}
     exec(compile(code.text, str(code), "exec"), names)
@@ -104,6 +105,22 @@ def test_the_code_in_the_documentation_labels_words_with_an_onnx_export(
     expected = [list(tagged.labels) for tagged in tagger.tag(Sentence(tuple(words)) for words in sentences)]
     assert [names["label"](words) for words in sentences] == expected
     assert len({label for labels in expected for label in labels}) > 2
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+def test_the_code_in_the_card_runs_in_the_folder(
+    exported: Exported, tiny_classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    output, _ = exported("onnx")
+    (code,) = blocks(output / "README.md", "python")
+    assert code.text.count("\n") == 5
+    monkeypatch.chdir(output)
+    exec(compile(code.text, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    tagger = Tagger.load(tiny_classifier, decoding="argmax")
+    (tagged,) = tagger.tag([Sentence(("Ada", "lived", "in", "London"))])
+    assert f"('ada', '{tagged.labels[0]}')" in printed
+    assert f"('london', '{tagged.labels[3]}')" in printed
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
@@ -215,7 +232,7 @@ def test_an_export_with_a_smaller_vocabulary_is_a_complete_folder(
     assert change.n_tokens_after < change.n_tokens_before
     assert json.loads((output / "config.json").read_text())["vocab_size"] == change.n_tokens_after
     assert json.loads((output / "agreement.json").read_text())["vocabulary"]["n_tokens_after"] == change.n_tokens_after
-    assert {path.name for path in output.iterdir()} == {*FILES, "onnx"}
+    assert {path.name for path in output.iterdir()} == {*FILES, "onnx", "README.md"}
     before, after = (Tagger.load(folder) for folder in (tiny_classifier, output))
     sentence = [Sentence(tuple(words[:5]))]
     for one, two in zip(before.tag(sentence), after.tag(sentence)):

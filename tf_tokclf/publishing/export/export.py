@@ -25,6 +25,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.saving import WEIGHTS, save_config
 from tf_tokclf.publishing.export.agreement import Agreement, Original, compare, size_of
+from tf_tokclf.publishing.export.card import write_card
 from tf_tokclf.publishing.export.folder import AGREEMENT, AUTO, check_format, check_free, model_file
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.onnx_files import write_record_of
@@ -95,6 +96,7 @@ def export_model(
         if format == "onnx":
             precision = cast("OnnxPrecision", agreement.quantize or "float32")
             file = partial / model_file(format, quantize)
+            write_card(partial, model_file(format, quantize))
             write_record_of(file, partial, precision=precision, weights=weights_sha256(folder))
         write_json(partial / AGREEMENT, agreement.to_json())
         if agreement.problems:
