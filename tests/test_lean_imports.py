@@ -25,8 +25,8 @@ OF_COMMANDS = (
 )
 IMPORT_AS_A_COMMAND = f"""
 import gc, json, sys
-from tf_tokclf.lean_imports import only_a_command
-only_a_command()
+from tf_tokclf.lean_imports import declare_command
+declare_command()
 for name in {OF_COMMANDS!r}:
     __import__("tf_tokclf." + name)
 import tensorflow, tf_keras, transformers
@@ -48,8 +48,8 @@ def test_commands_import_tensorflow_without_what_they_do_not_use():
 
 READ_AS_A_COMMAND = """
 import json, sys
-from tf_tokclf.lean_imports import only_a_command
-only_a_command()
+from tf_tokclf.lean_imports import declare_command
+declare_command()
 from tf_tokclf import load_config, load_data
 splits = load_data(load_config(options={"data.train_file": sys.argv[1], "data.use_cache": False}))
 absent = "pandas" not in sys.modules
@@ -70,8 +70,8 @@ def test_commands_read_data_without_pandas_and_pyarrow_can_still_convert(tmp_pat
 
 SCORE_AS_A_COMMAND = """
 import json, sys
-from tf_tokclf.lean_imports import only_a_command
-only_a_command()
+from tf_tokclf.lean_imports import declare_command
+declare_command()
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.scoring.entities import entities_of
 labels = ["B-X", "I-X", "O", "I-Y"]

@@ -1,4 +1,4 @@
-"""What the CPU of this machine has: its cores, and the instructions that it knows."""
+"""The cores of this machine, the instructions of its CPU, and calls in parallel."""
 
 from __future__ import annotations
 

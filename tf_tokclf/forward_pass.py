@@ -1,4 +1,4 @@
-"""What prediction needs to know of a forward pass, whichever library computes it."""
+"""The interface between prediction and the library that computes the forward pass."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ class PassFacts:
     if it is known.
 
     needs_equal_lengths: only rows of the same length, without padding, get the same scores together as alone.
-    width_multiple: rows are padded to a multiple of this number of tokens. rows_a_pass: the number of windows per pass
-    that is fast: for few windows, and for many. lanes: the number of parallel calls that is fast on this machine.
-    most_lanes: on any machine; the size of a pass depends on it, so that scores do not depend on the number of cores.
+    width_multiple: rows are padded to a multiple of this number of tokens. rows_a_pass: the fastest number of
+    windows per pass, for few windows and for many. lanes: the fastest number of parallel calls on this machine.
+    most_lanes: the maximum of `lanes` on any machine. The size of a pass depends on it and not on `lanes`, so that
+    scores do not depend on the number of cores.
 
-    file_sha256: the SHA-256 of the file that is computed, if it is not made of the weights in the model's folder.
+    file_sha256: the SHA-256 of the ONNX file. None if the weights in the model's folder are used.
     """
 
     engine: str
@@ -56,7 +57,7 @@ class ForwardPass(Protocol):
 
 @dataclass(frozen=True)
 class Replaced:
-    """The facts of a forward pass with another function, which one thread at a time calls."""
+    """A function with the facts of a forward pass, in place of that pass. Only one thread at a time may call it."""
 
     facts: PassFacts
     function: Any

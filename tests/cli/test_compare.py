@@ -126,7 +126,7 @@ def test_requirements_on_differences(tmp_path: Path):
         ("a", difference, False),
         ("b", 0.0, True),
     ]
-    assert "1 of 4 requirements are not met" in done.stderr
+    assert "1 of 4 requirements not met" in done.stderr
     assert [line.split() for line in done.stderr.splitlines() if "a " in line and gap in line] == [
         [gap, "a", f"{difference:.4f}"]
     ]

@@ -181,7 +181,7 @@ def test_requirements_that_are_not_met_are_a_table_and_exit_code_1(tmp_path: Pat
     code, out, err = gated("f1>=0.99", "f1>=0.1", "person.recall.low>0.9", options=files)
     assert code == 1
     assert "95 % interval" in out
-    assert "2 of 3 requirements are not met" in err
+    assert "2 of 3 requirements not met" in err
     rows = [line.split() for line in err.splitlines() if "0.9" in line]
     scores = json.loads(output.read_text())
     low = scores["recall_interval"]["by_type"]["person"][0]

@@ -15,7 +15,7 @@ import click
 
 from tf_tokclf.control_characters import echo
 from tf_tokclf.errors import JobError, Stopped, UserError
-from tf_tokclf.lean_imports import only_a_command
+from tf_tokclf.lean_imports import declare_command
 from tf_tokclf.version import __version__
 
 # name -> (module, attribute, short help). The help is here so that `--help` need not import the commands.
@@ -209,7 +209,7 @@ def _report_crash(kind: type[BaseException], error: BaseException, trace: Traceb
 
 def main() -> None:
     """Run the command line."""
-    only_a_command()
+    declare_command()
     _occupy_closed()
     sys.excepthook = _report_crash
     threading.excepthook = lambda crash: _report_crash(

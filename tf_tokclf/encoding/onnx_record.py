@@ -31,17 +31,12 @@ class _Part(BaseModel):
 
 
 class OnnxFile(_Part):
-    """An ONNX file.
-
-    file: its name in the folder of the record. precision: the numbers that its weights are stored in. needs: features
-    of the CPU, of which an x86-64 CPU must have one so that the scores are those that were compared.
-    """
+    """An ONNX file. file: its name in the folder of the record. precision: the number format of its weights."""
 
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.onnx$")
     precision: OnnxPrecision
     sha256: str = _Sha256
     opset: int = Field(ge=1)
-    needs: tuple[str, ...] = Field(default=(), strict=False)
 
 
 class OnnxRecord(_Part):
@@ -67,7 +62,7 @@ class OnnxRecord(_Part):
 
     @property
     def precisions(self) -> tuple[OnnxPrecision, ...]:
-        """Those of the files."""
+        """The precisions of the files."""
         return tuple(file.precision for file in self.files)
 
     def file_in(self, precision: str) -> OnnxFile | None:

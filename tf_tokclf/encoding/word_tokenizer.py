@@ -1,7 +1,6 @@
-"""Tokenizers as splitting words into subword tokens needs them, and those that tokenizer.json describes completely.
+"""Read a tokenizer without transformers, which takes a second to import, if its tokenizer.json is complete.
 
-`save_tokenizer` writes such a tokenizer.json, so that every model that this project trains or exports can be used
-without transformers, which takes a second to import.
+`save_tokenizer` writes such a tokenizer.json for every model that this project trains or exports.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ UNLIMITED = int(1e30)
 
 
 class WordTokenizer(Protocol):
-    """A tokenizer of transformers, or a `SavedTokenizer`."""
+    """What splitting words into subword tokens needs: a tokenizer of transformers, or a `SavedTokenizer`."""
 
     @property
     def backend_tokenizer(self) -> Any:

@@ -55,7 +55,7 @@ def open_model(
     )
     file = choose_file(folder, engine=engine, precision=precision)
     if file is None:
-        # First of all, because it selects Keras 2.
+        # Before anything else of transformers is imported, because it selects Keras 2.
         from tf_tokclf.model.forward import TensorFlowPass
 
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
@@ -72,7 +72,7 @@ def open_model(
 
 
 def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile | None:
-    """The ONNX file in a model folder that is to compute the forward pass; None if TensorFlow is.
+    """The ONNX file in a model folder that computes the forward pass; None if TensorFlow computes it.
 
     Raises UserError if the engine or the precision is not possible for this folder.
     """
@@ -115,7 +115,7 @@ def check_names(engine: str, precision: str | None) -> None:
 
 def _file_of_record(folder: Path, record: OnnxRecord | None, precision: str | None) -> OnnxFile:
     if record is None:
-        hint = "Export it: tf-tokclf export MODEL --format onnx --output FOLDER, and name that folder."
+        hint = "Export the model: tf-tokclf export MODEL --format onnx --output FOLDER. Then pass FOLDER as the model."
         raise UserError("has no ONNX export.", path=folder, hint=hint)
     if weight_files(folder) and record.weights != weights_sha256(folder):
         hint = "Export the model again, or pass --engine tensorflow."

@@ -1,4 +1,4 @@
-"""Scores of words from a forward pass over windows, whichever library computes it."""
+"""Compute scores of words by running a forward pass over windows, with any library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_tokclf.encoding.piece_cache import ranges
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.forward_pass import ForwardPass, PassFacts
 
-# The most windows that run in the smaller of the two numbers per pass.
+# Up to so many windows, a pass has the smaller of the two sizes in `PassFacts.rows_a_pass`.
 FEW_WINDOWS = 256
 
 

@@ -167,8 +167,7 @@ def failed_requirements(failed: Sequence[Checked], *, n_all: int) -> RenderableT
     for one in failed:
         value = "unknown" if one.value is None else f"{one.value:.4f}"
         table.add_row(_text(str(one.requirement)), *([_text(one.subject)] if has_subjects else []), value)
-    are = "is" if n_all == 1 else "are"
-    heading = Text(f"{len(failed)} of {counted(n_all, 'requirement')} {are} not met", style="bold red")
+    heading = Text(f"{len(failed)} of {counted(n_all, 'requirement')} not met", style="bold red")
     return Group(heading, table)
 
 
@@ -344,7 +343,7 @@ def slices_table(slices: Slices) -> RenderableType:
 
 def leaks_table(leaks: Leaks, *, n_listed: int = 5) -> RenderableType:
     """How much of the gold spans of each type is covered by predicted spans of any type, and the worst misses."""
-    table = _table("covered gold spans", "characters", "95 % interval", "touched", "fully", "support", gap=1)
+    table = _table("covered gold spans", "characters", "95 % interval", "touched", "fully covered", "support", gap=1)
     for type_ in (*leaks.types, OVERALL):
         shares = leaks.shares(type_)
         interval = interval_text(leaks.intervals["character_recall"].get(type_))
@@ -352,14 +351,14 @@ def leaks_table(leaks: Leaks, *, n_listed: int = 5) -> RenderableType:
         table.add_row(_text(type_ or "all"), *cells, f"{leaks.n_spans(type_):,}", style="" if type_ else "bold")
     parts: list[RenderableType] = [table]
     if leaks.worst:
-        parts += ["", "worst misses, by the number of characters that are not covered:"]
+        parts += ["", "gold spans with the most characters that are not covered:"]
         parts += [_text("  " + miss_text(miss)) for miss in leaks.worst[:n_listed]]
     return Group(*parts)
 
 
 def miss_text(miss: Miss) -> str:
-    """A gold span that is not covered: its place, its words and its type."""
-    leaked = f"{miss.n_leaked} of {counted(miss.n_characters, 'character')}"
+    """A gold span that is not fully covered: its place, words and type, and how many characters are not covered."""
+    leaked = f"{miss.n_leaked} of {counted(miss.n_characters, 'character')} not covered"
     return f"{place_text(miss.origin, miss.number)}, {' '.join(miss.words)} [{miss.type}]: {leaked}"
 
 
