@@ -134,6 +134,5 @@ def export_command(
         )
     stdout_console().print(key_value_table(agreement.rows()))
     if agreement.problems:
-        found = " ".join([*agreement.problems, agreement.advice]).strip()
-        raise JobError(f"the export disagrees with the model and was not kept. {found}")
+        raise JobError(agreement.failure)
     show_next(after_export(output, format, output / model_file(format, quantize)))

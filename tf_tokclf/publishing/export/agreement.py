@@ -135,6 +135,12 @@ class Agreement:
         return self.limits.exceeded_by(self.difference)
 
     @property
+    def failure(self) -> str:
+        """The message if there are problems."""
+        found = " ".join([*self.problems, self.advice]).strip()
+        return f"the export disagrees with the model and was not kept. {found}"
+
+    @property
     def advice(self) -> str:
         """What to try if there are problems."""
         if self.vocabulary is not None and not self.enough_in_float32:

@@ -80,10 +80,7 @@ def export_model(
         smaller = None if texts is None else _trimmed(tagger, texts, partial, batch_size)
         exported = smaller or tagger
         path = write_export(exported.model, partial, format, quantize)
-        save_tokenizer(cast("PreTrainedTokenizerFast", exported.tokenizer), partial)
-        save_config(exported.model, partial)
-        write_model_info(partial, tagger.info)
-        write_json(partial / LABELS, list(tagger.labels.names))
+        _write_settings(exported, partial)
         log.info("comparing on %s of %s", counted(len(sentences), "sentence"), place)
         original = Original(tagger, sentences, scheme, place, export_tagger=smaller)
         model_bytes = size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder)
@@ -102,6 +99,14 @@ def export_model(
         if agreement.problems:
             raise _Disagreement
     return agreement
+
+
+def _write_settings(tagger: Tagger, folder: Path) -> None:
+    """Write all that an export contains besides the model."""
+    save_tokenizer(cast("PreTrainedTokenizerFast", tagger.tokenizer), folder)
+    save_config(tagger.model, folder)
+    write_model_info(folder, tagger.info)
+    write_json(folder / LABELS, list(tagger.labels.names))
 
 
 def _texts(reference: str | Path, file: str, info: ModelInfo) -> Iterator[Sentence]:
