@@ -117,9 +117,9 @@ def test_a_column_that_does_not_exist_and_files_without_columns_are_mistakes(tmp
         values_of(as_json(tmp_path), "domian")
     (tmp_path / "a.txt").write_text("Ada left\n", encoding="utf-8")
     values = ColumnValues(("domain",), DataConfig(format="text"), Task.NER)
-    with pytest.raises(UserError, match="files in the format text have no other columns"):
+    with pytest.raises(UserError, match="the format text has no columns besides words and labels"):
         values.of(Origin(str(tmp_path / "a.txt"), 1))
     with pytest.raises(UserError, match=r"gone\.jsonl: the column 'domain' cannot be read: there is no such file"):
         values.of(Origin("gone.jsonl", 1))
-    with pytest.raises(UserError, match="the sentences have no origin"):
+    with pytest.raises(UserError, match="the sentences do not come from a file"):
         values.of(None)

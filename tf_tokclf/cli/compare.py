@@ -146,7 +146,7 @@ def _show(comparison: Comparison, gate: Gate, output_format: str, output: Path |
     if output:
         write_json_output(output, as_json)
     _print(comparison, as_json, output_format, n_examples=n_examples)
-    outcome.close(suite="tf-tokclf compare", about=" and ".join(system.name for system in comparison.systems))
+    outcome.finish(suite="tf-tokclf compare", about=" and ".join(system.name for system in comparison.systems))
 
 
 def _print(comparison: Comparison, as_json: Mapping[str, Any], output_format: str, *, n_examples: int) -> None:

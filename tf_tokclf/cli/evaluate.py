@@ -184,7 +184,7 @@ def _show(result: Evaluation, gate: Gate, output_format: str, output: Path | Non
 
         write_json_output(output, as_json)
     _print(result, as_json, output_format, about)
-    outcome.close(suite="tf-tokclf evaluate", about=", ".join(about.values()))
+    outcome.finish(suite="tf-tokclf evaluate", about=", ".join(about.values()))
 
 
 def _about(given: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     "--quantize",
     type=click.Choice(["float16", "int8", "int4", "auto"]),
     help="Make the weights smaller (tflite, onnx). float16: half the size. int8: a quarter, and faster. int4 (onnx): "
-    "an eighth. auto (onnx): int8, with as few layers in float32 as the limits allow.",
+    "about a sixth. auto (onnx): int8 with as few layers in float32 as the limits allow.",
 )
 @click.option(
     "--keep-float32",
@@ -38,8 +38,8 @@ from tf_tokclf.cli.setting_options import data_options, setting_parameter
     "--trim-vocabulary",
     "trim_vocabulary",
     metavar="FILE",
-    help="Leave out tokens that neither the training data of the run nor FILE needs, from the embeddings and the "
-    "tokenizer. FILE: one sentence per line. Single characters stay, so that any text can be read.",
+    help="Remove tokens that occur neither in the run's training data nor in FILE (one sentence per line) from the "
+    "embeddings and the tokenizer. Single characters stay, so that any text can be read.",
 )
 @click.option(
     "--split",

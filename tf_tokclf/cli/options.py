@@ -200,17 +200,17 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(ENGINES),
             default="auto",
             show_default=True,
-            help="Library that runs the model. onnx: ONNX Runtime, for ONNX exports. auto: onnx for an export, or "
-            "beside weights for a float32 file that was exported from them; otherwise tensorflow.",
+            help="Library that runs the model. onnx: ONNX Runtime, for ONNX exports. auto: onnx if MODEL is an ONNX "
+            "export, or its folder also contains a float32 export of the same weights; otherwise tensorflow.",
         ),
         click.option(
             "--precision",
             cls=HeadedOption,
             heading=heading,
             type=click.Choice(list(dict.fromkeys((*TENSORFLOW_PRECISIONS, *ONNX_PRECISIONS)))),
-            help="Floating-point precision. mixed_float16, mixed_bfloat16 and auto (fast on this machine) are for "
-            "tensorflow; float16, int8 and int4 choose a file of an ONNX export.  "
-            "[default: float32, or for exports the file in onnx/record.json]",
+            help="Precision of the computation. tensorflow: float32, mixed_float16, mixed_bfloat16, or auto for "
+            "what is fast on this machine. onnx: the export's file in float32, float16, int8 or int4.  "
+            "[default: float32; for an export, as its onnx/record.json says]",
         ),
         setting_parameter(
             "evaluation.per_device_eval_batch_size",

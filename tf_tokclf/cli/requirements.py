@@ -1,4 +1,4 @@
-"""The options --require and --junit, with which a command fails if its scores are too low."""
+"""The options --require and --junit, with which a command fails if scores do not meet requirements."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The requirements with the values that were found. error: about names that do not exist.
+    """The requirements with the values that were found. error: the mistake if a name does not exist.
 
-    The scores are printed before `close`, whatever the requirements are.
+    The command prints the scores, whether or not requirements are met, and then calls `finish`.
     """
 
     gate: Gate
@@ -87,8 +87,8 @@ class GateResult:
         """What the JSON of the result contains in addition."""
         return {"requirements": [one.to_json() for one in self.checked]} if self.checked else {}
 
-    def close(self, *, suite: str, about: str) -> None:
-        """Write the JUnit file, and exit with code 1 and a table of the requirements that are not met, if any."""
+    def finish(self, *, suite: str, about: str) -> None:
+        """Write the JUnit file. If requirements are not met, print them and exit with code 1."""
         if self.error:
             raise self.error
         if self.gate.junit:

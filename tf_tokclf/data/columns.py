@@ -1,6 +1,6 @@
 """Values of columns that are neither words nor labels, such as the domain of a sentence.
 
-Sentences do not carry other columns. Their origin, a file and a line or row, tells where the values are.
+Sentences do not contain these values. Their origin, a file and a line or row, says where to read them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ColumnValues:
     def of(self, origin: Origin | None) -> str | None:
         """The value for a sentence; None if it has none. Raises UserError if there is no such column."""
         if origin is None:
-            raise UserError(f"the column {self._columns[0]!r} cannot be read: the sentences have no origin.")
+            raise UserError(f"the column {self._columns[0]!r} cannot be read: the sentences do not come from a file.")
         if origin.path not in self._files:
             self._files[origin.path] = self._read(Path(origin.path))
         return self._files[origin.path].at(origin.number)
@@ -74,7 +74,7 @@ class ColumnValues:
             raise UserError(
                 f"the column {self._columns[0]!r} cannot be read: there is no such file.",
                 path=path,
-                hint="Columns are read from files of CoNLL, CoNLL-U, JSON, CSV and Parquet.",
+                hint="Columns are read from files in CoNLL, CoNLL-U, JSON, CSV and Parquet.",
             )
         known: dict[str, None] = {}
         starts: list[int] = []
@@ -124,7 +124,7 @@ def _open(path: Path, data: DataConfig, task: Task) -> Numbered:
     }
     if name not in openers:
         hint = f"Formats with columns: jsonl, {', '.join(openers)}."
-        raise UserError(f"files in the format {name} have no other columns.", path=path, hint=hint)
+        raise UserError(f"the format {name} has no columns besides words and labels.", path=path, hint=hint)
     return openers[name](path, data, task)
 
 

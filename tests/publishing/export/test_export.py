@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.reference_models import ReferenceModel
 from tests.requirements import need_modules
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.errors import JobError, UserError
+from tf_tokclf.inference.engines import choose_file
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras, tf
@@ -237,6 +239,14 @@ def test_an_export_with_a_smaller_vocabulary_is_a_complete_folder(
     sentence = [Sentence(tuple(words[:5]))]
     for one, two in zip(before.tag(sentence), after.tag(sentence)):
         np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-4)
+
+    # Its ids are not those of the tokenizer beside the original weights.
+    beside = tmp_path / "beside"
+    shutil.copytree(tiny_classifier, beside)
+    shutil.copytree(output / "onnx", beside / "onnx")
+    assert choose_file(beside, engine="auto", precision=None) is None
+    with pytest.raises(UserError, match="exported from other weights"):
+        choose_file(beside, engine="onnx", precision=None)
 
 
 @pytest.mark.parametrize(("format", "quantize"), [("tflite", "int8"), ("onnx", "float16"), ("onnx", None)])

@@ -13,7 +13,8 @@ tags:
 
 # Token classifier in ONNX format
 
-Compared with the original model in `agreement.json`. `labels.json` lists the labels in the order of the logits.
+`agreement.json` compares this export with the original model.
+`labels.json` lists the labels in the order of the logits.
 
 With the Python packages onnxruntime and tokenizers, in this folder:
 

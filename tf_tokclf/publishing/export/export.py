@@ -94,7 +94,9 @@ def export_model(
             precision = cast("OnnxPrecision", agreement.quantize or "float32")
             file = partial / model_file(format, quantize)
             write_card(partial, model_file(format, quantize))
-            write_record_of(file, partial, precision=precision, weights=weights_sha256(folder))
+            # With another vocabulary, the file must not be used beside the original weights and their tokenizer.
+            weights = weights_sha256(folder) if smaller is None else {}
+            write_record_of(file, partial, precision=precision, weights=weights)
         write_json(partial / AGREEMENT, agreement.to_json())
         if agreement.problems:
             raise _Disagreement

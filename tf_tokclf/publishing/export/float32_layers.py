@@ -25,7 +25,7 @@ _N_BATCHES = 16
 
 
 class Quantizer:
-    """Quantizes an ONNX model to int8 or int4 and compares the result with the original, in this process.
+    """Quantises an ONNX model to int8 or int4 and compares the result with the original, in this process.
 
     model: in float32. keep: names of layers, or of the beginnings of their names, that stay in float32.
     """
@@ -37,11 +37,11 @@ class Quantizer:
         self._batches = original.batches[:: ceil(len(original.batches) / _N_BATCHES) or 1]
 
     def quantized(self, keep: frozenset[str]) -> onnx.ModelProto:
-        """The model with all layers quantized, except those in `keep`."""
+        """The model with all layers quantised, except those in `keep`."""
         return quantized(self._model, self._kind, keep=keep, smoothing=self._smoothing)
 
     def sufficient(self) -> frozenset[str]:
-        """Layers that are enough to keep in float32. If any one of them were quantized as well, the export would fail.
+        """Layers that are enough to keep in float32. If any one of them were quantised as well, the export would fail.
 
         The layers that change the logits most are kept, as few as possible. Then each is tried without. Raises JobError
         if the export would fail even with all layers in float32, because of its vocabulary.
@@ -93,9 +93,9 @@ class Quantizer:
         return not problems
 
     def _by_sensitivity(self) -> list[str]:
-        """The layers, from the one that changes the logits most if it is quantized alone."""
+        """The layers, from the one that changes the logits most if it is quantised alone."""
         candidates = [layer for layer in self._layers if layer not in self.keep]
-        log.info("quantizing each of %s alone", counted(len(candidates), "layer"))
+        log.info("quantising each of %s alone, to find the most sensitive ones", counted(len(candidates), "layer"))
         expected = self._logits(self._model)
         changes = {
             layer: sum(

@@ -97,7 +97,7 @@ def _check_ids(before: dict[str, Any], after: dict[str, Any], old: list[int]) ->
     names = {number: token for token, number in Tokenizer.from_str(json.dumps(before)).get_vocab().items()}
     found = Tokenizer.from_str(json.dumps(after)).get_vocab()
     if found != {names[number]: position for position, number in enumerate(old)}:
-        raise JobError("the vocabulary of this tokenizer cannot be trimmed: its tokens would get other numbers.")
+        raise JobError("the vocabulary of this tokenizer cannot be trimmed. Leave out --trim-vocabulary.")
 
 
 def _renumber_added_tokens(path: Path, new: dict[int, int]) -> None:
@@ -112,7 +112,7 @@ def _trim_weights(path: Path, n_rows: int, old: list[int]) -> None:
     weights = load_file(path)
     tables = [name for name, values in weights.items() if values.shape[:1] == (n_rows,) and "emb" in name]
     if not tables:
-        raise JobError("the vocabulary of this model cannot be trimmed: it has no embeddings of tokens.")
+        raise JobError("the vocabulary of this model cannot be trimmed. Leave out --trim-vocabulary.")
     save_file(
         {name: values[old] if name in tables else values for name, values in weights.items()}, path, {"format": "pt"}
     )
