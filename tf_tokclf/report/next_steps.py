@@ -311,15 +311,13 @@ def after_export(folder: Path, format: str, model: Path) -> Iterator[Step]:
         volume = shlex.quote(f"{folder.resolve()}:/models/{folder.resolve().name}")
         words = ("docker", "run", "--rm", "-p", "8501:8501", "-v", volume, "-e", f"MODEL_NAME={name}")
         yield Step("Serve it with TensorFlow Serving", (*words, "tensorflow/serving"))
-        return
-    # In double quotes, because the shell gets the code in single ones.
-    name = json.dumps(str(model), ensure_ascii=False)
-    code = {
-        "onnx": f"import onnxruntime as ort; print(*ort.InferenceSession({name}).get_inputs())",
-        "tflite": "from ai_edge_litert.interpreter import Interpreter; "
-        f"print(Interpreter({name}).get_signature_list())",
-    }[format]
-    yield Step("Load it, and list its inputs", (*_python(), "-c", shlex.quote(code)))
+    elif format == "onnx":
+        yield Step("Label a text with the export", _labelling(folder))
+    else:
+        # In double quotes, because the shell gets the code in single ones.
+        name = json.dumps(str(model), ensure_ascii=False)
+        code = f"from ai_edge_litert.interpreter import Interpreter; print(Interpreter({name}).get_signature_list())"
+        yield Step("Load it, and list its inputs", (*_python(), "-c", shlex.quote(code)))
 
 
 def after_push(repo_id: str, url: str, *, revision: str | None) -> Iterator[Step]:
