@@ -167,4 +167,3 @@ _WRITERS: dict[str, Callable[[Serving, Path, str | None], Path]] = {
     "tflite": _write_tflite,
     "onnx": _write_onnx,
 }
-FORMATS = tuple(_WRITERS)
