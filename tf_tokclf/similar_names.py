@@ -11,7 +11,7 @@ from pathlib import Path
 _CUTOFF = 0.8
 # Names of a folder that are compared: a comparison takes a moment.
 _N_NAMES = 2000
-_WILDCARDS = frozenset("*?[")
+_WILDCARDS = frozenset("*?")
 
 
 def similar_name(typed: str, known: Iterable[str], *, cutoff: float = _CUTOFF) -> str | None:

@@ -129,7 +129,7 @@ def test_what_ctrl_c_stopped_goes_on(ray: None, tiny_classifier: Path, tmp_path:
     code, messages = job.ended()
     assert code == 130, messages
     said = r"Stopped by Ctrl-C\. Finished work is kept: continue with --resume\."
-    assert re.fullmatch(rf"3 parts, 2 workers{PROGRESS} {said}", messages), messages
+    assert re.fullmatch(rf"\S+/in: 3 files 3 parts, 2 workers{PROGRESS} {said}", messages), messages
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     code, messages = Job(tiny_classifier, source, tmp_path / "out", "--resume").ended()
     assert code == 0, messages

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from tf_tokclf.counted import counted
 from tf_tokclf.errors import UserError
 
 # Unigram models contain bytes as <0x0A>.
@@ -32,7 +33,7 @@ class VocabularyChange:
         """Names and values for the printed table."""
         unknown = f"{100 * self.unknown_after:.2f} % (model {100 * self.unknown_before:.2f} %)"
         return [
-            ("vocabulary", f"{self.n_tokens_after:,} tokens (model {self.n_tokens_before:,})"),
+            ("vocabulary", f"{counted(self.n_tokens_after, 'token')} (model {self.n_tokens_before:,})"),
             ("words split differently", f"{self.n_split_differently:,}"),
             ("unknown tokens", unknown),
         ]
