@@ -219,7 +219,7 @@ def test_decays_at_intervals_end_where_create_optimizer_takes_them(n_steps: int)
     decay_at_intervals(mine, n_steps=n_steps)
     original, _ = transformers.create_optimizer(1e-3, n_steps, schedule.n_warmup_steps, weight_decay_rate=0.1)
     ours, theirs = ([tf.Variable(value, name=name) for name, value in WEIGHTS.items()] for _ in range(2))
-    # Traced, as in training: the decay is then a condition in the graph.
+    # Traced, as in training, so that the graph decides when to decay.
     step = tf.function(lambda *gradients: mine.update(gradients, ours), autograph=False)
     without_decay = [weight.numpy() for weight in ours]
     for n in range(n_steps):

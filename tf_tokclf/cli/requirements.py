@@ -74,7 +74,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The requirements with the values that were found. error: the mistake if a name does not exist.
+    """The requirements with the values that were found. error: set if a requirement names a value that does not exist.
 
     The command prints the scores, whether or not requirements are met, and then calls `finish`.
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tf_tokclf.model.backend import keras, tf
-from tf_tokclf.training.optimizer import Gradient, clip_factor, global_norm, one_row_each
+from tf_tokclf.training.optimizer import Gradient, clip_factor, global_norm
 
 
 def apply_if_finite(
@@ -23,9 +23,9 @@ def apply_if_finite(
 ) -> None:
     """Update `weights` unless a gradient is not finite, and adapt the loss scale.
 
-    gradients: unscaled, summed over the replicas. They are scaled down to a global norm of at most `clip_norm`.
+    gradients: unscaled, summed over the replicas, with one row for each token. They are scaled down to a global norm of
+    at most `clip_norm`.
     """
-    gradients = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
     norm = global_norm(gradients)
     is_finite = tf.math.is_finite(norm)
     factor = clip_factor(norm, clip_norm)

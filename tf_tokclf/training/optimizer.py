@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tf_tokclf.config.schema import OptimizerConfig
+from tf_tokclf.cpu import MAX_LANES
 from tf_tokclf.errors import UserError
 from tf_tokclf.model.backend import keras, tf, transformers
-from tf_tokclf.model.parallel import MAX_LANES
 from tf_tokclf.training.schedule import Schedule, ScheduledRate
 from tf_tokclf.training.weight_places import depths, is_embedding
 

@@ -202,15 +202,15 @@ class TrainingStep:
         summed = self._devices.summed(dense)
         # Adam's update of a complete weight is fused. That of rows is not: it takes several passes over the weight.
         whole = [g if self._deferring.defers(w) else tf.convert_to_tensor(g) for g, w in zip(summed, weights)]
+        whole = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in whole]
         if self._scales_loss:
             apply_if_finite(self.optimizer, whole, weights, clip_norm=self._clip_norm)
             return
-        whole = [one_row_each(g) if isinstance(g, tf.IndexedSlices) else g for g in whole]
         self.optimizer.update(whole, weights, factor=clip_factor(global_norm(whole), self._clip_norm))
 
 
 def _sum(gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]) -> tf.Tensor | tf.IndexedSlices | None:
-    """The sum of a weight's gradients. Sparse rows are concatenated, and summed when they are clipped."""
+    """The sum of a weight's gradients. Sparse rows are concatenated, and summed before the update."""
     first = gradients[0]
     if first is None:
         return None

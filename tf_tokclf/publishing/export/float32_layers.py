@@ -43,8 +43,9 @@ class Quantizer:
     def sufficient(self) -> frozenset[str]:
         """Layers that are enough to keep in float32. If any one of them were quantised as well, the export would fail.
 
-        The layers that change the logits most are kept, as few as possible. Then each is tried without. Raises JobError
-        if the export would fail even with all layers in float32, because of its vocabulary.
+        Layers are kept in the order of how much they change the logits, until the export agrees with the model. Each
+        of them is then quantised again if the export still agrees without it. Raises JobError if the export would fail
+        even with all layers in float32, because of its vocabulary.
         """
         if self._agrees(self.keep):
             return self.keep
