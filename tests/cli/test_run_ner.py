@@ -432,10 +432,18 @@ def test_a_misspelt_option_is_one_message_with_the_suggestion():
 
 def test_a_name_of_another_tool_is_no_argument_of_run_ner():
     """An argument of run_ner.py is translated, so that a suggestion for it would never be shown."""
-    names = [name for theirs in _NAMES_ELSEWHERE.values() for name in theirs.split()]
+    of_fit = {ours: theirs for ours, theirs in _NAMES_ELSEWHERE.items() if ours[0] in OPTIONS}
+    names = [name for theirs in of_fit.values() for name in theirs.split()]
     assert not {name.replace("-", "_") for name in names} & row_by_name().keys()
     assert len(set(names)) == len(names)
-    assert {ours[0] for ours in _NAMES_ELSEWHERE} <= OPTIONS.keys()
+    assert _NAMES_ELSEWHERE.keys() - of_fit.keys() == {("--file",)}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_commands_that_read_one_file_suggest_it_for_the_options_of_fit(command: str):
+    result = run(command, "runs/mine", "--test-file", "test.conll")
+    assert result.exit_code == 2
+    assert "--file" in result.output.split("Did you mean", 1)[1]
 
 
 @pytest.mark.parametrize(

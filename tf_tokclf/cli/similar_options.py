@@ -21,7 +21,9 @@ _NAMES_ELSEWHERE: dict[tuple[str, ...], str] = {
     ("--model-name-or-path",): "model model-name model-path encoder base-model pretrained-model",
     ("--train-file",): "train train-data train-path training-file",
     ("--validation-file",): "dev dev-file valid valid-file val val-file validation validation-data eval-file",
-    ("--test-file",): "test test-data test-path",
+    ("--test-file", "--file"): "test test-data test-path",
+    # evaluate and export read one file.
+    ("--file",): "test-file validation-file",
     ("--output-dir", "--output"): "output out out-dir out-file output-file output-path save-dir",
     ("--dataset-name",): "dataset",
     ("--max-seq-length",): "max-len max-seq-len",
