@@ -117,6 +117,12 @@ _WITH_PREDICTIONS = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write words, gold and predicted labels to this file as JSON lines.",
 )
+@click.option(
+    "--thresholds",
+    is_flag=True,
+    help="Choose spans by the thresholds that are stored with the model, as predict does. By default, the model is "
+    "scored without them, so that its scores can be compared with those of other models.",
+)
 @requirement_options("PER.recall.low>=0.9")
 @click.option("--force", is_flag=True, help="Replace existing output files.")
 @model_options
@@ -138,6 +144,7 @@ def evaluate_command(
     output_format: str,
     output: Path | None,
     output_predictions: Path | None,
+    thresholds: bool,
     required: tuple[str, ...],
     junit: Path | None,
     force: bool,
@@ -167,7 +174,8 @@ def evaluate_command(
             # Options such as --scheme describe --file, and calibration reads the run's own data.
             own, _ = given_data(ctx, assignments, with_options=False)
             _calibrate(model, own, task, **options)
-        result = _score_model(model, split=split or "test", predictions=output_predictions, **scoring, **options)
+        options |= {"split": split or "test", "predictions": output_predictions, "thresholds": thresholds}
+        result = _score_model(model, **scoring, **options)
     _show(result, gate, output_format, output, about=_about(ctx.params))
     _show_next(ctx)
 

@@ -235,3 +235,13 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = decorate(function)
     return function
+
+
+no_thresholds_option = click.option(
+    "--no-thresholds",
+    "thresholds",
+    flag_value=False,
+    default=True,
+    type=bool,
+    help="Do not use the thresholds that are stored with the model, and decode as evaluate does.",
+)

@@ -22,6 +22,7 @@ from tf_tokclf.cli.options import (
     given_data,
     logging_options,
     model_options,
+    no_thresholds_option,
 )
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
@@ -105,7 +106,12 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     "--ray-address", help="HOST:PORT of a Ray cluster for --workers.  [default: RAY_ADDRESS, else this machine only]"
 )
 @click.option("--top-k", type=click.IntRange(min=0), default=0, help="Also write the K most probable labels per word.")
-@click.option("--threshold", type=FiniteRange(0, 1), help="Leave out spans with a lower score.")
+@click.option(
+    "--threshold",
+    type=FiniteRange(0, 1),
+    help="Leave out spans with a lower score. Thresholds that are stored with the model are then not used.",
+)
+@no_thresholds_option
 @click.option("--scores", is_flag=True, help="In CoNLL, also write a column with the score of each word.")
 @setting_parameter("data.offset_unit", default_text="as in the run, else codepoint")
 @click.option(
@@ -141,7 +147,8 @@ def predict_command(
     """Label SOURCE (a file, or stdin) with MODEL (a run, a model folder, a Hub id or package:NAME/PATH).
 
     There is one output record per input record, in the same order. Input may be compressed (gzip, zstd, xz, bzip2,
-    zip). The score of a span is the lowest probability of the labels of its words.
+    zip). The score of a span is the lowest probability of the labels of its words; if the model has thresholds
+    (tf-tokclf thresholds), it is the probability of the whole span, and spans that reach their threshold are written.
 
     \b
     echo "play some jazz by Nina Simone" | tf-tokclf predict runs/quickstart

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, logging_options, model_options
+from tf_tokclf.cli.options import UnderscoreCommand, logging_options, model_options, no_thresholds_option
 from tf_tokclf.cli.types import FiniteRange
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     help="Maximum number of characters in a text, or of words in a list. Requests with a longer text or list "
     "get status 422.",
 )
+@no_thresholds_option
 @model_options
 @logging_options
 def serve_command(

@@ -67,7 +67,7 @@ def calibrate(
     run = run_of(reference)
     # Training must not replace the weights between loading them and storing their temperature.
     with locked(run, hint="Wait for it, or leave out --calibrate.") if run else nullcontext():
-        tagger = Tagger.load(reference, **options)
+        tagger = Tagger.load(reference, thresholds=False, **options)
         labelled = labelled_splits(reference, split, data, tagger.info, task=task)[split]
         return _calibrate(tagger, folder, labelled)
 

@@ -15,6 +15,8 @@ from tf_tokclf.encoding.model_config import check_is_classifier, saved_labels
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
 from tf_tokclf.encoding.onnx_record import FOLDER, OnnxFile, OnnxRecord, read_onnx_record, weights_sha256
+from tf_tokclf.encoding.thresholds_file import FILE_NAME as THRESHOLDS
+from tf_tokclf.encoding.thresholds_file import Thresholds, read_thresholds
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.encoding.weight_files import weight_files
 from tf_tokclf.encoding.word_tokenizer import read_saved_tokenizer
@@ -33,11 +35,12 @@ _DEFAULT = "float32"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A classifier: its forward pass, its tokenizer, and how it reads sentences."""
+    """A classifier: its forward pass, its tokenizer, how it reads sentences, and its thresholds, if it has any."""
 
     forward_pass: ForwardPass
     tokenizer: WordTokenizer
     info: ModelInfo
+    thresholds: Thresholds | None = None
 
 
 def open_model(
@@ -47,6 +50,7 @@ def open_model(
     revision: str | None = None,
     precision: str | None = None,
     trust_remote_code: bool = False,
+    thresholds: bool = True,
 ) -> LoadedModel:
     """Load a classifier. The arguments are those of `Tagger.load`, which also names the errors."""
     check_names(engine, precision)
@@ -60,15 +64,28 @@ def open_model(
 
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         info = read_model_info(folder, saved_labels(folder), tokenizer)
+        found = _thresholds(folder, info, are_used=thresholds)
         forward = TensorFlowPass.load(folder, precision=precision or _DEFAULT, trust_remote_code=trust_remote_code)
-        return LoadedModel(forward, tokenizer, info)
+        return LoadedModel(forward, tokenizer, info, found)
     check_installed("--engine onnx", "onnxruntime", extra="onnx")
     from tf_tokclf.inference.onnx_pass import OnnxPass
 
     check_is_classifier(folder)
     saved = read_saved_tokenizer(folder) or load_tokenizer(folder, trust_remote_code=trust_remote_code)
     info = read_model_info(folder, saved_labels(folder), saved)
-    return LoadedModel(OnnxPass.load(folder, file, n_labels=len(info.labels)), saved, info)
+    found = _thresholds(folder, info, are_used=thresholds)
+    return LoadedModel(OnnxPass.load(folder, file, n_labels=len(info.labels)), saved, info, found)
+
+
+def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool) -> Thresholds | None:
+    if not are_used:
+        if (folder / THRESHOLDS).is_file():
+            log.info("%s is not used", folder / THRESHOLDS)
+        return None
+    found = read_thresholds(folder, info)
+    if found is not None:
+        log.info("%s: spans are predicted from a probability of %s", folder / THRESHOLDS, found.summary())
+    return found
 
 
 def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile | None:

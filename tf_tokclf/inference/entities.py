@@ -18,7 +18,7 @@ import numpy as np
 
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import Scheme, split_label
-from tf_tokclf.labels.sentence import text_of
+from tf_tokclf.labels.sentence import Span, text_of
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.report.marked_text import MarkedText, TextSpan, marked_html
 
@@ -111,16 +111,17 @@ def entities_of(tagged: TaggedSentence, strategy: str, ignore_labels: Collection
 
 def _span_entities(tagged: TaggedSentence, text: str, offsets: Offsets, ignore_labels: Collection[str]) -> list[Entity]:
     if tagged.label_set.scheme is Scheme.NONE:
-        runs = [(i, i + 1, label) for i, label in enumerate(tagged.labels)]
+        runs = [Span(i, i + 1, label) for i, label in enumerate(tagged.labels)]
     else:
-        runs = [(span.start, span.end, span.type) for span in tagged.spans]
+        runs = tagged.spans
     found: list[Entity] = []
-    for first, last, type in runs:
-        if type in ignore_labels:
+    for span in runs:
+        if span.type in ignore_labels:
             continue
-        start, end = offsets[first][0], offsets[last - 1][1]
-        score = mean_score(tagged.scores[first:last])
-        found.append({"entity_group": type, "score": score, "word": text[start:end], "start": start, "end": end})
+        start, end = offsets[span.start][0], offsets[span.end - 1][1]
+        is_scored = tagged.span_scores is not None
+        score = tagged.span_score(span) if is_scored else mean_score(tagged.scores[span.start : span.end])
+        found.append({"entity_group": span.type, "score": score, "word": text[start:end], "start": start, "end": end})
     return found
 
 

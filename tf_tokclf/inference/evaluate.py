@@ -47,6 +47,7 @@ def evaluate(
     errors: bool = False,
     by: Sequence[str] = (),
     task: Task | None = None,
+    thresholds: bool = False,
     **options: Any,
 ) -> Evaluation:
     """Score a model on labelled data.
@@ -62,6 +63,8 @@ def evaluate(
         by: Divisions of the data into slices that are also scored: `"length"` (of sentences), `"seen"` (whether spans
             occur in the training data), `"domain"`, or columns of the labelled file.
         task: The task, if it differs from that of the run.
+        thresholds: Whether spans are chosen by the thresholds that are stored with the model. By default they are not,
+            so that scores of different models can be compared.
         **options: The options of `Tagger.load`.
 
     Returns:
@@ -72,7 +75,10 @@ def evaluate(
     """
     reference = reference_text(reference)
     check_data(reference, split, data)  # before loading the model
-    tagger = Tagger.load(reference, **options)
+    tagger = Tagger.load(reference, thresholds=thresholds, **options)
+    if thresholds and tagger.thresholds is None:
+        hint = "Make them with tf-tokclf thresholds, or leave out --thresholds."
+        raise UserError("has no thresholds.", path=reference, hint=hint)
     splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors or "seen" in by)
     training = training_of(splits.train, splits.scheme) if splits.train and (errors or "seen" in by) else None
     analyst = ErrorAnalyst(splits.scheme, mode, training) if errors else None
@@ -96,7 +102,8 @@ def evaluate(
             n_repaired=splits.repairs.get(split, 0),
         )
     facts = tagger.forward_pass.facts
-    return replace(result, engine=f"{facts.engine}, {facts.precision}")
+    used = tagger.thresholds.summary() if tagger.thresholds else None
+    return replace(result, engine=f"{facts.engine}, {facts.precision}", thresholds=used)
 
 
 def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:

@@ -83,7 +83,9 @@ class PredictionSpec:
 
     def tagger(self) -> Tagger:
         """Load the model. Raises UserError if it does not support the options."""
-        tagger = Tagger.load(self.model, **self.loading)
+        # A single threshold takes the place of the stored ones.
+        stored = self.threshold is None and self.loading.get("thresholds", True)
+        tagger = Tagger.load(self.model, **{**self.loading, "thresholds": stored})
         if self.threshold is not None and tagger.labels.outside is None:
             problem = "--threshold leaves out spans, but the model's labels form no spans."
             raise UserError(problem, hint="Leave out --threshold.")

@@ -29,6 +29,7 @@ from tf_tokclf.inference.entities import (
 )
 from tf_tokclf.inference.look_ahead import LOOK_AHEAD_WORDS, look_ahead
 from tf_tokclf.inference.prefetch import in_thread
+from tf_tokclf.inference.thresholding import Thresholding
 from tf_tokclf.inference.word_scores import score_windows
 from tf_tokclf.labels.decoding import decode
 from tf_tokclf.labels.label_set import LabelSet
@@ -38,6 +39,7 @@ from tf_tokclf.labels.word_splitting import text_sentence
 from tf_tokclf.scoring.calibration import temper
 
 if TYPE_CHECKING:
+    from tf_tokclf.encoding.thresholds_file import Thresholds
     from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 
@@ -84,6 +86,7 @@ class Tagger:
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
         share: Share | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.forward_pass = forward_pass
         self._share = share
@@ -94,6 +97,8 @@ class Tagger:
         self.aggregation = aggregation
         check_strategy(aggregation_strategy or "first")
         self.aggregation_strategy = aggregation_strategy
+        self.thresholds = thresholds
+        self._thresholding = _thresholding_of(thresholds, info.labels)
         self._encoder = Encoder(tokenizer, info.reading, n_embeddings=forward_pass.facts.vocabulary_size)
 
     def __repr__(self) -> str:
@@ -123,6 +128,7 @@ class Tagger:
         aggregation: str = "first",
         aggregation_strategy: Strategy | None = None,
         trust_remote_code: bool = False,
+        thresholds: bool = True,
     ) -> Tagger:
         """Load a classifier.
 
@@ -142,6 +148,8 @@ class Tagger:
                 `"max"`.
             aggregation_strategy: The default of calls.
             trust_remote_code: Whether to run Python code that comes with the model.
+            thresholds: Whether spans are chosen by the thresholds that `tf-tokclf thresholds` stored with the model, if
+                there are any. `decoding` then has no effect.
 
         Raises:
             UserError: There is no such model, or it cannot be used.
@@ -152,6 +160,7 @@ class Tagger:
             revision=revision,
             precision=precision,
             trust_remote_code=trust_remote_code,
+            thresholds=thresholds,
         )
         return cls(
             model.forward_pass,
@@ -161,7 +170,18 @@ class Tagger:
             decoding=decoding,
             aggregation=aggregation,
             aggregation_strategy=aggregation_strategy,
+            thresholds=model.thresholds,
         )
+
+    def without_thresholds(self) -> Tagger:
+        """A copy that does not use thresholds."""
+        other = copy(self)
+        other.thresholds = other._thresholding = None
+        return other
+
+    def at_thresholds(self, sentences: Sequence[TaggedSentence]) -> list[TaggedSentence]:
+        """Sentences that a copy without thresholds labelled, with the spans that reach this tagger's thresholds."""
+        return self._thresholding.applied(sentences) if self._thresholding else list(sentences)
 
     def with_forward(self, forward: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> Tagger:
         """A copy that calls `forward`, a function like `ForwardPass`, instead of the model.
@@ -363,7 +383,7 @@ class Tagger:
             tagged.append(
                 self._tagged(sentence, own_ids, scores[words], block.windows.n_pieces[words], block.positions[words])
             )
-        return tagged
+        return self.at_thresholds(tagged)
 
     def _tagged(
         self,
@@ -386,6 +406,12 @@ class Tagger:
             label_set=self.labels,
             positions=tuple(None if position < 0 else position for position in positions.tolist()),
         )
+
+
+def _thresholding_of(thresholds: Thresholds | None, labels: LabelSet) -> Thresholding | None:
+    if thresholds is None:
+        return None
+    return Thresholding(labels, {name: one.threshold for name, one in thresholds.types.items()})
 
 
 def _has_order(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,6 +26,8 @@ class TaggedSentence:
         log_probabilities: Array of shape (words, labels), float32.
         label_set: The labels of the model and their scheme.
         positions: Position of each word's first subword token in its window, None for words that were not seen.
+        span_scores: If spans were chosen by thresholds, the probability of each span over all label sequences that the
+            scheme allows. Otherwise None.
     """
 
     sentence: Sentence
@@ -35,6 +38,7 @@ class TaggedSentence:
     log_probabilities: np.ndarray
     label_set: LabelSet
     positions: tuple[int | None, ...]
+    span_scores: Mapping[Span, float] | None = None
 
     @cached_property
     def spans(self) -> list[Span]:
@@ -42,7 +46,12 @@ class TaggedSentence:
         return spans_of(self.labels, self.label_set.scheme)
 
     def span_score(self, span: Span) -> float:
-        """The smallest probability among the labels of the span's words; nan if the model saw none of the words."""
+        """The smallest probability among the labels of the span's words; nan if the model saw none of the words.
+
+        If spans were chosen by thresholds, the probability of the span.
+        """
+        if self.span_scores is not None and span in self.span_scores:
+            return self.span_scores[span]
         seen = [score for score in self.scores[span.start : span.end] if score == score]
         return min(seen, default=float("nan"))
 
@@ -69,6 +78,7 @@ class TaggedSentence:
             scores=tuple(of_labelled_words(sentence, self.scores)),
             positions=tuple(of_labelled_words(sentence, self.positions)),
             log_probabilities=self.log_probabilities[kept],
+            span_scores=None,
         )
 
     def without_spans_below(self, threshold: float) -> TaggedSentence:

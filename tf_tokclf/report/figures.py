@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted
 from tf_tokclf.scoring.calibration import Reliability
 
@@ -168,3 +169,25 @@ def _svg(parts: Sequence[str], alt: str) -> Markup:
     inside = "".join(parts)
     frame = f'class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(alt)}"'
     return Markup(f"<svg {frame}>{inside}</svg>")
+
+
+# The colours of the page in its light mode, with a white ground, since other programs show the picture.
+_STYLE = """svg { font: 12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
+text { fill: #55585e; } .title { font-weight: 600; fill: #1b1c1e; } .grid { stroke: #d9dadd; }
+.middle { text-anchor: middle; } .end { text-anchor: end; } .mark { stroke: #55585e; stroke-dasharray: 4 4; }
+.line { fill: none; stroke-width: 2; } .name { font-weight: 600; }
+.line.s1 { stroke: #1d5fa6; } .line.s2 { stroke: #b04a00; } .line.s3 { stroke: #2b7a4b; }
+.s1.dot, .s1.name { fill: #1d5fa6; } .s2.dot, .s2.name { fill: #b04a00; } .s3.dot, .s3.name { fill: #2b7a4b; }"""
+_TITLE_HEIGHT = 24
+
+
+def standalone(charts: Sequence[tuple[str, Markup]]) -> str:
+    """Charts with their titles, one below the other, as the text of an SVG file."""
+    row = _HEIGHT + _TITLE_HEIGHT
+    parts = [f'<rect width="{_WIDTH}" height="{row * len(charts)}" fill="#fff"/>', f"<style>{_STYLE}</style>"]
+    for number, (title, chart) in enumerate(charts):
+        top = number * row
+        placed = chart.replace("<svg ", f'<svg y="{top + _TITLE_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" ', 1)
+        parts += [f'<text class="title" x="{_LEFT}" y="{top + 18}">{escape(plain_text(title))}</text>', placed]
+    size = f'width="{2 * _WIDTH}" height="{2 * row * len(charts)}" viewBox="0 0 {_WIDTH} {row * len(charts)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>\n'

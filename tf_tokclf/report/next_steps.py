@@ -204,6 +204,13 @@ def after_evaluate(
         yield Step("Label a text", _labelling(model, _example_of(RunDir(Path(model)))))
 
 
+def after_thresholds(model: str) -> Iterator[Step]:
+    """`thresholds` stored thresholds with a model."""
+    if RunDir(Path(model)).config.is_file():
+        yield Step("Score the model at these thresholds", ours("evaluate", model, "--thresholds"))
+    yield Step("Label a text", _labelling(model, _example_of(RunDir(Path(model)))))
+
+
 def _newest_other_run(run: RunDir, split: str) -> Path | None:
     """The newest run in the same folder with predictions for the same sentences."""
     sentences = _fingerprint(run, split)

@@ -50,6 +50,8 @@ def evaluation_table(evaluations: Mapping[str, Evaluation], facts: Mapping[str, 
     rows: list[tuple[Any, ...]] = []
     bold = set()
     facts = {**facts, **_measured(first)}
+    if used := next(iter(evaluations.values())).thresholds:
+        facts["thresholds"] = used
     for name, evaluation in evaluations.items():
         of_types = _rows(evaluation.scores, evaluation.intervals)
         rows += [(*([name] if several else []), *row) for row in of_types]

@@ -151,6 +151,8 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     if evaluation.slices:
         parts += [slices_table(evaluation.slices), ""]
     notes = score_notes(evaluation.scores, by_argmax=evaluation.by_argmax)
+    if evaluation.thresholds:
+        notes = [*notes, f"Spans with a probability of at least {evaluation.thresholds}."]
     return Group(
         *parts,
         scores_table(evaluation.scores, evaluation.intervals),

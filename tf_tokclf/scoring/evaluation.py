@@ -34,6 +34,7 @@ class Evaluation(HtmlForm):
         engine: The library that computed the scores of the labels, with its version, and the precision. None for
             predictions from a file.
         slices: Scores of slices of the data. None unless they were requested.
+        thresholds: The thresholds by which spans were chosen. None if labels come from plain decoding.
     """
 
     scores: Scores
@@ -42,6 +43,7 @@ class Evaluation(HtmlForm):
     by_argmax: Scores | None = None
     engine: str | None = None
     slices: Slices | None = None
+    thresholds: str | None = None
 
     @property
     def intervals(self) -> dict[str, Interval]:
@@ -68,6 +70,8 @@ class Evaluation(HtmlForm):
             result["by_argmax"] = numbers(self.by_argmax.overall)
         if self.engine is not None:
             result["engine"] = self.engine
+        if self.thresholds is not None:
+            result["thresholds"] = self.thresholds
         return result if self.errors is None else {**result, "errors": self.errors.to_json()}
 
 

@@ -74,8 +74,12 @@ class Checked:
         return {"requirement": str(self.requirement), **subject, "value": self.value, "met": self.is_met}
 
 
-def parse_requirements(texts: Sequence[str]) -> tuple[Requirement, ...]:
+def parse_requirements(
+    texts: Sequence[str], *, option: str = "--require", example: str = "f1>=0.85"
+) -> tuple[Requirement, ...]:
     """The requirements in the texts. Raises UserError, which lists all that are wrong.
+
+    option, example: for the message.
 
     >>> [str(one) for one in parse_requirements(["f1 >= 0.85", "PER.recall.low>.9"])]
     ['f1>=0.85', 'PER.recall.low>0.9']
@@ -92,7 +96,7 @@ def parse_requirements(texts: Sequence[str]) -> tuple[Requirement, ...]:
         else:
             found.append(Requirement(match["name"], match["sign"], limit))
     if wrong:
-        raise UserError(f"--require: {'; '.join(wrong)}.", hint="Write a requirement such as 'f1>=0.85'.")
+        raise UserError(f"{option}: {'; '.join(wrong)}.", hint=f"Write {option} '{example}'.")
     return tuple(found)
 
 

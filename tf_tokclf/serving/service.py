@@ -36,6 +36,8 @@ class Service:
 
     def __init__(self, tagger: Tagger, model_name: str, limits: Limits) -> None:
         self.tagger = tagger
+        # A request may have a threshold of its own, so those of the model are applied last.
+        self._plain = tagger.without_thresholds()
         self.model_name = model_name
         self.limits = limits
         self.metrics = Metrics(model_name)
@@ -101,7 +103,12 @@ class Service:
         if options.threshold is not None and self.tagger.labels.outside is None:
             raise UserError("threshold applies to spans, but the labels of this model form no spans.")
         tagged = await self.tag(inputs)
-        return await asyncio.to_thread(lambda: [_record(one, options) for one in tagged])
+        return await asyncio.to_thread(self._records, tagged, options)
+
+    def _records(self, tagged: list[TaggedSentence], options: PredictOptions) -> list[dict[str, Any]]:
+        if options.threshold is None:
+            tagged = self.tagger.at_thresholds(tagged)
+        return [_record(one, options) for one in tagged]
 
     def _tag(self, requests: list[Sequence[Sentence]]) -> list[list[TaggedSentence]]:
         # If the model reads neighbouring sentences as context, these are never from another request.
@@ -112,7 +119,7 @@ class Service:
     def _blocks(self, sentences: list[Sentence]) -> Iterator[list[TaggedSentence]]:
         """Label the sentences block by block. Raises Abandoned if this takes longer than the timeout."""
         until = time.monotonic() + self.limits.timeout_s
-        for block in self.tagger.tag_blocks(sentences, look_ahead_words=_WORDS_AT_ONCE):
+        for block in self._plain.tag_blocks(sentences, look_ahead_words=_WORDS_AT_ONCE):
             yield block
             if time.monotonic() > until:
                 raise Abandoned

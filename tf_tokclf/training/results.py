@@ -26,6 +26,7 @@ def score_run(plan: RunPlan, stop: StopRequest) -> dict[str, Evaluation]:
         batch_size=config.evaluation.per_device_eval_batch_size,
         decoding=config.evaluation.decoding,
         trust_remote_code=config.model.trust_remote_code,
+        thresholds=False,
     )
     splits = [plan.splits.validation, *([plan.splits.test] if plan.splits.test else [])]
     evaluations = {}
