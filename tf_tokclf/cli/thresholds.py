@@ -65,8 +65,8 @@ if TYPE_CHECKING:
     type=click.Choice(["table", "json", "markdown", "latex", "csv"]),
     default="table",
     show_default=True,
-    help="Format of the printed table. latex: a table for the package booktabs. Scores are percentages, except in json, "
-    "where they are fractions.",
+    help="Format of the printed table. latex: a table for the package booktabs. Scores are percentages, except in "
+    "json, where they are fractions.",
 )
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write everything as JSON.")
 @click.option(

@@ -1,4 +1,4 @@
-"""`thresholds.json` in a model folder: the score from which on a span of each type is predicted, and what it promises."""
+"""`thresholds.json` in a model folder: the least score of predicted spans of each type, and what it promises."""
 
 from __future__ import annotations
 
@@ -107,6 +107,14 @@ def read_thresholds(folder: Path, info: ModelInfo) -> Thresholds | None:
 
     Raises UserError if the file is damaged, or was made for other labels, another temperature or other weights.
     """
+    found = stored_thresholds(folder)
+    if found and (misfit := _misfit(found, info, folder)):
+        raise UserError(f"the thresholds {misfit}.", path=folder / FILE_NAME, hint=MAKE_AGAIN)
+    return found
+
+
+def stored_thresholds(folder: Path) -> Thresholds | None:
+    """Like `read_thresholds`, but not compared with the model."""
     path = folder / FILE_NAME
     if not is_there(path):
         return None
@@ -117,15 +125,12 @@ def read_thresholds(folder: Path, info: ModelInfo) -> Thresholds | None:
         hint = "Upgrade with pip install -U tf-tokclf, or pass --no-thresholds."
         raise UserError("was written by a newer version of tf-tokclf.", path=path, hint=hint)
     try:
-        found = Thresholds.model_validate(values)
+        return Thresholds.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))[:200]
         problem = re.sub("^Value error, ", "", first["msg"])
         raise UserError(f"{place + ': ' if place else ''}{problem}.", path=path, hint=MAKE_AGAIN) from error
-    if misfit := _misfit(found, info, folder):
-        raise UserError(f"the thresholds {misfit}.", path=path, hint=MAKE_AGAIN)
-    return found
 
 
 def _misfit(found: Thresholds, info: ModelInfo, folder: Path) -> str | None:

@@ -17,10 +17,11 @@ from tf_tokclf.counted import counted
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import looks_like_hub_id
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.thresholds_file import Thresholds, stored_thresholds
 from tf_tokclf.encoding.windows import ALIGNMENTS
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
-from tf_tokclf.publishing.card import Card, Score, SplitScores, render
+from tf_tokclf.publishing.card import Card, Score, SplitScores, code_span, render
 from tf_tokclf.report.score_tables import fact_lines
 from tf_tokclf.report.table_formats import markdown_text, percent
 from tf_tokclf.report.terminal import duration
@@ -90,7 +91,7 @@ def contents(
         data=tuple(_data_facts(config, results, dataset)),
         labels=tuple(model_config(run.model).get("id2label", {}).values()) if info else (),
         scheme=info.get("scheme", ""),
-        reading=tuple(_reading_facts(info)),
+        reading=(*_reading_facts(info), *_threshold_facts(stored_thresholds(run.model))),
         training=tuple(_training_facts(config, results)),
         history=tuple(map(_history_row, epoch_rows(run.history))),
         n_epochs=None if config.training.max_steps else config.training.num_train_epochs,
@@ -214,6 +215,14 @@ def _reading_facts(info: Mapping[str, Any]) -> list[str]:
         f"alignment `{reading['strategy']}`: {ALIGNMENTS[reading['strategy']]}",
         f"window: at most {counted(reading['max_length'], 'subword token')}; longer sentences are {longer}",
     ]
+
+
+def _threshold_facts(thresholds: Thresholds | None) -> list[str]:
+    if thresholds is None:
+        return []
+    data = f"{counted(thresholds.data.n_sentences, 'sentence')} of {code_span(thresholds.data.name)}"
+    chosen = f"chosen on {data} with a confidence of {thresholds.confidence:g} for each type"
+    return [f"tf-tokclf predicts spans from a probability of {markdown_text(thresholds.summary())}, {chosen}"]
 
 
 def _training_facts(config: Config, results: Mapping[str, Any]) -> list[str]:

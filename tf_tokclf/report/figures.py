@@ -187,7 +187,7 @@ def standalone(charts: Sequence[tuple[str, Markup]]) -> str:
     parts = [f'<rect width="{_WIDTH}" height="{row * len(charts)}" fill="#fff"/>', f"<style>{_STYLE}</style>"]
     for number, (title, chart) in enumerate(charts):
         top = number * row
-        placed = chart.replace("<svg ", f'<svg y="{top + _TITLE_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" ', 1)
+        placed = str(chart).replace("<svg ", f'<svg y="{top + _TITLE_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" ', 1)
         parts += [f'<text class="title" x="{_LEFT}" y="{top + 18}">{escape(plain_text(title))}</text>', placed]
     size = f'width="{2 * _WIDTH}" height="{2 * row * len(charts)}" viewBox="0 0 {_WIDTH} {row * len(charts)}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(parts)}</svg>\n'

@@ -163,6 +163,15 @@ class SpanCounter:
             if span.type in self._ids:
                 self._plain[span.type] += Counts(span in wanted & found, int(span in found), int(span in wanted))
 
+    def joined(self, other: SpanCounter) -> SpanCounter:
+        """The sentences of both, those of `other` last. Both must have the same types."""
+        both, n_before = SpanCounter(self.types), self.n_sentences
+        both._rows = [*self._rows, *((n_before + row[0], *row[1:]) for row in other._rows)]
+        both._gold = [*self._gold, *((n_before + number, type_) for number, type_ in other._gold)]
+        both._plain = {name: self._plain[name] + other._plain[name] for name in self.types}
+        both.n_sentences = n_before + other.n_sentences
+        return both
+
     @cached_property
     def _arrays(self) -> tuple[np.ndarray, ...]:
         rows = np.array(self._rows or np.zeros((0, 4)), np.float64)
@@ -244,7 +253,7 @@ def operating_point(type_: str, found: Calibration, target: Target | None, confi
     else:
         level = float(weights.max() * (1 - confidence))
         chosen, threshold = int(np.argmax(lower_bounds(right, items, level))), _threshold_of_best_f1(found)
-    value = float(right[chosen] / items[chosen]) if items[chosen] else 0.0
+    value: float = getattr(found.at(float(GRID[chosen])), target.measure)
     low = float(lower_bounds(right[[chosen]], items[[chosen]], level)[0])
     counts = found.at(threshold)
     return OperatingPoint(type_, target, threshold, bool(len(certified)), value, low, counts, found.plain)

@@ -22,7 +22,9 @@ class PredictOptions(BaseModel):
     # Strict: "1" is not a number, and true is not 1.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    threshold: float | None = Field(None, ge=0, le=1, description="Leave out spans with a lower score.")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="Leave out spans with a lower score. Thresholds of the model are then not used."
+    )
     top_k: Integer = Field(0, ge=0, description="Number of most probable labels to list for each word.")
     words: bool = Field(True, description="Include words, labels and scores.")
     spans: bool = Field(True, description="Include spans.")
@@ -44,7 +46,10 @@ class SpanAnswer(BaseModel):
     """A typed sequence of words."""
 
     type: str = Field(description="The type, such as PER.")
-    score: float | None = Field(description="The smallest probability among the labels of its words.")
+    score: float | None = Field(
+        description="The smallest probability among the labels of its words, or that of the whole span if the model has "
+        "thresholds."
+    )
     first_word: int = Field(description="Index of the first word.")
     end_word: int = Field(description="Index after the last word.")
     start: int = Field(description="Start in the text, or in the words joined by spaces.")
