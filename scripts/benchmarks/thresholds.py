@@ -93,7 +93,7 @@ def partitioned(counter: Any, measure: str, arguments: argparse.Namespace) -> di
 
     Every type with enough gold spans counts: in each partition, each of them whose target is reached.
     """
-    from tf_tokclf.scoring.operating_points import Target, operating_point
+    from tf_tokclf.scoring.operating_points import GRID, Target, certified_threshold
 
     types = [name for name in counter.types if counter.calibration(name).gold.sum() >= FEWEST_SPANS]
     targets = {}
@@ -110,11 +110,13 @@ def partitioned(counter: Any, measure: str, arguments: argparse.Namespace) -> di
         chosen = rng.permutation(counter.n_sentences) < arguments.share * counter.n_sentences
         for name in types:
             target = Target(name, measure, targets[name])
-            point = operating_point(name, counter.calibration(name, chosen), target, arguments.confidence)
-            rest = counter.calibration(name, ~chosen).at(point.threshold)
+            index, _ = certified_threshold(counter.calibration(name, chosen), target, arguments.confidence)
+            if index is None:
+                outcomes[name].append(None)
+                continue
+            rest = counter.calibration(name, ~chosen).at(GRID[index])
             other = "precision" if measure == "recall" else "recall"
-            reached = (getattr(rest, measure), getattr(rest, other), point.threshold)
-            outcomes[name].append(reached if point.is_met else None)
+            outcomes[name].append((getattr(rest, measure), getattr(rest, other), float(GRID[index])))
     before = {name: counter.calibration(name).plain for name in types}
     scores = {name: {m: getattr(one, m) for m in ("precision", "recall")} for name, one in before.items()}
     return {"measure": measure, "targets": targets, "outcomes": outcomes, "before": scores}

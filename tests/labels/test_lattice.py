@@ -74,7 +74,7 @@ def test_candidates_come_most_probable_first():
 
 
 def test_sure_but_forbidden_labels_lose_no_precision():
-    """I- at every one of a hundred words is almost sure, and the products of all others are below the smallest float."""
+    """I- at each of a hundred words is almost sure, and products of the other labels are below the smallest float."""
     labels = LabelSet(("O", "B-X", "I-X", "B-Y", "I-Y"), Scheme.IOB2)
     row = np.log([1e-30, 2e-30, 1e-40, 1e-35, 1.0 - 4e-30])
     (spans,) = found(Lattice.of(labels), [np.tile(row, (100, 1))], 0.001)

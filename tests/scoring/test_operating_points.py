@@ -145,7 +145,7 @@ def test_parts_of_the_sentences_are_counted_alone():
 
 @pytest.mark.parametrize("measure", ["recall", "precision"])
 def test_the_promise_holds_for_samples_of_a_known_source(measure: str):
-    """Recall at t is 1 - t². For precision, scores are uniform, and a span is right with the probability of its score."""
+    """Recall at t is 1 - t². For precision, scores are uniform, and a span is right with its score as probability."""
     rng = np.random.default_rng(7)
     n_missed = n_met = 0
     for _ in range(200):

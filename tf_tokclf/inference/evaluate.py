@@ -27,7 +27,7 @@ from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.spans import translated_labels
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
 from tf_tokclf.records.stream import check_packages
-from tf_tokclf.scoring.error_analysis import ErrorAnalyst, training_of
+from tf_tokclf.scoring.error_analysis import ErrorAnalyst, Training, training_of
 from tf_tokclf.scoring.evaluation import Evaluation
 from tf_tokclf.scoring.prediction_columns import shortened, types_of
 from tf_tokclf.scoring.predictions import Prediction
@@ -75,17 +75,12 @@ def evaluate(
     """
     reference = reference_text(reference)
     check_data(reference, split, data)  # before loading the model
-    tagger = Tagger.load(reference, thresholds=thresholds, **options)
-    if thresholds and tagger.thresholds is None:
-        hint = "Make them with tf-tokclf thresholds, or leave out --thresholds."
-        raise UserError("has no thresholds.", path=reference, hint=hint)
+    tagger = _loaded(reference, thresholds=thresholds, **options)
     splits = labelled_splits(reference, split, data, tagger.info, task=task, with_training=errors or "seen" in by)
     training = training_of(splits.train, splits.scheme) if splits.train and (errors or "seen" in by) else None
     analyst = ErrorAnalyst(splits.scheme, mode, training) if errors else None
-    if training is None and "seen" in by and run_config(reference):
-        # The scored file is not part of the run's data.
-        own = labelled_splits(reference, "train", None, tagger.info)
-        training = training_of(own["train"], own.scheme)
+    if training is None and "seen" in by:
+        training = _training_of_run(reference, tagger.info)
     reading = _reading(reference, split, data)
     slices = (
         slice_counter(by, splits.scheme, mode, data=reading, task=task or Task.NER, training=training) if by else None
@@ -101,9 +96,31 @@ def evaluate(
             slices=slices,
             n_repaired=splits.repairs.get(split, 0),
         )
+    return _with_origin(result, tagger)
+
+
+def _with_origin(result: Evaluation, tagger: Tagger) -> Evaluation:
+    """The result with how labels were computed."""
     facts = tagger.forward_pass.facts
     used = tagger.thresholds.summary() if tagger.thresholds else None
     return replace(result, engine=f"{facts.engine}, {facts.precision}", thresholds=used)
+
+
+def _loaded(reference: str, *, thresholds: bool, **options: Any) -> Tagger:
+    """The model. Raises UserError if its thresholds are asked for, and it has none."""
+    tagger = Tagger.load(reference, thresholds=thresholds, **options)
+    if thresholds and tagger.thresholds is None:
+        hint = "Make them with tf-tokclf thresholds, or leave out --thresholds."
+        raise UserError("has no thresholds.", path=reference, hint=hint)
+    return tagger
+
+
+def _training_of_run(reference: str, info: ModelInfo) -> Training | None:
+    """The training data of a run, for a scored file that is not part of its data."""
+    if run_config(reference) is None:
+        return None
+    own = labelled_splits(reference, "train", None, info)
+    return training_of(own["train"], own.scheme)
 
 
 def check_data(reference: str | Path, split: str, data: DataConfig | None) -> None:

@@ -243,28 +243,29 @@ def operating_point(type_: str, found: Calibration, target: Target | None, confi
         threshold = _threshold_of_best_f1(found)
         return OperatingPoint(type_, None, threshold, True, None, None, found.at(threshold), found.plain)
     right, items = found.evidence(target.measure)
-    values = p_value(right, items, target.least)
+    certified, level = certified_threshold(found, target, confidence)
+    best_f1 = _threshold_of_best_f1(found)
+    chosen = int(np.argmax(lower_bounds(right, items, level))) if certified is None else certified
+    value: float = getattr(found.at(float(GRID[chosen])), target.measure)
+    low = float(lower_bounds(right[[chosen]], items[[chosen]], level)[0])
+    threshold = best_f1 if certified is None else float(GRID[certified])
+    counts = found.at(threshold)
+    return OperatingPoint(type_, target, threshold, certified is not None, value, low, counts, found.plain)
+
+
+def certified_threshold(found: Calibration, target: Target, confidence: float) -> tuple[int | None, float]:
+    """The index in GRID of the threshold that keeps the target at least cost, and the level of its test.
+
+    None if there is no such threshold; the level is then that of a start.
+    """
+    values = p_value(*found.evidence(target.measure), target.least)
     order, weights = _order(target.measure)
     levels = fallback_levels(values[order], weights * (1 - confidence))
     certified = order[(levels > 0) & (values[order] <= levels)]
-    if len(certified):
-        chosen = int(certified.max() if target.measure == "recall" else certified.min())
-        level, threshold = float(levels[np.flatnonzero(order == chosen)[0]]), float(GRID[chosen])
-    else:
-        level = float(weights.max() * (1 - confidence))
-        chosen, threshold = int(np.argmax(lower_bounds(right, items, level))), _threshold_of_best_f1(found)
-    value: float = getattr(found.at(float(GRID[chosen])), target.measure)
-    low = float(lower_bounds(right[[chosen]], items[[chosen]], level)[0])
-    counts = found.at(threshold)
-    return OperatingPoint(type_, target, threshold, bool(len(certified)), value, low, counts, found.plain)
-
-
-def _threshold_of_best_f1(found: Calibration) -> float:
-    """The threshold with the highest F1 on the calibration data; of several, the one closest to MOST_LIKELY."""
-    correct, predicted = found.correct.sum(axis=0), found.predicted.sum(axis=0)
-    f1 = 2 * correct / np.maximum(predicted + found.gold.sum(), 1)
-    best = GRID[f1 == f1.max()]
-    return float(best[np.abs(best - MOST_LIKELY).argmin()])
+    if not len(certified):
+        return None, float(weights.max() * (1 - confidence))
+    chosen = int(certified.max() if target.measure == "recall" else certified.min())
+    return chosen, float(levels[np.flatnonzero(order == chosen)[0]])
 
 
 def _order(measure: TargetMeasure) -> tuple[np.ndarray, np.ndarray]:
@@ -273,6 +274,14 @@ def _order(measure: TargetMeasure) -> tuple[np.ndarray, np.ndarray]:
         return np.arange(len(GRID)), (np.arange(len(GRID)) == 0).astype(float)
     order = np.arange(len(GRID))[::-1]
     return order, np.isin(GRID[order], STARTS) / len(STARTS)
+
+
+def _threshold_of_best_f1(found: Calibration) -> float:
+    """The threshold with the highest F1 on the calibration data; of several, the one closest to MOST_LIKELY."""
+    correct, predicted = found.correct.sum(axis=0), found.predicted.sum(axis=0)
+    f1 = 2 * correct / np.maximum(predicted + found.gold.sum(), 1)
+    best = GRID[f1 == f1.max()]
+    return float(best[np.abs(best - MOST_LIKELY).argmin()])
 
 
 def fallback_levels(p_values: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ class SpanAnswer(BaseModel):
 
     type: str = Field(description="The type, such as PER.")
     score: float | None = Field(
-        description="The smallest probability among the labels of its words, or that of the whole span if the model has "
+        description="The smallest probability among the labels of its words, or that of the span if the model has "
         "thresholds."
     )
     first_word: int = Field(description="Index of the first word.")

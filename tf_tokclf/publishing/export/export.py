@@ -17,7 +17,7 @@ from tf_tokclf.data.splits import read_sentences
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
 from tf_tokclf.encoding.onnx_record import weights_sha256
-from tf_tokclf.encoding.thresholds_file import write_thresholds
+from tf_tokclf.encoding.thresholds_file import Thresholds, read_thresholds, write_thresholds
 from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.files import explained_full_disk, whole_folder, write_json
 from tf_tokclf.inference.evaluate import check_data, labelled_splits, run_of, with_word_rule
@@ -60,11 +60,10 @@ def export_model(
 ) -> Agreement:
     """Write the classifier `reference` to the folder `output` as SavedModel, TFLite or ONNX.
 
-    The folder also contains the tokenizer, config.json, labels.json, tf_tokclf.json, agreement.json, and the
-    thresholds of the model, if it has any. It is kept only if the export agrees with the model on up to `max_sentences`
-    sentences. These are from `data.test_file` if it is given, which is read with the settings of the run unless `data`
-    and `task` override them, and otherwise from `split` of the run `reference`. The caller must check `problems` of the
-    result.
+    The folder also contains the tokenizer, config.json, labels.json, tf_tokclf.json, agreement.json and any
+    thresholds. It is kept only if the export agrees with the model on up to `max_sentences` sentences. These are from
+    `data.test_file` if it is given, which is read with the settings of the run unless `data` and `task` override them,
+    and otherwise from `split` of the run `reference`. The caller must check `problems` of the result.
 
     keep_float32: layers that an ONNX export in int8 or int4 leaves in float32. trim_vocabulary: a file of texts; tokens
     that neither these nor the training sentences of a run need are left out.
@@ -74,9 +73,7 @@ def export_model(
     split = "test" if data is not None and data.test_file else split
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
-    tagger = Tagger.load(reference, engine="tensorflow", revision=revision, batch_size=batch_size)
-    # The export is compared with the model in every label, and thresholds would hide differences.
-    thresholds, tagger = tagger.thresholds, tagger.without_thresholds()
+    tagger = Tagger.load(reference, engine="tensorflow", revision=revision, batch_size=batch_size, thresholds=False)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
     texts = _texts(reference, trim_vocabulary, tagger.info) if trim_vocabulary else None
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
@@ -84,9 +81,7 @@ def export_model(
         smaller = None if texts is None else _trimmed(tagger, texts, partial, batch_size)
         exported = smaller or tagger
         path = write_export(exported.model, partial, format, quantize)
-        _write_settings(exported, partial)
-        if thresholds:
-            write_thresholds(partial, thresholds)
+        _write_settings(exported, partial, thresholds=read_thresholds(folder, tagger.info))
         log.info("comparing on %s of %s", counted(len(sentences), "sentence"), place)
         original = Original(tagger, sentences, scheme, place, export_tagger=smaller)
         model_bytes = size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder)
@@ -109,8 +104,10 @@ def export_model(
     return agreement
 
 
-def _write_settings(tagger: Tagger, folder: Path) -> None:
+def _write_settings(tagger: Tagger, folder: Path, *, thresholds: Thresholds | None) -> None:
     """Write all that an export contains besides the model."""
+    if thresholds:
+        write_thresholds(folder, thresholds)
     save_tokenizer(cast("PreTrainedTokenizerFast", tagger.tokenizer), folder)
     save_config(tagger.model, folder)
     write_model_info(folder, tagger.info)
