@@ -143,6 +143,18 @@ def test_parts_of_the_sentences_are_counted_alone():
     assert part.at(0.1) == Counts(2, 2, 2)
 
 
+def test_counters_are_joined_and_pooled():
+    one, other = SpanCounter(("X", "Y")), SpanCounter(("X", "Y"))
+    one.add([SPAN], [(SPAN, 0.9)], [SPAN])
+    other.add([Span(0, 1, "Y")], [(SPAN, 0.7), (Span(2, 3, "Y"), 0.2)], [])
+    both = one.joined(other)
+    assert both.calibration("X").at(0.5) == Counts(1, 2, 1)
+    assert both.calibration("X").plain == Counts(1, 1, 1)
+    assert both.calibration("Y").at(0.1) == Counts(0, 1, 1)
+    assert both.calibration("X", np.array([False, True])).at(0.5) == Counts(0, 1, 0)
+    assert both.pooled("all").calibration("all").at(0.1) == Counts(1, 3, 2)
+
+
 @pytest.mark.parametrize("measure", ["recall", "precision"])
 def test_the_promise_holds_for_samples_of_a_known_source(measure: str):
     """Recall at t is 1 - t². For precision, scores are uniform, and a span is right with its score as probability."""

@@ -172,6 +172,15 @@ class SpanCounter:
         both.n_sentences = n_before + other.n_sentences
         return both
 
+    def pooled(self, name: str) -> SpanCounter:
+        """The same spans as if all of them had one type, which is called `name`. A span is right if its own type is."""
+        one = SpanCounter((name,))
+        one._rows = [(number, 0, score, right) for number, _, score, right in self._rows]
+        one._gold = [(number, 0) for number, _ in self._gold]
+        one._plain = {name: sum(self._plain.values(), Counts())}
+        one.n_sentences = self.n_sentences
+        return one
+
     @cached_property
     def _arrays(self) -> tuple[np.ndarray, ...]:
         rows = np.array(self._rows or np.zeros((0, 4)), np.float64)
