@@ -9,8 +9,8 @@ partitions: two standard deviations. The rest is itself a sample, so a small res
 with the share of 0.2, its variance is a quarter of that of the calibration part.
 
 The original splits are scored too: thresholds from validation, measures on test. Nothing is promised for a test set of
-another kind. The target of each type is about the highest that the calibration part can prove. Only types with at least 150
-spans count. There are also rows for all types with a common threshold.
+another kind. The target of each type is about the highest that the calibration part can prove. Only types with 150
+or more spans count. There are also rows for all types with a common threshold.
 """
 
 from __future__ import annotations

@@ -227,3 +227,46 @@ def test_thresholds_of_another_model_are_refused(run: RunDir, chosen: dict[str, 
     # A new temperature changes all probabilities.
     path.write_text(json.dumps({**stored, "temperature": 1.5}), encoding="utf-8")
     assert "made for the temperature 1.5" in ran("predict", run.root, source).output
+
+
+def test_spans_below_their_threshold_can_be_marked_for_review(run: RunDir, chosen: dict[str, Any], tmp_path: Path):
+    set_thresholds(run, LOC=0.01, PER=1.0)
+    without = predicted(run, tmp_path)
+    record = predicted(run, tmp_path, "--review", "0.02")
+    marked = [one for one in record["spans"] if one["review"]]
+    assert {one["type"] for one in marked} == {"PER"}
+    assert all(0.02 <= one["score"] < 1 for one in marked)
+    others = [{key: value for key, value in one.items() if key != "review"} for one in record["spans"]]
+    assert [one for one, whole in zip(others, record["spans"]) if not whole["review"]] == without["spans"]
+    # Labels are those of the other spans.
+    assert record["labels"] == without["labels"]
+    tasks = json.loads(done("predict", run.root, tmp_path / "source.txt", "--review", "0.02", *_TASKS))
+    notes = [one.get("meta") for one in tasks[0]["predictions"][0]["result"]]
+    assert notes == [{"text": ["review"]} if one["review"] else None for one in record["spans"]]
+
+
+_TASKS = ("--output-format", "label-studio")
+
+
+def test_spans_below_a_single_threshold_can_be_marked(plain_run: RunDir, tmp_path: Path):
+    plain = predicted(plain_run, tmp_path)["spans"]
+    middle = sorted(one["score"] for one in plain)[len(plain) // 2]
+    record = predicted(plain_run, tmp_path, "--threshold", middle, "--review", "0")
+    assert record["spans"] == [{**one, "review": one["score"] < middle} for one in plain]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--review", "0.1"), "there is none"),
+        (("--review", "0.1", "--threshold", "0.5", "--output-format", "conll"), "conll output cannot mark spans"),
+        (("--review", "0.1", "--threshold", "0.5", "--output-format", "spacy"), "spacy output cannot mark spans"),
+    ],
+)
+def test_review_needs_a_threshold_and_a_format_with_marks(
+    plain_run: RunDir, tmp_path: Path, options: tuple[str, ...], message: str
+):
+    source = tmp_path / "source.txt"
+    source.write_text("ada\n", encoding="utf-8")
+    result = ran("predict", plain_run.root, source, *options)
+    assert (result.exit_code, message in result.output) == (2, True), result.output

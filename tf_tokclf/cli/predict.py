@@ -111,6 +111,13 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     type=FiniteRange(0, 1),
     help="Leave out spans with a lower score. Thresholds that are stored with the model are then not used.",
 )
+@click.option(
+    "--review",
+    metavar="LOW",
+    type=FiniteRange(0, 1),
+    help="Also write the spans with a score from LOW up to their threshold, marked for review. JSON lines, Parquet, "
+    "Label Studio, and CSV with a sentence per row.",
+)
 @no_thresholds_option
 @click.option("--scores", is_flag=True, help="In CoNLL, also write a column with the score of each word.")
 @setting_parameter("data.offset_unit", default_text="as in the run, else codepoint")
@@ -136,6 +143,7 @@ def predict_command(
     force: bool,
     resume: bool,
     threshold: float | None,
+    review: float | None,
     look_ahead: int,
     shard: tuple[int, int] | None,
     n_workers: int | None,
@@ -171,6 +179,7 @@ def predict_command(
         word_splitting=word_splitting,
         output_format=output_format,
         threshold=threshold,
+        review=review,
         look_ahead=look_ahead,
         keep_errors=on_error == "keep",
     )

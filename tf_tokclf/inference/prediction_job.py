@@ -87,14 +87,16 @@ class Shard:
 class PredictionJob:
     """A job that labels a stream of records and writes them in a format.
 
-    threshold: leave out spans with a lower score. look_ahead_words: number of words that are sorted by length and kept
-    in memory at once. shard: the records to label; None for all.
+    threshold: leave out spans with a lower score. review_from: mark those from this score on for review.
+    look_ahead_words: number of words that are sorted by length and kept in memory at once. shard: the records to label;
+    None for all.
     """
 
     tagger: Tagger
     stream: RecordStream
     format: OutputFormat
     threshold: float | None = None
+    review_from: float | None = None
     look_ahead_words: int | None = None
     shard: Shard | None = None
     watcher: Watcher | None = None
@@ -127,7 +129,7 @@ class PredictionJob:
         )
         for block in tagged_blocks:
             if self.threshold is not None:
-                block = [tagged.without_spans_below(self.threshold) for tagged in block]
+                block = [tagged.without_spans_below(self.threshold, review_from=self.review_from) for tagged in block]
             records, positions = zip(*(waiting.popleft() for _ in block))
             labelled = list(zip(records, block))[:n_left]
             n_left = None if n_left is None else n_left - len(labelled)

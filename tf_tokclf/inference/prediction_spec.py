@@ -40,7 +40,7 @@ class PredictionSpec:
     model, loading: the arguments of `Tagger.load`. reading: the settings of `DataConfig` that were given; the others
     are those of the model's run. details: arguments of `Details`; the default offset unit is that of the run.
     word_splitting: None for the rule that is stored with the model. keep_errors: write records that cannot be read with
-    their problem.
+    their problem. review: the score from which on spans below their threshold are written, marked for review.
     """
 
     model: str
@@ -52,6 +52,7 @@ class PredictionSpec:
     threshold: float | None
     look_ahead: int
     keep_errors: bool
+    review: float | None = None
 
     @property
     def model_folder(self) -> Path:
@@ -89,7 +90,12 @@ class PredictionSpec:
         if self.threshold is not None and tagger.labels.outside is None:
             problem = "--threshold leaves out spans, but the model's labels form no spans."
             raise UserError(problem, hint="Leave out --threshold.")
-        return tagger
+        if self.review is None:
+            return tagger
+        if self.threshold is None and tagger.thresholds is None:
+            problem = "--review marks spans below a threshold, but there is none."
+            raise UserError(problem, hint="Make thresholds with tf-tokclf thresholds, or pass --threshold.")
+        return tagger.with_review(self.review)
 
     def open(self, tagger: Tagger, source: str) -> RecordStream:
         """The records of `source`."""
@@ -138,12 +144,14 @@ class PredictionSpec:
     ) -> PredictionJob:
         """The job that labels the records of a stream. output_format: a result of `format_for`."""
         unit = self._run.data.offset_unit if self._run else "codepoint"
-        details = Details(**{"offset_unit": unit, **self.details}, model_name=Path(self.model).name)
+        given = {"offset_unit": unit, **self.details, "review": self.review is not None}
+        details = Details(**given, model_name=Path(self.model).name)
         return PredictionJob(
             tagger,
             stream,
             open_output_format(output_format, stream.format, tagger.labels.scheme, details),
             threshold=self.threshold,
+            review_from=self.review,
             look_ahead_words=self.look_ahead,
             shard=shard,
             watcher=watcher,
@@ -158,6 +166,7 @@ class PredictionSpec:
             **{name: value for name, value in self.loading.items() if name not in ("engine", "precision")},
             **self._computation(tagger.forward_pass.facts),
             "threshold": self.threshold,
+            **({} if self.review is None else {"review": self.review}),
             "look ahead": self.look_ahead,
             "words": self.word_splitting or tagger.info.word_splitting,
         }

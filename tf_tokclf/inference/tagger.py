@@ -179,6 +179,12 @@ class Tagger:
         other.thresholds = other._thresholding = None
         return other
 
+    def with_review(self, review_from: float) -> Tagger:
+        """A copy that also finds the spans below their thresholds with a probability from `review_from` on."""
+        other = copy(self)
+        other._thresholding = self._thresholding and replace(self._thresholding, review_from=review_from)
+        return other
+
     def at_thresholds(self, sentences: Sequence[TaggedSentence]) -> list[TaggedSentence]:
         """Sentences that a copy without thresholds labelled, with the spans that reach this tagger's thresholds."""
         return self._thresholding.applied(sentences) if self._thresholding else list(sentences)

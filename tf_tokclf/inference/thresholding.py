@@ -22,11 +22,12 @@ class Thresholding:
     type therefore changes no span of another type, and a higher threshold only removes spans. With one threshold for
     all types, the result is the same as if it applied first.
 
-    thresholds: by type.
+    thresholds: by type. review_from: the probability from which on other spans are for review; None for no review.
     """
 
     labels: LabelSet
     thresholds: Mapping[str, float]
+    review_from: float | None = None
 
     @cached_property
     def lattice(self) -> Lattice:
@@ -35,12 +36,15 @@ class Thresholding:
 
     def applied(self, sentences: Sequence[TaggedSentence]) -> list[TaggedSentence]:
         """The sentences with the spans that reach their thresholds, and labels that encode them."""
-        least = max(min(self.thresholds.values(), default=1.0), LEAST_PROBABILITY)
+        limits = [*self.thresholds.values(), *([] if self.review_from is None else [self.review_from])]
+        least = max(min(limits, default=1.0), LEAST_PROBABILITY)
         found = scored_spans(self.lattice, sentences, least=least)
         return [self._with_spans(tagged, spans) for tagged, spans in zip(sentences, found, strict=True)]
 
     def _with_spans(self, tagged: TaggedSentence, candidates: Sequence[ScoredSpan]) -> TaggedSentence:
         chosen = [one for one in candidates if one.probability >= self.thresholds[one.span.type]]
+        others = [one for one in candidates if one.probability < self.thresholds[one.span.type]]
+        review = [one for one in others if self.review_from is not None and one.probability >= self.review_from]
         labels = labels_of((one.span for one in chosen), len(tagged.sentence), self.labels.scheme)
         # A label set may lack one of the labels of a span that it can spell in another way.
         ids = np.array([self.labels.id_by_label.get(label, -1) for label in labels], np.int64)
@@ -49,7 +53,8 @@ class Thresholding:
             tagged,
             labels=tuple(labels),
             scores=tuple(scores.tolist()),
-            span_scores={one.span: one.probability for one in chosen},
+            span_scores={one.span: one.probability for one in (*chosen, *review)},
+            review=tuple(one.span for one in review),
         )
 
 

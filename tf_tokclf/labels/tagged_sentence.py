@@ -28,6 +28,7 @@ class TaggedSentence:
         positions: Position of each word's first subword token in its window, None for words that were not seen.
         span_scores: If spans were chosen by thresholds, the probability of each span over all label sequences that the
             scheme allows. Otherwise None.
+        review: Spans below their threshold that people should look at. They are not among `labels` and `spans`.
     """
 
     sentence: Sentence
@@ -39,6 +40,7 @@ class TaggedSentence:
     label_set: LabelSet
     positions: tuple[int | None, ...]
     span_scores: Mapping[Span, float] | None = None
+    review: tuple[Span, ...] = ()
 
     @cached_property
     def spans(self) -> list[Span]:
@@ -79,10 +81,14 @@ class TaggedSentence:
             positions=tuple(of_labelled_words(sentence, self.positions)),
             log_probabilities=self.log_probabilities[kept],
             span_scores=None,
+            review=(),
         )
 
-    def without_spans_below(self, threshold: float) -> TaggedSentence:
-        """A copy without the spans whose score is below `threshold`; their words become O."""
+    def without_spans_below(self, threshold: float, *, review_from: float | None = None) -> TaggedSentence:
+        """A copy without the spans whose score is below `threshold`; their words become O.
+
+        review_from: the spans from this score on are for review.
+        """
         outside = self.label_set.outside
         dropped = [span for span in self.spans if self.span_score(span) < threshold]
         if not dropped or outside is None:
@@ -93,4 +99,6 @@ class TaggedSentence:
             for word in range(span.start, span.end):
                 labels[word] = outside
                 scores[word] = float(np.exp(of_outside[word]))
-        return replace(self, labels=tuple(labels), scores=tuple(scores))
+        known = {span: self.span_score(span) for span in self.spans}
+        review = tuple(span for span in dropped if review_from is not None and known[span] >= review_from)
+        return replace(self, labels=tuple(labels), scores=tuple(scores), span_scores=known, review=review)

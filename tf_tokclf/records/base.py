@@ -90,13 +90,15 @@ class Details:
     """What the output contains.
 
     top_k: number of most probable labels per word. scores: whether CoNLL output has a column of scores. offset_unit:
-    the unit of offsets in texts, "codepoint", "utf16" or "byte". model_name: for annotation tools.
+    the unit of offsets in texts, "codepoint", "utf16" or "byte". model_name: for annotation tools. review: whether each
+    span says if it is for review.
     """
 
     top_k: int = 0
     scores: bool = False
     offset_unit: str = "codepoint"
     model_name: str = ""
+    review: bool = False
 
 
 class OutputFormat(Protocol):

@@ -36,6 +36,8 @@ class LabelStudio(Lines):
                 "type": "labels",
                 "score": span["score"],
                 "value": {"start": span["start"], "end": span["end"], "text": span["text"], "labels": [span["type"]]},
+                # Label Studio shows this note beside the region.
+                **({"meta": {"text": ["review"]}} if span.get("review") else {}),
             }
             for span in spans
         ]

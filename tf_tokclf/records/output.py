@@ -91,7 +91,14 @@ def _without_tables() -> str:
 
 
 def open_output_format(name: str, source: RecordFormat, scheme: Scheme, details: Details) -> OutputFormat:
-    """The writer of the format `name`, a result of `choose_output_format`, for records of `source`."""
+    """The writer of the format `name`, a result of `choose_output_format`, for records of `source`.
+
+    Raises UserError if the format cannot be written, or cannot mark spans for review as the details ask for.
+    """
+    labels_words = isinstance(source, ColumnRecords) or (isinstance(source, CsvRecords) and source.is_word_a_row)
+    if details.review and (name in ("conll", *_TOOLS) or (name == SAME and labels_words)):
+        shown = source.name if name == SAME else name
+        raise UserError(f"--review: {shown} output cannot mark spans.", hint="Choose jsonl or label-studio.")
     if name == SAME and (enriched := _ENRICHED.get(type(source))):
         return enriched(source, details)
     if name in (SAME, "jsonl"):

@@ -111,6 +111,7 @@ class EnrichedParquet:
                 ("start", pa.int64()),
                 ("end", pa.int64()),
                 ("text", pa.string()),
+                *([("review", pa.bool_())] if details.review else []),
             ]
         )
         added: list[tuple[str, pa.DataType]] = [

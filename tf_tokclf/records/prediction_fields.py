@@ -35,12 +35,13 @@ def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any
     """A record per predicted span: type, score, words [first_word, end_word), characters [start, end), and text.
 
     If the input has no text, the characters are those of the words joined by spaces. The score is the smallest
-    probability among the labels of the span's words.
+    probability among the labels of the span's words, or the probability of the span (`TaggedSentence.span_score`).
+    Spans for review are in the list too if the details ask for it.
     """
     text, offsets = text_of(tagged.sentence)
     unit = details.offset_unit
     records = []
-    for span in tagged.spans:
+    for span in sorted((*tagged.spans, *tagged.review)) if details.review else tagged.spans:
         start, end = offsets[span.start][0], offsets[span.end - 1][1]
         records.append(
             {
@@ -51,6 +52,7 @@ def span_records(tagged: TaggedSentence, details: Details) -> list[dict[str, Any
                 "start": in_unit(start, text, unit),
                 "end": in_unit(end, text, unit),
                 "text": text[start:end],
+                **({"review": span in tagged.review} if details.review else {}),
             }
         )
     return records
