@@ -22,6 +22,7 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.spans import spans_of
 from tf_tokclf.labels.validation import violations
+from tf_tokclf.publishing.run_card import run_card
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import damage, read_record
 from tf_tokclf.scoring.operating_points import CURVE
@@ -159,6 +160,19 @@ def test_the_server_uses_thresholds_unless_a_request_has_one(run: RunDir, chosen
         service.close()
     assert answer["spans"] == expected["spans"]
     assert other["spans"] == predicted(run, tmp_path, "--no-thresholds")["spans"] != answer["spans"]
+
+
+def test_an_export_keeps_the_thresholds(run: RunDir, chosen: dict[str, Any], tmp_path: Path):
+    done("export", run.root, "--format", "savedmodel", "--output", tmp_path / "export")
+    stored, exported = (folder / "thresholds.json" for folder in (run.model, tmp_path / "export"))
+    assert json.loads(exported.read_text(encoding="utf-8")) == json.loads(stored.read_text(encoding="utf-8"))
+
+
+def test_the_model_card_lists_the_thresholds(run: RunDir, chosen: dict[str, Any]):
+    set_thresholds(run, LOC=0.125, PER=0.875)
+    card = run_card(run)
+    assert "0.125 (precision>=0.5" in card.replace("&gt;", ">")
+    assert "32 sentences of `train.conll` with a confidence of 0.8" in card
 
 
 def test_evaluate_uses_thresholds_only_if_asked(run: RunDir, plain_run: RunDir, chosen: dict[str, Any]):

@@ -28,6 +28,7 @@ from tests.requirements import need_modules
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.encoding.model_info import ModelInfo
 from tf_tokclf.encoding.onnx_record import RECORD, weights_sha256
+from tf_tokclf.encoding.thresholds_file import Thresholds, write_thresholds
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.errors import UserError
@@ -385,3 +386,32 @@ def sentences_of(texts: list[str]) -> list[Any]:
     from tf_tokclf.labels.sentence import Sentence
 
     return [Sentence(tuple(text.split())) for text in texts]
+
+
+def test_both_engines_use_thresholds(folder: Path, tmp_path: Path):
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    thresholds = Thresholds.model_validate(
+        {
+            "format_version": 1,
+            "labels": LABELS.names,
+            "scheme": "IOB2",
+            "temperature": 1.3,
+            "aggregation": "first",
+            "weights": weights_sha256(own),
+            "confidence": 0.95,
+            "data": {"name": "validation", "sha256": "0" * 16, "n_sentences": 3},
+            "versions": {},
+            "types": {"LOC": {"threshold": 0.02}, "PER": {"threshold": 0.3}},
+        }
+    )
+    write_thresholds(own, thresholds)
+    source = write_source("a.jsonl", tmp_path)
+    engines = ("tensorflow", "onnx")
+    by_engine = {engine: predicted(spec_of(own, engine), source, tmp_path / f"{engine}.jsonl") for engine in engines}
+    check_same(*by_engine.values())
+    export = shutil.copytree(own, tmp_path / "export", ignore=shutil.ignore_patterns("*.safetensors"))
+    alone = predicted(spec_of(Path(export), "onnx"), source, tmp_path / "alone.jsonl")
+    assert alone == by_engine["onnx"]
+    plain = predicted(spec_of(folder, "onnx"), source, tmp_path / "plain.jsonl")
+    labels = [[json.loads(line)["predicted_labels"] for line in one.splitlines()] for one in (alone, plain)]
+    assert labels[0] != labels[1]
