@@ -127,7 +127,7 @@ def hard_target(found: Any, measure: str, share: float) -> float:
     best = int(np.where(enough, correct / np.maximum(items, 1), 0).argmax())
     value = correct[best] / items[best]
     deviation = math.sqrt(value * (1 - value) / (share * items[best]))
-    return math.floor(1000 * (value - DEVIATIONS[measure] * deviation)) / 1000
+    return min(max(math.floor(1000 * (value - DEVIATIONS[measure] * deviation)) / 1000, 0.1), 0.98)
 
 
 def cells(found: dict[str, Any], arguments: argparse.Namespace) -> list[str]:
