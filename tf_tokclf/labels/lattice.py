@@ -226,10 +226,16 @@ def _span_probabilities(lattice: Lattice, passes: _Passes, least: float) -> Iter
     while len(at):
         scale = np.exp(_finite(logs + log_closing[at] - total[first]))
         ends = (weights * closing[at]) @ lattice.members * scale[:, None]
-        for row, type_ in np.argwhere((ends >= least) & (ends > 0)).tolist():
-            start = int(passes.word[first[row]])
-            span = Span(start, int(passes.word[at[row]]) + 1, lattice.types[type_])
-            yield int(passes.sentence[first[row]]), ScoredSpan(span, min(1.0, float(ends[row, type_])))
+        rows, types = np.nonzero((ends >= least) & (ends > 0))
+        columns = (
+            passes.sentence[first[rows]],
+            passes.word[first[rows]],
+            passes.word[at[rows]] + 1,
+            types,
+            np.minimum(ends[rows, types], 1.0),
+        )
+        for sentence, start, end, type_, probability in zip(*(column.tolist() for column in columns)):
+            yield sentence, ScoredSpan(Span(start, end, lattice.types[type_]), probability)
         goes_on = ~passes.is_last[at]
         first, at = first[goes_on], at[goes_on] + 1
         weights, gained = _scaled((weights[goes_on] @ lattice.inside) * passes.probabilities[at])
