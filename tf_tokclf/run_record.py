@@ -86,10 +86,14 @@ def damage(run: RunDir, record: RunRecord) -> dict[str, str]:
 
 
 def note_change(path: Path) -> None:
-    """Update the record of a run, if there is one, after a file of its model folder was changed on purpose."""
+    """Update the record of a run, if it has one, after a file of its model folder was changed or removed on purpose."""
     run = RunDir(path.parent.parent)
     name = path.relative_to(run.root).as_posix()
     if path.parent != run.model or not run.finished.is_file() or (record := read_record(run)) is None:
+        return
+    if not path.exists():
+        files = {other: digest for other, digest in record.files.items() if other != name}
+        write_record(run, replace(record, files=files))
         return
     texts = {name: path.read_text(encoding="utf-8")} if name in record.texts else {}
     files = {**record.files, name: sha256_of(path)}

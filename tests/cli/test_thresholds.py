@@ -162,6 +162,16 @@ def test_the_server_uses_thresholds_unless_a_request_has_one(run: RunDir, chosen
     assert other["spans"] == predicted(run, tmp_path, "--no-thresholds")["spans"] != answer["spans"]
 
 
+def test_thresholds_can_be_removed(run: RunDir, plain_run: RunDir, chosen: dict[str, Any], tmp_path: Path):
+    set_thresholds(run, LOC=1.0, PER=1.0)
+    done("thresholds", run.root, "--remove")
+    assert not (run.model / "thresholds.json").exists()
+    assert predicted(run, tmp_path) == predicted(plain_run, tmp_path)
+    record = read_record(run)
+    assert record is not None
+    assert damage(run, record) == {}
+
+
 def test_an_export_keeps_the_thresholds(run: RunDir, chosen: dict[str, Any], tmp_path: Path):
     done("export", run.root, "--format", "savedmodel", "--output", tmp_path / "export")
     stored, exported = (folder / "thresholds.json" for folder in (run.model, tmp_path / "export"))
@@ -221,7 +231,9 @@ def test_tables_and_picture(run: RunDir, tmp_path: Path):
         (("--target", "PER.f1>=0.9"), "TYPE.recall or TYPE.precision"),
         (("--target", "PER.recall>=0.9", "--split", "train"), "promise nothing"),
         (("--target", "PER.recall>=0.9", "--confidence", "1"), "1.0 is not in the range"),
-        ((), "Missing option '--target'"),
+        ((), "either --target or --remove"),
+        (("--target", "PER.recall>=0.9", "--remove"), "either --target or --remove"),
+        (("--remove",), "has no thresholds"),
     ],
 )
 def test_mistakes_are_one_message(plain_run: RunDir, arguments: tuple[str, ...], message: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from tf_tokclf.control_characters import echo
 if TYPE_CHECKING:
     from tf_tokclf.inference.thresholds import OperatingPoints
 
+log = logging.getLogger(__name__)
+
 
 @click.command("thresholds", cls=UnderscoreCommand)
 @click.argument("model")
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     "targets",
     metavar="TYPE.MEASURE>=NUMBER",
     multiple=True,
-    required=True,
     help="Keep this, such as 'PER.recall>=0.98' or 'default.precision>=0.9', where default means every type without a "
     "target of its own. The measure is recall or precision, a fraction. Can be repeated.",
 )
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     default_prefix="as in the run, else ",
 )
 @data_set_option
+@click.option("--remove", is_flag=True, help="Remove the stored thresholds, and do nothing else.")
 @click.option("--dry-run", is_flag=True, help="Print the thresholds without storing them.")
 @click.option(
     "--curve", is_flag=True, help="Print precision, recall and F1 by threshold instead. json contains both tables."
@@ -86,6 +89,7 @@ def thresholds_command(
     split: str | None,
     file: str | None,
     assignments: tuple[str, ...],
+    remove: bool,
     dry_run: bool,
     curve: bool,
     output_format: str,
@@ -109,10 +113,10 @@ def thresholds_command(
     from tf_tokclf.report.terminal import status
     from tf_tokclf.scoring.operating_points import parse_targets
 
-    if split and file:
-        raise click.UsageError("--split names a split of the run's own data. Omit it if you pass --file.")
-    if split == "train":
-        raise click.UsageError("The model has learned the training data, so its scores there promise nothing.")
+    _check_usage(targets, split, file, remove=remove)
+    if remove:
+        _remove(model)
+        return
     wanted = parse_targets(targets)
     data, task = given_data(ctx, assignments)
     if file:
@@ -133,6 +137,21 @@ def thresholds_command(
     _write(found, output, plot)
     _print(found, output_format, model, curve=curve)
     _show_next(model, dry_run=dry_run)
+
+
+def _check_usage(targets: tuple[str, ...], split: str | None, file: str | None, *, remove: bool) -> None:
+    if bool(targets) == remove:
+        raise click.UsageError("Give either --target or --remove.")
+    if split and file:
+        raise click.UsageError("--split names a split of the run's own data. Omit it if you pass --file.")
+    if split == "train":
+        raise click.UsageError("The model has learned the training data, so its scores there promise nothing.")
+
+
+def _remove(model: str) -> None:
+    from tf_tokclf.inference.thresholds import remove_thresholds
+
+    log.info("removed %s", remove_thresholds(model))
 
 
 def _write(found: OperatingPoints, output: Path | None, plot: Path | None) -> None:

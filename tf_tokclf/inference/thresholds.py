@@ -129,6 +129,21 @@ def choose_thresholds(
     return found
 
 
+def remove_thresholds(reference: str | Path) -> Path:
+    """Remove the thresholds that are stored with a model. Returns their file.
+
+    Raises UserError if there are none.
+    """
+    path = local_model_folder(str(reference), engine="auto", weights=False) / FILE_NAME
+    if not Path(reference).is_dir() or not path.is_file():
+        raise UserError("has no thresholds.", path=reference, hint="Name a run or a model folder that has some.")
+    run = run_of(reference)
+    with locked(run, hint="Wait for it.") if run else nullcontext():
+        path.unlink()
+        note_change(path)
+    return path
+
+
 def count_spans(tagger: Tagger, sentences: Split, scheme: Scheme) -> SpanCounter:
     """The gold and the scored spans of labelled sentences. scheme: that of the gold labels.
 
