@@ -7,10 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.decoding import DECODINGS, decode, viterbi, viterbi_batch
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import RULES, Scheme, label_for
-from tf_tokclf.labels.validation import transition_mask, violations
+from tf_tokclf.labels.validation import violations
 
 SPAN_SCHEMES = list(RULES)
 
@@ -31,7 +32,7 @@ def best_by_trying_all(log_probabilities: np.ndarray, labels: list[str], scheme:
 @pytest.mark.parametrize("scheme", SPAN_SCHEMES)
 def test_finds_the_best_sequence_that_the_scheme_allows(scheme):
     labels = labels_in(scheme)
-    mask = transition_mask(labels, scheme)
+    mask = Chain.of_rules(labels, scheme)
     rng = np.random.default_rng(7)
     for n_words in (1, 2, 3):
         for _ in range(5):
@@ -43,7 +44,7 @@ def test_finds_the_best_sequence_that_the_scheme_allows(scheme):
 
 def test_a_batch_gives_what_each_sentence_gives_alone():
     labels = labels_in(Scheme.BIOES)
-    mask = transition_mask(labels, Scheme.BIOES)
+    mask = Chain.of_rules(labels, Scheme.BIOES)
     rng = np.random.default_rng(3)
     sentences = [np.log(rng.dirichlet(np.ones(len(labels)), size=n)) for n in (4, 1, 0, 7, 2)]
     batch = viterbi_batch(sentences, mask)
@@ -54,7 +55,7 @@ def test_a_batch_gives_what_each_sentence_gives_alone():
 
 def test_a_batch_may_be_of_any_size():
     rng = np.random.default_rng(4)
-    mask = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
+    mask = Chain.of_rules(["O", "B-X", "I-X"], Scheme.IOB2)
     sentences = [np.log(rng.dirichlet(np.ones(3), size=n)) for n in rng.integers(0, 4, 600)]
     batch = viterbi_batch(sentences, mask)
     assert [ids.tolist() for ids in batch] == [viterbi(alone, mask).tolist() for alone in sentences]
@@ -65,22 +66,22 @@ def test_keeps_an_argmax_that_is_allowed():
     scores = np.log(np.full((3, len(labels)), 0.02))
     best = [labels.index(x) for x in ("B-X", "I-X", "B-Y")]
     scores[range(3), best] = np.log(0.9)
-    assert viterbi(scores, transition_mask(labels, Scheme.IOB2)).tolist() == best
+    assert viterbi(scores, Chain.of_rules(labels, Scheme.IOB2)).tolist() == best
 
 
 def test_without_a_scheme_it_is_argmax():
     scores = np.log(np.random.default_rng(0).dirichlet(np.ones(4), size=9))
-    assert (viterbi(scores, transition_mask(list("abcd"), Scheme.NONE)) == scores.argmax(axis=1)).all()
+    assert (viterbi(scores, Chain.of_rules(list("abcd"), Scheme.NONE)) == scores.argmax(axis=1)).all()
 
 
 def test_probabilities_of_zero_and_labels_that_leave_no_way_still_give_a_label_each():
     with np.errstate(divide="ignore"):
         scores = np.log(np.array([[0.0, 1.0], [1.0, 0.0]]))
-    assert len(viterbi(scores, transition_mask(["I-X", "I-Y"], Scheme.IOB2))) == 2
+    assert len(viterbi(scores, Chain.of_rules(["I-X", "I-Y"], Scheme.IOB2))) == 2
 
 
 def test_no_sentences():
-    assert viterbi_batch([], transition_mask(["O"], Scheme.IO)) == []
+    assert viterbi_batch([], Chain.of_rules(["O"], Scheme.IO)) == []
 
 
 @pytest.mark.parametrize("decoding", ["argmax", "viterbi"])
@@ -118,7 +119,7 @@ def test_ids_can_index_the_names(decoding, n_words):
     labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
     ids = decode(np.zeros((n_words, 3)), np.array([0, n_words]), labels, decoding=decoding)
     assert ids.dtype == np.int64
-    assert viterbi(np.zeros((n_words, 3)), transition_mask(labels.names, labels.scheme)).dtype == np.int64
+    assert viterbi(np.zeros((n_words, 3)), Chain.of_rules(labels.names, labels.scheme)).dtype == np.int64
 
 
 def test_decoding_is_by_argmax_unless_another_is_named():
@@ -131,17 +132,17 @@ def test_decoding_is_by_argmax_unless_another_is_named():
 
 
 def test_among_equals_the_smaller_ids_are_taken_and_what_hardly_can_be_counts_alike():
-    free = transition_mask(["a", "b"], Scheme.NONE)
+    free = Chain.of_rules(["a", "b"], Scheme.NONE)
     assert viterbi(np.log(np.full((3, 2), 0.5)), free).tolist() == [0, 0, 0]
     # Probabilities below e^-1000 are treated as equal.
     assert viterbi(np.array([[-np.inf, -1000.5], [-1000.5, -999.5]]), free).tolist() == [0, 1]
 
 
 def test_where_no_way_is_allowed_the_one_with_the_fewest_forbidden_steps_is_taken():
-    mask = transition_mask(["B-X", "I-X", "I-Y"], Scheme.IOB2)
+    mask = Chain.of_rules(["B-X", "I-X", "I-Y"], Scheme.IOB2)
     scores = np.log(np.array([[0.02, 0.49, 0.49], [0.01, 0.01, 0.98], [0.01, 0.01, 0.98]]))
     scores[:, 0] = -800
-    forced = viterbi(scores, (np.zeros(3, bool), mask[1], mask[2]))
+    forced = viterbi(scores, Chain(np.full(3, -np.inf), mask.transitions, mask.end))
     assert forced.tolist() == [2, 2, 2]
     assert viterbi(scores, mask).tolist() == [0, 1, 1]
 

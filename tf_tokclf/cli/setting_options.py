@@ -18,7 +18,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _FIRST = (
     *("data.train_file", "data.validation_file", "data.test_file", "data.dataset_name", "data.dataset_config_name"),
     *("data.text_column_name", "data.label_column_name", "data.max_train_samples", "data.max_eval_samples"),
-    *("data.use_cache", "model.name_or_path", "model.revision", "model.allow_incomplete_weights"),
+    *("data.use_cache", "model.name_or_path", "model.revision", "model.head"),
+    "model.allow_incomplete_weights",
     *("alignment.max_length", "alignment.overlap"),
     *("training.num_train_epochs", "training.max_steps", "training.per_device_train_batch_size"),
     *("training.max_pieces_per_batch", "training.gradient_accumulation_steps"),

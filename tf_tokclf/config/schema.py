@@ -294,6 +294,15 @@ class ModelConfig(Section, json_schema_extra={HEADING: "Model"}):
         "Missing weights are initialised at random.",
         option="--allow-incomplete-weights",
     )
+    head: Literal["linear", "crf"] = setting(
+        "linear",
+        "What is trained on top of the encoder.",
+        meanings={
+            "linear": "a linear layer, which scores each word by itself",
+            "crf": "a linear layer and a CRF, which also learns which labels follow each other",
+        },
+        option="--head",
+    )
 
 
 class AlignmentConfig(Section, json_schema_extra={HEADING: "Subword tokens and windows"}):
@@ -705,6 +714,20 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
             if key not in value.model_fields_set and is_by_recipe(field)
         )
 
+    @model_validator(mode="after")
+    def _check_crf(self) -> Config:
+        if self.model.head != "crf":
+            return self
+        for name, value, wanted in (
+            ("training.span_weight", self.training.span_weight, 1),
+            ("training.label_smoothing", self.training.label_smoothing, 0),
+            ("alignment.strategy", self.alignment.strategy, "first"),
+        ):
+            if value != wanted:
+                why = "a CRF is trained on whole label sequences of words"
+                raise ValueError(f"{name} must be {wanted} with model.head: crf, not {value}, because {why}")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _follow_recipe(cls, values: Any) -> Any:
@@ -714,17 +737,25 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
         """
         if not isinstance(values, dict) or "recipe" not in values:
             return values
-        recipe = values["recipe"]
-        if recipe is None:
-            return {**values, "recipe": "none"}
-        if not isinstance(recipe, str) or recipe not in RECIPES:
+        recipe = "none" if values["recipe"] is None else values["recipe"]
+        if recipe != "none" and not (isinstance(recipe, str) and recipe in RECIPES):
             return values
+        settings = {name: dict(own) for name, own in RECIPES.get(recipe, {}).items()}
+        if _setting(values, "model", "head") == "crf":
+            settings.get("training", {}).pop("span_weight", None)
+            settings["evaluation"] = {"decoding": "viterbi"}
         followed = {**values, "recipe": "none"}
-        for name, settings in RECIPES[recipe].items():
+        for name, chosen in settings.items():
             own = followed.get(name, {})
             if isinstance(own, Section):
                 own = own.model_dump(exclude_unset=True)
             # If it is not a section, validation reports it later.
             if isinstance(own, dict):
-                followed[name] = {**settings, **own}
+                followed[name] = {**chosen, **own}
         return followed
+
+
+def _setting(values: dict[str, Any], section: str, key: str) -> Any:
+    """A value in a configuration that is not validated yet. None if it is not set."""
+    own = values.get(section)
+    return own.get(key) if isinstance(own, dict) else getattr(own, key, None)

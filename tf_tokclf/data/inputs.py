@@ -15,6 +15,7 @@ from tf_tokclf.run_dir import RunDir
 _MODEL_FILES = (
     "config.json",
     "tf_tokclf.json",
+    "crf.json",
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",

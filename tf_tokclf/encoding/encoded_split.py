@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.data.cache import Cache
+from tf_tokclf.encoding.chain_codes import chain_codes
 from tf_tokclf.encoding.encoder import Encoder, piece_labels
 from tf_tokclf.encoding.windows import WindowSettings
 
@@ -42,8 +44,11 @@ def encode_split(
     *,
     cache: Cache | None = None,
     n_embeddings: int | None = None,
+    for_crf: bool = False,
 ) -> Dataset:
     """The windows of a split as a data set: input_ids, labels, sentence (its row in the split).
+
+    for_crf: the labels are `chain_codes` instead of label ids.
 
     They are reused from the cache if split, labels, tokenizer and window settings have the same content.
     """
@@ -51,9 +56,9 @@ def encode_split(
     from datasets.table import InMemoryTable
 
     def batches() -> Iterator[pa.RecordBatch]:
-        return _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings))
+        return _encoded_batches(split, labels, Encoder(tokenizer, reading, n_embeddings=n_embeddings), for_crf=for_crf)
 
-    key = _fingerprint(split, labels, tokenizer, reading, n_embeddings)
+    key = _fingerprint(split, labels, tokenizer, reading, n_embeddings, for_crf=for_crf)
     source = f"{split.place}: {split.name}"
     found = (cache or Cache.of(DataConfig())).load_or_build("windows", key, _SCHEMA, batches, dict, source=source)
     if not found.is_new:
@@ -61,12 +66,14 @@ def encode_split(
     return Dataset(InMemoryTable(found.table), fingerprint=key)
 
 
-def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder) -> Iterator[pa.RecordBatch]:
+def _encoded_batches(split: Split, labels: LabelSet, encoder: Encoder, *, for_crf: bool) -> Iterator[pa.RecordBatch]:
     for start, rows in sentence_batches(split, margin=encoder.reading.context_sentences):
         windows = encoder.windows(rows["words"], rows["document"])
         windows = windows.rows((windows.sentence >= rows["begin"]) & (windows.sentence < rows["end"]))
         strategy, unlabelled = encoder.reading.strategy, rows["unlabelled"]
         label_ids = piece_labels(windows, rows["labels"], labels, strategy, unlabelled=unlabelled)
+        if for_crf:
+            label_ids = chain_codes(windows, label_ids, np.cumsum([0, *map(len, rows["words"])]))
         yield pa.RecordBatch.from_arrays(
             [
                 pa.ListArray.from_arrays(pa.array(windows.starts, pa.int32()), pa.array(windows.input_ids)),
@@ -100,6 +107,8 @@ def _fingerprint(
     tokenizer: PreTrainedTokenizerFast,
     reading: WindowSettings,
     n_embeddings: int | None,
+    *,
+    for_crf: bool,
 ) -> str:
     parts = [
         ENCODING_VERSION,
@@ -109,5 +118,6 @@ def _fingerprint(
         tokenizer.backend_tokenizer.to_str(),
         asdict(reading),
         n_embeddings,
+        *(["crf"] if for_crf else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -1,13 +1,14 @@
-"""`tf_tokclf.json` in a model folder: the settings that make prediction read sentences as training did."""
+"""`tf_tokclf.json` in a model folder: how it reads sentences, what its labels mean, and its head."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tf_tokclf.config.schema import AlignmentConfig, Task
+from tf_tokclf.encoding.crf_file import read_crf, write_crf
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.hints import AGAIN
 from tf_tokclf.encoding.model_config import LONGEST_TEXT
@@ -16,6 +17,7 @@ from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import write_json
 from tf_tokclf.json_text import read_json
+from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.decoding import DECODINGS
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from tf_tokclf.encoding.word_tokenizer import WordTokenizer
 
 FILE_NAME = "tf_tokclf.json"
-FORMAT_VERSION = 1
+# Version 2 names the head. Earlier versions of this program would ignore a CRF, so models without one stay at 1.
+FORMAT_VERSION = 2
+HEADS = ("linear", "crf")
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class ModelInfo:
 
     word_splitting: how raw text is split into words (a value of `data.word_splitting`). base_model: the reference of
     the encoder from which it was trained. temperature: the divisor of the logits before the softmax. decoding: the
-    default decoding, which is the one that training used for scoring.
+    default decoding, which is the one that training used for scoring. crf: the transitions of a model with a CRF.
     """
 
     reading: WindowSettings
@@ -45,11 +49,13 @@ class ModelInfo:
     base_model: str | None = None
     temperature: float = 1.0
     decoding: str = "argmax"
+    crf: Chain | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `tf_tokclf.json`. The label names are in config.json."""
+        head = {"format_version": 1} if self.crf is None else {"format_version": FORMAT_VERSION, "head": "crf"}
         return {
-            "format_version": FORMAT_VERSION,
+            **head,
             "reading": asdict(self.reading),
             "scheme": self.labels.scheme.value,
             "fallback_label": self.labels.fallback,
@@ -66,7 +72,9 @@ class ModelInfo:
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
-    """Write `tf_tokclf.json` to a model folder, completely or not at all."""
+    """Write `tf_tokclf.json` to a model folder, and `crf.json` if there is a CRF, each completely or not at all."""
+    if info.crf is not None:
+        write_crf(folder, info.labels.names, info.crf)
     write_json(folder / FILE_NAME, info.to_json())
 
 
@@ -82,14 +90,17 @@ def read_model_info(folder: Path, names: list[str], tokenizer: WordTokenizer) ->
         if values["format_version"] > FORMAT_VERSION:
             hint = "Upgrade with pip install -U tf-tokclf."
             raise UserError("was written by a newer version of tf-tokclf.", path=path, hint=hint)
+        labels = LabelSet(tuple(names), Scheme(values["scheme"]), _one_of(names, values["fallback_label"]))
+        has_crf = _one_of(HEADS, values.get("head", "linear")) == "crf"
         return ModelInfo(
             reading=_checked_reading(WindowSettings(**values["reading"]), folder, tokenizer),
-            labels=LabelSet(tuple(names), Scheme(values["scheme"]), _one_of(names, values["fallback_label"])),
+            labels=labels,
             word_splitting=_one_of(RULES, values["word_splitting"]),
             task=None if values["task"] is None else Task(values["task"]).value,
             base_model=_reference(values["base_model"]),
             temperature=_temperature(values["temperature"]),
             decoding=_one_of(DECODINGS, values.get("decoding", "argmax")),
+            crf=read_crf(folder, labels) if has_crf else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot be read: {repr(error)[:200]}.", path=path, hint=AGAIN) from error

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tf_tokclf.encoding.crf_file import FILE_NAME as CRF
+from tf_tokclf.encoding.crf_file import crf_sha256
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.weight_files import weight_files
 from tf_tokclf.engine_names import ONNX_PRECISIONS
@@ -43,13 +45,15 @@ class OnnxRecord(_Part):
     """The ONNX files of a model folder.
 
     weights: the SHA-256 of each weight file of the model that was exported, by name. default: the precision of the file
-    to use unless the user chooses another. files: one for each precision.
+    to use unless the user chooses another. files: one for each precision. crf: the SHA-256 of crf.json, None for a
+    model without a CRF.
     """
 
     format_version: int = Field(ge=1)
     weights: Mapping[str, str]
     default: OnnxPrecision
     files: tuple[OnnxFile, ...] = Field(min_length=1, max_length=len(ONNX_PRECISIONS), strict=False)
+    crf: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
     def _consistent(self) -> OnnxRecord:
@@ -71,9 +75,17 @@ class OnnxRecord(_Part):
 
 
 def write_onnx_record(folder: Path, files: Iterable[OnnxFile], *, weights: Mapping[str, str]) -> None:
-    """Write the record of `files` to a model folder. The first of them is the default."""
+    """Write the record of `files` to a model folder. The first of them is the default. If the model has a CRF, the folder
+    must already contain it.
+    """
     files = tuple(files)
-    record = OnnxRecord(format_version=FORMAT_VERSION, weights=weights, default=files[0].precision, files=files)
+    record = OnnxRecord(
+        format_version=FORMAT_VERSION,
+        weights=weights,
+        default=files[0].precision,
+        files=files,
+        crf=crf_sha256(folder),
+    )
     write_json(folder / RECORD, record.model_dump(mode="json"))
 
 
@@ -98,6 +110,12 @@ def read_onnx_record(folder: Path) -> OnnxRecord | None:
         place = ".".join(map(str, first["loc"]))
         problem = re.sub("^Value error, ", "", first["msg"])
         raise UserError(f"{place + ': ' if place else ''}{problem}.", path=path, hint=EXPORT_AGAIN) from error
+
+
+def check_crf(folder: Path, record: OnnxRecord) -> None:
+    """Raise UserError unless the folder has the CRF of the model that was exported, or none if that had none."""
+    if crf_sha256(folder) != record.crf:
+        raise UserError("does not match onnx/record.json.", path=folder / CRF, hint=EXPORT_AGAIN)
 
 
 def weights_sha256(folder: Path) -> dict[str, str]:

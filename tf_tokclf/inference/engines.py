@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from tf_tokclf.encoding.model_config import check_is_classifier, saved_labels
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import ModelInfo, read_model_info
-from tf_tokclf.encoding.onnx_record import FOLDER, OnnxFile, OnnxRecord, read_onnx_record, weights_sha256
+from tf_tokclf.encoding.onnx_record import (
+    FOLDER,
+    OnnxFile,
+    OnnxRecord,
+    check_crf,
+    read_onnx_record,
+    weights_sha256,
+)
 from tf_tokclf.encoding.thresholds_file import FILE_NAME as THRESHOLDS
 from tf_tokclf.encoding.thresholds_file import Thresholds, read_thresholds
 from tf_tokclf.encoding.tokenizers import load_tokenizer
@@ -104,7 +111,10 @@ def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile
     if record is None or precision not in (None, _DEFAULT) or find_spec("onnxruntime") is None:
         return None
     file = record.file_in(_DEFAULT)
-    if file is not None and record.weights != weights_sha256(folder):
+    if file is None:
+        return None
+    check_crf(folder, record)
+    if record.weights != weights_sha256(folder):
         message = "%s: the ONNX files were exported from other weights, so TensorFlow is used. Export the model again."
         log.warning(message, folder / FOLDER)
         return None
@@ -137,6 +147,7 @@ def _file_of_record(folder: Path, record: OnnxRecord | None, precision: str | No
     if weight_files(folder) and record.weights != weights_sha256(folder):
         hint = "Export the model again, or pass --engine tensorflow."
         raise UserError("the ONNX files were exported from other weights.", path=folder / FOLDER, hint=hint)
+    check_crf(folder, record)
     if precision in _ONLY_TENSORFLOW:
         hint = "Name the model that was exported, or choose another precision."
         raise UserError(f"precision {precision} needs weights, and this is an ONNX export.", path=folder, hint=hint)

@@ -31,7 +31,8 @@ from tf_tokclf.inference.look_ahead import LOOK_AHEAD_WORDS, look_ahead
 from tf_tokclf.inference.prefetch import in_thread
 from tf_tokclf.inference.thresholding import Thresholding
 from tf_tokclf.inference.word_scores import score_windows
-from tf_tokclf.labels.decoding import decode
+from tf_tokclf.labels.chain import Chain
+from tf_tokclf.labels.decoding import decode, log_marginals
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.tagged_sentence import TaggedSentence
@@ -87,9 +88,12 @@ class Tagger:
         aggregation_strategy: Strategy | None = None,
         share: Share | None = None,
         thresholds: Thresholds | None = None,
+        crf: Callable[[], Chain] | None = None,
     ) -> None:
+        """crf: returns the transitions of a CRF that is being trained. The default is that of `info`."""
         self.forward_pass = forward_pass
         self._share = share
+        self._crf = crf
         self.tokenizer = tokenizer
         self.info = info
         self.batch_size = batch_size
@@ -348,7 +352,9 @@ class Tagger:
         return Block(sentences, begin, end, wanted, wanted.positions(_word_offsets(sentences)))
 
     def _scores(self, block: Block, *, aggregation: str, batch_size: int | None) -> np.ndarray:
-        """(words, labels) float32 log-probabilities; nan for words that the model does not see."""
+        """(words, labels) float32: the logarithms of the head's probabilities, nan for words that the model does not
+        see.
+        """
         offsets = _word_offsets(block.sentences)
         first, last = self._own_part(offsets, block.begin, block.end)
         windows = block.windows.rows((block.windows.sentence >= first) & (block.windows.sentence < last))
@@ -364,8 +370,7 @@ class Tagger:
             scores[offsets[batch.sentence] + batch.word] = batch.log_probabilities
         if self._share:
             scores = self._share.merged(scores, slice(offsets[first], offsets[last]))
-        temperature = self.info.temperature
-        return scores if temperature == 1.0 else temper(scores, temperature)
+        return scores
 
     def _own_part(self, offsets: np.ndarray, begin: int, end: int) -> tuple[int, int]:
         """The range of sentences in [begin, end) for this tagger. All taggers get about the same number of words."""
@@ -381,15 +386,26 @@ class Tagger:
         offsets = _word_offsets(block.sentences)
         first = offsets[begin]
         starts = offsets[begin : end + 1] - first
-        ids = decode(scores[first : offsets[end]], starts, self.labels, decoding=self.decoding)
+        ids, log_probabilities = self._labelled(scores[first : offsets[end]], starts)
         tagged = []
         for i, sentence in enumerate(block.sentences[begin:end], begin):
             words = slice(offsets[i], offsets[i + 1])
-            own_ids = ids[words.start - first : words.stop - first]
-            tagged.append(
-                self._tagged(sentence, own_ids, scores[words], block.windows.n_pieces[words], block.positions[words])
-            )
+            own = slice(words.start - first, words.stop - first)
+            n_pieces, positions = block.windows.n_pieces[words], block.positions[words]
+            tagged.append(self._tagged(sentence, ids[own], log_probabilities[own], n_pieces, positions))
         return self.at_thresholds(tagged)
+
+    def _labelled(self, scores: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The label id of each word, and (words, labels) log-probabilities: those of the head, or the marginals of a
+        CRF, at the model's temperature.
+        """
+        crf = self._crf() if self._crf else self.info.crf
+        marginals = scores if crf is None else log_marginals(scores, starts, self.labels, crf)
+        temperature = self.info.temperature
+        tempered = marginals if temperature == 1.0 else temper(marginals, temperature)
+        by_sequence = crf is not None and self.decoding == "viterbi"
+        ids = decode(scores if by_sequence else tempered, starts, self.labels, decoding=self.decoding, crf=crf)
+        return ids, tempered
 
     def _tagged(
         self,

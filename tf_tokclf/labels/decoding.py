@@ -1,17 +1,16 @@
-"""Turn label scores into label sequences, for a whole batch of sentences at once."""
+"""Turn label scores into label sequences, and into marginal probabilities, for a whole batch of sentences at once.
+
+The same code serves the rules of a label scheme and the transitions that a CRF has learned (`labels/chain.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.label_set import LabelSet
-from tf_tokclf.labels.validation import transition_mask
-
-# (labels,), (labels, labels), (labels,) bool: the labels that may start a sentence, the allowed transitions (from row
-# to column), and the labels that may end a sentence.
-Mask = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 # A forbidden transition costs more than any allowed sequence, but its cost is finite. If no allowed sequence exists,
 # the result is then the sequence with the fewest forbidden transitions.
@@ -23,7 +22,12 @@ DECODINGS = ("argmax", "viterbi")
 
 
 def decode(
-    log_probabilities: np.ndarray, sentence_starts: np.ndarray, labels: LabelSet, *, decoding: str = "argmax"
+    log_probabilities: np.ndarray,
+    sentence_starts: np.ndarray,
+    labels: LabelSet,
+    *,
+    decoding: str = "argmax",
+    crf: Chain | None = None,
 ) -> np.ndarray:
     """(words,) int64 label id of each word.
 
@@ -31,51 +35,94 @@ def decode(
     fallback label.
     sentence_starts: (sentences + 1,) the first word of each sentence, and the total number of words.
     decoding: "argmax" for the best label of each word, "viterbi" for the best sequence that the scheme allows.
+    crf: the learned transitions, which "viterbi" then uses instead of the rules of the scheme.
     """
-    unseen = np.isnan(log_probabilities[:, 0])
-    fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)
-    fallback[labels.id_by_label[labels.fallback]] = 0.0
-    scores = np.where(unseen[:, None], fallback, log_probabilities)
+    scores = _with_fallback(log_probabilities, labels)
     if decoding == "argmax":
         best: np.ndarray = scores.argmax(axis=1).astype(np.int64)
         return best
     if decoding != "viterbi":
         raise ValueError(f"decoding is argmax or viterbi, not {decoding!r}")
     sentences = np.split(scores, sentence_starts[1:-1])
-    paths = viterbi_batch(sentences, transition_mask(labels.names, labels.scheme))
+    paths = viterbi_batch(sentences, crf or Chain.of_rules(labels.names, labels.scheme))
     return np.concatenate([np.zeros(0, np.int64), *paths])
 
 
-def viterbi(log_probabilities: np.ndarray, mask: Mask) -> np.ndarray:
-    """Label ids (words,) of the best allowed sequence. log_probabilities: (words, labels).
+def log_marginals(
+    log_probabilities: np.ndarray, sentence_starts: np.ndarray, labels: LabelSet, crf: Chain
+) -> np.ndarray:
+    """(words, labels) float32: the logarithm of the probability that a CRF gives each label of a word, over all
+    sequences of the sentence.
 
-    mask: the result of `validation.transition_mask`. Ties go to the smaller id.
+    The arguments are those of `decode`. The result is nan for words that the model did not see.
+    """
+    scores = _with_fallback(log_probabilities, labels)
+    found = marginals_batch(np.split(scores, sentence_starts[1:-1]), crf)
+    marginals = np.concatenate([np.zeros((0, len(labels))), *found])
+    marginals[np.isnan(log_probabilities[:, 0])] = np.nan
+    return marginals.astype(np.float32)
+
+
+def _with_fallback(log_probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """The scores with those of the fallback label for words that the model did not see."""
+    unseen = np.isnan(log_probabilities[:, 0])
+    fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)
+    fallback[labels.id_by_label[labels.fallback]] = 0.0
+    return np.where(unseen[:, None], fallback, log_probabilities)
+
+
+def viterbi(log_probabilities: np.ndarray, chain: Chain) -> np.ndarray:
+    """Label ids (words,) of the best allowed sequence. log_probabilities: (words, labels). Ties go to the smaller id.
 
     >>> from tf_tokclf.labels.schemes import Scheme
-    >>> mask = transition_mask(["O", "B-X", "I-X"], Scheme.IOB2)
-    >>> viterbi(np.log([[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]), mask).tolist()
+    >>> rules = Chain.of_rules(["O", "B-X", "I-X"], Scheme.IOB2)
+    >>> viterbi(np.log([[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]]), rules).tolist()
     [1, 2]
     """
-    return viterbi_batch([log_probabilities], mask)[0]
+    return viterbi_batch([log_probabilities], chain)[0]
 
 
-def viterbi_batch(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
+def viterbi_batch(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.ndarray]:
     """Run `viterbi` on many sentences, grouped by similar length. The paths are in the order of the sentences."""
-    paths: dict[int, np.ndarray] = {}
+    return _in_groups(sentences, chain, _viterbi_group)
+
+
+def marginals_batch(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.ndarray]:
+    """For each sentence, (words, labels) float64: the logarithms of the marginal probabilities of labels.
+
+    sentences: (words, labels) scores each. Source: the forward-backward algorithm, as in Sutton and McCallum 2012
+    (arXiv:1011.4088), section 4.1.
+    """
+    return _in_groups(sentences, chain, _marginals_group)
+
+
+def _in_groups(
+    sentences: Sequence[np.ndarray],
+    chain: Chain,
+    compute: Callable[[Sequence[np.ndarray], Chain], list[np.ndarray]],
+) -> list[np.ndarray]:
+    """The results of `compute` in the order of the sentences. It is called with sentences of similar length."""
+    results: dict[int, np.ndarray] = {}
     by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     for start in range(0, len(by_length), _SENTENCES_AT_ONCE):
         group = by_length[start : start + _SENTENCES_AT_ONCE]
-        paths.update(zip(group, _viterbi_group([sentences[i] for i in group], mask)))
-    return [paths[i] for i in range(len(sentences))]
+        results.update(zip(group, compute([sentences[i] for i in group], chain)))
+    return [results[i] for i in range(len(sentences))]
 
 
-def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarray]:
+def _padded(sentences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(words, sentences, labels) float64 scores, and the length of each sentence."""
     lengths = np.array([len(one) for one in sentences])
-    n_words, n_labels = int(lengths.max()), sentences[0].shape[1]
-    start, transitions, end = (np.where(allowed, 0.0, _FORBIDDEN) for allowed in mask)
-    steps = np.zeros((n_words, len(sentences), n_labels))
+    steps = np.zeros((int(lengths.max()), len(sentences), sentences[0].shape[1]))
     for i, one in enumerate(sentences):
         steps[: len(one), i] = np.maximum(one, _LEAST_LOG_PROBABILITY)
+    return steps, lengths
+
+
+def _viterbi_group(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.ndarray]:
+    steps, lengths = _padded(sentences)
+    n_words, _, n_labels = steps.shape
+    start, transitions, end = chain.with_score(_FORBIDDEN)
 
     best = steps[:1].sum(axis=0) + start
     came_from = np.zeros((n_words, len(sentences), n_labels), np.int32)
@@ -92,3 +139,28 @@ def _viterbi_group(sentences: Sequence[np.ndarray], mask: Mask) -> list[np.ndarr
         paths[word] = label
         label = came_from[word, np.arange(len(sentences)), label]
     return [paths[:length, i] for i, length in enumerate(lengths.tolist())]
+
+
+def _marginals_group(sentences: Sequence[np.ndarray], chain: Chain) -> list[np.ndarray]:
+    steps, lengths = _padded(sentences)
+    n_words = len(steps)
+    start, transitions, end = chain.with_score(_FORBIDDEN)
+
+    before, after = np.zeros_like(steps), np.zeros_like(steps)
+    before[:1] = steps[:1] + start
+    for word in range(1, n_words):
+        before[word] = _log_sum(before[word - 1][:, :, None] + transitions, axis=1) + steps[word]
+    after[-1:] = end
+    for word in range(n_words - 2, -1, -1):
+        behind = _log_sum(transitions + (steps[word + 1] + after[word + 1])[:, None, :], axis=2)
+        after[word] = np.where((word < lengths - 1)[:, None], behind, end)
+
+    found = before + after
+    found -= _log_sum(found, axis=2)[:, :, None]
+    return [found[:length, i] for i, length in enumerate(lengths.tolist())]
+
+
+def _log_sum(values: np.ndarray, *, axis: int) -> np.ndarray:
+    top = values.max(axis=axis, keepdims=True)
+    summed: np.ndarray = np.log(np.exp(values - top).sum(axis=axis)) + top.squeeze(axis)
+    return summed

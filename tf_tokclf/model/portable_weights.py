@@ -17,11 +17,14 @@ from tf_tokclf.errors import JobError
 from tf_tokclf.files import whole_path
 from tf_tokclf.model.architectures.registry import in_pytorch_shape, pytorch_names
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.crf import crf_of
 
 
 def portable_weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """The weights of a TensorFlow model by PyTorch name, in PyTorch's layout."""
-    weights = model.trainable_weights + model.non_trainable_weights
+    """The weights of a TensorFlow model by PyTorch name, in PyTorch's layout. Those of a CRF are not among them."""
+    crf = crf_of(model)
+    separate = {id(weight) for weight in crf.weights} if crf else set()
+    weights = [w for w in (*model.trainable_weights, *model.non_trainable_weights) if id(w) not in separate]
     arrays = dict(portable(model, weight, weight.numpy()) for weight in weights)
     if len(arrays) != len(weights):
         raise JobError(f"{type(model).__name__} cannot be saved: two of its weights have the same name in PyTorch.")

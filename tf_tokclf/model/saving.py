@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tf_tokclf.encoding.tokenizers import save_tokenizer
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import whole_folder
 from tf_tokclf.model.backend import keras
+from tf_tokclf.model.crf import crf_of
 from tf_tokclf.model.layout_check import misfits
 from tf_tokclf.model.loading import load_classifier
 from tf_tokclf.model.portable_weights import portable_weights, save_portable_weights
@@ -40,8 +42,12 @@ def save_model_folder(
 ) -> None:
     """Write the classifier to `folder`. An existing folder is replaced when everything is on disk.
 
-    weights: a file with weights that this function wrote, to use instead of the model's own.
+    weights: a file with weights that this function wrote, to use instead of the model's own. The CRF is then the one in
+    `info`, otherwise that of the model.
     """
+    crf = crf_of(model)
+    if weights is None and crf is not None:
+        info = replace(info, crf=crf.chain())
     with whole_folder(folder) as partial:
         save_config(model, partial)
         if weights is None:

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.crf_file import read_crf_for
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import check_is_classifier, has_code, model_config, saved_labels
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
@@ -55,7 +56,9 @@ def check_model_is_whole(folder: Path) -> None:
     with clean_tokenizer_folder(folder):
         pass
     if is_there(folder / MODEL_INFO):
-        read_json(folder / MODEL_INFO, hint=_SAVE_AGAIN)
+        info = read_json(folder / MODEL_INFO, hint=_SAVE_AGAIN)
+        if isinstance(info, dict) and info.get("head") == "crf":
+            read_crf_for(folder, labels)
 
 
 def _check_weights(folder: Path, *, n_labels: int) -> None:

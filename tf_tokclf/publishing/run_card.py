@@ -211,7 +211,9 @@ def _reading_facts(info: Mapping[str, Any]) -> list[str]:
     reading = info["reading"]
     overlap = counted(reading["overlap"], "subword token")
     longer = "truncated" if reading["truncate"] else f"read in windows that overlap by {overlap}"
+    crf = "CRF: the transitions between labels are in `crf.json`. tf-tokclf uses them, transformers ignores them"
     return [
+        *([crf] if info.get("head") == "crf" else []),
         f"alignment `{reading['strategy']}`: {ALIGNMENTS[reading['strategy']]}",
         f"window: at most {counted(reading['max_length'], 'subword token')}; longer sentences are {longer}",
     ]

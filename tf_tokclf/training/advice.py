@@ -188,7 +188,7 @@ def _types_at_zero(
         return None
     validation = scores["validation"]
     text = f"F1 on validation is 0 for {_listed(zero, validation)}."
-    if validation.has_spans and config.training.span_weight == 1:
+    if validation.has_spans and _can_weigh_spans(config):
         return f"{text} A higher weight of words in spans may help.", _more_weight_or_epochs(config)
     if (best := _last_rise(history)) is not None:
         why = f"Validation F1 has not risen since epoch {best.epoch:g}, so more epochs would hardly help"
@@ -238,7 +238,12 @@ def _last_rise(history: Sequence[EpochRecord]) -> EpochRecord | None:
 
 def _more_weight_or_epochs(config: Config) -> str:
     """More weight for the words in spans, if they have the same as others, else more epochs."""
-    return "--span-weight 2" if config.training.span_weight == 1 else _more_epochs(config)
+    return "--span-weight 2" if _can_weigh_spans(config) else _more_epochs(config)
+
+
+def _can_weigh_spans(config: Config) -> bool:
+    """Whether all words have the same weight, and other weights are possible. With a CRF they are not."""
+    return config.training.span_weight == 1 and config.model.head != "crf"
 
 
 def _more_epochs(config: Config) -> str:

@@ -7,6 +7,7 @@ checkpoints/epoch-0002-step-0000030/     2 complete epochs, and 30 steps of the 
                                          data and encoder
     variables.index, variables.data-*    weights, optimizer state, loss scale, batch number (tf.train.Checkpoint)
     best.safetensors                     the weights of the best epoch so far
+    crf.json                             its transitions, if the model has a CRF
     SHA256SUMS                           checksums of the files above, for `sha256sum --check`
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.crf_file import FILE_NAME as CRF
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import copy_whole, is_stream, sha256_of, whole_folder
 from tf_tokclf.json_text import read_json
@@ -179,11 +181,19 @@ class CheckpointStore:
         return found
 
     def write(
-        self, state: tf.train.Checkpoint, position: Position, identity: Identity, *, best: Path | None, config: str
+        self,
+        state: tf.train.Checkpoint,
+        position: Position,
+        identity: Identity,
+        *,
+        best: Path | None,
+        config: str,
+        crf: Path | None = None,
     ) -> Path:
         """Write the variables that `state` tracks and the rest of the run's state, then remove older checkpoints.
 
-        best: the file with the best weights so far. config: the text of the run's configuration.
+        best: the file with the best weights so far. config: the text of the run's configuration. crf: the file with the
+        transitions that belong to `best`.
         """
         folder = self.root / position.name
         if folder in self._whole:
@@ -195,6 +205,8 @@ class CheckpointStore:
             if best is not None:
                 # A copy, not a link, so that a damaged disk block does not affect both checkpoints and the model.
                 shutil.copyfile(best, partial / BEST)
+            if crf is not None:
+                shutil.copyfile(crf, partial / CRF)
             about = {
                 "format": FORMAT,
                 "position": position.to_json(),

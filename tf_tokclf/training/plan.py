@@ -15,6 +15,7 @@ from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.drawing import AnyDrawing
 from tf_tokclf.data.splits import TrainingSplits, load_training_splits
+from tf_tokclf.encoding.crf_file import crf_to_start_from
 from tf_tokclf.encoding.encoded_split import encode_split
 from tf_tokclf.encoding.model_config import model_config
 from tf_tokclf.encoding.model_folders import local_model_folder, public_name
@@ -73,8 +74,13 @@ class RunPlan:
         return MEASURES[self.config.training.metric_for_best_model]
 
     @property
+    def has_crf(self) -> bool:
+        """Whether transitions between labels are learned."""
+        return self.config.model.head == "crf"
+
+    @property
     def loss(self) -> PieceLoss:
-        """The loss that training minimises."""
+        """The loss that training minimises with a linear head."""
         training, labels = self.config.training, self.info.labels
         outside = None if labels.outside is None else labels.id_by_label[labels.outside]
         return PieceLoss(training.label_smoothing, training.span_weight, outside)
@@ -100,7 +106,14 @@ def plan_run(config: Config, *, drawn_before: AnyDrawing | None = None) -> RunPl
         reading,
         cache=Cache.of(config.data),
         n_embeddings=encoder.get("vocab_size"),
+        for_crf=config.model.head == "crf",
     )
+    # A damaged file is reported before anything is written.
+    earlier = crf_to_start_from(folder)
+    if earlier and config.model.head != "crf":
+        log.info(
+            "the transitions of the CRF in %s are not used, because the head is linear (--head crf uses them)", name
+        )
     config, choices, note = _with_recipe(config, encoder, tokenizer, splits, windows)
     info = ModelInfo(
         reading,
@@ -245,6 +258,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         *([("", plan.note)] if plan.note else []),
         *[("data" if i == 0 else "", size) for i, size in enumerate(sizes)],
         ("labels", f"{len(labels)}, scheme {labels.scheme.value}: {_shortened(labels.names)}"),
+        *([("head", "a linear layer and a CRF, whose transitions are learned")] if plan.has_crf else []),
         ("alignment", ALIGNMENTS[reading.strategy]),
         ("recipe", _recipe_text(plan)),
         *[("", text) for text in choices],

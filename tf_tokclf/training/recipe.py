@@ -200,17 +200,18 @@ def _choices(config: Config, encoder: Encoder, data: TrainingData) -> Iterator[C
     if (epochs := "training.num_train_epochs") in left and config.training.max_steps is None:
         yield Choice({epochs: wanted_epochs(config, encoder, data)}, _epochs_text(config, encoder, data))
     if (weight := "training.span_weight") in left:
-        value, why = (
-            (SPAN_WEIGHT, "most words are O, so words in spans count more")
-            if data.has_outside
-            else (1.0, "no label is O")
-        )
+        value, why = 1.0, "no label is O"
+        if config.model.head == "crf":
+            why = "a CRF is trained on whole label sequences"
+        elif data.has_outside:
+            value, why = SPAN_WEIGHT, "most words are O, so words in spans count more"
         yield Choice({weight: value}, f"span weight {value:g}: {why}")
     if (decoding := "evaluation.decoding") in left:
-        method = "viterbi" if data.has_scheme else "argmax"
-        yield Choice(
-            {decoding: method}, f"decoding {method}: the labels have {'a' if data.has_scheme else 'no'} scheme"
-        )
+        method = "viterbi" if data.has_scheme or config.model.head == "crf" else "argmax"
+        why = f"the labels have {'a' if data.has_scheme else 'no'} scheme"
+        if config.model.head == "crf":
+            why = "it uses the transitions that the CRF learns"
+        yield Choice({decoding: method}, f"decoding {method}: {why}")
 
 
 def _rates(config: Config, left: set[str], encoder: Encoder) -> Choice | None:

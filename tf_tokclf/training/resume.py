@@ -17,7 +17,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from tf_tokclf.config.loading import config_text, load_config, save_config, with
 from tf_tokclf.config.schema import Config
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import change_while_in_use
+from tf_tokclf.encoding.crf_file import FILE_NAME as CRF
+from tf_tokclf.encoding.crf_file import read_crf
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.files import copy_whole, disk_problem, open_whole, remove, restore_replaced, sha256_of
@@ -298,7 +300,7 @@ class RunSaver:
         else:
             self._store.tidy()
             self._begin.restore(self._state)
-            self._restore_best(self._begin.best_weights)
+            self._restore_best(self._begin)
         write_history(self._plan.run.history, position.history)
         return position
 
@@ -306,13 +308,14 @@ class RunSaver:
         """Forget the model and its state, which are saved, so that their memory can be freed."""
         del self._model, self._average, self._state
 
-    def _restore_best(self, weights: Path | None) -> None:
+    def _restore_best(self, checkpoint: Checkpoint) -> None:
         """Write the model folder again: even if the weights are intact, another file in it may be damaged."""
-        plan = self._plan
+        plan, weights = self._plan, checkpoint.best_weights
         if weights is None:
             clear(plan.run.model)
-        else:
-            save_model_folder(self._model, plan.tokenizer, plan.info, plan.run.model, weights=weights)
+            return
+        crf = read_crf(checkpoint.folder, plan.info.labels) if plan.has_crf else None
+        save_model_folder(self._model, plan.tokenizer, replace(plan.info, crf=crf), plan.run.model, weights=weights)
 
     def _restore_files(self, finished: Finished) -> None:
         """Restore damaged files of the model folder. Results, predictions and report are always written again."""
@@ -347,11 +350,9 @@ class RunSaver:
         scored: the run is scored as well, so the checksums of all other files are recorded too.
         """
         run, identity = self._plan.run, self._identity
-        info = run.model / MODEL_INFO
-        texts = {
-            run.config.name: config_text(self._plan.config),
-            info.relative_to(run.root).as_posix(): info.read_text(encoding="utf-8"),
-        }
+        kept = [run.model / name for name in (MODEL_INFO, *([CRF] if self._plan.has_crf else []))]
+        texts = {path.relative_to(run.root).as_posix(): path.read_text(encoding="utf-8") for path in kept}
+        texts[run.config.name] = config_text(self._plan.config)
         files = checksums(run, scored=scored)
         record = RunRecord(identity.settings, identity.contents, position.to_json(), files, texts)
         write_record(run, record)
@@ -386,8 +387,9 @@ class RunSaver:
         run = self._plan.run
         check_data(run)
         best = run.model / WEIGHTS if position.history else None
+        crf = run.model / CRF if best and self._plan.has_crf else None
         config = config_text(self._plan.config)
-        self._store.write(self._state, position, self._identity, best=best, config=config)
+        self._store.write(self._state, position, self._identity, best=best, config=config, crf=crf)
         self._saved_at = time.monotonic()
 
 

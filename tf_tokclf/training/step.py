@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 from tf_tokclf.model.architectures.registry import architecture_of
 from tf_tokclf.model.backend import keras, tf
@@ -25,6 +26,16 @@ _PART = tf.TensorSpec((), tf.int32)
 _ROWS = tf.TensorSpec((None,), tf.int32)
 
 
+class Loss(Protocol):
+    """A sum over a batch, and the weight by which it is divided. Labels are -100 where nothing is scored."""
+
+    def weight(self, labels: tf.Tensor) -> tf.Tensor:
+        """A float32 scalar."""
+
+    def summed(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """A float32 scalar. labels: (rows, width). logits: (rows, width, labels)."""
+
+
 class TrainingStep:
     """Updates `model` by the gradient of the mean loss over the labelled subword tokens of one or several batches.
 
@@ -42,7 +53,7 @@ class TrainingStep:
         devices: Devices | None = None,
         jit_compile: bool = False,
         gradient_checkpointing: bool = False,
-        loss: PieceLoss | None = None,
+        loss: Loss | None = None,
     ) -> None:
         """jit_compile: compile the gradients with XLA, once for each shape of a batch. gradient_checkpointing: keep
         only the inputs of the encoder's layers for the gradients, and compute the layers again.
@@ -65,7 +76,7 @@ class TrainingStep:
         self._recomputes = gradient_checkpointing
         if gradient_checkpointing:
             mark_layers(model)
-        self._loss = loss or PieceLoss()
+        self._loss: Loss = loss or PieceLoss()
         self._is_compiled = jit_compile
         self._one_part = tf.function(
             self._gradients_of_part,

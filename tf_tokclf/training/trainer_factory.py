@@ -8,14 +8,17 @@ from collections.abc import Sequence
 
 from tf_tokclf.config.schema import TrainingConfig
 from tf_tokclf.counted import counted
+from tf_tokclf.encoding.crf_file import crf_to_start_from
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.model.backend import keras, tf
+from tf_tokclf.model.crf import add_crf, crf_of
 from tf_tokclf.model.forward import TensorFlowPass
 from tf_tokclf.model.loading import n_parameters, new_classifier
 from tf_tokclf.model.parallel import has_gpu
 from tf_tokclf.report.notebook_display import in_notebook
 from tf_tokclf.report.terminal import stderr_console
 from tf_tokclf.training.averaging import WeightAverage
+from tf_tokclf.training.chain_loss import ChainLoss
 from tf_tokclf.training.checkpoints import Position
 from tf_tokclf.training.distribution import Devices
 from tf_tokclf.training.dropout import SeededDropout
@@ -106,6 +109,8 @@ def _make_learner(plan: RunPlan, devices: Devices, *, defers_embedding: bool) ->
         trust_remote_code=plan.config.model.trust_remote_code,
         allow_incomplete_weights=plan.config.model.allow_incomplete_weights,
     )
+    if plan.has_crf:
+        _add_crf(plan, model)
     optimizer = make_optimizer(settings, plan.schedule, loss_scaling=plan.precision.policy == "mixed_float16")
     if training.freeze_embeddings:
         freeze_embeddings(model)
@@ -126,7 +131,17 @@ def _make_learner(plan: RunPlan, devices: Devices, *, defers_embedding: bool) ->
     return Learner(model, optimizer, dropout, average)
 
 
+def _add_crf(plan: RunPlan, model: keras.Model) -> None:
+    """Give the model a CRF. If its folder contains one, the transitions of labels with the same name are reused."""
+    labels = plan.info.labels
+    crf = add_crf(model, labels)
+    if earlier := crf_to_start_from(plan.encoder_folder):
+        n_reused = crf.take_over(*earlier, labels)
+        log.info("CRF: the transitions of %d of %s are reused, by name", n_reused, counted(len(labels), "label"))
+
+
 def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingStep:
+    crf = crf_of(learner.model)
     return TrainingStep(
         learner.model,
         learner.optimizer,
@@ -135,7 +150,7 @@ def _make_step(plan: RunPlan, learner: Learner, devices: Devices) -> TrainingSte
         devices=devices,
         jit_compile=plan.config.training.jit_compile,
         gradient_checkpointing=plan.config.training.gradient_checkpointing,
-        loss=plan.loss,
+        loss=plan.loss if crf is None else ChainLoss(crf, fixed_shapes=plan.config.training.jit_compile),
     )
 
 
@@ -150,7 +165,7 @@ def _begin(learner: Learner, devices: Devices, saver: RunSaver | None) -> Positi
 
 def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
     """The tagger for scoring the validation sentences. On several hosts, each scores a share of them."""
-    evaluation = plan.config.evaluation
+    evaluation, crf = plan.config.evaluation, crf_of(model)
     return Tagger(
         TensorFlowPass(model),
         plan.tokenizer,
@@ -158,6 +173,7 @@ def _make_tagger(plan: RunPlan, model: keras.Model, devices: Devices) -> Tagger:
         batch_size=evaluation.per_device_eval_batch_size,
         decoding=evaluation.decoding,
         share=devices if devices.n_workers > 1 else None,
+        crf=crf.chain if crf else None,
     )
 
 

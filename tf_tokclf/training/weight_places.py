@@ -17,8 +17,8 @@ _PROJECTION = re.compile(r"/(?:embedding_transformation|embed_proj)/")
 _DISTANCES = re.compile(r"/encoder/(?:rel_embeddings\.|LayerNorm/)")
 # The norm of the last layer's output, in encoders that normalise before each layer.
 _LAST_NORM = re.compile(r"/(?:emb_layer_norm_after|final_norm)/|^[^/]+/roberta_prelayernorm/LayerNorm/")
-# Layers between the encoder and the classifier.
-_HEAD = re.compile(r"^[^/]+/(?:classifier|head)/")
+# The classifier, its CRF, and layers between it and the encoder.
+_HEAD = re.compile(r"^[^/]+/(?:classifier|head|crf)/")
 
 
 def is_embedding(name: str) -> bool:
