@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tf_tokclf.labels.chain import Chain
-from tf_tokclf.labels.decoding import DECODINGS, decode, viterbi, viterbi_batch
+from tf_tokclf.labels.decoding import DECODINGS, decode, log_marginals, marginals_batch, viterbi, viterbi_batch
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import RULES, Scheme, label_for
 from tf_tokclf.labels.validation import violations
@@ -154,3 +154,34 @@ def test_empty_sentences_and_no_words_decode_to_nothing(decoding):
     assert decode(np.zeros((0, 3)), np.array([0, 0, 0]), labels, decoding=decoding).tolist() == []
     scores = np.log(np.array([[0.1, 0.8, 0.1]]))
     assert decode(scores, np.array([0, 0, 1, 1]), labels, decoding=decoding).tolist() == [1]
+
+
+def test_marginals_and_best_paths_of_a_crf_are_those_of_all_sequences():
+    rng = np.random.default_rng(8)
+    rules = Chain.of_rules(["O", "B-X", "I-X"], Scheme.IOB2)
+    crf = Chain(*(part + rng.normal(size=part.shape) for part in rules.parts))
+    sentences = [rng.normal(size=(n_words, 3)) for n_words in (3, 1, 0, 5, 2)]
+    paths, marginals = viterbi_batch(sentences, crf), marginals_batch(sentences, crf)
+    for scores, path, found in zip(sentences, paths, marginals):
+        every = np.array(list(product(range(3), repeat=len(scores))), int).reshape(-1, len(scores))
+        if not len(scores):
+            assert (path.shape, found.shape) == ((0,), (0, 3))
+            continue
+        totals = scores[range(len(scores)), every].sum(axis=1) + crf.start[every[:, 0]] + crf.end[every[:, -1]]
+        totals += crf.transitions[every[:, :-1], every[:, 1:]].sum(axis=1)
+        assert path.tolist() == every[totals.argmax()].tolist()
+        probabilities = np.exp(totals - np.logaddexp.reduce(totals))
+        expected = [[probabilities[every[:, word] == label].sum() for label in range(3)] for word in range(len(scores))]
+        np.testing.assert_allclose(np.exp(found), expected, atol=1e-12)
+
+
+def test_marginals_of_words_that_no_model_saw_are_unknown_and_count_as_the_fallback():
+    labels = LabelSet(("O", "B-X", "I-X"), Scheme.IOB2)
+    rules = Chain.of_rules(labels.names, labels.scheme)
+    scores = np.log(np.array([[0.1, 0.8, 0.1], [np.nan] * 3, [0.2, 0.2, 0.6], [0.2, 0.1, 0.7]], np.float32))
+    found = log_marginals(scores, np.array([0, 3, 4]), labels, rules)
+    assert found.dtype == np.float32
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, False, False]
+    # Neither the word after O nor the first of a sentence can be I-X.
+    np.testing.assert_allclose(np.exp(found[[2, 3]]), [[0.5, 0.5, 0], [2 / 3, 1 / 3, 0]], atol=1e-6)
+    assert log_marginals(np.zeros((0, 3)), np.array([0]), labels, rules).shape == (0, 3)

@@ -75,8 +75,8 @@ class OnnxRecord(_Part):
 
 
 def write_onnx_record(folder: Path, files: Iterable[OnnxFile], *, weights: Mapping[str, str]) -> None:
-    """Write the record of `files` to a model folder. The first of them is the default. If the model has a CRF, the folder
-    must already contain it.
+    """Write the record of `files` to a model folder. The first of them is the default. If the model has a CRF, its file
+    must already be in the folder.
     """
     files = tuple(files)
     record = OnnxRecord(

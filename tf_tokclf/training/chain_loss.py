@@ -49,11 +49,13 @@ class ChainLoss:
         if not self.fixed_shapes:
             order = order[:, : tf.maximum(tf.reduce_max(n_words), 1)]
         valid = tf.range(tf.shape(order)[1]) < n_words[:, None]
-        codes = tf.where(valid, tf.cast(tf.gather(labels, order, batch_dims=1), tf.int32), 0)
-        scores = tf.cast(tf.gather(logits, order, batch_dims=1), tf.float32)
+        rows = tf.broadcast_to(tf.range(tf.shape(order)[0])[:, None], tf.shape(order))
+        places = tf.stack([rows, order], axis=2)
+        codes = tf.where(valid, tf.cast(tf.gather_nd(labels, places), tf.int32), 0)
+        scores = tf.cast(tf.gather_nd(logits, places), tf.float32)
         # A constant that is added to all logits of a word changes nothing. Small sums are more exact.
         emissions = tf.nn.log_softmax(tf.where(valid[:, :, None], scores, 0.0))
-        gold = codes // N_FLAGS - 1
+        gold = tf.where(valid, codes // N_FLAGS - 1, -1)
         links = self._links(codes, gold, valid, n_words)
         transitions = self.crf.scores()
         possible = log_sum_of_sequences(emissions, *transitions, links)
@@ -98,13 +100,10 @@ def _score(
     n_words: tf.Tensor,
 ) -> tf.Tensor:
     """(rows,) the score of the gold sequence of each row."""
-    label = tf.maximum(gold, 0)
-    own = tf.gather(emissions, label, batch_dims=2)
-    between = tf.gather_nd(transitions, tf.stack([label[:, :-1], label[:, 1:]], axis=2))
-    last = tf.gather(label, tf.maximum(n_words - 1, 0)[:, None], batch_dims=1)[:, 0]
-    return (
-        tf.reduce_sum(tf.where(links.valid, own, 0.0), axis=1)
-        + tf.reduce_sum(tf.where(links.linked[:, 1:], between, 0.0), axis=1)
-        + tf.where(links.begins, tf.gather(start, label[:, 0]), 0.0)
-        + tf.where(links.ends, tf.gather(end, last), 0.0)
-    )
+    # Products with one-hot vectors instead of gathers, because XLA cannot compile the gradients of gathers.
+    chosen = tf.one_hot(gold, tf.shape(emissions)[2])
+    is_last = tf.equal(tf.range(tf.shape(gold)[1]), n_words[:, None] - 1)
+    own = emissions * chosen + tf.where(is_last & links.ends[:, None], 1.0, 0.0)[:, :, None] * chosen * end
+    between = tf.where(links.linked[:, 1:, None], (chosen[:, :-1] @ transitions) * chosen[:, 1:], 0.0)
+    first = tf.where(links.begins[:, None], chosen[:, 0] * start, 0.0)
+    return tf.reduce_sum(own, axis=[1, 2]) + tf.reduce_sum(between, axis=[1, 2]) + tf.reduce_sum(first, axis=1)
