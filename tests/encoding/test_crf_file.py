@@ -89,7 +89,7 @@ def test_a_hostile_file_is_one_error(folder: Path, change: Callable[[dict[str, A
     (folder / FILE_NAME).write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(UserError, match=problem) as caught:
         read_crf(folder, LABELS)
-    assert caught.value.path == folder / FILE_NAME
+    assert caught.value.path == str(folder / FILE_NAME)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{", '{"format_version": 1}', "null"])

@@ -163,10 +163,10 @@ def test_marginals_and_best_paths_of_a_crf_are_those_of_all_sequences():
     sentences = [rng.normal(size=(n_words, 3)) for n_words in (3, 1, 0, 5, 2)]
     paths, marginals = viterbi_batch(sentences, crf), marginals_batch(sentences, crf)
     for scores, path, found in zip(sentences, paths, marginals):
-        every = np.array(list(product(range(3), repeat=len(scores))), int).reshape(-1, len(scores))
         if not len(scores):
             assert (path.shape, found.shape) == ((0,), (0, 3))
             continue
+        every = np.array(list(product(range(3), repeat=len(scores))))
         totals = scores[range(len(scores)), every].sum(axis=1) + crf.start[every[:, 0]] + crf.end[every[:, -1]]
         totals += crf.transitions[every[:, :-1], every[:, 1:]].sum(axis=1)
         assert path.tolist() == every[totals.argmax()].tolist()

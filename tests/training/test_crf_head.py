@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from tests.conftest import WORDS
 from tests.encoders import make_bert
 from tf_tokclf import Config, evaluate, fit, load, load_config
+from tf_tokclf.config.schema import ModelConfig
 from tf_tokclf.encoding.crf_file import FILE_NAME as CRF
 from tf_tokclf.encoding.crf_file import read_crf
 from tf_tokclf.errors import Stopped, UserError
@@ -60,7 +61,7 @@ def run(conll_files: dict[str, str], encoder: Path, tmp_path_factory: pytest.Tem
 
 
 def test_it_learns_and_the_saved_model_scores_what_the_run_said(run: RunResult):
-    assert run.history[-1].train_loss < 0.7 * run.history[0].train_loss
+    assert run.history[-1].train_loss < 0.9 * run.history[0].train_loss
     best = max(run.history, key=lambda record: record.dev_f1)
     found = evaluate(run.run.root, split="validation")
     assert found.scores.overall.f1 == best.dev_f1
@@ -176,9 +177,14 @@ def test_what_a_crf_has_no_meaning_for_is_refused(
 
 def test_a_fixed_recipe_leaves_out_what_a_crf_cannot_use():
     for recipe, span_weight in (("best", 2.0), ("none", 1.0)):
-        config = load_config(options={"recipe": recipe, "model.head": "crf"})
-        assert (config.training.span_weight, config.evaluation.decoding) == (1.0, "viterbi")
+        for config in (
+            load_config(options={"recipe": recipe, "model.head": "crf"}),
+            Config(recipe=recipe, model=ModelConfig(head="crf")),
+        ):
+            assert (config.training.span_weight, config.evaluation.decoding) == (1.0, "viterbi")
         assert load_config(options={"recipe": recipe}).training.span_weight == span_weight
+    argmax = load_config(options={"recipe": "none", "model.head": "crf", "evaluation.decoding": "argmax"})
+    assert argmax.evaluation.decoding == "argmax"
 
 
 def test_transitions_that_the_scheme_forbids_stay_forbidden(run: RunResult):

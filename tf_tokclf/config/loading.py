@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tf_tokclf.config.flat_settings import section_class
-from tf_tokclf.config.schema import RECIPES, Config
+from tf_tokclf.config.schema import RECIPES, Config, recipe_settings
 from tf_tokclf.config.shipped import shipped_config
 from tf_tokclf.config.shipped_schema import described_settings
 from tf_tokclf.config.yaml_text import Tree, parsed_yaml, yaml_text
@@ -79,7 +79,9 @@ def load_config(
     places |= {key: _option_name(key) for key in options or {}}
     given += (options or {}).items()
     # A recipe that is given here overrides the file. Other settings that are given here override the recipe.
-    for key, value in [*_settings_of_recipe(dict(given).get("recipe")).items(), *given]:
+    chosen = dict(given)
+    model = {"head": chosen["model.head"]} if "model.head" in chosen else tree.get("model")
+    for key, value in [*_settings_of_recipe(chosen.get("recipe"), model).items(), *given]:
         _assign(tree, key, value)
     problems = _problems_of(tree)
     if not problems:
@@ -109,9 +111,9 @@ def _option_name(key: str) -> str:
     return setting.names[0] if setting and setting.names else f"--{key.replace('_', '-')}"
 
 
-def _settings_of_recipe(recipe: Any) -> Tree:
-    """The settings that a recipe stands for, by dotted name."""
-    sections = RECIPES.get(recipe, {}) if isinstance(recipe, str) else {}
+def _settings_of_recipe(recipe: Any, model: Any) -> Tree:
+    """The settings that a recipe stands for, by dotted name. model: the section `model`."""
+    sections = recipe_settings(recipe, model) if isinstance(recipe, str) and recipe in RECIPES else {}
     return {f"{section}.{key}": value for section, settings in sections.items() for key, value in settings.items()}
 
 
@@ -119,7 +121,7 @@ def _log_settings_over_recipe(tree: Tree) -> None:
     """Log the settings of a file that override those of its recipe."""
     beaten = [
         name
-        for name in _settings_of_recipe(tree.get("recipe"))
+        for name in _settings_of_recipe(tree.get("recipe"), tree.get("model"))
         if isinstance(section := tree.get(name.partition(".")[0]), dict) and name.partition(".")[2] in section
     ]
     if beaten:

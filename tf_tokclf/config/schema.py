@@ -740,12 +740,8 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
         recipe = "none" if values["recipe"] is None else values["recipe"]
         if recipe != "none" and not (isinstance(recipe, str) and recipe in RECIPES):
             return values
-        settings = {name: dict(own) for name, own in RECIPES.get(recipe, {}).items()}
-        if _setting(values, "model", "head") == "crf":
-            settings.get("training", {}).pop("span_weight", None)
-            settings["evaluation"] = {"decoding": "viterbi"}
         followed = {**values, "recipe": "none"}
-        for name, chosen in settings.items():
+        for name, chosen in recipe_settings(recipe, values.get("model")).items():
             own = followed.get(name, {})
             if isinstance(own, Section):
                 own = own.model_dump(exclude_unset=True)
@@ -755,7 +751,13 @@ class Config(Section, json_schema_extra={HEADING: "Run"}):
         return followed
 
 
-def _setting(values: dict[str, Any], section: str, key: str) -> Any:
-    """A value in a configuration that is not validated yet. None if it is not set."""
-    own = values.get(section)
-    return own.get(key) if isinstance(own, dict) else getattr(own, key, None)
+def recipe_settings(recipe: str, model: Any) -> dict[str, dict[str, float | str]]:
+    """The settings that a fixed recipe stands for, by section. model: the section `model`, not validated yet.
+
+    A CRF has no span weight, and is decoded with its transitions.
+    """
+    settings = {name: dict(own) for name, own in RECIPES.get(recipe, {}).items()}
+    if (model.get("head") if isinstance(model, dict) else getattr(model, "head", None)) == "crf":
+        settings.get("training", {}).pop("span_weight", None)
+        settings["evaluation"] = {"decoding": "viterbi"}
+    return settings

@@ -93,7 +93,7 @@ def _numbers(row: Any, n: int, name: str) -> np.ndarray:
         raise ValueError(f"{name} must have a number for each of the {n} labels")
     for number in row:
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if number is not None and not (is_number and math.isfinite(number) and abs(number) <= LARGEST):
+        if number is not None and not (is_number and abs(number) <= LARGEST):
             raise ValueError(f"{name} must have numbers from -{LARGEST:g} to {LARGEST:g}, or null")
     return np.array([-math.inf if number is None else number for number in row], np.float64)
 
