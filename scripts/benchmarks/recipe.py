@@ -8,7 +8,7 @@ REF is an encoder, as for fit. FOLDER contains the three splits in a form that f
 test set is limited to 1,000 sentences, and the validation set to 200 or to a fifth of the training sentences.
 
 Settings are auto, best or none, or four numbers: learning rate of the head, layer decay, span weight and epochs. They
-use valid sequences only (Viterbi) and a warm-up of a tenth of the steps.
+use valid sequences only (Viterbi) and a warm-up of a tenth of the steps. With " crf" behind them, the head is a CRF.
 
 Each run is a separate process, and adds a line to the results. Runs whose line is there are not repeated, so an
 interrupted benchmark continues. The table shows the mean over the seeds and, after +-, the standard deviation.
@@ -118,6 +118,8 @@ def measured(one: dict) -> dict[str, object]:
 
 def settings_of(text: str) -> dict[str, object]:
     """Settings by their dotted names."""
+    if (others := text.removesuffix(" crf")) != text:
+        return settings_of(others) | {"model.head": "crf"}
     if text in RECIPES:
         return {"recipe": text}
     rate, decay, weight, epochs = text.split()
