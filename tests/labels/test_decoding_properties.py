@@ -8,10 +8,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_tokclf.labels.decoding import Mask, decode, viterbi, viterbi_batch
+from tf_tokclf.labels.chain import Chain
+from tf_tokclf.labels.decoding import decode, viterbi, viterbi_batch
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import RULES, Scheme, label_for
-from tf_tokclf.labels.validation import transition_mask, violations
+from tf_tokclf.labels.validation import violations
 
 schemes = st.sampled_from(list(Scheme))
 # Whole numbers, so that sums are exact and ties occur.
@@ -29,7 +30,7 @@ def label_names(draw: st.DrawFn, scheme: Scheme, n_types: int = 3) -> list[str]:
 
 
 @st.composite
-def masks(draw: st.DrawFn) -> Mask:
+def masks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Arbitrary rules, including rules of no scheme, for example labels that nothing may follow."""
     n = draw(st.integers(1, 4))
     flags = [draw(st.lists(st.booleans(), min_size=size, max_size=size)) for size in (n, n * n, n)]
@@ -43,14 +44,16 @@ def scores_of(draw: st.DrawFn, n_words: int, n_labels: int) -> np.ndarray:
     return np.array(draw(st.lists(whole_scores, min_size=size, max_size=size)), float).reshape(n_words, n_labels)
 
 
-def forbidden_steps(ids: tuple[int, ...], mask: Mask) -> int:
+def forbidden_steps(ids: tuple[int, ...], mask: tuple[np.ndarray, np.ndarray, np.ndarray]) -> int:
     """The number of transitions in a sequence that the rules forbid."""
     start, between, end = mask
     return (not start[ids[0]]) + (not end[ids[-1]]) + sum(not between[a, b] for a, b in pairwise(ids))
 
 
 @given(masks(), st.integers(1, 4), st.data())
-def test_of_all_sequences_the_best_of_those_that_break_the_rules_least(mask: Mask, n_words: int, data: st.DataObject):
+def test_of_all_sequences_the_best_of_those_that_break_the_rules_least(
+    mask: tuple[np.ndarray, np.ndarray, np.ndarray], n_words: int, data: st.DataObject
+):
     """Of sequences with equal scores, the one with the smaller ids, compared from the last word backwards."""
     scores = scores_of(data.draw, n_words, len(mask[0]))
 
@@ -58,7 +61,7 @@ def test_of_all_sequences_the_best_of_those_that_break_the_rules_least(mask: Mas
         return forbidden_steps(ids, mask), -scores[range(n_words), list(ids)].sum(), *ids[::-1]
 
     best = min(product(range(len(mask[0])), repeat=n_words), key=rank)
-    assert tuple(viterbi(scores, mask)) == best
+    assert tuple(viterbi(scores, Chain(*(np.where(one, 0.0, -np.inf) for one in mask)))) == best
 
 
 @given(schemes, st.data())
@@ -66,7 +69,7 @@ def test_what_is_decoded_is_valid_wherever_there_is_a_valid_sequence(scheme: Sch
     labels = data.draw(label_names(scheme))
     n_words = data.draw(st.integers(1, 3))
     scores = scores_of(data.draw, n_words, len(labels))
-    names = [labels[i] for i in viterbi(scores, transition_mask(labels, scheme))]
+    names = [labels[i] for i in viterbi(scores, Chain.of_rules(labels, scheme))]
     possible = [ids for ids in product(labels, repeat=n_words) if not violations(ids, scheme)]
     assert bool(violations(names, scheme)) == (not possible)
 
@@ -77,9 +80,9 @@ def test_sentences_together_give_what_each_gives_alone(scheme: Scheme, data: st.
     lengths = data.draw(st.lists(st.integers(0, 5), max_size=6))
     scores = scores_of(data.draw, sum(lengths), len(labels))
     starts = np.concatenate([[0], np.cumsum(lengths, dtype=int)])
-    mask = transition_mask(labels.names, scheme)
-    alone = [viterbi(scores[a:b], mask) for a, b in pairwise(starts.tolist())]
-    together = viterbi_batch([scores[a:b] for a, b in pairwise(starts.tolist())], mask)
+    rules = Chain.of_rules(labels.names, scheme)
+    alone = [viterbi(scores[a:b], rules) for a, b in pairwise(starts.tolist())]
+    together = viterbi_batch([scores[a:b] for a, b in pairwise(starts.tolist())], rules)
     assert [one.tolist() for one in together] == [one.tolist() for one in alone]
     decoded = decode(scores, starts, labels, decoding="viterbi")
     assert decoded.tolist() == [i for one in alone for i in one.tolist()]
@@ -125,8 +128,8 @@ def test_scores_without_bounds_and_of_either_precision_decode_alike(scheme: Sche
     odd = st.sampled_from([-np.inf, -1e30, -2e3, -50.0, -1.0, 0.0])
     values = data.draw(st.lists(odd, min_size=size, max_size=size))
     scores = np.array(values).reshape(n_words, len(labels))
-    mask = transition_mask(labels, scheme)
-    ids = viterbi(scores, mask)
-    assert viterbi(scores.astype(np.float32), mask).tolist() == ids.tolist()
+    rules = Chain.of_rules(labels, scheme)
+    ids = viterbi(scores, rules)
+    assert viterbi(scores.astype(np.float32), rules).tolist() == ids.tolist()
     if [x for x in product(labels, repeat=n_words) if not violations(x, scheme)]:
         assert not violations([labels[i] for i in ids], scheme)
