@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,18 +27,22 @@ from tests.encoders import SIZES, make_bert, make_distilbert, make_roberta, save
 from tests.inference.sources import sample_texts, write_source
 from tests.requirements import need_modules
 from tf_tokclf.config.schema import DataConfig
-from tf_tokclf.encoding.model_info import ModelInfo
+from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
 from tf_tokclf.encoding.onnx_record import RECORD, weights_sha256
 from tf_tokclf.encoding.thresholds_file import Thresholds, write_thresholds
 from tf_tokclf.encoding.tokenizers import load_tokenizer
 from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.errors import UserError
+from tf_tokclf.files import sha256_of
 from tf_tokclf.inference.engines import choose_file
 from tf_tokclf.inference.prediction_job import predict_to_file
 from tf_tokclf.inference.prediction_spec import PredictionSpec
 from tf_tokclf.inference.tagger import Tagger
+from tf_tokclf.labels.chain import Chain
+from tf_tokclf.labels.decoding import DECODINGS
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras, transformers
 from tf_tokclf.model.loading import new_classifier
 from tf_tokclf.model.precision import Precision
@@ -415,3 +420,25 @@ def test_both_engines_use_thresholds(folder: Path, tmp_path: Path):
     plain = predicted(spec_of(folder, "onnx"), source, tmp_path / "plain.jsonl")
     labels = [[json.loads(line)["predicted_labels"] for line in one.splitlines()] for one in (alone, plain)]
     assert labels[0] != labels[1]
+
+
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_both_engines_use_the_same_crf(folder: Path, tmp_path: Path, decoding: str):
+    copied = Path(shutil.copytree(folder, tmp_path / "with-crf"))
+    rng = np.random.default_rng(5)
+    rules = Chain.of_rules(LABELS.names, LABELS.scheme)
+    crf = Chain(*(part + 3 * rng.normal(size=part.shape) for part in rules.parts))
+    without = Tagger.load(copied, engine="tensorflow", decoding=decoding)
+    write_model_info(copied, replace(without.info, crf=crf))
+    values = json.loads((copied / RECORD).read_text(encoding="utf-8"))
+    record = {**values, "crf": sha256_of(copied / "crf.json")}
+    (copied / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    sentences = [Sentence(WORDS), Sentence(WORDS[3:4]), Sentence(WORDS[1:5])]
+    taggers = [Tagger.load(copied, engine=engine, decoding=decoding) for engine in ("tensorflow", "onnx")]
+    for one, other, plain in zip(*(tagger.tag(sentences) for tagger in (*taggers, without)), strict=True):
+        assert one.labels == other.labels
+        np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, atol=1e-4)
+        assert not np.allclose(one.log_probabilities, plain.log_probabilities, atol=0.01)
+    (copied / RECORD).write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match=r"crf\.json: does not match onnx/record\.json"):
+        Tagger.load(copied, engine="onnx")
