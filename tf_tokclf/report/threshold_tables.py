@@ -117,8 +117,11 @@ def curve_table(curves: Mapping[str, Curve], facts: Mapping[str, str]) -> Result
 
 
 def curve_picture(curves: Mapping[str, Curve], points: Mapping[str, OperatingPoint]) -> str:
-    """An SVG file with a chart for all types together, and one for each type with a target, marked at its threshold."""
-    shown = ["", *(name for name, point in points.items() if point.target and point.counts.gold)]
+    """An SVG file with a chart for each type with a target, marked at its threshold, and for all types if there are
+    several.
+    """
+    with_target = [name for name, point in points.items() if point.target and point.counts.gold]
+    shown = with_target if len(points) == 1 and with_target else ["", *with_target]
     charts = []
     for name in shown:
         curve = curves[name]
