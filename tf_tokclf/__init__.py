@@ -42,4 +42,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOMES[name]
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        from tf_tokclf.optional_packages import missing_package
+
+        if (problem := missing_package(error)) is None:
+            raise
+        raise problem from error

@@ -139,8 +139,10 @@ def fit_command(
     """
     from tf_tokclf.config.loading import load_config
     from tf_tokclf.encoding.run_inputs import check_run_inputs
+    from tf_tokclf.optional_packages import check_full_install
     from tf_tokclf.report.terminal import key_value_table, status, stderr_console
 
+    check_full_install("fit")
     options = dict(given_settings(ctx))
     config = own_config(config, options, resume=resume)
     with _with_way_to_restore(config, resume=resume):

@@ -16,6 +16,7 @@ import click
 from tf_tokclf.control_characters import echo
 from tf_tokclf.errors import JobError, Stopped, UserError
 from tf_tokclf.lean_imports import declare_command
+from tf_tokclf.optional_packages import is_runtime_only, missing_package
 from tf_tokclf.version import __version__
 
 # name -> (module, attribute, short help). The help is here so that `--help` need not import the commands.
@@ -91,6 +92,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A user's mistake ends with one message and exit code 2, a failed job with exit code 1."""
         try:
+            is_runtime_only()  # raises an error if two distributions are installed
             with _changes_of_cache():
                 result = super().invoke(ctx)
             if sys.stdout is not None:
@@ -114,6 +116,10 @@ class LazyGroup(click.Group):
             if error.errno is None:
                 raise
             _stop_at(error)
+        except ModuleNotFoundError as error:
+            if (problem := missing_package(error)) is None:
+                raise
+            _stop(str(problem), code=2)
         except Exception as error:
             from tf_tokclf.files import disk_problem
 

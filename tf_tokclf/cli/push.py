@@ -55,6 +55,9 @@ def push_command(
     tf-tokclf push runs/mine --hub-model-id me/mine --dry-run
     tf-tokclf push runs/mine --hub-model-id me/mine
     """
+    from tf_tokclf.optional_packages import check_full_install
+
+    check_full_install("push")
     source: dict[str, Any] = {
         "repo_id": hub_model_id,
         "private": hub_private_repo,

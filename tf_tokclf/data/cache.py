@@ -31,16 +31,17 @@ from dataclasses import dataclass, replace
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import pyarrow as pa
 from filelock import FileLock
-from xxhash import xxh3_128
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.errors import JobError, UserError
 from tf_tokclf.files import is_stream, read_sealed_json, whole_path, write_sealed_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -230,6 +231,8 @@ class Cache:
 
     def _opened(self, path: Path, schema: pa.Schema, *, is_new: bool) -> Cached | None:
         """The entry, checked and marked as in use. None if it is missing or damaged; damage is logged."""
+        import pyarrow as pa
+
         about_path = path.with_suffix(".json")
         with ExitStack() as files:
             try:
@@ -264,6 +267,8 @@ class Cache:
         facts: Callable[[], Mapping[str, Any]],
         source: str,
     ) -> None:
+        import pyarrow as pa
+
         with ExitStack() as both_renamed, _explained_writing(path.parent):
             with whole_path(path, unique=True) as partial:
                 with partial.open("wb") as file:
@@ -521,6 +526,8 @@ def _checked_content(file: BufferedReader, size: int, checksum: str) -> _Loaded 
     The checksum is computed from bytes that are read, not mapped: a disk error raises an exception while reading, but
     would end the process in a mapped file.
     """
+    from xxhash import xxh3_128
+
     there = os.fstat(file.fileno()).st_size
     if there != size:
         raise ValueError(f"it has {counted(there, 'byte')}, but {size:,} were written")
@@ -543,6 +550,8 @@ class _ChecksummedFile:
     closed = False
 
     def __init__(self, file: IO[bytes]) -> None:
+        from xxhash import xxh3_128
+
         self._file = file
         self.size = 0
         self.checksum = xxh3_128()

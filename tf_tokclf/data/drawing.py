@@ -12,18 +12,21 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from tf_tokclf.config.schema import DataConfig
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
+from tf_tokclf.data.sentence_batches import chosen_rows
 from tf_tokclf.data.split_cache import Split, content_hash, transformed
 from tf_tokclf.data.stratify import Unit, draw_parts
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, STARTING_ROLES, split_label
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -319,7 +322,7 @@ def _parts(train: Split, masks: Mapping[str, np.ndarray], cache: Cache) -> dict[
 
 def _part(train: Split, name: str, mask: np.ndarray, cache: Cache) -> Split:
     def change(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
-        return batch.filter(pa.array(mask[first : first + batch.num_rows]))
+        return chosen_rows(batch, mask[first : first + batch.num_rows])
 
     chosen = hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=16).hexdigest()
     return replace(transformed(train, f"{name}: sentences {chosen}", change, cache=cache), name=name)

@@ -1,4 +1,6 @@
-"""Splits: sentences as Arrow tables in the cache, under a hash of their content."""
+"""Splits: sentences as Arrow tables in the cache, under a hash of their content. Without pyarrow they are read into
+memory, and there is no cache.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 
-from tf_tokclf.data.arrow import SCHEMA, sentences_of
 from tf_tokclf.data.cache import Cache
+from tf_tokclf.data.plain_table import PlainBatch, PlainTable
 from tf_tokclf.data.reading.annotators import PairCounts
+from tf_tokclf.data.sentence_batches import HAS_PYARROW, sentences_of
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.version import __version__
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
 log = logging.getLogger(__name__)
@@ -103,11 +106,31 @@ class Split:
 
     def label_counts(self) -> Counter[str]:
         """Number of words with each label."""
+        import pyarrow.compute as pc
+
         counts: Counter[str] = Counter()
         for chunk in self.table.column("labels").chunks:
             for pair in pc.value_counts(chunk.flatten()).to_pylist():
                 counts[pair["values"]] += pair["counts"]
         return counts
+
+
+@dataclass(frozen=True)
+class PlainSplit(Split):
+    """Sentences of one split in memory. table: a `PlainTable`."""
+
+    @property
+    def has_labels(self) -> bool:
+        """As `Split.has_labels`."""
+        return all(sentence.labels is not None for sentence in self)
+
+    def label_sequences(self) -> Iterator[Sequence[str]]:
+        """As `Split.label_sequences`."""
+        return (sentence.labels for sentence in self if sentence.labels is not None)
+
+    def label_counts(self) -> Counter[str]:
+        """As `Split.label_counts`."""
+        return Counter(label for labels in self.label_sequences() for label in labels)
 
 
 def load_or_build(
@@ -123,6 +146,10 @@ def load_or_build(
 
     metadata: called after all batches are written. source: the data from which the split was made, for display.
     """
+    if not HAS_PYARROW:
+        return _read_into_memory(name, fingerprint, batches(), metadata, cache)
+    from tf_tokclf.data.arrow import SCHEMA
+
     n_words = 0
 
     def counted() -> Iterator[pa.RecordBatch]:
@@ -142,6 +169,14 @@ def load_or_build(
         found = anew.load_or_build("splits", fingerprint, SCHEMA, counted, about, source=source)
         known = n_words, metadata()
     return Split(name, found.path, fingerprint, *known, found.table)
+
+
+def _read_into_memory(
+    name: str, fingerprint: str, batches: Iterable[PlainBatch], metadata: Callable[[], SplitMetadata], cache: Cache
+) -> Split:
+    sentences = [sentence for batch in batches for sentence in batch.sentences]
+    n_words = sum(len(sentence.words) for sentence in sentences)
+    return PlainSplit(name, cache.folder, fingerprint, n_words, metadata(), PlainTable(sentences))
 
 
 def _known(about: dict[str, Any]) -> tuple[int, SplitMetadata] | None:
@@ -186,16 +221,33 @@ def content_hash(split: Split) -> str:
     Words, word lengths and sentence lengths are hashed separately, so that moved boundaries change the hash.
     """
     streams = [hashlib.blake2b(digest_size=16) for _ in range(6)]
+    parts = _plain_content if isinstance(split, PlainSplit) else _arrow_content
     for i, column in enumerate(("words", "labels")):
-        text, word_lengths, lengths = streams[3 * i : 3 * i + 3]
-        for chunk in split.table.column(column).chunks:
-            words = chunk.flatten()
-            lengths.update(pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False).tobytes())
-            word_lengths.update(pc.binary_length(words).to_numpy(zero_copy_only=False).tobytes())
-            text.update(_bytes_of(words))
+        for content in parts(split, column):
+            for stream, part in zip(streams[3 * i : 3 * i + 3], content):
+                stream.update(part)
     return hashlib.blake2b(b"".join(stream.digest() for stream in streams), digest_size=16).hexdigest()
 
 
-def _bytes_of(words: pa.StringArray) -> bytes:
-    """All words of an array, concatenated, in UTF-8."""
-    return "".join(words.to_pylist()).encode()
+def _arrow_content(split: Split, column: str) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """The words of a column in UTF-8, their lengths, and the lengths of the sentences, in some parts."""
+    import pyarrow.compute as pc
+
+    for chunk in split.table.column(column).chunks:
+        words = chunk.flatten()
+        lengths = pc.fill_null(pc.list_value_length(chunk), -1).to_numpy(zero_copy_only=False)
+        word_lengths = pc.binary_length(words).to_numpy(zero_copy_only=False)
+        yield "".join(words.to_pylist()).encode(), word_lengths.tobytes(), lengths.tobytes()
+
+
+def _plain_content(split: Split, column: str) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """As `_arrow_content`, with the same bytes."""
+    for batch in split.table.to_batches():
+        rows = [getattr(sentence, column) for sentence in batch.sentences]
+        words = [word.encode() for row in rows if row for word in row]
+        lengths = [-1 if row is None else len(row) for row in rows]
+        yield b"".join(words), _int32(map(len, words)), _int32(lengths)
+
+
+def _int32(numbers: Iterable[int]) -> bytes:
+    return np.array(list(numbers), np.int32).tobytes()

@@ -7,15 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Literal
 
 from tf_tokclf.config.references import resolve_reference
 from tf_tokclf.config.schema import Config, DataConfig, Task
 from tf_tokclf.counted import counted
-from tf_tokclf.data.arrow import batches_of, sentences_of
 from tf_tokclf.data.cache import Cache, cache_folder
 from tf_tokclf.data.detection import detect_format, open_reader
 from tf_tokclf.data.drawing import AnyDrawing, draw
@@ -30,8 +26,8 @@ from tf_tokclf.data.label_spellings import (
     without_scheme,
 )
 from tf_tokclf.data.reading.base import Problems, Reader, located
-from tf_tokclf.data.reading.tables import TableReader
 from tf_tokclf.data.reading.texts import given_scheme
+from tf_tokclf.data.sentence_batches import batches_of, is_table, sentences_of
 from tf_tokclf.data.split_cache import Split, SplitMetadata, hash_of, load_or_build, transformed
 from tf_tokclf.data.split_names import NAMES_OF_SPLIT, SPLITS, split_in_name
 from tf_tokclf.errors import UserError
@@ -41,6 +37,9 @@ from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.labels.spans import repair_labels
 from tf_tokclf.labels.validation import Detection, detect_scheme
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +132,8 @@ def load_training_splits(data: DataConfig, *, task: Task, drawn_before: AnyDrawi
 
 def _warn_of_copies(splits: Splits) -> None:
     """Warn if most of the validation sentences are training sentences too, as in a copy of the training file."""
+    import pyarrow.compute as pc
+
     first = splits["validation"].table.column("words").slice(0, _N_COMPARED)
     held_out = pc.binary_join(first, "\0").combine_chunks()
     found: set[str] = set()
@@ -426,7 +427,7 @@ def _read(name: str, reader: Reader, data: DataConfig, task: Task) -> Split:
     problems = Problems(skip=data.on_error == "skip")
 
     def batches() -> Iterator[pa.RecordBatch]:
-        if isinstance(reader, TableReader):
+        if is_table(reader):
             return reader.batches(problems)
         return batches_of(reader.sentences(problems))
 

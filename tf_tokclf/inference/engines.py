@@ -30,7 +30,7 @@ from tf_tokclf.encoding.word_tokenizer import read_saved_tokenizer
 from tf_tokclf.engine_names import ENGINES, ONLY_ONNX, ONNX_PRECISIONS, TENSORFLOW_PRECISIONS
 from tf_tokclf.errors import UserError
 from tf_tokclf.forward_pass import ForwardPass
-from tf_tokclf.optional_packages import check_installed
+from tf_tokclf.optional_packages import check_full_install, check_installed
 
 if TYPE_CHECKING:
     from tf_tokclf.encoding.word_tokenizer import WordTokenizer
@@ -61,6 +61,13 @@ def open_model(
 ) -> LoadedModel:
     """Load a classifier. The arguments are those of `Tagger.load`, which also names the errors."""
     check_names(engine, precision)
+    if engine == "tensorflow":
+        check_full_install("--engine tensorflow")
+    elif engine == "auto" and find_spec("tensorflow") is None:
+        if precision in _ONLY_TENSORFLOW:
+            check_full_install(f"--precision {precision}")
+        # Otherwise the weights of a model on the Hub would be downloaded, which nothing could use.
+        engine = "onnx"
     folder = local_model_folder(
         reference, revision=revision, trust_remote_code=trust_remote_code, engine=engine, precision=precision
     )
@@ -78,10 +85,10 @@ def open_model(
     from tf_tokclf.inference.onnx_pass import OnnxPass
 
     check_is_classifier(folder)
-    saved = read_saved_tokenizer(folder) or load_tokenizer(folder, trust_remote_code=trust_remote_code)
-    info = read_model_info(folder, saved_labels(folder), saved)
+    words = read_saved_tokenizer(folder) or _tokenizer_of_transformers(folder, trust_remote_code=trust_remote_code)
+    info = read_model_info(folder, saved_labels(folder), words)
     found = _thresholds(folder, info, are_used=thresholds)
-    return LoadedModel(OnnxPass.load(folder, file, n_labels=len(info.labels)), saved, info, found)
+    return LoadedModel(OnnxPass.load(folder, file, n_labels=len(info.labels)), words, info, found)
 
 
 def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool) -> Thresholds | None:
@@ -93,6 +100,14 @@ def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool) -> Thresholds 
     if found is not None:
         log.info("%s: spans are predicted from a probability of %s", folder / THRESHOLDS, found.summary())
     return found
+
+
+def _tokenizer_of_transformers(folder: Path, *, trust_remote_code: bool) -> WordTokenizer:
+    if find_spec("transformers") is None:
+        problem = "only transformers can read this tokenizer, and it is not installed."
+        hint = "Export the model again with the newest tf-tokclf, or use it where tf-tokclf is installed."
+        raise UserError(problem, path=folder, hint=hint)
+    return load_tokenizer(folder, trust_remote_code=trust_remote_code)
 
 
 def choose_file(folder: Path, *, engine: str, precision: str | None) -> OnnxFile | None:

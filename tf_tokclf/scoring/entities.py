@@ -1,7 +1,8 @@
 """Read the entities from label sequences as seqeval does. All scores are computed from these entities.
 
 The mode `conlleval` is seqeval's default mode, which follows `conlleval.pl`; `strict` is seqeval's strict mode.
-docs/scoring.md describes how both read the invalid sequences of each scheme.
+docs/scoring.md describes how both read the invalid sequences of each scheme. Where seqeval is not installed, the rules
+in `entity_rules` read the same entities.
 
 seqeval needs 3 s (conlleval) or 11 s (strict) for 100,000 sentences of 25 words. To be faster, sentences are divided
 into stretches for which seqeval gives the same result alone as in the sentence, and each distinct stretch is read once.
@@ -13,17 +14,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, RULES, Scheme
 from tf_tokclf.labels.sentence import Span
 from tf_tokclf.lean_imports import stand_in_for_sklearn
+from tf_tokclf.scoring.entity_rules import Entity, conlleval_entities, strict_entities
 
 Mode = Literal["conlleval", "strict"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-
-# First word, the word after the last one, type.
-Entity = tuple[int, int, str]
 
 _KEPT_STRETCHES = 1 << 15
 _LONGEST_KEPT = 32
@@ -142,6 +142,12 @@ def _letters(scheme: Scheme, mode: Mode) -> dict[str, str]:
 
 
 @cache
+def _has_seqeval() -> bool:
+    """Whether seqeval and scikit-learn, which it requires, are installed. Otherwise, `entity_rules` are used."""
+    return bool(find_spec("seqeval") and find_spec("sklearn"))
+
+
+@cache
 def _seqeval(module: str) -> Any:
     """A module of seqeval, imported when it is needed: outside commands, it imports scikit-learn, which takes 1.4 s."""
     with stand_in_for_sklearn():
@@ -149,6 +155,8 @@ def _seqeval(module: str) -> Any:
 
 
 def _conlleval_entities(labels: list[str]) -> list[Entity]:
+    if not _has_seqeval():
+        return conlleval_entities(labels)
     found = _seqeval("metrics.sequence_labeling").get_entities(labels)
     return [(first, last + 1, type_) for type_, first, last in found]
 
@@ -160,6 +168,8 @@ def _strict_reading(scheme: Scheme) -> Callable[[list[str]], list[Entity]]:
     def read(labels: list[str]) -> list[Entity]:
         if scheme is Scheme.IO:
             labels = _io_as_iob2(labels)
+        if not _has_seqeval():
+            return strict_entities(labels, name)
         module = _seqeval("scheme")
         [entities] = module.Entities([labels], getattr(module, name)).entities
         return [(entity.start, entity.end, entity.tag) for entity in entities]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_tokclf.config.schema import DataConfig, Task
 from tf_tokclf.counted import counted
@@ -25,7 +25,6 @@ from tf_tokclf.data.reading.base import Problems
 from tf_tokclf.data.reading.guessing import WORD_NAMES, guess_named_column, looks_like_tags
 from tf_tokclf.data.reading.lists import parse_list
 from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records, sentence_from
-from tf_tokclf.data.reading.tables import TableReader, class_labels_in
 from tf_tokclf.data.reading.text_records import PLAIN, is_spans, offset_unit_in
 from tf_tokclf.data.reading.texts import TextReading
 from tf_tokclf.errors import UserError
@@ -35,6 +34,9 @@ from tf_tokclf.labels.sentence import Origin, Sentence
 from tf_tokclf.labels.word_splitting import word_offsets
 from tf_tokclf.scoring.prediction_columns import Asked, LabelColumn, choose_roles, may_hold_labels
 from tf_tokclf.scoring.prediction_lines import Prediction
+
+if TYPE_CHECKING:
+    from tf_tokclf.data.reading.tables import TableReader
 
 TABLE_FORMATS = ("jsonl", *RECORD_FORMATS, "csv", "parquet", "hf")
 
@@ -236,6 +238,8 @@ def open_predicted_table(path: Path, data: DataConfig, task: Task, format: str) 
         )
     if format in ("parquet", "hf"):
         table = open_reader(path, plain.model_copy(update={"format": format, "layer": None}), task)
+        from tf_tokclf.data.reading.tables import TableReader, class_labels_in
+
         assert isinstance(table, TableReader)
         schema = next(table.open_batches()).schema
         declared = class_labels_in(schema)

@@ -21,8 +21,8 @@ from tf_tokclf.data.label_spellings import respelling_note, respelt, standard_la
 from tf_tokclf.data.reading.annotated import Annotated, Annotation
 from tf_tokclf.data.reading.base import Problems, Reader
 from tf_tokclf.data.reading.records import Shape
-from tf_tokclf.data.reading.tables import TableReader
 from tf_tokclf.data.reading.texts import TextReading, given_scheme
+from tf_tokclf.data.sentence_batches import is_table
 from tf_tokclf.data.splits import check_scheme, keeps_spelling
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.char_spans import CharSpan, char_spans
@@ -240,7 +240,7 @@ class PredictionFile:
         n_left_out = 0
         for n_sentences, sentence in enumerate(reader.sentences(problems)):
             n_before = _n_left_out(problems)
-            if isinstance(reader, TableReader) and reader.layout.shape is not Shape.WORD and sentence.origin:
+            if is_table(reader) and reader.layout.shape is not Shape.WORD and sentence.origin:
                 # The rows of a batch are skipped before its first sentence arrives. The row number of a sentence tells
                 # how many were skipped before it.
                 n_before = sentence.origin.number - 1 - n_sentences
