@@ -4,13 +4,16 @@
 #   docker run --rm --publish 127.0.0.1:8000:8000 --volume "$PWD/runs/mine/model:/model:ro" tf-tokclf
 #
 # scripts/dev/run_dockerfile runs the steps of this file without Docker.
+# For ONNX exports, --build-arg DISTRIBUTION=./runtime leaves TensorFlow out.
 FROM python:3.11-slim AS build
+ARG DISTRIBUTION=.
 WORKDIR /src
-COPY pyproject.toml setup.cfg README.md ./
+COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY scripts/constraints.txt scripts/
 COPY tf_tokclf tf_tokclf
+COPY runtime runtime
 RUN python -m venv /opt/tf-tokclf
-RUN /opt/tf-tokclf/bin/python -m pip install --no-cache-dir --disable-pip-version-check --constraint scripts/constraints.txt ".[serve]"
+RUN /opt/tf-tokclf/bin/python -m pip install --no-cache-dir --disable-pip-version-check --constraint scripts/constraints.txt "$DISTRIBUTION[serve]"
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tokclf

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +44,11 @@ def need_git_lfs() -> None:
 def need_proc() -> None:
     """Require /proc, in which Linux lists processes."""
     need("/proc", os.path.exists("/proc/self/environ"), "Linux has it")  # noqa: PTH110
+
+
+def need_runtime_environments() -> list[Path]:
+    """The environments without TensorFlow, which only scripts/test_runtime makes, because that takes minutes."""
+    given = os.environ.get("TF_TOKCLF_RUNTIME_ENVIRONMENTS", "")
+    if not given:
+        pytest.skip("scripts/test_runtime makes the environments and runs these tests", allow_module_level=True)
+    return [Path(name) for name in given.split(":")]

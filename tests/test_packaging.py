@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.documentation import check_options
+from tf_tokclf.optional_packages import EXTRAS_OF_RUNTIME, FULL, RUNTIME
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
@@ -27,6 +28,33 @@ def instruction(name: str) -> str:
 def image_command() -> list[str]:
     """The command that a container runs."""
     return [*json.loads(instruction("ENTRYPOINT")), *json.loads(instruction("CMD"))]
+
+
+def test_the_distribution_without_tensorflow_has_the_same_package_and_bounds():
+    main, runtime = (configuration(ROOT / folder / "setup.cfg") for folder in (".", "runtime"))
+    assert (ROOT / "runtime" / "tf_tokclf").resolve() == ROOT / "tf_tokclf"
+    for section in ("options.packages.find", "options.package_data", "options.entry_points"):
+        assert dict(runtime[section]) == dict(main[section])
+    assert runtime["metadata"]["version"] == main["metadata"]["version"]
+    assert main["metadata"]["name"] == FULL
+    assert runtime["metadata"]["name"] == RUNTIME
+    extras = runtime["options.extras_require"]
+    assert set(extras) == set(EXTRAS_OF_RUNTIME)
+    assert lines(extras["serve"]) == lines(main["options.extras_require"]["serve"])
+    known = {*lines(main["options"]["install_requires"]), *lines(main["options.extras_require"]["onnx"])}
+    assert lines(runtime["options"]["install_requires"]) | lines(extras["arrow"]) <= known
+
+
+def configuration(path: Path) -> ConfigParser:
+    """A file setup.cfg."""
+    setup = ConfigParser()
+    setup.read(path, encoding="utf-8")
+    return setup
+
+
+def lines(text: str) -> set[str]:
+    """The requirements in a list, without comments."""
+    return {line for line in text.splitlines() if line and not line.startswith("#")}
 
 
 def test_the_wheel_contains_every_file_of_the_package():

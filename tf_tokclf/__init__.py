@@ -41,12 +41,13 @@ __all__ = ["Config", "__version__", "compare", "evaluate", "fit", "load", "load_
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tf_tokclf.optional_packages import is_runtime_only, missing_package
+
+    is_runtime_only()  # raises an error if two distributions are installed
     module, attribute = _HOMES[name]
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        from tf_tokclf.optional_packages import missing_package
-
         if (problem := missing_package(error)) is None:
             raise
         raise problem from error

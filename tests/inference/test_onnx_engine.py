@@ -35,8 +35,10 @@ from tf_tokclf.encoding.windows import WindowSettings
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import sha256_of
 from tf_tokclf.inference.engines import choose_file
+from tf_tokclf.inference.parts_folder import Part
 from tf_tokclf.inference.prediction_job import predict_to_file
 from tf_tokclf.inference.prediction_spec import PredictionSpec
+from tf_tokclf.inference.ray_workers import Worker
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.decoding import DECODINGS
@@ -129,6 +131,17 @@ def predicted(spec: PredictionSpec, source: Path, output: Path, *, resume: bool 
     job = spec.job(tagger, stream, chosen, watcher=Stopping(stop_after) if stop_after else None)
     predict_to_file(job, output, resume=resume, identity=spec.identity(tagger, stream, chosen))
     return output.read_bytes()
+
+
+def test_workers_of_ray_load_the_export_once_and_write_the_same_records(export: Path, tmp_path: Path):
+    given, spec = write_source("a.txt", tmp_path), spec_of(export, "onnx")
+    whole = predicted(spec, given, tmp_path / "whole.jsonl")
+    shards = spec.shards(spec.tagger(), str(given), 3)
+    parts = {i: Part(str(given), tmp_path / f"{i}.jsonl", "jsonl", shard) for i, shard in enumerate(shards)}
+    worker = Worker(spec, parts)
+    rows = worker({"part": np.array(list(parts))})
+    assert rows["problem"] == [""] * 3
+    assert b"".join(part.output.read_bytes() for part in parts.values()) == whole
 
 
 class Stopping:

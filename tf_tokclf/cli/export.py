@@ -103,10 +103,8 @@ def export_command(
     tf-tokclf export dslim/bert-base-NER --format savedmodel --file dev.conll --output exports/serving
     """
     from tf_tokclf.errors import JobError
-    from tf_tokclf.optional_packages import check_full_install
     from tf_tokclf.publishing.export.folder import check_format, check_free, model_file
 
-    check_full_install("export")
     check_format(format, quantize, keep_float32)
     given, task = given_data(ctx, assignments)
     data = given.model_copy(update={"test_file": file}) if file else given

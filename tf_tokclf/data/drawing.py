@@ -24,6 +24,7 @@ from tf_tokclf.data.split_cache import Split, content_hash, transformed
 from tf_tokclf.data.stratify import Unit, draw_parts
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, ROLE_BY_PREFIX, STARTING_ROLES, split_label
+from tf_tokclf.optional_packages import check_installed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -200,6 +201,7 @@ def draw(train: Split, data: DataConfig, names: Sequence[str], *, standard: Mapp
     standard: label -> standard spelling, for labels in other spellings. Raises UserError if there are too few
     sentences or documents.
     """
+    check_installed("drawing sentences", "pyarrow", extra="arrow")
     fractions = {name: _fraction(data, name) for name in DRAWN if name in names}
     by, members = _members(train, data, len(fractions))
     counts = _type_counts(train, members, standard or {})

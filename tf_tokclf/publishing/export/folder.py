@@ -11,7 +11,7 @@ from tf_tokclf.data.inputs import data_files, data_files_of_run, model_files
 from tf_tokclf.encoding.model_folders import ONNX_FILES
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_no_input, check_replaceable
-from tf_tokclf.optional_packages import check_installed
+from tf_tokclf.optional_packages import check_full_install, check_installed
 
 # int8 with as few layers in float32 as the limits allow.
 AUTO = "auto"
@@ -44,6 +44,7 @@ def check_format(format: str, quantize: str | None, keep_float32: Sequence[str] 
         offered = " or ".join(f"--quantize {name}" for name in QUANTIZATIONS[format])
         hint = f"Use {offered}, or leave it out." if offered else "Leave out --quantize."
         raise UserError(f"{format} does not support quantisation to {quantize}.", hint=hint)
+    check_full_install("export")
     check_installed(f"export --format {format}", *MODULES[format], extra="export")
 
 
