@@ -253,7 +253,8 @@ class ErrorAnalyst:
     def _rank(self, prediction: Prediction, n_errors: int) -> None:
         if prediction.gold_scores is not None:
             losses = [-math.log(max(score, 1e-6)) for score in prediction.gold_scores if score is not None]
-            loss = sum(losses) / len(losses) if losses else 0.0
+            # From Python 3.12 on, `sum` rounds otherwise than before.
+            loss = math.fsum(losses) / len(losses) if losses else 0.0
         else:
             loss = n_errors / max(1, len(prediction.words))
         if loss > 0:
