@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
 from tests.values import check_values
+from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.lattice import Lattice, ScoredSpan
 from tf_tokclf.labels.schemes import RULES, Scheme, label_for
@@ -52,6 +53,27 @@ def test_probabilities_are_those_of_all_allowed_sequences(scheme: Scheme, left_o
     got = found(Lattice.of(labels), [np.log(one) for one in sentences])
     for spans, probabilities in zip(got, sentences, strict=True):
         assert spans == pytest.approx(by_listing_all(probabilities, labels), rel=1e-9)
+
+
+def test_transitions_of_a_crf_weigh_the_sequences():
+    labels = label_set(Scheme.IOB2)
+    rng = np.random.default_rng(8)
+    rules = Chain.of_rules(labels.names, labels.scheme)
+    # Large scores must not overflow.
+    crf = Chain(*(part + 800 + rng.normal(size=part.shape) for part in rules.parts))
+    probabilities = rng.dirichlet(np.full(len(labels), 0.4), size=4)
+    weights: Counter[Span] = Counter()
+    total = 0.0
+    for ids in product(range(len(labels)), repeat=4):
+        names = [labels.names[i] for i in ids]
+        if not violations(names, labels.scheme):
+            steps = sum(crf.transitions[a, b] - 800 for a, b in pairwise(ids))
+            score = crf.start[ids[0]] - 800 + steps + crf.end[ids[-1]] - 800
+            weight = probabilities[range(4), list(ids)].prod() * np.exp(score)
+            total += weight
+            weights.update(dict.fromkeys(spans_of(names, labels.scheme), weight))
+    (spans,) = found(Lattice.of(labels, crf), [np.log(probabilities)])
+    assert spans == pytest.approx({span: weight / total for span, weight in weights.items()}, rel=1e-9)
 
 
 @pytest.mark.parametrize("least", [0.01, 0.2, 0.6])

@@ -102,7 +102,7 @@ class Tagger:
         check_strategy(aggregation_strategy or "first")
         self.aggregation_strategy = aggregation_strategy
         self.thresholds = thresholds
-        self._thresholding = _thresholding_of(thresholds, info.labels)
+        self._thresholding = _thresholding_of(thresholds, info)
         self._encoder = Encoder(tokenizer, info.reading, n_embeddings=forward_pass.facts.vocabulary_size)
 
     def __repr__(self) -> str:
@@ -392,7 +392,8 @@ class Tagger:
             words = slice(offsets[i], offsets[i + 1])
             own = slice(words.start - first, words.stop - first)
             n_pieces, positions = block.windows.n_pieces[words], block.positions[words]
-            tagged.append(self._tagged(sentence, ids[own], log_probabilities[own], n_pieces, positions))
+            one = self._tagged(sentence, ids[own], log_probabilities[own], n_pieces, positions)
+            tagged.append(one if self.info.crf is None else replace(one, head_scores=scores[words]))
         return self.at_thresholds(tagged)
 
     def _labelled(self, scores: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -430,10 +431,11 @@ class Tagger:
         )
 
 
-def _thresholding_of(thresholds: Thresholds | None, labels: LabelSet) -> Thresholding | None:
+def _thresholding_of(thresholds: Thresholds | None, info: ModelInfo) -> Thresholding | None:
     if thresholds is None:
         return None
-    return Thresholding(labels, {name: one.threshold for name, one in thresholds.types.items()})
+    by_type = {name: one.threshold for name, one in thresholds.types.items()}
+    return Thresholding(info.labels, by_type, crf=info.crf)
 
 
 def _has_order(value: object) -> bool:

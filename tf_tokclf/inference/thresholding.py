@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.lattice import LEAST_PROBABILITY, Lattice, ScoredSpan
 from tf_tokclf.labels.spans import labels_of
@@ -23,16 +24,18 @@ class Thresholding:
     all types, the result is the same as if it applied first.
 
     thresholds: by type. review_from: the probability from which on other spans are for review; None for no review.
+    crf: the transitions of a model with a CRF.
     """
 
     labels: LabelSet
     thresholds: Mapping[str, float]
     review_from: float | None = None
+    crf: Chain | None = None
 
     @cached_property
     def lattice(self) -> Lattice:
         """The lattice of the labels."""
-        return Lattice.of(self.labels)
+        return Lattice.of(self.labels, self.crf)
 
     def applied(self, sentences: Sequence[TaggedSentence]) -> list[TaggedSentence]:
         """The sentences with the spans that reach their thresholds, and labels that encode them."""
@@ -62,5 +65,6 @@ def scored_spans(
     lattice: Lattice, sentences: Sequence[TaggedSentence], *, least: float = LEAST_PROBABILITY
 ) -> list[list[ScoredSpan]]:
     """The candidates of each sentence without overlaps, with their probabilities."""
-    candidates = lattice.candidates([tagged.log_probabilities for tagged in sentences], least=least)
+    scores = [one.log_probabilities if one.head_scores is None else one.head_scores for one in sentences]
+    candidates = lattice.candidates(scores, least=least)
     return [lattice.resolved(one) for one in candidates]

@@ -149,7 +149,7 @@ def count_spans(tagger: Tagger, sentences: Split, scheme: Scheme) -> SpanCounter
 
     Spans that contain a word without a gold label are left out.
     """
-    lattice, counter = Lattice.of(tagger.labels), SpanCounter(tagger.labels.types)
+    lattice, counter = Lattice.of(tagger.labels, tagger.info.crf), SpanCounter(tagger.labels.types)
     for block in tagger.tag_blocks(sentences):
         for tagged, scored in zip(block, scored_spans(lattice, block), strict=True):
             sentence = tagged.sentence

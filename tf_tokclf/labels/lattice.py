@@ -16,10 +16,10 @@ from functools import cached_property
 
 import numpy as np
 
+from tf_tokclf.labels.chain import Chain
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Role, Scheme, continues, read_label
 from tf_tokclf.labels.sentence import Span
-from tf_tokclf.labels.validation import transition_mask
 
 # Spans with a lower probability are not candidates.
 LEAST_PROBABILITY = 0.001
@@ -53,11 +53,16 @@ class Lattice:
     types: tuple[str, ...]
 
     @classmethod
-    def of(cls, labels: LabelSet) -> Lattice:
-        """The lattice of a label set. All allowed transitions have the weight 1."""
+    def of(cls, labels: LabelSet, crf: Chain | None = None) -> Lattice:
+        """The lattice of a label set. All allowed transitions have the weight 1, unless a CRF has learned others.
+
+        With a CRF, the sentences of `candidates` are the scores of its head, not its marginals.
+        """
         if labels.scheme is Scheme.NONE:
             raise ValueError("labels without a scheme form no spans")
-        start, between, end = (allowed.astype(float) for allowed in transition_mask(labels.names, labels.scheme))
+        chain = crf or Chain.of_rules(labels.names, labels.scheme)
+        # Every sequence of a sentence has equally many transitions, so a common factor changes nothing.
+        start, between, end = (np.exp(part - part.max(initial=-1e9)) for part in chain.parts)
         readings = [read_label(name) for name in labels.names]
         types = tuple(sorted({one.type for one in readings if one.role is not Role.OUTSIDE}))
         return cls(

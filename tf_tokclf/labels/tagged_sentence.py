@@ -28,6 +28,8 @@ class TaggedSentence:
         positions: Position of each word's first subword token in its window, None for words that were not seen.
         span_scores: If spans were chosen by thresholds, the probability of each span over all label sequences that the
             scheme allows. Otherwise None.
+        head_scores: Array like `log_probabilities`: the log-probabilities of the head of a CRF, of which
+            `log_probabilities` are the marginals. None without a CRF.
         review: Spans below their threshold that people should look at. They are not among `labels` and `spans`.
     """
 
@@ -41,6 +43,7 @@ class TaggedSentence:
     positions: tuple[int | None, ...]
     span_scores: Mapping[Span, float] | None = None
     review: tuple[Span, ...] = ()
+    head_scores: np.ndarray | None = None
 
     @cached_property
     def spans(self) -> list[Span]:
@@ -82,6 +85,7 @@ class TaggedSentence:
             log_probabilities=self.log_probabilities[kept],
             span_scores=None,
             review=(),
+            head_scores=None,
         )
 
     def without_spans_below(self, threshold: float, *, review_from: float | None = None) -> TaggedSentence:
