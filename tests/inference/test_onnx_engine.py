@@ -406,8 +406,11 @@ def sentences_of(texts: list[str]) -> list[Any]:
     return [Sentence(tuple(text.split())) for text in texts]
 
 
-def test_both_engines_use_thresholds(folder: Path, tmp_path: Path):
+@pytest.mark.parametrize("head", ["linear", "crf"])
+def test_both_engines_use_thresholds(folder: Path, tmp_path: Path, head: str):
     own = Path(shutil.copytree(folder, tmp_path / "own"))
+    if head == "crf":
+        give_crf(own, Tagger.load(own, engine="onnx").info)
     thresholds = Thresholds.model_validate(
         {
             "format_version": 1,
@@ -430,22 +433,29 @@ def test_both_engines_use_thresholds(folder: Path, tmp_path: Path):
     export = shutil.copytree(own, tmp_path / "export", ignore=shutil.ignore_patterns("*.safetensors"))
     alone = predicted(spec_of(Path(export), "onnx"), source, tmp_path / "alone.jsonl")
     assert alone == by_engine["onnx"]
-    plain = predicted(spec_of(folder, "onnx"), source, tmp_path / "plain.jsonl")
+    (own / "thresholds.json").unlink()
+    plain = predicted(spec_of(own, "onnx"), source, tmp_path / "plain.jsonl")
     labels = [[json.loads(line)["predicted_labels"] for line in one.splitlines()] for one in (alone, plain)]
     assert labels[0] != labels[1]
+
+
+def give_crf(folder: Path, info: ModelInfo) -> None:
+    """Give the model and its export transitions as a CRF learns them."""
+    rng = np.random.default_rng(5)
+    rules = Chain.of_rules(LABELS.names, LABELS.scheme)
+    crf = Chain(*(part + 3 * rng.normal(size=part.shape) for part in rules.parts))
+    write_model_info(folder, replace(info, crf=crf))
+    values = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record = {**values, "crf": sha256_of(folder / "crf.json")}
+    (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
 @pytest.mark.parametrize("decoding", DECODINGS)
 def test_both_engines_use_the_same_crf(folder: Path, tmp_path: Path, decoding: str):
     copied = Path(shutil.copytree(folder, tmp_path / "with-crf"))
-    rng = np.random.default_rng(5)
-    rules = Chain.of_rules(LABELS.names, LABELS.scheme)
-    crf = Chain(*(part + 3 * rng.normal(size=part.shape) for part in rules.parts))
     without = Tagger.load(copied, engine="tensorflow", decoding=decoding)
-    write_model_info(copied, replace(without.info, crf=crf))
     values = json.loads((copied / RECORD).read_text(encoding="utf-8"))
-    record = {**values, "crf": sha256_of(copied / "crf.json")}
-    (copied / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    give_crf(copied, without.info)
     sentences = [Sentence(WORDS), Sentence(WORDS[3:4]), Sentence(WORDS[1:5])]
     taggers = [Tagger.load(copied, engine=engine, decoding=decoding) for engine in ("tensorflow", "onnx")]
     for one, other, plain in zip(*(tagger.tag(sentences) for tagger in (*taggers, without)), strict=True):
