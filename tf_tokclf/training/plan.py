@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from tf_tokclf.config.schema import RECIPES, Config
+from tf_tokclf.config.schema import Config, recipe_settings
 from tf_tokclf.counted import counted
 from tf_tokclf.data.cache import Cache
 from tf_tokclf.data.drawing import AnyDrawing
@@ -290,9 +290,10 @@ def _recipe_text(plan: RunPlan) -> str:
     """The recipe. A configuration contains the values of a fixed recipe instead of its name."""
     if plan.choices:
         return "auto: chosen from the encoder and the data"
-    config = plan.config.model_dump(include=set(RECIPES["best"]))
-    if all(config[section][key] == value for section, keys in RECIPES["best"].items() for key, value in keys.items()):
-        return "best: fixed learning rate, layer decay, span weight and decoding"
+    best = recipe_settings("best", plan.config.model)
+    config = plan.config.model_dump(include=set(best))
+    if all(config[section][key] == value for section, keys in best.items() for key, value in keys.items()):
+        return f"best: fixed learning rate, layer decay{'' if plan.has_crf else ', span weight'} and decoding"
     return "none: fixed values for settings that are not set"
 
 
