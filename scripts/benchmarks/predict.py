@@ -1,12 +1,15 @@
-"""Compare prediction with transformers.pipeline in TensorFlow and, in a separate environment, in PyTorch.
+"""Compare prediction with transformers.pipeline in TensorFlow and PyTorch, with plain ONNX Runtime and with spaCy.
 
     scripts/benchmark predict runs/mine/model lines.txt --torch-python VENV/bin/python [--rounds 3]
+    scripts/benchmark predict runs/mine/model lines.txt --export exported [--spacy en_core_web_sm]
     scripts/benchmark predict runs/mine/model lines.txt --memory
 
 TEXT has one sentence per line. Each run is a separate process. Loading and a warm-up of 64 sentences are not counted.
 The PyTorch pipeline first tries each of --batch-sizes on a sample of --sample sentences from all parts of the text, and
-keeps the fastest. Then the systems take turns on the whole text. The TensorFlow pipeline labels only the sample,
-because it processes texts one by one. Run this on a machine that does nothing else. It prints Markdown tables.
+keeps the fastest. So does plain ONNX Runtime code, which sorts the texts by length. Then the systems take turns on the
+whole text. The TensorFlow pipeline labels only the sample, because it processes texts one by one. --export: the folder
+that `tf-tokclf export --format onnx --keep-float32` wrote. All its ONNX files are measured, with both programs. Run
+this on a machine that does nothing else. It prints Markdown tables.
 
 --memory: instead of the time, measure this project's peak memory on the text and on --times copies of it. The
 look-ahead is chosen so that the text fills it several times.
@@ -15,6 +18,7 @@ look-ahead is chosen so that the text fills it several times.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -49,7 +53,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("model", help="model folder")
     parser.add_argument("text", type=Path, help="file with one sentence per line")
     parser.add_argument("--torch-python", help="interpreter with torch and transformers 5")
-    parser.add_argument("--batch-sizes", default="1,8,16,32,64", help="batch sizes that the PyTorch pipeline tries")
+    parser.add_argument("--export", type=Path, help="ONNX export of the model; also measures ONNX Runtime")
+    parser.add_argument("--spacy", help="spaCy pipeline with an entity recogniser: a package or a folder")
+    parser.add_argument("--batch-sizes", default="1,8,16,32,64", help="batch sizes that other programs try")
     parser.add_argument(
         "--sample", type=int, default=200, help="number of sentences to try them on, and for the TensorFlow pipeline"
     )
@@ -65,15 +71,7 @@ def parse_options() -> argparse.Namespace:
 
 def measure_speed(options: argparse.Namespace, text: Path, sample: Path) -> None:
     """Print how many sentences per second each system labels."""
-    ours = [sys.executable, str(BASELINES / "predict_ours.py"), options.model, str(text)]
-    theirs = [sys.executable, str(BASELINES / "pipeline.py"), options.model, str(sample), "--framework", "tf"]
-    systems = {OURS: ours, "pipeline, TF, text by text": theirs}
-    for bfloat16 in (False, True)[: 2 if options.bfloat16 else 1]:
-        if bfloat16:
-            systems[f"{OURS}, bfloat16"] = [*ours, "--precision", "mixed_bfloat16"]
-        if options.torch_python:
-            name, arguments = best_pytorch(options, sample, bfloat16=bfloat16)
-            systems[name] = [options.torch_python, str(BASELINES / "pipeline.py"), options.model, str(text), *arguments]
+    systems = all_systems(options, text, sample)
     measured: dict[str, list[Measured]] = {name: [] for name in systems}
     for turn in range(options.rounds):
         # A different system begins each round, so that no system gains if the machine becomes slower.
@@ -84,29 +82,62 @@ def measure_speed(options: argparse.Namespace, text: Path, sample: Path) -> None
     print(table(measured))
 
 
-def best_pytorch(options: argparse.Namespace, sample: Path, *, bfloat16: bool) -> tuple[str, list[str]]:
-    """Name and arguments of the PyTorch pipeline at the batch size that is fastest on the sample."""
+def all_systems(options: argparse.Namespace, text: Path, sample: Path) -> dict[str, list[str]]:
+    """The commands of all systems by their names."""
+    ours = baseline("predict_ours.py", options.model, text, "--engine", "tensorflow")
+    systems = {
+        OURS: ours,
+        "pipeline, TF, text by text": baseline("pipeline.py", options.model, sample, "--framework", "tf"),
+    }
+    for bfloat16 in (False, True)[: 2 if options.bfloat16 else 1]:
+        suffix = ", bfloat16" if bfloat16 else ""
+        if bfloat16:
+            systems[f"{OURS}{suffix}"] = [*ours, "--precision", "mixed_bfloat16"]
+        if options.torch_python:
+            command = baseline("pipeline.py", options.model, python=options.torch_python)
+            arguments = ["--framework", "pt", *(["--bfloat16"] if bfloat16 else [])]
+            systems |= best_batches(f"pipeline, PyTorch{suffix}", command, arguments, options, text, sample)
+    if options.export:
+        for file in json.loads((options.export / "onnx" / "record.json").read_text())["files"]:
+            precision = ["--engine", "onnx", "--precision", file["precision"]]
+            systems[f"{OURS}, ONNX, {file['precision']}"] = baseline(
+                "predict_ours.py", options.export, text, *precision
+            )
+            name = f"plain ONNX Runtime, {file['precision']}"
+            command = baseline("plain_onnx.py", options.export)
+            systems |= best_batches(name, command, ["--file", file["file"]], options, text, sample)
+    if options.spacy:
+        systems[f"spaCy, {Path(options.spacy).name}"] = baseline("spacy_ner.py", options.spacy, text)
+    return systems
+
+
+def baseline(script: str, model: str | Path, *arguments: str | Path, python: str = sys.executable) -> list[str]:
+    """The command that runs a script of the baselines."""
+    return [python, str(BASELINES / script), str(model), *map(str, arguments)]
+
+
+def best_batches(
+    name: str, command: Sequence[str], arguments: Sequence[str], options: argparse.Namespace, text: Path, sample: Path
+) -> dict[str, list[str]]:
+    """Name and command of a system at the batch size that is fastest on the sample."""
     rates = {}
-    arguments = ["--framework", "pt", *(["--bfloat16"] if bfloat16 else [])]
-    command = [options.torch_python, str(BASELINES / "pipeline.py"), options.model, str(sample), *arguments]
     for size in map(int, options.batch_sizes.split(",")):
-        result = labelled([*command, "--batch-size", str(size)])
+        result = labelled([*command, str(sample), *arguments, "--batch-size", str(size)])
         rates[size] = rate(result)
-        report_run(f"PyTorch{' bfloat16' if bfloat16 else ''}, batches of {size}", result)
+        report_run(f"{name}, batches of {size}", result)
     best = max(rates, key=lambda size: rates[size])
-    name = f"pipeline, PyTorch{', bfloat16' if bfloat16 else ''}, batches of {best}"
-    return name, [*arguments, "--batch-size", str(best)]
+    return {f"{name}, batches of {best}": [*command, str(text), *arguments, "--batch-size", str(best)]}
 
 
 def measure_memory(options: argparse.Namespace, text: Path, lines: Sequence[str]) -> None:
     """Print this project's peak on the text and on a longer one."""
     n_words = sum(len(line.split()) for line in lines)
     look_ahead = max(n_words // LOOK_AHEADS, 1)
-    command = [sys.executable, str(BASELINES / "predict_ours.py"), "--look-ahead", str(look_ahead), options.model]
+    command = baseline("predict_ours.py", options.model, text, "--look-ahead", str(look_ahead))
     print(f"look-ahead of {look_ahead:,} words\n\n| sentences | words | peak, MB |\n|---|---|---|")
     for times in (1, options.times):
         write_lines(text, lines * times)
-        result = labelled([*command, str(text)])
+        result = labelled(command)
         print(f"| {result['sentences']:,} | {times * n_words:,} | {result['peak_mb']:,.0f} |", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Label lines of text with this project: python predict_ours.py MODEL TEXT [--precision float32]."""
+"""Label lines of text with this project: python predict_ours.py MODEL TEXT [--engine onnx] [--precision float32]."""
 
 import argparse
 import json
@@ -19,11 +19,12 @@ from tf_tokclf.records.stream import open_records
 parser = argparse.ArgumentParser()
 parser.add_argument("model")
 parser.add_argument("text")
+parser.add_argument("--engine", default="auto")
 parser.add_argument("--precision", default="float32")
 parser.add_argument("--look-ahead", type=int, help="words")
 options = parser.parse_args()
 
-tagger = Tagger.load(options.model, precision=options.precision)
+tagger = Tagger.load(options.model, engine=options.engine, precision=options.precision)
 with Path(options.text).open(encoding="utf-8") as file:
     tagger([line.rstrip("\n") for line in islice(file, 64)])
 data = DataConfig(format="text", word_splitting=tagger.info.word_splitting)
