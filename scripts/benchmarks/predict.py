@@ -7,9 +7,9 @@
 TEXT has one sentence per line. Each run is a separate process. Loading and a warm-up of 64 sentences are not counted.
 The PyTorch pipeline first tries each of --batch-sizes on a sample of --sample sentences from all parts of the text, and
 keeps the fastest. So does plain ONNX Runtime code, which sorts the texts by length. Then the systems take turns on the
-whole text. The TensorFlow pipeline labels only the sample, because it processes texts one by one. --export: the folder
-that `tf-tokclf export --format onnx --keep-float32` wrote. All its ONNX files are measured, with both programs. Run
-this on a machine that does nothing else. It prints Markdown tables.
+whole text. The TensorFlow pipeline labels only the sample, because it processes texts one by one. --export: a folder
+that `tf-tokclf export --format onnx` wrote. Its ONNX files are measured with both programs. Run this on a machine that
+does nothing else. It prints Markdown tables.
 
 --memory: instead of the time, measure this project's peak memory on the text and on --times copies of it. The
 look-ahead is chosen so that the text fills it several times.
@@ -53,7 +53,13 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("model", help="model folder")
     parser.add_argument("text", type=Path, help="file with one sentence per line")
     parser.add_argument("--torch-python", help="interpreter with torch and transformers 5")
-    parser.add_argument("--export", type=Path, help="ONNX export of the model; also measures ONNX Runtime")
+    parser.add_argument(
+        "--export",
+        type=Path,
+        action="append",
+        default=[],
+        help="ONNX export of the model; repeatable",
+    )
     parser.add_argument("--spacy", help="spaCy pipeline with an entity recogniser: a package or a folder")
     parser.add_argument("--batch-sizes", default="1,8,16,32,64", help="batch sizes that other programs try")
     parser.add_argument(
@@ -97,14 +103,12 @@ def all_systems(options: argparse.Namespace, text: Path, sample: Path) -> dict[s
             command = baseline("pipeline.py", options.model, python=options.torch_python)
             arguments = ["--framework", "pt", *(["--bfloat16"] if bfloat16 else [])]
             systems |= best_batches(f"pipeline, PyTorch{suffix}", command, arguments, options, text, sample)
-    if options.export:
-        for file in json.loads((options.export / "onnx" / "record.json").read_text())["files"]:
+    for folder in options.export:
+        for file in json.loads((folder / "onnx" / "record.json").read_text())["files"]:
             precision = ["--engine", "onnx", "--precision", file["precision"]]
-            systems[f"{OURS}, ONNX, {file['precision']}"] = baseline(
-                "predict_ours.py", options.export, text, *precision
-            )
+            systems[f"{OURS}, ONNX, {file['precision']}"] = baseline("predict_ours.py", folder, text, *precision)
             name = f"plain ONNX Runtime, {file['precision']}"
-            command = baseline("plain_onnx.py", options.export)
+            command = baseline("plain_onnx.py", folder)
             systems |= best_batches(name, command, ["--file", file["file"]], options, text, sample)
     if options.spacy:
         systems[f"spaCy, {Path(options.spacy).name}"] = baseline("spacy_ner.py", options.spacy, text)
