@@ -19,8 +19,13 @@ def similar_name(typed: str, known: Iterable[str], *, cutoff: float = _CUTOFF) -
 
     >>> similar_name("mine.yml", ["mine.yaml", "other.yaml"]), similar_name("train.conll", ["test.conll"])
     ('mine.yaml', None)
+    >>> similar_name("mien", ["main", "mine"])
+    'mine'
     """
-    return next(iter(similar_names(typed, known, n=1, cutoff=cutoff)), None)
+    known = list(known)
+    # In short names, two letters in the wrong order make a large difference.
+    reordered = (name for name in known if sorted(name.lower()) == sorted(typed.lower()))
+    return next(iter(similar_names(typed, known, n=1, cutoff=cutoff)), None) or next(reordered, None)
 
 
 def similar_names(typed: str, known: Iterable[str], *, n: int, cutoff: float = 0.6) -> list[str]:

@@ -81,6 +81,8 @@ class Translation:
             log.info("%s", ", ".join([f"{first[0]} is read as {first[1]}", *(f"{a} as {b}" for a, b in others)]))
         for why, typed in self.ignored.items():
             log.info("%s: no effect, because %s", ", ".join(dict.fromkeys(typed)), why)
+        if (self.read_as or self.ignored) and "--recipe" not in (arg.partition("=")[0] for arg in self.args):
+            log.info("the other settings are chosen for the encoder and the data. --recipe none: as in run_ner.py")
 
 
 def translated(args: Sequence[str], options: Options) -> Translation:
@@ -348,9 +350,15 @@ def _precision(argument: Argument, values: Mapping[str, Argument], options: Opti
     return Outcome() if other and other.is_true else Outcome(("--precision", "float32"), first=True)
 
 
+# Arguments that may name test data.
+_TEST_DATA = {"test_file", "dataset_name", "data_dir"}
+
+
 def _do(argument: Argument, values: Mapping[str, Argument], options: Options) -> Outcome:
     row = row_by_name()[argument.name]
     assert isinstance(row, Ignored)
+    if argument.name == "do_predict" and argument.is_true and not values.keys() & _TEST_DATA:
+        return Outcome(ignored="fit scores the test data, if there are any: add --test_file or --test-fraction")
     is_fine = argument.is_true or argument.name != "do_train"
     return Outcome(ignored=row.why) if is_fine else Outcome(problem=row.otherwise)
 

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from tf_tokclf.config.references import is_package_reference, resolve_reference
+from tf_tokclf.config.references import PACKAGE_PREFIX, is_package_reference, resolve_reference
 from tf_tokclf.counted import counted
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.hints import TOGETHER
@@ -18,6 +18,7 @@ from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETEN
 from tf_tokclf.engine_names import ONLY_ONNX
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_readable
+from tf_tokclf.similar_names import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,10 @@ def local_model_folder(
             hint = "Name the folder that contains it." if in_model else _EXPECTED
             raise UserError("is a file, not a model folder.", path=reference, hint=hint)
         if is_package_reference(reference) or not looks_like_hub_id(reference):
-            raise UserError(f"there is no model folder {reference}.", hint=_EXPECTED)
+            raise UserError(f"there is no model folder {reference}.", hint=did_you_mean(reference, _EXPECTED))
+        if package := _package_with_model(reference):
+            problem = f"there is no folder {reference} here, but an installed package of this name contains a model."
+            raise UserError(problem, hint=f"Write {package}.")
         folder = _download(reference, revision, weights=weights, engine=engine, precision=precision)
     # The folder of a run contains its model.
     if not is_there(folder / "config.json") and (folder / "model" / "config.json").is_file():
@@ -78,6 +82,17 @@ def local_model_folder(
         _check_weights(folder, reference)
         _check_sizes(folder, config)
     return folder
+
+
+def _package_with_model(name: str) -> str | None:
+    """The reference to the model in an installed package with this name; None if there is none."""
+    reference = f"{PACKAGE_PREFIX}{name.replace('-', '_')}"
+    try:
+        folder = resolve_reference(reference)
+    except UserError:
+        return None
+    found = next((inner for inner in ("", "/model") if is_there(folder / inner.lstrip("/") / "config.json")), None)
+    return None if found is None else reference + found
 
 
 def _is_export_for(folder: Path, engine: str) -> bool:

@@ -115,7 +115,7 @@ def checked_source(
     """The model of a run, or a model folder, and the repository that it is pushed to.
 
     The defaults are the settings in the run's configuration. Raises UserError, without a request to the Hub, if there
-    is no name for the repository, or if the model is incomplete or damaged.
+    is no valid name for the repository, or if the model is incomplete or damaged.
     """
     root = Path(path)
     run = RunDir(root)
@@ -139,7 +139,12 @@ def checked_source(
         check_run_is_whole(run)
     target, own = target or Target(""), run if target else None
     is_private = target.private if private is None else private
-    return Source(folder, own, Target(repo_id or target.repo_id, is_private, revision or target.revision))
+    name = repo_id or target.repo_id
+    from huggingface_hub.utils import validate_repo_id
+
+    with hub_errors(f"model {name}"):
+        validate_repo_id(name)
+    return Source(folder, own, Target(name, is_private, revision or target.revision))
 
 
 def push(

@@ -48,7 +48,7 @@ class StopRequest:
                 signal.signal(mine, signal.SIG_DFL)
             raise KeyboardInterrupt
         self.signal, self.asked = signal.Signals(number), True
-        log.warning("%s: saving, then stopping. Press Ctrl-C again to stop immediately.", NAMES[self.signal])
+        log.warning("%s: saving, then stopping. Press Ctrl-C to stop immediately.", NAMES[self.signal])
 
     def checked(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items. Raises StopAsked before the next item if there was a request to stop."""

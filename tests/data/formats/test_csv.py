@@ -8,7 +8,8 @@ import pytest
 
 from tests.data.converting import case, converted
 from tests.data.sample_files import labelled, read
-from tf_tokclf.config.schema import DataConfig
+from tf_tokclf.config.schema import DataConfig, Task
+from tf_tokclf.data.formats.csv import open_csv
 from tf_tokclf.data.splits import read_sentences
 
 
@@ -39,6 +40,45 @@ def test_lists_in_csv_as_anybody_prints_them():
 def test_shapes_of_csv(tmp_path, content, expected):
     (tmp_path / "a.csv").write_text(content.replace("\\n", "\n"), encoding="utf-8")
     assert [s.words for s in read_sentences(tmp_path / "a.csv", DataConfig())] == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("w,l\nAda,B-PER\nleft,O\n\nOslo,B-LOC\n", {}),
+        ("w,l\nAda,B-PER\nleft,O\n\nOslo,B-LOC\n", {"text_column_name": "w", "label_column_name": "l"}),
+        ("Ada,B-PER\nleft,O\n\nOslo,B-LOC\n", {}),
+        ("Ada,B-PER\nleft,O\n\nOslo,B-LOC\n", {"header": False}),
+        ("Ada,B-PER\nleft,O\n\nOslo,B-LOC\n", {"text_column_name": 0, "label_column_name": 1}),
+        ("s,w,l\n1,Ada,B-PER\n1,left,O\n2,Oslo,B-LOC\n", {"sentence_column_name": "s"}),
+        ("1,Ada,B-PER\n1,left,O\n2,Oslo,B-LOC\n", {"sentence_column_name": 0}),
+    ],
+)
+def test_one_word_per_row_is_recognised_without_names_of_columns(tmp_path: Path, content: str, options: dict):
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    expected = [[("Ada", "B-PER"), ("left", "O")], [("Oslo", "B-LOC")]]
+    assert labelled(read_sentences(tmp_path / "a.csv", DataConfig(**options))) == expected
+
+
+def test_many_words_without_a_border_between_sentences_are_pointed_out(tmp_path: Path):
+    rows = "".join(f"{i // 10},word{i},O\n" for i in range(300))
+    (tmp_path / "a.csv").write_text(f"number,word,tag\n{rows}", encoding="utf-8")
+    doubt = "there is no empty row among the first 200"
+    assert any(doubt in note for note in notes(tmp_path / "a.csv", DataConfig()))
+    named = DataConfig(sentence_column_name="number")
+    assert not any(doubt in note for note in notes(tmp_path / "a.csv", named))
+    (tmp_path / "a.csv").write_text("word,tag\n" + ",\n".join(f"word{i},O\n" for i in range(300)), encoding="utf-8")
+    assert not any(doubt in note for note in notes(tmp_path / "a.csv", DataConfig()))
+
+
+def notes(path: Path, data: DataConfig) -> tuple[str, ...]:
+    return open_csv(path, data, Task.NER).notes
+
+
+def test_an_empty_row_between_sentences_is_named(tmp_path: Path):
+    result = converted(tmp_path, "a.csv", "tokens,ner_tags\nAda left,B-PER O\n\nOslo,B-LOC\n")
+    assert result.exit_code == 2
+    assert "line 3: the row is empty. Remove it." in result.messages
 
 
 COMMAS = {

@@ -203,7 +203,7 @@ def test_an_int8_export_that_disagrees_names_layers_with_which_it_agrees(
     layers = failed.enough_in_float32
     assert failed.problems
     assert len(layers) >= 1
-    assert f"It agrees if these layers stay in float32: --keep-float32 {layers[0]}" in failed.advice
+    assert f"--quantize auto, which leaves these layers in float32: {', '.join(layers)}. Or export" in failed.advice
     assert not (tmp_path / "failed").exists()
 
     kept = export(tmp_path / "kept", quantize="int8", keep_float32=layers)

@@ -17,8 +17,8 @@ from tf_tokclf.data.formats.conll import separator_named
 from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Record
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
-from tf_tokclf.data.reading.guessing import with_numbers
-from tf_tokclf.data.reading.records import Layout, choose_layout, read_records
+from tf_tokclf.data.reading.guessing import looks_like_tags, with_numbers
+from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -60,17 +60,42 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
     except csv.Error as error:
         hint = "Check the quotes and line ends."
         raise UserError(f"is not valid CSV: {error}.", path=path, line=1, hint=hint) from error
-    has_header = data.header is not False
-    header = [field.strip() for field in fields]
-    names = tuple(with_numbers(header)) if has_header else tuple(str(i) for i in range(len(fields)))
-    options = data.model_copy(update={"format": "csv", "header": has_header})
-    skipping = Problems(skip=True)
-    sample = [record for _, record in islice(csv_rows(path, options, names, separator, skipping), _SAMPLED_ROWS)]
+    options = data.model_copy(update={"format": "csv", "header": data.header is not False})
+    header = tuple(with_numbers([field.strip() for field in fields]))
+    numbers = tuple(map(str, range(len(fields))))
+    names = header if options.header else numbers
+    sample = _sample(path, options, names, separator)
+    if data.header is None and _is_data(header, sample):
+        options, names = options.model_copy(update={"header": False}), numbers
+        sample = _sample(path, options, names, separator)
     options = _named_columns(options, names)
     layout = choose_layout(names, [record for record in sample if record], options, task, path=str(path))
     label = layout.label if layout.label is not None else data.label_column_name
     options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": label})
-    return CsvReader(path, options, (layout.note(),), layout, names, separator)
+    notes = (layout.note(), *_doubts(layout, sample))
+    return CsvReader(path, options, notes, layout, names, separator)
+
+
+def _sample(path: Path, data: DataConfig, names: tuple[str, ...], separator: str) -> list[Record]:
+    """The first records. Unreadable rows are left out, and empty rows are empty records."""
+    rows = csv_rows(path, data, names, separator, Problems(skip=True))
+    return [record for _, record in islice(rows, _SAMPLED_ROWS)]
+
+
+def _is_data(header: Sequence[str], sample: Sequence[Record]) -> bool:
+    """Whether the first row is not a header, because it has a tag above other tags."""
+    columns = ((name, [record[name] for record in sample if record]) for name in header)
+    return any(looks_like_tags({name: 1}) and looks_like_tags(values) for name, values in columns)
+
+
+def _doubts(layout: Layout, sample: Sequence[Record]) -> list[str]:
+    """A note if words may not be divided into sentences."""
+    if layout.shape is not Shape.WORD or layout.sentence or len(sample) < _SAMPLED_ROWS or not all(sample):
+        return []
+    return [
+        f"there is no empty row among the first {_SAMPLED_ROWS}: if a column identifies the sentence of each word, "
+        "name it with --sentence-column-name"
+    ]
 
 
 def csv_rows(

@@ -133,6 +133,8 @@ def choose_layout(
         also = tuple(other.name for other in others)
         return Layout(Shape.TEXT, word or fields.word, spans, reading, format=format, also_fits=also)
     word = word or _guess(names, WORD_NAMES, path)
+    if word is None and (found := _word_and_tag(names, sample)):
+        word, label = found[0], label or (found[1] if wants_labels else None)
     if word is None:
         raise _no_column(names, sample, path)
     if wants_labels:
@@ -144,6 +146,8 @@ def choose_layout(
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
         sentence = _guess(names, SENTENCE_NAMES, path, taken=(word, label))
     is_word = bool(sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES))
+    # Names such as "tokens" or "text" are those of whole sentences, which may have only one word.
+    is_word = is_word or (_guess([word], WORD_NAMES, "") is None and _is_word_with_tag(word, label, sample))
     if wants_labels and label is None and is_word:
         label = _column_of_tags([name for name in names if name not in (word, sentence)], sample, path)
     if wants_labels and label is None:
@@ -159,6 +163,22 @@ def choose_layout(
     reading = TextReading.of(data.model_copy(update={"layer": None}), has_outside=_has_outside(label, known, sample))
     commas = _fields_with_commas(word, label, sample) if shape is Shape.SENTENCE else frozenset()
     return Layout(shape, word, label, reading, sentence, known, has_nameless_ids=nameless, by_comma=commas)
+
+
+def _is_word_with_tag(word: str, label: str | None, sample: Sequence[Record]) -> bool:
+    """Whether each record has one word and one tag, whatever the fields are called."""
+    words = _strings_in(word, sample)
+    tags = _strings_in(label, sample) if label is not None else []
+    return bool(words) and looks_like_tags(tags) and not any(len(one.split()) > 1 for one in (*words, *tags))
+
+
+def _word_and_tag(names: Sequence[str], sample: Sequence[Record]) -> tuple[str, str] | None:
+    """The fields of words and tags, if only one field has tags and only one other is not numbers. None otherwise."""
+    values = {name: _strings_in(name, sample) for name in names}
+    tags = [name for name in names if looks_like_tags(values[name])]
+    others = [name for name in names if name not in tags and not all(map(_NUMBER.fullmatch, values[name]))]
+    is_clear = len(tags) == len(others) == 1 and _is_word_with_tag(others[0], tags[0], sample)
+    return (others[0], tags[0]) if is_clear else None
 
 
 def _fields_with_commas(word: str, label: str | None, sample: Sequence[Record]) -> frozenset[str]:
@@ -466,6 +486,8 @@ def _strings_in(name: str, sample: Sequence[Record]) -> list[str]:
 
 
 def _list_in(record: Record, name: str, layout: Layout, origin: Origin) -> Sequence[Any]:
+    if not record:
+        raise origin.error("the row is empty.", "Remove it.")
     if name not in record:
         raise origin.error(f"there is no field {name!r}.", f"The fields are {', '.join(map(str, record))}.")
     value = record[name]

@@ -150,6 +150,9 @@ class Agreement:
         has_float16 = self.quantize != "float16" and "float16" in QUANTIZATIONS[self.format]
         other = f"Export {'with --quantize float16, or ' if has_float16 else ''}without --quantize."
         if self.enough_in_float32:
+            if self.quantize == "int8":
+                layers = ", ".join(self.enough_in_float32)
+                return f"Export with --quantize auto, which leaves these layers in float32: {layers}. Or e{other[1:]}"
             layers = " ".join(f"--keep-float32 {name}" for name in self.enough_in_float32)
             other = f"It agrees if these layers stay in float32: {layers}. {other}"
         if self.n_words >= FEW_WORDS:
