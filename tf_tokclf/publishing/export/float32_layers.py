@@ -96,7 +96,10 @@ class Quantizer:
     def _by_sensitivity(self) -> list[str]:
         """The layers, from the one that changes the logits most if it is quantised alone."""
         candidates = [layer for layer in self._layers if layer not in self.keep]
-        log.info("some layers must stay in float32. To find them, each of %s is quantised alone", counted(len(candidates), "layer"))
+        log.info(
+            "some layers must stay in float32: quantising each of %s alone to find them",
+            counted(len(candidates), "layer"),
+        )
         expected = self._logits(self._model)
         changes = {
             layer: sum(
