@@ -20,33 +20,33 @@ class Blocks:
     def __init__(self, shape: tf.Tensor, reach: int | None) -> None:
         """shape: (2,) rows and width. reach: distance to the farthest key that a query sees, None for all keys.
 
-        is_whole: whether each row is one block. size, n_keys: the number of queries and of keys of a block.
+        size, n_keys: the number of queries and of keys of a block. n: the number of blocks of a row.
         """
         self._n_rows, self._width = shape[0], shape[1]
         self._reach = reach
-        self.is_whole = reach is None
         if reach is None:
             self.size = self.n_keys = self._width
+            self.n = tf.constant(1)
             return
         size = max(reach, SMALLEST_BLOCK)
         is_short = self._width <= size + 2 * reach
         self.size = tf.where(is_short, tf.maximum(self._width, 1), size)
         self._beside = tf.where(is_short, 0, reach)
-        self._n = (self._width + self.size - 1) // self.size
+        self.n = (self._width + self.size - 1) // self.size
         self.n_keys = self.size + 2 * self._beside
 
     def queries(self, rows: tf.Tensor) -> tf.Tensor:
         """(rows, width, n) to (blocks, size, n), with zeros after the end of a row."""
         if self._reach is None:
             return rows
-        after = self._n * self.size - self._width
+        after = self.n * self.size - self._width
         return tf.reshape(tf.pad(rows, [[0, 0], [0, after], [0, 0]]), [-1, self.size, rows.shape[-1]])
 
     def from_queries(self, blocks: tf.Tensor) -> tf.Tensor:
         """The inverse of `queries`."""
         if self._reach is None:
             return blocks
-        whole = tf.reshape(blocks, [self._n_rows, self._n * self.size, blocks.shape[-1]])
+        whole = tf.reshape(blocks, [self._n_rows, self.n * self.size, blocks.shape[-1]])
         return whole[:, : self._width]
 
     def keys(self, rows: tf.Tensor) -> tf.Tensor:
@@ -54,7 +54,7 @@ class Blocks:
         if self._reach is None:
             return rows
         beside, n = self._beside, rows.shape[-1]
-        after = self._n * self.size - self._width
+        after = self.n * self.size - self._width
         padded = tf.pad(rows, [[0, 0], [beside, after + beside], [0, 0]])
         before, own, behind = (self._blocks(padded, begin) for begin in (0, beside, 2 * beside))
         whole = tf.concat([before[:, :, :beside], own, behind[:, :, self.size - beside :]], axis=2)
@@ -65,7 +65,7 @@ class Blocks:
         if self._reach is None:
             return blocks
         size, beside, n = self.size, self._beside, blocks.shape[-1]
-        apart = tf.reshape(blocks, [self._n_rows, self._n, self.n_keys, n])
+        apart = tf.reshape(blocks, [self._n_rows, self.n, self.n_keys, n])
         rest = size - beside
         parts = (
             (tf.pad(apart[:, :, :beside], [[0, 0], [0, 0], [0, rest], [0, 0]]), 0),
@@ -93,10 +93,10 @@ class Blocks:
 
     def _blocks(self, padded: tf.Tensor, begin: tf.Tensor | int) -> tf.Tensor:
         """(rows, beside + blocks + beside, n) to (rows, blocks, size, n), the first beginning at `begin`."""
-        cut = padded[:, begin : begin + self._n * self.size]
-        return tf.reshape(cut, [self._n_rows, self._n, self.size, padded.shape[-1]])
+        cut = padded[:, begin : begin + self.n * self.size]
+        return tf.reshape(cut, [self._n_rows, self.n, self.size, padded.shape[-1]])
 
     def _rows(self, blocks: tf.Tensor, begin: tf.Tensor | int) -> tf.Tensor:
         """The transposed operation of `_blocks`."""
-        whole = tf.reshape(blocks, [self._n_rows, self._n * self.size, blocks.shape[-1]])
+        whole = tf.reshape(blocks, [self._n_rows, self.n * self.size, blocks.shape[-1]])
         return tf.pad(whole, [[0, 0], [begin, 2 * self._beside - begin], [0, 0]])

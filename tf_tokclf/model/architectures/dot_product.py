@@ -5,7 +5,8 @@ All tensors are (blocks, heads, queries or keys, head width).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.softmax import softmax_gradient
@@ -25,7 +26,7 @@ class AtOnce:
         self._dropout = dropout
 
     def compute(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
-        """The attended values, and what `slopes` needs. Softmax is computed in float32."""
+        """See `Product`. Softmax is computed in float32."""
         scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + self._mask
         shares = tf.cast(tf.nn.softmax(scores), query.dtype)
         if self._dropout is None:
@@ -41,7 +42,7 @@ class AtOnce:
         kept: Sequence[tf.Tensor],
         upstream: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The gradients of query, key and value."""
+        """See `Product`."""
         shares, *factors = kept
         used, of_used = shares, tf.matmul(upstream, value, transpose_b=True)
         of_shares = of_used
@@ -53,57 +54,90 @@ class AtOnce:
         return tf.matmul(of_scores, key), of_key, tf.matmul(used, upstream, transpose_a=True)
 
 
+class Product(Protocol):
+    """Attention without weights, and its gradient."""
+
+    def compute(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
+        """The attended values, and what `slopes` needs."""
+
+    def slopes(
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, kept: Sequence[tf.Tensor], upstream: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The gradients of query, key and value. kept: what `compute` returned."""
+
+
+class ByLength:
+    """`short` for short rows, otherwise `long`, which is not copied into the graph of each layer.
+
+    Graphs of layers are copied for each layer and part of a batch. With its loops, `long` has more operations than the
+    rest of a layer, and most batches do not need it.
+    """
+
+    def __init__(self, is_short: tf.Tensor, short: AtOnce, long: Product) -> None:
+        """is_short: a bool scalar. Both products keep one tensor."""
+        self._is_short = is_short
+        self._short, self._long = short, long
+
+    def compute(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
+        """See `Product`."""
+
+        def computed(product: Product) -> tuple[tf.Tensor, tf.Tensor]:
+            attended, (kept,) = product.compute(query, key, value)
+            return attended, kept
+
+        attended, kept = self._either(computed)
+        attended.set_shape(query.shape)
+        return attended, (kept,)
+
+    def slopes(
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, kept: Sequence[tf.Tensor], upstream: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """See `Product`."""
+        slopes = self._either(lambda product: product.slopes(query, key, value, kept, upstream))
+        for slope, like in zip(slopes, (query, key, value)):
+            slope.set_shape(like.shape)
+        return slopes
+
+    def _either(self, computed: Callable[[Product], Any]) -> Any:
+        is_short = tf.get_static_value(self._is_short)
+        # The tensors of the other branch may not even have fitting shapes.
+        if is_short is not None:
+            return computed(self._short if is_short else self._long)
+        options: dict[str, Any] = {"autograph": False, "experimental_attributes": {"_noinline": True}}
+        return tf.cond(
+            self._is_short, lambda: computed(self._short), tf.function(lambda: computed(self._long), **options)
+        )
+
+
 class _InParts:
-    """Like `AtOnce` for short rows. Long rows are computed in parts, and once more for the gradient.
+    """Like `AtOnce`, but in parts, which are computed once more for the gradient.
 
     (Rabe and Staats 2021, arXiv:2112.05682)
     """
 
-    def __init__(self, mask: tf.Tensor, dropout: None = None) -> None:
+    def __init__(self, mask: tf.Tensor) -> None:
         """mask: float32, added to the scores. Dropout would have to be the same in both computations."""
         self._mask = mask
         self._whole = AtOnce(mask)
 
     def compute(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
-        """See `AtOnce`."""
-
-        def at_once() -> tuple[tf.Tensor, tf.Tensor]:
-            attended, (shares,) = self._whole.compute(query, key, value)
-            return attended, shares
-
-        def in_parts() -> tuple[tf.Tensor, tf.Tensor]:
-            return self._attended(query, key, value), tf.zeros([0, 0, 0, 0], query.dtype)
-
-        attended, shares = tf.cond(_is_short(query, key), at_once, in_parts)
-        attended.set_shape(query.shape)
-        return attended, (shares,)
+        """See `Product`. Nothing is kept, in the form of an empty tensor."""
+        return self._attended(query, key, value), (tf.zeros([0, 0, 0, 0], query.dtype),)
 
     def slopes(
-        self,
-        query: tf.Tensor,
-        key: tf.Tensor,
-        value: tf.Tensor,
-        kept: Sequence[tf.Tensor],
-        upstream: tf.Tensor,
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, kept: Sequence[tf.Tensor], upstream: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """See `AtOnce`."""
-        slopes = tf.cond(
-            _is_short(query, key),
-            lambda: self._whole.slopes(query, key, value, kept, upstream),
-            lambda: self._slopes(query, key, value, upstream),
-        )
-        for slope, like in zip(slopes, (query, key, value)):
-            slope.set_shape(like.shape)
-        return slopes
+        """See `Product`."""
+        return self._slopes(query, key, value, upstream)
 
     def _attended(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-        """The attended values of long rows."""
+        """The attended values."""
         raise NotImplementedError
 
     def _slopes(
         self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, upstream: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The gradients of long rows."""
+        """The gradients of query, key and value."""
         raise NotImplementedError
 
 
@@ -180,10 +214,12 @@ def _ungrouped(groups: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     return whole[: tf.shape(like)[0]]
 
 
-def _is_short(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.reduce_prod(tf.shape(query)[:3]), tf.float32) * tf.cast(tf.shape(key)[2], tf.float32) <= float(
-        MOST_AT_ONCE
-    )
+def fits_at_once(*sizes: tf.Tensor | int) -> tf.Tensor:
+    """Whether so many scores may be kept for the gradient, a bool scalar. sizes: those of the axes of the scores."""
+    n_scores = tf.constant(1.0)
+    for size in sizes:
+        n_scores *= tf.cast(size, tf.float32)
+    return n_scores <= float(MOST_AT_ONCE)
 
 
 def _cut(rows: tf.Tensor, key: tf.Tensor) -> tf.Tensor:

@@ -10,9 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from tf_tokclf.model.architectures.blocks import Blocks
 from tf_tokclf.model.architectures.cut_normal import CutNormal
-from tf_tokclf.model.architectures.modernbert_attention import Attention, Rotation
+from tf_tokclf.model.architectures.modernbert_attention import Attention
 from tf_tokclf.model.backend import keras, tf, transformers
 from tf_tokclf.model.compact_layers import dense, layer_norm
 from tf_tokclf.model.rows import Rows, is_packed, rows_of
@@ -265,15 +264,18 @@ class TFModernBertMainLayer(_Part):
         """Global attention (False) and local attention (True), if a layer has it."""
         config = self.config
         n_heads = config.num_attention_heads
-        columns = tf.broadcast_to(tf.range(tf.shape(real)[1], dtype=tf.float32), tf.shape(real))
-        positions = rows.take(tf.reshape(columns, [-1, 1]))
-        found = {}
-        for is_local in {layer.is_local for layer in self.encoder_layers}:
-            theta = config.local_rope_theta if is_local else config.global_rope_theta
-            blocks = Blocks(rows.shape, config.local_attention // 2 if is_local else None)
-            rotation = Rotation.of(positions, theta=theta, head_width=config.hidden_size // n_heads)
-            found[is_local] = Attention(rows, blocks, blocks.mask(real), rotation, n_heads, saves_memory=is_packed())
-        return found
+        return {
+            is_local: Attention(
+                rows,
+                real,
+                theta=config.local_rope_theta if is_local else config.global_rope_theta,
+                reach=config.local_attention // 2 if is_local else None,
+                n_heads=n_heads,
+                head_width=config.hidden_size // n_heads,
+                saves_memory=is_packed(),
+            )
+            for is_local in {layer.is_local for layer in self.encoder_layers}
+        }
 
 
 class TFModernBertPredictionHead(_Part):

@@ -2,57 +2,133 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from tf_tokclf.model.architectures.blocks import Blocks
-from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks, InGroups
+from tf_tokclf.model.architectures.dot_product import AtOnce, ByLength, InChunks, InGroups, Product, fits_at_once
 from tf_tokclf.model.backend import keras, tf
 from tf_tokclf.model.rows import Rows
 
 
-@dataclass(frozen=True)
 class Rotation:
-    """The cosines and sines by which the halves of each head are rotated, (tokens, 1, half of a head) float32."""
+    """The cosines and sines by which the two halves of each head are rotated at each position."""
 
-    cosine: tf.Tensor
-    sine: tf.Tensor
-
-    @classmethod
-    def of(cls, positions: tf.Tensor, *, theta: float, head_width: int) -> Rotation:
-        """positions: (tokens, 1) float32."""
+    def __init__(self, width: tf.Tensor, *, theta: float, head_width: int) -> None:
+        """width: the number of positions, an int32 scalar."""
         exponents = tf.range(0, head_width, 2, dtype=tf.float32) / head_width
-        angles = tf.expand_dims(positions / tf.pow(tf.constant(theta, tf.float32), exponents), 1)
-        return cls(tf.cos(angles), tf.sin(angles))
+        positions = tf.expand_dims(tf.range(width, dtype=tf.float32), 1)
+        angles = positions / tf.pow(tf.constant(theta, tf.float32), exponents)
+        # Queries and keys have half of the scale of the scores each.
+        scale = head_width**-0.25
+        self._half = head_width // 2
+        # (width, head width) float32. The sines of the first half are negative.
+        self._cosine = tf.tile(tf.cos(angles) * scale, [1, 2])
+        sine = tf.sin(angles) * scale
+        self._sine = tf.concat([-sine, sine], axis=-1)
 
-    def rotate(self, pieces: tf.Tensor, *, scale: float = 1.0, back: bool = False) -> tf.Tensor:
-        """(tokens, heads * head width), computed in float32 and returned in the same shape and dtype.
+    def rotate(self, heads: tf.Tensor, *, back: bool = False) -> tf.Tensor:
+        """(..., width, head width), scaled, computed in float32 and returned in the same shape and dtype.
 
-        scale: factor on the result. back: rotate in the other direction, which is the gradient.
+        back: rotate in the other direction, which is the gradient.
         """
-        half = self.cosine.shape[-1]
-        wide = tf.reshape(tf.cast(pieces, tf.float32), [-1, pieces.shape[-1] // (2 * half), 2 * half])
-        first, second = wide[..., :half], wide[..., half:]
-        cosine, sine = self.cosine * scale, self.sine * (-scale if back else scale)
-        rotated = tf.concat([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
-        return tf.cast(tf.reshape(rotated, [-1, pieces.shape[-1]]), pieces.dtype)
+        wide = tf.cast(heads, tf.float32)
+        first, second = tf.split(wide, 2, axis=-1)
+        straight, crossed = wide * self._cosine, tf.concat([second, first], axis=-1) * self._sine
+        return tf.cast(straight - crossed if back else straight + crossed, heads.dtype)
 
 
-@dataclass(frozen=True)
+class InBlocks:
+    """Local attention: the product of each block of queries with the keys near it."""
+
+    def __init__(self, shape: tf.Tensor, n_heads: int, reach: int, product: Product) -> None:
+        """shape: (2,) rows and width. product: that of tensors (blocks, heads, queries or keys, head width)."""
+        self._n_rows, self._n_heads = shape[0], n_heads
+        self._blocks = Blocks(tf.stack([shape[0] * n_heads, shape[1]]), reach)
+        self._product = product
+
+    def compute(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
+        """See `Product`. The tensors are (rows, heads, width, head width)."""
+        attended, kept = self._product.compute(self._queries(query), self._keys(key), self._keys(value))
+        return self._from_queries(attended), kept
+
+    def slopes(
+        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, kept: Sequence[tf.Tensor], upstream: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """See `Product`."""
+        of_query, of_key, of_value = self._product.slopes(
+            self._queries(query), self._keys(key), self._keys(value), kept, self._queries(upstream)
+        )
+        return self._from_queries(of_query), self._from_keys(of_key), self._from_keys(of_value)
+
+    def _queries(self, heads: tf.Tensor) -> tf.Tensor:
+        """(rows, heads, width, n) to (blocks, heads, size, n)."""
+        return self._by_block(self._blocks.queries(self._apart(heads)), self._blocks.size)
+
+    def _keys(self, heads: tf.Tensor) -> tf.Tensor:
+        """(rows, heads, width, n) to (blocks, heads, keys, n)."""
+        return self._by_block(self._blocks.keys(self._apart(heads)), self._blocks.n_keys)
+
+    def _from_queries(self, blocks: tf.Tensor) -> tf.Tensor:
+        """(blocks, heads, size, n) to (rows, heads, width, n)."""
+        return self._together(self._blocks.from_queries(self._by_row(blocks, self._blocks.size)))
+
+    def _from_keys(self, blocks: tf.Tensor) -> tf.Tensor:
+        """(blocks, heads, keys, n) to (rows, heads, width, n)."""
+        return self._together(self._blocks.from_keys(self._by_row(blocks, self._blocks.n_keys)))
+
+    def _apart(self, heads: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(heads, [-1, tf.shape(heads)[2], heads.shape[-1]])
+
+    def _together(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(rows, [self._n_rows, self._n_heads, -1, rows.shape[-1]])
+
+    def _by_block(self, blocks: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """(rows * heads * blocks of a row, length, n) to (blocks, heads, length, n)."""
+        apart = tf.reshape(blocks, [self._n_rows, self._n_heads, self._blocks.n, length, blocks.shape[-1]])
+        return tf.reshape(tf.transpose(apart, [0, 2, 1, 3, 4]), [-1, self._n_heads, length, blocks.shape[-1]])
+
+    def _by_row(self, blocks: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        """The inverse of `_by_block`."""
+        apart = tf.reshape(blocks, [self._n_rows, self._blocks.n, self._n_heads, length, blocks.shape[-1]])
+        return tf.reshape(tf.transpose(apart, [0, 2, 1, 3, 4]), [-1, length, blocks.shape[-1]])
+
+
 class Attention:
-    """Multi-head attention over a batch: everything but the weights.
+    """Multi-head attention over a batch: everything but the weights."""
 
-    saves_memory: compute attention of long rows in parts, and again for the gradient. The memory of global attention
-    then grows with the length and not with its square, and local attention keeps no shares. It needs branches and
-    loops, which converters do not know.
-    """
+    def __init__(
+        self,
+        rows: Rows,
+        real: tf.Tensor,
+        *,
+        theta: float,
+        reach: int | None,
+        n_heads: int,
+        head_width: int,
+        saves_memory: bool = False,
+    ) -> None:
+        """real: (rows, width) bool, True at tokens. theta: the base of the wave lengths of the rotation. reach: the
+        distance to the farthest key that a query sees, None for all keys.
 
-    rows: Rows
-    blocks: Blocks
-    mask: tf.Tensor
-    rotation: Rotation
-    n_heads: int
-    saves_memory: bool = False
+        saves_memory: compute attention of long rows in parts, and again for the gradient. The memory of global
+        attention then grows with the length and not with its square, and local attention keeps no shares. It needs
+        branches and loops, which converters do not know.
+        """
+        self._rows, self._reach, self._n_heads = rows, reach, n_heads
+        self._rotation = Rotation(rows.shape[1], theta=theta, head_width=head_width)
+        self._blocks = Blocks(rows.shape, reach)
+        self._mask = self._blocks.mask(real)
+        self._saves_memory = saves_memory
+        if saves_memory:
+            # Its shape fits only one of the branches, so it must not be known while they are traced.
+            self._mask = tf.compat.v1.placeholder_with_default(self._mask, [None, 1, None, None])
+        # Shapes are made once for all layers.
+        self._shape = tf.concat([rows.shape, [n_heads, head_width]], axis=0)
+        self._shape_of_three = tf.concat([rows.shape, [3, n_heads, head_width]], axis=0)
+        n_rows, width = rows.shape[0], rows.shape[1]
+        self._fits_in_blocks = fits_at_once(n_rows, self._blocks.n, n_heads, self._blocks.size, self._blocks.n_keys)
+        self._is_short = tf.logical_and(fits_at_once(n_rows, n_heads, width, width), tf.equal(self._blocks.n, 1))
 
     def attend(self, joint: tf.Tensor, dropout: keras.layers.Dropout | None) -> tf.Tensor:
         """joint: (tokens, 3 * width) queries, keys and values. Returns (tokens, width).
@@ -60,61 +136,38 @@ class Attention:
         dropout: applied to the shares of attention. The gradient is written out because TensorFlow's own, for unknown
         shapes, adds reductions over no axes, which copy.
         """
-        scale = (joint.shape[-1] // 3 // self.n_heads) ** -0.5
         product = self._product(dropout)
 
         @tf.custom_gradient
         def attend(joint: tf.Tensor) -> Any:
-            query, key, value = tf.split(joint, 3, axis=-1)
-            query = self._queries(self.rows.spread(self.rotation.rotate(query, scale=scale)))
-            key, value = (self._keys(self.rows.spread(part)) for part in (self.rotation.rotate(key), value))
+            # (3, rows, heads, width, head width)
+            parts = tf.transpose(tf.reshape(self._rows.spread(joint), self._shape_of_three), [2, 0, 3, 1, 4])
+            parts.set_shape([3, None, self._n_heads, None, joint.shape[-1] // (3 * self._n_heads)])
+            turned, value = tf.split(parts, [2, 1], axis=0)
+            query, key = tf.unstack(self._rotation.rotate(turned))
+            value = tf.squeeze(value, 0)
             attended, kept = product.compute(query, key, value)
 
             def gradient(upstream: tf.Tensor) -> tf.Tensor:
-                of_attended = self._queries(self.rows.spread_on_zeros(upstream))
-                slopes = product.slopes(query, key, value, kept, of_attended)
-                of_query, of_key, of_value = (
-                    back(slope) for back, slope in zip((self._from_queries, self._from_keys, self._from_keys), slopes)
-                )
-                of_query = self.rotation.rotate(of_query, scale=scale, back=True)
-                return tf.concat([of_query, self.rotation.rotate(of_key, back=True), of_value], axis=-1)
+                by_head = tf.transpose(tf.reshape(self._rows.spread_on_zeros(upstream), self._shape), [0, 2, 1, 3])
+                by_head.set_shape(query.shape)
+                of_query, of_key, of_value = product.slopes(query, key, value, kept, by_head)
+                of_query, of_key = tf.unstack(self._rotation.rotate(tf.stack([of_query, of_key]), back=True))
+                parts = tf.transpose(tf.stack([of_query, of_key, of_value]), [1, 3, 0, 2, 4])
+                return self._rows.take(tf.reshape(parts, [-1, joint.shape[-1]]))
 
-            return self._from_queries(attended), gradient
+            attended = tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, joint.shape[-1] // 3])
+            return self._rows.take(attended), gradient
 
         return attend(joint)
 
-    def _product(self, dropout: keras.layers.Dropout | None) -> AtOnce | InChunks | InGroups:
+    def _product(self, dropout: keras.layers.Dropout | None) -> Product:
         # Parts would need the same dropout twice.
-        if not self.saves_memory or dropout is not None:
-            return AtOnce(self.mask, dropout)
-        return InChunks(self.mask) if self.blocks.is_whole else InGroups(self.mask)
-
-    def _queries(self, padded: tf.Tensor) -> tf.Tensor:
-        """(rows * width, n) to (blocks, heads, size, head width)."""
-        return self._by_head(self.blocks.queries(self._in_rows(padded)), self.blocks.size)
-
-    def _keys(self, padded: tf.Tensor) -> tf.Tensor:
-        """(rows * width, n) to (blocks, heads, keys, head width)."""
-        return self._by_head(self.blocks.keys(self._in_rows(padded)), self.blocks.n_keys)
-
-    def _from_queries(self, by_head: tf.Tensor) -> tf.Tensor:
-        """(blocks, heads, size, head width) to (tokens, n)."""
-        return self._pieces(self.blocks.from_queries(self._joined(by_head, self.blocks.size)))
-
-    def _from_keys(self, by_head: tf.Tensor) -> tf.Tensor:
-        """(blocks, heads, keys, head width) to (tokens, n)."""
-        return self._pieces(self.blocks.from_keys(self._joined(by_head, self.blocks.n_keys)))
-
-    def _in_rows(self, padded: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(padded, tf.concat([self.rows.shape, [padded.shape[-1]]], axis=0))
-
-    def _pieces(self, in_rows: tf.Tensor) -> tf.Tensor:
-        return self.rows.take(tf.reshape(in_rows, [-1, in_rows.shape[-1]]))
-
-    def _by_head(self, blocks: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        width = blocks.shape[-1]
-        return tf.transpose(tf.reshape(blocks, [-1, length, self.n_heads, width // self.n_heads]), [0, 2, 1, 3])
-
-    def _joined(self, by_head: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        width = self.n_heads * by_head.shape[-1]
-        return tf.reshape(tf.transpose(by_head, [0, 2, 1, 3]), [-1, length, width])
+        saves_memory = self._saves_memory and dropout is None
+        at_once = AtOnce(self._mask, dropout)
+        if self._reach is None:
+            return ByLength(self._is_short, at_once, InChunks(self._mask)) if saves_memory else at_once
+        if not saves_memory:
+            return InBlocks(self._rows.shape, self._n_heads, self._reach, at_once)
+        product = ByLength(self._fits_in_blocks, at_once, InGroups(self._mask))
+        return ByLength(self._is_short, at_once, InBlocks(self._rows.shape, self._n_heads, self._reach, product))
