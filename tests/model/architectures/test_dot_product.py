@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_tokclf.model.architectures import dot_product
-from tf_tokclf.model.architectures.dot_product import AtOnce, InChunks, InGroups
+from tf_tokclf.model.architectures.dot_product import AtOnce, ByLength, InChunks, InGroups
 from tf_tokclf.model.backend import tf
 
 
@@ -17,7 +17,6 @@ def test_values_and_gradients(length: int, of_a_chunk: int, monkeypatch: pytest.
     query, upstream = (tf.constant(drawn.normal(size=(2, 3, length, 4)), tf.float32) for _ in range(2))
     key, value = (tf.constant(drawn.normal(size=(2, 3, length, 4)), tf.float32) for _ in range(2))
     mask = tf.constant(np.where(drawn.random((2, 1, 1, length)) < 0.3, -1e9, 0), tf.float32)
-    monkeypatch.setattr(dot_product, "MOST_AT_ONCE", 0)
     monkeypatch.setattr(dot_product, "OF_A_CHUNK", of_a_chunk)
 
     @tf.function(autograph=False)
@@ -47,7 +46,6 @@ def test_values_and_gradients_of_blocks(n_blocks: int, of_a_group: int, monkeypa
             found.append([attended, *product.slopes(query, key, value, kept, upstream)])
         return found
 
-    monkeypatch.setattr(dot_product, "MOST_AT_ONCE", 0)
     in_groups, at_once = computed(query, key, value, upstream)
     for one, other in zip(in_groups, at_once, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -63,3 +61,23 @@ def test_the_gradients_are_those_of_tensorflow():
         total = tf.reduce_sum(attended * upstream)
     for mine, other in zip(product.slopes(*parts, kept, upstream), tape.gradient(total, parts), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_product_for_long_rows_is_not_copied_into_the_graph():
+    """Both branches give the same, and the graph that contains them has only a call of the one with loops."""
+    drawn = np.random.default_rng(4)
+    parts = [tf.constant(drawn.normal(size=(2, 3, 5, 4)), tf.float32) for _ in range(4)]
+    mask = tf.zeros((2, 1, 1, 5))
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((), tf.bool)])
+    def computed(is_short: tf.Tensor) -> list[tf.Tensor]:
+        product = ByLength(is_short, AtOnce(mask), InChunks(mask))
+        attended, kept = product.compute(*parts[:3])
+        return [attended, *product.slopes(*parts[:3], kept, parts[3])]
+
+    for one, other in zip(computed(tf.constant(True)), computed(tf.constant(False)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    library = computed.get_concrete_function().graph.as_graph_def().library.function
+    with_loops = [f for f in library if any("While" in node.op for node in f.node_def)]
+    assert len(with_loops) == 2
+    assert all(f.attr["_noinline"].b for f in with_loops)
