@@ -75,10 +75,18 @@ class UnfinishedOutput:
         file.seek(n_bytes)
         return file
 
-    def note(self, file: IO[bytes], progress: Progress, identity: dict[str, Any]) -> None:
-        """Record in the journal that everything in the file is valid."""
+    def noted_beside(self) -> dict[str, Any]:
+        """The state of the files beside the output that `note` recorded."""
+        noted = json.loads(self.journal.read_text(encoding="utf-8")).get("beside")
+        return noted if isinstance(noted, dict) else {}
+
+    def note(
+        self, file: IO[bytes], progress: Progress, identity: dict[str, Any], beside: dict[str, Any] | None = None
+    ) -> None:
+        """Record in the journal that everything in the file is valid. beside: the state of files beside the output."""
         flush(file)
-        write_json(self.journal, {"progress": asdict(progress), "identity": identity})
+        state = {"beside": beside} if beside else {}
+        write_json(self.journal, {"progress": asdict(progress), "identity": identity, **state})
 
     def remove(self) -> None:
         """Remove both files."""

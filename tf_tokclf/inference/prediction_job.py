@@ -10,7 +10,7 @@ import logging
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,6 +38,26 @@ class Watcher(Protocol):
 
     def show(self, progress: Progress, bytes_read: int | None, bytes_in_all: int | None) -> None:
         """Show the progress. Called at the start and after each block of records."""
+        ...
+
+
+class Beside(Protocol):
+    """Files that a job writes beside its output, such as those that its format needs to continue."""
+
+    def begin(self, noted: Mapping[str, Any] | None) -> None:
+        """Start new files, or continue those of an interrupted job at the state that `note` returned."""
+        ...
+
+    def note(self) -> dict[str, Any]:
+        """Make everything safe on the disk, and return the state as values of JSON."""
+        ...
+
+    def finish(self) -> None:
+        """Give the files their final names. Called before the output gets its own."""
+        ...
+
+    def remove(self) -> None:
+        """Remove what only an unfinished output needs. Called at last, and if nothing was written."""
         ...
 
 
@@ -89,7 +109,7 @@ class PredictionJob:
 
     threshold: leave out spans with a lower score. review_from: mark those from this score on for review.
     look_ahead_words: number of words that are sorted by length and kept in memory at once. shard: the records to label;
-    None for all.
+    None for all. beside: other files that the job writes.
     """
 
     tagger: Tagger
@@ -100,6 +120,7 @@ class PredictionJob:
     look_ahead_words: int | None = None
     shard: Shard | None = None
     watcher: Watcher | None = None
+    beside: Beside | None = None
 
     def blocks(self, *, skip: int = 0) -> Iterator[Block]:
         """The records from number `skip` on with their predictions, in blocks that were labelled together.
@@ -194,6 +215,18 @@ def _check_streamable(job: PredictionJob) -> None:
 
 
 def _write(job: PredictionJob, out: PlainOutput | IO[bytes]) -> Progress:
+    if job.beside is None:
+        return _write_all(job, out)
+    try:
+        job.beside.begin(None)
+        progress = _write_all(job, out)
+        job.beside.finish()
+    finally:
+        job.beside.remove()
+    return progress
+
+
+def _write_all(job: PredictionJob, out: PlainOutput | IO[bytes]) -> Progress:
     out.write(job.head)
     progress = Progress()
     job.show(progress)
@@ -241,6 +274,8 @@ def predict_to_file(
     job.show(progress)
     with unfinished.open(progress.n_bytes) as file:
         try:
+            if job.beside:
+                job.beside.begin(unfinished.noted_beside() if progress.n_records else None)
             if not progress.n_bytes:
                 head = compress(job.head)
                 file.write(head)
@@ -249,16 +284,25 @@ def predict_to_file(
                 encoded = compress(job.encoded(block, progress))
                 file.write(encoded)
                 progress = job.advance(progress, block, len(encoded))
-                unfinished.note(file, progress, identity or {})
+                unfinished.note(file, progress, identity or {}, job.beside.note() if job.beside else {})
             file.write(compress(job.tail))
             flush(file)
         except BaseException:
             if not progress.n_records:
-                unfinished.remove()
+                _remove(job, unfinished)
             raise
+    if job.beside:
+        job.beside.finish()
     _finish(job, unfinished.partial, output)
-    unfinished.remove()
+    _remove(job, unfinished)
     return progress
+
+
+def _remove(job: PredictionJob, unfinished: UnfinishedOutput) -> None:
+    """Remove what only an unfinished output needs."""
+    unfinished.remove()
+    if job.beside:
+        job.beside.remove()
 
 
 def _finish(job: PredictionJob, partial: Path, output: Path) -> None:

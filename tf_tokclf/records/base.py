@@ -32,6 +32,10 @@ class Record:
     problem: str | None = None
 
 
+class SettingError(UserError):
+    """A problem of the settings that a record reveals. It is raised whatever is done with unreadable records."""
+
+
 # The line or row where a record starts, counted from 1, and the content of the record.
 Frame = tuple[int, Any]
 
@@ -105,8 +109,16 @@ class OutputFormat(Protocol):
     """Writes a file block by block. is_final: whether the blocks are the file; otherwise `finish` converts them."""
 
     is_final: bool
-    head: bytes
-    tail: bytes
+
+    @property
+    def head(self) -> bytes:
+        """The bytes before all records."""
+        ...
+
+    @property
+    def tail(self) -> bytes:
+        """The bytes after all records. Asked for when they are written."""
+        ...
 
     def block(self, records: Sequence[PredictedRecord], *, is_first: bool) -> bytes:
         """The bytes of a block of records."""

@@ -40,8 +40,9 @@ class CsvRecords:
         # A field may contain a long text; Python's default limit is 131,072 characters.
         csv.field_size_limit(2**31 - 1)
         sample = list(islice(lines, SAMPLED_LINES))
-        self._lines = chain(sample, lines)
-        self._data = data
+        # Those that `frames` has not read.
+        self.lines: Iterator[str] = chain(sample, lines)
+        self.data = data
         self._reader: CsvReader | None = None
         self.note = "no rows"
         if any(not line.isspace() for line in sample):
@@ -58,6 +59,21 @@ class CsvRecords:
         """The names of the columns, if the file has a header."""
         reader = self._reader
         return reader.names if reader and reader.options.header else None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, which are numbers if there is no header."""
+        return self._reader.names if self._reader else ()
+
+    @property
+    def word_column(self) -> str | None:
+        """The column of the text or the words; None if there are no rows."""
+        return self._reader.layout.word if self._reader else None
+
+    @property
+    def is_text_a_row(self) -> bool:
+        """Whether a row contains a text."""
+        return self._reader is not None and self._reader.layout.shape is Shape.TEXT
 
     @property
     def is_word_a_row(self) -> bool:
@@ -83,7 +99,7 @@ class CsvRecords:
             latest[0] = line
             return line
 
-        rows = csv.reader(map(noted, self._lines), delimiter=self.separator)
+        rows = csv.reader(map(noted, self.lines), delimiter=self.separator)
         to_skip, end = self.header is not None, 0
         while True:
             try:
@@ -127,7 +143,7 @@ class CsvRecords:
             return Sentence(tuple(row[column] for row in source), None, origin)
         self._check_row(source, origin)
         if layout.shape is Shape.TEXT:
-            return text_sentence(source[column], self._data.word_splitting, origin)
+            return text_sentence(source[column], self.data.word_splitting, origin)
         return Sentence(words_of(parse_list(source[column], layout.word, origin), layout.word, origin), None, origin)
 
     def _check_row(self, row: list[str], origin: Origin) -> None:
@@ -138,7 +154,7 @@ class CsvRecords:
                 f"the row has {counted(len(row), 'field')} instead of {n_expected}.", "Quote the fields."
             )
         for field in row:
-            check_decoded(field, origin, self._data.encoding)
+            check_decoded(field, origin, self.data.encoding)
 
 
 class EnrichedCsv(Lines):

@@ -41,25 +41,23 @@ class JsonRecords:
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
         sample = list(islice(lines, SAMPLED_LINES))
-        self._data = data
+        self.data = data
         self._layout: Layout | None = None
+        self._records: list[Frame] = []
+        # Those that `frames` has not read.
+        self.lines: Iterator[str] = chain(sample, lines)
         # The fields that an earlier prediction added to the records.
         self.predicted_names = frozenset(name for line in sample for name in _PREDICTED_NAME.findall(line))
         self.note = "no records"
-        lines = chain(sample, lines)
         opening = next((line for line in sample if not line.isspace()), "")
         if _opens_document(opening):
             self.unit = "row"
-            self._lines = _records_of_document("".join(lines), place)
-        else:
-            self._lines = ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
+            self._records = list(_records_of_document("".join(chain(sample, lines)), place))
         if opening:
             whole = [line if line.endswith("\n") else line + "\n" for line in sample]
             if self.unit == "row":
-                records = list(self._lines)
-                sampled = [record for _, record in records[:SAMPLED_LINES] if isinstance(record, dict)]
+                sampled = [record for _, record in self._records[:SAMPLED_LINES] if isinstance(record, dict)]
                 whole = [json.dumps(record) + "\n" for record in sampled]
-                self._lines = iter(records)
             whole = [without_surrogates(line) for line in whole]
             reader = opened_on_sample(whole, place, data, lambda path, options: open_json(path, options, task))
             self._layout = reader.layout
@@ -67,7 +65,14 @@ class JsonRecords:
 
     def frames(self) -> Iterator[Frame]:
         """The lines that are not blank, or the records of the list."""
-        return iter(self._lines)
+        if self.unit == "row":
+            return iter(self._records)
+        return ((number, line) for number, line in enumerate(self.lines, 1) if not line.isspace())
+
+    @property
+    def word_column(self) -> str | None:
+        """The field of the text or the words; None if there are no records."""
+        return self._layout.word if self._layout else None
 
     def parse(self, source: Any, origin: Origin) -> Sentence:
         """The words of a record, or of its text."""
@@ -79,7 +84,7 @@ class JsonRecords:
             return source
         if not isinstance(source, str) or self.unit == "row":
             raise origin.error(f"is not a JSON object: {str(source)[:60]!r}.", "Named fields were expected.")
-        check_decoded(source, origin, self._data.encoding)
+        check_decoded(source, origin, self.data.encoding)
         try:
             value = parse_json(source, halves=True)
         except ValueError as error:
@@ -93,7 +98,7 @@ class JsonRecords:
         assert layout is not None  # it is set if there is a record
         value = record.get(layout.word)
         if isinstance(value, str) and not isinstance(record.get("tokens"), list):
-            return text_sentence(value, self._data.word_splitting, origin, document_of(record))
+            return text_sentence(value, self.data.word_splitting, origin, document_of(record))
         if isinstance(value, list) and not (layout.format and layout.format.holds_several):
             return Sentence(words_of(value, layout.word, origin), None, origin, document=document_of(record))
         if layout.format:
@@ -105,7 +110,7 @@ class JsonRecords:
                 raise origin.error(f"contains {counted(len(sentences), 'sentence')}.", hint)
             return sentences[0]
         if isinstance(value, str):
-            return text_sentence(value, self._data.word_splitting, origin, document_of(record))
+            return text_sentence(value, self.data.word_splitting, origin, document_of(record))
         found = ", ".join(map(str, record)) or "no fields"
         raise origin.error(
             f"there is no text and no list of words in {layout.word!r}.", f"The fields of the record are {found}."

@@ -29,8 +29,8 @@ class ParquetRecords:
     def __init__(self, path: Path, column: str, schema: pa.Schema, data: DataConfig) -> None:
         self.path = path
         self.schema = schema
-        self._column = column
-        self._data = data
+        self.column = column
+        self.data = data
         self.note = f"words or text in column {column!r}"
 
     @classmethod
@@ -72,12 +72,12 @@ class ParquetRecords:
 
     def parse(self, source: Mapping[str, Any], origin: Origin) -> Sentence:
         """The words of a row, or of its text."""
-        value = source[self._column]
+        value = source[self.column]
         if isinstance(value, str):
-            return text_sentence(value, self._data.word_splitting, origin, document_of(source))
+            return text_sentence(value, self.data.word_splitting, origin, document_of(source))
         if isinstance(value, list):
-            return Sentence(words_of(value, self._column, origin), None, origin, document=document_of(source))
-        raise origin.error(f"{self._column!r} contains neither text nor words: {value!r}.", "Correct the row.")
+            return Sentence(words_of(value, self.column, origin), None, origin, document=document_of(source))
+        raise origin.error(f"{self.column!r} contains neither text nor words: {value!r}.", "Correct the row.")
 
 
 def _guess_column(names: Sequence[str]) -> str | None:

@@ -7,8 +7,10 @@ from parsing them (`parse`), so that a resumed job can skip finished records qui
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +24,7 @@ from tf_tokclf.data.formats.registry import format_of_suffix
 from tf_tokclf.data.reading.base import decoded_lines
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
-from tf_tokclf.records.base import STDIN, Record, RecordFormat
+from tf_tokclf.records.base import STDIN, Record, RecordFormat, SettingError
 from tf_tokclf.records.conll import ColumnRecords
 from tf_tokclf.records.csv import CsvRecords
 from tf_tokclf.records.jsonl import JsonRecords
@@ -34,7 +36,11 @@ from tf_tokclf.similar_names import did_you_mean
 
 @dataclass
 class RecordStream:
-    """The records of a source. counter: counts the bytes that were read, of `n_bytes`; None if that is not known."""
+    """The records of a source.
+
+    counter: counts the bytes that were read, of `n_bytes`; None if that is not known. mark: the byte-order mark before
+    the records, which is in no record. remedy: what helps if a record cannot be read.
+    """
 
     place: str
     format: RecordFormat
@@ -42,6 +48,8 @@ class RecordStream:
     counter: CountingBytes | None = None
     n_bytes: int | None = None
     file: BinaryIO | None = None
+    mark: bytes = b""
+    remedy: str = "To write such records without labels, pass --on-error keep."
 
     def close(self) -> None:
         """Close the file of the records."""
@@ -62,9 +70,11 @@ class RecordStream:
             origin = Origin(self.place, number, self.format.unit)
             try:
                 sentence = self.format.parse(source, origin)
+            except SettingError:
+                raise
             except UserError as error:
                 if not self.keep_errors:
-                    hint = f"{error.hint or ''} To write such records without labels, pass --on-error keep.".strip()
+                    hint = f"{error.hint or ''} {self.remedy}".strip()
                     raise UserError(
                         error.problem, path=error.path, line=error.line, row=error.row, hint=hint
                     ) from error
@@ -97,13 +107,15 @@ def open_records(source: str, data: DataConfig, *, task: Task = Task.NER, keep_e
     else:
         file, counter = open_bytes(path)
         try:
+            mark = file.peek(len(BOM_UTF8))[: len(BOM_UTF8)] if isinstance(file, BufferedReader) else b""
             lines = decoded_lines(file, data.encoding, source)
             size = None if source == STDIN else path.stat().st_size
             records = _STREAMED[format](lines, source, data, task)
         except BaseException:
             file.close()
             raise
-        stream = RecordStream(source, records, keep_errors, counter, size, file)
+        mark = mark if mark == BOM_UTF8 else b""
+        stream = RecordStream(source, records, keep_errors, counter, size, file, mark)
     return stream
 
 

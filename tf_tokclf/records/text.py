@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 
 
 class TextRecords:
-    """One sentence per line. An empty line is an empty sentence."""
+    """One sentence per line. An empty line is an empty sentence. lines: those that `frames` has not read."""
 
     name = "text"
     unit = "line"
 
     def __init__(self, lines: Iterator[str], place: str, data: DataConfig, task: Task) -> None:
-        self._lines = lines
-        self._data = data
+        self.lines = lines
+        self.data = data
         self.note = f"one sentence per line, split into words with --word-splitting {data.word_splitting}"
 
     def frames(self) -> Iterator[Frame]:
         """The lines without their line ends."""
-        return _numbered(self._lines)
+        return _numbered(self.lines)
 
     def parse(self, source: str, origin: Origin) -> Sentence:
         """The words of a line."""
-        sentence = _sentence(source, origin, self._data)
+        sentence = _sentence(source, origin, self.data)
         if origin.number == 1:
             _warn_of_json(source)
         return sentence
