@@ -56,6 +56,10 @@ class Beside(Protocol):
         """Give the files their final names. Called before the output gets its own."""
         ...
 
+    def close(self) -> None:
+        """Close the files, which stay as they are."""
+        ...
+
     def remove(self) -> None:
         """Remove what only an unfinished output needs. Called at last, and if nothing was written."""
         ...
@@ -288,6 +292,8 @@ def predict_to_file(
             file.write(compress(job.tail))
             flush(file)
         except BaseException:
+            if job.beside:
+                job.beside.close()
             if not progress.n_records:
                 _remove(job, unfinished)
             raise

@@ -26,6 +26,7 @@ from tf_tokclf.records.text import TextRecords
 from tf_tokclf.redacting.cells import Cell, CsvCell, CsvField, JsonCell, JsonScalar, PlainCell, csv_fields, json_scalars
 
 OTHER_COLUMNS = ("refuse", "keep", "redact")
+_CONVERT = "Convert it to JSON lines with tf-tokclf convert."
 _HIDDEN = "the record cannot be read. Its content is not shown, because it may be what has to be redacted."
 _REMEDY = "Look at it in the file, or leave out such records with --on-error drop."
 
@@ -217,6 +218,9 @@ class KeptCsv(_KeptLines):
 
     def _parse(self, record: KeptRecord, origin: Origin) -> Sentence:
         inner: CsvRecords = self.inner
+        if not inner.is_text_a_row:
+            problem = "has words in its rows. Only texts in CSV can be redacted."
+            raise SettingError(problem, path=origin.path, hint=_CONVERT)
         main = inner.parse(record.source, origin)
         row = record.raw[record.before :]
         # The line end belongs to the last field if its quotes are not closed.
@@ -312,13 +316,10 @@ def keep_records(stream: RecordStream, others: OtherColumns) -> KeptRecords:
     """Make the records of a stream keep their raw text. Raises UserError for a format that cannot be redacted."""
     inner: RecordFormat = stream.format
     kind = _KINDS.get(type(inner))
-    hint = "Convert it to JSON lines with tf-tokclf convert."
     if kind is None:
-        raise UserError(f"{inner.name} cannot be redacted.", path=stream.place, hint=hint)
+        raise UserError(f"{inner.name} cannot be redacted.", path=stream.place, hint=_CONVERT)
     if isinstance(inner, JsonRecords) and inner.unit == "row":
-        raise UserError("is one JSON document. Only JSON lines can be redacted.", path=stream.place, hint=hint)
-    if isinstance(inner, CsvRecords) and inner.word_column is not None and not inner.is_text_a_row:
-        raise UserError("has words in its rows. Only texts in CSV can be redacted.", path=stream.place, hint=hint)
+        raise UserError("is one JSON document. Only JSON lines can be redacted.", path=stream.place, hint=_CONVERT)
     stream.remedy = _REMEDY
     kept: KeptRecords = kind(inner, others)
     stream.format = kept

@@ -118,6 +118,12 @@ class Notes:
             self._map.write([end_line(self._n_bytes)])
             self._map.finish()
 
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._map, self._names):
+            if file:
+                file.close()
+
     def remove(self) -> None:
         """Remove the unfinished files."""
         for file in (self._map, self._names):
