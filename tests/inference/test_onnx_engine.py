@@ -51,6 +51,7 @@ from tf_tokclf.model.precision import Precision
 from tf_tokclf.model.saving import save_model_folder
 from tf_tokclf.publishing.export.formats import write_export
 from tf_tokclf.publishing.export.onnx_files import write_record_of
+from tf_tokclf.redacting.redact import Redaction, redact
 from tf_tokclf.serving.limits import Limits
 from tf_tokclf.serving.service import Service
 
@@ -245,6 +246,26 @@ def test_a_prediction_imports_no_tensorflow(export: Path, tmp_path: Path):
         done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["words"] == ["ada", "visited", "london", "."]
+
+
+def test_redaction_imports_no_tensorflow(folder: Path, export: Path, tmp_path: Path):
+    (tmp_path / "in.txt").write_text("".join(f"{text}\n" for text in sample_texts(12)))
+    code = (
+        "import sys\n"
+        "from tf_tokclf.cli.main import cli\n"
+        "cli(sys.argv[1:], standalone_mode=False)\n"
+        f"assert not {HEAVY!r} & set(sys.modules), {HEAVY!r} & set(sys.modules)\n"
+    )
+    command = ["redact", str(export), str(tmp_path / "in.txt"), "--map", str(tmp_path / "map")]
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    redacted(spec_of(folder, "tensorflow"), tmp_path / "in.txt", tmp_path / "out.txt")
+    assert done.stdout == (tmp_path / "out.txt").read_text()
+    assert "[PER_1]" in done.stdout or "[LOC_1]" in done.stdout
+
+
+def redacted(spec: PredictionSpec, source: Path, output: Path) -> None:
+    redact(spec, Redaction(), spec.tagger(), str(source), output)
 
 
 def test_an_evaluation_states_its_engine(folder: Path, conll_files: dict[str, str]):

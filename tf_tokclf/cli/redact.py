@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tf_tokclf.cli.options import UnderscoreCommand, data_set_option, given_data, logging_options, model_options
+from tf_tokclf.cli.options import (
+    UnderscoreCommand,
+    data_set_option,
+    given_data,
+    logging_options,
+    model_options,
+    no_thresholds_option,
+)
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
@@ -27,6 +34,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHORTEST_KEY = 16
+# The options that are not arguments of `Tagger.load`.
+_OWN = (
+    *("way", "scope", "locale", "seed", "key_file", "key_variable", "patterns", "map_path", "other_columns", "kept"),
+    *("report", "word_splitting", "on_error", "threshold", "look_ahead"),
+)
 _ONLY_FOR = {"locale": "faker", "seed": "faker", "key_file": "hash", "key_variable": "hash"}
 
 
@@ -118,7 +130,13 @@ _ONLY_FOR = {"locale": "faker", "seed": "faker", "key_file": "hash", "key_variab
 )
 @click.option("--force", is_flag=True, help="Replace the output and the map, whether or not they are complete.")
 @click.option("--resume", is_flag=True, help="Continue an output that was interrupted.")
-@click.option("--threshold", type=FiniteRange(0, 1), help="Keep spans of the model with a lower score.")
+@click.option(
+    "--threshold",
+    type=FiniteRange(0, 1),
+    help="Do not redact spans of the model with a lower score. Thresholds that are stored with the model are then not "
+    "used.",
+)
+@no_thresholds_option
 @click.option(
     "--look-ahead",
     type=click.IntRange(min=1),
@@ -165,12 +183,11 @@ def redact_command(
     from tf_tokclf.report.progress import RecordProgress
     from tf_tokclf.report.terminal import status
 
-    own = {parameter.name for parameter in ctx.command.params} - _loading_names()
     spec = PredictionSpec(
         model,
         reading=data.model_dump(mode="json", exclude_unset=True),
         details={},
-        loading={name: value for name, value in options.items() if name not in own},
+        loading={name: value for name, value in options.items() if name not in _OWN},
         word_splitting=options["word_splitting"],
         output_format=None,
         threshold=options["threshold"],
@@ -183,16 +200,6 @@ def redact_command(
     with RecordProgress() as progress:
         done = redact(spec, redaction, tagger, source, output, resume=resume, force=force, watcher=progress)
     _summarise(done, options["report"])
-
-
-def _loading_names() -> set[str]:
-    """The names of the options of `model_options`."""
-
-    @model_options
-    def nothing() -> None:
-        """Have the options only."""
-
-    return {option.name for option in getattr(nothing, "__click_params__", ())}
 
 
 def _is_complete(output: Path) -> bool:

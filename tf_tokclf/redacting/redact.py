@@ -56,6 +56,11 @@ class Redaction:
     others: OtherColumns = field(default_factory=OtherColumns)
     map_path: Path | None = None
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether surrogates depend on those before them."""
+        return self.way in ("number", "faker")
+
     def maker(self) -> Maker:
         """What makes surrogates. Raises UserError if it cannot."""
         if self.way == "faker":
@@ -141,21 +146,18 @@ def redact(
     stream = open_source(spec, tagger, source)
     with closing(stream):
         kept = keep_records(stream, redaction.others)
-        encoding = "utf-8" if isinstance(kept, KeptParquet) else _encoding(kept.inner.data.encoding, source)
         if output and not is_stream(output):
             check_suffix(output, kept.name)
         log.info("%s", stream)
+        encoding = "utf-8" if isinstance(kept, KeptParquet) else _encoding(kept.inner.data.encoding, source)
         surrogates = Surrogates(make, scope=redaction.scope, salt=secrets.token_bytes(16))
         redactor = Redactor(redaction.rules, surrogates, encoding)
-        to_file = output is not None and not is_stream(output)
-        names = output.with_name(f"{output.name}.names") if output and to_file else None
-        numbers = redaction.way in ("number", "faker")
-        notes = Notes(redactor, redaction.map_path, names if numbers else None, map_head(kept, encoding, stream.mark))
-        format = _format(kept, redactor, notes, encoding, stream.mark)
+        head = map_head(kept, encoding, stream.mark)
+        notes = Notes(redactor, redaction.map_path, _names_file(output) if redaction.has_numbers else None, head)
         job = PredictionJob(
             tagger,
             stream,
-            format,
+            _format(kept, redactor, notes, encoding, stream.mark),
             threshold=spec.threshold,
             look_ahead_words=spec.look_ahead,
             watcher=watcher,
@@ -163,13 +165,18 @@ def redact(
         )
         if output is None:
             done = predict_to_stdout(job)
-        elif not to_file:
+        elif is_stream(output):
             done = predict_to_stream(job, output)
         else:
             identity = {**spec.identity(tagger, stream, "redacted"), **redaction.identity()}
             done = predict_to_file(job, output, resume=resume, force=force, identity=identity)
     without = tuple(sorted(make.without)) if isinstance(make, FakeNames) else ()
     return Redacted(done.n_records, done.n_problems, dict(redactor.counts), without, redaction.way)
+
+
+def _names_file(output: Path | None) -> Path | None:
+    """The file with the surrogates of an unfinished job, if it can be continued."""
+    return output.with_name(f"{output.name}.names") if output and not is_stream(output) else None
 
 
 def _format(kept: KeptRecords, redactor: Redactor, notes: Notes, encoding: str, mark: bytes) -> OutputFormat:
