@@ -16,6 +16,7 @@ import click
 
 from tf_tokclf.cli.options import (
     UnderscoreCommand,
+    arguments_without,
     data_set_option,
     given_data,
     logging_options,
@@ -200,6 +201,15 @@ def redact_command(
     with RecordProgress() as progress:
         done = redact(spec, redaction, tagger, source, output, resume=resume, force=force, watcher=progress)
     _summarise(done, options["report"])
+    _show_next(ctx)
+
+
+def _show_next(ctx: click.Context) -> None:
+    from tf_tokclf.report.next_steps import after_redact, show_next
+
+    given = ctx.params
+    arguments = arguments_without(ctx, "output", "map_path", "report", "force", "resume")
+    show_next(after_redact(given["source"], arguments, given["output"], given["map_path"]))
 
 
 def _is_complete(output: Path) -> bool:

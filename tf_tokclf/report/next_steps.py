@@ -303,6 +303,18 @@ def after_predict(
         yield Step("Try sentences in a browser", ours("serve", model))
 
 
+def after_redact(source: str, arguments: Sequence[str], output: Path | None, map_path: Path | None) -> Iterator[Step]:
+    """`redact` wrote a file. arguments: its own, without output files."""
+    is_file = source != "-" and Path(source).is_file()
+    if is_file and output is None:
+        new, map_ = free_path(Path(f"redacted-{Path(source).name}")), free_path(Path(f"{Path(source).name}.map"))
+        words = ours("redact", *arguments, "-o", new, "--map", map_)
+        yield Step("Write the result to a file, and what restores it to another", words)
+    elif is_file and output is not None and map_path is not None:
+        back = free_path(Path(f"restored-{Path(source).name}"))
+        yield Step("Restore the original", ours("redact", "--restore", map_path, output, "-o", back))
+
+
 def _beside(source: Path, addition: str, suffix: str | None = None) -> Path:
     """A name in the current folder for a file made from `source`."""
     plain = name_without_compression(source)
