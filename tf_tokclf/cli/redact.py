@@ -280,8 +280,7 @@ def _redaction(given: Mapping[str, Any]) -> Redaction:
 
 def _key(file: Path | None, variable: str | None) -> bytes:
     if file is None:
-        text = os.environb.get((variable or "").encode()) if os.supports_bytes_environ else None
-        text = text if text is not None else os.environ.get(variable or "", "").encode()
+        text = os.fsencode(os.environ.get(variable or "", ""))
         place = f"the environment variable {variable}"
     else:
         try:
