@@ -60,6 +60,43 @@ def test_one_word_per_row_is_recognised_without_names_of_columns(tmp_path: Path,
     assert labelled(read_sentences(tmp_path / "a.csv", DataConfig(**options))) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        # Without empty rows, each row is a sentence, unless a name says otherwise.
+        (
+            "query,slots\nOslo,B-LOC\nAda,B-PER\n",
+            {"text_column_name": "query", "label_column_name": "slots"},
+            [[("Oslo", "B-LOC")], [("Ada", "B-PER")]],
+        ),
+        # The index that pandas writes is no column of sentences.
+        (",word,tag\n0,Ada,B-PER\n1,left,O\n", {}, [[("Ada", "B-PER"), ("left", "O")]]),
+        ("w,l\nAda,B-PER\n\nOslo,B-LOC\n", {"label_column_name": ""}, [[("Ada", None)], [("Oslo", None)]]),
+    ],
+)
+def test_one_word_per_row_is_not_guessed_without_a_border(tmp_path, content, options, expected):
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    read_here = read_sentences(tmp_path / "a.csv", DataConfig(**options))
+    assert [list(zip(s.words, s.labels or [None] * len(s.words))) for s in read_here] == expected
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_rows_that_may_be_sentences_or_words_are_not_guessed(tmp_path: Path, name: str):
+    rows = {
+        "a.csv": 'x,y\n"Oslo,is","B-LOC,O"\n\n"Ada","B-PER"\n',
+        "a.jsonl": '{"x": "Oslo", "y": "B-LOC"}\n{"x": "Ada", "y": "B-PER"}\n',
+    }
+    result = converted(tmp_path, name, rows[name])
+    assert result.exit_code == 2
+    assert "Name it with --text-column-name" in result.messages
+
+
+def test_rows_of_one_word_are_pointed_out(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("query,slots\nOslo,B-LOC\nAda,B-PER\n", encoding="utf-8")
+    named = DataConfig(text_column_name="query", label_column_name="slots")
+    assert any("each row has only one word" in note for note in notes(tmp_path / "a.csv", named))
+
+
 def test_many_words_without_a_border_between_sentences_are_pointed_out(tmp_path: Path):
     rows = "".join(f"{i // 10},word{i},O\n" for i in range(300))
     (tmp_path / "a.csv").write_text(f"number,word,tag\n{rows}", encoding="utf-8")

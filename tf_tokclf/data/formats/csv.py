@@ -18,7 +18,7 @@ from tf_tokclf.data.formats.format import Format, Match, Seen, possible
 from tf_tokclf.data.reading.annotated import Record
 from tf_tokclf.data.reading.base import FileReader, Problems, read_lines, undecoded
 from tf_tokclf.data.reading.guessing import looks_like_tags, with_numbers
-from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, read_records
+from tf_tokclf.data.reading.records import Layout, Shape, choose_layout, is_word_with_tag, read_records
 from tf_tokclf.data.writing.base import Writing
 from tf_tokclf.errors import UserError
 from tf_tokclf.labels.sentence import Origin, Sentence
@@ -69,7 +69,8 @@ def open_csv(path: Path, data: DataConfig, task: Task) -> CsvReader:
         options, names = options.model_copy(update={"header": False}), numbers
         sample = _sample(path, options, names, separator)
     options = _named_columns(options, names)
-    layout = choose_layout(names, [record for record in sample if record], options, task, path=str(path))
+    filled = [record for record in sample if record]
+    layout = choose_layout(names, filled, options, task, path=str(path), has_borders=len(filled) < len(sample))
     label = layout.label if layout.label is not None else data.label_column_name
     options = options.model_copy(update={"text_column_name": layout.word, "label_column_name": label})
     notes = (layout.note(), *_doubts(layout, sample))
@@ -90,12 +91,14 @@ def _is_data(header: Sequence[str], sample: Sequence[Record]) -> bool:
 
 def _doubts(layout: Layout, sample: Sequence[Record]) -> list[str]:
     """A note if words may not be divided into sentences."""
-    if layout.shape is not Shape.WORD or layout.sentence or len(sample) < _SAMPLED_ROWS or not all(sample):
+    if layout.sentence or not all(sample):
         return []
-    return [
-        f"there is no empty row among the first {_SAMPLED_ROWS}: if a column identifies the sentence of each word, "
-        "name it with --sentence-column-name"
-    ]
+    remedy = "if a column identifies the sentence of each word, name it with --sentence-column-name"
+    if layout.shape is Shape.WORD and len(sample) == _SAMPLED_ROWS:
+        return [f"there is no empty row among the first {_SAMPLED_ROWS}: {remedy}"]
+    if layout.shape is Shape.SENTENCE and len(sample) > 1 and is_word_with_tag(layout.word, layout.label, sample):
+        return [f"each row has only one word: {remedy}"]
+    return []
 
 
 def csv_rows(

@@ -35,6 +35,7 @@ from tf_tokclf.labels.schemes import OUTSIDE_LABEL
 from tf_tokclf.labels.sentence import Origin, Sentence
 
 _NUMBER = re.compile("[0-9]{1,9}")
+_BETWEEN_TAGS = re.compile(r"[\s,;|]")
 
 # Possible fields of labels, and formats that differ only in these fields.
 _LABEL_FIELDS = ("ner_tags", "tags", "labels", "label", "entities", "spans", "ner")
@@ -115,8 +116,12 @@ def choose_layout(
     *,
     path: str,
     label_names: Mapping[str, tuple[str, ...]] | None = None,
+    has_borders: bool = False,
 ) -> Layout:
-    """The layout of records with the fields `names`. label_names: the label names that each field declares.
+    """The layout of records with the fields `names`.
+
+    label_names: the label names that each field declares. has_borders: whether there are empty records, which divide
+    sentences if a record has one word.
 
     Raises UserError if a field may contain labels but cannot be interpreted.
     """
@@ -132,9 +137,10 @@ def choose_layout(
         reading = TextReading.of(data.model_copy(update={"label_names": known}), inclusive_end=inclusive)
         also = tuple(other.name for other in others)
         return Layout(Shape.TEXT, word or fields.word, spans, reading, format=format, also_fits=also)
-    word = word or _guess(names, WORD_NAMES, path)
-    if word is None and (found := _word_and_tag(names, sample)):
-        word, label = found[0], label or (found[1] if wants_labels else None)
+    has_borders = has_borders or data.sentence_column_name is not None
+    word, is_word = word or _guess(names, WORD_NAMES, path), False
+    if word is None and has_borders and (found := _word_and_tag(names, sample)):
+        word, label, is_word = found[0], label or (found[1] if wants_labels else None), True
     if word is None:
         raise _no_column(names, sample, path)
     if wants_labels:
@@ -145,9 +151,8 @@ def choose_layout(
     strings = _strings_in(word, sample)
     if sentence is None and strings and not any(" " in text.strip() for text in strings):
         sentence = _guess(names, SENTENCE_NAMES, path, taken=(word, label))
-    is_word = bool(sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES))
-    # Names such as "tokens" or "text" are those of whole sentences, which may have only one word.
-    is_word = is_word or (_guess([word], WORD_NAMES, "") is None and _is_word_with_tag(word, label, sample))
+    is_word = is_word or bool(sentence or (strings and word.strip().lower() in _ONE_WORD_NAMES))
+    is_word = is_word or (has_borders and _is_word_by_content(word, label, sample))
     if wants_labels and label is None and is_word:
         label = _column_of_tags([name for name in names if name not in (word, sentence)], sample, path)
     if wants_labels and label is None:
@@ -165,11 +170,19 @@ def choose_layout(
     return Layout(shape, word, label, reading, sentence, known, has_nameless_ids=nameless, by_comma=commas)
 
 
-def _is_word_with_tag(word: str, label: str | None, sample: Sequence[Record]) -> bool:
+def is_word_with_tag(word: str, label: str | None, sample: Sequence[Record]) -> bool:
     """Whether each record has one word and one tag, whatever the fields are called."""
     words = _strings_in(word, sample)
     tags = _strings_in(label, sample) if label is not None else []
-    return bool(words) and looks_like_tags(tags) and not any(len(one.split()) > 1 for one in (*words, *tags))
+    has_lists = any(len(one.split()) > 1 for one in words) or any(map(_BETWEEN_TAGS.search, tags))
+    return bool(words) and looks_like_tags(tags) and not has_lists
+
+
+def _is_word_by_content(word: str, label: str | None, sample: Sequence[Record]) -> bool:
+    """Whether each record has one word and one tag. Fields with names such as "tokens" or "text" contain sentences,
+    which may have only one word.
+    """
+    return _guess([word], WORD_NAMES, "") is None and is_word_with_tag(word, label, sample)
 
 
 def _word_and_tag(names: Sequence[str], sample: Sequence[Record]) -> tuple[str, str] | None:
@@ -177,7 +190,7 @@ def _word_and_tag(names: Sequence[str], sample: Sequence[Record]) -> tuple[str, 
     values = {name: _strings_in(name, sample) for name in names}
     tags = [name for name in names if looks_like_tags(values[name])]
     others = [name for name in names if name not in tags and not all(map(_NUMBER.fullmatch, values[name]))]
-    is_clear = len(tags) == len(others) == 1 and _is_word_with_tag(others[0], tags[0], sample)
+    is_clear = len(tags) == len(others) == 1 and is_word_with_tag(others[0], tags[0], sample)
     return (others[0], tags[0]) if is_clear else None
 
 
@@ -286,7 +299,7 @@ def _read_words(records: Iterator[tuple[Origin, Record]], layout: Layout, proble
     current: Any = None
     error: UserError | None = None
     for origin, record in records:
-        key = record.get(layout.sentence or "")
+        key = None if layout.sentence is None else record.get(layout.sentence)
         empty = not any(value not in (None, "") for value in record.values())
         if start and (empty or (key not in (None, "") and key != current)):
             yield from _gathered(words, labels, start, error, layout, problems)
