@@ -68,7 +68,7 @@ def at(*keys: Any, value: Any) -> Callable[[dict[str, Any]], object]:
         (at("start", value=[0.0, 1.0]), "start must have a number for each"),
         (at("end", value="0"), "end must have a number for each"),
         (at("end", value={}), "end must have a number for each"),
-        (at("transitions", value=[[0.0, 0.0, None]]), "must have 3 rows"),
+        (at("transitions", value=[[0.0, 0.0, None]]), "one row per label"),
         (at("transitions", 0, value=[0.0]), "transitions must have a number for each"),
         (at("transitions", 0, 0, value=float("nan")), "numbers from -1000 to 1000"),
         (at("transitions", 0, 0, value=float("inf")), "numbers from -1000 to 1000"),

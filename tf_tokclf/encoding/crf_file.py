@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], Chain]:
         start, end = (_numbers(values[name], n, name) for name in ("start", "end"))
         rows = values["transitions"]
         if not (isinstance(rows, list) and len(rows) == n):
-            raise ValueError(f"transitions must have {n} rows")
+            raise ValueError("transitions must have one row per label")
         return tuple(names), Chain(start, np.stack([_numbers(row, n, "transitions") for row in rows]), end)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot be read: {repr(error)[:200]}.", path=path, hint=AGAIN) from error
@@ -90,7 +90,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], Chain]:
 def _numbers(row: Any, n: int, name: str) -> np.ndarray:
     """(n,) float64, -inf for null."""
     if not (isinstance(row, list) and len(row) == n):
-        raise ValueError(f"{name} must have a number for each of the {n} labels")
+        raise ValueError(f"{name} must have one number per label")
     for number in row:
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if number is not None and not (is_number and abs(number) <= LARGEST):

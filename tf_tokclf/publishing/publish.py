@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.]+")
+
+
 @dataclass(frozen=True)
 class Target:
     """The repository on the Hub that a run or a model folder is pushed to."""
@@ -41,9 +45,11 @@ class Target:
 
     @classmethod
     def of(cls, config: Config) -> Target:
-        """The repository in the configuration. Its default name is that of the run's folder."""
-        name = config.hub.model_id or Path(config.output_dir or ".").resolve().name
-        return cls(name, config.hub.private, config.hub.revision)
+        """The repository in the configuration. Its default name is that of the run's folder, with "-" in place of
+        characters that names of repositories do not have.
+        """
+        folder = _NOT_IN_NAMES.sub("-", Path(config.output_dir or ".").resolve().name).strip("-.")
+        return cls(config.hub.model_id or folder or "model", config.hub.private, config.hub.revision)
 
 
 def prepare_repository(config: Config) -> HubRepository | None:
