@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from itertools import product
 from pathlib import Path
@@ -253,6 +254,46 @@ def test_thresholds_of_another_model_are_refused(run: RunDir, chosen: dict[str, 
     # A new temperature changes all probabilities.
     path.write_text(json.dumps({**stored, "temperature": 1.5}), encoding="utf-8")
     assert "made for the temperature 1.5" in ran("predict", run.root, source).output
+
+
+def test_a_new_temperature_says_that_the_thresholds_do_not_fit(
+    run: RunDir, chosen: dict[str, Any], conll_files: dict[str, str], tmp_path: Path
+):
+    # The model is right about all training sentences, so some get other labels.
+    sentences = Path(conll_files["train_file"]).read_text(encoding="utf-8").strip().split("\n\n")
+    sentences[::3] = [re.sub(r"[BI]-\w+", "O", one) for one in sentences[::3]]
+    (tmp_path / "other.conll").write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
+    result = ran("evaluate", run.root, "--calibrate", "--set", f"data.validation_file={tmp_path / 'other.conll'}")
+    assert result.exit_code == 0, result.output
+    message = " ".join(result.stderr.split())
+    assert "the thresholds were made for the temperature 1, but the model has" in message
+    assert "tf-tokclf thresholds MODEL --remove" in message
+    for command in (
+        ("export", run.root, "--format", "onnx", "--output", tmp_path / "export"),
+        ("push", run.root, "--dry-run", "--hub-model-id", "me/mine"),
+        ("push", run.model, "--dry-run", "--hub-model-id", "me/mine"),
+    ):
+        refused = ran(*command)
+        message = " ".join(refused.output.split())
+        assert (refused.exit_code, "made for the temperature 1, but" in message) == (2, True), message
+        assert "tf-tokclf thresholds MODEL --remove" in message
+        assert "writing onnx" not in message
+    done("thresholds", run.root, "--remove")
+    done("push", run.root, "--dry-run", "--hub-model-id", "me/mine")
+
+
+def test_fitting_thresholds_are_pushed(run: RunDir, chosen: dict[str, Any]):
+    assert "thresholds.json" in done("push", run.root, "--dry-run", "--hub-model-id", "me/mine")
+
+
+def test_another_aggregation_is_a_warning(run: RunDir, chosen: dict[str, Any], tmp_path: Path):
+    source = tmp_path / "source.txt"
+    source.write_text("ada\n", encoding="utf-8")
+    warning = "made with --aggregation first, but the scores are from max"
+    assert warning in " ".join(ran("predict", run.root, source, "--aggregation", "max").stderr.split())
+    assert "made with --aggregation" not in ran("predict", run.root, source).stderr
+    unused = ran("predict", run.root, source, "--aggregation", "max", "--no-thresholds")
+    assert "made with --aggregation" not in unused.stderr
 
 
 def test_spans_below_their_threshold_can_be_marked_for_review(run: RunDir, chosen: dict[str, Any], tmp_path: Path):

@@ -79,7 +79,10 @@ def at(*keys: Any, value: Any) -> Callable[[dict[str, Any]], object]:
         (at("transitions", 0, 2, value=1.0), "allows other transitions than the scheme IOB2"),
         (at("start", 0, value=None), "allows other transitions than the scheme IOB2"),
         (at("format_version", value=2), "newer version"),
-        (at("format_version", value="1"), "cannot be read"),
+        (at("format_version", value="1"), "format_version must be a whole number"),
+        (at("format_version", value=True), "format_version must be a whole number"),
+        (at("format_version", value=1.0), "format_version must be a whole number"),
+        (at("format_version", value=0), "format_version must be a whole number"),
         (lambda content: content.pop("end"), "KeyError"),
     ],
 )

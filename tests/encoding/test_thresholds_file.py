@@ -65,7 +65,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path):
 def test_other_files_are_refused(tmp_path: Path, changes: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message) as error:
         read_thresholds(stored(tmp_path, **changes), INFO)
-    assert "--no-thresholds" in str(error.value)
+    assert "tf-tokclf thresholds MODEL --remove, or ignore them (predict, serve, redact: --no-thresholds)" in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nul", "[" * 100_000, '{"format_version": 1}', '"x"', "1" * 5000])

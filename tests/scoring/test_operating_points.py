@@ -130,6 +130,41 @@ def test_a_target_out_of_reach_says_what_can_be_promised_and_keeps_the_best_f1()
     assert operating_point("X", found, None, 0.95).threshold == point.threshold
 
 
+@pytest.mark.parametrize(("n", "is_met"), [(28, False), (29, True)])
+def test_starts_with_too_few_spans_leave_their_level_to_others(n: int, is_met: bool):
+    """0.9 to the power of 29 is below 0.05, so 29 right spans suffice if no start has wasted a part of the level."""
+    for score in (0.3, 0.7, 0.999):
+        found = counter_of(np.full(n, score), np.ones(n, bool)).calibration("X")
+        point = operating_point("X", found, Target("X", "precision", 0.9), 0.95)
+        assert (point.is_met, point.value) == (is_met, 1 if is_met or score > 0.5 else point.value)
+        assert point.low == pytest.approx(0.05 ** (1 / n), rel=1e-6)
+
+
+def test_precision_is_proven_where_no_span_reaches_a_half():
+    rng = np.random.default_rng(4)
+    scores = rng.uniform(0.05, 0.45, 400)
+    right = rng.uniform(size=400) < 0.45
+    found = counter_of(scores, right).calibration("X")
+    point = operating_point("X", found, Target("X", "precision", 0.2), 0.95)
+    assert (point.is_met, point.low >= 0.2) == (True, True)
+    assert point.threshold < 0.45
+
+
+def test_what_can_be_promised_is_less_than_a_target_out_of_reach():
+    rng = np.random.default_rng(5)
+    n_missed = 0
+    for _ in range(150):
+        n, highest = int(rng.integers(1, 200)), rng.uniform(0.1, 1)
+        scores = rng.uniform(0, highest, n)
+        found = counter_of(scores, rng.uniform(size=n) < scores).calibration("X")
+        for measure in ("recall", "precision"):
+            least = float(rng.uniform(0.05, 0.9))
+            point = operating_point("X", found, Target("X", measure, least), 0.95)
+            assert (point.low >= least) == point.is_met
+            n_missed += not point.is_met
+    assert 20 < n_missed < 280
+
+
 def test_without_any_span_nothing_is_promised():
     found = SpanCounter(("X",)).calibration("X")
     for measure in ("recall", "precision"):
@@ -154,6 +189,22 @@ def test_counters_are_joined_and_pooled():
     assert both.calibration("Y").at(0.1) == Counts(0, 1, 1)
     assert both.calibration("X", np.array([False, True])).at(0.5) == Counts(0, 1, 0)
     assert both.pooled("all").calibration("all").at(0.1) == Counts(1, 3, 2)
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_the_promise_of_precision_holds_if_starts_move(n: int):
+    """Scores are uniform up to 0.6, and a span is right with its score as probability: precision is (0.6 + t) / 2."""
+    rng = np.random.default_rng(8)
+    n_missed = n_met = 0
+    for _ in range(300):
+        scores = rng.uniform(0, 0.6, n)
+        found = counter_of(scores, rng.uniform(size=n) < scores).calibration("X")
+        index, _ = certified_threshold(found, Target("X", "precision", 0.35), 0.9)
+        if index is not None:
+            n_met += 1
+            n_missed += (0.6 + GRID[index]) / 2 < 0.35
+    assert n_met > 50
+    assert n_missed <= 300 * 0.1 + 2 * np.sqrt(300 * 0.1 * 0.9)
 
 
 @pytest.mark.parametrize("measure", ["recall", "precision"])

@@ -26,6 +26,7 @@ from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Scheme
 from tf_tokclf.labels.sentence import Sentence
 from tf_tokclf.model.backend import keras, transformers
+from tf_tokclf.publishing.export.export import export_model
 from tf_tokclf.training.train import RunResult
 
 pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.long]
@@ -123,6 +124,14 @@ def test_a_stopped_run_goes_on_bit_by_bit(
         assert (resumed.run.model / name).read_bytes() == (undisturbed.run.model / name).read_bytes(), name
     losses = [[record.train_loss for record in one.history] for one in (resumed, undisturbed)]
     assert losses[0] == losses[1]
+
+
+def test_exports_that_only_give_logits_are_announced(run: RunResult, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    export_model(run.run.root, tmp_path / "saved", format="savedmodel", max_sentences=2)
+    assert "the CRF is not part of a savedmodel model: its logits are without the transitions" in caplog.text
+    caplog.clear()
+    export_model(run.run.root, tmp_path / "onnx", format="onnx", max_sentences=2)
+    assert "CRF is not part" not in caplog.text
 
 
 def test_a_lost_crf_of_a_finished_run_is_restored(run: RunResult, conll_files: dict[str, str], tmp_path: Path):

@@ -71,7 +71,10 @@ def _read(path: Path) -> tuple[tuple[str, ...], Chain]:
     check_links(path.parent, [path], hint="Copy the file into the folder.")
     values: Any = read_json(path, hint=AGAIN)
     try:
-        if values["format_version"] > FORMAT_VERSION:
+        version = values["format_version"]
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise ValueError("format_version must be a whole number from 1")
+        if version > FORMAT_VERSION:
             hint = "Upgrade with pip install -U tf-tokclf."
             raise UserError("was written by a newer version of tf-tokclf.", path=path, hint=hint)
         names = values["labels"]

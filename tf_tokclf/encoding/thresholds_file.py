@@ -15,10 +15,12 @@ from tf_tokclf.encoding.onnx_record import weights_sha256
 from tf_tokclf.errors import UserError
 from tf_tokclf.files import check_links, write_json
 from tf_tokclf.json_text import read_json
+from tf_tokclf.labels.label_set import LabelSet
 
 FILE_NAME = "thresholds.json"
 FORMAT_VERSION = 1
-MAKE_AGAIN = "Make them again with tf-tokclf thresholds, or pass --no-thresholds."
+_REMOVE = "tf-tokclf thresholds MODEL --remove, or ignore them (predict, serve, redact: --no-thresholds)."
+MAKE_AGAIN = f"Make them again with tf-tokclf thresholds, remove them with {_REMOVE}"
 _LONGEST_FILE = 1 << 22
 _MOST_TYPES = 100_000
 
@@ -107,8 +109,13 @@ def read_thresholds(folder: Path, info: ModelInfo) -> Thresholds | None:
 
     Raises UserError if the file is damaged, or was made for other labels, another temperature or other weights.
     """
+    return read_thresholds_for(folder, info.labels, info.temperature)
+
+
+def read_thresholds_for(folder: Path, labels: LabelSet, temperature: float) -> Thresholds | None:
+    """Like `read_thresholds`, for the labels and the temperature of a model."""
     found = stored_thresholds(folder)
-    if found and (misfit := _misfit(found, info, folder)):
+    if found and (misfit := _misfit(found, labels, temperature, folder)):
         raise UserError(f"the thresholds {misfit}.", path=folder / FILE_NAME, hint=MAKE_AGAIN)
     return found
 
@@ -122,7 +129,7 @@ def stored_thresholds(folder: Path) -> Thresholds | None:
     values: Any = read_json(path, hint=MAKE_AGAIN, longest=_LONGEST_FILE)
     version = values.get("format_version") if isinstance(values, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
-        hint = "Upgrade with pip install -U tf-tokclf, or pass --no-thresholds."
+        hint = f"Upgrade with pip install -U tf-tokclf, remove the thresholds with {_REMOVE}"
         raise UserError("was written by a newer version of tf-tokclf.", path=path, hint=hint)
     try:
         return Thresholds.model_validate(values)
@@ -133,15 +140,14 @@ def stored_thresholds(folder: Path) -> Thresholds | None:
         raise UserError(f"{place + ': ' if place else ''}{problem}.", path=path, hint=MAKE_AGAIN) from error
 
 
-def _misfit(found: Thresholds, info: ModelInfo, folder: Path) -> str | None:
+def _misfit(found: Thresholds, labels: LabelSet, temperature: float, folder: Path) -> str | None:
     """Why thresholds do not belong to a model; None if they do."""
-    labels = info.labels
     if (set(found.labels), found.scheme) != (set(labels.names), labels.scheme.value):
         return "were made for other labels"
     if missing := sorted(set(labels.types).symmetric_difference(found.types)):
         return f"and the model's labels do not have the same types, such as {missing[0][:100]!r}"
-    if found.temperature != info.temperature:
-        return f"were made for the temperature {found.temperature:.4g}, but the model has {info.temperature:.4g}"
+    if found.temperature != temperature:
+        return f"were made for the temperature {found.temperature:.4g}, but the model has {temperature:.4g}"
     weights = weights_sha256(folder)
     # An export has no weights of its own.
     if weights and weights != found.weights:

@@ -16,7 +16,8 @@ from tf_tokclf.data.run_settings import run_of
 from tf_tokclf.data.split_cache import Split
 from tf_tokclf.encoding.model_folders import local_model_folder
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
-from tf_tokclf.encoding.model_info import write_model_info
+from tf_tokclf.encoding.model_info import ModelInfo, write_model_info
+from tf_tokclf.encoding.thresholds_file import read_thresholds
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.evaluate import labelled_splits
 from tf_tokclf.inference.tagger import Tagger
@@ -89,6 +90,7 @@ def _calibrate(tagger: Tagger, folder: Path, labelled: Split) -> Calibration:
     else:
         write_model_info(folder, info.with_temperature(temperature))
         note_change(folder / MODEL_INFO)
+        _warn_of_thresholds(folder, info.with_temperature(temperature))
     before, after = (reliability(spans.scores(t), spans.right) for t in (1.0, temperature))
     if not problem:
         log.info(
@@ -99,6 +101,14 @@ def _calibrate(tagger: Tagger, folder: Path, labelled: Split) -> Calibration:
             100 * after.expected_calibration_error,
         )
     return Calibration(temperature, before, after)
+
+
+def _warn_of_thresholds(folder: Path, info: ModelInfo) -> None:
+    """Log whether the thresholds in the model's folder cannot be used any more."""
+    try:
+        read_thresholds(folder, info)
+    except UserError as error:
+        log.warning("%s", error)
 
 
 def _predicted_spans(sentences: Iterable[TaggedSentence], tagger: Tagger) -> PredictedSpans:

@@ -58,6 +58,7 @@ def open_model(
     precision: str | None = None,
     trust_remote_code: bool = False,
     thresholds: bool = True,
+    aggregation: str = "first",
 ) -> LoadedModel:
     """Load a classifier. The arguments are those of `Tagger.load`, which also names the errors."""
     check_names(engine, precision)
@@ -78,7 +79,7 @@ def open_model(
 
         tokenizer = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         info = read_model_info(folder, saved_labels(folder), tokenizer)
-        found = _thresholds(folder, info, are_used=thresholds)
+        found = _thresholds(folder, info, are_used=thresholds, aggregation=aggregation)
         forward = TensorFlowPass.load(folder, precision=precision or _DEFAULT, trust_remote_code=trust_remote_code)
         return LoadedModel(forward, tokenizer, info, found)
     check_installed("--engine onnx", "onnxruntime", extra="onnx")
@@ -87,11 +88,11 @@ def open_model(
     check_is_classifier(folder)
     words = read_saved_tokenizer(folder) or _tokenizer_of_transformers(folder, trust_remote_code=trust_remote_code)
     info = read_model_info(folder, saved_labels(folder), words)
-    found = _thresholds(folder, info, are_used=thresholds)
+    found = _thresholds(folder, info, are_used=thresholds, aggregation=aggregation)
     return LoadedModel(OnnxPass.load(folder, file, n_labels=len(info.labels)), words, info, found)
 
 
-def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool) -> Thresholds | None:
+def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool, aggregation: str) -> Thresholds | None:
     if not are_used:
         if (folder / THRESHOLDS).is_file():
             log.info("%s is not used", folder / THRESHOLDS)
@@ -99,6 +100,9 @@ def _thresholds(folder: Path, info: ModelInfo, *, are_used: bool) -> Thresholds 
     found = read_thresholds(folder, info)
     if found is not None:
         log.info("%s: spans are predicted from a probability of %s", folder / THRESHOLDS, found.summary())
+        if found.aggregation != aggregation:
+            message = "%s: made with --aggregation %s, but the scores are from %s, so the targets are not promised"
+            log.warning(message, folder / THRESHOLDS, found.aggregation, aggregation)
     return found
 
 

@@ -165,6 +165,7 @@ class Tagger:
             precision=precision,
             trust_remote_code=trust_remote_code,
             thresholds=thresholds,
+            aggregation=aggregation,
         )
         return cls(
             model.forward_pass,

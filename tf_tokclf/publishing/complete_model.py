@@ -10,10 +10,15 @@ from tf_tokclf.encoding.crf_file import read_crf_for
 from tf_tokclf.encoding.folder_files import is_there
 from tf_tokclf.encoding.model_config import check_is_classifier, has_code, model_config, saved_labels
 from tf_tokclf.encoding.model_info import FILE_NAME as MODEL_INFO
+from tf_tokclf.encoding.thresholds_file import FILE_NAME as THRESHOLDS
+from tf_tokclf.encoding.thresholds_file import read_thresholds_for
 from tf_tokclf.encoding.tokenizer_files import clean_tokenizer_folder
 from tf_tokclf.encoding.weight_files import H5, INDEX, READABLE_WEIGHTS, SAFETENSORS, open_weights
 from tf_tokclf.errors import UserError
 from tf_tokclf.json_text import read_json
+from tf_tokclf.labels.label_set import LabelSet
+from tf_tokclf.labels.schemes import Scheme
+from tf_tokclf.labels.validation import scheme_of_names
 from tf_tokclf.run_dir import RunDir
 from tf_tokclf.run_record import damage, read_record
 
@@ -36,18 +41,26 @@ def check_run_is_whole(run: RunDir) -> None:
     elif not is_there(run.model / MODEL_INFO):
         raise UserError("is missing, so nothing was pushed.", path=run.model / MODEL_INFO, hint=hint)
     try:
-        check_model_is_whole(run.model)
+        _check_model(run.model)
     except UserError as error:
         raise UserError(
             error.problem, path=error.path or run.model, line=error.line, row=error.row, hint=hint
         ) from error
+    # Training again would not restore thresholds.
+    _check_thresholds(run.model)
 
 
 def check_model_is_whole(folder: Path) -> None:
     """Raise UserError unless `folder` has a readable configuration, weights and tokenizer of a token classifier.
 
-    Weights are not loaded. The size of the file is compared with the size in its header.
+    Weights are not loaded. The size of the file is compared with the size in its header. Thresholds must be those of
+    the model.
     """
+    _check_model(folder)
+    _check_thresholds(folder)
+
+
+def _check_model(folder: Path) -> None:
     if not is_there(folder / "config.json"):
         raise UserError("is missing.", path=folder / "config.json", hint="Give a run or a model folder.")
     check_is_classifier(folder)
@@ -59,6 +72,21 @@ def check_model_is_whole(folder: Path) -> None:
         info = read_json(folder / MODEL_INFO, hint=_SAVE_AGAIN)
         if isinstance(info, dict) and info.get("head") == "crf":
             read_crf_for(folder, labels)
+
+
+def _check_thresholds(folder: Path) -> None:
+    if not is_there(folder / THRESHOLDS):
+        return
+    names, path = tuple(saved_labels(folder)), folder / MODEL_INFO
+    if not is_there(path):
+        read_thresholds_for(folder, LabelSet(names, scheme_of_names(names)), 1.0)
+        return
+    info = read_json(path, hint=_SAVE_AGAIN)
+    try:
+        labels, temperature = LabelSet(names, Scheme(info["scheme"])), float(info["temperature"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot be read: {repr(error)[:200]}.", path=path, hint=_SAVE_AGAIN) from error
+    read_thresholds_for(folder, labels, temperature)
 
 
 def _check_weights(folder: Path, *, n_labels: int) -> None:

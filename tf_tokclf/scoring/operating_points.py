@@ -16,10 +16,12 @@ first one that cannot be certified. All before it hold together at the full leve
 - Precision mostly rises with the threshold, but there are few spans at the top. The tests descend from several
   thresholds (STARTS), each with an equal part of the level. What a start does not use passes to the next one (the
   fallback procedure of Wiens and Dmitrienko 2005, doi:10.1080/10543400500265660). The lowest certified threshold is the
-  result.
+  result. A start with fewer than FEWEST predicted spans, or so few that its test fails even if all are right, gives its
+  part to the next one, and the last one moves down. This choice counts predicted spans and uses no labels.
 
-Limit: spans of one sentence are not independent. The tests divide their number by the design effect, which is an
-estimate, so the promise is exact only for independent spans.
+Limits: spans of one sentence are not independent. The tests divide their number by the design effect, which is an
+estimate, so the promise is exact only for independent spans. Choosing starts by counts keeps the level given the
+predicted spans and their scores. How far these represent the source varies with the sample.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ DEFAULT = "default"  # the name of all types without a target of their own
 MOST_LIKELY = 0.5
 # The thresholds of tradeoff curves.
 CURVE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
-# Where tests of precision start.
+# Where tests of precision start, and the least number of predicted spans there. With fewer, a few errors are decisive.
 STARTS = (0.99, 0.95, 0.8, 0.5)
+FEWEST = 20
 
 
 def _grid() -> np.ndarray:
@@ -216,7 +219,8 @@ class OperatingPoint:
 
     target: None if there is none; the threshold is then the one with the highest F1, as it is if the target is out of
     reach. low: the lower bound of the target's measure at the threshold. If the target is out of reach, `value` and
-    `low` are those of the threshold with the highest bound. plain: the counts without thresholds.
+    `low` are those of the start with the highest bound, which is below the target. plain: the counts without
+    thresholds.
     """
 
     type: str
@@ -251,38 +255,74 @@ def operating_point(type_: str, found: Calibration, target: Target | None, confi
     if target is None:
         threshold = _threshold_of_best_f1(found)
         return OperatingPoint(type_, None, threshold, True, None, None, found.at(threshold), found.plain)
-    right, items = found.evidence(target.measure)
     certified, level = certified_threshold(found, target, confidence)
-    best_f1 = _threshold_of_best_f1(found)
-    chosen = int(np.argmax(lower_bounds(right, items, level))) if certified is None else certified
+    if certified is None:
+        chosen, low = _best_start(found, target, confidence)
+        threshold = _threshold_of_best_f1(found)
+    else:
+        chosen, low = certified, _bound(found, target.measure, certified, level)
+        threshold = float(GRID[certified])
     value: float = getattr(found.at(float(GRID[chosen])), target.measure)
-    low = float(lower_bounds(right[[chosen]], items[[chosen]], level)[0])
-    threshold = best_f1 if certified is None else float(GRID[certified])
     counts = found.at(threshold)
     return OperatingPoint(type_, target, threshold, certified is not None, value, low, counts, found.plain)
+
+
+def _bound(found: Calibration, measure: TargetMeasure, index: int, level: float) -> float:
+    right, items = found.evidence(measure)
+    return float(lower_bounds(right[[index]], items[[index]], level)[0])
+
+
+def _best_start(found: Calibration, target: Target, confidence: float) -> tuple[int, float]:
+    """The start with the highest lower bound, as an index in GRID, and this bound."""
+    order, levels = _order(found, target, 1 - confidence)
+    starts = [(int(order[i]), float(levels[i])) for i in np.flatnonzero(levels)]
+    bounds = [_bound(found, target.measure, index, level) for index, level in starts]
+    best = int(np.argmax(bounds))
+    return starts[best][0], bounds[best]
 
 
 def certified_threshold(found: Calibration, target: Target, confidence: float) -> tuple[int | None, float]:
     """The index in GRID of the threshold that keeps the target at least cost, and the level of its test.
 
-    None if there is no such threshold; the level is then that of a start.
+    None and 0 if there is no such threshold.
     """
     values = p_value(*found.evidence(target.measure), target.least)
-    order, weights = _order(target.measure)
-    levels = fallback_levels(values[order], weights * (1 - confidence))
+    order, starts = _order(found, target, 1 - confidence)
+    levels = fallback_levels(values[order], starts)
     certified = order[(levels > 0) & (values[order] <= levels)]
     if not len(certified):
-        return None, float(weights.max() * (1 - confidence))
+        return None, 0.0
     chosen = int(certified.max() if target.measure == "recall" else certified.min())
     return chosen, float(levels[np.flatnonzero(order == chosen)[0]])
 
 
-def _order(measure: TargetMeasure) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the tests, as indices into GRID, and the share of the level with which each of them starts."""
-    if measure == "recall":
-        return np.arange(len(GRID)), (np.arange(len(GRID)) == 0).astype(float)
+def _order(found: Calibration, target: Target, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the tests, as indices into GRID, and the part of the level with which each of them starts."""
+    if target.measure == "recall":
+        return np.arange(len(GRID)), level * (np.arange(len(GRID)) == 0)
     order = np.arange(len(GRID))[::-1]
-    return order, np.isin(GRID[order], STARTS) / len(STARTS)
+    return order, _starts_of_precision(found.predicted.sum(axis=0)[order], GRID[order], target.least, level)
+
+
+def _starts_of_precision(predicted: np.ndarray, thresholds: np.ndarray, least: float, level: float) -> np.ndarray:
+    """The part of the level with which the test at each threshold starts. thresholds: falling. predicted: spans there.
+
+    A start is moved down if it has fewer than FEWEST spans (and there are more below), or if its test would fail even
+    with all spans right. If that holds everywhere, the rest of the level stays at the last start, or at the last
+    threshold if there are no spans above.
+    """
+    fewest = min(FEWEST, predicted[-1])
+    best = least ** predicted.astype(float)
+    part, waiting, levels = level / len(STARTS), 0.0, np.zeros(len(thresholds))
+    for i, threshold in enumerate(thresholds):
+        is_start = threshold in STARTS
+        waiting += part if is_start else 0.0
+        may_start = is_start or threshold < min(STARTS)
+        if waiting and may_start and predicted[i] >= fewest and best[i] <= waiting:
+            levels[i], waiting = waiting, 0.0
+    last = int(np.flatnonzero(thresholds == min(STARTS))[0])
+    levels[last if predicted[last] else -1] += waiting
+    return levels
 
 
 def _threshold_of_best_f1(found: Calibration) -> float:

@@ -74,14 +74,15 @@ def export_model(
     check_data(reference, split, data)  # before the model is loaded
     folder = local_model_folder(str(reference), revision=revision)
     tagger = Tagger.load(reference, engine="tensorflow", revision=revision, batch_size=batch_size, thresholds=False)
+    thresholds = read_thresholds(folder, tagger.info)
     sentences, scheme, place = _sentences(reference, split, data, tagger.info, max_sentences, task)
     texts = _texts(reference, trim_vocabulary, tagger.info) if trim_vocabulary else None
     with suppress(_Disagreement), explained_full_disk(output), whole_folder(output) as partial:
-        log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
+        _announce(format, quantize, tagger.info)
         smaller = None if texts is None else _trimmed(tagger, texts, partial, batch_size)
         exported = smaller or tagger
         path = write_export(exported.model, partial, format, quantize)
-        _write_settings(exported, partial, thresholds=read_thresholds(folder, tagger.info))
+        _write_settings(exported, partial, thresholds=thresholds)
         log.info("comparing on %s of %s", counted(len(sentences), "sentence"), place)
         original = Original(tagger, sentences, scheme, place, export_tagger=smaller)
         model_bytes = size_of(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else size_of(folder)
@@ -92,16 +93,29 @@ def export_model(
         if smaller is not None:
             agreement = replace(agreement, vocabulary=vocabulary_change(tagger, smaller, sentences))
         if format == "onnx":
-            precision = cast("OnnxPrecision", agreement.quantize or "float32")
-            file = partial / model_file(format, quantize)
-            write_card(partial, model_file(format, quantize))
             # With another vocabulary, the file must not be used beside the original weights and their tokenizer.
             weights = weights_sha256(folder) if smaller is None else {}
-            write_record_of(file, partial, precision=precision, weights=weights)
+            _write_record(partial, quantize, agreement, weights)
         write_json(partial / AGREEMENT, agreement.to_json())
         if agreement.problems:
             raise _Disagreement
     return agreement
+
+
+def _write_record(folder: Path, quantize: str | None, agreement: Agreement, weights: dict[str, str]) -> None:
+    """Write the card and the record of an ONNX export. weights: the SHA-256 of the weight files that it fits."""
+    name = model_file("onnx", quantize)
+    write_card(folder, name)
+    precision = cast("OnnxPrecision", agreement.quantize or "float32")
+    write_record_of(folder / name, folder, precision=precision, weights=weights)
+
+
+def _announce(format: str, quantize: str | None, info: ModelInfo) -> None:
+    log.info("writing %s%s", format, f" ({quantize})" if quantize else "")
+    # tf-tokclf applies the CRF to the logits of an ONNX model, but does not load the other formats.
+    if info.crf is not None and format != "onnx":
+        message = "the CRF is not part of a %s model: its logits are without the transitions, which are in crf.json"
+        log.warning(message, format)
 
 
 def _write_settings(tagger: Tagger, folder: Path, *, thresholds: Thresholds | None) -> None:
