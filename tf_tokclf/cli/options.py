@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from tf_tokclf.cli.setting_options import Decorator, HeadedOption, given_setting
 from tf_tokclf.cli.similar_options import similar_option
 from tf_tokclf.cli.types import Text
 from tf_tokclf.engine_names import ENGINES, ONNX_PRECISIONS, TENSORFLOW_PRECISIONS
+from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import DataConfig, Task
@@ -245,3 +247,30 @@ no_thresholds_option = click.option(
     type=bool,
     help="Do not use the thresholds that are stored with the model, and decode as evaluate does.",
 )
+
+# The options of commands that read records and write them again.
+records_output_option = click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Write to this file instead of stdout. Names that end in .gz, .zst, .xz, .bz2 or .zip are compressed.",
+)
+look_ahead_option = click.option(
+    "--look-ahead",
+    type=click.IntRange(min=1),
+    default=32_768,
+    show_default=True,
+    help="Number of words to read ahead, to batch sentences of similar length. 1: label each sentence immediately.",
+)
+
+
+def check_is_file(output: Path | None, *, resume: bool) -> None:
+    """Raise UserError if the output is a folder, or if it must be resumed and is a stream."""
+    from tf_tokclf.files import is_stream
+
+    if output is None:
+        return
+    if output.is_dir():
+        raise UserError("is a folder.", path=output, hint="Name a file with --output.")
+    if resume and is_stream(output):
+        raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")

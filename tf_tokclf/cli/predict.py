@@ -18,16 +18,18 @@ import click
 from tf_tokclf.cli.options import (
     UnderscoreCommand,
     arguments_without,
+    check_is_file,
     data_set_option,
     given_data,
     logging_options,
+    look_ahead_option,
     model_options,
     no_thresholds_option,
+    records_output_option,
 )
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
 from tf_tokclf.counted import counted
-from tf_tokclf.errors import UserError
 
 if TYPE_CHECKING:
     from tf_tokclf.config.schema import DataConfig
@@ -75,12 +77,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
     help="same: the records of SOURCE with predictions added; jsonl: words, labels, scores, spans.  "
     "[default: inferred from the name of --output, else same; for text, jsonl if --output has no suffix]",
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="Write to this file instead of stdout. Names that end in .gz, .zst, .xz, .bz2 or .zip are compressed.",
-)
+@records_output_option
 @click.option("--force", is_flag=True, help="Replace the file named by --output, whether or not it is complete.")
 @click.option("--resume", is_flag=True, help="Continue an output that was interrupted.")
 @click.option(
@@ -121,13 +118,7 @@ _OUTPUTS = ("same", "jsonl", "conll", "spacy", "doccano", "prodigy", "label-stud
 @no_thresholds_option
 @click.option("--scores", is_flag=True, help="In CoNLL, also write a column with the score of each word.")
 @setting_parameter("data.offset_unit", default_text="as in the run, else codepoint")
-@click.option(
-    "--look-ahead",
-    type=click.IntRange(min=1),
-    default=32_768,
-    show_default=True,
-    help="Number of words to read ahead, to batch sentences of similar length. 1: label each sentence immediately.",
-)
+@look_ahead_option
 @data_set_option
 @model_options
 @logging_options
@@ -243,15 +234,12 @@ def _check_file(
     """Raise UserError if one process cannot write `output`. read: the files that are read, which must not be
     overwritten.
     """
-    from tf_tokclf.files import check_output, is_stream
+    from tf_tokclf.files import check_output
     from tf_tokclf.records.stream import check_rereadable
 
-    if output and output.is_dir():
-        raise UserError("is a folder.", path=output, hint="Name a file with --output.")
+    check_is_file(output, resume=resume)
     if shard:
         check_rereadable(source, "--shard")
-    if output and resume and is_stream(output):
-        raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")
     if output:
         check_output(output, inputs=read, force=force or resume)
 

@@ -17,11 +17,14 @@ import click
 from tf_tokclf.cli.options import (
     UnderscoreCommand,
     arguments_without,
+    check_is_file,
     data_set_option,
     given_data,
     logging_options,
+    look_ahead_option,
     model_options,
     no_thresholds_option,
+    records_output_option,
 )
 from tf_tokclf.cli.setting_options import data_options, setting_parameter
 from tf_tokclf.cli.types import FiniteRange
@@ -123,12 +126,7 @@ _ONLY_FOR = {"locale": "faker", "seed": "faker", "key_file": "hash", "key_variab
         "data.comment_prefix",
     ),
 )
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="Write to this file instead of stdout. Names that end in .gz, .zst, .xz, .bz2 or .zip are compressed.",
-)
+@records_output_option
 @click.option("--force", is_flag=True, help="Replace the output and the map, whether or not they are complete.")
 @click.option("--resume", is_flag=True, help="Continue an output that was interrupted.")
 @click.option(
@@ -138,13 +136,7 @@ _ONLY_FOR = {"locale": "faker", "seed": "faker", "key_file": "hash", "key_variab
     "used.",
 )
 @no_thresholds_option
-@click.option(
-    "--look-ahead",
-    type=click.IntRange(min=1),
-    default=32_768,
-    show_default=True,
-    help="Number of words to read ahead, to batch sentences of similar length. 1: label each sentence immediately.",
-)
+@look_ahead_option
 @data_set_option
 @model_options
 @logging_options
@@ -238,7 +230,7 @@ def _checked_files(
 ) -> DataConfig:
     """How to read SOURCE. Raises UserError if it does not exist, or if an output cannot be written."""
     from tf_tokclf.data.inputs import model_files, source_files
-    from tf_tokclf.files import check_outputs, is_stream
+    from tf_tokclf.files import check_outputs
     from tf_tokclf.records.stream import check_source
     from tf_tokclf.redacting.restoration_map import PrivateFile
 
@@ -246,10 +238,7 @@ def _checked_files(
     data, _ = given_data(ctx, assignments)
     given = ctx.params
     settings = (path for path in (given["patterns"], given["key_file"]) if path is not None)
-    if output is not None and output.is_dir():
-        raise UserError("is a folder.", path=output, hint="Name a file with --output.")
-    if output is not None and given["resume"] and is_stream(output):
-        raise UserError("is not a file, so --resume cannot continue it.", path=output, hint="Omit --resume.")
+    check_is_file(output, resume=given["resume"])
     read = chain(source_files(source, data), model_files(model), settings)
     check_outputs([output, given["map_path"], given["report"]], read, force=force)
     if given["map_path"] is not None:

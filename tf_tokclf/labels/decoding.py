@@ -37,7 +37,7 @@ def decode(
     decoding: "argmax" for the best label of each word, "viterbi" for the best sequence that the scheme allows.
     crf: the learned transitions, which "viterbi" then uses instead of the rules of the scheme.
     """
-    scores = _with_fallback(log_probabilities, labels)
+    scores = with_fallback(log_probabilities, labels)
     if decoding == "argmax":
         best: np.ndarray = scores.argmax(axis=1).astype(np.int64)
         return best
@@ -56,14 +56,14 @@ def log_marginals(
 
     The arguments are those of `decode`. The result is nan for words that the model did not see.
     """
-    scores = _with_fallback(log_probabilities, labels)
+    scores = with_fallback(log_probabilities, labels)
     found = marginals_batch(np.split(scores, sentence_starts[1:-1]), crf)
     marginals = np.concatenate([np.zeros((0, len(labels))), *found])
     marginals[np.isnan(log_probabilities[:, 0])] = np.nan
     return marginals.astype(np.float32)
 
 
-def _with_fallback(log_probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
+def with_fallback(log_probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
     """The scores with those of the fallback label for words that the model did not see."""
     unseen = np.isnan(log_probabilities[:, 0])
     fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY, log_probabilities.dtype)

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from tf_tokclf.labels.chain import Chain
+from tf_tokclf.labels.decoding import with_fallback
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import Role, Scheme, continues, read_label
 from tf_tokclf.labels.sentence import Span
@@ -115,10 +116,7 @@ class Lattice:
         return [sorted(one, key=lambda scored: (-scored.probability, scored.span)) for one in found]
 
     def _probabilities(self, log_probabilities: np.ndarray) -> np.ndarray:
-        unseen = np.isnan(log_probabilities[:, 0])
-        fallback = np.full(log_probabilities.shape[1], _LEAST_LOG_PROBABILITY)
-        fallback[self.labels.id_by_label[self.labels.fallback]] = 0.0
-        known = np.where(unseen[:, None], fallback, log_probabilities).astype(np.float64)
+        known = with_fallback(log_probabilities, self.labels).astype(np.float64)
         return np.exp(np.maximum(known, _LEAST_LOG_PROBABILITY))
 
     def resolved(self, candidates: Sequence[ScoredSpan]) -> list[ScoredSpan]:

@@ -68,7 +68,9 @@ def _target_text(point: OperatingPoint) -> str:
 
 
 def points_for_terminal(points: Mapping[str, OperatingPoint]) -> RenderableType:
-    """The same as `points_table`, narrower: scores before and with the threshold, and targets out of reach below."""
+    """A narrower `points_table`: each score before and with the threshold in one column. Targets out of reach are
+    listed below the table.
+    """
     columns = (
         Column("type"),
         Column("target"),

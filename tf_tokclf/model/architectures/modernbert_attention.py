@@ -19,7 +19,7 @@ class Rotation:
         exponents = tf.range(0, head_width, 2, dtype=tf.float32) / head_width
         positions = tf.expand_dims(tf.range(width, dtype=tf.float32), 1)
         angles = positions / tf.pow(tf.constant(theta, tf.float32), exponents)
-        # Queries and keys have half of the scale of the scores each.
+        # Queries and keys are both scaled by this, so that scores are scaled by 1 / sqrt(head_width).
         scale = head_width**-0.25
         self._half = head_width // 2
         # (width, head width) float32. The sines of the first half are negative.
