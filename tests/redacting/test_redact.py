@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.redacting.fake_tagger import PEOPLE, PLACES, KillAfter, Killed, fake_tagger, redacted
+from tf_tokclf.data.reading.lists import is_list_text
 from tf_tokclf.errors import UserError
 from tf_tokclf.inference.tagger import Tagger
 from tf_tokclf.redacting.kept_records import OtherColumns
@@ -156,6 +157,8 @@ def test_json_keeps_how_it_is_written(tagger: Tagger, tiny_classifier: Path, rec
 @settings(max_examples=30)
 @given(rows=st.lists(st.tuples(TEXTS, st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])), max_size=6))
 def test_csv_keeps_its_quotes(tagger: Tagger, tiny_classifier: Path, rows: list[tuple[str, Any]]):
+    # A column of which half the values or more look like printed lists, such as [PER_1], contains words and is refused.
+    assume(not rows or 2 * sum(is_list_text(text) for text, _ in rows) < len(rows))
     buffer = io.StringIO()
     buffer.write("id,text\r\n")
     for text, quoting in rows:
