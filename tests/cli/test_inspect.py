@@ -152,3 +152,16 @@ def test_single_things_are_counted_in_the_singular(tmp_path: Path):
     text = " ".join(inspect(tmp_path / "a.conll").output.split())
     assert "label scheme IOB2, 1 error (" in text
     assert "1 invalid label (" in text
+
+
+def test_only_the_first_problems_of_one_kind_are_printed(tmp_path):
+    names = [f"type{letter}" for letter in "abcdefgh"]
+    rows = [f"Ada B-{name}\nLise B-{name.upper()}\n" for name in names]
+    path = tmp_path / "twins.conll"
+    path.write_text("\n".join(rows * 5), encoding="utf-8")
+    result = inspect("--train-file", path)
+    assert result.output.count("differ only in case") == 5
+    assert "3 more problems of the kind case-twins. --json lists all." in result.output
+    assert "8 warnings" in result.output
+    found = json.loads(inspect("--train-file", path, "--json").stdout)["problems"]
+    assert [problem["kind"] for problem in found].count("case-twins") == 8

@@ -192,6 +192,11 @@ def test_the_mask_of_no_labels_is_empty():
             "label scheme IO, no errors (IOB1 fits equally well)",
         ),
         (["B-X I-X ORG"], "label scheme IOB2, 1 error"),
+        (
+            ["B-X O", "B-X I-X O", "U-X O", "B-X L-X"],
+            "label scheme BILOU, 2 errors; 2 spans without a marked end, as in IOB2: the data may mix label schemes",
+        ),
+        (["B-X O"] + ["B-X L-X", "U-X O"] * 10, "label scheme BILOU, 1 error"),
         (["NOUN VERB"], "no label scheme: labels such as NOUN, VERB have no prefix like B- or I-"),
         (
             ["NOUN VERB NOUN ADJ VERB NOUN"],

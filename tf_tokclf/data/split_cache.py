@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 4  # increased whenever reading the same data gives a different result
+_CACHE_FORMAT = 5  # increased whenever reading the same data gives a different result
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tf_tokclf.counted import counted
 from tf_tokclf.labels.schemes import (
+    CLOSING_ROLES,
     CONTINUING_ROLES,
     OPEN_ROLES,
     OUTSIDE_LABEL,
@@ -162,6 +163,10 @@ class Detection:
         )
 
 
+# From this share of spans without a marked end, in a scheme that marks it, mistakes are unlikely to be the cause.
+_MIXED_SHARE = 0.1
+
+
 class SchemeDetector:
     """Detects the scheme of a stream of sentences, in constant memory: it only counts pairs of neighbouring labels."""
 
@@ -200,7 +205,21 @@ class SchemeDetector:
         n_prefixed = counts.total() - prefixes[""]
         if 2 * n_prefixed < counts.total() or (bare and 10 * broken[best] > counts.total()):
             return Detection(Scheme.NONE, _no_scheme_reason(counts), dict(prefixes), broken)
-        return Detection(best, _scheme_reason(best, prefixes, broken), dict(prefixes), broken)
+        reason = _scheme_reason(best, prefixes, broken) + self._mixture(best, counts)
+        return Detection(best, reason, dict(prefixes), broken)
+
+    def _mixture(self, scheme: Scheme, counts: Mapping[str, int]) -> str:
+        """A remark if many spans have a marked end and many others do not, which no scheme allows."""
+        ended = sum(n for label, n in counts.items() if read_label(label).role in CLOSING_ROLES)
+        open_ = sum(
+            n
+            for (before, here), n in self._pairs.items()
+            for violation in pair_violations(before, here, scheme)
+            if violation.kind is ViolationKind.UNFINISHED
+        )
+        if not open_ or open_ < _MIXED_SHARE * (open_ + ended):
+            return ""
+        return f"; {counted(open_, 'span')} without a marked end, as in IOB2: the data may mix label schemes"
 
     def _n_violations(self, scheme: Scheme) -> int:
         return sum(n for (before, here), n in self._pairs.items() if pair_violations(before, here, scheme))

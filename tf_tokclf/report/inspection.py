@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -14,7 +15,7 @@ from tf_tokclf.control_characters import plain_text
 from tf_tokclf.counted import counted
 from tf_tokclf.inspection.inspect import FormatFinding, Inspection
 from tf_tokclf.inspection.label_variation import MAX_LISTED_WORDS
-from tf_tokclf.inspection.problem import Example, Level, Problem
+from tf_tokclf.inspection.problem import Example, Level, Problem, ProblemKind
 from tf_tokclf.inspection.statistics import Lengths, SplitStatistics
 from tf_tokclf.labels.label_set import LabelSet
 from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, split_label
@@ -22,6 +23,8 @@ from tf_tokclf.labels.schemes import OUTSIDE_LABEL, Scheme, split_label
 # Readable on dark and light backgrounds, and not distinguished by red and green alone.
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 _LEVEL_STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bold cyan"}
+# So many problems of one kind are shown.
+_MAX_OF_KIND = 5
 _MAX_ROWS = 40
 _MAX_WORDS = 80
 _BAR_WIDTH = 20
@@ -245,11 +248,19 @@ def _problems(inspection: Inspection, width: int) -> Iterator[RenderableType]:
     if not inspection.problems:
         yield Text("none found")
         return
+    shown: Counter[ProblemKind] = Counter()
     for problem in inspection.problems:
+        shown[problem.kind] += 1
+        if shown[problem.kind] > _MAX_OF_KIND:
+            continue
         yield _problem_text(problem)
         for example in problem.examples:
             yield _place(example, indent=2)
             yield from labelled_lines(example, inspection.labels, width, indent=4)
+    for kind, n in shown.items():
+        if n > _MAX_OF_KIND:
+            more = counted(n - _MAX_OF_KIND, "more problem", "more problems")
+            yield Text(f"{more} of the kind {kind.value}. --json lists all.", style="dim")
     counts = ((inspection.count(level), level.value) for level in Level)
     yield Text("\n" + ", ".join(counted(n, name) for n, name in counts if n), style="bold")
 

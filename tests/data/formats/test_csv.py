@@ -42,6 +42,13 @@ def test_shapes_of_csv(tmp_path, content, expected):
     assert [s.words for s in read_sentences(tmp_path / "a.csv", DataConfig())] == expected
 
 
+def test_blanks_around_labels_are_ignored(tmp_path: Path):
+    content = "w,l\nAda, B-PER\nleft,O \n\nOslo,\tB-LOC\n"
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    expected = [[("Ada", "B-PER"), ("left", "O")], [("Oslo", "B-LOC")]]
+    assert labelled(read_sentences(tmp_path / "a.csv", DataConfig())) == expected
+
+
 @pytest.mark.parametrize(
     ("content", "options"),
     [

@@ -35,3 +35,17 @@ def test_a_name_twice_in_columns_and_in_tables(tmp_path: Path):
     assert result.exit_code == 2
     assert "2 columns named 'tags' (numbers 1 and 2" in result.messages
     assert convert(tmp_path / "a.parquet", "--label-column-name", "2").sentences == ["Ada/B-PER"]
+
+
+def test_blanks_around_labels_and_types_are_ignored(tmp_path: Path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"tokens": [["Ada", "left"]], "ner_tags": [["B-PER ", " O"]]}), tmp_path / "a.parquet")
+    assert convert(tmp_path / "a.parquet").sentences == ["Ada/B-PER left/O"]
+    records = {
+        "words.jsonl": '{"tokens": ["Ada", "left"], "ner_tags": ["B-PER ", " O"]}\n',
+        "spans.jsonl": '{"text": "Ada left", "entities": [{"start": 0, "end": 3, "label": " PER "}]}\n',
+    }
+    for name, record in records.items():
+        assert converted(tmp_path, name, record).sentences == ["Ada/B-PER left/O"]

@@ -39,9 +39,9 @@ class SpanReader:
         self.changes.note(what, self.origin)
 
     def type_name(self, type: str | int) -> str:
-        """The name of a span's type. An id is replaced by its name from the options."""
+        """The name of a span's type, without blanks around it. An id is replaced by its name from the options."""
         if isinstance(type, str):
-            return type
+            return type.strip() or type
         if self.label_names is None:
             self.changes.note("spans whose type is an id without a name (set data.label_names)", self.origin)
             return str(type)

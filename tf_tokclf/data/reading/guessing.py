@@ -62,13 +62,17 @@ def guess_named_column(names: Sequence[str], wanted: Iterable[str]) -> int | Non
 
 
 def looks_like_tags(values: Iterable[str] | Mapping[str, int]) -> bool:
-    """Whether values are span labels: O, or a prefix and a type in any spelling. One other value in a hundred is
-    tolerated.
+    """Whether values are span labels: O, or a prefix and a type in any spelling, possibly between blanks. One other
+    value in a hundred is tolerated.
 
     >>> looks_like_tags({"O", "B-PER"}), looks_like_tags({"O", "PER-B"}), looks_like_tags({"NOUN", "VERB"})
     (True, True, False)
     """
-    counts = Counter({value: n for value, n in Counter(values).items() if value not in MISSING_LABELS})
+    counts: Counter[str] = Counter()
+    for value, n in Counter(values).items():
+        counts[value.strip()] += n
+    for missing in MISSING_LABELS:
+        del counts[missing]
     if not counts or counts.keys() <= NO_LABEL:
         return False
     odd = sum(n for value, n in counts.items() if not _TAG.match(value))

@@ -174,7 +174,7 @@ def is_word_with_tag(word: str, label: str | None, sample: Sequence[Record]) -> 
     """Whether each record has one word and one tag, whatever the fields are called."""
     words = _strings_in(word, sample)
     tags = _strings_in(label, sample) if label is not None else []
-    has_lists = any(len(one.split()) > 1 for one in words) or any(map(_BETWEEN_TAGS.search, tags))
+    has_lists = any(len(one.split()) > 1 for one in words) or any(_BETWEEN_TAGS.search(tag.strip()) for tag in tags)
     return bool(words) and looks_like_tags(tags) and not has_lists
 
 
@@ -273,7 +273,8 @@ def _words_and_labels(record: Record, layout: Layout, origin: Origin) -> Annotat
 
 
 def label_of(value: Any, names: tuple[str, ...] | None, origin: Origin) -> str | None:
-    """The label for a value, which is a name or an id; None for a missing label."""
+    """The label for a value, which is a name, possibly between blanks, or an id; None for a missing label."""
+    value = value.strip() if isinstance(value, str) else value
     if is_missing(value):
         return None
     if isinstance(value, str):

@@ -174,6 +174,7 @@ def _named_labels(lists: pa.ListArray, names: tuple[str, ...] | None) -> tuple[p
     """The labels as names, and for each row whether all of its labels are present and have names."""
     values = lists.values
     is_ids = pa.types.is_integer(values.type)
+    values = values if is_ids else pc.utf8_trim_whitespace(values)
     missing = pa.array(sorted(MISSING_IDS) if is_ids else sorted(MISSING_LABELS), values.type)
     wrong = pc.is_in(values, missing).to_numpy(zero_copy_only=False)
     if is_ids and names is not None:
